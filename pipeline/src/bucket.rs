@@ -1,0 +1,165 @@
+//! The port to object storage: what the stages need of S3, and nothing more.
+//!
+//! It is ours because keys are opaque here: `a//b.jpg`, `/a.jpg` and control characters must come back as they went
+//! in, which path-normalising store libraries do not promise. It never interprets a key and never retries: an
+//! adapter retries where its service says so. [`contract`] holds what every adapter must do.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod dir;
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use dir::DirBucket;
+
+/// Whether a listed object can be read at all; known from the listing, so no request is spent on finding out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// It can be read.
+    #[default]
+    Readable,
+    /// It is in an archive storage class and must be restored first.
+    Archived,
+    /// A local file whose name is not UTF-8: its key shows the name's bytes percent-encoded.
+    NameNotUtf8,
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The key, verbatim.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The entity tag, without quotes. A directory's is made of size and modification time.
+    pub etag: String,
+    /// Whether it can be read.
+    pub access: Access,
+}
+
+/// A part of the key space: keys that begin with `prefix`, are greater than `after` and at most `up_to`.
+///
+/// Half-open at its start, because that is how S3's `start-after` works; adjacent ranges share a bound and no key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// Every key of the range begins with this; empty for all.
+    pub prefix: String,
+    /// Exclusive lower bound in UTF-8 byte order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Inclusive upper bound in UTF-8 byte order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<String>,
+}
+
+impl KeyRange {
+    /// All keys that begin with `prefix`.
+    #[must_use]
+    pub fn prefix(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..Self::default() }
+    }
+
+    /// True where `key` belongs to this range.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        key.starts_with(&self.prefix)
+            && self.after.as_deref().is_none_or(|after| key > after)
+            && self.up_to.as_deref().is_none_or(|up_to| key <= up_to)
+    }
+}
+
+/// The bytes of an object, with the etag they had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The whole object.
+    pub bytes: Bytes,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+}
+
+/// What became of a conditional put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// This call wrote the object.
+    Created,
+    /// The object was there already and is unchanged.
+    AlreadyThere,
+}
+
+/// Object storage. One implementation is a directory, another is S3; both pass [`contract`].
+#[async_trait]
+pub trait Bucket: Send + Sync {
+    /// The name people know this bucket by: `s3://photos`, `./photos`.
+    fn name(&self) -> &str;
+
+    /// The objects of `range` in UTF-8 byte order of their keys, in pages of at most 1,000.
+    ///
+    /// # Errors
+    /// The stream ends with the first error; what it gave until then is valid.
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>>;
+
+    /// The whole object, where it has at most `limit` bytes; no more than that is ever held in memory.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] where `if_match` is given and is not its etag; [`Kind::TooLarge`]; see [`Kind`].
+    async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError>;
+
+    /// Whether there is an object under this key.
+    ///
+    /// # Errors
+    /// See [`Kind`]; a missing object is none.
+    async fn exists(&self, key: &str) -> Result<bool, BucketError>;
+
+    /// Writes the object only where none is: of any number of calls at once, exactly one gets [`Put::Created`].
+    /// A reader sees the whole object or none.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError>;
+
+    /// Writes the object, replacing one that is there. A reader sees the old one or the new one.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError>;
+}
+
+/// What went wrong, as far as a caller acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// There is no such object.
+    Missing,
+    /// The object's etag is another than the one asked for.
+    Changed,
+    /// The object is archived.
+    Archived,
+    /// The object has more bytes than the limit.
+    TooLarge,
+    /// Access was denied: nothing that a retry mends.
+    Denied,
+    /// Throttling, a server error, a timeout, a broken connection: another try may work.
+    Temporary,
+    /// Anything else: a full disk, an invalid name, a bug.
+    Other,
+}
+
+/// An error of a bucket, naming bucket and key.
+#[derive(Clone, Debug, Error)]
+#[error("{bucket}: {key:?}: {detail}")]
+pub struct BucketError {
+    /// What kind it is.
+    pub kind: Kind,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key, or the prefix of a listing.
+    pub key: String,
+    /// One line for a person.
+    pub detail: String,
+}

@@ -1,0 +1,212 @@
+//! A directory as a bucket: a file's key is its path below the root, with `/` between names.
+//!
+//! It exists so that a laptop run makes the same calls as a run on AWS. A directory cannot hold every key that S3 can:
+//! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, or a name longer than the file system allows. Reading
+//! such a key finds nothing, writing it is an error. A dangling symbolic link is listed and then missing; pipes,
+//! sockets and devices are no objects. It never reads or writes outside its root, except through links that stand in it.
+
+mod walk;
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use walk::Walk;
+
+/// Files that are being written stand in this folder below the root until they are whole.
+const UNFINISHED: &str = ".tagfleet-unfinished";
+const PAGE: usize = 1000;
+
+/// A directory that keeps the bucket's contract, within the limits that the module's head names.
+#[derive(Clone, Debug)]
+pub struct DirBucket {
+    root: PathBuf,
+    name: String,
+}
+
+impl DirBucket {
+    /// The bucket below `root`, which need not exist before the first write.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), name: root.display().to_string() }
+    }
+
+    /// Removes what writers that were killed have left behind.
+    ///
+    /// # Errors
+    /// Where the folder is there and cannot be removed.
+    pub fn remove_unfinished(&self) -> Result<(), BucketError> {
+        self.remove_folder(UNFINISHED)
+    }
+
+    /// Removes a folder and all that is in it; one that is not there is none to remove. For intermediate objects of a
+    /// complete run, which S3 expires by itself.
+    ///
+    /// # Errors
+    /// Where the folder is there and cannot be removed.
+    pub fn remove_folder(&self, prefix: &str) -> Result<(), BucketError> {
+        let Some(path) = self.path(prefix.trim_end_matches('/')) else {
+            return Err(self.fail(Kind::Other, prefix, "a directory cannot hold this key"));
+        };
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error(prefix, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file of a key, or none where a directory cannot hold that key.
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        let holdable = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains('\0');
+        key.split('/').all(holdable).then(|| self.root.join(key))
+    }
+
+    fn error(&self, key: &str, error: &io::Error) -> BucketError {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+                Kind::Missing
+            }
+            io::ErrorKind::PermissionDenied => Kind::Denied,
+            io::ErrorKind::Interrupted | io::ErrorKind::TimedOut => Kind::Temporary,
+            _ => Kind::Other,
+        };
+        self.fail(kind, key, &error.to_string())
+    }
+
+    fn fail(&self, kind: Kind, key: &str, detail: &str) -> BucketError {
+        BucketError { kind, bucket: self.name.clone(), key: key.to_owned(), detail: detail.to_owned() }
+    }
+
+    fn read(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        let Some(path) = self.path(key) else {
+            return Err(self.fail(Kind::Missing, key, "a directory cannot hold this key"));
+        };
+        // Opening a pipe would block, so its kind is asked before.
+        let found = fs::metadata(&path).map_err(|error| self.error(key, &error))?;
+        if !found.is_file() {
+            return Err(self.fail(Kind::Missing, key, "not a regular file"));
+        }
+        let mut file = File::open(&path).map_err(|error| self.error(key, &error))?;
+        let before = file.metadata().map_err(|error| self.error(key, &error))?;
+        let etag = etag(&before);
+        if if_match.is_some_and(|wanted| wanted != etag) {
+            return Err(self.fail(Kind::Changed, key, "the file changed after it was listed"));
+        }
+        if before.len() > limit {
+            let detail = format!("{} bytes, more than the limit of {limit}", before.len());
+            return Err(self.fail(Kind::TooLarge, key, &detail));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+        Read::by_ref(&mut file)
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.error(key, &error))?;
+        let after = file.metadata().map_err(|error| self.error(key, &error))?;
+        if self::etag(&after) != etag {
+            return Err(self.fail(Kind::Changed, key, "the file changed while it was read"));
+        }
+        Ok(Fetched { bytes: bytes.into(), etag })
+    }
+
+    fn write(&self, key: &str, bytes: &[u8], replace: bool) -> Result<Put, BucketError> {
+        let Some(path) = self.path(key) else {
+            return Err(self.fail(Kind::Other, key, "a directory cannot hold this key"));
+        };
+        let folder = path.parent().unwrap_or(&self.root);
+        self.write_whole(&path, folder, bytes, replace).map_err(|error| self.error(key, &error))
+    }
+
+    /// Written beside, flushed to the disk, then moved into its place: whole or not there, even after a power cut.
+    fn write_whole(&self, path: &Path, folder: &Path, bytes: &[u8], replace: bool) -> io::Result<Put> {
+        fs::create_dir_all(folder)?;
+        let unfinished = self.root.join(UNFINISHED);
+        fs::create_dir_all(&unfinished)?;
+        let mut file = unfinished_file(&unfinished)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        if replace {
+            file.persist(path).map_err(|error| error.error)?;
+            return Ok(Put::Created);
+        }
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(Put::Created),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::AlreadyThere),
+            Err(error) => Err(error.error),
+        }
+    }
+}
+
+#[async_trait]
+impl Bucket for DirBucket {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        let walk = Walk::new(self.clone(), range.clone());
+        stream::try_unfold(walk, |mut walk| async move {
+            let (page, walk) = blocking(move || (walk.page(PAGE), walk)).await?;
+            let page = page?;
+            Ok((!page.is_empty()).then_some((page, walk)))
+        })
+        .boxed()
+    }
+
+    async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        let (bucket, key, if_match) = (self.clone(), key.to_owned(), if_match.map(str::to_owned));
+        blocking(move || bucket.read(&key, if_match.as_deref(), limit)).await?
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
+        let Some(path) = self.path(key) else { return Ok(false) };
+        match blocking(move || fs::metadata(path)).await? {
+            Ok(found) => Ok(found.is_file()),
+            Err(error) => match self.error(key, &error) {
+                error if error.kind == Kind::Missing => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
+        let (bucket, key) = (self.clone(), key.to_owned());
+        blocking(move || bucket.write(&key, &bytes, false)).await?
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        let (bucket, key) = (self.clone(), key.to_owned());
+        blocking(move || bucket.write(&key, &bytes, true)).await?.map(|_| ())
+    }
+}
+
+/// File calls block, so they leave the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BucketError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| BucketError {
+        kind: Kind::Other,
+        bucket: String::new(),
+        key: String::new(),
+        detail: format!("a file operation did not end: {error}"),
+    })
+}
+
+/// The permissions are those that the user's umask leaves, as for any file a program writes.
+fn unfinished_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// A local etag: size and modification time in nanoseconds since 1970, in hexadecimal.
+fn etag(metadata: &Metadata) -> String {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{:x}-{:x}", metadata.len(), modified.map_or(0, |age| age.as_nanos()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! What a directory does beyond the contract: odd names, links, and what it cannot hold.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
+use futures::stream::TryStreamExt;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::bucket::{Access, contract};
+
+async fn listed(bucket: &DirBucket, range: &KeyRange) -> Vec<Object> {
+    bucket.list(range).try_collect::<Vec<_>>().await.unwrap().concat()
+}
+
+async fn keys(bucket: &DirBucket) -> Vec<String> {
+    listed(bucket, &KeyRange::default()).await.into_iter().map(|object| object.key).collect()
+}
+
+fn filled(files: &[&str]) -> (TempDir, DirBucket) {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    let bucket = DirBucket::new(folder.path());
+    (folder, bucket)
+}
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    contract::holds(&DirBucket::new(folder.path())).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(keys(&DirBucket::new(&folder.path().join("none"))).await.is_empty());
+}
+
+#[tokio::test]
+async fn keys_it_cannot_hold_are_missing_and_never_leave_the_root() {
+    let (folder, _) = filled(&["secret", "root/a"]);
+    let bucket = DirBucket::new(&folder.path().join("root"));
+    for key in ["../secret", "/etc/passwd", "a/", "a//b", "./a", "a/b", "", "\0", &"n".repeat(300)] {
+        assert_eq!(bucket.get(key, None, 100).await.unwrap_err().kind, Kind::Missing, "{key:?}");
+        assert!(!bucket.exists(key).await.unwrap(), "{key:?}");
+    }
+    let error = bucket.put("../evil", Bytes::new()).await.unwrap_err();
+    assert_eq!(error.detail, "a directory cannot hold this key");
+    assert!(!folder.path().join("evil").exists());
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_utf8_is_listed_with_its_bytes() {
+    let (folder, bucket) = filled(&["fine.jpg"]);
+    fs::write(folder.path().join(OsStr::from_bytes(b"100%\xff.jpg")), "x").unwrap();
+    let inner = folder.path().join(OsStr::from_bytes(b"d\xfe"));
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("sound.jpg"), "x").unwrap();
+    let listed: Vec<_> = listed(&bucket, &KeyRange::default())
+        .await
+        .into_iter()
+        .map(|object| (object.key, object.access))
+        .collect();
+    let wanted = [
+        ("100%25%FF.jpg", Access::NameNotUtf8),
+        ("d%FE/sound.jpg", Access::NameNotUtf8),
+        ("fine.jpg", Access::Readable),
+    ];
+    assert_eq!(listed, wanted.map(|(key, access)| (key.to_owned(), access)));
+}
+
+#[tokio::test]
+async fn two_names_of_one_key_are_an_error() {
+    let (folder, bucket) = filled(&["%FF"]);
+    fs::write(folder.path().join(OsStr::from_bytes(b"\xff")), "x").unwrap();
+    let error = bucket.list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.key, "%FF");
+    assert_eq!(error.detail, "two files have this key, one of them with a name that is not UTF-8: rename it");
+}
+
+#[tokio::test]
+async fn links_are_followed_but_not_in_circles() {
+    let (folder, bucket) = filled(&["real/a.jpg"]);
+    symlink(folder.path().join("real"), folder.path().join("linked")).unwrap();
+    symlink(folder.path(), folder.path().join("real/circle")).unwrap();
+    symlink("nowhere", folder.path().join("dangling.jpg")).unwrap();
+    assert_eq!(keys(&bucket).await, ["dangling.jpg", "linked/a.jpg", "real/a.jpg"]);
+    assert_eq!(bucket.get("dangling.jpg", Some(""), 10).await.unwrap_err().kind, Kind::Missing);
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_no_object() {
+    let (folder, bucket) = filled(&["a"]);
+    fs::create_dir(folder.path().join(UNFINISHED)).unwrap();
+    fs::write(folder.path().join(UNFINISHED).join("half"), "x").unwrap();
+    assert_eq!(keys(&bucket).await, ["a"]);
+    bucket.remove_unfinished().unwrap();
+    bucket.remove_unfinished().unwrap();
+    assert!(!folder.path().join(UNFINISHED).exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_may_not_be_written_is_named() {
+    let (folder, _) = filled(&["file"]);
+    let bucket = DirBucket::new(&folder.path().join("file"));
+    let error = bucket.put("a", Bytes::new()).await.unwrap_err();
+    assert!(error.to_string().contains("file"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a tree holds, it is listed in the order of its keys' bytes, and any range of it exactly.
+    #[test]
+    fn lists_in_key_order(
+        names in prop::collection::btree_set("[a-c./]{1,6}", 0..20),
+        prefix in "[a-c./]{0,3}",
+        bounds in ("[a-c./]{0,4}", "[a-c./]{0,4}"),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = DirBucket::new(folder.path());
+        let mut all = Vec::new();
+        for name in names {
+            // A file may stand where a folder is wanted, and the other way round: then this key is not held.
+            if bucket.write(&name, b"x", false).is_ok() {
+                all.push(name);
+            }
+        }
+        let range = KeyRange { prefix, after: Some(bounds.0), up_to: Some(bounds.1) };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        prop_assert_eq!(&runtime.block_on(keys(&bucket)), &all);
+        let inside: Vec<_> = all.into_iter().filter(|key| range.contains(key)).collect();
+        let listed = runtime.block_on(listed(&bucket, &range));
+        prop_assert_eq!(listed.into_iter().map(|object| object.key).collect::<Vec<_>>(), inside);
+    }
+}

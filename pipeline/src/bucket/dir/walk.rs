@@ -1,0 +1,147 @@
+//! Walks a directory in the order in which S3 would list it: UTF-8 bytes of the whole key.
+//!
+//! A folder sorts as its name with `/` behind it (`a.b` comes before `a/b`), so each folder is read once, sorted and
+//! kept until it is done; memory is bounded by the largest folders on one path. It never opens a file.
+
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::PathBuf;
+use std::vec::IntoIter;
+
+use super::{DirBucket, UNFINISHED, etag};
+use crate::bucket::{Access, BucketError, KeyRange, Kind, Object};
+
+/// A walk that can be stopped after any page and taken up again.
+pub(super) struct Walk {
+    bucket: DirBucket,
+    range: KeyRange,
+    started: bool,
+    folders: Vec<Folder>,
+}
+
+struct Folder {
+    real_path: Option<PathBuf>,
+    entries: IntoIter<Entry>,
+}
+
+/// One name of a folder: its key, with a `/` at its end where it is a folder itself.
+struct Entry {
+    key: String,
+    path: PathBuf,
+    access: Access,
+}
+
+impl Walk {
+    pub(super) fn new(bucket: DirBucket, range: KeyRange) -> Self {
+        Self { bucket, range, started: false, folders: Vec::new() }
+    }
+
+    /// The next objects, at most `limit`; an empty page is the end.
+    pub(super) fn page(&mut self, limit: usize) -> Result<Vec<Object>, BucketError> {
+        if !self.started {
+            self.started = true;
+            let root = Entry { key: String::new(), path: self.bucket.root.clone(), access: Access::Readable };
+            self.enter(&root)?;
+        }
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let Some(folder) = self.folders.last_mut() else { break };
+            let Some(entry) = folder.entries.next() else {
+                self.folders.pop();
+                continue;
+            };
+            if entry.key.ends_with('/') {
+                self.enter(&entry)?;
+            } else if self.range.contains(&entry.key) {
+                page.push(object(entry));
+            }
+        }
+        Ok(page)
+    }
+
+    fn enter(&mut self, folder: &Entry) -> Result<(), BucketError> {
+        if !self.may_hold_keys(&folder.key) {
+            return Ok(());
+        }
+        let real_path = fs::canonicalize(&folder.path).ok();
+        let is_loop = real_path.is_some() && self.folders.iter().any(|outer| outer.real_path == real_path);
+        if is_loop {
+            return Ok(());
+        }
+        let mut entries = entries(folder).map_err(|error| self.bucket.error(&folder.key, &error))?;
+        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].key == pair[1].key) {
+            let detail = "two files have this key, one of them with a name that is not UTF-8: rename it";
+            return Err(self.bucket.fail(Kind::Other, &pair[0].key, detail));
+        }
+        self.folders.push(Folder { real_path, entries: entries.into_iter() });
+        Ok(())
+    }
+
+    /// False where no key that begins with `folder` can be in the range.
+    fn may_hold_keys(&self, folder: &str) -> bool {
+        let wanted = &self.range.prefix;
+        let on_the_way = folder.starts_with(wanted.as_str()) || wanted.starts_with(folder);
+        let too_early = |after: &str| folder < after && !after.starts_with(folder);
+        let too_late = |up_to: &str| folder > up_to;
+        on_the_way
+            && !self.range.after.as_deref().is_some_and(too_early)
+            && !self.range.up_to.as_deref().is_some_and(too_late)
+    }
+}
+
+fn entries(folder: &Entry) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let listing = match fs::read_dir(&folder.path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
+        listing => listing?,
+    };
+    for listed in listing {
+        let listed = listed?;
+        if folder.key.is_empty() && listed.file_name() == UNFINISHED {
+            continue;
+        }
+        entries.extend(entry(folder, &listed.file_name(), listed.path()));
+    }
+    Ok(entries)
+}
+
+/// One name of `folder`, or none where it is neither a file nor a folder.
+///
+/// Symbolic links are followed; a dangling one counts as a file, and reading it will say that it is missing.
+fn entry(folder: &Entry, name: &OsStr, path: PathBuf) -> Option<Entry> {
+    let kind = fs::metadata(&path).map(|metadata| metadata.file_type()).ok();
+    if kind.is_some_and(|kind| !kind.is_dir() && !kind.is_file()) {
+        return None;
+    }
+    let slash = if kind.is_some_and(|kind| kind.is_dir()) { "/" } else { "" };
+    let (name, access) = key_name(name);
+    // Below a folder whose name is not UTF-8, no key is the file's true path.
+    let access = if folder.access == Access::Readable { access } else { folder.access };
+    Some(Entry { key: format!("{}{name}{slash}", folder.key), path, access })
+}
+
+fn object(entry: Entry) -> Object {
+    // Where the file has gone since, or may not be looked at, reading it will say so.
+    let metadata = fs::metadata(&entry.path).ok();
+    let size = metadata.as_ref().map_or(0, Metadata::len);
+    let etag = metadata.as_ref().map(etag).unwrap_or_default();
+    Object { key: entry.key, size, etag, access: entry.access }
+}
+
+/// A name as it stands in a key. Bytes that are not UTF-8 are percent-encoded, and `%` with them, so that the name can
+/// be told from its key.
+fn key_name(name: &OsStr) -> (String, Access) {
+    if let Some(name) = name.to_str() {
+        return (name.to_owned(), Access::Readable);
+    }
+    let mut shown = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        shown.push_str(&chunk.valid().replace('%', "%25"));
+        for byte in chunk.invalid() {
+            shown.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    (shown, Access::NameNotUtf8)
+}

@@ -1,0 +1,113 @@
+//! A bucket in memory, for tests: what S3 holds and a directory cannot (`a` beside `a/b`, `a//b`, `/a`) it holds too.
+//!
+//! It passes the same contract as the real ones. It never leaves a test.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+
+type Objects = BTreeMap<String, (Bytes, u64)>;
+
+/// A bucket that lives as long as its clones.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryBucket {
+    objects: Arc<Mutex<Objects>>,
+}
+
+impl MemoryBucket {
+    /// Removes an object, as somebody else might.
+    pub fn delete(&self, key: &str) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Objects> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(kind: Kind, key: &str) -> BucketError {
+        let detail = format!("{kind:?}").to_lowercase();
+        BucketError { kind, bucket: "memory".to_owned(), key: key.to_owned(), detail }
+    }
+}
+
+fn write(objects: &mut Objects, key: &str, bytes: Bytes) {
+    let version = objects.get(key).map_or(0, |(_, version)| version + 1);
+    objects.insert(key.to_owned(), (bytes, version));
+}
+
+#[async_trait]
+impl Bucket for MemoryBucket {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        let objects = self.lock();
+        let inside = objects.iter().filter(|(key, _)| range.contains(key));
+        let object = |(key, (bytes, version)): (&String, &(Bytes, u64))| Object {
+            key: key.clone(),
+            size: bytes.len() as u64,
+            etag: format!("v{version}"),
+            access: Access::Readable,
+        };
+        let listed: Vec<Object> = inside.map(object).collect();
+        let pages: Vec<_> = listed.chunks(1000).map(|page| Ok(page.to_vec())).collect();
+        stream::iter(pages).boxed()
+    }
+
+    async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        let objects = self.lock();
+        let (bytes, version) = objects.get(key).ok_or_else(|| Self::fail(Kind::Missing, key))?;
+        let etag = format!("v{version}");
+        if if_match.is_some_and(|wanted| wanted != etag) {
+            return Err(Self::fail(Kind::Changed, key));
+        }
+        if bytes.len() as u64 > limit {
+            return Err(Self::fail(Kind::TooLarge, key));
+        }
+        Ok(Fetched { bytes: bytes.clone(), etag })
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
+        Ok(self.lock().contains_key(key))
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
+        let mut objects = self.lock();
+        if objects.contains_key(key) {
+            return Ok(Put::AlreadyThere);
+        }
+        write(&mut objects, key, bytes);
+        Ok(Put::Created)
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        write(&mut self.lock(), key, bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::contract;
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        contract::holds(&MemoryBucket::default()).await;
+    }
+
+    #[tokio::test]
+    async fn holds_what_a_directory_cannot() {
+        let bucket = MemoryBucket::default();
+        for key in ["a", "a/b", "a//b", "/a", "a/", "..", "\0"] {
+            bucket.put(key, Bytes::from_static(b"x")).await.unwrap();
+            assert!(bucket.exists(key).await.unwrap());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The embedded run: split, infer, reduce in one process, over the same ports as on AWS.
+//!
+//! It does what the state machine does there, step by step, and any of its steps may have been done by an earlier process
+//! that was killed. It decides nothing that the stages do not; it never names a directory or a bucket.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::infer::{InferError, Stop, Worker, infer};
+use crate::queue::{MemoryQueue, QueueError};
+use crate::reduce::{self, ReduceError, RowCounts};
+use crate::run::{Ranges, RunRequest};
+use crate::shard::ShardId;
+use crate::split::{self, Source, SplitError, read_shard};
+use crate::tagger::{Tagger, TaggerError};
+
+/// Rounds of infer: the first, and two for what is missing after it.
+const ROUNDS: u32 = 3;
+
+/// How an embedded run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// Every input has its row; here they are counted, and the results are written.
+    Complete(RowCounts),
+    /// It was told to stop; what is committed stays.
+    Interrupted,
+    /// These shards have no part after the last round.
+    Incomplete(Vec<ShardId>),
+}
+
+/// Why an embedded run failed; what is committed stays, and it can be taken up again.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Split failed.
+    #[error("split: {0}")]
+    Split(#[from] SplitError),
+    /// Infer failed.
+    #[error("infer: {0}")]
+    Infer(#[from] InferError),
+    /// The model could not be loaded for another thread.
+    #[error(transparent)]
+    Tagger(#[from] TaggerError),
+    /// Reduce failed.
+    #[error("reduce: {0}")]
+    Reduce(#[from] ReduceError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Loads one tagger per thread; called once per round.
+pub type Taggers<'a> = dyn Fn() -> Result<Vec<Box<dyn Tagger>>, TaggerError> + Sync + 'a;
+
+/// Runs `request` from wherever an earlier process left it to its end, or until `stop` says so.
+///
+/// # Errors
+/// See [`RunError`]; calling it again goes on.
+pub async fn run(
+    request: &RunRequest,
+    ranges: &Ranges,
+    source: &Source,
+    worker: &Worker,
+    taggers: &Taggers<'_>,
+    stop: &Stop,
+) -> Result<Ended, RunError> {
+    let output = worker.output.as_ref();
+    let is_fresh = !output.exists(&worker.keys.ranges()).await.map_err(ReduceError::from)?;
+    reduce::put_json(output, &worker.keys.request(), request).await?;
+    reduce::put_json(output, &worker.keys.ranges(), ranges).await?;
+    split_all(ranges, source, worker, is_fresh).await?;
+
+    let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
+    match missing.is_empty() {
+        true => Ok(Ended::Complete(compact_all(worker).await?)),
+        false if stop.is_asked_for() => Ok(Ended::Interrupted),
+        false => Ok(Ended::Incomplete(missing)),
+    }
+}
+
+/// Infers until nothing is missing, the last round is over, or `stop` says so; returns what is missing then.
+async fn infer_rounds(
+    worker: &Worker,
+    taggers: &Taggers<'_>,
+    stop: &Stop,
+    is_queued: bool,
+) -> Result<Vec<ShardId>, RunError> {
+    let mut missing = reduce::missing(worker.output.as_ref(), &worker.keys).await?;
+    begin(worker, &missing).await?;
+    for round in 1..=ROUNDS {
+        if missing.is_empty() || stop.is_asked_for() {
+            break;
+        }
+        if round > 1 || !is_queued {
+            split::send_shards(worker.queue.as_ref(), &worker.run, &missing).await?;
+        }
+        infer(worker.clone(), taggers()?, stop).await?;
+        missing = reduce::missing(worker.output.as_ref(), &worker.keys).await?;
+    }
+    Ok(missing)
+}
+
+/// Splits what is not split yet. Where an earlier process had begun, all that is missing will be sent once split has
+/// ended, so what split sends goes nowhere.
+async fn split_all(
+    ranges: &Ranges,
+    source: &Source,
+    worker: &Worker,
+    is_fresh: bool,
+) -> Result<(), RunError> {
+    let nowhere = MemoryQueue::new(Duration::from_secs(1), 1);
+    let queue = if is_fresh { worker.queue.as_ref() } else { &nowhere };
+    let run = (&worker.run, &worker.keys);
+    for (number, range) in (0..).zip(&ranges.ranges) {
+        let is_split =
+            worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
+        if !is_split {
+            split::split_range(source, number, range, worker.output.as_ref(), queue, run).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the progress how much there is, and how much of it was done before.
+async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
+    let splits = reduce::range_splits(worker.output.as_ref(), &worker.keys).await?;
+    let total: u64 = splits.iter().map(|split| split.images).sum();
+    let all_shards: u32 = splits.iter().map(|split| split.shards).sum();
+    let mut open = 0;
+    if missing.len() < all_shards as usize {
+        for shard in missing {
+            open += read_shard(worker.output.as_ref(), &worker.keys, *shard).await?.images.len() as u64;
+        }
+    } else {
+        open = total;
+    }
+    worker.progress.begin(total, total - open);
+    Ok(())
+}
+
+async fn compact_all(worker: &Worker) -> Result<RowCounts, RunError> {
+    let output = worker.output.as_ref();
+    let groups = reduce::groups(output, &worker.keys).await?;
+    for (number, group) in (0..).zip(&groups.groups) {
+        let run = (&worker.run, &worker.keys);
+        reduce::compact(output, run, (number, group), worker.vector).await?;
+    }
+    Ok(reduce::total(output, &worker.keys, &groups).await?)
+}
+
+#[cfg(test)]
+mod tests;

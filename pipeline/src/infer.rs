@@ -1,0 +1,342 @@
+//! Infer: receive a message -> tag its shard -> put its part -> delete the message; until the queue is empty.
+//!
+//! A thread per core runs each image to completion; fetching is asynchronous beside them, bounded by bytes in flight, and
+//! goes on across shard borders so that the cores never wait for a shard to end. A message is deleted only once the part
+//! is there, and a part is written only where none is: any delivery may come twice, late, or after a crash. It never
+//! lists the source and never decides whether a run is complete.
+
+mod cores;
+mod fetch;
+mod open_shard;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::{Bucket, BucketError};
+use crate::progress::Progress;
+use crate::queue::{Message, Queue, QueueError};
+use crate::run::{RunId, RunKeys, VectorType};
+use crate::shard::ShardId;
+use crate::split::{ShardMessage, SplitError, read_shard};
+use crate::tagger::{Tagger, TaggerError};
+use crate::tags::parquet::{self, TableError};
+use fetch::Fetcher;
+use open_shard::OpenShard;
+
+/// So many shards in a row that could not be tagged mean that the next cannot either: a denied bucket, a full disk.
+const MAX_FAILURES_IN_A_ROW: u32 = 3;
+/// Fetched images that wait for a core; the bytes in flight bound them before this does.
+const WAITING_IMAGES: usize = 256;
+
+/// What a worker works on and with.
+#[derive(Clone)]
+pub struct Worker {
+    /// Where the images are.
+    pub source: Arc<dyn Bucket>,
+    /// Where shards are and parts go.
+    pub output: Arc<dyn Bucket>,
+    /// Where messages come from.
+    pub queue: Arc<dyn Queue>,
+    /// The run.
+    pub run: RunId,
+    /// The run's objects.
+    pub keys: RunKeys,
+    /// How the vector column is stored, in runs that have one.
+    pub vector: Option<VectorType>,
+    /// Images of more bytes than this are failed rows.
+    pub max_image_bytes: u64,
+    /// How long to wait for a message before the queue counts as empty.
+    pub receive_wait: Duration,
+    /// How long a shard that could not be tagged stays away before it comes again.
+    pub retry_delay: Duration,
+    /// Counts for people.
+    pub progress: Arc<Progress>,
+}
+
+/// How to stop a worker. Cancelling `drain` lets it finish the shards in hand and take no new one; cancelling `now`
+/// gives those back. Nothing is lost either way.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Take no new shard.
+    pub drain: CancellationToken,
+    /// Give back the shards in hand.
+    pub now: CancellationToken,
+}
+
+impl Stop {
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.drain.is_cancelled() || self.now.is_cancelled()
+    }
+
+    async fn asked_for(&self) {
+        tokio::select! {
+            () = self.drain.cancelled() => {}
+            () = self.now.cancelled() => {}
+        }
+    }
+}
+
+/// Why a worker ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The queue had no more messages.
+    Idle,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Why a worker gave up. Its shards are back in the queue.
+#[derive(Debug, Error)]
+pub enum InferError {
+    /// The engine failed.
+    #[error(transparent)]
+    Tagger(#[from] TaggerError),
+    /// A thread of this worker panicked: a bug.
+    #[error("a worker thread panicked: {0}")]
+    Panicked(String),
+    /// The queue could not be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Shard after shard failed.
+    #[error("{MAX_FAILURES_IN_A_ROW} shards in a row could not be tagged; the last one: {0}")]
+    Stuck(ShardFailure),
+}
+
+/// Why one shard could not be tagged; it comes again.
+#[derive(Debug, Error)]
+pub enum ShardFailure {
+    /// The message is none of this run.
+    #[error("not a message of run {run}: {body:?}")]
+    Message {
+        /// The run.
+        run: RunId,
+        /// What came.
+        body: String,
+    },
+    /// Source or output failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The shard object cannot be read.
+    #[error(transparent)]
+    Shard(#[from] SplitError),
+    /// Its rows could not be stored.
+    #[error("shard {0}: {1}")]
+    Part(ShardId, TableError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A task of it panicked or was cancelled.
+    #[error("shard task: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// Works until the queue is empty or `stop` says so, with one thread per tagger.
+///
+/// # Errors
+/// Where the engine fails, the queue cannot be used, or shard after shard fails. What was committed stays.
+pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -> Result<End, InferError> {
+    let (jobs, waiting) = mpsc::channel(WAITING_IMAGES);
+    let mut cores = cores::start(taggers, waiting);
+    let crew = Arc::new(Crew { fetcher: Fetcher::new(jobs), worker, open: Mutex::default() });
+    let heartbeat = tokio::spawn(keep_invisible(crew.clone()));
+    let mut shards = JoinSet::new();
+    let end = drive(&crew, &mut cores, &mut shards, stop).await;
+    shards.shutdown().await;
+    heartbeat.abort();
+    crew.give_back_all().await;
+    crew.fetcher.close();
+    while let Some(core) = cores.join_next().await {
+        core_ended(core)?;
+    }
+    end
+}
+
+/// What the tasks of one worker share.
+struct Crew {
+    worker: Worker,
+    fetcher: Fetcher,
+    open: Mutex<BTreeMap<String, Arc<OpenShard>>>,
+}
+
+type Cores = JoinSet<Result<(), TaggerError>>;
+type Shards = JoinSet<Result<(), ShardFailure>>;
+
+/// Takes shards one after the other; the next one is taken as soon as the last one's fetches are all under way.
+async fn drive(
+    crew: &Arc<Crew>,
+    cores: &mut Cores,
+    shards: &mut Shards,
+    stop: &Stop,
+) -> Result<End, InferError> {
+    let feeding = Arc::new(Semaphore::new(1));
+    let mut failures = 0;
+    let mut next: Option<Message> = None;
+    while !stop.is_asked_for() {
+        if next.is_none() {
+            next = crew.receive(stop).await?;
+        }
+        if next.is_none() && shards.is_empty() && !stop.is_asked_for() {
+            return Ok(End::Idle);
+        }
+        tokio::select! {
+            () = stop.asked_for() => {}
+            Some(core) = cores.join_next() => core_ended(core)?,
+            Some(ended) = shards.join_next() => note(ended, &mut failures)?,
+            Ok(permit) = feeding.clone().acquire_owned(), if next.is_some() => {
+                let work = next.take().map(|message| work(crew.clone(), message, permit));
+                work.map(|work| shards.spawn(work));
+            }
+        }
+    }
+    crew.give_back(next).await?;
+    drain(cores, shards, stop).await
+}
+
+/// Waits for the shards in hand, unless told to stop now.
+async fn drain(cores: &mut Cores, shards: &mut Shards, stop: &Stop) -> Result<End, InferError> {
+    loop {
+        tokio::select! {
+            () = stop.now.cancelled() => return Ok(End::Stopped),
+            Some(core) = cores.join_next() => core_ended(core)?,
+            ended = shards.join_next() => if ended.is_none() { return Ok(End::Stopped) },
+        }
+    }
+}
+
+fn note(ended: Result<Result<(), ShardFailure>, JoinError>, failures: &mut u32) -> Result<(), InferError> {
+    let Err(failure) = ended.map_err(ShardFailure::from).flatten() else {
+        *failures = 0;
+        return Ok(());
+    };
+    *failures += 1;
+    if *failures >= MAX_FAILURES_IN_A_ROW { Err(InferError::Stuck(failure)) } else { Ok(()) }
+}
+
+fn core_ended(ended: Result<Result<(), TaggerError>, JoinError>) -> Result<(), InferError> {
+    match ended {
+        Ok(outcome) => Ok(outcome?),
+        Err(panic) => Err(InferError::Panicked(panic.to_string())),
+    }
+}
+
+/// Tags the shard of one message; where that fails, the message comes again.
+async fn work(crew: Arc<Crew>, message: Message, feeding: OwnedSemaphorePermit) -> Result<(), ShardFailure> {
+    let outcome = tag_shard(&crew, &message, feeding).await;
+    if outcome.is_err() {
+        crew.close(&message.receipt);
+        crew.worker.queue.change_visibility(&message.receipt, crew.worker.retry_delay).await?;
+    }
+    outcome
+}
+
+async fn tag_shard(
+    crew: &Crew,
+    message: &Message,
+    feeding: OwnedSemaphorePermit,
+) -> Result<(), ShardFailure> {
+    let worker = &crew.worker;
+    let id = shard_of(&worker.run, &message.body)?;
+    let part = worker.keys.part(id);
+    if worker.output.exists(&part).await? {
+        return Ok(worker.queue.delete(&message.receipt).await?);
+    }
+    let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
+    let open = crew.open(message, OpenShard::new(shard.images, worker.progress.clone()));
+    let mut fetches = crew.fetcher.start(worker, &open).await?;
+    drop(feeding);
+    while let Some(fetched) = fetches.join_next().await {
+        fetched??;
+    }
+    open.completed().await;
+    let (rows, run, vector) = (open.take_rows(), worker.run.clone(), worker.vector);
+    let images = rows.len() as u64;
+    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
+    let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
+    // Where another worker was first, its part is as good as this one.
+    worker.output.put_if_absent(&part, bytes).await?;
+    worker.progress.commit(images);
+    crew.committed(&message.receipt);
+    Ok(worker.queue.delete(&message.receipt).await?)
+}
+
+fn shard_of(run: &RunId, body: &str) -> Result<ShardId, ShardFailure> {
+    match serde_json::from_str::<ShardMessage>(body) {
+        Ok(message) if message.version == 1 && message.run == *run => Ok(message.shard),
+        _ => Err(ShardFailure::Message { run: run.clone(), body: body.chars().take(200).collect() }),
+    }
+}
+
+/// Extends the invisibility of the shards in hand for as long as images get done; a worker that hangs lets them go.
+async fn keep_invisible(crew: Arc<Crew>) {
+    let queue = crew.worker.queue.as_ref();
+    let timeout = queue.visibility_timeout();
+    let mut beats = tokio::time::interval(timeout / 3);
+    let mut before = crew.worker.progress.counts();
+    loop {
+        beats.tick().await;
+        let counts = crew.worker.progress.counts();
+        if counts == before {
+            continue;
+        }
+        before = counts;
+        let receipts: Vec<String> = crew.lock().keys().cloned().collect();
+        for receipt in receipts {
+            // A beat that fails is made up for by the next; after three the shard is tagged twice, which is harmless.
+            let _ = queue.change_visibility(&receipt, timeout).await;
+        }
+    }
+}
+
+impl Crew {
+    /// No code panics while it holds the lock, so a poisoned one guards a sound map.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<OpenShard>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next message, or none where the queue is empty or the worker is asked to stop.
+    async fn receive(&self, stop: &Stop) -> Result<Option<Message>, QueueError> {
+        tokio::select! {
+            message = self.worker.queue.receive(self.worker.receive_wait) => message,
+            () = stop.asked_for() => Ok(None),
+        }
+    }
+
+    fn open(&self, message: &Message, shard: OpenShard) -> Arc<OpenShard> {
+        let shard = Arc::new(shard);
+        self.lock().insert(message.receipt.clone(), shard.clone());
+        shard
+    }
+
+    fn close(&self, receipt: &str) {
+        if let Some(shard) = self.lock().remove(receipt) {
+            shard.abandon();
+        }
+    }
+
+    fn committed(&self, receipt: &str) {
+        self.lock().remove(receipt);
+    }
+
+    async fn give_back(&self, message: Option<Message>) -> Result<(), QueueError> {
+        match message {
+            Some(message) => self.worker.queue.change_visibility(&message.receipt, Duration::ZERO).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes every shard in hand visible to others at once.
+    async fn give_back_all(&self) {
+        let open = std::mem::take(&mut *self.lock());
+        for (receipt, shard) in open {
+            shard.abandon();
+            // Where this fails the visibility timeout does the same a little later.
+            let _ = self.worker.queue.change_visibility(&receipt, Duration::ZERO).await;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The threads that tag: one per tagger, each running its images to completion with its own session.
+//!
+//! They never fetch and never wait for one another: whoever is free takes what has been fetched, of whichever shard.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+
+use super::open_shard::OpenShard;
+use crate::bucket::Fetched;
+use crate::tagger::{Tagger, TaggerError};
+
+/// A fetched image on its way to a core; its bytes count as in flight until this is dropped.
+pub(super) struct Job {
+    pub(super) shard: Arc<OpenShard>,
+    pub(super) index: usize,
+    pub(super) fetched: Fetched,
+    pub(super) _in_flight: OwnedSemaphorePermit,
+}
+
+/// Starts one thread per tagger; each ends when `waiting` is closed and empty, or with its engine's error.
+pub(super) fn start(
+    taggers: Vec<Box<dyn Tagger>>,
+    waiting: Receiver<Job>,
+) -> JoinSet<Result<(), TaggerError>> {
+    let waiting = Arc::new(Mutex::new(waiting));
+    let mut cores = JoinSet::new();
+    for tagger in taggers {
+        let waiting = waiting.clone();
+        cores.spawn_blocking(move || run(tagger, &waiting));
+    }
+    cores
+}
+
+fn run(mut tagger: Box<dyn Tagger>, waiting: &Mutex<Receiver<Job>>) -> Result<(), TaggerError> {
+    loop {
+        let jobs = next(waiting, tagger.batch_size());
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
+        let outcomes = tagger.tag(&images)?;
+        if outcomes.len() != jobs.len() {
+            return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));
+        }
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            let read = (job.fetched.bytes.len() as u64, job.fetched.etag);
+            job.shard.set(job.index, Some(read), outcome);
+        }
+    }
+}
+
+/// Waits for an image, and takes what else is there up to `limit`; none once the worker is done.
+fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
+    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut jobs = Vec::with_capacity(limit);
+    while jobs.is_empty() {
+        let Some(job) = waiting.blocking_recv() else { return jobs };
+        jobs.extend(useful(job));
+    }
+    while jobs.len() < limit {
+        let Ok(job) = waiting.try_recv() else { break };
+        jobs.extend(useful(job));
+    }
+    jobs
+}
+
+fn useful(job: Job) -> Option<Job> {
+    (!job.shard.is_abandoned()).then_some(job)
+}

@@ -1,0 +1,158 @@
+//! Fetches the images of a shard, bounded by requests and by bytes in flight, process-wide.
+//!
+//! What says something about one image (missing, changed, archived, too large) becomes its row; whatever says something
+//! about the way to it (denied, throttled, timed out) fails the shard, which then comes again. It never decodes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::cores::Job;
+use super::open_shard::OpenShard;
+use super::{ShardFailure, Worker};
+use crate::bucket::{Access, Bucket, BucketError, Kind};
+use crate::shard::Image;
+use crate::tags::{Failure, Outcome, Reason};
+
+/// Requests at once: at 100 ms each, enough for 640 images a second.
+const REQUESTS: usize = 64;
+/// Bytes of images fetched or being fetched and not yet tagged, in KiB: 64 MiB.
+const KIB_IN_FLIGHT: u32 = 64 << 10;
+/// Images whose size was not listed are first asked for with this limit: 1 MiB.
+const UNKNOWN_BYTES: u64 = 1 << 20;
+
+pub(super) struct Fetcher {
+    jobs: Mutex<Option<Sender<Job>>>,
+    requests: Arc<Semaphore>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Fetcher {
+    pub(super) fn new(jobs: Sender<Job>) -> Self {
+        Self {
+            jobs: Mutex::new(Some(jobs)),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            in_flight: Arc::new(Semaphore::new(KIB_IN_FLIGHT as usize)),
+        }
+    }
+
+    /// Nothing more will be fetched: the cores end once they have tagged what is waiting.
+    pub(super) fn close(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Starts fetching every image of `shard`; returns when the last one is under way.
+    pub(super) async fn start(
+        &self,
+        worker: &Worker,
+        shard: &Arc<OpenShard>,
+    ) -> Result<JoinSet<Result<(), BucketError>>, ShardFailure> {
+        let mut fetches = JoinSet::new();
+        let Some(jobs) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
+            return Ok(fetches);
+        };
+        for (index, image) in shard.images.iter().enumerate() {
+            while let Some(fetched) = fetches.try_join_next() {
+                fetched??;
+            }
+            if let Some(failure) = known_failure(image, worker.max_image_bytes) {
+                shard.set(index, None, Outcome::Failed(failure));
+                continue;
+            }
+            let bytes = image.size.unwrap_or(UNKNOWN_BYTES.min(worker.max_image_bytes));
+            let Ok(request) = self.requests.clone().acquire_owned().await else { break };
+            let Ok(in_flight) = self.in_flight.clone().acquire_many_owned(kib(bytes)).await else { break };
+            let fetch = Fetch {
+                source: worker.source.clone(),
+                shard: shard.clone(),
+                index,
+                max_image_bytes: worker.max_image_bytes,
+                jobs: jobs.clone(),
+                budget: self.in_flight.clone(),
+            };
+            fetches.spawn(fetch.run(request, in_flight));
+        }
+        Ok(fetches)
+    }
+}
+
+/// A single image may be larger than the whole budget: then it is fetched alone.
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, KIB_IN_FLIGHT)
+}
+
+/// What the listing says already, so that no request is spent on it.
+fn known_failure(image: &Image, max_image_bytes: u64) -> Option<Failure> {
+    let (reason, message) = match image.access {
+        Access::Archived => (Reason::Archived, "archived: restore the object first".to_owned()),
+        Access::NameNotUtf8 => (Reason::NameNotUtf8, "the file's name is not UTF-8: rename it".to_owned()),
+        Access::Readable => {
+            let size = image.size.filter(|size| *size > max_image_bytes)?;
+            (Reason::TooLarge, format!("{size} bytes, more than the limit of {max_image_bytes}"))
+        }
+    };
+    Some(Failure { reason, message })
+}
+
+struct Fetch {
+    source: Arc<dyn Bucket>,
+    shard: Arc<OpenShard>,
+    index: usize,
+    max_image_bytes: u64,
+    jobs: Sender<Job>,
+    budget: Arc<Semaphore>,
+}
+
+impl Fetch {
+    async fn run(
+        self,
+        request: OwnedSemaphorePermit,
+        in_flight: OwnedSemaphorePermit,
+    ) -> Result<(), BucketError> {
+        let image = &self.shard.images[self.index];
+        let limit = match image.size {
+            Some(_) => self.max_image_bytes,
+            None => UNKNOWN_BYTES.min(self.max_image_bytes),
+        };
+        let mut in_flight = in_flight;
+        let mut outcome = self.source.get(&image.key, image.etag.as_deref(), limit).await;
+        let is_larger_than_thought = outcome.as_ref().is_err_and(|error| error.kind == Kind::TooLarge);
+        if is_larger_than_thought && limit < self.max_image_bytes {
+            // Given back before more is asked for, else two of these could wait for each other.
+            drop(in_flight);
+            let Ok(larger) = self.budget.clone().acquire_many_owned(kib(self.max_image_bytes)).await else {
+                return Ok(());
+            };
+            in_flight = larger;
+            outcome = self.source.get(&image.key, image.etag.as_deref(), self.max_image_bytes).await;
+        }
+        drop(request);
+        match outcome {
+            Ok(fetched) => {
+                let job =
+                    Job { shard: self.shard.clone(), index: self.index, fetched, _in_flight: in_flight };
+                // The cores are gone only where the worker ends, and then the shard is given back.
+                let _ = self.jobs.send(job).await;
+                Ok(())
+            }
+            Err(error) => {
+                let reason = reason(&error).ok_or_else(|| error.clone())?;
+                self.shard.set(self.index, None, Outcome::Failed(Failure { reason, message: error.detail }));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What an error says about the image itself, if that is what it is about.
+fn reason(error: &BucketError) -> Option<Reason> {
+    match error.kind {
+        Kind::Missing => Some(Reason::Missing),
+        Kind::Changed => Some(Reason::Changed),
+        Kind::Archived => Some(Reason::Archived),
+        Kind::TooLarge => Some(Reason::TooLarge),
+        Kind::Denied | Kind::Temporary | Kind::Other => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! A shard in hand: its images, and the rows that threads have filled in so far.
+//!
+//! Rows arrive in any order and leave in key order. It knows nothing of queues or buckets.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::progress::Progress;
+use crate::shard::Image;
+use crate::tags::{Outcome, Row};
+
+pub(super) struct OpenShard {
+    pub(super) images: Vec<Image>,
+    rows: Mutex<Rows>,
+    complete: Notify,
+    abandoned: AtomicBool,
+    progress: Arc<Progress>,
+}
+
+struct Rows {
+    rows: Vec<Option<Row>>,
+    left: usize,
+}
+
+impl OpenShard {
+    pub(super) fn new(images: Vec<Image>, progress: Arc<Progress>) -> Self {
+        let rows = Mutex::new(Rows { rows: vec![None; images.len()], left: images.len() });
+        Self { images, rows, complete: Notify::new(), abandoned: AtomicBool::new(false), progress }
+    }
+
+    /// Fills in the row of image `index`: what was read of it, or else what the listing said.
+    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, outcome: Outcome) {
+        let image = &self.images[index];
+        let (bytes, etag) = match read {
+            Some((bytes, etag)) => (Some(bytes), Some(etag)),
+            None => (image.size, image.etag.clone()),
+        };
+        let failed = matches!(outcome, Outcome::Failed(_));
+        let row = Row { key: image.key.clone(), bytes, etag: etag.filter(|etag| !etag.is_empty()), outcome };
+        let mut rows = self.lock();
+        if self.is_abandoned() || rows.rows[index].is_some() {
+            return;
+        }
+        rows.rows[index] = Some(row);
+        rows.left -= 1;
+        self.progress.add(failed);
+        if rows.left == 0 {
+            self.complete.notify_one();
+        }
+    }
+
+    /// Waits until every image has its row.
+    pub(super) async fn completed(&self) {
+        while self.lock().left > 0 {
+            self.complete.notified().await;
+        }
+    }
+
+    /// The rows in key order, once complete.
+    pub(super) fn take_rows(&self) -> Vec<Row> {
+        std::mem::take(&mut self.lock().rows).into_iter().flatten().collect()
+    }
+
+    /// Drops the rows: the shard will be tagged again, here or elsewhere.
+    pub(super) fn abandon(&self) {
+        let mut rows = self.lock();
+        if self.abandoned.swap(true, Relaxed) {
+            return;
+        }
+        let is_failed = |row: &&Row| matches!(row.outcome, Outcome::Failed(_));
+        let done = std::mem::take(&mut rows.rows);
+        let failed = done.iter().flatten().filter(is_failed).count() as u64;
+        let all = done.iter().flatten().count() as u64;
+        self.progress.take_back(all - failed, failed);
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
+    }
+
+    /// No code panics while it holds the lock, so a poisoned one guards sound rows.
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

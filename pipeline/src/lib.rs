@@ -1,0 +1,19 @@
+//! tagfleet's pipeline: split, queue, infer, reduce, report. Every stage, the ports and the local adapters.
+//!
+//! The same stages run on a laptop and on AWS. This crate never names an AWS crate, an engine or a decoder.
+
+pub mod bucket;
+pub mod embedded;
+pub mod filter;
+pub mod infer;
+pub mod progress;
+pub mod queue;
+pub mod reduce;
+pub mod report;
+pub mod run;
+pub mod shard;
+pub mod split;
+pub mod tagger;
+pub mod tags;
+#[cfg(any(test, feature = "contract"))]
+pub mod testing;

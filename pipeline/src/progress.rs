@@ -1,0 +1,72 @@
+//! What a run has done so far, as numbers that a progress bar can read while threads write them.
+//!
+//! Only for people: nothing is decided by it, and the results never depend on it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Live counts of images; each is exact once the run has ended.
+#[derive(Debug, Default)]
+pub struct Progress {
+    total: AtomicU64,
+    before: AtomicU64,
+    tagged: AtomicU64,
+    failed: AtomicU64,
+    committed: AtomicU64,
+}
+
+/// The counts at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Inputs of the run; 0 until split has ended.
+    pub total: u64,
+    /// Of these, how many were done before this process took the run up.
+    pub before: u64,
+    /// Images with tags, of this process.
+    pub tagged: u64,
+    /// Images without, as failed rows.
+    pub failed: u64,
+    /// Of both, those whose part is written.
+    pub committed: u64,
+}
+
+impl Counts {
+    /// Inputs that have an outcome.
+    #[must_use]
+    pub fn done(self) -> u64 {
+        self.before + self.tagged + self.failed
+    }
+}
+
+impl Progress {
+    /// The counts now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            total: self.total.load(Relaxed),
+            before: self.before.load(Relaxed),
+            tagged: self.tagged.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            committed: self.committed.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn begin(&self, total: u64, before: u64) {
+        self.before.store(before, Relaxed);
+        self.total.store(total, Relaxed);
+    }
+
+    pub(crate) fn add(&self, failed: bool) {
+        let counter = if failed { &self.failed } else { &self.tagged };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn commit(&self, images: u64) {
+        self.committed.fetch_add(images, Relaxed);
+    }
+
+    /// Takes back what a shard had counted that will be tagged again.
+    pub(crate) fn take_back(&self, tagged: u64, failed: u64) {
+        self.tagged.fetch_sub(tagged, Relaxed);
+        self.failed.fetch_sub(failed, Relaxed);
+    }
+}

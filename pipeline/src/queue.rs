@@ -1,0 +1,70 @@
+//! The port to a message queue: what the stages need of SQS, and nothing more.
+//!
+//! At least once, in no order: a message that is not deleted before its visibility timeout comes again, and after too
+//! many receipts goes to the dead-letter queue. Messages are disposable; whether work is done is decided by listings.
+//! [`contract`] holds what every adapter must do.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod memory;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+pub use memory::MemoryQueue;
+
+/// A message in hand: invisible to others until its visibility timeout ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What was sent.
+    pub body: String,
+    /// Names this receipt of the message; a later receipt of the same message has another.
+    pub receipt: String,
+    /// How often the message was received, this time included; from 1.
+    pub receive_count: u32,
+}
+
+/// A queue. One implementation lives in memory, another is SQS; both pass [`contract`].
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// How long a received message stays invisible unless that is changed.
+    fn visibility_timeout(&self) -> Duration;
+
+    /// Sends all of `bodies`; any number, in batches where the service wants them.
+    ///
+    /// # Errors
+    /// Some may have been sent all the same: sending all of them again is always safe.
+    async fn send(&self, bodies: &[String]) -> Result<(), QueueError>;
+
+    /// One visible message, waiting up to `wait` for it; none where there was none.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError>;
+
+    /// Makes the message of this receipt visible again after `timeout` from now; at once for zero.
+    ///
+    /// A receipt that is no longer the message's latest, or of a deleted message, changes nothing and is no error.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn change_visibility(&self, receipt: &str, timeout: Duration) -> Result<(), QueueError>;
+
+    /// Deletes the message of this receipt; once deleted, deleting it again is no error.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn delete(&self, receipt: &str) -> Result<(), QueueError>;
+}
+
+/// The queue could not be used; the adapter has tried again where its service says so.
+#[derive(Clone, Debug, Error)]
+#[error("queue {queue}: {detail}")]
+pub struct QueueError {
+    /// The queue's name.
+    pub queue: String,
+    /// One line for a person.
+    pub detail: String,
+}

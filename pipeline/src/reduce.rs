@@ -1,0 +1,315 @@
+//! Reduce: which shards lack a part · compact groups of parts · finish.
+//!
+//! Whether a run is complete is found by comparing two listings, shards and parts; the queue is never asked. Groups are
+//! fixed once, parts are in key order, so compaction sorts nothing and may be done again at any time. It never reads an
+//! image or a tag: rows are copied as they are and only counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
+use futures::stream::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use crate::bucket::{Bucket, BucketError, KeyRange, Put};
+use crate::report::Summary;
+use crate::run::{Ranges, RunId, RunKeys, VectorType};
+use crate::shard::ShardId;
+use crate::split::{RangeSplit, SplitError, read_json};
+use crate::tags::parquet::{self, TableError, TableWriter};
+
+/// Parts of one group have at most this many bytes together, but for a single larger part: 256 MB.
+const GROUP_BYTES: u64 = 256_000_000;
+/// More than any part: 10,000 rows of a vector of 4,096 floats.
+const MAX_PART_BYTES: u64 = 1 << 30;
+
+/// Why reduce stopped; doing it again is harmless.
+#[derive(Debug, Error)]
+pub enum ReduceError {
+    /// Source or output failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A stored record cannot be read.
+    #[error(transparent)]
+    Record(#[from] SplitError),
+    /// A part cannot be read, or a result not be written.
+    #[error("{0}: {1}")]
+    Table(String, TableError),
+    /// A task panicked or was cancelled.
+    #[error("reduce task: {0}")]
+    Task(#[from] JoinError),
+    /// A range is not split to its end.
+    #[error("range {0} is not split yet")]
+    NotSplit(u32),
+    /// A part is missing.
+    #[error("{0} shards have no part yet")]
+    Incomplete(usize),
+    /// The rows are not as many as the inputs: a bug, or somebody changed the run's objects.
+    #[error("{rows} rows for {images} inputs: the objects of this run were changed")]
+    Miscounted {
+        /// Rows in all parts.
+        rows: u64,
+        /// Inputs in all shards.
+        images: u64,
+    },
+}
+
+/// Consecutive shards whose parts become one result file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// In key order, at least one.
+    pub shards: Vec<ShardId>,
+}
+
+/// The groups of a run; stored once, then fixed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// Always 1.
+    pub version: u32,
+    /// In key order.
+    pub groups: Vec<Group>,
+}
+
+/// Rows counted while they were copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowCounts {
+    /// Rows with status `tagged`.
+    pub tagged: u64,
+    /// Rows with status `failed`, by error code.
+    pub failed: BTreeMap<String, u64>,
+    /// Tagged images that the first decoder refused and the second read.
+    pub second_decoder: u64,
+}
+
+impl RowCounts {
+    /// All rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.tagged + self.all_failed()
+    }
+
+    /// All failed rows.
+    #[must_use]
+    pub fn all_failed(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.tagged += other.tagged;
+        self.second_decoder += other.second_decoder;
+        for (code, count) in &other.failed {
+            *self.failed.entry(code.clone()).or_default() += count;
+        }
+    }
+}
+
+/// What split has made of every range, if it has come to its end.
+///
+/// # Errors
+/// [`ReduceError::NotSplit`] where a range is not done.
+pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<RangeSplit>, ReduceError> {
+    let ranges: Ranges = read_json(output, &keys.ranges()).await?;
+    let mut splits = Vec::with_capacity(ranges.ranges.len());
+    for range in (0..).take(ranges.ranges.len()) {
+        if !output.exists(&keys.range_split(range)).await? {
+            return Err(ReduceError::NotSplit(range));
+        }
+        splits.push(read_json(output, &keys.range_split(range)).await?);
+    }
+    Ok(splits)
+}
+
+/// The shards of a split run that have no part, in id order.
+///
+/// # Errors
+/// Where split has not ended or a listing fails.
+pub async fn missing(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<ShardId>, ReduceError> {
+    range_splits(output, keys).await?;
+    let parts: BTreeSet<ShardId> = sizes(output, keys, &keys.parts()).await?.into_keys().collect();
+    let shards = sizes(output, keys, &keys.shards()).await?;
+    Ok(shards.into_keys().filter(|shard| !parts.contains(shard)).collect())
+}
+
+/// The sizes of shards or parts, by shard.
+async fn sizes(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    prefix: &str,
+) -> Result<BTreeMap<ShardId, u64>, ReduceError> {
+    let mut sizes = BTreeMap::new();
+    let mut pages = output.list(&KeyRange::prefix(prefix));
+    while let Some(page) = pages.try_next().await? {
+        sizes.extend(page.iter().filter_map(|object| Some((keys.shard_of(&object.key)?, object.size))));
+    }
+    Ok(sizes)
+}
+
+/// The groups of a run whose every shard has its part: made from the parts' sizes the first time, read ever after.
+///
+/// # Errors
+/// [`ReduceError::Incomplete`] where a part is missing.
+pub async fn groups(output: &dyn Bucket, keys: &RunKeys) -> Result<Groups, ReduceError> {
+    let missing = missing(output, keys).await?;
+    if !missing.is_empty() {
+        return Err(ReduceError::Incomplete(missing.len()));
+    }
+    let groups =
+        Groups { version: 1, groups: group(&sizes(output, keys, &keys.parts()).await?, GROUP_BYTES) };
+    match put_json(output, &keys.groups(), &groups).await? {
+        Put::Created => Ok(groups),
+        Put::AlreadyThere => Ok(read_json(output, &keys.groups()).await?),
+    }
+}
+
+fn group(parts: &BTreeMap<ShardId, u64>, max_bytes: u64) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut bytes = 0;
+    for (shard, size) in parts {
+        match groups.last_mut() {
+            Some(group) if bytes + size <= max_bytes => {
+                group.shards.push(*shard);
+                bytes += size;
+            }
+            _ => {
+                groups.push(Group { shards: vec![*shard] });
+                bytes = *size;
+            }
+        }
+    }
+    groups
+}
+
+/// Copies the parts of one group into one result file, in key order, and stores its counts beside.
+///
+/// # Errors
+/// Where a part is missing or cannot be read.
+pub async fn compact(
+    output: &dyn Bucket,
+    (run, keys): (&RunId, &RunKeys),
+    (number, group): (u32, &Group),
+    vector: Option<VectorType>,
+) -> Result<RowCounts, ReduceError> {
+    let key = keys.result(number);
+    let mut writer = TableWriter::new(run, vector).map_err(|error| ReduceError::Table(key.clone(), error))?;
+    let mut counts = RowCounts::default();
+    for shard in &group.shards {
+        let part = keys.part(*shard);
+        let bytes = output.get(&part, None, MAX_PART_BYTES).await?.bytes;
+        let (returned, copied) = tokio::task::spawn_blocking(move || {
+            let copied = copy(bytes, &mut writer);
+            (writer, copied)
+        })
+        .await?;
+        writer = returned;
+        counts.add(&copied.map_err(|error| ReduceError::Table(part, error))?);
+    }
+    let table =
+        writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;
+    output.put_if_absent(&key, table).await?;
+    put_json(output, &keys.compacted(number), &counts).await?;
+    Ok(counts)
+}
+
+fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
+    let table = parquet::open(part)?;
+    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
+    for batch in table.batches {
+        let batch = batch?;
+        counts.add(&count(&batch)?);
+        writer.write(&batch)?;
+    }
+    Ok(counts)
+}
+
+/// A row is failed where it has an error code.
+fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
+    let codes = batch.column_by_name("error_code").and_then(|column| column.as_string_opt::<i32>());
+    let codes = codes.ok_or_else(|| TableError::missing_column("error_code"))?;
+    let mut counts = RowCounts { tagged: codes.null_count() as u64, ..RowCounts::default() };
+    for code in codes.iter().flatten() {
+        match counts.failed.get_mut(code) {
+            Some(count) => *count += 1,
+            None => _ = counts.failed.insert(code.to_owned(), 1),
+        }
+    }
+    Ok(counts)
+}
+
+/// The counts of the parts that are there, of a run that has not come to its end.
+///
+/// # Errors
+/// Where a part cannot be read.
+pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCounts, ReduceError> {
+    let mut counts = RowCounts::default();
+    for shard in sizes(output, keys, &keys.parts()).await?.into_keys() {
+        let part = keys.part(shard);
+        let bytes = output.get(&part, None, MAX_PART_BYTES).await?.bytes;
+        let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
+        counts.add(&counted.map_err(|error| ReduceError::Table(part, error))?);
+    }
+    Ok(counts)
+}
+
+fn count_part(part: Bytes) -> Result<RowCounts, TableError> {
+    let table = parquet::open(part)?;
+    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
+    for batch in table.batches {
+        counts.add(&count(&batch?)?);
+    }
+    Ok(counts)
+}
+
+/// The counts of a run whose every group is compacted, checked against its inputs.
+///
+/// # Errors
+/// [`ReduceError::Miscounted`] where rows and inputs differ in number.
+pub async fn total(output: &dyn Bucket, keys: &RunKeys, groups: &Groups) -> Result<RowCounts, ReduceError> {
+    let mut total = RowCounts::default();
+    for number in (0..).take(groups.groups.len()) {
+        total.add(&read_json(output, &keys.compacted(number)).await?);
+    }
+    let images = range_splits(output, keys).await?.iter().map(|split| split.images).sum();
+    match total.rows() {
+        rows if rows == images => Ok(total),
+        rows => Err(ReduceError::Miscounted { rows, images }),
+    }
+}
+
+/// Writes the summary, and `_SUCCESS` behind it: the last object of a complete run.
+///
+/// # Errors
+/// Where they cannot be written.
+pub async fn finish(output: &dyn Bucket, keys: &RunKeys, summary: &Summary) -> Result<(), ReduceError> {
+    put_summary(output, keys, summary).await?;
+    output.put_if_absent(&keys.success(), Bytes::new()).await?;
+    Ok(())
+}
+
+/// Writes the summary, replacing one of an earlier try.
+///
+/// # Errors
+/// Where it cannot be written.
+pub async fn put_summary(output: &dyn Bucket, keys: &RunKeys, summary: &Summary) -> Result<(), ReduceError> {
+    Ok(output.put(&keys.summary(), json(&keys.summary(), summary)?).await?)
+}
+
+/// Stores `record` unless there is one already.
+///
+/// # Errors
+/// Where it cannot be written.
+pub async fn put_json<T: Serialize>(output: &dyn Bucket, key: &str, record: &T) -> Result<Put, ReduceError> {
+    Ok(output.put_if_absent(key, json(key, record)?).await?)
+}
+
+fn json<T: Serialize>(key: &str, record: &T) -> Result<Bytes, SplitError> {
+    let unwritable = |error| SplitError::Record { key: key.to_owned(), error };
+    let mut bytes = serde_json::to_vec_pretty(record).map_err(unwritable)?;
+    bytes.push(b'\n');
+    Ok(bytes.into())
+}

@@ -1,0 +1,188 @@
+//! Report: the summary of a run, as JSON for machines and as text for people.
+//!
+//! Pure: it reads no object and no clock, so every form of it is a snapshot test.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::RunId;
+
+/// The version of the summary's stored form.
+pub const SUMMARY_VERSION: u32 = 1;
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Every input has its row.
+    Complete,
+    /// It was stopped and can be taken up again.
+    Interrupted,
+    /// Some shards could not be tagged in any round.
+    Incomplete,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`SUMMARY_VERSION`].
+    pub version: u32,
+    /// The run.
+    pub run: RunId,
+    /// How it stands.
+    pub state: State,
+    /// Inputs of the run.
+    pub images: u64,
+    /// Inputs that have a row.
+    pub rows: u64,
+    /// Of these, tagged.
+    pub tagged: u64,
+    /// Of these, failed, by error code.
+    pub failed: BTreeMap<String, u64>,
+    /// Tagged images that the first decoder refused and the second read.
+    pub second_decoder: u64,
+    /// Shards without a part, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<String>,
+    /// The model's name.
+    pub model: String,
+    /// Over all files of the model.
+    pub model_sha256: String,
+    /// Engine, version, precision: `onnxruntime 1.32.0 fp32`.
+    pub engine: String,
+    /// Threads that tagged.
+    pub threads: usize,
+    /// Images tagged or failed by this process; fewer than `rows` where a run was taken up again.
+    pub images_here: u64,
+    /// Wall time of this process from its first to its last image, in seconds.
+    pub seconds_here: f64,
+    /// Where people find the rows.
+    pub results: String,
+}
+
+impl Summary {
+    /// Images per second of this process; 0 where it had none.
+    #[must_use]
+    pub fn images_per_second(&self) -> f64 {
+        if self.seconds_here > 0.0 { self.images_here as f64 / self.seconds_here } else { 0.0 }
+    }
+
+    /// All failed rows.
+    #[must_use]
+    pub fn all_failed(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// The summary for a person: a few lines, no colour.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let Self { run, images, tagged, .. } = self;
+        let state = match self.state {
+            State::Complete => "complete",
+            State::Interrupted => "interrupted",
+            State::Incomplete => "incomplete",
+        };
+        writeln!(text, "run      {run}: {state}")?;
+        writeln!(text, "images   {images}: {tagged} tagged, {} failed{}", self.all_failed(), self.open())?;
+        for (code, count) in &self.failed {
+            writeln!(text, "         {count:>7} {code}")?;
+        }
+        if self.second_decoder > 0 {
+            writeln!(text, "decoder  {} images were read only by the second decoder", self.second_decoder)?;
+        }
+        writeln!(text, "model    {}, {}", self.model, self.engine)?;
+        if self.images_here > 0 {
+            let (rate, seconds, threads) = (self.images_per_second(), self.seconds_here, self.threads);
+            writeln!(
+                text,
+                "speed    {rate:.1} images/s: {} in {seconds:.1} s on {threads} threads",
+                self.images_here
+            )?;
+        }
+        if !self.missing_shards.is_empty() {
+            writeln!(text, "missing  shards {}", self.missing_shards.join(", "))?;
+        }
+        if self.state == State::Complete {
+            writeln!(text, "results  {}", self.results)?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> String {
+        match self.images - self.rows {
+            0 => String::new(),
+            open => format!(", {open} not done"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            version: SUMMARY_VERSION,
+            run: RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap(),
+            state: State::Complete,
+            images: 1000,
+            rows: 1000,
+            tagged: 990,
+            failed: BTreeMap::from([("corrupt".to_owned(), 8), ("empty".to_owned(), 2)]),
+            second_decoder: 3,
+            missing_shards: vec![],
+            model: "mobilenet".to_owned(),
+            model_sha256: "ab".repeat(32),
+            engine: "onnxruntime 1.32.0 fp32".to_owned(),
+            threads: 2,
+            images_here: 1000,
+            seconds_here: 4.0,
+            results: "tags/20261123-170000-0a1b2c/results".to_owned(),
+        }
+    }
+
+    #[test]
+    fn complete() {
+        insta::assert_snapshot!(summary().text(), @r"
+        run      20261123-170000-0a1b2c: complete
+        images   1000: 990 tagged, 10 failed
+                       8 corrupt
+                       2 empty
+        decoder  3 images were read only by the second decoder
+        model    mobilenet, onnxruntime 1.32.0 fp32
+        speed    250.0 images/s: 1000 in 4.0 s on 2 threads
+        results  tags/20261123-170000-0a1b2c/results
+        ");
+    }
+
+    #[test]
+    fn incomplete() {
+        let missing_shards = vec!["00000-0000001".to_owned(), "00000-0000003".to_owned()];
+        let summary =
+            Summary { state: State::Incomplete, rows: 488, tagged: 478, missing_shards, ..summary() };
+        insta::assert_snapshot!(summary.text(), @r"
+        run      20261123-170000-0a1b2c: incomplete
+        images   1000: 478 tagged, 10 failed, 512 not done
+                       8 corrupt
+                       2 empty
+        decoder  3 images were read only by the second decoder
+        model    mobilenet, onnxruntime 1.32.0 fp32
+        speed    250.0 images/s: 1000 in 4.0 s on 2 threads
+        missing  shards 00000-0000001, 00000-0000003
+        ");
+    }
+
+    #[test]
+    fn stored_form() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&summary()).unwrap());
+    }
+}

@@ -1,0 +1,285 @@
+//! A run: what was asked for, its id, and the name of every object that belongs to it.
+//!
+//! The only place that spells an object key. Everything a run writes stands below `<output>/<run id>/`; what people read
+//! is at its top, what only stages read is below `work/` and may expire once the run is complete.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::bucket::KeyRange;
+use crate::shard::ShardId;
+
+/// The version of a request's stored form.
+pub const REQUEST_VERSION: u32 = 1;
+
+/// A run's id: 1 to 64 of `a-z`, `0-9` and `-`, so that it is safe in a key, a path, a queue's name and a mail.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+/// The text is no run id.
+#[derive(Debug, Error)]
+#[error("{0:?} is no run id: 1 to 64 of a-z, 0-9 and '-'")]
+pub struct InvalidRunId(String);
+
+impl TryFrom<String> for RunId {
+    type Error = InvalidRunId;
+
+    fn try_from(text: String) -> Result<Self, InvalidRunId> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidRunId(text))
+        }
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Where a run's inputs come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The source bucket's name.
+    pub location: String,
+    /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_sha256: Option<String>,
+    /// Globs; a key is an input only where one of these matches (or there are none).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Globs; a key is no input where one of these matches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// The model of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecord {
+    /// What people call it: the folder's or the file's name.
+    pub name: String,
+    /// Over all files of the model, in hexadecimal.
+    pub sha256: String,
+    /// What the model crate resolved (preprocessing, labels, outputs); only that crate reads it.
+    pub spec: serde_json::Value,
+}
+
+/// The engine of a run: resolved once, before split; a worker that cannot load just this one stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineRecord {
+    /// `onnxruntime` or `tract`.
+    pub name: String,
+    /// Its version, `1.32.0`.
+    pub version: String,
+    /// How it computes: `fp32`, `fp16`, `int8`.
+    pub precision: String,
+    /// For int8: the widest instruction set of the machine that began the run, for sums may depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+}
+
+impl fmt::Display for EngineRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {}", self.name, self.version, self.precision)?;
+        match &self.instructions {
+            Some(instructions) => write!(formatter, " {instructions}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which tags a row keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagOptions {
+    /// At most this many tags; at least 1.
+    pub top_k: u32,
+    /// Only tags with at least this score, in 0..=1.
+    pub threshold: f32,
+    /// Only these labels; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+}
+
+/// How a vector column stores its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VectorType {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats: half the size, about three digits.
+    F16,
+}
+
+/// A whole output of the model that every tagged row keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vector {
+    /// The output's name in the graph.
+    pub output: String,
+    /// The stored type.
+    pub stored: VectorType,
+}
+
+/// Everything that decides a run's rows. Two equal requests over the same objects give equal rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRequest {
+    /// [`REQUEST_VERSION`].
+    pub version: u32,
+    /// The inputs.
+    pub input: Input,
+    /// The model.
+    pub model: ModelRecord,
+    /// What runs it.
+    pub engine: EngineRecord,
+    /// The tags to keep.
+    pub tags: TagOptions,
+    /// The vector to keep, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<Vector>,
+    /// Images of more bytes than this become failed rows.
+    pub max_image_bytes: u64,
+}
+
+/// The ranges that split works through, one after the other or side by side; stored with the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ranges {
+    /// Always 1.
+    pub version: u32,
+    /// In key order, sharing bounds and no key.
+    pub ranges: Vec<KeyRange>,
+}
+
+/// The keys of one run's objects, all below `<prefix><run id>/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunKeys {
+    root: String,
+}
+
+impl RunKeys {
+    /// The keys of run `id` below `prefix`, which is empty or ends in `/`.
+    #[must_use]
+    pub fn new(prefix: &str, id: &RunId) -> Self {
+        Self { root: format!("{prefix}{id}/") }
+    }
+
+    /// What was asked for: a [`RunRequest`].
+    #[must_use]
+    pub fn request(&self) -> String {
+        format!("{}request.json", self.root)
+    }
+
+    /// Prefix of what only stages read.
+    #[must_use]
+    pub fn work(&self) -> String {
+        format!("{}work/", self.root)
+    }
+
+    /// The key ranges: [`Ranges`].
+    #[must_use]
+    pub fn ranges(&self) -> String {
+        format!("{}work/ranges.json", self.root)
+    }
+
+    /// Says that a range is split, and into how many shards.
+    #[must_use]
+    pub fn range_split(&self, range: u32) -> String {
+        format!("{}work/split/{range:05}.json", self.root)
+    }
+
+    /// Prefix of all [`RunKeys::range_split`].
+    #[must_use]
+    pub fn ranges_split(&self) -> String {
+        format!("{}work/split/", self.root)
+    }
+
+    /// A shard: its inputs in key order.
+    #[must_use]
+    pub fn shard(&self, id: ShardId) -> String {
+        format!("{}{id}.jsonl.zst", self.shards())
+    }
+
+    /// Prefix of all shards.
+    #[must_use]
+    pub fn shards(&self) -> String {
+        format!("{}work/shards/", self.root)
+    }
+
+    /// Prefix of the shards of one range.
+    #[must_use]
+    pub fn shards_of(&self, range: u32) -> String {
+        format!("{}{}", self.shards(), ShardId::range_prefix(range))
+    }
+
+    /// A part: the rows of one shard. It exists if and only if the shard is done.
+    #[must_use]
+    pub fn part(&self, id: ShardId) -> String {
+        format!("{}{id}.parquet", self.parts())
+    }
+
+    /// Prefix of all parts.
+    #[must_use]
+    pub fn parts(&self) -> String {
+        format!("{}work/parts/", self.root)
+    }
+
+    /// The shard that a shard's or a part's key belongs to.
+    #[must_use]
+    pub fn shard_of(&self, key: &str) -> Option<ShardId> {
+        let name = key.strip_prefix(&self.shards()).or_else(|| key.strip_prefix(&self.parts()))?;
+        ShardId::parse(name.split('.').next()?)
+    }
+
+    /// The compaction groups, fixed once.
+    #[must_use]
+    pub fn groups(&self) -> String {
+        format!("{}work/groups.json", self.root)
+    }
+
+    /// The counts of one compacted group.
+    #[must_use]
+    pub fn compacted(&self, group: u32) -> String {
+        format!("{}work/compacted/{group:05}.json", self.root)
+    }
+
+    /// The rows of one group: what people read.
+    #[must_use]
+    pub fn result(&self, group: u32) -> String {
+        format!("{}{group:05}.parquet", self.results())
+    }
+
+    /// Prefix of all results.
+    #[must_use]
+    pub fn results(&self) -> String {
+        format!("{}results/", self.root)
+    }
+
+    /// The summary.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!("{}summary.json", self.root)
+    }
+
+    /// Written last, and only where every input has its row.
+    #[must_use]
+    pub fn success(&self) -> String {
+        format!("{}_SUCCESS", self.root)
+    }
+}

@@ -1,0 +1,169 @@
+//! Split's laws: every key in exactly one shard, in order, whatever stops it and however often it runs.
+
+use std::time::Duration;
+
+use proptest::collection::btree_set;
+use proptest::prelude::*;
+
+use super::*;
+use crate::bucket::Kind;
+use crate::bucket::memory::MemoryBucket;
+use crate::queue::MemoryQueue;
+use crate::testing::FailingBucket;
+
+fn run() -> (RunId, RunKeys) {
+    let id = RunId::try_from("r".to_owned()).unwrap();
+    let keys = RunKeys::new("out/", &id);
+    (id, keys)
+}
+
+fn named(keys: impl IntoIterator<Item = String>) -> Source {
+    Source::Named(Arc::new(keys.into_iter().collect()))
+}
+
+async fn bucket_of(keys: impl IntoIterator<Item = String>) -> Arc<MemoryBucket> {
+    let bucket = MemoryBucket::default();
+    for key in keys {
+        bucket.put(&key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    Arc::new(bucket)
+}
+
+fn queue() -> MemoryQueue {
+    MemoryQueue::new(Duration::from_secs(60), 20)
+}
+
+async fn split(source: &Source, output: &dyn Bucket, queue: &dyn Queue) -> Result<RangeSplit, SplitError> {
+    let (id, keys) = run();
+    split_range(source, 0, &KeyRange::default(), output, queue, (&id, &keys)).await
+}
+
+/// The keys of all shards, shard by shard.
+async fn shards(output: &dyn Bucket) -> Vec<Vec<String>> {
+    let (_, keys) = run();
+    let pages: Vec<_> = output.list(&KeyRange::prefix(&keys.shards())).try_collect().await.unwrap();
+    let mut shards = Vec::new();
+    for object in pages.concat() {
+        let shard = read_shard(output, &keys, keys.shard_of(&object.key).unwrap()).await.unwrap();
+        shards.push(shard.images.into_iter().map(|image| image.key).collect());
+    }
+    shards
+}
+
+async fn messages(queue: &MemoryQueue) -> Vec<ShardId> {
+    let mut shards = Vec::new();
+    while let Some(message) = queue.receive(Duration::ZERO).await.unwrap() {
+        shards.push(serde_json::from_str::<ShardMessage>(&message.body).unwrap().shard);
+    }
+    shards
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{number:06}.jpg")).collect()
+}
+
+#[tokio::test]
+async fn shards_grow() {
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let keys = numbered(32 * 256 + 2 * 2000 + 5);
+    let record = split(&named(keys.clone()), &output, &queue).await.unwrap();
+    let shards = shards(&output).await;
+    assert_eq!(
+        shards.iter().map(Vec::len).collect::<Vec<_>>(),
+        [vec![256; 32], vec![2000, 2000, 5]].concat()
+    );
+    assert_eq!(shards.concat(), keys);
+    assert_eq!((record.shards, record.images), (35, keys.len() as u64));
+    assert_eq!(messages(&queue).await.len(), 35);
+    assert_eq!(record, dry_run(&named(keys), &KeyRange::default()).await.unwrap());
+}
+
+#[test]
+fn a_shard_ends_before_its_images_have_too_many_bytes() {
+    let image = |size| Image { size: Some(size), ..Image::named("k".to_owned()) };
+    let mut open = OpenShard::default();
+    assert_eq!(open.push(image(MAX_IMAGE_BYTES - 1), 0), None);
+    assert_eq!(open.push(image(1), 0), None);
+    assert_eq!(open.push(image(2 * MAX_IMAGE_BYTES), 0).unwrap().len(), 2);
+    assert_eq!(
+        open.push(image(1), 0).unwrap().len(),
+        1,
+        "an image that is too large by itself is a shard by itself"
+    );
+    assert_eq!(open.take(), [image(1)]);
+}
+
+#[tokio::test]
+async fn folder_markers_are_no_images() {
+    let source = MemoryBucket::default();
+    source.put("a/", Bytes::new()).await.unwrap();
+    source.put("a/b", Bytes::from_static(b"x")).await.unwrap();
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let record = split(&Source::Listed(Arc::new(source), Filter::default()), &output, &queue).await.unwrap();
+    assert_eq!((record.images, record.folder_markers), (1, 1));
+}
+
+#[tokio::test]
+async fn two_splitters_at_once_agree() {
+    let keys = numbered(1000);
+    let source = Source::Listed(bucket_of(keys.clone()).await, Filter::default());
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let (first, second) = tokio::join!(split(&source, &output, &queue), split(&source, &output, &queue));
+    assert_eq!(first.unwrap(), second.unwrap());
+    assert_eq!(shards(&output).await.concat(), keys);
+}
+
+#[tokio::test]
+async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
+    let keys = numbered(600);
+    let source = bucket_of(keys.clone()).await;
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let (id, run_keys) = run();
+    // The first one saw every second object of the first 300 and was stopped then.
+    let images = keys[..300].iter().step_by(2).cloned().map(Image::named).collect();
+    let first = Shard { id: ShardId { range: 0, number: 0 }, images };
+    output.put(&run_keys.shard(first.id), first.encode().unwrap()).await.unwrap();
+    // The second one had listed before that shard was there: it meets it on its first put.
+    let mut late = Splitter {
+        range: 0,
+        output: &output,
+        queue: &queue,
+        run: (&id, &run_keys),
+        record: RangeSplit { version: 1, ..RangeSplit::default() },
+        last_key: None,
+    };
+    let mut open = OpenShard::default();
+    late.commit(keys[..256].iter().cloned().map(Image::named).collect(), &mut open).await.unwrap();
+    assert_eq!(open.images.len(), 0, "the winner's last key is beyond ours");
+    let source: Source = Source::Listed(source, Filter::default());
+    split(&source, &output, &queue).await.unwrap();
+    let all = shards(&output).await.concat();
+    assert!(all.is_sorted() && all.windows(2).all(|pair| pair[0] != pair[1]));
+    assert_eq!(all[150..], keys[299..]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Stopped after any number of calls, again and again: no key is dropped, none repeated, every shard has a message.
+    #[test]
+    fn a_stopped_split_goes_on(keys in btree_set(".{0,3}", 0..900), stops in prop::collection::vec(0..12u64, 0..6)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let source = Source::Listed(bucket_of(keys.clone()).await, Filter::default());
+            let wanted: Vec<String> = keys.into_iter().collect();
+            let output: Arc<dyn Bucket> = Arc::new(MemoryBucket::default());
+            let queue = queue();
+            for stop in stops {
+                let failing = FailingBucket::new(output.clone(), Kind::Temporary, stop..u64::MAX);
+                let _ = split(&source, &failing, &queue).await;
+            }
+            let record = split(&source, output.as_ref(), &queue).await.unwrap();
+            let shards = shards(output.as_ref()).await;
+            assert_eq!(shards.concat(), wanted);
+            assert_eq!(record.shards as usize, shards.len());
+            let sent: std::collections::BTreeSet<_> = messages(&queue).await.into_iter().collect();
+            assert_eq!(sent.len(), shards.len());
+        });
+    }
+}

@@ -1,0 +1,27 @@
+//! The port between a run and a model: image bytes in, one outcome per image out.
+//!
+//! It exists so that `infer` never links an engine or a decoder: the Lambda functions build without either.
+//! It never fetches, never writes, and never decides what a bad image means for a run.
+
+use thiserror::Error;
+
+use crate::tags::Outcome;
+
+/// One worker thread's model: a session of its own, used by one thread only, never shared.
+pub trait Tagger: Send {
+    /// How many images one call of [`Tagger::tag`] should get when that many are waiting; at least 1.
+    fn batch_size(&self) -> usize;
+
+    /// Tags `images`, each the bytes of one file as stored, and returns one outcome per image in their order.
+    ///
+    /// A bad image is an [`Outcome::Failed`], never an error.
+    ///
+    /// # Errors
+    /// Only where the engine itself fails: then the shard goes back and this worker stops.
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError>;
+}
+
+/// The engine failed on valid input: nothing is known about the images, so there is no row for them.
+#[derive(Debug, Error)]
+#[error("the model could not be run: {0}")]
+pub struct TaggerError(pub String);

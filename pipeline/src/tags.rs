@@ -1,0 +1,153 @@
+//! The row of one image: tagged or failed, with a reason from a closed set.
+//!
+//! These types are what every stage after `infer` works with; `tags/parquet.rs` gives them their stored form.
+//! Nothing here reads an image or knows how a tag was found.
+
+pub mod parquet;
+
+use serde::{Deserialize, Serialize};
+
+/// The row of one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The key, verbatim (percent-encoded bytes where a local name is not UTF-8).
+    pub key: String,
+    /// The size of the stored image in bytes, where it is known.
+    pub bytes: Option<u64>,
+    /// The etag it was read with, or else listed with.
+    pub etag: Option<String>,
+    /// Its tags, or why it has none.
+    pub outcome: Outcome,
+}
+
+impl Row {
+    /// True where the first decoder refused the image and the second read it.
+    #[must_use]
+    pub fn second_decoder(&self) -> bool {
+        matches!(&self.outcome, Outcome::Tagged(tagged) if tagged.second_decoder)
+    }
+}
+
+/// One label with its score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tag {
+    /// The label, as the model names it.
+    pub label: String,
+    /// The label's index in the model's output, from 0.
+    pub index: u32,
+    /// The score: a probability in 0..=1 after softmax or sigmoid.
+    pub score: f32,
+}
+
+/// What a model said of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tagged {
+    /// Width in pixels, as shown (after EXIF orientation, where that is applied).
+    pub width: u32,
+    /// Height in pixels, as shown.
+    pub height: u32,
+    /// Tags in score order, highest first; ties go to the lower index.
+    pub tags: Vec<Tag>,
+    /// The whole of the output asked for with `--output`, flattened.
+    pub vector: Option<Vec<f32>>,
+    /// True where the first decoder refused the file and the second read it.
+    pub second_decoder: bool,
+}
+
+/// Why an image has no tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason, from a closed set.
+    pub reason: Reason,
+    /// One line for a person; says what was found and, where known, what the limit was.
+    pub message: String,
+}
+
+/// What became of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It has tags (possibly none above the threshold).
+    Tagged(Tagged),
+    /// It could not be tagged.
+    Failed(Failure),
+}
+
+/// The closed set of reasons for a failed row; the names are part of the results' schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No bytes at all.
+    Empty,
+    /// More bytes than the limit allows.
+    TooLarge,
+    /// More pixels, or more memory to decode them, than the limit allows.
+    TooManyPixels,
+    /// Not an image, or of a format that is not decoded (AVIF, JPEG 2000, ...).
+    UnsupportedFormat,
+    /// A known format, but a variant of it that no decoder here reads (lossless or 12-bit JPEG, ...).
+    UnsupportedFeature,
+    /// A known format, but no decoder can make a picture of these bytes.
+    Corrupt,
+    /// The object was replaced after it was listed.
+    Changed,
+    /// The object was deleted after it was listed, or never existed.
+    Missing,
+    /// The object is in an archive class and cannot be read without being restored.
+    Archived,
+    /// The file's name is not UTF-8; the key shows its bytes percent-encoded.
+    NameNotUtf8,
+    /// The model's scores for this image are not finite numbers.
+    NotFinite,
+    /// The process died on this image, twice.
+    Crashed,
+}
+
+impl Reason {
+    /// Every reason, in the order of their names.
+    pub const ALL: [Self; 12] = [
+        Self::Archived,
+        Self::Changed,
+        Self::Corrupt,
+        Self::Crashed,
+        Self::Empty,
+        Self::Missing,
+        Self::NameNotUtf8,
+        Self::NotFinite,
+        Self::TooLarge,
+        Self::TooManyPixels,
+        Self::UnsupportedFeature,
+        Self::UnsupportedFormat,
+    ];
+
+    /// The name that rows and summaries carry.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Archived => "archived",
+            Self::Changed => "changed",
+            Self::Corrupt => "corrupt",
+            Self::Crashed => "crashed",
+            Self::Empty => "empty",
+            Self::Missing => "missing",
+            Self::NameNotUtf8 => "name_not_utf8",
+            Self::NotFinite => "not_finite",
+            Self::TooLarge => "too_large",
+            Self::TooManyPixels => "too_many_pixels",
+            Self::UnsupportedFeature => "unsupported_feature",
+            Self::UnsupportedFormat => "unsupported_format",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_name_everywhere() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
+        }
+        assert!(Reason::ALL.is_sorted_by_key(|reason| reason.code()));
+    }
+}

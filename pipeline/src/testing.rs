@@ -1,0 +1,150 @@
+//! What the tests of several stages need: a tagger without a model, a bucket that fails on purpose.
+//!
+//! It never leaves a test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunRequest, TagOptions};
+use crate::tagger::{Tagger, TaggerError};
+use crate::tags::{Failure, Outcome, Reason, Tag, Tagged};
+
+/// Tags an image with its own length; bytes that begin with `bad` are corrupt, with `broken` break the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct LengthTagger {
+    /// Images per call.
+    pub batch_size: usize,
+}
+
+impl LengthTagger {
+    /// One of these per thread.
+    #[must_use]
+    pub fn threads(count: usize, batch_size: usize) -> Vec<Box<dyn Tagger>> {
+        (0..count).map(|_| Box::new(Self { batch_size }) as Box<dyn Tagger>).collect()
+    }
+}
+
+impl Tagger for LengthTagger {
+    fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        images.iter().map(|image| tag(image)).collect()
+    }
+}
+
+fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
+    if image.starts_with(b"broken") {
+        return Err(TaggerError("the engine broke".to_owned()));
+    }
+    if image.starts_with(b"bad") {
+        return Ok(Outcome::Failed(Failure {
+            reason: Reason::Corrupt,
+            message: "bad on purpose".to_owned(),
+        }));
+    }
+    let index = u32::try_from(image.len()).unwrap_or(u32::MAX);
+    let tags = vec![Tag { label: format!("length {index}"), index, score: 0.5 }];
+    Ok(Outcome::Tagged(Tagged {
+        width: index,
+        height: 1,
+        tags,
+        vector: None,
+        second_decoder: image.ends_with(b"2"),
+    }))
+}
+
+/// A request that [`LengthTagger`] could answer.
+#[must_use]
+pub fn request() -> RunRequest {
+    RunRequest {
+        version: REQUEST_VERSION,
+        input: Input { location: "memory".to_owned(), keys_sha256: None, include: vec![], exclude: vec![] },
+        model: ModelRecord {
+            name: "length".to_owned(),
+            sha256: "00".repeat(32),
+            spec: serde_json::Value::Null,
+        },
+        engine: EngineRecord {
+            name: "none".to_owned(),
+            version: "1".to_owned(),
+            precision: "fp32".to_owned(),
+            instructions: None,
+        },
+        tags: TagOptions { top_k: 1, threshold: 0.0, labels: None },
+        vector: None,
+        max_image_bytes: 1000,
+    }
+}
+
+/// A bucket whose calls fail from the `fail_from`-th to before the `heal_at`-th, counted from 0; a failing put may have
+/// written all the same, as over a network.
+pub struct FailingBucket {
+    inner: Arc<dyn Bucket>,
+    kind: Kind,
+    calls: AtomicU64,
+    fails: std::ops::Range<u64>,
+}
+
+impl FailingBucket {
+    /// Wraps `inner`; calls whose number is in `fails` fail with `kind`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Bucket>, kind: Kind, fails: std::ops::Range<u64>) -> Self {
+        Self { inner, kind, calls: AtomicU64::new(0), fails }
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Relaxed)
+    }
+
+    fn call(&self, key: &str) -> Result<(), BucketError> {
+        if !self.fails.contains(&self.calls.fetch_add(1, Relaxed)) {
+            return Ok(());
+        }
+        let detail = "on purpose".to_owned();
+        Err(BucketError { kind: self.kind, bucket: "failing".to_owned(), key: key.to_owned(), detail })
+    }
+}
+
+#[async_trait]
+impl Bucket for FailingBucket {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        match self.call(&range.prefix) {
+            Ok(()) => self.inner.list(range),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        self.call(key)?;
+        self.inner.get(key, if_match, limit).await
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
+        self.call(key)?;
+        self.inner.exists(key).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
+        let written = self.inner.put_if_absent(key, bytes).await?;
+        self.call(key)?;
+        Ok(written)
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        self.inner.put(key, bytes).await?;
+        self.call(key)
+    }
+}
