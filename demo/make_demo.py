@@ -1,6 +1,6 @@
 """Makes the demo: draws pictures, trains a small tagging network on them, exports it, and measures it on pictures it never saw.
 
-Install (Python 3.10 to 3.12; torch first, from its CPU index, for PyPI's wheel brings gigabytes of CUDA libraries along):
+Install (Python 3.10 to 3.12; the usual wheel of torch brings gigabytes of CUDA libraries along, its CPU build does as well):
 
     python3 -m venv /tmp/demo-venv
     /tmp/demo-venv/bin/pip install torch==2.5.1

@@ -31,8 +31,9 @@ use open_shard::OpenShard;
 
 /// So many shards in a row that could not be tagged mean that the next cannot either: a denied bucket, a full disk.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
-/// Fetched images that wait for a core; the bytes in flight bound them before this does.
-const WAITING_IMAGES: usize = 256;
+/// Fetched images that wait for a core: enough that none waits for a fetch, few enough that a worker that is told to
+/// stop has little in hand.
+const WAITING_IMAGES: usize = 64;
 
 /// What a worker works on and with.
 #[derive(Clone)]

@@ -128,7 +128,8 @@ impl Fetch {
             in_flight = larger;
             outcome = self.source.get(&image.key, image.etag.as_deref(), self.max_image_bytes).await;
         }
-        drop(request);
+        // The request's permit is held until a core has room, so that no more images are read ahead than that.
+        let _request = request;
         match outcome {
             Ok(fetched) => {
                 let job =

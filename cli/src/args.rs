@@ -1,0 +1,155 @@
+//! The command line, as clap sees it: every flag and its help.
+//!
+//! Parsing only; what a flag means stands where it is used.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Tags every image of a folder with your own ONNX model.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tag the images of a folder, one file, or a list of keys
+    Run(RunOptions),
+    /// Show what tagfleet understood of a model, and the tags of one picture
+    Inspect(InspectOptions),
+    /// Show the first rows of a run
+    Show(ShowOptions),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  finished: every image is tagged
+  1  broken: a full disk, a failing engine, a bug
+  2  bad usage or bad input
+  3  finished, some images failed: their rows say why
+  4  interrupted or incomplete: the same command goes on where it stopped";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct RunOptions {
+    /// A folder (read recursively) or one image file
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelOptions,
+    /// Folder for the results; each run gets a folder of its own in it
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// Tag only these keys, paths relative to the input folder: one per line, or separated by NUL bytes; - for stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
+    pub(crate) keys: Option<PathBuf>,
+    /// Tag only keys that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out keys that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tags: TagOptions,
+    /// Write this output of the model whole, as the column `vector`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// How `vector` is stored
+    #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
+    pub(crate) vector: VectorType,
+    /// Start a new run even where an unfinished one could go on
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// Count what would be read, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress, no notes: only the summary, and errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InspectOptions {
+    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
+    pub(crate) model: PathBuf,
+    /// A picture to tag
+    pub(crate) image: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) loading: LoadOptions,
+    #[command(flatten)]
+    pub(crate) tags: TagOptions,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShowOptions {
+    /// A run's folder, or the folder given as --out (then its latest complete run)
+    pub(crate) run: PathBuf,
+    /// How many rows
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub(crate) rows: usize,
+    /// Only rows with status failed
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Print as JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ModelOptions {
+    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) loading: LoadOptions,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LoadOptions {
+    /// Which .onnx file of the model's folder, such as model_quantized.onnx
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_file: Option<String>,
+    /// What runs the model; auto takes ONNX Runtime where it can be loaded, else tract, and says which
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub(crate) engine: Engine,
+    /// ONNX Runtime's shared library, or its folder, instead of the usual places
+    #[arg(long, value_name = "PATH")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+    /// Leave pictures as they are stored, whatever their EXIF orientation says
+    #[arg(long)]
+    pub(crate) no_exif: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TagOptions {
+    /// At most this many tags per image [default: 5; with sigmoid 50]
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<u32>,
+    /// Only tags with at least this score, 0 to 1 [default: 0; with sigmoid 0.5]
+    #[arg(long, value_name = "SCORE")]
+    pub(crate) threshold: Option<f32>,
+    /// Only this label; may be given several times
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) labels: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Engine {
+    Auto,
+    Tract,
+    Onnxruntime,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum VectorType {
+    F32,
+    F16,
+}

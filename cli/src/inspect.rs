@@ -1,0 +1,69 @@
+//! `tagfleet inspect`: what was understood of a model, and the tags of one picture.
+//!
+//! It writes nothing and starts no run.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use tagfleet_pipeline::tagger::Tagger;
+use tagfleet_pipeline::tags::Outcome;
+
+use crate::args::InspectOptions;
+use crate::describe;
+use crate::exit::{Exit, Failure, bad_input, broken, printable};
+use crate::loading::Loading;
+
+pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
+    let loading = Loading::new(&options.model, &options.loading, &options.tags, None)?;
+    let factory = loading.load()?;
+    let outcome = match &options.image {
+        Some(image) => Some(tag(image, &mut factory.tagger().map_err(bad_input)?)?),
+        None => None,
+    };
+    let text =
+        if options.json { as_json(&loading, outcome.as_ref())? } else { as_text(&loading, outcome.as_ref()) };
+    io::stdout().write_all(text.as_bytes()).map_err(broken)?;
+    Ok(if matches!(outcome, Some(Outcome::Failed(_))) { Exit::FailedImages } else { Exit::Finished })
+}
+
+fn tag(image: &Path, tagger: &mut dyn Tagger) -> Result<Outcome, Failure> {
+    let bytes = fs::read(image).map_err(|error| bad_input(format!("{}: {error}", image.display())))?;
+    let outcomes = tagger.tag(&[&bytes]).map_err(broken)?;
+    outcomes.into_iter().next().ok_or_else(|| broken("the model gave no outcome"))
+}
+
+fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
+    let mut text = describe::text(&loading.model, &loading.engine);
+    match outcome {
+        None => {}
+        Some(Outcome::Failed(failure)) => {
+            text.push_str(&format!("\nfailed: {}: {}\n", failure.reason.code(), failure.message));
+        }
+        Some(Outcome::Tagged(tagged)) => {
+            text.push_str(&format!("\n{}x{} pixels\n", tagged.width, tagged.height));
+            if tagged.tags.is_empty() {
+                text.push_str("no label reaches the threshold\n");
+            }
+            for tag in &tagged.tags {
+                text.push_str(&format!("{:8.4}  {}\n", tag.score, tag.label));
+            }
+        }
+    }
+    printable(&text)
+}
+
+fn as_json(loading: &Loading, outcome: Option<&Outcome>) -> Result<String, Failure> {
+    let outcome = outcome.map(|outcome| match outcome {
+        Outcome::Failed(failure) => {
+            json!({"failed": {"error_code": failure.reason, "error_message": failure.message}})
+        }
+        Outcome::Tagged(tagged) => {
+            json!({"width": tagged.width, "height": tagged.height, "tags": tagged.tags})
+        }
+    });
+    let all = json!({"model": loading.model.spec, "engine": loading.engine.record, "image": outcome});
+    Ok(serde_json::to_string_pretty(&all).map_err(broken)? + "\n")
+}

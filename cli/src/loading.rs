@@ -1,0 +1,55 @@
+//! From the command line's model flags to a loaded model: shared by every command that runs one.
+//!
+//! All errors here are bad input: they name the file and what to do.
+
+use std::path::Path;
+
+use tagfleet_model::decode::Limits;
+use tagfleet_model::engine::{self, EngineChoice, Resolved};
+use tagfleet_model::folder::{Model, ModelOptions};
+use tagfleet_model::scores;
+use tagfleet_model::tagger::TaggerFactory;
+use tagfleet_pipeline::run::TagOptions;
+
+use crate::args::{self, Engine, LoadOptions};
+use crate::exit::{Failure, bad_input};
+
+/// A model, its engine, and the tags to keep.
+pub(crate) struct Loading {
+    pub(crate) model: Model,
+    pub(crate) engine: Resolved,
+    pub(crate) tags: TagOptions,
+}
+
+impl Loading {
+    /// Reads the model's files and chooses the engine; nothing is loaded yet. `vector` names an output to keep whole.
+    pub(crate) fn new(
+        path: &Path,
+        options: &LoadOptions,
+        tags: &args::TagOptions,
+        vector: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let model_file = options.model_file.as_deref();
+        let model = Model::open(path, &ModelOptions { model_file, vector, exif: !options.no_exif });
+        let model = model.map_err(bad_input)?;
+        let choice = match options.engine {
+            Engine::Auto => EngineChoice::Auto,
+            Engine::Tract => EngineChoice::Tract,
+            Engine::Onnxruntime => EngineChoice::OnnxRuntime,
+        };
+        let engine = engine::resolve(choice, options.onnxruntime.as_deref(), &model).map_err(bad_input)?;
+        let defaults = scores::default_options(model.spec.activation);
+        let tags = TagOptions {
+            top_k: tags.top_k.unwrap_or(defaults.top_k),
+            threshold: tags.threshold.unwrap_or(defaults.threshold),
+            labels: if tags.labels.is_empty() { None } else { Some(tags.labels.clone()) },
+        };
+        Ok(Self { model, engine, tags })
+    }
+
+    /// Loads the model into its engine.
+    pub(crate) fn load(&self) -> Result<TaggerFactory, Failure> {
+        TaggerFactory::new(self.model.clone(), &self.engine.record, &self.tags, Limits::default())
+            .map_err(bad_input)
+    }
+}

@@ -1,0 +1,26 @@
+//! The `tagfleet` command: tag images with an ONNX model.
+//!
+//! Only wires: every stage stands in the pipeline, everything about models in the model crate.
+
+mod args;
+mod describe;
+mod exit;
+mod inspect;
+mod loading;
+mod run;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Inspect(options) => inspect::inspect(&options),
+        Command::Show(options) => show::show(&options),
+    };
+    exit::code(outcome)
+}

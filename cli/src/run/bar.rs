@@ -1,0 +1,135 @@
+//! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere.
+//!
+//! It only reads counts; a run goes on whether or not anybody can see it.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tagfleet_pipeline::progress::{Counts, Progress};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How often a plain line is written.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+/// How often a bar is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+
+/// A progress display that runs beside the work.
+pub(super) struct Bar {
+    drawing: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Bar {
+    pub(super) fn start(progress: &Arc<Progress>, quiet: bool) -> Self {
+        if quiet {
+            return Self { drawing: None };
+        }
+        let (stop, stopped) = oneshot::channel();
+        let progress = progress.clone();
+        let drawing = match io::stderr().is_terminal() {
+            true => tokio::spawn(draw(progress, stopped)),
+            false => tokio::spawn(write_lines(progress, stopped)),
+        };
+        Self { drawing: Some((stop, drawing)) }
+    }
+
+    /// Leaves the last state standing.
+    pub(super) async fn stop(self) {
+        if let Some((stop, drawing)) = self.drawing {
+            // Both fail only where the display has ended by itself, and then there is nothing to stop.
+            let _ = stop.send(());
+            let _ = drawing.await;
+        }
+    }
+}
+
+async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let template = "{wide_bar} {pos}/{len} {msg}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut speed = Speed::new();
+    let mut ticks = tokio::time::interval(DRAW_EVERY);
+    loop {
+        let is_last = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = &mut stopped => true,
+        };
+        let counts = progress.counts();
+        if counts.total > 0 {
+            bar.set_length(counts.total);
+            bar.set_position(counts.done());
+            bar.set_message(speed.describe(counts));
+        }
+        if is_last {
+            return bar.abandon();
+        }
+    }
+}
+
+async fn write_lines(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
+    let mut speed = Speed::new();
+    let mut ticks = tokio::time::interval(LINE_EVERY);
+    ticks.tick().await;
+    loop {
+        let is_last = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = &mut stopped => true,
+        };
+        let counts = progress.counts();
+        let line = format!("{}/{} {}", counts.done(), counts.total, speed.describe(counts));
+        // Where stderr is closed there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{line}");
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Images per second since the work began.
+struct Speed {
+    began: Option<Instant>,
+}
+
+impl Speed {
+    fn new() -> Self {
+        Self { began: None }
+    }
+
+    fn describe(&mut self, counts: Counts) -> String {
+        let seconds = self.began.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
+        describe(counts, seconds)
+    }
+}
+
+/// `12 failed, 240 images/s, 1:05 left`
+fn describe(counts: Counts, seconds: f64) -> String {
+    let mut text = format!("{} failed", counts.failed);
+    let here = (counts.done() - counts.before) as f64;
+    if here > 0.0 && seconds > 0.5 {
+        let rate = here / seconds;
+        let left = Duration::from_secs_f64((counts.total - counts.done()) as f64 / rate);
+        text.push_str(&format!(", {rate:.1} images/s, {} left", clock(left)));
+    }
+    text
+}
+
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told() {
+        let counts = Counts { total: 10_000, before: 1000, tagged: 490, failed: 10, committed: 0 };
+        insta::assert_snapshot!(describe(counts, 2.0), @"10 failed, 250.0 images/s, 0:34 left");
+        insta::assert_snapshot!(describe(counts, 0.1), @"10 failed");
+        insta::assert_snapshot!(clock(Duration::from_secs(36_061)), @"10:01:01");
+    }
+}

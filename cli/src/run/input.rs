@@ -1,0 +1,148 @@
+//! The inputs of a run: a folder, one file, or a list of keys.
+//!
+//! It finds out what the user means and whether it is there; images are read by the pipeline only.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use sha2::{Digest, Sha256};
+use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
+use tagfleet_pipeline::filter::Filter;
+use tagfleet_pipeline::run::Input;
+use tagfleet_pipeline::split::Source;
+
+use crate::args::RunOptions;
+use crate::exit::{Failure, bad_input};
+
+/// A list of keys has at most this many bytes: 4 GiB, some 40 million keys.
+const MAX_LIST_BYTES: u64 = 4 << 30;
+
+/// Where a run's images come from.
+pub(super) struct Inputs {
+    /// The folder that keys are relative to.
+    pub(super) folder: PathBuf,
+    /// The same as a bucket.
+    pub(super) bucket: Arc<dyn Bucket>,
+    /// What split reads.
+    pub(super) source: Source,
+    /// What the request says of them.
+    pub(super) record: Input,
+}
+
+impl Inputs {
+    pub(super) fn new(options: &RunOptions) -> Result<Self, Failure> {
+        let path = &options.input;
+        let found = fs::metadata(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        if found.is_dir() {
+            let keys = options.keys.as_deref().map(read_keys).transpose()?;
+            return Self::of_folder(path, keys, options);
+        }
+        if options.keys.is_some() {
+            return Err(bad_input(format!(
+                "{}: --keys needs the folder that the keys are relative to",
+                path.display()
+            )));
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        let key =
+            name.ok_or_else(|| bad_input(format!("{}: the file's name is not UTF-8", path.display())))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::of_folder(folder, Some(vec![key.to_owned()]), options)
+    }
+
+    fn of_folder(path: &Path, keys: Option<Vec<String>>, options: &RunOptions) -> Result<Self, Failure> {
+        let folder =
+            fs::canonicalize(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        let bucket: Arc<dyn Bucket> = Arc::new(DirBucket::new(&folder));
+        let filter = Filter::new(&options.include, &options.exclude).map_err(bad_input)?;
+        let record = Input {
+            location: folder.display().to_string(),
+            keys_sha256: keys.as_deref().map(sha256),
+            include: options.include.clone(),
+            exclude: options.exclude.clone(),
+        };
+        let source = match keys {
+            Some(keys) => Source::Named(Arc::new(keys)),
+            None => Source::Listed(bucket.clone(), filter),
+        };
+        Ok(Self { folder, bucket, source, record })
+    }
+
+    /// Makes sure that there is anything to do, before a run begins.
+    pub(super) async fn first(&self) -> Result<(), Failure> {
+        let mut pages = self.source.pages(&KeyRange::default());
+        while let Some((images, _)) = pages.try_next().await.map_err(bad_input)? {
+            if !images.is_empty() {
+                return Ok(());
+            }
+        }
+        let folder = self.folder.display();
+        Err(bad_input(
+            match (&self.record.keys_sha256, self.record.include.is_empty(), self.record.exclude.is_empty()) {
+                (Some(_), _, _) => "the list of keys is empty: give one key per line".to_owned(),
+                (None, true, true) => format!("{folder}: no files are in this folder: nothing to tag"),
+                _ => format!("{folder}: no file passes --include and --exclude: nothing to tag"),
+            },
+        ))
+    }
+}
+
+/// Sorted and without duplicates: what is asked for twice is tagged once.
+fn read_keys(path: &Path) -> Result<Vec<String>, Failure> {
+    let named = |error: &dyn std::fmt::Display| bad_input(format!("--keys {}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes))
+    };
+    let read = read.map_err(|error| named(&error))?;
+    if read as u64 > MAX_LIST_BYTES {
+        return Err(named(&format!("more than {MAX_LIST_BYTES} bytes: split the list, or tag the folder")));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| named(&format!("keys must be UTF-8: {error}")))?;
+    Ok(keys(&text))
+}
+
+/// One key per line; where the list has a NUL byte, NUL ends each key instead, so that a key may have line breaks.
+fn keys(text: &str) -> Vec<String> {
+    let mut keys: Vec<String> = match text.contains('\0') {
+        true => text.split('\0').map(str::to_owned).collect(),
+        false => text.lines().map(str::to_owned).collect(),
+    };
+    keys.retain(|key| !key.is_empty());
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn sha256(keys: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for key in keys {
+        hash.update(key);
+        hash.update([0]);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_and_each_is_there_once() {
+        assert_eq!(keys("b\r\na b\n\nb\nü\n"), ["a b", "b", "ü"]);
+        assert_eq!(keys("line\nbreak\0a\0\0a\0"), ["a", "line\nbreak"]);
+        assert!(keys("\n").is_empty());
+    }
+
+    #[test]
+    fn a_lists_hash_tells_lists_apart() {
+        let hash = |keys: &[&str]| sha256(&keys.iter().map(|&key| key.to_owned()).collect::<Vec<_>>());
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+        assert_eq!(hash(&["a"]), "ffe9aaeaa2a2d5048174df0b80599ef0197ec024c4b051bc9860cff58ef7f9f3");
+    }
+}

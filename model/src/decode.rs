@@ -1,0 +1,157 @@
+//! The bytes of one file to 8-bit pixels, under limits that hold before any memory is taken.
+//!
+//! It exists so that nothing else meets a hostile file: the format is told from the bytes, sizes are checked against the
+//! header, and a bad file is a [`Failure`], never a panic. JPEG goes through libjpeg-turbo, so that pixels equal Pillow's;
+//! everything else, and JPEGs that libjpeg-turbo refuses, through the `image` crate. Alpha is laid over white.
+//!
+//! It never looks at a name, never resizes, and never decodes more than the first picture of a file.
+
+use std::sync::Arc;
+
+use image::metadata::Orientation;
+use tagfleet_pipeline::tags::{Failure, Reason};
+
+use crate::pixels::Pixels;
+
+mod budget;
+mod exif;
+mod flatten;
+mod format;
+mod jpeg;
+mod markers;
+mod orient;
+mod raster;
+mod turbo;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use budget::{PixelBudget, Reservation};
+use format::{Format, Sniffed};
+
+/// What one image may cost. A file over a limit is a failed row, whatever else the machine could do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a stored file; 128 MiB by default.
+    pub max_bytes: u64,
+    /// The most pixels of a picture; 178,956,970 by default, where Pillow too calls it a bomb.
+    pub max_pixels: u64,
+    /// The most bytes of memory that decoding one picture may take, its pixels and the decoder's own buffers
+    /// together (a progressive JPEG needs its coefficients, a 16-bit PNG twice its pixels); 512 MiB by default.
+    pub max_memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { max_bytes: 128 << 20, max_pixels: 178_956_970, max_memory: 512 << 20 }
+    }
+}
+
+/// A decoded picture, and its share of the process's memory for pixels.
+pub struct Decoded {
+    /// The picture, as shown (after EXIF orientation, where that is applied).
+    pub pixels: Pixels,
+    /// True where libjpeg-turbo refused the file and the second decoder read it.
+    pub second_decoder: bool,
+    /// Held while the pixels are; a thread must drop one [`Decoded`] before it decodes the next image, else
+    /// threads could wait for each other.
+    pub memory: Reservation,
+}
+
+/// Decodes the first picture in `bytes`, which are one file as stored.
+///
+/// Waits until `budget` has room for the picture; the caller must hold no other [`Decoded`]. With `apply_exif` the
+/// picture is turned as its EXIF orientation says; malformed EXIF counts as none.
+///
+/// # Errors
+/// A [`Failure`] with one of `Empty`, `TooLarge`, `TooManyPixels`, `UnsupportedFormat`, `UnsupportedFeature` and
+/// `Corrupt`.
+pub fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    budget: &Arc<PixelBudget>,
+    apply_exif: bool,
+) -> Result<Decoded, Failure> {
+    if bytes.is_empty() {
+        return Err(failure(Reason::Empty, "the file has no bytes"));
+    }
+    if bytes.len() as u64 > limits.max_bytes {
+        let message = format!("{} bytes, the limit is {}", bytes.len(), limits.max_bytes);
+        return Err(failure(Reason::TooLarge, message));
+    }
+    let job = Job { bytes, limits, budget, apply_exif };
+    match format::sniff(bytes) {
+        Sniffed::Decodable(Format::Jpeg) => jpeg::decode(&job),
+        Sniffed::Decodable(format) => raster::decode(&job, format),
+        Sniffed::Other(what) => Err(failure(
+            Reason::UnsupportedFormat,
+            format!("not a format that is decoded: looks like {what}"),
+        )),
+    }
+}
+
+/// One image on its way through the decoders.
+struct Job<'a> {
+    bytes: &'a [u8],
+    limits: &'a Limits,
+    budget: &'a Arc<PixelBudget>,
+    apply_exif: bool,
+}
+
+impl Job<'_> {
+    /// Checks a header's claim against the limits, then waits for `memory` bytes of the budget.
+    fn admit(&self, width: u32, height: u32, memory: u64) -> Result<Reservation, Failure> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 {
+            return Err(failure(Reason::Corrupt, format!("the header says {width}x{height} pixels")));
+        }
+        if pixels > self.limits.max_pixels {
+            let limit = self.limits.max_pixels;
+            let message = format!("{width}x{height} is {pixels} pixels, the limit is {limit}");
+            return Err(failure(Reason::TooManyPixels, message));
+        }
+        let limit = self.limits.max_memory.min(self.budget.total());
+        let granted = if memory <= limit { self.budget.acquire(memory) } else { None };
+        granted.ok_or_else(|| {
+            let message = format!("{width}x{height} needs {memory} bytes to decode, the limit is {limit}");
+            failure(Reason::TooManyPixels, message)
+        })
+    }
+}
+
+/// Turns the picture, and gives back the memory that only decoding needed.
+fn finish(
+    pixels: Pixels,
+    orientation: Orientation,
+    mut memory: Reservation,
+    second_decoder: bool,
+) -> Decoded {
+    let pixels = orient::apply(pixels, orientation);
+    memory.shrink_to(pixels.data.capacity() as u64);
+    Decoded { pixels, second_decoder, memory }
+}
+
+/// Bytes that turning the picture takes beside the picture itself.
+fn turning_memory(orientation: Orientation, width: u32, height: u32, channels: u8) -> u64 {
+    if orient::transposes(orientation) {
+        u64::from(width) * u64::from(height) * u64::from(channels)
+    } else {
+        0
+    }
+}
+
+/// A failure whose message is one line of lowercase text, whatever a library or a file put into it.
+fn failure(reason: Reason, message: impl AsRef<str>) -> Failure {
+    const LONGEST: usize = 200;
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let message = message.as_ref().to_lowercase().chars().map(plain).take(LONGEST).collect();
+    Failure { reason, message }
+}
+
+/// Runs a decoder that might panic on a hostile file, and makes a panic a `Corrupt` row.
+fn contain<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(failure(Reason::Corrupt, "the decoder gave up on these bytes (it panicked)")))
+}

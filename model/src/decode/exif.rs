@@ -1,0 +1,89 @@
+//! The orientation inside a block of EXIF data or, where that says nothing, inside an XMP packet: where Pillow looks.
+//!
+//! Real metadata is often damaged; whatever cannot be read counts as no orientation. It never fails an image.
+
+use exif::{In, Reader, Tag, Value};
+use image::metadata::Orientation;
+
+/// The orientation that `exif` (a TIFF structure, with or without the `Exif` prefix) or else `xmp` states.
+pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
+    let stated = exif.and_then(exif_value).or_else(|| xmp.and_then(xmp_value));
+    stated.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
+}
+
+fn exif_value(block: &[u8]) -> Option<u8> {
+    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block).to_vec();
+    let mut reader = Reader::new();
+    reader.continue_on_error(true);
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.read_raw(block))).ok()?;
+    let fields = read.or_else(|error| error.distill_partial_result(|_| ())).ok()?;
+    let value = &fields.get_field(Tag::Orientation, In::PRIMARY)?.value;
+    u8::try_from(any_integer(value)?).ok()
+}
+
+/// Some cameras write a signed integer where the standard wants an unsigned one.
+fn any_integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::SByte(values) => values.first().copied().map(i64::from),
+        Value::SShort(values) => values.first().copied().map(i64::from),
+        Value::SLong(values) => values.first().copied().map(i64::from),
+        _ => value.get_uint(0).map(i64::from),
+    }
+}
+
+/// `tiff:Orientation="6"` or `<tiff:Orientation>6<`, anywhere in the packet.
+fn xmp_value(packet: &[u8]) -> Option<u8> {
+    const NAME: &[u8] = b"tiff:Orientation";
+    let name = packet.windows(NAME.len()).position(|window| window == NAME)?;
+    let after = &packet[name + NAME.len()..];
+    let digits = after.strip_prefix(b"=\"").or_else(|| after.strip_prefix(b">"))?;
+    digits.first().filter(|digit| digit.is_ascii_digit()).map(|digit| digit - b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::exif_block;
+    use super::*;
+
+    #[test]
+    fn all_eight_values_are_found_with_and_without_prefix() {
+        for value in 1..=8 {
+            assert_eq!(orientation(Some(&exif_block(value)), None).to_exif(), value);
+            let prefixed = [b"Exif\0\0".as_slice(), &exif_block(value)].concat();
+            assert_eq!(orientation(Some(&prefixed), None).to_exif(), value);
+        }
+    }
+
+    #[test]
+    fn damaged_blocks_mean_no_orientation() {
+        for value in [0, 9, 255] {
+            assert_eq!(orientation(Some(&exif_block(value)), None), Orientation::NoTransforms);
+        }
+        let whole = exif_block(6);
+        for length in 0..whole.len() - 4 {
+            assert!(
+                matches!(orientation(Some(&whole[..length]), None).to_exif(), 1 | 6),
+                "cut to {length} bytes"
+            );
+        }
+        assert_eq!(orientation(Some(b"Exif\0\0nonsense that is no TIFF"), None), Orientation::NoTransforms);
+    }
+
+    #[test]
+    fn xmp_counts_where_exif_says_nothing() {
+        let attribute = b"<rdf:Description tiff:Orientation=\"8\"/>".as_slice();
+        let element = b"<tiff:Orientation>3</tiff:Orientation>".as_slice();
+        assert_eq!(orientation(None, Some(attribute)).to_exif(), 8);
+        assert_eq!(orientation(None, Some(element)).to_exif(), 3);
+        assert_eq!(orientation(Some(&exif_block(1)), Some(attribute)).to_exif(), 1);
+        assert_eq!(orientation(Some(b"MM\0*"), Some(attribute)).to_exif(), 8);
+        assert_eq!(orientation(None, Some(b"tiff:Orientation=\"")).to_exif(), 1);
+    }
+
+    #[test]
+    fn signed_values_count() {
+        let mut block = exif_block(8);
+        block[13] = 8;
+        assert_eq!(orientation(Some(&block), None).to_exif(), 8);
+    }
+}

@@ -1,0 +1,190 @@
+//! What a file is, told from its first bytes.
+//!
+//! It exists so that a name is never trusted, and so that a failed row says what the file looks like instead. It never
+//! reads further than a few hundred bytes.
+
+/// A format that is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Jpeg,
+    Png,
+    WebP,
+    Gif,
+    Bmp,
+    Tiff,
+}
+
+/// What the first bytes look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sniffed {
+    /// A format that is decoded.
+    Decodable(Format),
+    /// Anything else, in words.
+    Other(&'static str),
+}
+
+/// Signatures at the start of a file. A longer one stands before a shorter one that it contains.
+const DECODABLE: [(&[u8], Format); 9] = [
+    (b"\xff\xd8\xff", Format::Jpeg),
+    (b"\x89PNG\r\n\x1a\n", Format::Png),
+    (b"GIF87a", Format::Gif),
+    (b"GIF89a", Format::Gif),
+    (b"II*\0", Format::Tiff),
+    (b"MM\0*", Format::Tiff),
+    (b"II+\0", Format::Tiff),
+    (b"MM\0+", Format::Tiff),
+    (b"II\0*", Format::Tiff),
+];
+
+const OTHERS: [(&[u8], &str); 22] = [
+    (b"version https://git-lfs", "a git lfs pointer (the file itself was never fetched)"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg 2000"),
+    (b"\xff\x4f\xff\x51", "a jpeg 2000 codestream"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "jpeg xl"),
+    (b"\xff\x0a", "jpeg xl"),
+    (b"\0\0\x01\0", "a windows icon"),
+    (b"\0\0\x02\0", "a windows cursor"),
+    (b"icns", "an apple icon"),
+    (b"8BPS", "a photoshop file"),
+    (b"qoif", "qoi"),
+    (b"DDS ", "a directdraw surface"),
+    (b"v/1\x01", "openexr"),
+    (b"#?RADIANCE", "a radiance picture"),
+    (b"%PDF", "pdf"),
+    (b"%!PS", "postscript"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstandard"),
+    (b"\x1a\x45\xdf\xa3", "a matroska or webm video"),
+    (b"\x01\xda", "an sgi picture"),
+    (b"BLP", "a blizzard texture"),
+    (b"\x0a\x05\x01", "a pc paintbrush picture"),
+];
+
+/// Tells what `bytes`, the start of a file or all of it, look like.
+pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
+    for (signature, format) in DECODABLE {
+        if bytes.starts_with(signature) {
+            return Sniffed::Decodable(format);
+        }
+    }
+    if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        return Sniffed::Decodable(Format::WebP);
+    }
+    if is_bmp(bytes) {
+        return Sniffed::Decodable(Format::Bmp);
+    }
+    Sniffed::Other(name_other(bytes))
+}
+
+/// "BM" alone could start a text; the size of the second header tells.
+fn is_bmp(bytes: &[u8]) -> bool {
+    let header = bytes.get(14..18).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]));
+    bytes.starts_with(b"BM") && header.is_some_and(|size| (12..=256).contains(&size))
+}
+
+fn name_other(bytes: &[u8]) -> &'static str {
+    for (signature, name) in OTHERS {
+        if bytes.starts_with(signature) {
+            return name;
+        }
+    }
+    if bytes.get(4..8) == Some(b"ftyp") {
+        return name_iso_media(bytes);
+    }
+    match bytes {
+        [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] => return "a netpbm picture",
+        [b'R', b'I', b'F', b'F', ..] => return "a riff file that is no webp",
+        [0xff, 0xd8] => return "a jpeg of two bytes",
+        _ => {}
+    }
+    if bytes.iter().all(|&byte| byte == 0) {
+        return "nothing but zero bytes";
+    }
+    name_text(bytes)
+}
+
+/// AVIF, HEIC and videos share a container; the brands that follow tell them apart.
+fn name_iso_media(bytes: &[u8]) -> &'static str {
+    let length = bytes.get(..4).map_or(0, |size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]));
+    let end = bytes.len().min(length.clamp(12, 256) as usize);
+    let has =
+        |brands: &[&[u8; 4]]| bytes[8..end].chunks_exact(4).any(|brand| brands.iter().any(|b| *b == brand));
+    if bytes.len() < 12 {
+        return "an iso media file";
+    }
+    if has(&[b"avif", b"avis"]) {
+        return "avif";
+    }
+    if has(&[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"]) {
+        return "heic or heif";
+    }
+    "an iso media file (a video?)"
+}
+
+fn name_text(bytes: &[u8]) -> &'static str {
+    let head = &bytes[..bytes.len().min(512)];
+    let head = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return "no known format",
+    };
+    let head = head.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    if head.contains("<svg") {
+        return "svg";
+    }
+    if head.starts_with("<!doctype html") || head.starts_with("<html") {
+        return "an html page";
+    }
+    if head.chars().any(|c| c.is_control() && !c.is_whitespace()) { "no known format" } else { "text" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_of_what_is_decoded() {
+        let bmp = [b"BM".as_slice(), &[0; 12], &40_u32.to_le_bytes()].concat();
+        assert_eq!(sniff(&bmp), Sniffed::Decodable(Format::Bmp));
+        assert_eq!(sniff(b"RIFF\0\0\0\0WEBPVP8 "), Sniffed::Decodable(Format::WebP));
+        assert_eq!(sniff(b"\xff\xd8\xff\xe0"), Sniffed::Decodable(Format::Jpeg));
+        assert_eq!(sniff(b"MM\0*"), Sniffed::Decodable(Format::Tiff));
+    }
+
+    #[test]
+    fn other_files_are_named() {
+        let named = [
+            (b"version https://git-lfs.github.com/spec/v1\n".as_slice(), "a git lfs pointer"),
+            (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "avif"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "heic or heif"),
+            (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "an iso media file"),
+            (b"\0\0\0\x0cftyp", "an iso media file"),
+            (b"<?xml version='1.0'?>\n<!-- x -->\n<svg>", "svg"),
+            (b"\xef\xbb\xbf <!DOCTYPE html>", "an html page"),
+            (b"BM is how this text starts, and on it goes", "text"),
+            ("schöne Grüße".as_bytes(), "text"),
+            (b"\x80\x81\x82", "no known format"),
+            (b"a\0b", "no known format"),
+            (b"\0\0", "nothing but zero bytes"),
+            (b"RIFF\0\0\0\0WAVE", "a riff file"),
+            (b"P6\n1 1\n255\n", "a netpbm picture"),
+        ];
+        for (bytes, name) in named {
+            let Sniffed::Other(found) = sniff(bytes) else { panic!("{name} was taken for a picture") };
+            assert!(found.starts_with(name), "{name} was called {found}");
+        }
+    }
+
+    #[test]
+    fn every_short_prefix_has_a_name() {
+        for length in 1..13 {
+            for start in [b"\0\0\0\x1cftypmif1".as_slice(), b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"BM"]
+            {
+                sniff(&start[..length.min(start.len())]);
+            }
+        }
+    }
+}

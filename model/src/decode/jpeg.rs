@@ -1,0 +1,174 @@
+//! JPEG: libjpeg-turbo first, then the second decoder.
+//!
+//! libjpeg-turbo gives Pillow's pixels, and like Pillow its warnings are not fatal. Other than Pillow, a file that is cut
+//! off is still a picture, as browsers show it, while at least half of its rows are there; below that it is `Corrupt`,
+//! because tags of a grey area help nobody. CMYK becomes RGB as Pillow converts it. It never applies a colour profile.
+
+use image::codecs::jpeg::JpegDecoder;
+use image::metadata::Orientation;
+use tagfleet_pipeline::tags::{Failure, Reason};
+
+use super::markers::{self, Markers};
+use super::turbo::{Color, Header, Samples, Turbo};
+use super::{Decoded, Job, exif, failure, finish, raster, turning_memory};
+use crate::pixels::Pixels;
+
+/// What a decoder holds beside pixels and coefficients: tables and rows of a few blocks' height.
+const OVERHEAD: u64 = 1 << 20;
+/// Rows of the widest JPEG take more than [`OVERHEAD`] in libjpeg-turbo; its own limit leaves room for them.
+const SLACK: u64 = 32 << 20;
+
+/// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not read.
+enum Refusal {
+    Final(Failure),
+    Unreadable(String),
+}
+
+/// Decodes a JPEG.
+pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
+    let markers = markers::read(job.bytes);
+    let refusal = match with_turbo(job, &markers) {
+        Ok(decoded) => return Ok(decoded),
+        Err(Refusal::Final(failure)) => return Err(failure),
+        Err(Refusal::Unreadable(message)) => message,
+    };
+    if let Some(kind) = markers.unsupported() {
+        return Err(failure(Reason::UnsupportedFeature, format!("{kind} is not decoded")));
+    }
+    with_second(job, &markers, &refusal)
+}
+
+fn with_turbo(job: &Job<'_>, markers: &Markers<'_>) -> Result<Decoded, Refusal> {
+    let mut turbo = Turbo::new().map_err(Refusal::Unreadable)?;
+    let header = turbo.read_header(job.bytes).map_err(Refusal::Unreadable)?;
+    let orientation = job.orientation(markers);
+    let coefficients = coefficient_memory(&header, markers);
+    let samples = u64::from(header.width) * u64::from(header.height) * u64::from(header.color.channels());
+    let turning = turning_memory(orientation, header.width, header.height, header.color.channels().min(3));
+    let memory = OVERHEAD + samples + coefficients.max(turning);
+    let reservation = job.admit(header.width, header.height, memory).map_err(Refusal::Final)?;
+    let samples = turbo.decode(job.bytes, &header, coefficients + SLACK).map_err(refuse)?;
+    check_rows(&samples, &header).map_err(Refusal::Final)?;
+    Ok(finish(into_pixels(samples.data, &header), orientation, reservation, false))
+}
+
+/// The second decoder counts no scans, so a file that libjpeg-turbo stopped at for that is not given to it.
+fn refuse(message: String) -> Refusal {
+    if message.contains("scans") {
+        Refusal::Final(failure(Reason::UnsupportedFeature, message))
+    } else {
+        Refusal::Unreadable(message)
+    }
+}
+
+/// Bytes of coefficients that are kept until the last scan; blocks at the edges are whole.
+fn coefficient_memory(header: &Header, markers: &Markers<'_>) -> u64 {
+    if markers.one_scan && !header.progressive {
+        return 0;
+    }
+    let (width, height) = (header.width.next_multiple_of(32), header.height.next_multiple_of(32));
+    u64::from(width) * u64::from(height) * header.coefficient_bytes
+}
+
+/// Where the data ends early, libjpeg-turbo leaves the rows that are missing in middle grey.
+fn check_rows(samples: &Samples, header: &Header) -> Result<(), Failure> {
+    if !samples.damaged {
+        return Ok(());
+    }
+    let is_blank = |row: &[u8]| row.iter().all(|sample| matches!(sample, 127 | 128));
+    check_blank_rows(&samples.data, header.height, is_blank)
+}
+
+fn check_blank_rows(data: &[u8], height: u32, is_blank: impl Fn(&[u8]) -> bool) -> Result<(), Failure> {
+    let rows = data.chunks_exact(data.len() / height as usize);
+    let missing = rows.rev().take_while(|row| is_blank(row)).count();
+    let there = height as usize - missing;
+    if missing > there {
+        let message = format!("damaged or cut off: only {there} of {height} rows can be read");
+        return Err(failure(Reason::Corrupt, message));
+    }
+    Ok(())
+}
+
+fn into_pixels(mut data: Vec<u8>, header: &Header) -> Pixels {
+    if header.color == Color::Cmyk {
+        cmyk_to_rgb(&mut data);
+    }
+    let channels = if header.color == Color::Gray { 1 } else { 3 };
+    Pixels { width: header.width, height: header.height, channels, data }
+}
+
+/// Pillow's conversion, in place: samples are taken as inverted, as Adobe's encoders write them.
+fn cmyk_to_rgb(data: &mut Vec<u8>) {
+    let pixels = data.len() / 4;
+    for pixel in 0..pixels {
+        let black = data[pixel * 4 + 3];
+        for color in 0..3 {
+            let ink = 255 - data[pixel * 4 + color];
+            data[pixel * 3 + color] = black - scale(ink, black);
+        }
+    }
+    data.truncate(pixels * 3);
+}
+
+/// `a * b / 255`, rounded as Pillow rounds it.
+fn scale(a: u8, b: u8) -> u8 {
+    let product = u32::from(a) * u32::from(b) + 128;
+    (((product >> 8) + product) >> 8) as u8
+}
+
+fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<Decoded, Failure> {
+    let corrupt = |found: Failure| match found.reason {
+        Reason::Corrupt => {
+            failure(Reason::Corrupt, format!("{refusal}; second decoder: {}", tidy(&found.message)))
+        }
+        _ => found,
+    };
+    let made = super::contain(|| {
+        let decoder =
+            JpegDecoder::new(std::io::Cursor::new(job.bytes)).map_err(|error| raster::explain(&error))?;
+        // The decoder has a copy of the file, and where it keeps coefficients, two bytes for each sample.
+        let extra = |samples: u64| OVERHEAD + job.bytes.len() as u64 + samples * 2;
+        raster::read(job, decoder, job.orientation(markers), extra)
+    });
+    let mut decoded = made.map_err(corrupt)?;
+    let is_blank =
+        |row: &[u8]| row.iter().all(|&sample| matches!(sample, 127..=129)) || row.iter().all(|&s| s == 0);
+    check_blank_rows(&decoded.pixels.data, decoded.pixels.height, is_blank).map_err(corrupt)?;
+    decoded.second_decoder = true;
+    Ok(decoded)
+}
+
+/// The second decoder quotes some of its messages as Rust source would.
+fn tidy(message: &str) -> String {
+    message.replace("\\n", "").replace('"', "")
+}
+
+impl Job<'_> {
+    fn orientation(&self, markers: &Markers<'_>) -> Orientation {
+        if self.apply_exif { exif::orientation(markers.exif, markers.xmp) } else { Orientation::NoTransforms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Image.frombytes("CMYK", ...).convert("RGB")` after Pillow's inversion.
+    #[test]
+    fn cmyk_as_pillow_converts_it() {
+        let mut data = vec![255, 255, 255, 255, 0, 0, 0, 0, 10, 100, 200, 128, 255, 0, 128, 255];
+        cmyk_to_rgb(&mut data);
+        assert_eq!(data, [255, 255, 255, 0, 0, 0, 5, 50, 100, 255, 0, 128]);
+    }
+
+    #[test]
+    fn products_round_to_nearest() {
+        for a in 0..=255_u8 {
+            for b in 0..=255_u8 {
+                let exact = f64::from(a) * f64::from(b) / 255.0;
+                assert_eq!(scale(a, b), exact.round() as u8, "{a} * {b}");
+            }
+        }
+    }
+}

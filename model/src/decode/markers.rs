@@ -1,0 +1,128 @@
+//! The marker segments of a JPEG before its first scan: where its EXIF is, and which kind of JPEG it is.
+//!
+//! It exists for what libjpeg-turbo doesn't tell: EXIF, and whether the picture comes in several scans, for which the
+//! decoder keeps all coefficients in memory. It never decodes, and what it can't follow it leaves unknown.
+
+/// What stands before the first scan.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Markers<'a> {
+    /// The EXIF block, without its prefix.
+    pub(super) exif: Option<&'a [u8]>,
+    /// The XMP packet, without its prefix.
+    pub(super) xmp: Option<&'a [u8]>,
+    /// The number of the frame's marker, SOF0 to SOF15; it says which process coded the picture.
+    pub(super) process: Option<u8>,
+    /// Bits per sample.
+    pub(super) precision: u8,
+    /// Colour components of the frame.
+    pub(super) components: u8,
+    /// True where the first scan has all components, so a sequential JPEG can be decoded row by row.
+    pub(super) one_scan: bool,
+}
+
+impl Markers<'_> {
+    /// The name of a process or a precision that the decoders do not read, where it is one.
+    pub(super) fn unsupported(&self) -> Option<String> {
+        let process = match self.process? {
+            3 | 11 => "lossless",
+            5..=7 | 13..=15 => "hierarchical",
+            _ if matches!(self.precision, 2..=7 | 9..=16) => {
+                return Some(format!("a jpeg of {} bits per sample", self.precision));
+            }
+            _ => return None,
+        };
+        Some(format!("a {process} jpeg of {} bits per sample", self.precision))
+    }
+}
+
+const EXIF_PREFIX: &[u8] = b"Exif\0\0";
+const XMP_PREFIX: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
+/// Follows the segments of `jpeg` up to its first scan, its end, or something that is no segment.
+pub(super) fn read(jpeg: &[u8]) -> Markers<'_> {
+    let mut markers = Markers::default();
+    let mut rest = jpeg.get(2..).unwrap_or_default();
+    while let Some((marker, segment, after)) = next_segment(rest) {
+        rest = after;
+        match marker {
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => read_frame(&mut markers, marker, segment),
+            0xe1 => {
+                markers.exif = markers.exif.or(segment.strip_prefix(EXIF_PREFIX));
+                markers.xmp = markers.xmp.or(segment.strip_prefix(XMP_PREFIX));
+            }
+            0xda => {
+                markers.one_scan = markers.components > 0 && segment.first() == Some(&markers.components);
+                return markers;
+            }
+            _ => {}
+        }
+    }
+    markers
+}
+
+fn read_frame(markers: &mut Markers<'_>, marker: u8, segment: &[u8]) {
+    if let [precision, _, _, _, _, components, ..] = segment {
+        markers.process = Some(marker - 0xc0);
+        markers.precision = *precision;
+        markers.components = *components;
+    }
+}
+
+/// The next marker, its segment without the length, and what follows. A segment that is cut off counts as far as it goes.
+fn next_segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let start = bytes.iter().position(|&byte| byte == 0xff)?;
+    let start = start + bytes[start..].iter().position(|&byte| byte != 0xff)?;
+    let (marker, rest) = (bytes[start], &bytes[start + 1..]);
+    match marker {
+        0xd9 => None,
+        0x00 | 0x01 | 0xd0..=0xd8 => Some((marker, &[], rest)),
+        _ => {
+            let length = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
+            let end = length.max(2).min(rest.len());
+            Some((marker, &rest[2..end], &rest[end..]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::samples::{exif_block, gradient, insert_exif, jpeg, progressive_jpeg};
+    use super::*;
+
+    #[test]
+    fn an_ordinary_jpeg() {
+        let bytes = insert_exif(&jpeg(&gradient(16, 8, 3)), 6);
+        let markers = read(&bytes);
+        assert_eq!(markers.exif, Some(exif_block(6).as_slice()));
+        assert_eq!((markers.process, markers.precision, markers.components), (Some(0), 8, 3));
+        assert!(markers.one_scan);
+        assert_eq!(markers.unsupported(), None);
+    }
+
+    #[test]
+    fn a_progressive_jpeg() {
+        let bytes = progressive_jpeg(&gradient(16, 8, 3));
+        assert_eq!(read(&bytes).process, Some(2));
+    }
+
+    #[test]
+    fn processes_without_a_decoder_are_named() {
+        let named = |marker, precision| {
+            let bytes = [0xff, 0xd8, 0xff, marker, 0, 8, precision, 0, 1, 0, 1, 1];
+            read(&bytes).unsupported()
+        };
+        assert_eq!(named(0xc3, 16).as_deref(), Some("a lossless jpeg of 16 bits per sample"));
+        assert_eq!(named(0xc1, 12).as_deref(), Some("a jpeg of 12 bits per sample"));
+        assert_eq!(named(0xc5, 8).as_deref(), Some("a hierarchical jpeg of 8 bits per sample"));
+        assert_eq!(named(0xc9, 8), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end(bytes in prop::collection::vec(prop::sample::select(vec![0xff_u8, 0xe1, 0xda, 0, 2, 9]), 0..64)) {
+            read(&bytes);
+        }
+    }
+}

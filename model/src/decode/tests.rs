@@ -1,0 +1,258 @@
+//! Decoding whole files: every format, every limit, damage of every kind.
+
+use std::sync::Arc;
+
+use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, RgbaImage};
+use proptest::prelude::*;
+
+use super::samples::{
+    cmyk_jpeg, dynamic, encode, gradient, insert_exif, jpeg, one_of_each, progressive_jpeg,
+};
+use super::*;
+
+fn decode_plain(bytes: &[u8]) -> Result<Decoded, Failure> {
+    decode_within(bytes, &Limits::default())
+}
+
+fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, Failure> {
+    decode(bytes, limits, &PixelBudget::new(limits.max_memory), true)
+}
+
+fn reason(bytes: &[u8]) -> (Reason, String) {
+    let Err(failure) = decode_plain(bytes) else { panic!("these bytes were decoded") };
+    (failure.reason, failure.message)
+}
+
+fn worst(a: &[u8], b: &[u8]) -> u8 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+}
+
+#[test]
+fn every_format_is_decoded_and_gives_its_memory_back() {
+    for (name, bytes) in one_of_each() {
+        let budget = PixelBudget::new(1 << 29);
+        let decoded =
+            decode(&bytes, &Limits::default(), &budget, true).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let pixels = &decoded.pixels;
+        let samples = pixels.width as usize * pixels.height as usize * usize::from(pixels.channels);
+        assert_eq!(pixels.data.len(), samples, "{name}");
+        assert!(!decoded.second_decoder, "{name}");
+        assert_eq!(
+            decoded.memory.bytes(),
+            pixels.data.capacity() as u64,
+            "{name} holds more than its pixels"
+        );
+        drop(decoded);
+        assert_eq!(budget.free(), budget.total(), "{name}");
+    }
+}
+
+#[test]
+fn lossless_formats_keep_every_sample() {
+    let picture = gradient(31, 17, 3);
+    let formats = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff];
+    for format in formats {
+        let decoded = decode_plain(&encode(&dynamic(&picture), format)).unwrap();
+        assert!(decoded.pixels == picture, "{format:?}");
+    }
+}
+
+#[test]
+fn jpegs_are_close_to_their_source() {
+    for channels in [1, 3] {
+        let picture = gradient(48, 32, channels);
+        for bytes in [jpeg(&picture), progressive_jpeg(&picture)] {
+            let decoded = decode_plain(&bytes).unwrap();
+            assert_eq!(decoded.pixels.channels, channels);
+            assert!(worst(&decoded.pixels.data, &picture.data) < 25);
+        }
+    }
+}
+
+#[test]
+fn ycck_is_inverted_and_becomes_rgb() {
+    let decoded = decode_plain(&cmyk_jpeg(16, 8, [10, 100, 200, 128])).unwrap();
+    assert_eq!(decoded.pixels.channels, 3);
+    assert!(worst(&decoded.pixels.data, &[5, 50, 100].repeat(16 * 8)) <= 3);
+}
+
+#[test]
+fn alpha_is_laid_over_white() {
+    let half = RgbaImage::from_pixel(2, 1, image::Rgba([0, 100, 200, 128]));
+    for format in [ImageFormat::Png, ImageFormat::WebP] {
+        let decoded = decode_plain(&encode(&DynamicImage::ImageRgba8(half.clone()), format)).unwrap();
+        assert_eq!(decoded.pixels.data, [127, 177, 227, 127, 177, 227], "{format:?}");
+    }
+    let clear = RgbaImage::from_pixel(2, 1, image::Rgba([9, 9, 9, 0]));
+    let decoded = decode_plain(&encode(&DynamicImage::ImageRgba8(clear), ImageFormat::Gif)).unwrap();
+    assert_eq!(decoded.pixels.data, [255; 6]);
+    let gray = GrayAlphaImage::from_pixel(1, 1, image::LumaA([0, 128]));
+    let decoded = decode_plain(&encode(&DynamicImage::ImageLumaA8(gray), ImageFormat::Png)).unwrap();
+    assert_eq!((decoded.pixels.channels, decoded.pixels.data), (1, vec![127]));
+}
+
+#[test]
+fn sixteen_bits_keep_the_high_byte() {
+    let deep: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_pixel(1, 1, Luma([0x12ff]));
+    for format in [ImageFormat::Png, ImageFormat::Tiff] {
+        let decoded = decode_plain(&encode(&DynamicImage::ImageLuma16(deep.clone()), format)).unwrap();
+        assert_eq!((decoded.pixels.channels, decoded.pixels.data), (1, vec![0x12]), "{format:?}");
+    }
+}
+
+#[test]
+fn orientation_is_applied_unless_switched_off() {
+    let upright = decode_plain(&jpeg(&gradient(24, 16, 3))).unwrap().pixels;
+    for value in 1..=8 {
+        let bytes = insert_exif(&jpeg(&gradient(24, 16, 3)), value);
+        let expected = orient::apply(upright.clone(), Orientation::from_exif(value).unwrap());
+        assert!(decode_plain(&bytes).unwrap().pixels == expected, "orientation {value}");
+        let off = decode(&bytes, &Limits::default(), &PixelBudget::new(1 << 29), false).unwrap();
+        assert!(off.pixels == upright, "orientation {value}, switched off");
+    }
+}
+
+#[test]
+fn no_bytes_and_too_many_bytes() {
+    assert_eq!(reason(&[]), (Reason::Empty, "the file has no bytes".to_owned()));
+    let limits = Limits { max_bytes: 100, ..Limits::default() };
+    let failure = decode_within(&jpeg(&gradient(64, 64, 3)), &limits).err().unwrap();
+    assert_eq!(failure.reason, Reason::TooLarge);
+    assert!(failure.message.ends_with("bytes, the limit is 100"), "{}", failure.message);
+}
+
+/// Sets the size that a JPEG's frame header claims.
+fn claim(jpeg: &mut [u8], width: u16, height: u16) {
+    let frame = jpeg.windows(2).position(|pair| matches!(pair, [0xff, 0xc0 | 0xc2])).unwrap();
+    jpeg[frame + 5..frame + 7].copy_from_slice(&height.to_be_bytes());
+    jpeg[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_takes_memory() {
+    let mut bomb = jpeg(&gradient(64, 64, 3));
+    claim(&mut bomb, 64250, 64250);
+    let budget = PixelBudget::new(512 << 20);
+    let failure = decode(&bomb, &Limits::default(), &budget, true).err().unwrap();
+    assert_eq!(failure.reason, Reason::TooManyPixels);
+    insta::assert_snapshot!(failure.message, @"64250x64250 is 4128062500 pixels, the limit is 178956970");
+}
+
+#[test]
+fn coefficients_of_progressive_jpegs_count_as_memory() {
+    let claimed = |mut bytes: Vec<u8>| {
+        claim(&mut bytes, 1000, 1000);
+        decode_within(&bytes, &Limits { max_memory: 5 << 20, ..Limits::default() }).err().unwrap()
+    };
+    assert_eq!(claimed(progressive_jpeg(&gradient(64, 64, 3))).reason, Reason::TooManyPixels);
+    assert_eq!(claimed(jpeg(&gradient(64, 64, 3))).reason, Reason::Corrupt, "fits, but its rows are missing");
+}
+
+#[test]
+fn every_format_respects_the_limits() {
+    for (name, bytes) in one_of_each() {
+        let few_pixels = Limits { max_pixels: 100, ..Limits::default() };
+        let little_memory = Limits { max_memory: 100, ..Limits::default() };
+        for limits in [few_pixels, little_memory] {
+            let failure =
+                decode_within(&bytes, &limits).err().unwrap_or_else(|| panic!("{name} was decoded"));
+            assert_eq!(failure.reason, Reason::TooManyPixels, "{name}: {}", failure.message);
+        }
+    }
+}
+
+#[test]
+fn a_cut_jpeg_is_a_picture_while_half_of_it_is_there() {
+    let mut noise = gradient(64, 256, 3);
+    let mut state = 7_u32;
+    for sample in &mut noise.data {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *sample = sample.wrapping_add((state >> 26) as u8);
+    }
+    let whole = jpeg(&noise);
+    assert!(decode_plain(&whole[..whole.len() * 8 / 10]).is_ok());
+    let (reason, message) = reason(&whole[..whole.len() * 3 / 10]);
+    assert_eq!(reason, Reason::Corrupt);
+    assert!(message.starts_with("damaged or cut off: only "), "{message}");
+}
+
+#[test]
+fn harmless_damage_is_no_reason_to_refuse() {
+    let whole = jpeg(&gradient(64, 64, 3));
+    let clean = decode_plain(&whole).unwrap();
+    // Junk between two segments: libjpeg skips it with a warning.
+    let junk = [&whole[..20], b"junk", &whole[20..]].concat();
+    let decoded = decode_plain(&junk).unwrap();
+    assert!(decoded.pixels == clean.pixels);
+    assert!(!decoded.second_decoder);
+}
+
+#[test]
+fn jpegs_that_no_decoder_reads_are_named() {
+    let mut deep = jpeg(&gradient(8, 8, 1));
+    let frame = deep.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    deep[frame + 1] = 0xc1;
+    deep[frame + 4] = 12;
+    let expected = "a jpeg of 12 bits per sample is not decoded".to_owned();
+    assert_eq!(reason(&deep), (Reason::UnsupportedFeature, expected));
+}
+
+#[test]
+fn what_is_no_picture_is_named() {
+    let pointer = reason(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    assert_eq!(pointer.0, Reason::UnsupportedFormat);
+    insta::assert_snapshot!(pointer.1, @"not a format that is decoded: looks like a git lfs pointer (the file itself was never fetched)");
+}
+
+#[test]
+fn messages_are_one_lowercase_line() {
+    let made = failure(Reason::Corrupt, "Bad\nchunk \u{1b}[31m\0 ü");
+    assert_eq!(made.message, "bad chunk  [31m  ü");
+    assert!(failure(Reason::Corrupt, "x".repeat(5000)).message.len() <= 200);
+}
+
+#[test]
+fn a_panic_becomes_a_row_and_gives_its_memory_back() {
+    let budget = PixelBudget::new(10);
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let made: Result<(), Failure> = contain(|| {
+        let _held = budget.acquire(10);
+        panic!("a bug in a decoder");
+    });
+    std::panic::set_hook(hook);
+    assert_eq!(made.err().unwrap().reason, Reason::Corrupt);
+    assert_eq!(budget.free(), 10);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_files_never_panic(
+        which in 0_usize..13,
+        cut in prop::option::of(0.0_f64..1.0),
+        flips in prop::collection::vec((0.0_f64..1.0, any::<u8>()), 0..8),
+    ) {
+        let (_, mut bytes) = one_of_each().swap_remove(which);
+        for (place, value) in flips {
+            let index = (place * bytes.len() as f64) as usize;
+            bytes[index] = value;
+        }
+        if let Some(share) = cut {
+            bytes.truncate((share * bytes.len() as f64) as usize);
+        }
+        let limits = Limits { max_memory: 64 << 20, ..Limits::default() };
+        let budget = PixelBudget::new(limits.max_memory);
+        match decode(&bytes, &limits, &Arc::clone(&budget), true) {
+            Ok(decoded) => {
+                let pixels = &decoded.pixels;
+                let samples = pixels.width as usize * pixels.height as usize * usize::from(pixels.channels);
+                prop_assert_eq!(pixels.data.len(), samples);
+            }
+            Err(failure) => prop_assert!(!failure.message.is_empty()),
+        }
+        prop_assert_eq!(budget.free(), budget.total());
+    }
+}

@@ -1,0 +1,179 @@
+//! libjpeg-turbo, called through its own interface.
+//!
+//! The safe wrapper calls every warning an error, and leaves no way to read a JPEG with harmless damage as Pillow does,
+//! or to bound scans and memory. This is the only module with `unsafe`; it never hands out a pointer, and it never
+//! decodes into a buffer whose size the caller chose.
+
+#![expect(unsafe_code, reason = "the safe wrapper can't tell a warning from an error, nor set the limits")]
+
+use std::ffi::{CStr, c_int};
+
+use turbojpeg::raw;
+
+/// The most scans a progressive JPEG may have; encoders write about ten, a bomb thousands.
+const MAX_SCANS: c_int = 200;
+
+/// One decompressor; holds libjpeg's state for one file.
+pub(super) struct Turbo {
+    handle: raw::tjhandle,
+}
+
+/// What a JPEG's header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) color: Color,
+    pub(super) progressive: bool,
+    /// Bytes of coefficients per pixel, where they are all kept in memory.
+    pub(super) coefficient_bytes: u64,
+}
+
+/// How samples come out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Color {
+    Gray,
+    Rgb,
+    /// As stored: Adobe's encoders invert it.
+    Cmyk,
+}
+
+impl Color {
+    /// Samples per pixel.
+    pub(super) fn channels(self) -> u8 {
+        match self {
+            Color::Gray => 1,
+            Color::Rgb => 3,
+            Color::Cmyk => 4,
+        }
+    }
+
+    fn pixel_format(self) -> c_int {
+        match self {
+            Color::Gray => raw::TJPF_TJPF_GRAY,
+            Color::Rgb => raw::TJPF_TJPF_RGB,
+            Color::Cmyk => raw::TJPF_TJPF_CMYK,
+        }
+    }
+}
+
+/// Samples, and whether libjpeg-turbo warned about damaged data.
+pub(super) struct Samples {
+    pub(super) data: Vec<u8>,
+    pub(super) damaged: bool,
+}
+
+impl Turbo {
+    /// A decompressor with accurate DCT and smooth upsampling, as Pillow sets it.
+    pub(super) fn new() -> Result<Turbo, String> {
+        // SAFETY: takes no pointer; a null result is the only failure.
+        let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) };
+        let mut turbo = Turbo { handle };
+        if handle.is_null() {
+            return Err(turbo.message());
+        }
+        turbo.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+        turbo.set(raw::TJPARAM_TJPARAM_SAVEMARKERS, 0)?;
+        Ok(turbo)
+    }
+
+    /// Reads the header only; takes no memory for pixels. Warnings are no errors. Call it once.
+    pub(super) fn read_header(&mut self, jpeg: &[u8]) -> Result<Header, String> {
+        // SAFETY: the pointer and the length are one slice's, and libjpeg-turbo only reads it.
+        let status =
+            unsafe { raw::tj3DecompressHeader(self.handle, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
+        let message = self.message();
+        // These stay negative in a fresh handle until a header was read, whatever the status says of warnings.
+        let width = self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH);
+        let height = self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT);
+        let color = match self.get(raw::TJPARAM_TJPARAM_COLORSPACE) as raw::TJCS {
+            raw::TJCS_TJCS_GRAY => Some(Color::Gray),
+            raw::TJCS_TJCS_RGB | raw::TJCS_TJCS_YCbCr => Some(Color::Rgb),
+            raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => Some(Color::Cmyk),
+            _ => None,
+        };
+        match (u32::try_from(width), u32::try_from(height), color) {
+            (Ok(width @ 1..), Ok(height @ 1..), Some(color)) => Ok(Header {
+                width,
+                height,
+                color,
+                progressive: self.get(raw::TJPARAM_TJPARAM_PROGRESSIVE) != 0,
+                coefficient_bytes: coefficient_bytes(self.get(raw::TJPARAM_TJPARAM_SUBSAMP), color),
+            }),
+            _ if status == 0 => Err("there is no picture in this jpeg".to_owned()),
+            _ => Err(message),
+        }
+    }
+
+    /// Decodes the JPEG whose header was read. libjpeg-turbo keeps its own memory under `max_memory` bytes.
+    pub(super) fn decode(
+        &mut self,
+        jpeg: &[u8],
+        header: &Header,
+        max_memory: u64,
+    ) -> Result<Samples, String> {
+        let mebibytes = c_int::try_from(max_memory.div_ceil(1 << 20)).unwrap_or(c_int::MAX).max(1);
+        self.set(raw::TJPARAM_TJPARAM_MAXMEMORY, mebibytes)?;
+        let stride = header.width as usize * usize::from(header.color.channels());
+        let mut data = vec![0; stride * header.height as usize];
+        let unwritten = mark(&mut data, stride);
+        // SAFETY: `data` has `height` rows of `width` pixels of the format asked for, by the header that the same
+        // library read from the same bytes; a pitch of 0 means rows without padding.
+        let status = unsafe {
+            let (format, size) = (header.color.pixel_format(), jpeg.len() as raw::size_t);
+            raw::tj3Decompress8(self.handle, jpeg.as_ptr(), size, data.as_mut_ptr(), 0, format)
+        };
+        // A warning and an error after a warning have the same status. Rows are written from the top, so what tells
+        // them apart is whether the last row was written.
+        if status != 0 && data.ends_with(&unwritten) {
+            return Err(self.message());
+        }
+        Ok(Samples { data, damaged: status != 0 })
+    }
+
+    fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), String> {
+        // SAFETY: the handle is a live one from tj3Init.
+        let status = unsafe { raw::tj3Set(self.handle, parameter as c_int, value) };
+        if status == 0 { Ok(()) } else { Err(self.message()) }
+    }
+
+    fn get(&mut self, parameter: raw::TJPARAM) -> c_int {
+        // SAFETY: the handle is a live one from tj3Init.
+        unsafe { raw::tj3Get(self.handle, parameter as c_int) }
+    }
+
+    /// What libjpeg-turbo said last; of several warnings, the first.
+    fn message(&mut self) -> String {
+        // SAFETY: returns a string that ends in zero and lives until the next call, also for a null handle.
+        unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.handle)) }.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Turbo {
+    fn drop(&mut self) {
+        // SAFETY: the handle is from tj3Init, or null, which tj3Destroy ignores, and it is not used again.
+        unsafe { raw::tj3Destroy(self.handle) }
+    }
+}
+
+/// Fills the last row with a pattern that no picture has, and returns that row.
+fn mark(data: &mut [u8], stride: usize) -> Vec<u8> {
+    let start = data.len() - stride;
+    let mut state = 0x9e37_79b9_u32;
+    for byte in &mut data[start..] {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = (state >> 24) as u8;
+    }
+    data[start..].to_vec()
+}
+
+/// Two bytes for each coefficient: one per sample, chrominance as subsampled.
+fn coefficient_bytes(subsampling: c_int, color: Color) -> u64 {
+    let key = if color == Color::Cmyk { 2 } else { 0 };
+    match subsampling {
+        raw::TJSAMP_TJSAMP_GRAY => 2,
+        raw::TJSAMP_TJSAMP_420 | raw::TJSAMP_TJSAMP_411 | raw::TJSAMP_TJSAMP_441 => 3 + key,
+        raw::TJSAMP_TJSAMP_422 | raw::TJSAMP_TJSAMP_440 => 4 + key,
+        _ => 6 + key,
+    }
+}

@@ -1,0 +1,123 @@
+//! Cuts and pads batches to what a session takes, and checks what comes back.
+//!
+//! It exists so that both engines keep one promise: an image's values never depend on its neighbours.
+
+use super::{Engine, EngineError, Outputs, Wiring};
+
+/// What an engine must do: run exactly `rows` images and give each output flat, in the wiring's order.
+pub(super) trait Session: Send {
+    fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError>;
+}
+
+/// A session behind the batch rules of its graph.
+pub(super) struct Batching {
+    session: Box<dyn Session>,
+    wiring: Wiring,
+    /// Images per call of the session.
+    rows_at_once: usize,
+    /// A batch with room for padding; used only where the graph insists on more rows than are given.
+    padded: Vec<f32>,
+}
+
+impl Batching {
+    pub(super) fn new(session: Box<dyn Session>, wiring: Wiring, rows_at_once: usize) -> Self {
+        Self { session, wiring, rows_at_once, padded: Vec::new() }
+    }
+
+    /// Runs up to `rows_at_once` images and appends their rows to `outputs`.
+    fn call(&mut self, input: &[f32], outputs: &mut [Vec<f32>]) -> Result<(), EngineError> {
+        let rows = input.len() / self.wiring.len();
+        let batch = self.wiring.batch.unwrap_or(rows);
+        let found = if batch == rows {
+            self.session.call(input, rows)?
+        } else {
+            self.padded.clear();
+            self.padded.extend_from_slice(input);
+            self.padded.resize(batch * self.wiring.len(), 0.0);
+            self.session.call(&self.padded, batch)?
+        };
+        for (index, values) in found.iter().enumerate() {
+            let len = self.row_len(index, values.len(), batch)?;
+            outputs[index].extend_from_slice(&values[..rows * len]);
+        }
+        Ok(())
+    }
+
+    fn row_len(&self, output: usize, values: usize, rows: usize) -> Result<usize, EngineError> {
+        let promised = self.wiring.lens[output];
+        let len = values / rows;
+        if len > 0 && len * rows == values && promised.is_none_or(|promised| promised == len) {
+            return Ok(len);
+        }
+        let promised = promised.map_or("a whole number of".to_owned(), |len| len.to_string());
+        Err(EngineError::new(format!(
+            "the output {:?} has {values} values for {rows} image(s), but {promised} per image were expected: check labels and output in tagfleet.toml",
+            self.wiring.outputs[output]
+        )))
+    }
+}
+
+impl Engine for Batching {
+    fn batch_size(&self) -> usize {
+        self.rows_at_once
+    }
+
+    fn run(&mut self, input: &[f32], n: usize) -> Result<Outputs, EngineError> {
+        let len = self.wiring.len();
+        if n == 0 || input.len() != n * len {
+            return Err(EngineError::new(format!(
+                "{} values are no {n} images of {len} values",
+                input.len()
+            )));
+        }
+        let mut outputs = vec![Vec::new(); self.wiring.outputs.len()];
+        for rows in input.chunks(len * self.rows_at_once) {
+            self.call(rows, &mut outputs)?;
+        }
+        let mut outputs = outputs.into_iter();
+        let scores = outputs.next().unwrap_or_default();
+        let vector = outputs.next();
+        let vector_len = vector.as_ref().map_or(0, |vector| vector.len() / n);
+        Ok(Outputs { classes: scores.len() / n, scores, vector, vector_len })
+    }
+}
+
+/// Whether `n` different images give the same bits together as alone. `len` is the number of values per image.
+///
+/// # Errors
+/// Where the engine fails.
+pub fn rows_are_independent(engine: &mut dyn Engine, len: usize, n: usize) -> Result<bool, EngineError> {
+    let input = noise(len * n);
+    let together = engine.run(&input, n)?;
+    for (index, image) in input.chunks(len).enumerate() {
+        let alone = engine.run(image, 1)?;
+        let range = |len: usize| index * len..(index + 1) * len;
+        let scores = &together.scores[range(together.classes)];
+        if !same_bits(scores, &alone.scores) {
+            return Ok(false);
+        }
+        if let (Some(all), Some(one)) = (&together.vector, &alone.vector)
+            && !same_bits(&all[range(together.vector_len)], one)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn same_bits(left: &[f32], right: &[f32]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
+/// Values in -2..2 whose range grows from image to image, the same on every machine (a linear congruential generator).
+fn noise(len: usize) -> Vec<f32> {
+    let mut state = 1_u32;
+    let mut values = Vec::with_capacity(len);
+    for index in 0..len {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let unit = (state >> 8) as f32 / 16_777_216.0;
+        let range = 0.5 + 1.5 * index as f32 / len as f32;
+        values.push((2.0 * unit - 1.0) * range);
+    }
+    values
+}

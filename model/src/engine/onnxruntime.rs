@@ -1,0 +1,196 @@
+//! ONNX Runtime, loaded at run time from a shared library: once per process, and never unloaded.
+//!
+//! Sessions have one thread inside and never spin; the library logs errors only. Absent or unfit libraries are an
+//! error that lists what was tried.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use half::f16;
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::Session as OrtSession;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{DynValue, TensorRef};
+
+use super::batching::Session;
+use super::library::{self, Surroundings};
+use super::{EngineError, Wiring};
+use crate::folder::Model;
+use crate::graph::Element;
+
+/// The library of this process.
+#[derive(Clone, Debug)]
+pub(super) struct Library {
+    pub(super) version: String,
+    pub(super) path: PathBuf,
+    environment: Environment,
+}
+
+static LOADED: Mutex<Option<Library>> = Mutex::new(None);
+
+/// The library of this process, loading it on the first call. `asked` is a file or a folder to take it from.
+pub(super) fn load(asked: Option<&Path>) -> Result<Library, EngineError> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let candidates = library::candidates(asked, &Surroundings::of_this_process());
+    if let Some(library) = loaded.as_ref() {
+        let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == library.path);
+        let fits = asked.is_none() || candidates.iter().any(same);
+        return if fits { Ok(library.clone()) } else { Err(taken(library)) };
+    }
+    let mut tried = Vec::new();
+    for path in &candidates {
+        match try_load(path) {
+            Ok(library) => return Ok(loaded.insert(library).clone()),
+            Err(reason) => tried.push(reason),
+        }
+    }
+    Err(nothing(asked, &tried))
+}
+
+fn try_load(path: &Path) -> Result<Library, String> {
+    let shown = path.display();
+    if !path.is_file() {
+        return Err(format!("{shown} is no file"));
+    }
+    let path = path.canonicalize().map_err(|error| format!("{shown}: {error}"))?;
+    let builder = ort::init_from(&path).map_err(|error| format!("{shown}: {error}"))?;
+    let builder = builder.with_name("tagfleet").with_telemetry(false);
+    let environment = builder.build().map_err(|error| format!("{shown}: {error}"))?;
+    environment.set_log_level(LogLevel::Error);
+    Ok(Library { version: version(ort::info(), &path), path, environment })
+}
+
+/// The version in the library's name, else that of the branch it was built from, else the build's description.
+fn version(info: &str, path: &Path) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let from_name =
+        name.trim_start_matches("libonnxruntime.").trim_start_matches("so.").trim_end_matches(".dylib");
+    if from_name.split('.').count() == 3 && from_name.split('.').all(|part| part.parse::<u32>().is_ok()) {
+        return from_name.to_owned();
+    }
+    let branch = info.split([' ', ',']).find_map(|word| word.strip_prefix("git-branch=rel-"));
+    branch.unwrap_or(info).to_owned()
+}
+
+fn taken(library: &Library) -> EngineError {
+    EngineError::new(format!(
+        "ONNX Runtime is already loaded from {}, and one process loads it once",
+        library.path.display()
+    ))
+}
+
+fn nothing(asked: Option<&Path>, tried: &[String]) -> EngineError {
+    let tried = if tried.is_empty() {
+        "no library was found in the usual places".to_owned()
+    } else {
+        tried.join("; ")
+    };
+    let advice = match asked {
+        Some(_) => "give --onnxruntime the path of libonnxruntime.so, version 1.17 or newer",
+        None => "run `make setup`, or give its path with --onnxruntime",
+    };
+    EngineError::new(format!("ONNX Runtime could not be loaded ({tried}): {advice}"))
+}
+
+/// A model's file, from which every thread makes its own session.
+pub(super) struct Program {
+    path: PathBuf,
+    environment: Environment,
+}
+
+impl Program {
+    pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
+        let program = Self { path: model.path(), environment: load(None)?.environment };
+        program.session(wiring)?;
+        Ok(program)
+    }
+
+    pub(super) fn session(&self, wiring: &Wiring) -> Result<OnnxRuntime, EngineError> {
+        let refused = |error: ort::Error| {
+            EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
+        };
+        let mut builder = self.builder().map_err(refused)?;
+        let session = builder.commit_from_file(&self.path).map_err(refused)?;
+        Ok(OnnxRuntime { session, wiring: wiring.clone(), half: Vec::new() })
+    }
+
+    fn builder(&self) -> Result<SessionBuilder, ort::Error> {
+        let builder = OrtSession::builder(&self.environment)?
+            .with_log_level(LogLevel::Error)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_parallel_execution(false)?
+            .with_intra_threads(1)?
+            .with_inter_threads(1)?
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?;
+        Ok(builder)
+    }
+}
+
+/// One thread's session.
+pub(super) struct OnnxRuntime {
+    session: OrtSession,
+    wiring: Wiring,
+    /// The input narrowed to 16 bits, kept from call to call.
+    half: Vec<f16>,
+}
+
+impl Session for OnnxRuntime {
+    fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
+        let failed = |error: ort::Error| EngineError::new(format!("ONNX Runtime failed: {error}"));
+        let shape = self.wiring.shape(rows);
+        let name = self.wiring.input.as_str();
+        let outputs = if self.wiring.element == Element::F16 {
+            self.half.clear();
+            self.half.extend(input.iter().map(|&value| f16::from_f32(value)));
+            let tensor = TensorRef::from_array_view((shape, self.half.as_slice())).map_err(failed)?;
+            self.session.run(ort::inputs![name => tensor]).map_err(failed)?
+        } else {
+            let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
+            self.session.run(ort::inputs![name => tensor]).map_err(failed)?
+        };
+        let mut values = Vec::new();
+        for name in &self.wiring.outputs {
+            let output = outputs
+                .get(name)
+                .ok_or_else(|| EngineError::new(format!("ONNX Runtime gave no output {name:?}")))?;
+            values.push(floats(output).map_err(failed)?);
+        }
+        Ok(values)
+    }
+}
+
+fn floats(value: &DynValue) -> Result<Vec<f32>, ort::Error> {
+    if let Ok((_, values)) = value.try_extract_tensor::<f16>() {
+        return Ok(values.iter().map(|value| value.to_f32()).collect());
+    }
+    value.try_extract_tensor::<f32>().map(|(_, values)| values.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_come_from_the_name_or_the_build() {
+        let info = "ORT Build Info: git-branch=rel-1.31.0, git-commit-id=0123, build type=Release";
+        assert_eq!(version(info, Path::new("/x/libonnxruntime.so.1.32.0")), "1.32.0");
+        assert_eq!(version(info, Path::new("/x/libonnxruntime.1.32.0.dylib")), "1.32.0");
+        assert_eq!(version(info, Path::new("/x/libonnxruntime.so")), "1.31.0");
+        assert_eq!(version("custom", Path::new("/x/libonnxruntime.so.1")), "custom");
+    }
+
+    #[test]
+    fn unfit_libraries_are_refused_with_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("libonnxruntime.so");
+        std::fs::write(&text, "no library").unwrap();
+        assert!(try_load(&text).unwrap_err().contains("failed to load"));
+        assert!(try_load(&folder.path().join("none.so")).unwrap_err().ends_with("is no file"));
+        let libc = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6"];
+        for other in libc.iter().filter(|path| Path::new(path).exists()) {
+            assert!(try_load(Path::new(other)).unwrap_err().contains("OrtGetApiBase"));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Both engines on small models made here, and what is refused.
+
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::*;
+use crate::folder::ModelOptions;
+use crate::testing::{Toy, shared_models};
+
+/// A model written into a folder of its own, and that folder.
+fn model(toy: &Toy) -> (tempfile::TempDir, Model) {
+    let folder = tempfile::tempdir().unwrap();
+    toy.write(folder.path(), "model.onnx");
+    let vector = toy.embedding.then_some("embedding");
+    let model = Model::open(folder.path(), &ModelOptions { vector, ..ModelOptions::default() }).unwrap();
+    (folder, model)
+}
+
+fn tract(model: &Model) -> Loaded {
+    Loaded::load(&tract_record(model), model).unwrap()
+}
+
+/// ONNX Runtime, or `None`, said aloud, where its library is absent.
+fn onnxruntime(model: &Model) -> Option<Loaded> {
+    match resolve(EngineChoice::OnnxRuntime, None, model) {
+        Ok(resolved) => Some(Loaded::load(&resolved.record, model).unwrap()),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+/// `n` different images in the range of normalised pixels.
+fn images(loaded: &Loaded, n: usize) -> Vec<f32> {
+    let values = loaded.wiring.len() * n;
+    (0..values).map(|index| ((index * 31 + index / 97) % 255) as f32 / 64.0 - 2.0).collect()
+}
+
+fn run(loaded: &Loaded, n: usize) -> Outputs {
+    loaded.session().unwrap().run(&images(loaded, n), n).unwrap()
+}
+
+fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    left.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Runs each of three images together and alone, and expects the same bits.
+fn assert_independent(loaded: &Loaded) {
+    assert!(rows_are_independent(&mut *loaded.session().unwrap(), loaded.wiring.len(), 3).unwrap());
+}
+
+#[test]
+fn both_engines_agree_on_scores_and_vectors() {
+    let (_folder, model) = model(&Toy { embedding: true, ..Toy::default() });
+    let tract = tract(&model);
+    let by_tract = run(&tract, 3);
+    assert_eq!((by_tract.classes, by_tract.scores.len(), by_tract.vector_len), (4, 12, 3));
+    assert_independent(&tract);
+    let Some(onnxruntime) = onnxruntime(&model) else { return };
+    let by_onnxruntime = run(&onnxruntime, 3);
+    assert!(largest_difference(&by_tract.scores, &by_onnxruntime.scores) < 1e-5);
+    assert!(largest_difference(&by_tract.vector.unwrap(), &by_onnxruntime.vector.unwrap()) < 1e-5);
+    assert_independent(&onnxruntime);
+}
+
+#[test]
+fn a_fixed_batch_is_padded() {
+    let (_folder, model) = model(&Toy { input: vec![4, 3, 8, 8], ..Toy::default() });
+    for loaded in [Some(tract(&model)), onnxruntime(&model)].into_iter().flatten() {
+        assert_eq!(loaded.session().unwrap().batch_size(), 4);
+        assert_eq!(run(&loaded, 6).scores.len(), 24);
+        assert_eq!(run(&loaded, 6).scores[..4], run(&loaded, 1).scores);
+        assert_independent(&loaded);
+    }
+}
+
+#[test]
+fn channels_may_come_last() {
+    let (_folder, model) = model(&Toy { input: vec![1, 8, 8, 3], ..Toy::default() });
+    assert_eq!(Wiring::of(&model).shape(2), [2, 8, 8, 3]);
+}
+
+#[test]
+fn the_probe_finds_rows_that_change_each_other() {
+    let (_folder, model) = model(&Toy { dynamic: true, ..Toy::default() });
+    let Some(loaded) = onnxruntime(&model) else { return };
+    assert_eq!(loaded.session().unwrap().batch_size(), 1);
+    assert_independent(&loaded);
+    let together = Loaded { rows_at_once: 3, ..loaded };
+    assert!(!rows_are_independent(&mut *together.session().unwrap(), together.wiring.len(), 3).unwrap());
+}
+
+#[test]
+fn a_fixed_batch_that_quantises_dynamically_runs_one_by_one() {
+    let (_folder, model) = model(&Toy { input: vec![3, 3, 8, 8], dynamic: true, ..Toy::default() });
+    let Some(loaded) = onnxruntime(&model) else { return };
+    assert_eq!(loaded.session().unwrap().batch_size(), 1);
+    assert_independent(&loaded);
+}
+
+#[test]
+fn half_precision_is_fed_and_read() {
+    let (_folder, model) = model(&Toy { element: DataType::Float16, embedding: true, ..Toy::default() });
+    let tract = tract(&model);
+    insta::assert_snapshot!(tract_record(&model).precision, @"fp32, widened from fp16");
+    let Some(onnxruntime) = onnxruntime(&model) else { return };
+    assert!(largest_difference(&run(&tract, 2).scores, &run(&onnxruntime, 2).scores) < 1e-2);
+}
+
+#[test]
+fn wrong_lengths_are_errors() {
+    let (_folder, mut model) = model(&Toy::default());
+    let mut session = tract(&model).session().unwrap();
+    insta::assert_snapshot!(session.run(&[0.0; 5], 1).unwrap_err(), @"5 values are no 1 images of 192 values");
+    model.spec.labels.pop();
+    insta::assert_snapshot!(tract(&model).session().unwrap().run(&[0.0; 192], 1).unwrap_err(), @r#"the output "logits" has 4 values for 1 image(s), but 3 per image were expected: check labels and output in tagfleet.toml"#);
+}
+
+#[test]
+fn an_operator_that_tract_lacks_is_a_refusal() {
+    let (folder, model) = model(&Toy { last: Some("NoSuchOperator"), ..Toy::default() });
+    let error = Loaded::load(&tract_record(&model), &model).err().unwrap().to_string();
+    assert!(error.starts_with(&format!("tract can't run {}", folder.path().display())), "{error}");
+    assert!(error.contains("NoSuchOperator") && error.contains("--onnxruntime"), "{error}");
+}
+
+#[test]
+fn what_is_asked_for_is_never_replaced() {
+    let (_folder, model) = model(&Toy::default());
+    let missing = Path::new("/no/such/libonnxruntime.so");
+    for choice in [EngineChoice::Auto, EngineChoice::OnnxRuntime] {
+        let error = resolve(choice, Some(missing), &model).unwrap_err().to_string();
+        assert!(error.contains("/no/such/libonnxruntime.so") || error.contains("already loaded"), "{error}");
+    }
+    let why = resolve(EngineChoice::Tract, None, &model).unwrap().why;
+    insta::assert_snapshot!(why, @"tract, as asked for with --engine");
+}
+
+#[test]
+fn auto_says_what_it_took_and_why() {
+    let (_folder, model) = model(&Toy::default());
+    let resolved = resolve(EngineChoice::Auto, None, &model).unwrap();
+    let expected = match resolved.record.name {
+        EngineName::Tract => "ONNX Runtime could not be loaded",
+        EngineName::OnnxRuntime => "it could be loaded",
+    };
+    assert!(resolved.why.contains(expected), "{}", resolved.why);
+}
+
+#[test]
+fn another_version_than_recorded_is_refused() {
+    let (_folder, model) = model(&Toy::default());
+    let record = EngineRecord { version: "0.1.0".to_owned(), ..tract_record(&model) };
+    insta::assert_snapshot!(Loaded::load(&record, &model).err().unwrap(), @"the run began with tract 0.1.0 (fp32), but here is tract 0.23.9 (fp32): install that one, or start a new run");
+}
+
+#[test]
+fn a_record_is_equal_wherever_the_library_is() {
+    let (_folder, model) = model(&Toy::default());
+    let record = onnxruntime_record("1.32.0", Path::new("/a/libonnxruntime.so"), &model);
+    let json = serde_json::to_string(&record).unwrap();
+    insta::assert_snapshot!(json, @r#"{"name":"onnxruntime","version":"1.32.0","precision":"fp32","instructions":null,"library":"/a/libonnxruntime.so"}"#);
+    let read: EngineRecord = serde_json::from_str(&json.replace("/a/", "/b/")).unwrap();
+    assert_eq!(read, record);
+    assert_ne!(read, EngineRecord { version: "1.31.0".to_owned(), ..record });
+}
+
+#[test]
+fn tracts_version_is_the_one_linked() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap();
+    assert!(lock.contains(&format!("name = \"tract-onnx\"\nversion = \"{}\"", tract::VERSION)));
+}
+
+fn real(name: &str) -> Option<Model> {
+    Some(Model::open(&shared_models()?.join(name), &ModelOptions::default()).unwrap())
+}
+
+#[test]
+fn tract_agrees_with_onnx_runtime_on_real_fp32_models() {
+    for name in ["tinycnn_external_data", "pcb_64x64", "mnist_1channel"] {
+        let Some(model) = real(name) else { return };
+        let Some(onnxruntime) = onnxruntime(&model) else { return };
+        let difference = largest_difference(&run(&tract(&model), 2).scores, &run(&onnxruntime, 2).scores);
+        assert!(difference < 1e-4, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn real_quantised_and_half_models_run() {
+    for name in ["mobilenetv2_int8", "mobilenetv2_int8_qdq_batch1", "squeezenet_fp16_bgr"] {
+        let Some(model) = real(name) else { return };
+        let Some(loaded) = onnxruntime(&model) else { return };
+        assert_independent(&loaded);
+        assert_eq!(run(&loaded, 1).classes, 1000, "{name}");
+    }
+}
+
+#[test]
+fn tract_widens_a_real_half_model() {
+    let Some(model) = real("squeezenet_fp16_bgr") else { return };
+    let Some(onnxruntime) = onnxruntime(&model) else { return };
+    let difference = largest_difference(&run(&tract(&model), 1).scores, &run(&onnxruntime, 1).scores);
+    assert!(difference < 1e-2, "{difference}");
+}

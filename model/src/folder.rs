@@ -1,0 +1,278 @@
+//! From a model's path to everything a run must know of it: files, preprocessing, labels, outputs.
+//!
+//! A model is an `.onnx` file or a folder as Hugging Face's ONNX export makes it: `model.onnx`, else
+//! `onnx/model.onnx`, with `config.json` and `preprocessor_config.json`. What these don't say is assumed, and every
+//! assumption becomes a sentence in [`ModelSpec::notes`]. Nothing here runs the model or touches the network.
+//!
+//! # `tagfleet.toml`
+//!
+//! A file of this name in the folder says what Hugging Face's files can't, and overrides them. Every line may be left
+//! out; a line that is not listed here is refused.
+//!
+//! ```toml
+//! color = "bgr"                    # "rgb", "bgr" or "gray": the channels the model was trained on, in their order
+//! resize = 256                     # the shorter side; [height, width] for an exact size; "none"
+//! crop = 224                       # centre crop, a square or [height, width]; "none"
+//! filter = "bilinear"              # Pillow's: "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"
+//! scale = 1.0                      # multiplied with each sample of 0..=255
+//! offset = 0.0                     # then added
+//! mean = [103.939, 116.779, 123.68] # then subtracted, per channel in the order of `color`, or one number
+//! std = 1.0                        # then divided by, likewise
+//! layout = "nhwc"                  # "nchw" or "nhwc": where the channels stand in the input
+//! activation = "none"              # "softmax", "sigmoid" or "none": what turns the output into probabilities
+//! output = "logits"                # which output holds the scores
+//! labels = "names.txt"             # a file in this folder, one label per line
+//! ```
+//!
+//! `scale`, `offset`, `mean` and `std` go together: where one of them is given, those left out are 1, 0, 0 and 1.
+
+mod config;
+mod files;
+mod find;
+mod manual;
+mod processor;
+mod processor_types;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod timm;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub(crate) use self::config::Config;
+pub use self::files::ModelFile;
+pub(crate) use self::files::read_text;
+pub(crate) use self::manual::Manual;
+use self::steps::Steps;
+use crate::graph::{self, Element, Graph, ImageInput, OutputPort, Port, Quantization};
+use crate::labels;
+use crate::preprocessing::Preprocessing;
+
+/// Why a model can't be used: one sentence that names the file and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ModelError(String);
+
+impl ModelError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    fn about(self, path: &Path) -> Self {
+        Self(format!("{}: {}", path.display(), self.0))
+    }
+}
+
+/// What a user may say of a model besides its path.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelOptions<'a> {
+    /// Which `.onnx` file of a folder, relative to it or to its `onnx/`.
+    pub model_file: Option<&'a str>,
+    /// The output that is kept whole as a vector.
+    pub vector: Option<&'a str>,
+    /// Whether EXIF orientation is applied.
+    pub exif: bool,
+}
+
+impl Default for ModelOptions<'_> {
+    fn default() -> Self {
+        Self { model_file: None, vector: None, exif: true }
+    }
+}
+
+/// What turns the scores of the output into probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Exactly one label holds.
+    Softmax,
+    /// Each label holds or doesn't, by itself.
+    Sigmoid,
+    /// They are used as they are.
+    None,
+}
+
+/// The input of the graph, apart from what [`Preprocessing`] says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Its name in the graph.
+    pub name: String,
+    /// 32- or 16-bit floats.
+    pub element: Element,
+    /// The batch the graph insists on, 1 to 1024; `None` where it takes any.
+    pub batch: Option<usize>,
+}
+
+/// Everything about a model, resolved; written into the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// Over `files`: what `sha256sum` prints for them, hashed again, as 64 hexadecimal digits.
+    pub sha256: String,
+    /// Every file that was read, and the weights, by name: what a copy of the model needs.
+    pub files: Vec<ModelFile>,
+    /// The `.onnx` file, relative to the model's folder with `/`.
+    pub model: String,
+    /// The input.
+    pub input: InputSpec,
+    /// The output that holds one score per label.
+    pub scores: OutputPort,
+    /// The output that is kept whole.
+    pub vector: Option<OutputPort>,
+    /// From picture to input tensor.
+    pub preprocessing: Preprocessing,
+    /// From output to probabilities.
+    pub activation: Activation,
+    /// One label per score.
+    pub labels: Vec<String>,
+    /// Whether and how the graph computes with integers.
+    pub quantization: Quantization,
+    /// Whether its weights are 16-bit floats.
+    pub half: bool,
+    /// Every assumption, as sentences for the user.
+    pub notes: Vec<String>,
+}
+
+/// A model and where its files are.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The folder that [`ModelSpec::files`] are relative to.
+    pub root: PathBuf,
+    /// What is known of it.
+    pub spec: ModelSpec,
+}
+
+impl Model {
+    /// Reads the model at `path`, an `.onnx` file or a folder.
+    ///
+    /// # Errors
+    /// Where a file is missing, broken or contradicts another; the message says what to do.
+    pub fn open(path: &Path, options: &ModelOptions<'_>) -> Result<Self, ModelError> {
+        let found = find::find(path, options.model_file)?;
+        let spec = resolve(&found, options)?;
+        Ok(Self { root: found.root, spec })
+    }
+
+    /// A copy of the model in `root`, described by the `spec` of a run, after checking that it is the same.
+    ///
+    /// # Errors
+    /// Where a file is missing or differs from what `spec` says.
+    pub fn from_copy(root: &Path, spec: ModelSpec) -> Result<Self, ModelError> {
+        files::verify(root, &spec.files)?;
+        Ok(Self { root: root.to_owned(), spec })
+    }
+
+    /// The path of the `.onnx` file.
+    pub fn path(&self) -> PathBuf {
+        self.root.join(&self.spec.model)
+    }
+}
+
+fn resolve(found: &find::Found, options: &ModelOptions<'_>) -> Result<ModelSpec, ModelError> {
+    let path = found.root.join(&found.model);
+    let mut notes = found.notes.clone();
+    let graph = graph::read(&path)?;
+    let manual = Manual::read(&found.root)?;
+    let config = Config::read(&found.root)?;
+    let input = graph.image_input(manual.layout).map_err(|error| error.about(&path))?;
+    let preprocessing = preprocessing(&found.root, &input, &config, &manual, options.exif, &mut notes)?;
+    let scores = graph.scores_output(manual.output.as_deref()).map_err(|error| error.about(&path))?;
+    let vector = match options.vector {
+        Some(name) => Some(graph.output(name).map_err(|error| error.about(&path))?.kept()),
+        None => None,
+    };
+    let activation = activation(scores, &config, &manual, &mut notes)?;
+    let (labels, labels_file) = labels::resolve(&found.root, &config, &manual, scores.kept().len, &mut notes)
+        .map_err(|error| error.about(&path))?;
+    note_batches(&graph, &mut notes);
+    let files = files::hash(&found.root, &names(found, &graph, labels_file))?;
+    Ok(ModelSpec {
+        sha256: files::sha256_of(&files),
+        files,
+        model: found.model.clone(),
+        input: InputSpec { name: input.name, element: input.element, batch: input.batch },
+        scores: scores.kept(),
+        vector,
+        preprocessing,
+        activation,
+        labels,
+        quantization: graph.quantization,
+        half: graph.half,
+        notes,
+    })
+}
+
+/// The steps that `tagfleet.toml`, else the configuration files, else convention give, checked against the graph.
+fn preprocessing(
+    root: &Path,
+    input: &ImageInput,
+    config: &Config,
+    manual: &Manual,
+    exif: bool,
+    notes: &mut Vec<String>,
+) -> Result<Preprocessing, ModelError> {
+    let mut steps = if let Some(steps) = processor::read(root, config.model_type.as_deref(), notes)? {
+        steps
+    } else if let Some(timm) = config.timm()? {
+        timm.steps(notes)?
+    } else {
+        Steps::torchvision(input, notes)
+    };
+    manual.apply(&mut steps, notes);
+    steps.finish(input, exif)
+}
+
+fn activation(
+    scores: &Port,
+    config: &Config,
+    manual: &Manual,
+    notes: &mut Vec<String>,
+) -> Result<Activation, ModelError> {
+    if let Some(activation) = manual.activation {
+        return Ok(activation);
+    }
+    if scores.probabilities {
+        notes.push(format!(
+            "the output {} comes out of a softmax or sigmoid: its values are used as they are",
+            scores.name
+        ));
+        return Ok(Activation::None);
+    }
+    match config.problem_type.as_deref() {
+        Some("single_label_classification") => Ok(Activation::Softmax),
+        Some("multi_label_classification") => Ok(Activation::Sigmoid),
+        Some(other) => Err(ModelError::new(format!(
+            "config.json says problem_type {other:?}, which is no classification: give activation in tagfleet.toml"
+        ))),
+        None => {
+            notes.push(
+                "no problem_type in config.json: one label per image is assumed, so softmax".to_owned(),
+            );
+            Ok(Activation::Softmax)
+        }
+    }
+}
+
+fn note_batches(graph: &Graph, notes: &mut Vec<String>) {
+    if graph.quantization == Quantization::Dynamic {
+        notes.push(
+            "the model quantises dynamically, so that images in one batch change each other's scores: images run one by one"
+                .to_owned(),
+        );
+    }
+}
+
+fn names(found: &find::Found, graph: &Graph, labels: Option<String>) -> Vec<String> {
+    let folder = found.model.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    let mut names = vec![found.model.clone()];
+    names.extend(graph.external.iter().map(|file| beside(&file.location)));
+    names.extend(labels);
+    let configs = [config::NAME, processor::NAME, manual::NAME];
+    names.extend(configs.iter().filter(|name| found.root.join(name).exists()).map(|&name| name.to_owned()));
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,105 @@
+//! Reads small configuration files within a limit, and hashes every file of a model.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::ModelError;
+
+const LARGEST_TEXT: u64 = 16 << 20;
+
+/// One file of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// Its path relative to the model's folder, with `/`.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256 as 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Reads a text file of at most 16 MiB; `None` where there is none.
+pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
+    let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST_TEXT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_TEXT {
+        return Err(ModelError::new(format!(
+            "{} is larger than 16 MiB: that is no configuration",
+            path.display()
+        )));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+        Err(_) => Err(ModelError::new(format!("{} is not UTF-8 text: save it as UTF-8", path.display()))),
+    }
+}
+
+/// Reads a JSON file of at most 16 MiB; `None` where there is none.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let parsed = serde_json::from_str(&text);
+    parsed
+        .map(Some)
+        .map_err(|error| ModelError::new(format!("{} can't be understood: {error}", path.display())))
+}
+
+pub(super) fn hash(root: &Path, names: &[String]) -> Result<Vec<ModelFile>, ModelError> {
+    names.iter().map(|name| hash_one(root, name)).collect()
+}
+
+/// Checks that the files under `root` are still what they were when they were hashed.
+pub(super) fn verify(root: &Path, files: &[ModelFile]) -> Result<(), ModelError> {
+    for file in files {
+        if hash_one(root, &file.name)? != *file {
+            return Err(ModelError::new(format!(
+                "{} is not the file this run began with: put that one back, or start a new run",
+                root.join(&file.name).display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The SHA-256 of what `sha256sum` prints for `files`.
+pub(super) fn sha256_of(files: &[ModelFile]) -> String {
+    let lines = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name));
+    hex(&Sha256::digest(lines.collect::<String>()))
+}
+
+fn hash_one(root: &Path, name: &str) -> Result<ModelFile, ModelError> {
+    let path = root.join(name);
+    let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
+    let mut file = File::open(&path).map_err(unreadable)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+    Ok(ModelFile { name: name.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}

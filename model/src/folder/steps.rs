@@ -1,0 +1,231 @@
+//! The steps from a picture to the model's input while they are being gathered, and the checks that end it.
+//!
+//! Whatever file they come from, they pass [`Steps::finish`]: no size, mean or factor reaches a run unchecked.
+
+use serde::Deserialize;
+
+use super::ModelError;
+use crate::graph::ImageInput;
+use crate::preprocessing::{Color, Filter, Preprocessing, Resize, ResizeTo, Size};
+
+/// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it too.
+pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+/// `IMAGENET_DEFAULT_STD`, from the same places.
+pub(super) const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+const LARGEST_SIDE: u32 = 8192;
+
+/// One number for every channel, or one per channel.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a number or a list of numbers")]
+pub(super) enum PerChannel {
+    One(f64),
+    Many(Vec<f64>),
+}
+
+impl PerChannel {
+    pub(super) fn squared(&self) -> Self {
+        match self {
+            Self::One(value) => Self::One(value * value),
+            Self::Many(values) => Self::Many(values.iter().map(|value| value * value).collect()),
+        }
+    }
+
+    fn spread(&self, channels: usize) -> Option<Vec<f32>> {
+        let values = match self {
+            Self::One(value) => vec![*value; channels],
+            Self::Many(values) if values.len() == 1 => vec![values[0]; channels],
+            Self::Many(values) => values.clone(),
+        };
+        (values.len() == channels).then(|| values.iter().map(|&value| value as f32).collect())
+    }
+}
+
+/// What [`Preprocessing`] will be made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Steps {
+    pub(super) color: Option<Color>,
+    pub(super) resize: Option<Resize>,
+    pub(super) crop: Option<Size>,
+    pub(super) scale: f64,
+    pub(super) offset: f64,
+    pub(super) mean: PerChannel,
+    pub(super) std: PerChannel,
+    /// Where they come from, for errors.
+    pub(super) source: &'static str,
+}
+
+impl Default for Steps {
+    /// No resize, no crop, samples scaled to 0..=1.
+    fn default() -> Self {
+        Self {
+            color: None,
+            resize: None,
+            crop: None,
+            scale: 1.0 / 255.0,
+            offset: 0.0,
+            mean: PerChannel::One(0.0),
+            std: PerChannel::One(1.0),
+            source: "tagfleet.toml",
+        }
+    }
+}
+
+impl Steps {
+    /// What torchvision's ImageNet classifiers use where nothing else is known: the shorter side to 256, bilinear, a
+    /// centre crop of 224, ImageNet's mean and standard deviation (torchvision 0.24,
+    /// `transforms/_presets.py`, `ImageClassification`). A graph of another fixed size gets its own, by the same rule.
+    pub(super) fn torchvision(input: &ImageInput, notes: &mut Vec<String>) -> Self {
+        let side = |side: Option<usize>| side.and_then(|side| u32::try_from(side).ok()).unwrap_or(224);
+        let crop = Size { height: side(input.height), width: side(input.width) };
+        let filter = Filter::Bilinear;
+        let mut steps = Self { source: "the graph", ..Self::default() };
+        let resized = if crop.height == crop.width {
+            let shorter = (u64::from(crop.height) * 256 + 112) / 224;
+            let shorter = u32::try_from(shorter).unwrap_or(u32::MAX);
+            steps.resize = Some(Resize { to: ResizeTo::ShortestEdge(shorter), filter });
+            steps.crop = Some(crop);
+            format!("the shorter side to {shorter}, bilinear, centre crop {}", crop.height)
+        } else {
+            steps.resize = Some(Resize { to: ResizeTo::Exact(crop), filter });
+            format!("resized to {}x{} (height x width), bilinear, no crop", crop.height, crop.width)
+        };
+        let normalised = if input.channels == 3 {
+            steps.mean = PerChannel::Many(IMAGENET_MEAN.to_vec());
+            steps.std = PerChannel::Many(IMAGENET_STD.to_vec());
+            "ImageNet's mean and standard deviation"
+        } else {
+            "one gray channel, scaled to 0..1"
+        };
+        let rule = if crop == (Size { height: 224, width: 224 }) {
+            "torchvision's defaults"
+        } else {
+            "torchvision's rule for the size of the graph"
+        };
+        notes.push(format!("no preprocessor_config.json: {rule}: {resized}, {normalised}"));
+        steps
+    }
+
+    /// Checks the steps by themselves and against the graph's input.
+    pub(super) fn finish(self, input: &ImageInput, exif: bool) -> Result<Preprocessing, ModelError> {
+        let channels = usize::from(input.channels);
+        let color = self.color.unwrap_or(if channels == 1 { Color::Gray } else { Color::Rgb });
+        if (color == Color::Gray) != (channels == 1) {
+            return Err(ModelError::new(format!(
+                "the model's input takes {channels} channel(s), but a {color:?} picture was asked for: give another color in tagfleet.toml"
+            )));
+        }
+        let size = self.output_size()?;
+        self.check_size(size, input)?;
+        let per_channel = |what: &str, values: &PerChannel| {
+            values.spread(channels).ok_or_else(|| {
+                ModelError::new(format!(
+                    "{}: {what} does not have one value for each of the model's {channels} channel(s): give it in tagfleet.toml",
+                    self.source
+                ))
+            })
+        };
+        let finished = Preprocessing {
+            color,
+            resize: self.resize,
+            crop: self.crop,
+            input: size,
+            scale: self.scale as f32,
+            offset: self.offset as f32,
+            mean: per_channel("the mean", &self.mean)?,
+            std: per_channel("the standard deviation", &self.std)?,
+            layout: input.layout,
+            exif,
+        };
+        self.check_numbers(&finished)?;
+        Ok(finished)
+    }
+
+    /// The size that every picture has after these steps.
+    fn output_size(&self) -> Result<Size, ModelError> {
+        if let Some(Resize { to: ResizeTo::ShortestEdge(side), .. }) = self.resize {
+            check_side(side, self.source)?;
+        }
+        let exact = match self.resize {
+            Some(Resize { to: ResizeTo::Exact(size), .. }) => Some(size),
+            _ => None,
+        };
+        for size in [exact, self.crop].into_iter().flatten() {
+            check_side(size.height, self.source)?;
+            check_side(size.width, self.source)?;
+        }
+        self.crop.or(exact).ok_or_else(|| {
+            ModelError::new(format!(
+                "{} keeps each picture's own shape, but a model takes one size: give crop, or an exact resize, in tagfleet.toml",
+                self.source
+            ))
+        })
+    }
+
+    fn check_size(&self, size: Size, input: &ImageInput) -> Result<(), ModelError> {
+        let fits = |graph: Option<usize>, side: u32| graph.is_none_or(|graph| graph == side as usize);
+        if fits(input.height, size.height) && fits(input.width, size.width) {
+            return Ok(());
+        }
+        let wanted = |side: Option<usize>| side.map_or("any".to_owned(), |side| side.to_string());
+        Err(ModelError::new(format!(
+            "{} makes pictures of {}x{} (height x width), but the model takes {}x{}: give resize and crop in tagfleet.toml",
+            self.source,
+            size.height,
+            size.width,
+            wanted(input.height),
+            wanted(input.width)
+        )))
+    }
+
+    fn check_numbers(&self, finished: &Preprocessing) -> Result<(), ModelError> {
+        let numbers = [finished.scale, finished.offset].into_iter().chain(finished.mean.iter().copied());
+        if !numbers.chain(finished.std.iter().copied()).all(f32::is_finite) {
+            return Err(ModelError::new(format!(
+                "{}: a scale, offset, mean or std is not a finite number",
+                self.source
+            )));
+        }
+        if finished.scale == 0.0 || finished.std.contains(&0.0) {
+            return Err(ModelError::new(format!(
+                "{}: a scale or std is zero, which would erase the picture",
+                self.source
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// `value` as a number of pixels, rounded down as Python's `int` does; an error outside 1..=8192.
+pub(super) fn pixels(value: f64, what: &str) -> Result<u32, ModelError> {
+    if value >= 1.0 && value < f64::from(LARGEST_SIDE) + 1.0 {
+        return Ok(value as u32);
+    }
+    Err(ModelError::new(format!("{what} is {value}, but a side has 1 to {LARGEST_SIDE} pixels")))
+}
+
+fn check_side(side: u32, source: &str) -> Result<(), ModelError> {
+    pixels(f64::from(side), &format!("a size of {source}")).map(|_| ())
+}
+
+/// Pillow's filter by Pillow's lowercase name, as timm and `tagfleet.toml` spell it.
+pub(super) fn filter_by_name(name: &str) -> Result<Filter, ModelError> {
+    match name {
+        "nearest" => Ok(Filter::Nearest),
+        "lanczos" => Ok(Filter::Lanczos),
+        "bilinear" => Ok(Filter::Bilinear),
+        "bicubic" => Ok(Filter::Bicubic),
+        "box" => Ok(Filter::Box),
+        "hamming" => Ok(Filter::Hamming),
+        _ => Err(ModelError::new(format!(
+            "config.json: the interpolation {name:?} is not known: give filter in tagfleet.toml"
+        ))),
+    }
+}
+
+/// Pillow's filter by Pillow's number (`PIL.Image.Resampling`).
+pub(super) fn filter_by_number(number: u8) -> Option<Filter> {
+    const FILTERS: [Filter; 6] =
+        [Filter::Nearest, Filter::Lanczos, Filter::Bilinear, Filter::Bicubic, Filter::Box, Filter::Hamming];
+    FILTERS.get(usize::from(number)).copied()
+}

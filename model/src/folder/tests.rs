@@ -1,0 +1,223 @@
+//! Model folders as they are found in the wild, and what is wrong with some of them.
+
+mod broken;
+mod processors;
+mod real;
+
+use std::path::Path;
+
+use super::*;
+use crate::testing::Toy;
+
+/// A folder with a model made by `toy` and the given files.
+fn folder(toy: &Toy, files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    toy.write(folder.path(), "model.onnx");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+/// A model of 224x224 that takes any batch.
+fn toy() -> Toy {
+    Toy { input: vec![0, 3, 224, 224], ..Toy::default() }
+}
+
+fn open(toy: &Toy, files: &[(&str, &str)]) -> Result<ModelSpec, String> {
+    let folder = folder(toy, files);
+    open_path(folder.path(), folder.path(), &ModelOptions::default())
+}
+
+fn open_path(root: &Path, path: &Path, options: &ModelOptions<'_>) -> Result<ModelSpec, String> {
+    Model::open(path, options).map(|model| model.spec).map_err(|error| without(root, &error.to_string()))
+}
+
+/// A message without the name of the temporary folder.
+fn without(folder: &Path, message: &str) -> String {
+    message.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "FOLDER")
+}
+
+fn refused(toy: &Toy, files: &[(&str, &str)]) -> String {
+    open(toy, files).unwrap_err()
+}
+
+/// One line: colour, resize, crop, numbers, size.
+fn summary(preprocessing: &Preprocessing) -> String {
+    let p = preprocessing;
+    format!(
+        "{:?} {:?} | {} | crop {} | x*{}{:+} | mean {:?} std {:?} | {}x{}",
+        p.color,
+        p.layout,
+        p.resize.map_or("as it is".to_owned(), |r| format!("{:?} {:?}", r.to, r.filter)),
+        p.crop.map_or("none".to_owned(), |c| format!("{}x{}", c.height, c.width)),
+        p.scale,
+        p.offset,
+        p.mean,
+        p.std,
+        p.input.height,
+        p.input.width,
+    )
+}
+
+/// What a user would want to know of a spec; never the labels themselves.
+fn text(spec: &ModelSpec) -> String {
+    let mut text = format!(
+        "{} from {}\n{}\ninput {:?}\nscores {:?}, {:?}, {} labels\n{:?}, half: {}\n",
+        spec.model,
+        spec.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(" "),
+        summary(&spec.preprocessing),
+        spec.input,
+        spec.scores,
+        spec.activation,
+        spec.labels.len(),
+        spec.quantization,
+        spec.half,
+    );
+    for note in &spec.notes {
+        text.push_str(&format!("- {note}\n"));
+    }
+    text
+}
+
+#[test]
+fn a_bare_model_gets_torchvisions_defaults_and_says_so() {
+    insta::assert_snapshot!(text(&open(&toy(), &[]).unwrap()), @r#"
+    model.onnx from model.onnx
+    Rgb Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224
+    input InputSpec { name: "pixels", element: F32, batch: None }
+    scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
+    None, half: false
+    - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
+    - no problem_type in config.json: one label per image is assumed, so softmax
+    - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    "#);
+}
+
+#[test]
+fn another_fixed_size_follows_the_same_rule() {
+    let gray = Toy { input: vec![0, 1, 64, 64], ..Toy::default() };
+    insta::assert_snapshot!(text(&open(&gray, &[]).unwrap()), @r#"
+    model.onnx from model.onnx
+    Gray Nchw | ShortestEdge(73) Bilinear | crop 64x64 | x*0.003921569+0 | mean [0.0] std [1.0] | 64x64
+    input InputSpec { name: "pixels", element: F32, batch: None }
+    scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
+    None, half: false
+    - no preprocessor_config.json: torchvision's rule for the size of the graph: the shorter side to 73, bilinear, centre crop 64, one gray channel, scaled to 0..1
+    - no problem_type in config.json: one label per image is assumed, so softmax
+    - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    "#);
+    let wide = Toy { input: vec![4, 224, 320, 3], last: Some("Sigmoid"), ..Toy::default() };
+    insta::assert_snapshot!(text(&open(&wide, &[("labels.txt", "a\nb\n c \nd\n\n")]).unwrap()), @r#"
+    model.onnx from labels.txt model.onnx
+    Rgb Nhwc | Exact(Size { height: 224, width: 320 }) Bilinear | crop none | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x320
+    input InputSpec { name: "pixels", element: F32, batch: Some(4) }
+    scores OutputPort { name: "logits", len: Some(4) }, None, 4 labels
+    None, half: false
+    - no preprocessor_config.json: torchvision's rule for the size of the graph: resized to 224x320 (height x width), bilinear, no crop, ImageNet's mean and standard deviation
+    - the output logits comes out of a softmax or sigmoid: its values are used as they are
+    "#);
+}
+
+#[test]
+fn hugging_face_files_are_read() {
+    let config = r#"{"problem_type": "multi_label_classification", "id2label": {"1": "b", "0": "a", "3": "d", "2": 7}}"#;
+    let processor = r#"{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224}, "resample": 3}"#;
+    let spec = open(&toy(), &[("config.json", config), ("preprocessor_config.json", processor)]).unwrap();
+    assert_eq!(spec.labels, ["a", "b", "7", "d"]);
+    insta::assert_snapshot!(text(&spec), @r#"
+    model.onnx from config.json model.onnx preprocessor_config.json
+    Rgb Nchw | Exact(Size { height: 224, width: 224 }) Bicubic | crop none | x*0.003921569+0 | mean [0.5, 0.5, 0.5] std [0.5, 0.5, 0.5] | 224x224
+    input InputSpec { name: "pixels", element: F32, batch: None }
+    scores OutputPort { name: "logits", len: Some(4) }, Sigmoid, 4 labels
+    None, half: false
+    "#);
+}
+
+#[test]
+fn tagfleet_toml_overrides() {
+    let toml = "color = \"bgr\"\nresize = [224, 224]\ncrop = \"none\"\nfilter = \"lanczos\"\nmean = [103.939, 116.779, 123.68]\nactivation = \"none\"\nlabels = \"names.txt\"\n";
+    let spec = open(&toy(), &[("tagfleet.toml", toml), ("names.txt", "w\nx\ny\nz")]).unwrap();
+    assert_eq!(spec.labels, ["w", "x", "y", "z"]);
+    insta::assert_snapshot!(text(&spec), @r#"
+    model.onnx from model.onnx names.txt tagfleet.toml
+    Bgr Nchw | Exact(Size { height: 224, width: 224 }) Lanczos | crop none | x*1+0 | mean [103.939, 116.779, 123.68] std [1.0, 1.0, 1.0] | 224x224
+    input InputSpec { name: "pixels", element: F32, batch: None }
+    scores OutputPort { name: "logits", len: Some(4) }, None, 4 labels
+    None, half: false
+    - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
+    - tagfleet.toml overrides color, resize, crop, filter, scale, offset, mean and std
+    "#);
+}
+
+#[test]
+fn timm_is_read() {
+    let config = r#"{"architecture": "x", "num_classes": 4, "label_names": ["a", "b", "c", "d"],
+        "pretrained_cfg": {"input_size": [3, 224, 224], "interpolation": "bilinear", "crop_pct": 0.95, "crop_mode": "center", "mean": [0.5, 0.5, 0.5]}}"#;
+    insta::assert_snapshot!(text(&open(&toy(), &[("config.json", config)]).unwrap()), @r#"
+    model.onnx from config.json model.onnx
+    Rgb Nchw | ShortestEdge(235) Bilinear | crop 224x224 | x*0.003921569+0 | mean [0.5, 0.5, 0.5] std [0.229, 0.224, 0.225] | 224x224
+    input InputSpec { name: "pixels", element: F32, batch: None }
+    scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
+    None, half: false
+    - no preprocessor_config.json: preprocessing from timm's pretrained_cfg in config.json
+    - no problem_type in config.json: one label per image is assumed, so softmax
+    "#);
+    let old = r#"{"architecture": "x", "input_size": [3, 224, 224], "crop_pct": 1.0, "crop_mode": "squash"}"#;
+    insta::assert_snapshot!(summary(&open(&toy(), &[("config.json", old)]).unwrap().preprocessing), @"Rgb Nchw | Exact(Size { height: 224, width: 224 }) Bicubic | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224");
+    let border = config.replace("center", "border");
+    insta::assert_snapshot!(refused(&toy(), &[("config.json", &border)]), @r#"config.json: crop_mode "border" at 224x224 is not supported: give resize and crop in tagfleet.toml"#);
+}
+
+#[test]
+fn the_model_file_is_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let chosen = |path: &Path, model_file| {
+        let options = ModelOptions { model_file, ..ModelOptions::default() };
+        open_path(folder.path(), path, &options).map_or_else(|error| error, |spec| spec.model)
+    };
+    insta::assert_snapshot!(chosen(folder.path(), None), @"FOLDER has no .onnx file, neither in it nor in its onnx/: export the model to ONNX first");
+    toy().write(folder.path(), "onnx/model_quantized.onnx");
+    assert_eq!(chosen(folder.path(), None), "onnx/model_quantized.onnx");
+    toy().write(folder.path(), "onnx/model_fp16.onnx");
+    insta::assert_snapshot!(chosen(folder.path(), None), @"FOLDER has no model.onnx but onnx/model_fp16.onnx, onnx/model_quantized.onnx: choose one with --model-file");
+    assert_eq!(chosen(folder.path(), Some("model_fp16.onnx")), "onnx/model_fp16.onnx");
+    assert_eq!(chosen(folder.path(), Some("onnx/model_fp16.onnx")), "onnx/model_fp16.onnx");
+    insta::assert_snapshot!(chosen(folder.path(), Some("../x.onnx")), @r#"FOLDER has no model file "../x.onnx": it has onnx/model_fp16.onnx, onnx/model_quantized.onnx"#);
+    toy().write(folder.path(), "onnx/model.onnx");
+    assert_eq!(chosen(folder.path(), None), "onnx/model.onnx");
+    assert_eq!(chosen(&folder.path().join("onnx/model_fp16.onnx"), None), "model_fp16.onnx");
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    assert_eq!(chosen(&folder.path().join("onnx/model_fp16.onnx"), None), "onnx/model_fp16.onnx");
+    insta::assert_snapshot!(chosen(&folder.path().join("onnx/model.onnx"), Some("x")), @"onnx/model.onnx is a file, so --model-file has nothing to choose from: give its folder, or leave --model-file out");
+    insta::assert_snapshot!(chosen(&folder.path().join("none"), None), @"none can't be read as a model: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_vector_must_be_an_output() {
+    let folder = folder(&Toy { embedding: true, ..toy() }, &[]);
+    let vector = |name| {
+        let options = ModelOptions { vector: Some(name), ..ModelOptions::default() };
+        open_path(folder.path(), folder.path(), &options)
+    };
+    assert_eq!(vector("embedding").unwrap().vector.unwrap().len, Some(3));
+    insta::assert_snapshot!(vector("pooler").unwrap_err(), @r#"model.onnx: the model has no output "pooler": it has logits [n, 4], embedding [n, 3, 1, 1]"#);
+}
+
+#[test]
+fn a_copy_is_checked() {
+    let folder = folder(
+        &Toy { external: Some("w.bin"), ..toy() },
+        &[("w.bin", &"\0".repeat(48)), ("labels.txt", "a\nb\nc\nd")],
+    );
+    let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
+    let names: Vec<&str> = model.spec.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["labels.txt", "model.onnx", "w.bin"]);
+    let json = serde_json::to_string(&model.spec).unwrap();
+    let spec: ModelSpec = serde_json::from_str(&json).unwrap();
+    assert_eq!(spec, model.spec);
+    assert!(Model::from_copy(folder.path(), spec.clone()).is_ok());
+    std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\nD").unwrap();
+    let error = Model::from_copy(folder.path(), spec).unwrap_err().to_string();
+    insta::assert_snapshot!(without(folder.path(), &error), @"labels.txt is not the file this run began with: put that one back, or start a new run");
+}

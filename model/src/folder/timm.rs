@@ -1,0 +1,54 @@
+//! timm's `pretrained_cfg`, read as `timm.data.resolve_data_config` and `transforms_imagenet_eval` read it
+//! (timm 1.0.24, `data/config.py` and `data/transforms_factory.py`): 224, bicubic, ImageNet's mean and standard
+//! deviation, `crop_pct` 0.875 and `crop_mode` "center" where absent. The `test_*` fields are not used, as there.
+
+use serde::Deserialize;
+
+use super::ModelError;
+use super::steps::{IMAGENET_MEAN, IMAGENET_STD, PerChannel, Steps, filter_by_name, pixels};
+use crate::preprocessing::{Resize, ResizeTo, Size};
+
+/// What tagfleet reads of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Timm {
+    input_size: Option<[u32; 3]>,
+    interpolation: Option<String>,
+    mean: Option<PerChannel>,
+    std: Option<PerChannel>,
+    crop_pct: Option<f64>,
+    crop_mode: Option<String>,
+    pub(super) label_names: Option<Vec<String>>,
+}
+
+impl Timm {
+    pub(super) fn steps(&self, notes: &mut Vec<String>) -> Result<Steps, ModelError> {
+        let [_, height, width] = self.input_size.unwrap_or([3, 224, 224]);
+        let crop = Size { height, width };
+        let crop_pct = self.crop_pct.filter(|&pct| pct != 0.0).unwrap_or(0.875);
+        let resized = Size {
+            height: pixels(f64::from(height) / crop_pct, "input_size of config.json over crop_pct")?,
+            width: pixels(f64::from(width) / crop_pct, "input_size of config.json over crop_pct")?,
+        };
+        let filter = filter_by_name(self.interpolation.as_deref().unwrap_or("bicubic"))?;
+        let to = match self.crop_mode.as_deref().unwrap_or("center") {
+            "center" if height == width => ResizeTo::ShortestEdge(resized.height),
+            "squash" => ResizeTo::Exact(resized),
+            mode => {
+                return Err(ModelError::new(format!(
+                    "config.json: crop_mode {mode:?} at {height}x{width} is not supported: give resize and crop in tagfleet.toml"
+                )));
+            }
+        };
+        notes.push(
+            "no preprocessor_config.json: preprocessing from timm's pretrained_cfg in config.json".to_owned(),
+        );
+        Ok(Steps {
+            resize: Some(Resize { to, filter }),
+            crop: Some(crop),
+            mean: self.mean.clone().unwrap_or(PerChannel::Many(IMAGENET_MEAN.to_vec())),
+            std: self.std.clone().unwrap_or(PerChannel::Many(IMAGENET_STD.to_vec())),
+            source: "pretrained_cfg of config.json",
+            ..Steps::default()
+        })
+    }
+}

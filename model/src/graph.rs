@@ -1,0 +1,230 @@
+//! What an ONNX file says of itself: inputs, outputs, weights kept elsewhere, quantisation.
+//!
+//! It exists so that a wrong file is refused with a sentence a person can act on, before any engine sees it.
+//! It never runs the graph and keeps no weights.
+
+mod external;
+mod ports;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::dimension;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::prelude::Framework;
+
+pub use self::external::ExternalFile;
+pub use self::ports::{ImageInput, OutputPort};
+use crate::folder::ModelError;
+
+/// What is kept of an ONNX file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Graph {
+    /// The inputs that are fed at run time (initialisers excluded), in the file's order.
+    pub inputs: Vec<Port>,
+    /// The outputs, in the file's order.
+    pub outputs: Vec<Port>,
+    /// Files beside the model that hold some of its weights, by name.
+    pub external: Vec<ExternalFile>,
+    /// How the graph computes with integers, if it does.
+    pub quantization: Quantization,
+    /// Whether any weight is a 16-bit float.
+    pub half: bool,
+}
+
+/// One input or output of a graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name in the graph.
+    pub name: String,
+    /// What its elements are.
+    pub element: Element,
+    /// Its dimensions, `None` where one is dynamic; `None` altogether where the file gives no shape.
+    pub shape: Option<Vec<Option<usize>>>,
+    /// True for an output that comes out of a softmax or a sigmoid: its values are probabilities already.
+    pub probabilities: bool,
+}
+
+/// The type of a tensor's elements, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Element {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float.
+    F16,
+    /// Anything else; no model with such an input or scores is run.
+    Other,
+}
+
+/// How a graph computes with integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantization {
+    /// It does not.
+    None,
+    /// With scales fixed when the model was made.
+    Static,
+    /// With scales taken from each batch: an image's scores depend on its neighbours, so it runs alone.
+    Dynamic,
+}
+
+/// Reads the graph of an ONNX file.
+///
+/// # Errors
+/// Where the file can't be read, is empty, a text file, a Git LFS pointer, or no ONNX model.
+pub fn read(path: &Path) -> Result<Graph, ModelError> {
+    refuse_text(path)?;
+    let proto = tract_onnx::onnx()
+        .proto_model_for_path(path)
+        .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
+    let Some(graph) = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()) else {
+        return Err(ModelError::new(format!("{} is not an ONNX model: it holds no graph", path.display())));
+    };
+    let contents = Contents::of(&proto, graph);
+    Ok(Graph {
+        inputs: inputs(graph),
+        outputs: outputs(graph),
+        external: external::files(&contents.tensors, path)?,
+        quantization: quantization(&contents.ops),
+        half: contents.tensors.iter().any(|tensor| tensor.data_type == DataType::Float16 as i32),
+    })
+}
+
+/// Refuses what is plainly no model by its first bytes: an ONNX file starts with a control character.
+pub(crate) fn refuse_text(path: &Path) -> Result<(), ModelError> {
+    let shown = path.display();
+    let unreadable = |error| ModelError::new(format!("{shown} can't be read: {error}"));
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(512).read_to_end(&mut head)).map_err(unreadable)?;
+    if head.is_empty() {
+        return Err(ModelError::new(format!("{shown} is empty: copy or export the model again")));
+    }
+    if head.starts_with(b"version https://git-lfs.github.com/spec/") {
+        return Err(ModelError::new(format!(
+            "{shown} is a Git LFS pointer, not a model: run `git lfs pull` where it came from"
+        )));
+    }
+    let control = |&byte: &u8| byte < b' ' && !byte.is_ascii_whitespace();
+    let text = std::str::from_utf8(&head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    if text && !head.iter().any(control) {
+        return Err(ModelError::new(format!("{shown} is a text file, not an ONNX model")));
+    }
+    Ok(())
+}
+
+/// Every tensor and operator of a model, those of nested graphs included.
+#[derive(Default)]
+struct Contents<'a> {
+    tensors: Vec<&'a TensorProto>,
+    ops: BTreeSet<&'a str>,
+}
+
+impl<'a> Contents<'a> {
+    fn of(model: &'a ModelProto, graph: &'a GraphProto) -> Self {
+        let mut contents = Self::default();
+        contents.add_graph(graph);
+        for function in &model.functions {
+            contents.add_nodes(&function.node);
+        }
+        contents
+    }
+
+    // The depth of nesting is bounded by the protobuf decoder.
+    fn add_graph(&mut self, graph: &'a GraphProto) {
+        self.tensors.extend(&graph.initializer);
+        for sparse in &graph.sparse_initializer {
+            self.tensors.extend(sparse.values.iter().chain(&sparse.indices));
+        }
+        self.add_nodes(&graph.node);
+    }
+
+    fn add_nodes(&mut self, nodes: &'a [NodeProto]) {
+        for node in nodes {
+            self.ops.insert(&node.op_type);
+            for attribute in &node.attribute {
+                self.tensors.extend(attribute.t.iter().chain(&attribute.tensors));
+                for graph in attribute.g.iter().chain(&attribute.graphs) {
+                    self.add_graph(graph);
+                }
+            }
+        }
+    }
+}
+
+fn quantization(ops: &BTreeSet<&str>) -> Quantization {
+    if ops.iter().any(|op| op.starts_with("DynamicQuantize")) {
+        return Quantization::Dynamic;
+    }
+    let integers = |op: &&str| {
+        op.starts_with("QLinear") || matches!(*op, "QuantizeLinear" | "ConvInteger" | "MatMulInteger")
+    };
+    if ops.iter().any(integers) { Quantization::Static } else { Quantization::None }
+}
+
+fn inputs(graph: &GraphProto) -> Vec<Port> {
+    let initialised: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let fed = graph.input.iter().filter(|input| !initialised.contains(input.name.as_str()));
+    fed.map(|input| port(input, false)).collect()
+}
+
+fn outputs(graph: &GraphProto) -> Vec<Port> {
+    let mut producers = HashMap::new();
+    for node in &graph.node {
+        for output in &node.output {
+            producers.insert(output.as_str(), node);
+        }
+    }
+    graph.output.iter().map(|output| port(output, are_probabilities(&output.name, &producers))).collect()
+}
+
+/// Whether `name` comes out of a softmax or sigmoid, possibly reshaped or cast on the way.
+fn are_probabilities(name: &str, producers: &HashMap<&str, &NodeProto>) -> bool {
+    let mut name = name;
+    for _ in 0..producers.len() {
+        let Some(node) = producers.get(name) else { return false };
+        match node.op_type.as_str() {
+            "Softmax" | "Sigmoid" => return true,
+            "Reshape" | "Flatten" | "Squeeze" | "Cast" | "Identity" | "QuantizeLinear"
+            | "DequantizeLinear" => {}
+            _ => return false,
+        }
+        let Some(input) = node.input.first() else { return false };
+        name = input;
+    }
+    false
+}
+
+fn port(info: &ValueInfoProto, probabilities: bool) -> Port {
+    let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
+    let tensor = tensor.map(|type_proto::Value::TensorType(tensor)| tensor);
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
+    Port {
+        name: info.name.clone(),
+        element: element(tensor.map_or(0, |tensor| tensor.elem_type)),
+        shape: shape.map(|shape| shape.dim.iter().map(|dim| fixed(dim.value.as_ref())).collect()),
+        probabilities,
+    }
+}
+
+fn element(data_type: i32) -> Element {
+    match DataType::try_from(data_type) {
+        Ok(DataType::Float) => Element::F32,
+        Ok(DataType::Float16) => Element::F16,
+        _ => Element::Other,
+    }
+}
+
+/// A dimension's size; zero and negative sizes stand for "dynamic" in some exporters' files.
+fn fixed(dimension: Option<&dimension::Value>) -> Option<usize> {
+    match dimension {
+        Some(dimension::Value::DimValue(size)) => usize::try_from(*size).ok().filter(|&size| size > 0),
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! Which of a graph's inputs takes the image, and which of its outputs gives scores or a vector.
+//!
+//! It only chooses; what it can't choose is an error that lists what there is and says where to choose.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Element, Graph, Port};
+use crate::folder::ModelError;
+use crate::preprocessing::Layout;
+
+const LARGEST_BATCH: usize = 1024;
+
+/// The input that takes the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInput {
+    /// Its name in the graph.
+    pub name: String,
+    /// 32- or 16-bit floats.
+    pub element: Element,
+    /// The batch the graph insists on, 1 to 1024; `None` where it takes any.
+    pub batch: Option<usize>,
+    /// Where the channels stand.
+    pub layout: Layout,
+    /// 1 or 3.
+    pub channels: u8,
+    /// The height the graph insists on.
+    pub height: Option<usize>,
+    /// The width the graph insists on.
+    pub width: Option<usize>,
+}
+
+/// An output that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputPort {
+    /// Its name in the graph.
+    pub name: String,
+    /// Values per image, where the graph says.
+    pub len: Option<usize>,
+}
+
+impl Graph {
+    /// The one input, if it takes images; `layout` overrides what the dimensions suggest.
+    ///
+    /// # Errors
+    /// Where there is not exactly one input, or it is no image of 1 or 3 channels in floats.
+    pub fn image_input(&self, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
+        let input = match self.inputs.as_slice() {
+            [input] => input,
+            [] => return Err(ModelError::new("the model has no input, so it takes no image")),
+            inputs => {
+                return Err(ModelError::new(format!(
+                    "the model has {} inputs ({}), but tagfleet feeds one image: export the image part alone",
+                    inputs.len(),
+                    names(inputs)
+                )));
+            }
+        };
+        image_input(input, layout)
+    }
+
+    /// The output that gives one score per label: the one asked for, else `logits`, else the only one that fits.
+    ///
+    /// # Errors
+    /// Where `wanted` is no such output, or none or several fit.
+    pub fn scores_output(&self, wanted: Option<&str>) -> Result<&Port, ModelError> {
+        if let Some(name) = wanted {
+            let port = self.output(name)?;
+            return if scores_len(port).is_some() { Ok(port) } else { Err(no_scores(port)) };
+        }
+        let fitting: Vec<&Port> = self.outputs.iter().filter(|port| scores_len(port).is_some()).collect();
+        if let Some(port) = fitting.iter().find(|port| port.name == "logits") {
+            return Ok(port);
+        }
+        match fitting.as_slice() {
+            [port] => Ok(port),
+            [] => Err(ModelError::new(format!(
+                "no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has {}",
+                names(&self.outputs)
+            ))),
+            _ => Err(ModelError::new(format!(
+                "several outputs could be the scores ({}): name one in tagfleet.toml, as output = \"{}\"",
+                names(&self.outputs),
+                fitting[0].name
+            ))),
+        }
+    }
+
+    /// The output of that name, of whatever shape.
+    ///
+    /// # Errors
+    /// Where there is none, or it does not hold floats.
+    pub fn output(&self, name: &str) -> Result<&Port, ModelError> {
+        let Some(port) = self.outputs.iter().find(|port| port.name == name) else {
+            return Err(ModelError::new(format!(
+                "the model has no output {name:?}: it has {}",
+                names(&self.outputs)
+            )));
+        };
+        if port.element == Element::Other {
+            return Err(ModelError::new(format!(
+                "the output {name:?} does not hold floats: tagfleet can't keep it"
+            )));
+        }
+        Ok(port)
+    }
+}
+
+impl Port {
+    /// The output as it is kept: its name and how many values it has per image.
+    pub fn kept(&self) -> OutputPort {
+        let per_image = self.shape.as_ref().and_then(|shape| shape.get(1..)?.iter().copied().product());
+        OutputPort { name: self.name.clone(), len: per_image }
+    }
+
+    /// `name [n, 3, 224, 224]`, for people.
+    pub fn describe(&self) -> String {
+        let Some(shape) = &self.shape else { return format!("{} [?]", self.name) };
+        let dims: Vec<String> =
+            shape.iter().map(|dim| dim.map_or("n".to_owned(), |d| d.to_string())).collect();
+        format!("{} [{}]", self.name, dims.join(", "))
+    }
+}
+
+fn names(ports: &[Port]) -> String {
+    ports.iter().map(Port::describe).collect::<Vec<_>>().join(", ")
+}
+
+/// `Some` where a port could be scores; inside, the number of classes where the graph says.
+fn scores_len(port: &Port) -> Option<Option<usize>> {
+    if port.element == Element::Other {
+        return None;
+    }
+    match port.shape.as_deref() {
+        None => Some(None),
+        Some([_, classes] | [_, classes, Some(1), Some(1)] | [_, Some(1), Some(1), classes]) => {
+            Some(*classes)
+        }
+        Some(_) => None,
+    }
+}
+
+fn no_scores(port: &Port) -> ModelError {
+    ModelError::new(format!(
+        "the output {} is not one row of scores per image, [n, c] or [n, c, 1, 1]: name another in tagfleet.toml",
+        port.describe()
+    ))
+}
+
+fn image_input(input: &Port, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
+    let &[batch, second, third, fourth] = input.shape.as_deref().unwrap_or_default() else {
+        return Err(ModelError::new(format!(
+            "the model's input {} is no image: an image has 4 dimensions, [n, channels, height, width]",
+            input.describe()
+        )));
+    };
+    if input.element == Element::Other {
+        return Err(ModelError::new(format!(
+            "the model's input {} does not take floats: export it with a float32 or float16 input",
+            input.describe()
+        )));
+    }
+    let layout = layout.unwrap_or(if is_channels(fourth) && !is_channels(second) && second.is_some() {
+        Layout::Nhwc
+    } else {
+        Layout::Nchw
+    });
+    let (channels, height, width) = match layout {
+        Layout::Nchw => (second, third, fourth),
+        Layout::Nhwc => (fourth, second, third),
+    };
+    let channels = match channels {
+        None | Some(3) => 3,
+        Some(1) => 1,
+        Some(other) => {
+            return Err(ModelError::new(format!(
+                "the model's input {} has {other} channels, but an image has 3 or 1",
+                input.describe()
+            )));
+        }
+    };
+    if batch.is_some_and(|batch| batch > LARGEST_BATCH) {
+        return Err(ModelError::new(format!(
+            "the model's input {} wants more than {LARGEST_BATCH} images at once: export it with a dynamic batch",
+            input.describe()
+        )));
+    }
+    Ok(ImageInput {
+        name: input.name.clone(),
+        element: input.element,
+        batch,
+        layout,
+        channels,
+        height,
+        width,
+    })
+}
+
+fn is_channels(dim: Option<usize>) -> bool {
+    matches!(dim, Some(1 | 3))
+}

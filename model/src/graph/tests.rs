@@ -1,0 +1,129 @@
+//! What is read of a graph, and what is refused as no model of images.
+
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::*;
+use crate::preprocessing::Layout;
+use crate::testing::Toy;
+
+fn graph(toy: &Toy) -> Graph {
+    let folder = tempfile::tempdir().unwrap();
+    toy.write(folder.path(), "model.onnx");
+    read(&folder.path().join("model.onnx")).unwrap()
+}
+
+fn input(dims: &[i64]) -> String {
+    let graph = graph(&Toy { input: dims.to_vec(), ..Toy::default() });
+    graph.image_input(None).map_or_else(|error| error.to_string(), |input| format!("{input:?}"))
+}
+
+/// The error of reading `contents` as a model, without the folder's name.
+fn refused(contents: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, contents).unwrap();
+    without(folder.path(), &read(&path).unwrap_err().to_string())
+}
+
+fn without(folder: &Path, message: &str) -> String {
+    message.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "FOLDER")
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    insta::assert_snapshot!(refused(b""), @"model.onnx is empty: copy or export the model again");
+    insta::assert_snapshot!(refused(b"hello\n"), @"model.onnx is a text file, not an ONNX model");
+    insta::assert_snapshot!(
+        refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+        @"model.onnx is a Git LFS pointer, not a model: run `git lfs pull` where it came from"
+    );
+    insta::assert_snapshot!(refused(&[8, 8]), @"model.onnx is not an ONNX model: it holds no graph");
+    assert!(refused(&[255; 64]).starts_with("model.onnx is not an ONNX model: "));
+}
+
+#[test]
+fn image_inputs() {
+    insta::assert_snapshot!(input(&[0, 3, 8, 8]), @r#"ImageInput { name: "pixels", element: F32, batch: None, layout: Nchw, channels: 3, height: Some(8), width: Some(8) }"#);
+    insta::assert_snapshot!(input(&[2, 1, 8, 0]), @r#"ImageInput { name: "pixels", element: F32, batch: Some(2), layout: Nchw, channels: 1, height: Some(8), width: None }"#);
+    insta::assert_snapshot!(input(&[0, 8, 9, 3]), @r#"ImageInput { name: "pixels", element: F32, batch: None, layout: Nhwc, channels: 3, height: Some(8), width: Some(9) }"#);
+    insta::assert_snapshot!(input(&[0, 0, 0, 0]), @r#"ImageInput { name: "pixels", element: F32, batch: None, layout: Nchw, channels: 3, height: None, width: None }"#);
+}
+
+#[test]
+fn inputs_that_are_no_image_are_refused() {
+    insta::assert_snapshot!(input(&[0, 128]), @"the model's input pixels [n, 128] is no image: an image has 4 dimensions, [n, channels, height, width]");
+    insta::assert_snapshot!(input(&[0, 5, 8, 8]), @"the model's input pixels [n, 5, 8, 8] has 5 channels, but an image has 3 or 1");
+    insta::assert_snapshot!(input(&[5000, 3, 8, 8]), @"the model's input pixels [5000, 3, 8, 8] wants more than 1024 images at once: export it with a dynamic batch");
+    let integers = graph(&Toy { element: DataType::Uint8, ..Toy::default() });
+    insta::assert_snapshot!(integers.image_input(None).unwrap_err(), @"the model's input pixels [n, 3, 8, 8] does not take floats: export it with a float32 or float16 input");
+    let mut two = graph(&Toy::default());
+    two.inputs.push(two.inputs[0].clone());
+    insta::assert_snapshot!(two.image_input(None).unwrap_err(), @"the model has 2 inputs (pixels [n, 3, 8, 8], pixels [n, 3, 8, 8]), but tagfleet feeds one image: export the image part alone");
+}
+
+#[test]
+fn a_layout_that_is_said_is_believed() {
+    let graph = graph(&Toy { input: vec![0, 3, 8, 3], ..Toy::default() });
+    assert_eq!(graph.image_input(None).unwrap().layout, Layout::Nchw);
+    let nhwc = graph.image_input(Some(Layout::Nhwc)).unwrap();
+    assert_eq!((nhwc.height, nhwc.width, nhwc.channels), (Some(3), Some(8), 3));
+}
+
+fn port(name: &str, shape: &[usize]) -> Port {
+    let shape = shape.iter().map(|&dim| Some(dim).filter(|&dim| dim > 0)).collect();
+    Port { name: name.to_owned(), element: Element::F32, shape: Some(shape), probabilities: false }
+}
+
+fn scores(outputs: &[Port], wanted: Option<&str>) -> String {
+    let graph = Graph { outputs: outputs.to_vec(), ..graph(&Toy::default()) };
+    graph.scores_output(wanted).map_or_else(|error| error.to_string(), |port| format!("{:?}", port.kept()))
+}
+
+#[test]
+fn the_scores_are_logits_else_what_fits() {
+    let hidden = port("hidden", &[0, 197, 768]);
+    let pooled = port("pooled", &[0, 768]);
+    insta::assert_snapshot!(scores(&[pooled.clone(), port("logits", &[0, 10])], None), @r#"OutputPort { name: "logits", len: Some(10) }"#);
+    insta::assert_snapshot!(scores(&[hidden.clone(), port("out", &[1, 10, 1, 1])], None), @r#"OutputPort { name: "out", len: Some(10) }"#);
+    insta::assert_snapshot!(scores(&[port("a", &[0, 5]), pooled.clone()], None), @r#"several outputs could be the scores (a [n, 5], pooled [n, 768]): name one in tagfleet.toml, as output = "a""#);
+    insta::assert_snapshot!(scores(&[port("a", &[0, 5]), pooled.clone()], Some("a")), @r#"OutputPort { name: "a", len: Some(5) }"#);
+    insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), None), @"no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has hidden [n, 197, 768]");
+    insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), Some("hidden")), @"the output hidden [n, 197, 768] is not one row of scores per image, [n, c] or [n, c, 1, 1]: name another in tagfleet.toml");
+    insta::assert_snapshot!(scores(&[hidden, pooled], Some("nonesuch")), @r#"the model has no output "nonesuch": it has hidden [n, 197, 768], pooled [n, 768]"#);
+}
+
+#[test]
+fn quantisation_precision_and_probabilities_are_seen() {
+    let plain = graph(&Toy::default());
+    assert_eq!(
+        (plain.quantization, plain.half, plain.outputs[0].probabilities),
+        (Quantization::None, false, false)
+    );
+    assert_eq!(graph(&Toy { dynamic: true, ..Toy::default() }).quantization, Quantization::Dynamic);
+    assert!(graph(&Toy { element: DataType::Float16, ..Toy::default() }).half);
+    assert!(graph(&Toy { last: Some("Softmax"), ..Toy::default() }).outputs[0].probabilities);
+    assert!(!graph(&Toy { last: Some("Relu"), ..Toy::default() }).outputs[0].probabilities);
+}
+
+#[test]
+fn external_weights_are_checked() {
+    let external = |location, data: Option<&[u8]>| {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        Toy { external: Some(location), ..Toy::default() }.write(&root, "model.onnx");
+        if let Some(data) = data {
+            std::fs::write(root.join(location), data).unwrap();
+        }
+        let read = read(&root.join("model.onnx"));
+        without(&root, &read.map_or_else(|error| error.to_string(), |graph| format!("{:?}", graph.external)))
+    };
+    insta::assert_snapshot!(external("model.onnx.data", Some(&[0; 48])), @r#"[ExternalFile { location: "model.onnx.data", bytes: 48 }]"#);
+    insta::assert_snapshot!(external("model.onnx.data", None), @"model.onnx needs model.onnx.data beside it, which holds its weights: copy that file into FOLDER");
+    insta::assert_snapshot!(external("model.onnx.data", Some(&[0; 47])), @"model.onnx.data has 47 bytes, but model.onnx wants 48 from it: copy it again");
+    insta::assert_snapshot!(
+        external("model.onnx.data", Some(b"version https://git-lfs.github.com/spec/v1")),
+        @"model.onnx.data is a Git LFS pointer, not a model: run `git lfs pull` where it came from"
+    );
+    insta::assert_snapshot!(external("../secret", Some(&[0; 48])), @r#"model.onnx wants its weights from "../secret", outside its own folder: refused; export the model again"#);
+    insta::assert_snapshot!(external("/etc/passwd", None), @r#"model.onnx wants its weights from "/etc/passwd", outside its own folder: refused; export the model again"#);
+}

@@ -1,0 +1,17 @@
+//! Image bytes to tags: decode, resize, normalise, run the engine, rank the scores.
+//!
+//! The only crate that links an engine or a decoder. It never lists, fetches or writes objects.
+
+pub mod decode;
+pub mod engine;
+pub mod folder;
+pub mod graph;
+mod labels;
+pub mod pixels;
+pub mod preprocessing;
+pub mod resize;
+pub mod scores;
+pub mod tagger;
+pub mod tensor;
+#[cfg(test)]
+mod testing;

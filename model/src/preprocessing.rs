@@ -1,0 +1,100 @@
+//! How a decoded picture becomes the model's input: resolved once, written into the run, the same everywhere.
+//!
+//! Everything is explicit here: defaults were applied while the model's files were read. It does no work itself.
+
+use serde::{Deserialize, Serialize};
+
+/// A height and a width in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Rows.
+    pub height: u32,
+    /// Pixels per row.
+    pub width: u32,
+}
+
+/// The channels a model was trained on, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Color {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel: ITU-R 601-2 luma, as Pillow's `convert("L")`.
+    Gray,
+}
+
+/// Where the channels stand in the input tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// `[n, c, h, w]`
+    Nchw,
+    /// `[n, h, w, c]`
+    Nhwc,
+}
+
+/// Pillow's resampling filters, by Pillow's names. All but `Nearest` are antialiased when they shrink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// PIL 0
+    Nearest,
+    /// PIL 1
+    Lanczos,
+    /// PIL 2
+    Bilinear,
+    /// PIL 3
+    Bicubic,
+    /// PIL 4
+    Box,
+    /// PIL 5
+    Hamming,
+}
+
+/// The size a picture is resized to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeTo {
+    /// The shorter side gets this length, the other `floor(this * long / short)`.
+    ShortestEdge(u32),
+    /// Exactly this size; the aspect ratio is not kept.
+    Exact(Size),
+}
+
+/// One resize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// The target.
+    pub to: ResizeTo,
+    /// The filter.
+    pub filter: Filter,
+}
+
+/// Every step from a decoded picture to the input tensor, in this order:
+/// colour, resize, centre crop, `x * scale + offset`, `(x - mean) / std`, layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Channels and their order; alpha is laid over white before.
+    pub color: Color,
+    /// The resize, if there is one.
+    pub resize: Option<Resize>,
+    /// The centre crop, if there is one. Offsets are `(n - crop) / 2` rounded half to even; a crop larger
+    /// than the picture is padded with zeros (before scaling).
+    pub crop: Option<Size>,
+    /// The size of the input tensor; a picture that arrives with another is an error of the model's files.
+    pub input: Size,
+    /// Multiplied with each sample of 0..=255; 1.0 for none.
+    pub scale: f32,
+    /// Added after scaling; 0.0 for none (EfficientNet's `rescale_offset` is -1.0).
+    pub offset: f32,
+    /// Subtracted per channel, in the order of `color`; zeros for none.
+    pub mean: Vec<f32>,
+    /// Divided by per channel, in the order of `color`; ones for none.
+    pub std: Vec<f32>,
+    /// The tensor's layout.
+    pub layout: Layout,
+    /// Whether EXIF orientation is applied to the decoded picture.
+    pub exif: bool,
+}

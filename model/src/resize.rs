@@ -1,0 +1,205 @@
+//! Resize and centre crop in one step, equal to resizing the whole picture and cropping it afterwards.
+//!
+//! Only the crop is computed. That is exact because the box in the source is derived from the *rounded* size of the
+//! resized picture and the integer offset of the crop, and because the filter still sees the pixels beside the box.
+//! Every sample is Pillow's. It never changes colours, and never scales or normalises samples.
+
+mod resample;
+
+use thiserror::Error;
+
+use self::resample::{Resampler, kernel};
+use crate::preprocessing::{Filter, Resize, ResizeTo, Size};
+
+/// The size that a picture of `size` is resized to; each side at least 1.
+#[must_use]
+pub fn resized_size(size: Size, to: ResizeTo) -> Size {
+    match to {
+        ResizeTo::Exact(exact) => Size { height: exact.height.max(1), width: exact.width.max(1) },
+        ResizeTo::ShortestEdge(edge) if size.width <= size.height => {
+            Size { width: edge.max(1), height: long_side(edge, size.height, size.width) }
+        }
+        ResizeTo::ShortestEdge(edge) => {
+            Size { width: long_side(edge, size.width, size.height), height: edge.max(1) }
+        }
+    }
+}
+
+/// `floor(edge * long / short)`, which is Python's `int(edge * long / short)` for every size a picture can have.
+fn long_side(edge: u32, long: u32, short: u32) -> u32 {
+    let exact = u64::from(edge) * u64::from(long) / u64::from(short.max(1));
+    u32::try_from(exact).unwrap_or(u32::MAX).max(1)
+}
+
+/// Where a crop of `crop` pixels starts in `length` pixels: half of what is over, rounded half to even. Negative where
+/// the crop is larger.
+#[must_use]
+pub fn crop_offset(length: u32, crop: u32) -> i64 {
+    let over = i64::from(length) - i64::from(crop);
+    let half = over.div_euclid(2);
+    if over % 2 == 0 { half } else { half + (half & 1) }
+}
+
+/// What is wanted of one picture: which part of its resized form, and at which place of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    across: Span,
+    down: Span,
+    filter: Filter,
+}
+
+/// One axis of a [`Window`], in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    /// Of the picture as it is.
+    source: u32,
+    /// Of the picture as resized.
+    resized: u32,
+    /// The first pixel of the resized picture that is wanted.
+    first: u32,
+    /// How many of them.
+    wanted: u32,
+    /// Zeros before them in the output.
+    pad: u32,
+    /// Of the output.
+    output: u32,
+}
+
+impl Window {
+    /// The window onto a picture of `size`, neither side of it 0, resized and cropped as said.
+    #[must_use]
+    pub fn new(size: Size, resize: Option<Resize>, crop: Option<Size>) -> Window {
+        let resized = resize.map_or(size, |resize| resized_size(size, resize.to));
+        let output = crop.unwrap_or(resized);
+        Window {
+            across: Span::new(size.width, resized.width, output.width),
+            down: Span::new(size.height, resized.height, output.height),
+            filter: resize.map_or(Filter::Nearest, |resize| resize.filter),
+        }
+    }
+
+    /// The size of the output.
+    #[must_use]
+    pub fn output(&self) -> Size {
+        Size { height: self.down.output, width: self.across.output }
+    }
+
+    fn is_padded(&self) -> bool {
+        self.across.wanted != self.across.output || self.down.wanted != self.down.output
+    }
+}
+
+impl Span {
+    fn new(source: u32, resized: u32, output: u32) -> Span {
+        let offset = crop_offset(resized, output);
+        let first = offset.max(0);
+        let end = (offset + i64::from(output)).min(i64::from(resized));
+        Span {
+            source,
+            resized,
+            first: first as u32,
+            wanted: (end - first) as u32,
+            pad: (first - offset) as u32,
+            output,
+        }
+    }
+
+    /// The source pixel under the centre of each wanted pixel, found by adding up steps as Pillow does.
+    fn nearest(&self) -> impl Iterator<Item = usize> {
+        let step = f64::from(self.source) / f64::from(self.resized);
+        let last = self.source as usize - 1;
+        let centres = std::iter::successors(Some(step * 0.5), move |at| Some(at + step));
+        centres.skip(self.first as usize).take(self.wanted as usize).map(move |at| (at as usize).min(last))
+    }
+}
+
+/// One thread's resizer; keeps its buffers from picture to picture.
+#[derive(Default)]
+pub struct Cropper {
+    resampler: Resampler,
+    unpadded: Vec<u8>,
+}
+
+impl Cropper {
+    /// Fills `output` with what `window` shows of `samples`, rows of `channels` (1 or 3) samples per pixel.
+    ///
+    /// `samples` must have the size that the window was made for, and `output` the window's, both times `channels`.
+    ///
+    /// # Errors
+    /// Where these sizes do not match.
+    pub fn crop(
+        &mut self,
+        samples: &[u8],
+        channels: u8,
+        window: &Window,
+        output: &mut [u8],
+    ) -> Result<(), WrongLength> {
+        let channels = usize::from(channels);
+        let Size { height, width } = window.output();
+        check("the picture", samples.len(), window.across.source, window.down.source, channels)?;
+        check("the output", output.len(), width, height, channels)?;
+        if !window.is_padded() {
+            resample(&mut self.resampler, samples, channels, window, output);
+            return Ok(());
+        }
+        let row = window.across.wanted as usize * channels;
+        self.unpadded.resize(row * window.down.wanted as usize, 0);
+        resample(&mut self.resampler, samples, channels, window, &mut self.unpadded);
+        output.fill(0);
+        let (top, left) = (window.down.pad as usize, window.across.pad as usize * channels);
+        let rows = output.chunks_exact_mut(window.across.output as usize * channels).skip(top);
+        for (to, from) in rows.zip(self.unpadded.chunks_exact(row)) {
+            to[left..left + row].copy_from_slice(from);
+        }
+        Ok(())
+    }
+}
+
+/// A slice has another length than its size says.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{what} has {found} samples, {expected} are needed")]
+pub struct WrongLength {
+    what: &'static str,
+    found: usize,
+    expected: usize,
+}
+
+fn check(
+    what: &'static str,
+    found: usize,
+    width: u32,
+    height: u32,
+    channels: usize,
+) -> Result<(), WrongLength> {
+    let expected = width as usize * height as usize * channels;
+    if found == expected { Ok(()) } else { Err(WrongLength { what, found, expected }) }
+}
+
+/// Computes the wanted pixels, without padding.
+fn resample(resampler: &mut Resampler, samples: &[u8], channels: usize, window: &Window, output: &mut [u8]) {
+    let same_size =
+        window.across.source == window.across.resized && window.down.source == window.down.resized;
+    match kernel(window.filter) {
+        Some(kernel) if !same_size && channels == 1 => {
+            resampler.resample::<1>(samples, window, kernel, output)
+        }
+        Some(kernel) if !same_size => resampler.resample::<3>(samples, window, kernel, output),
+        _ => pick(samples, channels, window, output),
+    }
+}
+
+/// Copies the nearest source pixels; where no size changes, that is a plain crop.
+fn pick(samples: &[u8], channels: usize, window: &Window, output: &mut [u8]) {
+    let stride = window.across.source as usize * channels;
+    let columns: Vec<usize> = window.across.nearest().collect();
+    let rows = output.chunks_exact_mut(window.across.wanted as usize * channels);
+    for (to, y) in rows.zip(window.down.nearest()) {
+        let from = &samples[y * stride..][..stride];
+        for (pixel, x) in to.chunks_exact_mut(channels).zip(&columns) {
+            pixel.copy_from_slice(&from[x * channels..][..channels]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! One row of a model's scores to tags: activation, threshold, the labels asked for, order.
+//!
+//! It computes in f64 and in index order, so that the same scores give the same tags wherever they are computed.
+//! It knows neither the image nor the engine.
+
+use tagfleet_pipeline::run::TagOptions;
+use tagfleet_pipeline::tags::Tag;
+use thiserror::Error;
+
+use crate::folder::Activation;
+use crate::labels::nearest;
+
+/// What is kept where the user says nothing: the best 5, or with sigmoid every label of at least 0.5, up to 50.
+#[must_use]
+pub fn default_options(activation: Activation) -> TagOptions {
+    match activation {
+        Activation::Sigmoid => TagOptions { top_k: 50, threshold: 0.5, labels: None },
+        Activation::Softmax | Activation::None => TagOptions { top_k: 5, threshold: 0.0, labels: None },
+    }
+}
+
+/// Why options don't fit a model.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OptionsError {
+    /// `top_k` is 0.
+    #[error("--top-k is 0, so that no image would get a tag: give at least 1")]
+    TopK,
+    /// The threshold is not a number from 0 to 1.
+    #[error("--threshold is {0}, but scores are between 0 and 1")]
+    Threshold(String),
+    /// `labels` is an empty list.
+    #[error("--labels names no label")]
+    NoLabels,
+    /// A label that the model doesn't have.
+    #[error("the model has no label {label:?}; the nearest are {nearest}")]
+    UnknownLabel {
+        /// The label asked for.
+        label: String,
+        /// Those most like it, quoted.
+        nearest: String,
+    },
+}
+
+/// Why a row of scores gives no tags: the model failed, whatever the image.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ScoresError {
+    /// A score is NaN or infinite, so that there is no order.
+    #[error("the model's score for {label:?} is not a finite number")]
+    NotFinite {
+        /// The first such label.
+        label: String,
+    },
+    /// Another number of scores than of labels.
+    #[error("the model gave {scores} scores, but has {labels} labels")]
+    Count {
+        /// How many scores there were.
+        scores: usize,
+        /// How many labels there are.
+        labels: usize,
+    },
+}
+
+/// Ranks rows of scores; made once per run.
+#[derive(Clone, Debug)]
+pub struct Ranker {
+    labels: Vec<String>,
+    activation: Activation,
+    top_k: usize,
+    threshold: f32,
+    /// The indices that may become tags, ascending.
+    wanted: Vec<u32>,
+}
+
+impl Ranker {
+    /// A ranker for a model's labels.
+    ///
+    /// # Errors
+    /// Where the options can't be met by any image.
+    pub fn new(
+        labels: &[String],
+        activation: Activation,
+        options: &TagOptions,
+    ) -> Result<Self, OptionsError> {
+        if options.top_k == 0 {
+            return Err(OptionsError::TopK);
+        }
+        if !(0.0..=1.0).contains(&options.threshold) {
+            return Err(OptionsError::Threshold(options.threshold.to_string()));
+        }
+        let (top_k, threshold) = (options.top_k as usize, options.threshold);
+        let wanted = wanted(labels, options.labels.as_deref())?;
+        Ok(Self { labels: labels.to_vec(), activation, top_k, threshold, wanted })
+    }
+
+    /// The tags of one image, highest score first, ties to the lower index. `scores` is the model's row for it.
+    ///
+    /// # Errors
+    /// Where a score is no finite number, or there are more or fewer scores than labels.
+    pub fn tags(&self, scores: &[f32]) -> Result<Vec<Tag>, ScoresError> {
+        if scores.len() != self.labels.len() {
+            return Err(ScoresError::Count { scores: scores.len(), labels: self.labels.len() });
+        }
+        let probabilities = self.probabilities(scores)?;
+        let mut ranked = Vec::new();
+        for &index in &self.wanted {
+            let score = probabilities[index as usize];
+            if score >= self.threshold {
+                ranked.push((score, index));
+            }
+        }
+        let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if ranked.len() > self.top_k {
+            ranked.select_nth_unstable_by(self.top_k - 1, order);
+            ranked.truncate(self.top_k);
+        }
+        ranked.sort_unstable_by(order);
+        let tag = |(score, index)| Tag { label: self.labels[index as usize].clone(), index, score };
+        Ok(ranked.into_iter().map(tag).collect())
+    }
+
+    fn probabilities(&self, scores: &[f32]) -> Result<Vec<f32>, ScoresError> {
+        let probabilities = match self.activation {
+            Activation::Softmax => softmax(scores),
+            Activation::Sigmoid => scores.iter().map(|&score| sigmoid(score)).collect(),
+            Activation::None => scores.iter().map(|&score| score + 0.0).collect(),
+        };
+        match probabilities.iter().position(|probability| !probability.is_finite()) {
+            Some(index) => Err(ScoresError::NotFinite { label: self.labels[index].clone() }),
+            None => Ok(probabilities),
+        }
+    }
+}
+
+fn wanted(labels: &[String], only: Option<&[String]>) -> Result<Vec<u32>, OptionsError> {
+    let Some(only) = only else { return Ok((0..labels.len() as u32).collect()) };
+    if only.is_empty() {
+        return Err(OptionsError::NoLabels);
+    }
+    if let Some(label) = only.iter().find(|label| !labels.contains(label)) {
+        let nearest = nearest(label, labels).iter().map(|label| format!("{label:?}")).collect::<Vec<_>>();
+        return Err(OptionsError::UnknownLabel { label: label.clone(), nearest: nearest.join(", ") });
+    }
+    let indices = labels.iter().enumerate().filter(|(_, label)| only.contains(label));
+    Ok(indices.map(|(index, _)| index as u32).collect())
+}
+
+fn softmax(scores: &[f32]) -> Vec<f32> {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f64> =
+        scores.iter().map(|&score| (f64::from(score) - f64::from(largest)).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.iter().map(|exponential| (exponential / sum) as f32).collect()
+}
+
+fn sigmoid(score: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(score)).exp())) as f32
+}
+
+#[cfg(test)]
+mod tests;

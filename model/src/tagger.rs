@@ -1,0 +1,179 @@
+//! One thread's way from image bytes to tags: decode, resize, normalise, run, rank.
+//!
+//! The pipeline's [`Tagger`] port over a real model. Bad images become failed outcomes here; only the engine's own
+//! failure is an error. It never fetches and never writes.
+
+use std::sync::Arc;
+
+use tagfleet_pipeline::run::TagOptions;
+use tagfleet_pipeline::tagger::{Tagger, TaggerError};
+use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tagged};
+
+use crate::decode::{Limits, PixelBudget, decode};
+use crate::engine::{Engine, EngineError, EngineRecord, Loaded, Outputs};
+use crate::folder::Model;
+use crate::scores::{OptionsError, Ranker, ScoresError};
+use crate::tensor::{Preprocessor, TensorError};
+
+/// Decoded pixels of all threads together: 512 MiB, as much as one picture may take.
+const PIXEL_BUDGET: u64 = 512 << 20;
+
+/// A loaded model that makes taggers, one per thread; pixels in flight are bounded over all of them.
+pub struct TaggerFactory {
+    loaded: Loaded,
+    model: Model,
+    ranker: Arc<Ranker>,
+    limits: Limits,
+    budget: Arc<PixelBudget>,
+}
+
+/// What a tagger is made of does not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum FactoryError {
+    /// The engine is not here, or refuses the model.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The tags asked for are not the model's.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The model's files contradict each other.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+impl TaggerFactory {
+    /// Loads `model` into the engine of `record`. `options` says which tags a row keeps.
+    ///
+    /// # Errors
+    /// Where engine, model and options do not fit together.
+    pub fn new(
+        model: Model,
+        record: &EngineRecord,
+        options: &TagOptions,
+        limits: Limits,
+    ) -> Result<Self, FactoryError> {
+        let ranker = Arc::new(Ranker::new(&model.spec.labels, model.spec.activation, options)?);
+        let loaded = Loaded::load(record, &model)?;
+        Ok(Self { loaded, model, ranker, limits, budget: PixelBudget::new(PIXEL_BUDGET) })
+    }
+
+    /// A tagger with a session of its own.
+    ///
+    /// # Errors
+    /// Where the engine cannot make another session.
+    pub fn tagger(&self) -> Result<ImageTagger, FactoryError> {
+        let preprocessor = Preprocessor::new(&self.model.spec.preprocessing)?;
+        Ok(ImageTagger {
+            engine: self.loaded.session()?,
+            preprocessor,
+            ranker: self.ranker.clone(),
+            limits: self.limits,
+            budget: self.budget.clone(),
+            exif: self.model.spec.preprocessing.exif,
+            tensor: Vec::new(),
+        })
+    }
+}
+
+/// Tags images with one session; its buffers live as long as it does.
+pub struct ImageTagger {
+    engine: Box<dyn Engine>,
+    preprocessor: Preprocessor,
+    ranker: Arc<Ranker>,
+    limits: Limits,
+    budget: Arc<PixelBudget>,
+    exif: bool,
+    tensor: Vec<f32>,
+}
+
+/// A picture that stands in the batch.
+struct Prepared {
+    width: u32,
+    height: u32,
+    second_decoder: bool,
+}
+
+impl Tagger for ImageTagger {
+    fn batch_size(&self) -> usize {
+        self.engine.batch_size()
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        let mut prepared = Vec::with_capacity(images.len());
+        let mut batched = 0;
+        for image in images {
+            let outcome = self.prepare(image, batched)?;
+            batched += usize::from(outcome.is_ok());
+            prepared.push(outcome);
+        }
+        if batched == 0 {
+            return Ok(prepared.into_iter().filter_map(Result::err).map(Outcome::Failed).collect());
+        }
+        let values = batched * self.preprocessor.tensor_len();
+        let outputs = self
+            .engine
+            .run(&self.tensor[..values], batched)
+            .map_err(|error| TaggerError(error.to_string()))?;
+        self.outcomes(prepared, &outputs)
+    }
+}
+
+impl ImageTagger {
+    /// Decodes `image` and writes its tensor as number `slot` of the batch. Its pixels are gone when this returns.
+    fn prepare(&mut self, image: &[u8], slot: usize) -> Result<Result<Prepared, Failure>, TaggerError> {
+        let decoded = match decode(image, &self.limits, &self.budget, self.exif) {
+            Ok(decoded) => decoded,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let length = self.preprocessor.tensor_len();
+        if self.tensor.len() < (slot + 1) * length {
+            self.tensor.resize((slot + 1) * length, 0.0);
+        }
+        let tensor = &mut self.tensor[slot * length..][..length];
+        self.preprocessor.write(&decoded.pixels, tensor).map_err(|error| TaggerError(error.to_string()))?;
+        let (width, height) = (decoded.pixels.width, decoded.pixels.height);
+        Ok(Ok(Prepared { width, height, second_decoder: decoded.second_decoder }))
+    }
+
+    /// One outcome per image; the batch holds only those that could be decoded.
+    fn outcomes(
+        &self,
+        images: Vec<Result<Prepared, Failure>>,
+        outputs: &Outputs,
+    ) -> Result<Vec<Outcome>, TaggerError> {
+        let mut outcomes = Vec::with_capacity(images.len());
+        let mut slot = 0;
+        for image in images {
+            match image {
+                Err(failure) => outcomes.push(Outcome::Failed(failure)),
+                Ok(prepared) => {
+                    outcomes.push(self.outcome(&prepared, outputs, slot)?);
+                    slot += 1;
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn outcome(&self, image: &Prepared, outputs: &Outputs, slot: usize) -> Result<Outcome, TaggerError> {
+        let scores = &outputs.scores[slot * outputs.classes..][..outputs.classes];
+        let tags = match self.ranker.tags(scores) {
+            Ok(tags) => tags,
+            Err(error @ ScoresError::NotFinite { .. }) => {
+                return Ok(Outcome::Failed(Failure {
+                    reason: Reason::NotFinite,
+                    message: error.to_string(),
+                }));
+            }
+            Err(error) => return Err(TaggerError(error.to_string())),
+        };
+        let values = |vector: &Vec<f32>| vector[slot * outputs.vector_len..][..outputs.vector_len].to_vec();
+        Ok(Outcome::Tagged(Tagged {
+            width: image.width,
+            height: image.height,
+            tags,
+            vector: outputs.vector.as_ref().map(values),
+            second_decoder: image.second_decoder,
+        }))
+    }
+}

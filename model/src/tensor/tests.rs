@@ -1,0 +1,114 @@
+//! Colour, normalisation and layout, on pictures of a few pixels.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn steps(color: Color, layout: Layout, width: u32, height: u32) -> Preprocessing {
+    let channels = if color == Color::Gray { 1 } else { 3 };
+    Preprocessing {
+        color,
+        resize: None,
+        crop: None,
+        input: Size { height, width },
+        scale: 1.0,
+        offset: 0.0,
+        mean: vec![0.0; channels],
+        std: vec![1.0; channels],
+        layout,
+        exif: true,
+    }
+}
+
+fn write(steps: &Preprocessing, pixels: &Pixels) -> Vec<f32> {
+    let mut preprocessor = Preprocessor::new(steps).unwrap();
+    let mut tensor = vec![f32::NAN; preprocessor.tensor_len()];
+    preprocessor.write(pixels, &mut tensor).unwrap();
+    tensor
+}
+
+fn two_pixels() -> Pixels {
+    Pixels { width: 2, height: 1, channels: 3, data: vec![1, 2, 3, 4, 5, 6] }
+}
+
+#[test]
+fn channels_stand_where_the_layout_says() {
+    let cases = [
+        (Color::Rgb, Layout::Nchw, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+        (Color::Rgb, Layout::Nhwc, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        (Color::Bgr, Layout::Nchw, [3.0, 6.0, 2.0, 5.0, 1.0, 4.0]),
+        (Color::Bgr, Layout::Nhwc, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]),
+    ];
+    for (color, layout, expected) in cases {
+        assert_eq!(write(&steps(color, layout, 2, 1), &two_pixels()), expected, "{color:?} {layout:?}");
+    }
+}
+
+#[test]
+fn gray_pictures_fill_every_channel() {
+    let gray = Pixels { width: 2, height: 1, channels: 1, data: vec![7, 8] };
+    assert_eq!(write(&steps(Color::Rgb, Layout::Nchw, 2, 1), &gray), [7.0, 8.0, 7.0, 8.0, 7.0, 8.0]);
+    assert_eq!(write(&steps(Color::Bgr, Layout::Nhwc, 2, 1), &gray), [7.0, 7.0, 7.0, 8.0, 8.0, 8.0]);
+    assert_eq!(write(&steps(Color::Gray, Layout::Nchw, 2, 1), &gray), [7.0, 8.0]);
+}
+
+#[test]
+fn colour_pictures_become_luma_for_gray_models() {
+    let data = vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 12, 200, 99];
+    let pixels = Pixels { width: 4, height: 1, channels: 3, data };
+    // Pillow: Image.convert("L")
+    assert_eq!(write(&steps(Color::Gray, Layout::Nhwc, 4, 1), &pixels), [76.0, 150.0, 29.0, 132.0]);
+}
+
+#[test]
+fn scale_offset_mean_and_std_in_this_order() {
+    let mut steps = steps(Color::Rgb, Layout::Nchw, 1, 1);
+    (steps.scale, steps.offset) = (0.5, -1.0);
+    (steps.mean, steps.std) = (vec![1.0, 2.0, 3.0], vec![1.0, 2.0, 4.0]);
+    let pixels = Pixels { width: 1, height: 1, channels: 3, data: vec![10, 20, 30] };
+    assert_eq!(write(&steps, &pixels), [3.0, 3.5, 2.75]);
+}
+
+#[test]
+fn padding_is_zero_before_scaling() {
+    let mut steps = steps(Color::Gray, Layout::Nchw, 3, 1);
+    steps.crop = Some(steps.input);
+    steps.offset = 5.0;
+    let pixels = Pixels { width: 1, height: 1, channels: 1, data: vec![9] };
+    assert_eq!(write(&steps, &pixels), [5.0, 14.0, 5.0]);
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let mut preprocessor = Preprocessor::new(&steps(Color::Rgb, Layout::Nchw, 3, 2)).unwrap();
+    let error = preprocessor.write(&two_pixels(), &mut [0.0; 18]).unwrap_err();
+    insta::assert_snapshot!(error, @"a picture comes out 2x1 of resize and crop, but the model's input is 3x2 (width x height)");
+    let error = preprocessor.write(&two_pixels(), &mut [0.0; 17]).unwrap_err();
+    insta::assert_snapshot!(error, @"the tensor has 17 values, 18 are needed");
+    let short = Pixels { data: vec![0; 5], ..two_pixels() };
+    let error = preprocessor.write(&short, &mut [0.0; 18]).unwrap_err();
+    insta::assert_snapshot!(error, @"the picture has 5 values, 6 are needed");
+    let mut unequal = steps(Color::Rgb, Layout::Nchw, 3, 2);
+    unequal.mean.pop();
+    let error = Preprocessor::new(&unequal).err().unwrap();
+    insta::assert_snapshot!(error, @"the model's input has 3 channels, but there are 2 means and 3 standard deviations");
+}
+
+proptest! {
+    #[test]
+    fn a_tensor_does_not_depend_on_what_came_before(
+        first in 1_u32..40, second in 1_u32..40, crop in 1_u32..40,
+    ) {
+        let mut steps = steps(Color::Rgb, Layout::Nchw, crop, crop);
+        steps.crop = Some(steps.input);
+        let picture = |side: u32| {
+            let data = (0..side * side * 3).map(|n| (n * 7 % 256) as u8).collect();
+            Pixels { width: side, height: side, channels: 3, data }
+        };
+        let mut preprocessor = Preprocessor::new(&steps).unwrap();
+        let mut tensor = vec![0.0; preprocessor.tensor_len()];
+        preprocessor.write(&picture(first), &mut tensor).unwrap();
+        preprocessor.write(&picture(second), &mut tensor).unwrap();
+        prop_assert_eq!(tensor, write(&steps, &picture(second)));
+    }
+}

@@ -1,0 +1,148 @@
+//! Decoding against files that nobody here made: photographs, and hostile images with what Pillow made of them.
+//!
+//! The files are no part of the project. Where they are absent these tests say so and pass.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, outside of the test functions"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tagfleet_model::decode::{Decoded, Limits, PixelBudget, decode};
+use tagfleet_pipeline::tags::{Failure, Reason};
+
+/// The folder with shared test files, or None, said aloud.
+fn shared(folder: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let root = std::env::var_os("TAGFLEET_TEST_DATA").map_or_else(beside, PathBuf::from);
+    let path = root.join(folder);
+    if !path.is_dir() {
+        eprintln!("SKIPPED: no {folder}/ under {} (set TAGFLEET_TEST_DATA)", root.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// One line of the manifest: what Pillow made of a file.
+struct Line {
+    file: String,
+    /// "ok", "header" (only the header could be read) or "no".
+    pillow: String,
+    /// Pillow's name of the format.
+    format: String,
+    /// As stored, before EXIF orientation.
+    size: Option<(u32, u32)>,
+}
+
+fn manifest(hostile: &Path) -> Vec<Line> {
+    let text = fs::read_to_string(hostile.join("MANIFEST.tsv")).unwrap();
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let size = fields[6].parse().ok().zip(fields[7].parse().ok());
+        Line { file: fields[0].to_owned(), pillow: fields[4].to_owned(), format: fields[5].to_owned(), size }
+    };
+    text.lines().skip(1).map(parse).collect()
+}
+
+fn read(bytes: &[u8], apply_exif: bool) -> Result<Decoded, Failure> {
+    let limits = Limits::default();
+    decode(bytes, &limits, &PixelBudget::new(limits.max_memory), apply_exif)
+}
+
+#[test]
+fn every_hostile_file_ends_in_time() {
+    let Some(hostile) = shared("hostile") else { return };
+    for line in manifest(&hostile) {
+        let bytes = fs::read(hostile.join(&line.file)).unwrap();
+        let start = Instant::now();
+        let outcome = read(&bytes, true);
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(10), "{} took {took:?}", line.file);
+        if let Err(failure) = outcome {
+            let is_plain = !failure.message.chars().any(char::is_control) && !failure.message.is_empty();
+            assert!(is_plain, "{}: {:?}", line.file, failure.message);
+        }
+    }
+}
+
+/// Files that Pillow decodes and this crate does not, each with a reason that stands up:
+///
+/// - JPEG: more than half of the rows are blank, in Pillow's result too.
+/// - PNG: wrong checksums and damaged streams of pixels, which Pillow does not notice; missing palettes.
+/// - TIFF: YCbCr, old-style JPEG and 2-bit palettes, which the `image` crate does not read.
+/// - GIF: no colour table; and a frame larger than the canvas, which Pillow enlarges the canvas for.
+/// - BMP: more than one plane, and run lengths beyond the picture.
+#[test]
+fn what_pillow_decodes_is_decoded() {
+    let Some(hostile) = shared("hostile") else { return };
+    let mut lost = String::new();
+    for line in manifest(&hostile) {
+        let is_ours = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"].contains(&line.format.as_str());
+        if line.pillow != "ok" || !is_ours {
+            continue;
+        }
+        let bytes = fs::read(hostile.join(&line.file)).unwrap();
+        match read(&bytes, false) {
+            Ok(decoded) => {
+                let size = (decoded.pixels.width, decoded.pixels.height);
+                if Some(size) != line.size {
+                    lost += &format!("{}: {size:?} for {:?}\n", line.file, line.size);
+                }
+            }
+            Err(failure) => lost += &format!("{}: {:?}: {}\n", line.file, failure.reason, failure.message),
+        }
+    }
+    insta::assert_snapshot!(lost, @r"
+    bmp/images__lenient__badplanes.bmp: Corrupt: bmp: more than one plane
+    bmp/images__lenient__badrle.bmp: Corrupt: bmp: corrupt rle data
+    image_rs/images__gif__simple__issue_1455_oversized.gif: (10, 10) for Some((16, 16))
+    image_rs/images__tiff__testsuite__ycbcr_lzw_broken.tif: UnsupportedFeature: tiff: the encoder or decoder for tiff does not support the color type `unknown(24)`
+    jpeg_fuzz/170c48e30e24bcc05a1a8730953d70fa1f48e00e.jpg: Corrupt: damaged or cut off: only 177 of 2336 rows can be read
+    jpeg_fuzz/836fdb54f11f6ead6ad8efb6c67f72287f442727.jpg: Corrupt: damaged or cut off: only 353 of 2336 rows can be read
+    jpeg_fuzz/fdf676d4d9167477345d11feaa7bd3a3bc7852ac.jpg: Corrupt: damaged or cut off: only 209 of 2336 rows can be read
+    jpeg_imagetestsuite/dc-predictor-overflow.jpg: Corrupt: damaged or cut off: only 32 of 144 rows can be read
+    libgd/webp__bug_double_free.jpg: Corrupt: damaged or cut off: only 17 of 255 rows can be read
+    libvips/ojpeg-strip.tif: UnsupportedFeature: tiff: the encoder or decoder for tiff does not support the color type `unknown(24)`
+    libvips/ojpeg-tile.tif: UnsupportedFeature: tiff: the encoder or decoder for tiff does not support the color type `unknown(24)`
+    libvips/subsampled.tif: UnsupportedFeature: tiff: the encoder or decoder for tiff does not support the color type `unknown(24)`
+    pillow/no_palette.gif: Corrupt: gif: no color table available for current frame
+    pillow_crash/crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif: UnsupportedFeature: tiff: the encoder or decoder for tiff does not support the color type `unknown(2)`
+    png_fuzz/40c8a8a9d17077bf7e69cfa86dff7d9a29d54d14.png: Corrupt: png: missing palette of indexed image.
+    png_fuzz/9c99e7fba818f2b25f762641b5bbb9de065d2402.png: Corrupt: png: corrupt deflate stream. distancetoofarback
+    png_fuzz/a99a4e7a3c47836255b65f81d3511b0d739f0419.png: Corrupt: png: corrupt deflate stream. invalidcodelengthrepeat
+    png_fuzz/ae6a0c2920e5c7237c462677edbe4620944b755c.png: Corrupt: png: crc error: expected 0x175ed6ae have 0x8f82e145 while decoding chunktype { type: idat, critical: true, private: false, reserved: false, safecopy: false } chunk.
+    png_fuzz/ead9da41b1d218ee044471e3060da731592c3347.png: Corrupt: png: missing palette of indexed image.
+    png_fuzz/eddbd6d6e4f81dca02180148ee69b717ffb87b18.png: Corrupt: png: missing palette of indexed image.
+    png_suite/xcsn0g01.png: Corrupt: png: crc error: expected 0x4353554d have 0xd02f14c9 while decoding chunktype { type: idat, critical: true, private: false, reserved: false, safecopy: false } chunk.
+    ");
+}
+
+#[test]
+fn bombs_cost_no_memory() {
+    let Some(bombs) = shared("hostile/bombs") else { return };
+    for entry in fs::read_dir(bombs).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        let budget = PixelBudget::new(64 << 20);
+        let limits = Limits { max_memory: 64 << 20, ..Limits::default() };
+        if let Err(failure) = decode(&bytes, &limits, &budget, true) {
+            eprintln!("{}: {:?}: {}", path.display(), failure.reason, failure.message);
+            assert_ne!(failure.reason, Reason::Crashed);
+        }
+        assert_eq!(budget.free(), budget.total());
+    }
+}
+
+#[test]
+fn every_photo_is_decoded_by_the_first_decoder() {
+    let Some(photos) = shared("photos") else { return };
+    for entry in fs::read_dir(photos).unwrap() {
+        let path = entry.unwrap().path();
+        let decoded = read(&fs::read(&path).unwrap(), true).map_err(|failure| failure.message).unwrap();
+        assert!(!decoded.second_decoder, "{}", path.display());
+    }
+}
