@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Installs what building and running tagfleet needs and this machine lacks; says in one line what it could not install.
+# Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
+#   scripts/setup.sh        to build and run
+#   scripts/setup.sh test   and to test
+#   scripts/setup.sh check  and for `make check`
+set -u
+cd "$(dirname "$0")/.."
+wanted=${1:-run}
+NEXTEST=0.9.143
+DENY=0.20.2
+
+say() { echo "setup: $*" >&2; }
+
+system_install() {
+  if command -v apt-get >/dev/null; then
+    { apt-get update -qq && apt-get install -y -qq "$@"; } >/dev/null 2>&1 ||
+      sudo -n sh -c "apt-get update -qq && apt-get install -y -qq $*" >/dev/null 2>&1
+  elif command -v dnf >/dev/null; then
+    dnf install -y -q "$@" >/dev/null 2>&1 || sudo -n dnf install -y -q "$@" >/dev/null 2>&1
+  elif command -v brew >/dev/null; then
+    brew install -q "$@" >/dev/null 2>&1
+  else
+    return 1
+  fi
+}
+
+# libjpeg-turbo is built from source: cmake builds it, nasm assembles its SIMD code on x86-64.
+build_tool() {
+  PATH="$PWD/.venv/bin:$PATH" command -v "$1" >/dev/null && return
+  system_install "$1" && return
+  .venv/bin/pip install -q "$1" 2>/dev/null && return
+  say "could not install $1: install it with your system's package manager, then run this again"
+  failed=1
+}
+
+cargo_tool() {
+  "cargo" "$1" --version >/dev/null 2>&1 && return
+  say "installing cargo-$1 (some minutes, once)"
+  cargo install --quiet --locked "cargo-$1@$2" && return
+  say "could not install cargo-$1: run 'cargo install --locked cargo-$1@$2', then this again"
+  failed=1
+}
+
+wheels() {
+  local stamp=".venv/.installed-$1"
+  cmp -s "$2" "$stamp" && return 0
+  .venv/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r "$2" && cp "$2" "$stamp"
+}
+
+failed=0
+if ! command -v cargo >/dev/null; then
+  say "no cargo: install Rust from https://rustup.rs, then run this again"
+  exit 1
+fi
+if [ ! -x .venv/bin/pip ]; then
+  python3 -m venv .venv 2>/dev/null || { system_install python3-venv && python3 -m venv .venv; } ||
+    say "could not make a Python environment: install python3 with venv, then run this again"
+fi
+build_tool cmake
+case $(uname -m) in x86_64 | amd64) build_tool nasm ;; esac
+wheels engine requirements.txt ||
+  say "could not install ONNX Runtime ('pip install onnxruntime' does it): tagfleet will use tract, which is several times slower"
+if [ "$wanted" != run ]; then
+  cargo_tool nextest "$NEXTEST"
+  wheels readers tests/requirements.txt || {
+    say "could not install DuckDB, pandas and datasets for the tests: Python 3.11 or later is needed"
+    failed=1
+  }
+fi
+[ "$wanted" = check ] && cargo_tool deny "$DENY"
+exit "$failed"

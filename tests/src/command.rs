@@ -1,0 +1,56 @@
+//! The `tagfleet` command as a user starts it.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::root;
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// All of stdout.
+    pub stdout: String,
+    /// All of stderr.
+    pub stderr: String,
+}
+
+/// A `tagfleet` command that is not started yet, in the project's root.
+///
+/// # Panics
+/// Where the binary is not built: `make test` builds it.
+#[must_use]
+pub fn tagfleet<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+    let binary = binary();
+    assert!(binary.exists(), "{} is not built: run `make test`", binary.display());
+    let mut command = Command::new(binary);
+    command.args(arguments).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// The test's own binary stands in `target/debug/deps`, the command in `target/debug`.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("target/debug");
+    folder.join(format!("tagfleet{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn run(command: &mut Command) -> Ran {
+    let Output { status, stdout, stderr } = command.output().expect("the command starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("tagfleet prints UTF-8");
+    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Starts a command whose output nobody reads.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn start(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
+}

@@ -1,0 +1,38 @@
+//! Folders of pictures for tests: the demo's own, as many as wanted, under any names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::project;
+
+/// The files of a folder, recursively, in no order.
+///
+/// # Panics
+/// Where it cannot be read.
+#[must_use]
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Fills `folder` with `count` pictures, `00000.jpg` and so on, links to the demo's in turn.
+///
+/// # Panics
+/// Where it cannot be written.
+pub fn fill(folder: &Path, count: usize) {
+    let mut demo = files(&project("demo/photos"));
+    demo.sort();
+    fs::create_dir_all(folder).expect("a folder");
+    for number in 0..count {
+        let target = folder.join(format!("{number:05}.jpg"));
+        std::os::unix::fs::symlink(&demo[number % demo.len()], target).expect("a link");
+    }
+}

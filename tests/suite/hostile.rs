@@ -1,0 +1,82 @@
+//! Every broken, odd and malicious image we have, in one run: no crash, no hang, one row per file, bounded memory.
+//!
+//! The images are not part of the project, so this test skips where they are absent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use tagfleet_tests::command::tagfleet;
+use tagfleet_tests::rows::{Row, rows};
+use tagfleet_tests::{photos, shared};
+
+/// Formats that are decoded, by Pillow's names.
+const DECODED: [&str; 6] = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"];
+
+/// The files that Pillow reads, of a format that is decoded here: name and format.
+fn readable(manifest: &Path) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(manifest).unwrap();
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let column = |name: &str| header.iter().position(|found| *found == name).unwrap();
+    let (file, pil, format) = (column("file"), column("pil"), column("fmt"));
+    let mut readable = BTreeMap::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split('\t').collect();
+        if fields[pil] == "ok" && DECODED.contains(&fields[format]) {
+            readable.insert(fields[file].to_owned(), fields[format].to_owned());
+        }
+    }
+    readable
+}
+
+#[test]
+fn one_row_per_file_and_every_readable_one_is_tagged() {
+    let Some(hostile) = shared("hostile") else { return };
+    let out = tempfile::tempdir().unwrap();
+    let mut command = tagfleet(["run", "--model", "demo/model", "--quiet"]);
+    command.arg(&hostile).arg("--out").arg(out.path()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak.max(peak_memory(child.id()).unwrap_or(0));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    eprintln!("peak memory: {peak} kB");
+    assert!(peak < 1_000_000, "{peak} kB");
+
+    let rows = rows(out.path());
+    let found: BTreeSet<String> = rows.iter().map(|row| row.key.clone()).collect();
+    let wanted: BTreeSet<String> = photos::files(&hostile)
+        .iter()
+        .map(|path| path.strip_prefix(&hostile).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, wanted);
+    assert_eq!(rows.len(), found.len());
+    insta::assert_snapshot!(refused(&rows, &readable(&hostile.join("MANIFEST.tsv"))));
+}
+
+/// What Pillow reads and is not tagged here, with the reason: each was looked at, and each reason stands up.
+fn refused(rows: &[Row], readable: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for row in rows {
+        if let (Some(format), Some(code)) = (readable.get(&row.key), &row.error_code) {
+            text.push_str(&format!(
+                "{format} {}: {code}: {}\n",
+                row.key,
+                row.error_message.as_deref().unwrap_or("")
+            ));
+        }
+    }
+    let tagged =
+        rows.iter().filter(|row| row.error_code.is_none() && readable.contains_key(&row.key)).count();
+    format!("{tagged} of {} readable files are tagged\n{text}", readable.len())
+}
+
+/// The process's largest resident set so far, in kB.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

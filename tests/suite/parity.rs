@@ -1,0 +1,121 @@
+//! Against reference predictions of real models on real photos, made by other software: ONNX Runtime behind Pillow.
+//!
+//! Neither is part of the project, so these tests skip where they are absent.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use tagfleet_tests::command::{run, tagfleet};
+use tagfleet_tests::rows::{Row, rows};
+use tagfleet_tests::shared;
+
+const SQUEEZENET: &str = r#"
+color = "bgr"
+resize = 256
+crop = 224
+filter = "bilinear"
+scale = 1.0
+mean = [103.939, 116.779, 123.68]
+activation = "none"
+"#;
+
+struct Reference {
+    truth: u64,
+    ids: Vec<i32>,
+    scores: Vec<f64>,
+}
+
+fn reference(name: &str) -> Option<BTreeMap<String, Reference>> {
+    let text = fs::read_to_string(shared(&format!("reference_{name}.json"))?).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let numbers = |value: &serde_json::Value| {
+        value.as_array().unwrap().iter().filter_map(|n| n.as_f64()).collect::<Vec<_>>()
+    };
+    let mut references = BTreeMap::new();
+    for (photo, found) in json["results"].as_object().unwrap() {
+        let ids = numbers(&found["ids"]).into_iter().map(|id| id as i32).collect();
+        let reference =
+            Reference { truth: found["truth"].as_u64().unwrap(), ids, scores: numbers(&found["scores"]) };
+        references.insert(photo.clone(), reference);
+    }
+    Some(references)
+}
+
+fn tagged(model: &Path, engine: &str) -> Vec<Row> {
+    let out = tempfile::tempdir().unwrap();
+    let photos = shared("photos").unwrap();
+    let mut command = tagfleet(["run", "--no-exif", "--top-k", "5", "--threshold", "0", "--engine", engine]);
+    let ran = run(command.arg(photos).arg("--model").arg(model).arg("--out").arg(out.path()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    rows(out.path())
+}
+
+/// Top-1 agreement of at least 194 of 200, no flip of a clear answer, accuracy within two points of the reference's.
+fn assert_agrees(name: &str, rows: &[Row], references: &BTreeMap<String, Reference>) {
+    assert_eq!((rows.len(), references.len()), (200, 200));
+    let (mut agree, mut right, mut reference_right, mut largest_flip) = (0, 0, 0, 0.0_f64);
+    for row in rows {
+        let reference = &references[&row.key];
+        let best = row.tags[0].1;
+        right += usize::from(best as u64 == reference.truth);
+        reference_right += usize::from(reference.ids[0] as u64 == reference.truth);
+        if best == reference.ids[0] {
+            agree += 1;
+        } else {
+            largest_flip = largest_flip.max(reference.scores[0] - reference.scores[1]);
+        }
+    }
+    eprintln!(
+        "{name}: top-1 agreement {agree}/200, largest margin flipped {largest_flip:.4}, right {right} against {reference_right}"
+    );
+    assert!(agree >= 194, "{name}: {agree} of 200 agree");
+    assert!(largest_flip <= 0.05, "{name}: a flip where the reference's first two differ by {largest_flip}");
+    assert!(right.abs_diff(reference_right) <= 4, "{name}: {right} right, the reference {reference_right}");
+}
+
+#[test]
+fn squeezenet_fp16_bgr() {
+    let (Some(references), Some(model)) =
+        (reference("squeezenet_fp16"), shared("models/squeezenet_fp16_bgr"))
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    symlink(model.join("model.onnx"), folder.path().join("model.onnx")).unwrap();
+    fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
+    assert_agrees("squeezenet_fp16_bgr", &tagged(folder.path(), "onnxruntime"), &references);
+}
+
+#[test]
+fn mobilenetv2_int8_quantised_dynamically() {
+    let (Some(references), Some(model)) =
+        (reference("mobilenetv2_int8_dyn_op12"), shared("models/mobilenetv2_int8"))
+    else {
+        return;
+    };
+    assert_agrees("mobilenetv2_int8", &tagged(&model, "onnxruntime"), &references);
+}
+
+#[test]
+fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
+    let Some(references) = reference("mobilenetv2_int8_qdq") else { return };
+    let Some(model) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
+    let rows = tagged(&model, "onnxruntime");
+    let agree = rows.iter().filter(|row| row.tags[0].1 == references[&row.key].ids[0]).count();
+    let right = rows.iter().filter(|row| row.tags[0].1 as u64 == references[&row.key].truth).count();
+    eprintln!("mobilenetv2_int8_qdq_batch1: top-1 agreement {agree}/200, right {right}");
+    assert!(right.abs_diff(90) <= 4, "the reference is right in 90 of 200, this in {right}");
+}
+
+#[test]
+fn tract_agrees_on_an_fp32_model() {
+    let Some(model) = shared("models/tinycnn_external_data") else { return };
+    let (tract, onnxruntime) = (tagged(&model, "tract"), tagged(&model, "onnxruntime"));
+    for (a, b) in tract.iter().zip(&onnxruntime) {
+        for (a, b) in a.tags.iter().zip(&b.tags) {
+            assert!((a.2 - b.2).abs() < 1e-4, "{a:?} {b:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Stopped at any moment, in any way: the same command goes on, and the rows are those of a run that was left alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::SystemTime;
+
+use tagfleet_tests::command::{run, start, tagfleet};
+use tagfleet_tests::photos::{files, fill};
+use tagfleet_tests::rows::{rows, runs};
+
+fn command(photos: &Path, out: &Path) -> Command {
+    let mut command = tagfleet(["run", "--model", "demo/model"]);
+    command.arg(photos).arg("--out").arg(out);
+    command
+}
+
+/// The parts that are written, with the time of writing.
+fn parts(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let Some(run) = fs::read_dir(out).ok().and_then(|_| runs(out).pop()) else { return BTreeMap::new() };
+    let folder = run.join("work/parts");
+    let entries = fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or(Vec::new());
+    entries.iter().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.modified().ok()?))).collect()
+}
+
+/// Waits, without a clock, until so many parts are there; false where the process ended before.
+fn wait_for_parts(child: &mut Child, out: &Path, count: usize) -> bool {
+    while parts(out).len() < count {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn killed_again_and_again_it_comes_to_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    fill(&photos, 1200);
+    fs::write(photos.join("00700.txt"), "no picture").unwrap();
+    let quiet = folder.path().join("quiet");
+    assert_eq!(run(&mut command(&photos, &quiet)).code, Some(3));
+
+    let out = folder.path().join("out");
+    let mut killed = 0;
+    for count in 1..=4 {
+        let before = parts(&out);
+        let mut child = start(&mut command(&photos, &out));
+        if wait_for_parts(&mut child, &out, count) {
+            signal(&child, "-KILL");
+            killed += 1;
+        }
+        child.wait().unwrap();
+        let after = parts(&out);
+        assert!(
+            before.iter().all(|(part, written)| after.get(part) == Some(written)),
+            "done work is not done again"
+        );
+    }
+    assert!(killed >= 3, "only {killed} of 4 processes were killed before they ended");
+    fs::write(photos.join("99999.jpg"), "added since").unwrap();
+    let last = run(&mut command(&photos, &out));
+    assert_eq!(last.code, Some(3), "{last:?}");
+    assert!(last.stderr.contains("goes on"), "{}", last.stderr);
+    assert!(last.stderr.contains("files added since it began are not in it"), "{}", last.stderr);
+    assert_eq!(rows(&out), rows(&quiet));
+    let left: Vec<_> =
+        files(&out).into_iter().filter(|path| path.to_str().unwrap().contains("unfinished")).collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
+    fill(&photos, 1500);
+    let mut interrupted = command(&photos, &out);
+    interrupted.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = interrupted.spawn().unwrap();
+    assert!(wait_for_parts(&mut child, &out, 1));
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("stopping: shards in hand get 10 s to finish"), "{stderr}");
+    assert!(stderr.ends_with("to go on, run the same command again\n"), "{stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains(": interrupted\n"), "{stdout}");
+    assert!(stdout.contains(" not done\n"), "{stdout}");
+    let done = parts(&out);
+    let last = run(&mut command(&photos, &out));
+    assert_eq!(last.code, Some(0), "{last:?}");
+    assert!(done.len() >= 2, "the shards in hand were finished: {done:?}");
+    assert_eq!(rows(&out).len(), 1500);
+}
+
+#[test]
+fn a_finished_run_or_another_request_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
+    fill(&photos, 700);
+    let mut child = start(&mut command(&photos, &out));
+    assert!(wait_for_parts(&mut child, &out, 1));
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    assert_eq!(run(command(&photos, &out).args(["--top-k", "1"])).code, Some(0));
+    assert_eq!(runs(&out).len(), 2, "another request is another run");
+    assert_eq!(run(command(&photos, &out).arg("--new")).code, Some(0));
+    assert_eq!(runs(&out).len(), 3, "--new begins another run");
+    assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
+    assert_eq!(runs(&out).len(), 3, "the unfinished one went on");
+    assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
+    assert_eq!(runs(&out).len(), 4, "all are complete: a new one");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let peak = |count: usize| {
+        let (photos, out) =
+            (folder.path().join(format!("photos{count}")), folder.path().join(format!("out{count}")));
+        fill(&photos, count);
+        let mut child = start(&mut command(&photos, &out));
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            peak = peak.max(peak_memory(child.id()).unwrap_or(0));
+        }
+        assert_eq!(rows(&out).len(), count);
+        peak
+    };
+    let (few, many) = (peak(300), peak(3000));
+    eprintln!("peak memory: {few} kB for 300 images, {many} kB for 3000");
+    assert!(many < few + few / 4, "{few} kB for 300 images, {many} kB for 3000");
+}
+
+/// The process's largest resident set so far, in kB.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

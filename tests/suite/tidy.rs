@@ -1,0 +1,166 @@
+//! Rules for the whole tree: what ARCHITECTURE.md promises and no compiler checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tagfleet_tests::photos::files;
+use tagfleet_tests::{project, root};
+
+const CRATES: [&str; 4] = ["pipeline", "model", "cli", "tests"];
+
+/// What only the model crate may link.
+const ENGINES_AND_DECODERS: [&str; 6] =
+    ["ort", "tract-onnx", "turbojpeg", "image", "fast_image_resize", "kamadak-exif"];
+
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut files = files(&project(folder));
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    files.sort();
+    files
+}
+
+fn all_sources() -> Vec<PathBuf> {
+    CRATES.iter().flat_map(|folder| sources(folder)).collect()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn is_test(path: &Path) -> bool {
+    let path = path.strip_prefix(root()).unwrap().display().to_string();
+    path.starts_with("tests/")
+        || path.contains("tests")
+        || path.contains("testing")
+        || path.contains("contract")
+        || path.contains("samples")
+}
+
+/// The files in which a line satisfies `bad`, with the line.
+fn offences(files: &[PathBuf], bad: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut offences = Vec::new();
+    for file in files {
+        for line in read(file).lines().filter(|line| bad(line)) {
+            offences.push(format!("{}: {}", file.strip_prefix(root()).unwrap().display(), line.trim()));
+        }
+    }
+    offences
+}
+
+fn manifest(folder: &str) -> toml::Table {
+    read(&project(folder).join("Cargo.toml")).parse().unwrap()
+}
+
+fn dependencies(folder: &str) -> Vec<String> {
+    manifest(folder)["dependencies"].as_table().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let silent: Vec<_> = all_sources().into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
+    assert_eq!(silent, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn no_file_is_too_large_to_know() {
+    let large: Vec<_> = all_sources().into_iter().filter(|path| read(path).lines().count() > 400).collect();
+    assert_eq!(large, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn main_only_wires() {
+    assert!(read(&project("cli/src/main.rs")).lines().count() <= 40);
+}
+
+#[test]
+fn the_pipeline_names_no_cloud_no_engine_and_no_mode() {
+    let dependencies = dependencies("pipeline");
+    for name in &dependencies {
+        assert!(!name.starts_with("aws") && !ENGINES_AND_DECODERS.contains(&name.as_str()), "{name}");
+        assert!(!name.starts_with("tagfleet"), "the pipeline depends on no other crate of ours: {name}");
+    }
+    let named = offences(&sources("pipeline/src"), |line| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let is_code = !line.trim_start().starts_with("//");
+        is_code
+            && words.any(|word| {
+                word.starts_with("aws_") || ["ort", "tract_onnx", "turbojpeg", "env"].contains(&word)
+            })
+    });
+    assert_eq!(named, Vec::<String>::new());
+}
+
+#[test]
+fn only_the_model_crate_links_an_engine_or_a_decoder() {
+    for folder in ["pipeline", "cli", "tests"] {
+        let dependencies = dependencies(folder);
+        assert!(dependencies.iter().all(|name| !ENGINES_AND_DECODERS.contains(&name.as_str())), "{folder}");
+    }
+}
+
+#[test]
+fn versions_stand_in_the_root_manifest_only() {
+    for folder in CRATES {
+        for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let manifest = manifest(folder);
+            let Some(table) = manifest.get(kind).and_then(toml::Value::as_table) else { continue };
+            for (name, dependency) in table {
+                assert_eq!(
+                    dependency.get("workspace"),
+                    Some(&toml::Value::Boolean(true)),
+                    "{folder}: {name}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn only_run_rs_spells_a_key() {
+    let spelling =
+        ["\"work/", "results/\"", "_SUCCESS\"", "request.json\"", "summary.json\"", ".parquet\"", ".jsonl"];
+    let mut files: Vec<_> =
+        ["pipeline/src", "model/src", "cli/src"].iter().flat_map(|folder| sources(folder)).collect();
+    files.retain(|path| !path.ends_with("pipeline/src/run.rs") && !is_test(path));
+    let spelled = offences(&files, |line| {
+        !line.trim_start().starts_with("//") && spelling.iter().any(|key| line.contains(key))
+    });
+    assert_eq!(spelled, Vec::<String>::new());
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    let (allow, expect) = (["#[", "allow("].concat(), ["#[", "expect("].concat());
+    let inner = (["#![", "allow("].concat(), ["#![", "expect("].concat());
+    let allowed = offences(&all_sources(), |line| line.contains(&allow) || line.contains(&inner.0));
+    assert_eq!(allowed, Vec::<String>::new());
+    for file in all_sources() {
+        let text = read(&file);
+        for (start, _) in text.match_indices(&expect).chain(text.match_indices(&inner.1)) {
+            let end = text[start..].find(")]").map_or(text.len(), |end| start + end);
+            assert!(text[start..end].contains("reason"), "{}: {}", file.display(), &text[start..end]);
+        }
+    }
+}
+
+#[test]
+fn no_test_sleeps() {
+    let sleep = ["sleep", "("].concat();
+    let tests: Vec<_> = all_sources().into_iter().filter(|path| is_test(path)).collect();
+    assert_eq!(offences(&tests, |line| line.contains(&sleep)), Vec::<String>::new());
+}
+
+#[test]
+fn ci_runs_what_the_readme_says() {
+    assert!(read(&project(".ci/run")).lines().any(|line| line == "make test"));
+    assert!(read(&project("README.md")).contains("make test"));
+}
+
+#[test]
+fn architecture_is_short_and_knows_every_crate() {
+    let text = read(&project("ARCHITECTURE.md"));
+    assert!(text.lines().count() <= 150);
+    for folder in CRATES {
+        assert!(text.contains(&format!("| `{folder}`")), "{folder} is not on the map");
+    }
+}
