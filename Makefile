@@ -15,6 +15,7 @@ demo: setup
 ## Everything that CI runs.
 test:
 	scripts/setup.sh test
+	cargo build --workspace --all-targets
 	cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
 

@@ -181,7 +181,7 @@ fn resample(resampler: &mut Resampler, samples: &[u8], channels: usize, window: 
         window.across.source == window.across.resized && window.down.source == window.down.resized;
     match kernel(window.filter) {
         Some(kernel) if !same_size && channels == 1 => {
-            resampler.resample::<1>(samples, window, kernel, output)
+            resampler.resample::<1>(samples, window, kernel, output);
         }
         Some(kernel) if !same_size => resampler.resample::<3>(samples, window, kernel, output),
         _ => pick(samples, channels, window, output),

@@ -1,5 +1,11 @@
 //! End-to-end tests: the real command on real files, and the rules that hold for the whole tree.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and say what they measured"
+)]
+
 mod bad_input;
 mod demo;
 mod hostile;

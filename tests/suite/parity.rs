@@ -31,7 +31,7 @@ fn reference(name: &str) -> Option<BTreeMap<String, Reference>> {
     let text = fs::read_to_string(shared(&format!("reference_{name}.json"))?).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let numbers = |value: &serde_json::Value| {
-        value.as_array().unwrap().iter().filter_map(|n| n.as_f64()).collect::<Vec<_>>()
+        value.as_array().unwrap().iter().filter_map(serde_json::Value::as_f64).collect::<Vec<_>>()
     };
     let mut references = BTreeMap::new();
     for (photo, found) in json["results"].as_object().unwrap() {
