@@ -8,7 +8,7 @@ DEMO_OUT ?= target/demo-tags
 ## Tags the shipped pictures and shows the result.
 demo: setup
 	cargo build --package tagfleet
-	target/debug/tagfleet inspect demo/model demo/photos/$$(ls demo/photos | head -1)
+	target/debug/tagfleet inspect demo/model demo/photos/autumn/sku-0000.jpg
 	target/debug/tagfleet run demo/photos --model demo/model --out $(DEMO_OUT)
 	target/debug/tagfleet show $(DEMO_OUT) --rows 12
 

@@ -59,8 +59,10 @@ if [ ! -x .venv/bin/pip ]; then
 fi
 build_tool cmake
 case $(uname -m) in x86_64 | amd64) build_tool nasm ;; esac
-wheels engine requirements.txt ||
+wheels engine requirements.txt || {
+  [ "$wanted" = run ] || failed=1
   say "could not install ONNX Runtime ('pip install onnxruntime' does it): tagfleet will use tract, which is several times slower"
+}
 if [ "$wanted" != run ]; then
   cargo_tool nextest "$NEXTEST"
   wheels readers tests/requirements.txt || {

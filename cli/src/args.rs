@@ -133,8 +133,8 @@ pub(crate) struct TagOptions {
     /// At most this many tags per image [default: 5; with sigmoid 50]
     #[arg(long, value_name = "N")]
     pub(crate) top_k: Option<u32>,
-    /// Only tags with at least this score, 0 to 1 [default: 0; with sigmoid 0.5]
-    #[arg(long, value_name = "SCORE")]
+    /// Only tags with at least this score [default: none; with sigmoid 0.5]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
     /// Only this label; may be given several times
     #[arg(long, value_name = "LABEL")]

@@ -25,8 +25,10 @@ fn write(text: &mut String, model: &Model, engine: &Resolved) -> std::fmt::Resul
     for (number, step) in steps(&spec.preprocessing).iter().enumerate() {
         writeln!(text, "{}{step}", if number == 0 { "prepare  " } else { "         " })?;
     }
-    writeln!(text, "output   {}, {}", spec.scores.name, activation(spec.activation))?;
-    writeln!(text, "labels   {}", labels(&spec.labels))?;
+    if let Some(scores) = &spec.scores {
+        writeln!(text, "output   {}, {}", scores.name, activation(spec))?;
+        writeln!(text, "labels   {}", labels(&spec.labels))?;
+    }
     writeln!(text, "engine   {}", engine.why)?;
     for note in &spec.notes {
         writeln!(text, "note     {note}")?;
@@ -76,11 +78,12 @@ fn steps(steps: &Preprocessing) -> Vec<String> {
     words
 }
 
-fn activation(activation: Activation) -> &'static str {
-    match activation {
+fn activation(spec: &ModelSpec) -> &'static str {
+    match spec.activation {
         Activation::Softmax => "softmax: one label per image",
         Activation::Sigmoid => "sigmoid: each label by itself",
-        Activation::None => "probabilities already",
+        Activation::None if spec.multi_label => "as it is: each label by itself",
+        Activation::None => "as it is",
     }
 }
 

@@ -1,9 +1,9 @@
-//! Exit codes and how an error is told: one line on stderr that names the thing and what to do.
+//! Exit codes, and how things are told: results on stdout, the rest on stderr, one line for an error.
 //!
-//! The codes are part of what scripts rely on; `tagfleet run --help` lists them.
+//! The codes are part of what scripts rely on; `tagfleet run --help` lists them. A reader that goes away is no error.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -41,15 +41,59 @@ pub(crate) fn broken(message: impl Display) -> Failure {
 /// Prints the error, if it is one, and gives the process's exit code.
 pub(crate) fn code(outcome: Result<Exit, Failure>) -> ExitCode {
     let exit = outcome.unwrap_or_else(|failure| {
-        // Where stderr is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "error: {}", printable(&failure.message));
+        tell(&format!("error: {}", failure.message));
         failure.exit
     });
     ExitCode::from(exit as u8)
 }
 
-/// Text with no control characters but line breaks: names of files may hold any, and a terminal obeys them.
+/// One or more lines for a person, on stderr. Where that is closed there is nobody to tell, and the work goes on.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", printable(text));
+}
+
+/// What the command was asked for, on stdout.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(printable(text).as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| broken(format!("cannot write to stdout: {error}"))),
+    }
+}
+
+/// The same for JSON, in which such characters stand only within strings and can be escaped.
+pub(crate) fn print_json(text: &str) -> Result<(), Failure> {
+    let mut escaped = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        if commands_a_terminal(c) {
+            escaped.push_str(&format!("\\u{:04x}", c as u32));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped.push('\n');
+    print(&escaped)
+}
+
+/// Text without characters that a terminal obeys: names of files may hold any. Line breaks stay.
 pub(crate) fn printable(text: &str) -> String {
-    let plain = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().map(plain).collect()
+    text.chars().map(|c| if commands_a_terminal(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Control characters but the line break, and those that turn the direction of what follows.
+fn commands_a_terminal(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (c.is_control() && c != '\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        assert_eq!(
+            printable("a\nb\u{1b}[31m\u{9b}1m\u{202e}gpj\t"),
+            "a\nb\u{fffd}[31m\u{fffd}1m\u{fffd}gpj\u{fffd}"
+        );
+    }
 }

@@ -3,17 +3,17 @@
 //! It writes nothing and starts no run.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::json;
-
+use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;
 
 use crate::args::InspectOptions;
 use crate::describe;
-use crate::exit::{Exit, Failure, bad_input, broken, printable};
+use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
 use crate::loading::Loading;
 
 pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
@@ -23,16 +23,27 @@ pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
         Some(image) => Some(tag(image, &mut factory.tagger().map_err(bad_input)?)?),
         None => None,
     };
-    let text =
-        if options.json { as_json(&loading, outcome.as_ref())? } else { as_text(&loading, outcome.as_ref()) };
-    io::stdout().write_all(text.as_bytes()).map_err(broken)?;
+    match options.json {
+        true => print_json(&as_json(&loading, outcome.as_ref())?)?,
+        false => print(&as_text(&loading, outcome.as_ref()))?,
+    }
     Ok(if matches!(outcome, Some(Outcome::Failed(_))) { Exit::FailedImages } else { Exit::Finished })
 }
 
 fn tag(image: &Path, tagger: &mut dyn Tagger) -> Result<Outcome, Failure> {
-    let bytes = fs::read(image).map_err(|error| bad_input(format!("{}: {error}", image.display())))?;
+    let bytes = read(image).map_err(|error| bad_input(format!("{}: {error}", image.display())))?;
     let outcomes = tagger.tag(&[&bytes]).map_err(broken)?;
     outcomes.into_iter().next().ok_or_else(|| broken("the model gave no outcome"))
+}
+
+/// A file of at most one byte more than the decoder takes, which then says that it is too large.
+fn read(image: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(image)?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(image)?.take(Limits::default().max_bytes + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
@@ -52,7 +63,7 @@ fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
             }
         }
     }
-    printable(&text)
+    text
 }
 
 fn as_json(loading: &Loading, outcome: Option<&Outcome>) -> Result<String, Failure> {
@@ -65,5 +76,5 @@ fn as_json(loading: &Loading, outcome: Option<&Outcome>) -> Result<String, Failu
         }
     });
     let all = json!({"model": loading.model.spec, "engine": loading.engine.record, "image": outcome});
-    Ok(serde_json::to_string_pretty(&all).map_err(broken)? + "\n")
+    serde_json::to_string_pretty(&all).map_err(broken)
 }

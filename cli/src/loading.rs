@@ -38,7 +38,7 @@ impl Loading {
             Engine::Onnxruntime => EngineChoice::OnnxRuntime,
         };
         let engine = engine::resolve(choice, options.onnxruntime.as_deref(), &model).map_err(bad_input)?;
-        let defaults = scores::default_options(model.spec.activation);
+        let defaults = scores::default_options(model.spec.activation, model.spec.multi_label);
         let tags = TagOptions {
             top_k: tags.top_k.unwrap_or(defaults.top_k),
             threshold: tags.threshold.unwrap_or(defaults.threshold),

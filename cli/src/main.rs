@@ -17,6 +17,7 @@ use clap::Parser;
 use args::{Args, Command};
 
 fn main() -> ExitCode {
+    tagfleet_model::decode::quiet_panics();
     let outcome = match Args::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Inspect(options) => inspect::inspect(&options),

@@ -5,10 +5,9 @@
 
 mod bar;
 mod input;
+mod out;
 mod stop;
-mod unfinished;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,74 +21,70 @@ use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary};
 use tagfleet_pipeline::run::{
-    EngineRecord, ModelRecord, REQUEST_VERSION, Ranges, RunKeys, RunRequest, Vector, VectorType,
+    EngineRecord, ModelRecord, REQUEST_VERSION, Ranges, RunId, RunKeys, RunRequest, Vector, VectorType,
 };
 use tagfleet_pipeline::split;
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
 use crate::args::{self, RunOptions};
-use crate::exit::{Exit, Failure, bad_input, broken, printable};
+use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::loading::Loading;
 use bar::Bar;
 use input::Inputs;
+use out::Out;
 
 /// Shards come again after this long if the process hangs; in memory this matters only to tests.
 const VISIBILITY: Duration = Duration::from_secs(300);
-/// Receipts of a shard before it is left to the next round.
+/// Receipts of a shard before it is left to the next round; a worker whose shards all fail stops before that.
 const MAX_RECEIVE_COUNT: u32 = 20;
+
+/// Taken for the length of a vector that the graph does not tell: a transformer's 197 tokens of 1,024 values.
+const UNKNOWN_LENGTH: u64 = 197 * 1024;
+/// How long a thread that hangs in a read may hold the process up once all else is done.
+const LAST_GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let inputs = Inputs::new(options)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(broken)?;
-    if options.dry_run {
-        return runtime.block_on(dry_run(options, &inputs));
-    }
-    unfinished::check_out(&options.out, &inputs.folder)?;
-    let loading =
-        Loading::new(&options.model.model, &options.model.loading, &options.tags, options.output.as_deref())?;
-    let factory = loading.load()?;
-    runtime.block_on(tag(options, &inputs, &loading, &factory))
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(broken)?;
+    let outcome = runtime.block_on(async {
+        inputs.first().await?;
+        if options.dry_run { dry_run(options, &inputs).await } else { tag(options, &inputs).await }
+    });
+    runtime.shutdown_timeout(LAST_GRACE);
+    outcome
 }
 
 async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
     let found = split::dry_run(&inputs.source, &KeyRange::default()).await.map_err(bad_input)?;
-    let text = if options.json {
-        serde_json::to_string_pretty(&found).map_err(broken)?
+    if options.json {
+        print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
-        format!("{} images, {} bytes, {} shards", found.images, found.bytes, found.shards)
-    };
-    writeln!(io::stdout(), "{text}").map_err(broken)?;
+        // Keys that are named are not looked at before they are read.
+        let bytes =
+            if inputs.is_listed() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
+        print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
+    }
     Ok(Exit::Finished)
 }
 
-async fn tag(
-    options: &RunOptions,
-    inputs: &Inputs,
-    loading: &Loading,
-    factory: &TaggerFactory,
-) -> Result<Exit, Failure> {
-    inputs.first().await?;
-    let request = request(options, inputs, loading)?;
-    let (run, is_new) = unfinished::find_or_begin(&options.out, &request, options.new)?;
+async fn tag(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
+    if inputs.is_listed() {
+        out::check_apart(&options.out, &inputs.folder)?;
+    }
+    let loading =
+        Loading::new(&options.model.model, &options.model.loading, &options.tags, options.output.as_deref())?;
+    let factory = loading.load()?;
+    let request = request(options, inputs, &loading)?;
+    let out = Out::open(&options.out)?;
+    let (run, is_new) = out.find_or_begin(&request, options.new)?;
     let output = Arc::new(DirBucket::new(&options.out));
-    let worker = Worker {
-        source: inputs.bucket.clone(),
-        output: output.clone(),
-        queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
-        keys: RunKeys::new("", &run),
-        run,
-        vector: request.vector.as_ref().map(|vector| vector.stored),
-        max_image_bytes: request.max_image_bytes,
-        receive_wait: Duration::ZERO,
-        retry_delay: Duration::ZERO,
-        progress: Arc::new(Progress::default()),
-    };
+    let worker = worker(run, &request, inputs, output.clone());
     if !options.quiet {
-        announce(loading, &worker, is_new)?;
+        announce(&loading, &worker, is_new);
     }
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
-    let taggers = || taggers(factory, threads);
+    let taggers = || taggers(&factory, threads);
     let stop = Stop::default();
     let stopping = tokio::spawn(stop::on_signals(stop.clone(), options.quiet));
     let bar = Bar::start(&worker.progress, options.quiet);
@@ -102,7 +97,22 @@ async fn tag(
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let summary = told.summary(&ended, &options.out).await?;
     finish(&output, &worker, &summary).await?;
-    tell(&summary, options)
+    report(&summary, options)
+}
+
+fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, output: Arc<DirBucket>) -> Worker {
+    Worker {
+        source: inputs.bucket.clone(),
+        output,
+        queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
+        keys: RunKeys::new("", &run),
+        run,
+        vector: request.vector.as_ref().map(|vector| vector.stored),
+        max_image_bytes: request.max_image_bytes,
+        receive_wait: Duration::ZERO,
+        retry_delay: Duration::ZERO,
+        progress: Arc::new(Progress::default()),
+    }
 }
 
 /// The request of a run that has not begun.
@@ -126,7 +136,10 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
         },
         engine: EngineRecord::from(&loading.engine.record),
         tags: loading.tags.clone(),
-        vector: options.output.clone().map(|output| Vector { output, stored }),
+        vector: spec.vector.as_ref().map(|port| {
+            let length = port.len.map_or(UNKNOWN_LENGTH, |length| length as u64);
+            Vector { output: port.name.clone(), stored, length }
+        }),
         max_image_bytes: tagfleet_model::decode::Limits::default().max_bytes,
     })
 }
@@ -140,28 +153,26 @@ fn taggers(factory: &TaggerFactory, threads: usize) -> Result<Vec<Box<dyn Tagger
 }
 
 /// What the user should know before the wait: which engine and why, every assumption, and which run goes on.
-fn announce(loading: &Loading, worker: &Worker, is_new: bool) -> Result<(), Failure> {
-    let mut stderr = io::stderr().lock();
-    writeln!(stderr, "engine: {}", printable(&loading.engine.why)).map_err(broken)?;
+fn announce(loading: &Loading, worker: &Worker, is_new: bool) {
+    tell(&format!("engine: {}", loading.engine.why));
     for note in &loading.model.spec.notes {
-        writeln!(stderr, "note: {}", printable(note)).map_err(broken)?;
+        tell(&format!("note: {note}"));
     }
     let run = &worker.run;
-    match is_new {
-        true => writeln!(stderr, "run {run}"),
-        false => writeln!(
-            stderr,
-            "run {run} goes on: what is done stays done, its list of inputs is closed, and files added since it \
-             began are not in it (--new begins another)"
-        ),
+    if is_new {
+        return tell(&format!("run {run}"));
     }
-    .map_err(broken)
+    tell(&format!(
+        "run {run} goes on: what is done stays done, its list of inputs is closed, and files added since it began are \
+         not in it (--new begins another)"
+    ));
 }
 
 fn stopped_by(error: &RunError, worker: &Worker) -> Failure {
     let done = worker.progress.counts().committed + worker.progress.counts().before;
     broken(format!(
-        "{error}\nrun {}: {done} images are done and kept; the same command goes on from there",
+        "{error}\nrun {}: {done} images are done and kept; once the cause is mended (or left out with --exclude, which \
+         begins another run) the same command goes on from there",
         worker.run
     ))
 }
@@ -213,26 +224,30 @@ async fn finish(output: &DirBucket, worker: &Worker, summary: &Summary) -> Resul
     match summary.state {
         State::Complete => {
             reduce::finish(output, &worker.keys, summary).await.map_err(broken)?;
-            output.remove_folder(&worker.keys.work()).map_err(broken)?;
-            output.remove_unfinished().map_err(broken)
+            let removed = output.remove_folder(&worker.keys.work()).and_then(|()| output.remove_unfinished());
+            if let Err(error) = removed {
+                tell(&format!(
+                    "note: the next run will try again to remove what is no longer needed: {error}"
+                ));
+            }
+            Ok(())
         }
         State::Incomplete => reduce::put_summary(output, &worker.keys, summary).await.map_err(broken),
         State::Interrupted => Ok(()),
     }
 }
 
-fn tell(summary: &Summary, options: &RunOptions) -> Result<Exit, Failure> {
-    let text = match options.json {
-        true => serde_json::to_string_pretty(summary).map_err(broken)? + "\n",
-        false => printable(&summary.text()),
-    };
-    io::stdout().write_all(text.as_bytes()).map_err(broken)?;
+fn report(summary: &Summary, options: &RunOptions) -> Result<Exit, Failure> {
+    match options.json {
+        true => print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?,
+        false => print(&summary.text())?,
+    }
     match summary.state {
         State::Complete if summary.all_failed() == 0 => Ok(Exit::Finished),
         State::Complete => Ok(Exit::FailedImages),
         State::Interrupted | State::Incomplete => {
             if !options.quiet {
-                writeln!(io::stderr(), "to go on, run the same command again").map_err(broken)?;
+                tell("to go on, run the same command again");
             }
             Ok(Exit::Resumable)
         }

@@ -3,7 +3,7 @@
 //! It reads results only; anything more is for DuckDB, pandas or Athena.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -14,11 +14,10 @@ use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::tags::parquet;
 
 use crate::args::ShowOptions;
-use crate::exit::{Exit, Failure, bad_input, broken, printable};
+use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
 
 pub(crate) fn show(options: &ShowOptions) -> Result<Exit, Failure> {
     let mut left = options.rows;
-    let mut stdout = io::stdout().lock();
     for file in files(&options.run)? {
         let bytes = fs::read(&file).map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
         let table =
@@ -32,8 +31,10 @@ pub(crate) fn show(options: &ShowOptions) -> Result<Exit, Failure> {
                     continue;
                 }
                 left -= 1;
-                let line = if options.json { row.json() } else { printable(&row.text()) };
-                writeln!(stdout, "{line}").map_err(broken)?;
+                match options.json {
+                    true => print_json(&row.json())?,
+                    false => print(&format!("{}\n", row.text().replace('\n', "\\n")))?,
+                }
             }
         }
     }

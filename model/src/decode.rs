@@ -12,14 +12,17 @@ use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 use crate::pixels::Pixels;
+use crate::preprocessing::Size;
 
 mod budget;
 mod exif;
 mod flatten;
 mod format;
+mod ifd;
 mod jpeg;
 mod markers;
 mod orient;
+mod panics;
 mod raster;
 mod turbo;
 
@@ -30,6 +33,7 @@ mod tests;
 
 pub use budget::{PixelBudget, Reservation};
 use format::{Format, Sniffed};
+pub use panics::quiet_panics;
 
 /// What one image may cost. A file over a limit is a failed row, whatever else the machine could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +42,8 @@ pub struct Limits {
     pub max_bytes: u64,
     /// The most pixels of a picture; 178,956,970 by default, where Pillow too calls it a bomb.
     pub max_pixels: u64,
-    /// The most bytes of memory that decoding one picture may take, its pixels and the decoder's own buffers
-    /// together (a progressive JPEG needs its coefficients, a 16-bit PNG twice its pixels); 512 MiB by default.
+    /// The most bytes of memory that one picture may take: its pixels, and the decoder's own buffers (a progressive
+    /// JPEG needs its coefficients, a 16-bit PNG twice its pixels) or the resizer's; 512 MiB by default.
     pub max_memory: u64,
 }
 
@@ -55,14 +59,16 @@ pub struct Decoded {
     pub pixels: Pixels,
     /// True where libjpeg-turbo refused the file and the second decoder read it.
     pub second_decoder: bool,
-    /// Held while the pixels are; a thread must drop one [`Decoded`] before it decodes the next image, else
+    /// For the pixels, and for what resizing them takes. Held while the pixels are; a thread must drop one [`Decoded`] before it decodes the next image, else
     /// threads could wait for each other.
     pub memory: Reservation,
 }
 
 /// Decodes the first picture in `bytes`, which are one file as stored.
 ///
-/// Waits until `budget` has room for the picture; the caller must hold no other [`Decoded`]. With `apply_exif` the
+/// `resizing` says how many bytes the caller will take to resize a picture of a size (as shown) and a number of
+/// channels. Waits until `budget` has room for the picture and for that, all at once, so that nobody waits while it
+/// holds memory; the caller must hold no other [`Decoded`]. With `apply_exif` the
 /// picture is turned as its EXIF orientation says; malformed EXIF counts as none.
 ///
 /// # Errors
@@ -73,6 +79,7 @@ pub fn decode(
     limits: &Limits,
     budget: &Arc<PixelBudget>,
     apply_exif: bool,
+    resizing: &dyn Fn(Size, u8) -> u64,
 ) -> Result<Decoded, Failure> {
     if bytes.is_empty() {
         return Err(failure(Reason::Empty, "the file has no bytes"));
@@ -81,7 +88,7 @@ pub fn decode(
         let message = format!("{} bytes, the limit is {}", bytes.len(), limits.max_bytes);
         return Err(failure(Reason::TooLarge, message));
     }
-    let job = Job { bytes, limits, budget, apply_exif };
+    let job = Job { bytes, limits, budget, apply_exif, resizing };
     match format::sniff(bytes) {
         Sniffed::Decodable(Format::Jpeg) => jpeg::decode(&job),
         Sniffed::Decodable(format) => raster::decode(&job, format),
@@ -98,11 +105,35 @@ struct Job<'a> {
     limits: &'a Limits,
     budget: &'a Arc<PixelBudget>,
     apply_exif: bool,
+    resizing: &'a dyn Fn(Size, u8) -> u64,
+}
+
+/// What a header says of a picture.
+struct Claim {
+    width: u32,
+    height: u32,
+    /// Samples per pixel once it is decoded: 3 or 1.
+    channels: u8,
+    orientation: Orientation,
+    /// Bytes that the decoder writes.
+    output: u64,
+    /// Bytes that decoding takes beside them.
+    extra: u64,
+}
+
+impl Claim {
+    /// The most bytes held at once while the picture is decoded, then turned, then resized.
+    fn memory(&self, job: &Job<'_>) -> u64 {
+        let turning = turning_memory(self.orientation, self.width, self.height, self.channels);
+        let resizing = job.resizing_memory(self.width, self.height, self.channels, self.orientation);
+        self.output.saturating_add(self.extra.max(turning).max(resizing))
+    }
 }
 
 impl Job<'_> {
-    /// Checks a header's claim against the limits, then waits for `memory` bytes of the budget.
-    fn admit(&self, width: u32, height: u32, memory: u64) -> Result<Reservation, Failure> {
+    /// Checks a header's claim against the limits, then waits for its memory in the budget.
+    fn admit(&self, claim: &Claim) -> Result<Reservation, Failure> {
+        let Claim { width, height, .. } = *claim;
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
             return Err(failure(Reason::Corrupt, format!("the header says {width}x{height} pixels")));
@@ -113,24 +144,45 @@ impl Job<'_> {
             return Err(failure(Reason::TooManyPixels, message));
         }
         let limit = self.limits.max_memory.min(self.budget.total());
+        let memory = claim.memory(self);
         let granted = if memory <= limit { self.budget.acquire(memory) } else { None };
         granted.ok_or_else(|| {
-            let message = format!("{width}x{height} needs {memory} bytes to decode, the limit is {limit}");
+            let message =
+                format!("{width}x{height} needs {memory} bytes to decode and resize, the limit is {limit}");
             failure(Reason::TooManyPixels, message)
         })
     }
-}
 
-/// Turns the picture, and gives back the memory that only decoding needed.
-fn finish(
-    pixels: Pixels,
-    orientation: Orientation,
-    mut memory: Reservation,
-    second_decoder: bool,
-) -> Decoded {
-    let pixels = orient::apply(pixels, orientation);
-    memory.shrink_to(pixels.data.capacity() as u64);
-    Decoded { pixels, second_decoder, memory }
+    /// The orientation that EXIF or XMP states, where it is asked for.
+    fn orientation(&self, exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
+        if self.apply_exif { exif::orientation(exif, xmp) } else { Orientation::NoTransforms }
+    }
+
+    /// Turns the picture, and gives back the memory that only decoding needed.
+    fn finish(
+        &self,
+        pixels: Pixels,
+        orientation: Orientation,
+        mut memory: Reservation,
+        second_decoder: bool,
+    ) -> Decoded {
+        let resizing = self.resizing_memory(pixels.width, pixels.height, pixels.channels, orientation);
+        let pixels = orient::apply(pixels, orientation);
+        memory.shrink_to((pixels.data.capacity() as u64).saturating_add(resizing));
+        Decoded { pixels, second_decoder, memory }
+    }
+
+    fn resizing_memory(&self, width: u32, height: u32, channels: u8, orientation: Orientation) -> u64 {
+        if width == 0 || height == 0 {
+            return 0;
+        }
+        let shown = if orient::transposes(orientation) {
+            Size { height: width, width: height }
+        } else {
+            Size { height, width }
+        };
+        (self.resizing)(shown, channels)
+    }
 }
 
 /// Bytes that turning the picture takes beside the picture itself.
@@ -152,6 +204,6 @@ fn failure(reason: Reason, message: impl AsRef<str>) -> Failure {
 
 /// Runs a decoder that might panic on a hostile file, and makes a panic a `Corrupt` row.
 fn contain<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(failure(Reason::Corrupt, "the decoder gave up on these bytes (it panicked)")))
+    panics::catch(decode)
+        .unwrap_or_else(|| Err(failure(Reason::Corrupt, "the decoder gave up on these bytes (it panicked)")))
 }

@@ -82,7 +82,7 @@ impl EngineError {
 pub struct Outputs {
     /// `n * classes` scores, image by image, as the graph gives them (no activation).
     pub scores: Vec<f32>,
-    /// Scores per image.
+    /// Scores per image; 0 for a model that is run for its vector alone.
     pub classes: usize,
     /// `n * vector_len` values of the output that is kept whole, if there is one.
     pub vector: Option<Vec<f32>>,
@@ -116,7 +116,8 @@ pub struct Resolved {
 /// Chooses the engine for `model`. `library` is where the user says ONNX Runtime is, a file or a folder.
 ///
 /// # Errors
-/// Where the engine that was asked for can't be loaded, or none can run the model.
+/// Where ONNX Runtime was asked for, by name or by `library`, and can't be loaded. Whether the engine can run the model
+/// is found out by [`Loaded::load`].
 pub fn resolve(choice: EngineChoice, library: Option<&Path>, model: &Model) -> Result<Resolved, EngineError> {
     if choice == EngineChoice::Tract {
         let record = tract_record(model);
@@ -232,7 +233,9 @@ pub(crate) struct Wiring {
     dims: [usize; 3],
     /// The batch the graph insists on.
     batch: Option<usize>,
-    /// The scores, then the vector if there is one.
+    /// Whether the first of `outputs` is the scores.
+    scored: bool,
+    /// The scores if there are some, then the vector if there is one.
     outputs: Vec<String>,
     /// Values per image for each of `outputs`, where known.
     lens: Vec<Option<usize>>,
@@ -248,14 +251,15 @@ impl Wiring {
             Layout::Nchw => [channels, height, width],
             Layout::Nhwc => [height, width, channels],
         };
-        let ports = || std::iter::once(&spec.scores).chain(&spec.vector);
-        let mut lens: Vec<_> = ports().map(|port| port.len).collect();
-        lens[0] = Some(spec.labels.len());
+        let ports = || spec.scores.iter().chain(&spec.vector);
+        let scores_len = spec.scores.iter().map(|_| Some(spec.labels.len()));
+        let lens = scores_len.chain(spec.vector.iter().map(|port| port.len)).collect();
         Self {
             input: spec.input.name.clone(),
             element: spec.input.element,
             dims,
             batch: spec.input.batch,
+            scored: spec.scores.is_some(),
             outputs: ports().map(|port| port.name.clone()).collect(),
             lens,
         }
@@ -312,8 +316,8 @@ fn instructions(model: &Model) -> Option<String> {
 
 #[cfg(target_arch = "x86_64")]
 fn instruction_set() -> &'static str {
-    if is_x86_feature_detected!("avx512vnni") {
-        "avx512-vnni"
+    if is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni") {
+        "vnni"
     } else if is_x86_feature_detected!("avx2") {
         "avx2"
     } else {

@@ -117,15 +117,17 @@ pub struct ModelSpec {
     pub model: String,
     /// The input.
     pub input: InputSpec,
-    /// The output that holds one score per label.
-    pub scores: OutputPort,
+    /// The output that holds one score per label; `None` for a model that is run for its vector alone.
+    pub scores: Option<OutputPort>,
     /// The output that is kept whole.
     pub vector: Option<OutputPort>,
     /// From picture to input tensor.
     pub preprocessing: Preprocessing,
     /// From output to probabilities.
     pub activation: Activation,
-    /// One label per score.
+    /// Whether each label holds by itself, whoever applies the sigmoid: what is kept by default depends on it.
+    pub multi_label: bool,
+    /// One label per score; none where there are no scores.
     pub labels: Vec<String>,
     /// Whether and how the graph computes with integers.
     pub quantization: Quantization,
@@ -178,14 +180,22 @@ fn resolve(found: &find::Found, options: &ModelOptions<'_>) -> Result<ModelSpec,
     let config = Config::read(&found.root)?;
     let input = graph.image_input(manual.layout).map_err(|error| error.about(&path))?;
     let preprocessing = preprocessing(&found.root, &input, &config, &manual, options.exif, &mut notes)?;
-    let scores = graph.scores_output(manual.output.as_deref()).map_err(|error| error.about(&path))?;
+    let scores = scores(&graph, &manual, options, &mut notes).map_err(|error| error.about(&path))?;
     let vector = match options.vector {
-        Some(name) => Some(graph.output(name).map_err(|error| error.about(&path))?.kept()),
+        Some(name) => Some(graph.output(name).and_then(Port::kept).map_err(|error| error.about(&path))?),
         None => None,
     };
-    let activation = activation(scores, &config, &manual, &mut notes)?;
-    let (labels, labels_file) = labels::resolve(&found.root, &config, &manual, scores.kept().len, &mut notes)
-        .map_err(|error| error.about(&path))?;
+    let activation = match scores {
+        Some(scores) => activation(scores, &config, &manual, &mut notes)?,
+        None => Activation::None,
+    };
+    let multi_label = scores.is_some_and(|scores| is_multi_label(activation, scores, &config));
+    let scores = scores.map(Port::kept).transpose().map_err(|error| error.about(&path))?;
+    let (labels, labels_file) = match &scores {
+        Some(scores) => labels::resolve(&found.root, &config, &manual, scores.len, &mut notes)
+            .map_err(|error| error.about(&path))?,
+        None => (Vec::new(), None),
+    };
     note_batches(&graph, &mut notes);
     let files = files::hash(&found.root, &names(found, &graph, labels_file))?;
     Ok(ModelSpec {
@@ -193,10 +203,11 @@ fn resolve(found: &find::Found, options: &ModelOptions<'_>) -> Result<ModelSpec,
         files,
         model: found.model.clone(),
         input: InputSpec { name: input.name, element: input.element, batch: input.batch },
-        scores: scores.kept(),
+        scores,
         vector,
         preprocessing,
         activation,
+        multi_label,
         labels,
         quantization: graph.quantization,
         half: graph.half,
@@ -216,12 +227,30 @@ fn preprocessing(
     let mut steps = if let Some(steps) = processor::read(root, config.model_type.as_deref(), notes)? {
         steps
     } else if let Some(timm) = config.timm()? {
-        timm.steps(notes)?
+        notes.push("preprocessing from timm's pretrained_cfg in config.json".to_owned());
+        timm.steps("pretrained_cfg of config.json")?
     } else {
         Steps::torchvision(input, notes)
     };
     manual.apply(&mut steps, notes);
     steps.finish(input, exif)
+}
+
+/// The output that holds the scores. A model without one can still be run for the vector that was asked for.
+fn scores<'a>(
+    graph: &'a Graph,
+    manual: &Manual,
+    options: &ModelOptions<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Option<&'a Port>, ModelError> {
+    if let Some(vector) = options.vector
+        && manual.output.is_none()
+        && !graph.has_scores()
+    {
+        notes.push(format!("no output is one row of scores per image: rows have no tags, only {vector}"));
+        return Ok(None);
+    }
+    graph.scores_output(manual.output.as_deref()).map(Some)
 }
 
 fn activation(
@@ -233,7 +262,7 @@ fn activation(
     if let Some(activation) = manual.activation {
         return Ok(activation);
     }
-    if scores.probabilities {
+    if scores.probabilities.is_some() {
         notes.push(format!(
             "the output {} comes out of a softmax or sigmoid: its values are used as they are",
             scores.name
@@ -252,6 +281,17 @@ fn activation(
             );
             Ok(Activation::Softmax)
         }
+    }
+}
+
+/// Where the scores are used as they are, the graph's last operator says it, unless the configuration does.
+fn is_multi_label(activation: Activation, scores: &Port, config: &Config) -> bool {
+    let applied = if activation == Activation::None { scores.probabilities } else { Some(activation) };
+    match (applied, config.problem_type.as_deref()) {
+        (Some(Activation::Softmax), _) => false,
+        (_, Some("multi_label_classification")) => true,
+        (_, Some("single_label_classification")) => activation == Activation::Sigmoid,
+        _ => applied == Some(Activation::Sigmoid),
     }
 }
 

@@ -3,7 +3,7 @@
 //! It exists so that a wrong file is refused with a sentence a person can act on, before any engine sees it.
 //! It never runs the graph and keeps no weights.
 
-mod external;
+pub(crate) mod external;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use tract_onnx::prelude::Framework;
 
 pub use self::external::ExternalFile;
 pub use self::ports::{ImageInput, OutputPort};
-use crate::folder::ModelError;
+use crate::folder::{Activation, ModelError};
 
 /// What is kept of an ONNX file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub struct Port {
     pub element: Element,
     /// Its dimensions, `None` where one is dynamic; `None` altogether where the file gives no shape.
     pub shape: Option<Vec<Option<usize>>>,
-    /// True for an output that comes out of a softmax or a sigmoid: its values are probabilities already.
-    pub probabilities: bool,
+    /// For an output that comes out of a softmax or a sigmoid: which. Its values are probabilities already.
+    pub probabilities: Option<Activation>,
 }
 
 /// The type of a tensor's elements, as far as it matters here.
@@ -171,7 +171,7 @@ fn quantization(ops: &BTreeSet<&str>) -> Quantization {
 fn inputs(graph: &GraphProto) -> Vec<Port> {
     let initialised: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let fed = graph.input.iter().filter(|input| !initialised.contains(input.name.as_str()));
-    fed.map(|input| port(input, false)).collect()
+    fed.map(|input| port(input, None)).collect()
 }
 
 fn outputs(graph: &GraphProto) -> Vec<Port> {
@@ -181,27 +181,27 @@ fn outputs(graph: &GraphProto) -> Vec<Port> {
             producers.insert(output.as_str(), node);
         }
     }
-    graph.output.iter().map(|output| port(output, are_probabilities(&output.name, &producers))).collect()
+    graph.output.iter().map(|output| port(output, probabilities(&output.name, &producers))).collect()
 }
 
-/// Whether `name` comes out of a softmax or sigmoid, possibly reshaped or cast on the way.
-fn are_probabilities(name: &str, producers: &HashMap<&str, &NodeProto>) -> bool {
+/// The softmax or sigmoid that `name` comes out of, possibly reshaped or cast on the way.
+fn probabilities(name: &str, producers: &HashMap<&str, &NodeProto>) -> Option<Activation> {
     let mut name = name;
     for _ in 0..producers.len() {
-        let Some(node) = producers.get(name) else { return false };
+        let node = producers.get(name)?;
         match node.op_type.as_str() {
-            "Softmax" | "Sigmoid" => return true,
+            "Softmax" => return Some(Activation::Softmax),
+            "Sigmoid" => return Some(Activation::Sigmoid),
             "Reshape" | "Flatten" | "Squeeze" | "Cast" | "Identity" | "QuantizeLinear"
             | "DequantizeLinear" => {}
-            _ => return false,
+            _ => return None,
         }
-        let Some(input) = node.input.first() else { return false };
-        name = input;
+        name = node.input.first()?;
     }
-    false
+    None
 }
 
-fn port(info: &ValueInfoProto, probabilities: bool) -> Port {
+fn port(info: &ValueInfoProto, probabilities: Option<Activation>) -> Port {
     let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
     let tensor = tensor.map(|type_proto::Value::TensorType(tensor)| tensor);
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());

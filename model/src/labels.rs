@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::folder::{Config, Manual, ModelError, read_text};
 
-const DEFAULT_FILE: &str = "labels.txt";
+pub(crate) const DEFAULT_FILE: &str = "labels.txt";
 const MOST_CLASSES: usize = 1 << 20;
 
 /// The labels of a model with `classes` scores, and the name of the file in `root` that they came from, if it was one

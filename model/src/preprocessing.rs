@@ -80,8 +80,9 @@ pub struct Preprocessing {
     pub color: Color,
     /// The resize, if there is one.
     pub resize: Option<Resize>,
-    /// The centre crop, if there is one. Offsets are `(n - crop) / 2` rounded half to even; a crop larger
-    /// than the picture is padded with zeros (before scaling).
+    /// The centre crop, if there is one. Offsets are `(n - crop) / 2` rounded half to even, as torchvision and
+    /// transformers' Fast processors have them; its slow ones round down, one pixel off where `n - crop` is 3, 7, 11, ...
+    /// A crop larger than the picture is padded with zeros (before scaling).
     pub crop: Option<Size>,
     /// The size of the input tensor; a picture that arrives with another is an error of the model's files.
     pub input: Size,

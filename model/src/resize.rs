@@ -2,7 +2,7 @@
 //!
 //! Only the crop is computed. That is exact because the box in the source is derived from the *rounded* size of the
 //! resized picture and the integer offset of the crop, and because the filter still sees the pixels beside the box.
-//! Every sample is Pillow's. It never changes colours, and never scales or normalises samples.
+//! Every sample is that of Pillow 13.0.0. It never changes colours, and never scales or normalises samples.
 
 mod resample;
 
@@ -84,6 +84,17 @@ impl Window {
         Size { height: self.down.output, width: self.across.output }
     }
 
+    /// The most bytes that [`Cropper::crop`] takes for this window, beside the picture and the output.
+    #[must_use]
+    pub fn memory(&self, channels: u8) -> u64 {
+        let Size { height, width } = self.output();
+        let unpadded = u64::from(height).saturating_mul(u64::from(width)).saturating_mul(u64::from(channels));
+        let columns = u64::from(self.across.wanted) * size_of::<usize>() as u64;
+        let resampling =
+            kernel(self.filter).map_or(columns, |kernel| resample::memory(self, kernel, channels));
+        resampling.saturating_add(if self.is_padded() { unpadded } else { 0 })
+    }
+
     fn is_padded(&self) -> bool {
         self.across.wanted != self.across.output || self.down.wanted != self.down.output
     }
@@ -113,7 +124,17 @@ impl Span {
     }
 }
 
-/// One thread's resizer; keeps its buffers from picture to picture.
+/// A larger buffer is given back after the picture that needed it.
+pub(crate) const KEPT: usize = 8 << 20;
+
+/// Frees `buffer` where it takes more than `kept` bytes.
+pub(crate) fn trim<T>(buffer: &mut Vec<T>, kept: usize) {
+    if buffer.capacity().saturating_mul(size_of::<T>()) > kept {
+        *buffer = Vec::new();
+    }
+}
+
+/// One thread's resizer; keeps its buffers from picture to picture, unless they are large.
 #[derive(Default)]
 pub struct Cropper {
     resampler: Resampler,
@@ -138,11 +159,19 @@ impl Cropper {
         let Size { height, width } = window.output();
         check("the picture", samples.len(), window.across.source, window.down.source, channels)?;
         check("the output", output.len(), width, height, channels)?;
+        self.crop_checked(samples, channels, window, output);
+        self.resampler.trim(KEPT);
+        trim(&mut self.unpadded, KEPT);
+        Ok(())
+    }
+
+    fn crop_checked(&mut self, samples: &[u8], channels: usize, window: &Window, output: &mut [u8]) {
         if !window.is_padded() {
             resample(&mut self.resampler, samples, channels, window, output);
-            return Ok(());
+            return;
         }
         let row = window.across.wanted as usize * channels;
+        self.unpadded.clear();
         self.unpadded.resize(row * window.down.wanted as usize, 0);
         resample(&mut self.resampler, samples, channels, window, &mut self.unpadded);
         output.fill(0);
@@ -151,7 +180,6 @@ impl Cropper {
         for (to, from) in rows.zip(self.unpadded.chunks_exact(row)) {
             to[left..left + row].copy_from_slice(from);
         }
-        Ok(())
     }
 }
 

@@ -10,12 +10,16 @@ use thiserror::Error;
 use crate::folder::Activation;
 use crate::labels::nearest;
 
-/// What is kept where the user says nothing: the best 5, or with sigmoid every label of at least 0.5, up to 50.
+/// What is kept where the user says nothing: the best 5, or of a multi-label model every label of at least 0.5, up to 50.
+///
+/// Scores that are used as they are may be negative, so that the best 5 have no threshold: the lowest number there is,
+/// for JSON has no infinity.
 #[must_use]
-pub fn default_options(activation: Activation) -> TagOptions {
+pub fn default_options(activation: Activation, multi_label: bool) -> TagOptions {
     match activation {
-        Activation::Sigmoid => TagOptions { top_k: 50, threshold: 0.5, labels: None },
-        Activation::Softmax | Activation::None => TagOptions { top_k: 5, threshold: 0.0, labels: None },
+        _ if multi_label => TagOptions { top_k: 50, threshold: 0.5, labels: None },
+        Activation::None => TagOptions { top_k: 5, threshold: f32::MIN, labels: None },
+        Activation::Softmax | Activation::Sigmoid => TagOptions { top_k: 5, threshold: 0.0, labels: None },
     }
 }
 
@@ -28,9 +32,15 @@ pub enum OptionsError {
     /// The threshold is not a number from 0 to 1.
     #[error("--threshold is {0}, but scores are between 0 and 1")]
     Threshold(String),
+    /// The scores are used as they are, but the threshold is no number that could be one.
+    #[error("--threshold is {0}, which is no finite number")]
+    NotFinite(String),
     /// `labels` is an empty list.
     #[error("--labels names no label")]
     NoLabels,
+    /// Labels are asked for of a model that is run for its vector alone.
+    #[error("the model gives no scores, so that --labels has nothing to choose from")]
+    NoScores,
     /// A label that the model doesn't have.
     #[error("the model has no label {label:?}; the nearest are {nearest}")]
     UnknownLabel {
@@ -84,9 +94,7 @@ impl Ranker {
         if options.top_k == 0 {
             return Err(OptionsError::TopK);
         }
-        if !(0.0..=1.0).contains(&options.threshold) {
-            return Err(OptionsError::Threshold(options.threshold.to_string()));
-        }
+        check_threshold(activation, options.threshold)?;
         let (top_k, threshold) = (options.top_k as usize, options.threshold);
         let wanted = wanted(labels, options.labels.as_deref())?;
         Ok(Self { labels: labels.to_vec(), activation, top_k, threshold, wanted })
@@ -131,10 +139,23 @@ impl Ranker {
     }
 }
 
+/// Probabilities are between 0 and 1; scores that are used as they are can be anything.
+fn check_threshold(activation: Activation, threshold: f32) -> Result<(), OptionsError> {
+    match activation {
+        Activation::None if threshold.is_finite() => Ok(()),
+        Activation::None => Err(OptionsError::NotFinite(threshold.to_string())),
+        _ if (0.0..=1.0).contains(&threshold) => Ok(()),
+        _ => Err(OptionsError::Threshold(threshold.to_string())),
+    }
+}
+
 fn wanted(labels: &[String], only: Option<&[String]>) -> Result<Vec<u32>, OptionsError> {
     let Some(only) = only else { return Ok((0..labels.len() as u32).collect()) };
     if only.is_empty() {
         return Err(OptionsError::NoLabels);
+    }
+    if labels.is_empty() {
+        return Err(OptionsError::NoScores);
     }
     if let Some(label) = only.iter().find(|label| !labels.contains(label)) {
         let nearest = nearest(label, labels).iter().map(|label| format!("{label:?}")).collect::<Vec<_>>();

@@ -121,7 +121,8 @@ impl Tagger for ImageTagger {
 impl ImageTagger {
     /// Decodes `image` and writes its tensor as number `slot` of the batch. Its pixels are gone when this returns.
     fn prepare(&mut self, image: &[u8], slot: usize) -> Result<Result<Prepared, Failure>, TaggerError> {
-        let decoded = match decode(image, &self.limits, &self.budget, self.exif) {
+        let resizing = |size, channels| self.preprocessor.memory(size, channels);
+        let decoded = match decode(image, &self.limits, &self.budget, self.exif, &resizing) {
             Ok(decoded) => decoded,
             Err(failure) => return Ok(Err(failure)),
         };

@@ -1,6 +1,7 @@
 //! A decoded picture to the model's input tensor: colour, resize, crop, scale, normalise, layout.
 //!
-//! One struct per thread owns every buffer, so that a picture costs no allocation here. A sample's value depends on
+//! One struct per thread owns every buffer, so that an ordinary picture costs no allocation here; what a
+//! huge one takes is known beforehand ([`Preprocessor::memory`]) and given back. A sample's value depends on
 //! that sample alone (a table of 256 entries per channel), so a tensor is bit-identical whatever its neighbours.
 //! It never decodes and never knows an engine.
 
@@ -8,7 +9,7 @@ use thiserror::Error;
 
 use crate::pixels::Pixels;
 use crate::preprocessing::{Color, Layout, Preprocessing, Size};
-use crate::resize::{Cropper, Window};
+use crate::resize::{Cropper, KEPT, Window, trim};
 
 /// Why a picture does not fit a model's input. All of them are errors of the model's files, not of the picture.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -101,6 +102,21 @@ impl Preprocessor {
         self.tables.len() * height as usize * width as usize
     }
 
+    /// The most bytes that [`Preprocessor::write`] takes for a picture of `size`, beside its pixels and the tensor.
+    #[must_use]
+    pub fn memory(&self, size: Size, channels: u8) -> u64 {
+        let window = Window::new(size, self.steps.resize, self.steps.crop);
+        if !self.to_gray(channels) {
+            return window.memory(channels);
+        }
+        let luma = u64::from(size.height) * u64::from(size.width);
+        luma.saturating_add(window.memory(1))
+    }
+
+    fn to_gray(&self, channels: u8) -> bool {
+        self.steps.color == Color::Gray && channels == 3
+    }
+
     /// Writes the tensor of one picture; `tensor` is its part of the batch, [`Preprocessor::tensor_len`] values.
     ///
     /// # Errors
@@ -122,7 +138,7 @@ impl Preprocessor {
 
     /// Fills `cropped`, and returns its samples per pixel: 1 where the picture or the model has no colour.
     fn crop(&mut self, pixels: &Pixels, window: &Window) -> Result<u8, TensorError> {
-        let to_gray = self.steps.color == Color::Gray && pixels.channels == 3;
+        let to_gray = self.to_gray(pixels.channels);
         if to_gray {
             self.luma.clear();
             self.luma.extend(pixels.data.chunks_exact(3).map(|rgb| luma(rgb[0], rgb[1], rgb[2])));
@@ -131,6 +147,7 @@ impl Preprocessor {
         let Size { height, width } = window.output();
         self.cropped.resize(height as usize * width as usize * usize::from(channels), 0);
         let cropped = self.cropper.crop(source, channels, window, &mut self.cropped);
+        trim(&mut self.luma, KEPT);
         cropped.map_err(|error| TensorError::Resize(error.to_string()))?;
         Ok(channels)
     }

@@ -23,6 +23,8 @@ pub(crate) struct Toy {
     pub(crate) dynamic: bool,
     /// Whether a second output `embedding`, `[n, 3, 1, 1]`, is given.
     pub(crate) embedding: bool,
+    /// Whether its only output is `pixels_out`, the input as it is: no row of scores.
+    pub(crate) hidden: bool,
     /// Weights in this file beside the model.
     pub(crate) external: Option<&'static str>,
 }
@@ -37,6 +39,7 @@ impl Default for Toy {
             last: None,
             dynamic: false,
             embedding: false,
+            hidden: false,
             external: None,
         }
     }
@@ -79,6 +82,10 @@ impl Toy {
         let mut output = vec![value(self.output, self.element, &[batch, self.classes as i64])];
         if self.embedding {
             output.push(value("embedding", self.element, &[batch, 3, 1, 1]));
+        }
+        if self.hidden {
+            node.push(op("Identity", &["pixels"], &["pixels_out"]));
+            output = vec![value("pixels_out", self.element, &self.input)];
         }
         GraphProto {
             name: "toy".to_owned(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 WIDTH, HEIGHT, EDGE, CROP = 61, 47, 32, 28
+TALL = (37, 20)
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 
 
@@ -25,6 +26,9 @@ def main():
     for name, number in FILTERS.items():
         crop = picture.resize(size, number).crop((left, top, left + CROP, top + CROP))
         crop.save(Path(__file__).parent / f"golden_{name}.png", optimize=True)
+        # From 13 on, Pillow goes down first where the height shrinks by more than twice what the width does.
+        tall = picture.transpose(Image.Transpose.TRANSPOSE).resize(TALL, number)
+        tall.save(Path(__file__).parent / f"golden_tall_{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -68,11 +68,18 @@ pub async fn run(
     let is_fresh = !output.exists(&worker.keys.ranges()).await.map_err(ReduceError::from)?;
     reduce::put_json(output, &worker.keys.request(), request).await?;
     reduce::put_json(output, &worker.keys.ranges(), ranges).await?;
-    split_all(ranges, source, worker, is_fresh).await?;
+    // Both can be dropped at any point and done again.
+    tokio::select! {
+        split = split_all((request, ranges), source, worker, is_fresh) => split?,
+        () = stop.asked_for() => return Ok(Ended::Interrupted),
+    }
 
     let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
     match missing.is_empty() {
-        true => Ok(Ended::Complete(compact_all(worker).await?)),
+        true => tokio::select! {
+            counts = compact_all(worker) => Ok(Ended::Complete(counts?)),
+            () = stop.now.cancelled() => Ok(Ended::Interrupted),
+        },
         false if stop.is_asked_for() => Ok(Ended::Interrupted),
         false => Ok(Ended::Incomplete(missing)),
     }
@@ -103,7 +110,7 @@ async fn infer_rounds(
 /// Splits what is not split yet. Where an earlier process had begun, all that is missing will be sent once split has
 /// ended, so what split sends goes nowhere.
 async fn split_all(
-    ranges: &Ranges,
+    (request, ranges): (&RunRequest, &Ranges),
     source: &Source,
     worker: &Worker,
     is_fresh: bool,
@@ -115,7 +122,8 @@ async fn split_all(
         let is_split =
             worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
         if !is_split {
-            split::split_range(source, number, range, worker.output.as_ref(), queue, run).await?;
+            let (output, max_images) = (worker.output.as_ref(), request.max_shard_images());
+            split::split_range(source, (number, range), max_images, output, queue, run).await?;
         }
     }
     Ok(())

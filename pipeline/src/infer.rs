@@ -75,7 +75,7 @@ impl Stop {
         self.drain.is_cancelled() || self.now.is_cancelled()
     }
 
-    async fn asked_for(&self) {
+    pub(crate) async fn asked_for(&self) {
         tokio::select! {
             () = self.drain.cancelled() => {}
             () = self.now.cancelled() => {}
@@ -168,7 +168,7 @@ struct Crew {
 type Cores = JoinSet<Result<(), TaggerError>>;
 type Shards = JoinSet<Result<(), ShardFailure>>;
 
-/// Takes shards one after the other; the next one is taken as soon as the last one's fetches are all under way.
+/// Takes shards one after the other; the next one is received as soon as the last one's fetches are all under way.
 async fn drive(
     crew: &Arc<Crew>,
     cores: &mut Cores,
@@ -177,25 +177,23 @@ async fn drive(
 ) -> Result<End, InferError> {
     let feeding = Arc::new(Semaphore::new(1));
     let mut failures = 0;
-    let mut next: Option<Message> = None;
+    // Once the queue was empty it is asked again when a shard in hand has ended: that one may have come back.
+    let mut is_empty = false;
     while !stop.is_asked_for() {
-        if next.is_none() {
-            next = crew.receive(stop).await?;
-        }
-        if next.is_none() && shards.is_empty() && !stop.is_asked_for() {
-            return Ok(End::Idle);
-        }
         tokio::select! {
             () = stop.asked_for() => {}
             Some(core) = cores.join_next() => core_ended(core)?,
-            Some(ended) = shards.join_next() => note(ended, &mut failures)?,
-            Ok(permit) = feeding.clone().acquire_owned(), if next.is_some() => {
-                let work = next.take().map(|message| work(crew.clone(), message, permit));
-                work.map(|work| shards.spawn(work));
+            Some(ended) = shards.join_next() => {
+                is_empty = false;
+                note(ended, &mut failures)?;
             }
+            Ok(permit) = feeding.clone().acquire_owned(), if !is_empty => match crew.receive(stop).await? {
+                Some(message) => _ = shards.spawn(work(crew.clone(), message, permit)),
+                None if shards.is_empty() && !stop.is_asked_for() => return Ok(End::Idle),
+                None => is_empty = true,
+            },
         }
     }
-    crew.give_back(next).await?;
     drain(cores, shards, stop).await
 }
 
@@ -322,13 +320,6 @@ impl Crew {
 
     fn committed(&self, receipt: &str) {
         self.lock().remove(receipt);
-    }
-
-    async fn give_back(&self, message: Option<Message>) -> Result<(), QueueError> {
-        match message {
-            Some(message) => self.worker.queue.change_visibility(&message.receipt, Duration::ZERO).await,
-            None => Ok(()),
-        }
     }
 
     /// Makes every shard in hand visible to others at once.

@@ -56,7 +56,7 @@ pub struct Summary {
     pub threads: usize,
     /// Images tagged or failed by this process; fewer than `rows` where a run was taken up again.
     pub images_here: u64,
-    /// Wall time of this process from its first to its last image, in seconds.
+    /// Wall time that this process took to split, infer and reduce, in seconds.
     pub seconds_here: f64,
     /// Where people find the rows.
     pub results: String,

@@ -109,7 +109,8 @@ impl fmt::Display for EngineRecord {
 pub struct TagOptions {
     /// At most this many tags; at least 1.
     pub top_k: u32,
-    /// Only tags with at least this score, in 0..=1.
+    /// Only tags with at least this score: in 0..=1 for probabilities, any finite number for scores that are used as
+    /// they are; `f32::MIN` keeps all.
     pub threshold: f32,
     /// Only these labels; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +135,8 @@ pub struct Vector {
     pub output: String,
     /// The stored type.
     pub stored: VectorType,
+    /// Values per image.
+    pub length: u64,
 }
 
 /// Everything that decides a run's rows. Two equal requests over the same objects give equal rows.
@@ -171,6 +174,19 @@ pub struct Ranges {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunKeys {
     root: String,
+}
+
+/// The rows of one shard hold at most this much of vectors: 64 MiB.
+const MAX_VECTOR_BYTES: u64 = 64 << 20;
+
+impl RunRequest {
+    /// How many images a shard of this run may hold at most, whatever its number: fewer where each row is large.
+    #[must_use]
+    pub fn max_shard_images(&self) -> usize {
+        let Some(vector) = &self.vector else { return usize::MAX };
+        let images = MAX_VECTOR_BYTES / (vector.length.max(1) * 4);
+        usize::try_from(images).unwrap_or(usize::MAX).max(1)
+    }
 }
 
 impl RunKeys {
@@ -244,7 +260,8 @@ impl RunKeys {
     #[must_use]
     pub fn shard_of(&self, key: &str) -> Option<ShardId> {
         let name = key.strip_prefix(&self.shards()).or_else(|| key.strip_prefix(&self.parts()))?;
-        ShardId::parse(name.split('.').next()?)
+        let id = ShardId::parse(name.split('.').next()?)?;
+        (key == self.shard(id) || key == self.part(id)).then_some(id)
     }
 
     /// The compaction groups, fixed once.
@@ -281,5 +298,49 @@ impl RunKeys {
     #[must_use]
     pub fn success(&self) -> String {
         format!("{}_SUCCESS", self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::request;
+
+    proptest! {
+        /// Whether a run can go on is found by comparing its stored request with a new one.
+        #[test]
+        fn a_stored_request_equals_itself(threshold: f32, numbers in prop::collection::vec(-1e6_f32..1e6, 1..8)) {
+            let mut request = request();
+            request.tags.threshold = if threshold.is_finite() { threshold } else { f32::MIN };
+            request.model.spec = serde_json::to_value(&numbers).unwrap();
+            let stored = serde_json::to_vec(&request).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<RunRequest>(&stored).unwrap(), request);
+        }
+
+        #[test]
+        fn only_safe_text_is_a_run_id(text: String) {
+            let is_safe = text.len() <= 64 && !text.is_empty()
+                && text.bytes().all(|byte| b"abcdefghijklmnopqrstuvwxyz0123456789-".contains(&byte));
+            prop_assert_eq!(RunId::try_from(text).is_ok(), is_safe);
+        }
+    }
+
+    #[test]
+    fn a_stray_file_is_no_part() {
+        let keys = RunKeys::new("", &RunId::try_from("r".to_owned()).unwrap());
+        let id = ShardId { range: 0, number: 7 };
+        assert_eq!(keys.shard_of(&keys.part(id)), Some(id));
+        assert_eq!(keys.shard_of(&keys.shard(id)), Some(id));
+        assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(id))), None);
+    }
+
+    #[test]
+    fn shards_of_large_rows_are_small() {
+        let vector =
+            |length| Some(Vector { output: "embedding".to_owned(), stored: VectorType::F32, length });
+        let images = |length| RunRequest { vector: vector(length), ..request() }.max_shard_images();
+        assert_eq!((images(512), images(151_296), images(u64::MAX / 8)), (32_768, 110, 1));
     }
 }

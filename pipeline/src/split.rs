@@ -28,6 +28,9 @@ pub struct ShardMessage {
     pub shard: ShardId,
 }
 
+/// Keys of a named source that are handed on at once.
+const NAMED_PAGE: usize = 1000;
+
 /// What a range was split into; stored when the range is done, so its presence says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,9 +96,14 @@ impl Source {
                 bucket.list(range).map_ok(images).boxed()
             }
             Self::Named(keys) => {
-                let inside: Vec<_> = keys.iter().filter(|key| range.contains(key)).cloned().collect();
-                let images = inside.into_iter().map(Image::named).collect();
-                stream::iter([Ok((images, 0))]).boxed()
+                let count = keys.len();
+                let (keys, range) = (keys.clone(), range.clone());
+                let named = move |page: usize| {
+                    let page = &keys[page..keys.len().min(page + NAMED_PAGE)];
+                    let inside = page.iter().filter(|key| range.contains(key)).cloned();
+                    Ok((inside.map(Image::named).collect(), 0))
+                };
+                stream::iter((0..count).step_by(NAMED_PAGE).map(named)).boxed()
             }
         }
     }
@@ -112,7 +120,7 @@ pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, Bu
     while let Some((images, folder_markers)) = pages.try_next().await? {
         record.folder_markers += folder_markers;
         for image in images {
-            if let Some(full) = open.push(image, record.shards) {
+            if let Some(full) = open.push(image, record.shards, usize::MAX) {
                 record.add(&full);
             }
         }
@@ -123,14 +131,15 @@ pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, Bu
     Ok(record)
 }
 
-/// Splits one range of a run and sends a message for each shard; or goes on where an earlier call was stopped.
+/// Splits one range of a run and sends a message for each shard; or goes on where an earlier call was stopped. No shard
+/// gets more than `max_images`.
 ///
 /// # Errors
 /// Nothing is lost then: call it again.
 pub async fn split_range(
     source: &Source,
-    range_number: u32,
-    range: &KeyRange,
+    (range_number, range): (u32, &KeyRange),
+    max_images: usize,
     output: &dyn Bucket,
     queue: &dyn Queue,
     run: (&RunId, &RunKeys),
@@ -148,7 +157,7 @@ pub async fn split_range(
             if splitter.is_passed(&image) {
                 continue;
             }
-            if let Some(full) = open.push(image, splitter.record.shards) {
+            if let Some(full) = open.push(image, splitter.record.shards, max_images) {
                 splitter.commit(full, &mut open).await?;
             }
         }
@@ -170,20 +179,20 @@ struct OpenShard {
 impl OpenShard {
     /// Adds `image` and returns shard `number` where it is full: as many images as it may hold, or fewer where they
     /// would have too many bytes together.
-    fn push(&mut self, image: Image, number: u32) -> Option<Vec<Image>> {
+    fn push(&mut self, image: Image, number: u32, max_images: usize) -> Option<Vec<Image>> {
         let size = image.size.unwrap_or(0);
-        if !self.images.is_empty() && self.bytes + size > MAX_IMAGE_BYTES {
+        if !self.images.is_empty() && self.bytes.saturating_add(size) > MAX_IMAGE_BYTES {
             let full = self.take();
             self.add(image);
             return Some(full);
         }
         self.add(image);
-        let is_full = self.images.len() >= ShardId { range: 0, number }.max_images();
+        let is_full = self.images.len() >= ShardId { range: 0, number }.max_images().min(max_images);
         is_full.then(|| self.take())
     }
 
     fn add(&mut self, image: Image) {
-        self.bytes += image.size.unwrap_or(0);
+        self.bytes = self.bytes.saturating_add(image.size.unwrap_or(0));
         self.images.push(image);
     }
 
@@ -271,7 +280,10 @@ impl RangeSplit {
     fn add(&mut self, images: &[Image]) {
         self.shards += 1;
         self.images += images.len() as u64;
-        self.bytes += images.iter().filter_map(|image| image.size).sum::<u64>();
+        // Sparse files may claim more together than fits.
+        for size in images.iter().filter_map(|image| image.size) {
+            self.bytes = self.bytes.saturating_add(size);
+        }
     }
 }
 

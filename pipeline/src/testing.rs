@@ -83,8 +83,8 @@ pub fn request() -> RunRequest {
     }
 }
 
-/// A bucket whose calls fail from the `fail_from`-th to before the `heal_at`-th, counted from 0; a failing put may have
-/// written all the same, as over a network.
+/// A bucket whose calls fail while their number, counted from 0, is in a range; of the puts that fail every other one has
+/// written all the same, as happens over a network.
 pub struct FailingBucket {
     inner: Arc<dyn Bucket>,
     kind: Kind,
@@ -138,13 +138,24 @@ impl Bucket for FailingBucket {
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
+        let call = self.call(key);
+        if let Err(error) = &call
+            && self.calls().is_multiple_of(2)
+        {
+            return Err(error.clone());
+        }
         let written = self.inner.put_if_absent(key, bytes).await?;
-        self.call(key)?;
-        Ok(written)
+        call.map(|()| written)
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        let call = self.call(key);
+        if let Err(error) = &call
+            && self.calls().is_multiple_of(2)
+        {
+            return Err(error.clone());
+        }
         self.inner.put(key, bytes).await?;
-        self.call(key)
+        call
     }
 }

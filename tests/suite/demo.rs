@@ -67,7 +67,7 @@ fn what_a_run_leaves_and_says() {
     let ran = run(command.arg("--out").arg(out.path()));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     let folder = runs(out.path()).remove(0);
-    let mut files: Vec<String> = tagfleet_tests::photos::files(out.path())
+    let mut files: Vec<String> = tagfleet_tests::photos::files(&folder)
         .iter()
         .map(|path| path.strip_prefix(&folder).unwrap().display().to_string())
         .collect();

@@ -64,7 +64,8 @@ fn every_key_that_a_file_system_allows() {
     assert_eq!((failed.len(), failed[0].key.as_str()), (1, "not utf8 %FF.jpg"));
     assert_eq!(failed[0].error_code.as_deref(), Some("name_not_utf8"));
     let shown = run(tagfleet(["show"]).arg(&out));
-    assert!(!shown.stdout.contains(['\t', '\u{1}']), "no control characters reach a terminal");
+    assert!(!shown.stdout.contains(['\t', '\u{1}', '\u{202e}']), "nothing that a terminal obeys is printed");
+    assert_eq!(shown.stdout.lines().count(), rows.len(), "one line per row");
 }
 
 #[test]
@@ -73,6 +74,21 @@ fn one_file() {
     let ran = tag(&project("demo/photos/autumn/sku-0000.jpg"), folder.path(), &[]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(rows(folder.path())[0].key, "sku-0000.jpg");
+}
+
+#[test]
+fn results_may_stand_beside_what_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("photo.jpg"), picture()).unwrap();
+    let mut command = tagfleet(["run", "photo.jpg", "--out", "tags", "--model"]);
+    let ran = run(command.arg(project("demo/model")).current_dir(folder.path()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let mut command = tagfleet(["run", ".", "--out", "more", "--keys", "-", "--model"]);
+    command.arg(project("demo/model")).current_dir(folder.path()).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"./photo.jpg\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "keys as find prints them");
+    assert_eq!(rows(&folder.path().join("more"))[0].key, "photo.jpg");
 }
 
 #[test]

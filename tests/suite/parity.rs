@@ -106,6 +106,7 @@ fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
     let agree = rows.iter().filter(|row| row.tags[0].1 == references[&row.key].ids[0]).count();
     let right = rows.iter().filter(|row| row.tags[0].1 as u64 == references[&row.key].truth).count();
     eprintln!("mobilenetv2_int8_qdq_batch1: top-1 agreement {agree}/200, right {right}");
+    assert!(agree >= 194, "{agree} of 200 agree");
     assert!(right.abs_diff(90) <= 4, "the reference is right in 90 of 200, this in {right}");
 }
 
@@ -113,9 +114,14 @@ fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
 fn tract_agrees_on_an_fp32_model() {
     let Some(model) = shared("models/tinycnn_external_data") else { return };
     let (tract, onnxruntime) = (tagged(&model, "tract"), tagged(&model, "onnxruntime"));
+    assert_eq!((tract.len(), onnxruntime.len()), (200, 200));
     for (a, b) in tract.iter().zip(&onnxruntime) {
-        for (a, b) in a.tags.iter().zip(&b.tags) {
-            assert!((a.2 - b.2).abs() < 1e-4, "{a:?} {b:?}");
-        }
+        let scores = |row: &Row| row.tags.iter().map(|tag| (tag.1, tag.2)).collect::<BTreeMap<_, _>>();
+        let (a, b) = (scores(a), scores(b));
+        assert_eq!(a.len(), b.len());
+        // Two that score alike may change places at the end of the list, and then one of them is missing here or there.
+        let shared: Vec<_> = a.iter().filter_map(|(index, score)| Some((score, b.get(index)?))).collect();
+        assert!(shared.len() + 1 >= a.len(), "{a:?} {b:?}");
+        assert!(shared.iter().all(|(a, b)| (*a - *b).abs() < 1e-4), "{a:?} {b:?}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use tagfleet_tests::command::{run, start, tagfleet};
 use tagfleet_tests::photos::{files, fill};
+use tagfleet_tests::project;
 use tagfleet_tests::rows::{rows, runs};
 
 fn command(photos: &Path, out: &Path) -> Command {
@@ -100,6 +101,63 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     assert_eq!(last.code, Some(0), "{last:?}");
     assert!(done.len() >= 2, "the shards in hand were finished: {done:?}");
     assert_eq!(rows(&out).len(), 1500);
+}
+
+#[test]
+fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, out, model) =
+        (folder.path().join("photos"), folder.path().join("out"), folder.path().join("model"));
+    fill(&photos, 700);
+    fs::create_dir(&model).unwrap();
+    for name in ["model.onnx", "config.json"] {
+        fs::copy(project("demo/model").join(name), model.join(name)).unwrap();
+    }
+    let text = fs::read_to_string(project("demo/model/preprocessor_config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config["image_mean"] = serde_json::json!([0.48145466, 0.4578275, 0.40821073]);
+    config["image_std"] = serde_json::json!([0.26862954, 0.26130258, 0.27577711]);
+    fs::write(model.join("preprocessor_config.json"), config.to_string()).unwrap();
+    let command = || {
+        let mut command = tagfleet(["run", "--model"]);
+        command.arg(&model).arg(&photos).arg("--out").arg(&out);
+        command
+    };
+    let mut child = start(&mut command());
+    assert!(wait_for_parts(&mut child, &out, 1));
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    assert_eq!(run(&mut command()).code, Some(0));
+    assert_eq!(rows(&out).len(), 700);
+}
+
+#[test]
+fn it_stops_when_told_to_even_where_nobody_reads_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
+    fill(&photos, 3000);
+    let mut command = command(&photos, &out);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert!(wait_for_parts(&mut child, &out, 1));
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+}
+
+#[test]
+fn two_processes_never_work_on_one_output_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
+    fill(&photos, 3000);
+    let mut first = start(&mut command(&photos, &out));
+    assert!(wait_for_parts(&mut first, &out, 1));
+    let second = run(&mut command(&photos, &out));
+    assert_eq!(second.code, Some(2), "{second:?}");
+    assert!(second.stderr.contains("another tagfleet is working here"), "{}", second.stderr);
+    signal(&first, "-KILL");
+    first.wait().unwrap();
+    assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process holds nothing up");
 }
 
 #[test]

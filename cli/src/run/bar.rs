@@ -2,7 +2,7 @@
 //!
 //! It only reads counts; a run goes on whether or not anybody can see it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tagfleet_pipeline::progress::{Counts, Progress};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::exit::tell;
 
 /// How often a plain line is written.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -49,8 +52,9 @@ async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let template = "{wide_bar} {pos}/{len} {msg}";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let mut speed = Speed::new();
+    let speed = Speed::default();
     let mut ticks = tokio::time::interval(DRAW_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let is_last = tokio::select! {
             _ = ticks.tick() => false,
@@ -63,14 +67,18 @@ async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
             bar.set_message(speed.describe(counts));
         }
         if is_last {
-            return bar.abandon();
+            bar.abandon();
+            // The bar ends without one.
+            return tell("");
         }
     }
 }
 
 async fn write_lines(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
-    let mut speed = Speed::new();
+    let speed = Speed::default();
     let mut ticks = tokio::time::interval(LINE_EVERY);
+    // After a pause (a laptop that slept) one line is enough.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks.tick().await;
     loop {
         let is_last = tokio::select! {
@@ -78,38 +86,37 @@ async fn write_lines(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>
             _ = &mut stopped => true,
         };
         let counts = progress.counts();
-        let line = format!("{}/{} {}", counts.done(), counts.total, speed.describe(counts));
-        // Where stderr is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{line}");
+        tell(&format!("{}/{} {}", counts.done(), counts.total, speed.describe(counts)));
         if is_last {
             return;
         }
     }
 }
 
-/// Images per second since the work began.
+/// Images per second since this process began.
 struct Speed {
-    began: Option<Instant>,
+    began: Instant,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self { began: Instant::now() }
+    }
 }
 
 impl Speed {
-    fn new() -> Self {
-        Self { began: None }
-    }
-
-    fn describe(&mut self, counts: Counts) -> String {
-        let seconds = self.began.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
-        describe(counts, seconds)
+    fn describe(&self, counts: Counts) -> String {
+        describe(counts, self.began.elapsed().as_secs_f64())
     }
 }
 
 /// `12 failed, 240 images/s, 1:05 left`
 fn describe(counts: Counts, seconds: f64) -> String {
     let mut text = format!("{} failed", counts.failed);
-    let here = (counts.done() - counts.before) as f64;
+    let here = counts.done().saturating_sub(counts.before) as f64;
     if here > 0.0 && seconds > 0.5 {
         let rate = here / seconds;
-        let left = Duration::from_secs_f64((counts.total - counts.done()) as f64 / rate);
+        let left = Duration::from_secs_f64(counts.total.saturating_sub(counts.done()) as f64 / rate);
         text.push_str(&format!(", {rate:.1} images/s, {} left", clock(left)));
     }
     text

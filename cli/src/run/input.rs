@@ -17,8 +17,8 @@ use tagfleet_pipeline::split::Source;
 use crate::args::RunOptions;
 use crate::exit::{Failure, bad_input};
 
-/// A list of keys has at most this many bytes: 4 GiB, some 40 million keys.
-const MAX_LIST_BYTES: u64 = 4 << 30;
+/// A list of keys has at most this many bytes: 1 GiB, some 10 million keys.
+const MAX_LIST_BYTES: u64 = 1 << 30;
 
 /// Where a run's images come from.
 pub(super) struct Inputs {
@@ -46,6 +46,12 @@ impl Inputs {
                 path.display()
             )));
         }
+        if !options.include.is_empty() || !options.exclude.is_empty() {
+            return Err(bad_input(format!(
+                "{}: --include and --exclude choose from a folder, this is a file",
+                path.display()
+            )));
+        }
         let name = path.file_name().and_then(|name| name.to_str());
         let key =
             name.ok_or_else(|| bad_input(format!("{}: the file's name is not UTF-8", path.display())))?;
@@ -56,10 +62,14 @@ impl Inputs {
     fn of_folder(path: &Path, keys: Option<Vec<String>>, options: &RunOptions) -> Result<Self, Failure> {
         let folder =
             fs::canonicalize(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        // The request carries it as text, and two folders must never share that.
+        let location = folder.to_str().map(str::to_owned);
+        let location = location
+            .ok_or_else(|| bad_input(format!("{}: the folder's path is not UTF-8", path.display())))?;
         let bucket: Arc<dyn Bucket> = Arc::new(DirBucket::new(&folder));
         let filter = Filter::new(&options.include, &options.exclude).map_err(bad_input)?;
         let record = Input {
-            location: folder.display().to_string(),
+            location,
             keys_sha256: keys.as_deref().map(sha256),
             include: options.include.clone(),
             exclude: options.exclude.clone(),
@@ -69,6 +79,11 @@ impl Inputs {
             None => Source::Listed(bucket.clone(), filter),
         };
         Ok(Self { folder, bucket, source, record })
+    }
+
+    /// True where the folder is listed, false where keys were named.
+    pub(super) fn is_listed(&self) -> bool {
+        matches!(self.source, Source::Listed(..))
     }
 
     /// Makes sure that there is anything to do, before a run begins.
@@ -107,11 +122,14 @@ fn read_keys(path: &Path) -> Result<Vec<String>, Failure> {
     Ok(keys(&text))
 }
 
-/// One key per line; where the list has a NUL byte, NUL ends each key instead, so that a key may have line breaks.
+/// One key per line; where the list has a NUL byte, NUL ends each key instead, so that a key may have line breaks. `./`
+/// before a key, which `find` prints, and a byte order mark before the list mean nothing.
 fn keys(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let plain = |key: &str| key.strip_prefix("./").unwrap_or(key).to_owned();
     let mut keys: Vec<String> = match text.contains('\0') {
-        true => text.split('\0').map(str::to_owned).collect(),
-        false => text.lines().map(str::to_owned).collect(),
+        true => text.split('\0').map(plain).collect(),
+        false => text.lines().map(plain).collect(),
     };
     keys.retain(|key| !key.is_empty());
     keys.sort_unstable();
@@ -134,7 +152,7 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_and_each_is_there_once() {
-        assert_eq!(keys("b\r\na b\n\nb\nü\n"), ["a b", "b", "ü"]);
+        assert_eq!(keys("\u{feff}./b\r\na b\n\nb\nü\n"), ["a b", "b", "ü"]);
         assert_eq!(keys("line\nbreak\0a\0\0a\0"), ["a", "line\nbreak"]);
         assert!(keys("\n").is_empty());
     }

@@ -140,7 +140,12 @@ mod tests {
                 sender.send(got.bytes()).unwrap();
             })
         };
-        assert!(receiver.try_recv().is_err(), "six bytes were granted while only five were free");
+        while budget.lock().next_ticket < 2 {
+            thread::yield_now();
+        }
+        // The ticket is drawn under the lock that is let go only by waiting or by going on.
+        assert_eq!(budget.lock().now_serving, 1, "six bytes were granted while only five were free");
+        assert!(receiver.try_recv().is_err());
         drop(held);
         assert_eq!(receiver.recv().unwrap(), 6);
         waiter.join().unwrap();

@@ -1,21 +1,32 @@
 //! The orientation inside a block of EXIF data or, where that says nothing, inside an XMP packet: where Pillow looks.
 //!
-//! Real metadata is often damaged; whatever cannot be read counts as no orientation. It never fails an image.
+//! Real metadata is often damaged; whatever cannot be read, or is far too large to be metadata, counts as no
+//! orientation. It never fails an image.
 
 use exif::{In, Reader, Tag, Value};
 use image::metadata::Orientation;
 
+use super::panics;
+
+/// The longest block that is read, and so copied.
+const LONGEST: usize = 1 << 20;
+
 /// The orientation that `exif` (a TIFF structure, with or without the `Exif` prefix) or else `xmp` states.
 pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
+    let (exif, xmp) = (exif.filter(is_short), xmp.filter(is_short));
     let stated = exif.and_then(exif_value).or_else(|| xmp.and_then(xmp_value));
     stated.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
+}
+
+fn is_short(block: &&[u8]) -> bool {
+    block.len() <= LONGEST
 }
 
 fn exif_value(block: &[u8]) -> Option<u8> {
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block).to_vec();
     let mut reader = Reader::new();
     reader.continue_on_error(true);
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.read_raw(block))).ok()?;
+    let read = panics::catch(|| reader.read_raw(block))?;
     let fields = read.or_else(|error| error.distill_partial_result(|_| ())).ok()?;
     let value = &fields.get_field(Tag::Orientation, In::PRIMARY)?.value;
     u8::try_from(any_integer(value)?).ok()
@@ -67,6 +78,15 @@ mod tests {
             );
         }
         assert_eq!(orientation(Some(b"Exif\0\0nonsense that is no TIFF"), None), Orientation::NoTransforms);
+    }
+
+    #[test]
+    fn a_block_of_megabytes_means_no_orientation() {
+        let mut block = exif_block(6);
+        block.resize(LONGEST, 0);
+        assert_eq!(orientation(Some(&block), None).to_exif(), 6);
+        block.push(0);
+        assert_eq!(orientation(Some(&block), None).to_exif(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Any sample layout of the `image` crate to 8-bit RGB or luma, alpha laid over white.
 //!
-//! It works in place, so that a large picture needs no second buffer. 16-bit samples keep their high byte, as Pillow
-//! reads 16-bit PNGs. It never applies a colour profile or a gamma.
+//! It works in place, so that a large picture needs no second buffer. 16-bit samples keep their high byte: as Pillow
+//! reads 16-bit RGB, but not as it reads 16-bit grey, of which it makes white all that is over 255. It never applies a colour profile or a gamma.
 
 use image::ColorType;
 

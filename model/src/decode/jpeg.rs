@@ -5,12 +5,11 @@
 //! because tags of a grey area help nobody. CMYK becomes RGB as Pillow converts it. It never applies a colour profile.
 
 use image::codecs::jpeg::JpegDecoder;
-use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 use super::markers::{self, Markers};
 use super::turbo::{Color, Header, Samples, Turbo};
-use super::{Decoded, Job, exif, failure, finish, raster, turning_memory};
+use super::{Claim, Decoded, Job, failure, raster};
 use crate::pixels::Pixels;
 
 /// What a decoder holds beside pixels and coefficients: tables and rows of a few blocks' height.
@@ -39,17 +38,22 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
 }
 
 fn with_turbo(job: &Job<'_>, markers: &Markers<'_>) -> Result<Decoded, Refusal> {
-    let mut turbo = Turbo::new().map_err(Refusal::Unreadable)?;
-    let header = turbo.read_header(job.bytes).map_err(Refusal::Unreadable)?;
-    let orientation = job.orientation(markers);
+    let mut turbo = Turbo::open(job.bytes).map_err(Refusal::Unreadable)?;
+    let header = *turbo.header();
+    let orientation = job.orientation(markers.exif, markers.xmp);
     let coefficients = coefficient_memory(&header, markers);
-    let samples = u64::from(header.width) * u64::from(header.height) * u64::from(header.color.channels());
-    let turning = turning_memory(orientation, header.width, header.height, header.color.channels().min(3));
-    let memory = OVERHEAD + samples + coefficients.max(turning);
-    let reservation = job.admit(header.width, header.height, memory).map_err(Refusal::Final)?;
-    let samples = turbo.decode(job.bytes, &header, coefficients + SLACK).map_err(refuse)?;
+    let claim = Claim {
+        width: header.width,
+        height: header.height,
+        channels: header.color.channels().min(3),
+        orientation,
+        output: u64::from(header.width) * u64::from(header.height) * u64::from(header.color.channels()),
+        extra: OVERHEAD + coefficients,
+    };
+    let reservation = job.admit(&claim).map_err(Refusal::Final)?;
+    let samples = turbo.decode(coefficients + SLACK).map_err(refuse)?;
     check_rows(&samples, &header).map_err(Refusal::Final)?;
-    Ok(finish(into_pixels(samples.data, &header), orientation, reservation, false))
+    Ok(job.finish(into_pixels(samples.data, &header), orientation, reservation, false))
 }
 
 /// The second decoder counts no scans, so a file that libjpeg-turbo stopped at for that is not given to it.
@@ -129,7 +133,7 @@ fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<De
             JpegDecoder::new(std::io::Cursor::new(job.bytes)).map_err(|error| raster::explain(&error))?;
         // The decoder has a copy of the file, and where it keeps coefficients, two bytes for each sample.
         let extra = |samples: u64| OVERHEAD + job.bytes.len() as u64 + samples * 2;
-        raster::read(job, decoder, job.orientation(markers), extra)
+        raster::read(job, decoder, job.orientation(markers.exif, markers.xmp), extra)
     });
     let mut decoded = made.map_err(corrupt)?;
     let is_blank =
@@ -142,12 +146,6 @@ fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<De
 /// The second decoder quotes some of its messages as Rust source would.
 fn tidy(message: &str) -> String {
     message.replace("\\n", "").replace('"', "")
-}
-
-impl Job<'_> {
-    fn orientation(&self, markers: &Markers<'_>) -> Orientation {
-        if self.apply_exif { exif::orientation(markers.exif, markers.xmp) } else { Orientation::NoTransforms }
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use image::{ImageDecoder, ImageError};
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 use super::format::Format;
-use super::{Decoded, Job, contain, exif, failure, finish, flatten, turning_memory};
+use super::{Claim, Decoded, Job, contain, failure, flatten, ifd};
 use crate::pixels::Pixels;
 
 /// What reading a header may take: colour profiles and comments, which come before any size is checked.
@@ -36,12 +36,18 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
         Format::Png => {
             let limits = limits(HEADER_MEMORY);
             let mut decoder = PngDecoder::with_limits(input, limits).map_err(|error| explain(&error))?;
-            let orientation = orientation_of(job, &mut decoder);
+            // Both are copies; reading the header has bounded them.
+            let block = decoder.exif_metadata().ok().flatten();
+            let packet = decoder.xmp_metadata().ok().flatten();
+            let orientation = job.orientation(block.as_deref(), packet.as_deref());
+            drop((block, packet));
             read(job, decoder, orientation, |_| OVERHEAD)
         }
         Format::WebP => {
-            let mut decoder = WebPDecoder::new(input).map_err(|error| explain(&error))?;
-            let orientation = orientation_of(job, &mut decoder);
+            let decoder = WebPDecoder::new(input).map_err(|error| explain(&error))?;
+            let block = riff_chunk(job.bytes, *b"EXIF");
+            let packet = riff_chunk(job.bytes, *b"XMP ");
+            let orientation = job.orientation(block, packet);
             // Planes or RGBA beside the output; with alpha or frames also a canvas, a frame and its alpha.
             let plain = !decoder.has_animation() && decoder.color_type() == image::ColorType::Rgb8;
             let (width, height) = decoder.dimensions();
@@ -59,6 +65,9 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
         }
         // The whole picture once more, and a strip that may be as large, or larger than a small picture.
         Format::Tiff => {
+            if ifd::may_hold_jpeg(job.bytes) {
+                return Err(failure(Reason::UnsupportedFeature, "jpeg inside of a tiff is not decoded"));
+            }
             let mut decoder = TiffDecoder::new(input).map_err(|error| explain(&error))?;
             let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             let orientation = if job.apply_exif { turned } else { Orientation::NoTransforms };
@@ -77,8 +86,9 @@ pub(super) fn read(
 ) -> Result<Decoded, Failure> {
     let (width, height) = decoder.dimensions();
     let (output, color) = (decoder.total_bytes(), decoder.color_type());
-    let extra = extra(output).max(turning_memory(orientation, width, height, 3));
-    let memory = job.admit(width, height, output.saturating_add(extra))?;
+    let extra = extra(output);
+    let channels = if color.has_color() { 3 } else { 1 };
+    let memory = job.admit(&Claim { width, height, channels, orientation, output, extra })?;
     decoder.set_limits(limits(extra)).map_err(|error| explain(&error))?;
     let mut data = vec![0; usize::try_from(output).unwrap_or(usize::MAX)];
     decoder.read_image(&mut data).map_err(|error| explain(&error))?;
@@ -88,16 +98,20 @@ pub(super) fn read(
             format!("samples of kind {color:?} are not decoded"),
         ));
     };
-    Ok(finish(Pixels { width, height, channels, data }, orientation, memory, false))
+    Ok(job.finish(Pixels { width, height, channels, data }, orientation, memory, false))
 }
 
-fn orientation_of(job: &Job<'_>, decoder: &mut impl ImageDecoder) -> Orientation {
-    if !job.apply_exif {
-        return Orientation::NoTransforms;
+/// The contents of the first chunk of this name in a WebP file.
+fn riff_chunk(file: &[u8], name: [u8; 4]) -> Option<&[u8]> {
+    let mut rest = file.get(12..)?;
+    loop {
+        let (head, contents) = rest.split_first_chunk::<8>()?;
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if head.starts_with(&name) {
+            return contents.get(..length);
+        }
+        rest = contents.get(length.next_multiple_of(2)..)?;
     }
-    let block = decoder.exif_metadata().ok().flatten();
-    let packet = decoder.xmp_metadata().ok().flatten();
-    exif::orientation(block.as_deref(), packet.as_deref())
 }
 
 fn limits(max_memory: u64) -> image::Limits {

@@ -93,6 +93,31 @@ pub(super) fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A little-endian TIFF that is one directory of these tags, kinds and values.
+pub(super) fn tiff_directory(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut file = b"II*\0\x08\0\0\0".to_vec();
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, value) in entries {
+        file.extend(tag.to_le_bytes());
+        file.extend(kind.to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+/// A gray TIFF of 64x64 pixels, whose one strip is `jpeg`.
+pub(super) fn jpeg_in_tiff(jpeg: &[u8]) -> Vec<u8> {
+    let entries = |start: u32| {
+        let size = [(256, 3, 64), (257, 3, 64), (258, 3, 8), (259, 3, 7), (262, 3, 1)];
+        let strip = [(273, 4, start), (277, 3, 1), (278, 3, 64), (279, 4, jpeg.len() as u32)];
+        tiff_directory(&[size.as_slice(), &strip].concat())
+    };
+    let start = entries(0).len() as u32;
+    [entries(start).as_slice(), jpeg].concat()
+}
+
 /// EXIF that holds an orientation and nothing else.
 pub(super) fn exif_block(orientation: u8) -> Vec<u8> {
     let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();

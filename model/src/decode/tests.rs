@@ -1,21 +1,27 @@
 //! Decoding whole files: every format, every limit, damage of every kind.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
 
 use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, RgbaImage};
 use proptest::prelude::*;
 
 use super::samples::{
-    cmyk_jpeg, dynamic, encode, gradient, insert_exif, jpeg, one_of_each, progressive_jpeg,
+    cmyk_jpeg, dynamic, encode, exif_block, gradient, insert_exif, jpeg, jpeg_in_tiff, one_of_each,
+    progressive_jpeg,
 };
 use super::*;
+
+fn no_resizing(_: Size, _: u8) -> u64 {
+    0
+}
 
 fn decode_plain(bytes: &[u8]) -> Result<Decoded, Failure> {
     decode_within(bytes, &Limits::default())
 }
 
 fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, Failure> {
-    decode(bytes, limits, &PixelBudget::new(limits.max_memory), true)
+    decode(bytes, limits, &PixelBudget::new(limits.max_memory), true, &no_resizing)
 }
 
 fn reason(bytes: &[u8]) -> (Reason, String) {
@@ -32,8 +38,8 @@ fn worst(a: &[u8], b: &[u8]) -> u8 {
 fn every_format_is_decoded_and_gives_its_memory_back() {
     for (name, bytes) in one_of_each() {
         let budget = PixelBudget::new(1 << 29);
-        let decoded =
-            decode(&bytes, &Limits::default(), &budget, true).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let decoded = decode(&bytes, &Limits::default(), &budget, true, &no_resizing)
+            .unwrap_or_else(|e| panic!("{name}: {e:?}"));
         let pixels = &decoded.pixels;
         let samples = pixels.width as usize * pixels.height as usize * usize::from(pixels.channels);
         assert_eq!(pixels.data.len(), samples, "{name}");
@@ -108,9 +114,26 @@ fn orientation_is_applied_unless_switched_off() {
         let bytes = insert_exif(&jpeg(&gradient(24, 16, 3)), value);
         let expected = orient::apply(upright.clone(), Orientation::from_exif(value).unwrap());
         assert!(decode_plain(&bytes).unwrap().pixels == expected, "orientation {value}");
-        let off = decode(&bytes, &Limits::default(), &PixelBudget::new(1 << 29), false).unwrap();
+        let off =
+            decode(&bytes, &Limits::default(), &PixelBudget::new(1 << 29), false, &no_resizing).unwrap();
         assert!(off.pixels == upright, "orientation {value}, switched off");
     }
+}
+
+#[test]
+fn exif_of_a_webp_is_found_between_other_chunks() {
+    let picture = encode(&dynamic(&gradient(24, 16, 3)), ImageFormat::WebP);
+    let chunk = |name: &[u8], contents: &[u8]| {
+        let padding = vec![0; contents.len() % 2];
+        [name, &(contents.len() as u32).to_le_bytes(), contents, &padding].concat()
+    };
+    let exif = chunk(b"EXIF", &exif_block(6));
+    let file = [picture.as_slice(), &chunk(b"odd ", &[1, 2, 3]), &exif].concat();
+    let pixels = decode_plain(&file).unwrap().pixels;
+    assert_eq!((pixels.width, pixels.height), (16, 24));
+    let huge = chunk(b"EXIF", &[exif_block(6), vec![0; 2 << 20]].concat());
+    let pixels = decode_plain(&[picture, huge].concat()).unwrap().pixels;
+    assert_eq!((pixels.width, pixels.height), (24, 16), "far too long to be metadata");
 }
 
 #[test]
@@ -134,9 +157,35 @@ fn a_bomb_is_refused_before_it_takes_memory() {
     let mut bomb = jpeg(&gradient(64, 64, 3));
     claim(&mut bomb, 64250, 64250);
     let budget = PixelBudget::new(512 << 20);
-    let failure = decode(&bomb, &Limits::default(), &budget, true).err().unwrap();
+    let failure = decode(&bomb, &Limits::default(), &budget, true, &no_resizing).err().unwrap();
     assert_eq!(failure.reason, Reason::TooManyPixels);
     insta::assert_snapshot!(failure.message, @"64250x64250 is 4128062500 pixels, the limit is 178956970");
+}
+
+#[test]
+fn resizing_counts_as_memory_and_is_held() {
+    let bytes = insert_exif(&jpeg(&gradient(24, 16, 3)), 6);
+    let budget = PixelBudget::new(4 << 20);
+    let resizing = |size: Size, channels: u8| {
+        assert_eq!((size.width, size.height, channels), (16, 24, 3), "the picture as shown");
+        3 << 20
+    };
+    let decoded = decode(&bytes, &Limits::default(), &budget, true, &resizing).unwrap();
+    assert_eq!(decoded.memory.bytes(), decoded.pixels.data.capacity() as u64 + (3 << 20));
+    drop(decoded);
+    assert_eq!(budget.free(), budget.total());
+    let failure = decode(&bytes, &Limits::default(), &budget, true, &|_, _| 4 << 20).err().unwrap();
+    assert_eq!(failure.reason, Reason::TooManyPixels);
+    insta::assert_snapshot!(failure.message, @"24x16 needs 4195456 bytes to decode and resize, the limit is 4194304");
+}
+
+#[test]
+fn a_jpeg_inside_of_a_tiff_is_not_decoded() {
+    let mut inner = jpeg(&gradient(64, 64, 1));
+    let expected = "tiff: jpeg inside of a tiff is not decoded".to_owned();
+    assert_eq!(reason(&jpeg_in_tiff(&inner)), (Reason::UnsupportedFeature, expected.clone()));
+    claim(&mut inner, 16000, 16000);
+    assert_eq!(reason(&jpeg_in_tiff(&inner)), (Reason::UnsupportedFeature, expected));
 }
 
 #[test]
@@ -226,6 +275,31 @@ fn a_panic_becomes_a_row_and_gives_its_memory_back() {
     assert_eq!(budget.free(), 10);
 }
 
+thread_local! {
+    static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Notes the source line of every panic.
+fn remember_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICKED_AT.set(info.location().map(ToString::to_string).unwrap_or_default());
+            previous(info);
+        }));
+    });
+}
+
+#[test]
+fn panics_of_our_own_are_told_apart() {
+    remember_panics();
+    let made: Result<(), Failure> = contain(|| panic!("a bug of ours"));
+    assert!(made.is_err());
+    let place = PANICKED_AT.take();
+    assert!(place.contains("model/src"), "{place}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -245,13 +319,19 @@ proptest! {
         }
         let limits = Limits { max_memory: 64 << 20, ..Limits::default() };
         let budget = PixelBudget::new(limits.max_memory);
-        match decode(&bytes, &limits, &Arc::clone(&budget), true) {
+        remember_panics();
+        match decode(&bytes, &limits, &Arc::clone(&budget), true, &no_resizing) {
             Ok(decoded) => {
                 let pixels = &decoded.pixels;
                 let samples = pixels.width as usize * pixels.height as usize * usize::from(pixels.channels);
                 prop_assert_eq!(pixels.data.len(), samples);
             }
-            Err(failure) => prop_assert!(!failure.message.is_empty()),
+            Err(failure) => {
+                prop_assert!(!failure.message.is_empty());
+                // A library may panic, and be contained; our own code may not.
+                let place = PANICKED_AT.take();
+                prop_assert!(!place.contains("model/src"), "panicked at {place}");
+            }
         }
         prop_assert_eq!(budget.free(), budget.total());
     }

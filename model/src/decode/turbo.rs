@@ -13,10 +13,15 @@ use turbojpeg::raw;
 /// The most scans a progressive JPEG may have; encoders write about ten, a bomb thousands.
 const MAX_SCANS: c_int = 200;
 
-/// One decompressor; holds libjpeg's state for one file.
-pub(super) struct Turbo {
-    handle: raw::tjhandle,
+/// One decompressor; holds libjpeg's state for one file, whose bytes it borrows and whose header it has read.
+pub(super) struct Turbo<'a> {
+    handle: Handle,
+    jpeg: &'a [u8],
+    header: Header,
 }
+
+/// libjpeg-turbo's own handle, live unless null.
+struct Handle(raw::tjhandle);
 
 /// What a JPEG's header says.
 #[derive(Clone, Copy, Debug)]
@@ -63,25 +68,61 @@ pub(super) struct Samples {
     pub(super) damaged: bool,
 }
 
-impl Turbo {
-    /// A decompressor with accurate DCT and smooth upsampling, as Pillow sets it.
-    pub(super) fn new() -> Result<Turbo, String> {
-        // SAFETY: takes no pointer; a null result is the only failure.
-        let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) };
-        let mut turbo = Turbo { handle };
-        if handle.is_null() {
-            return Err(turbo.message());
-        }
-        turbo.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
-        turbo.set(raw::TJPARAM_TJPARAM_SAVEMARKERS, 0)?;
-        Ok(turbo)
+impl<'a> Turbo<'a> {
+    /// A decompressor with accurate DCT and smooth upsampling, as Pillow sets it, which has read the header of `jpeg`.
+    ///
+    /// Takes no memory for pixels. Warnings are no errors.
+    pub(super) fn open(jpeg: &'a [u8]) -> Result<Turbo<'a>, String> {
+        let mut handle = Handle::new()?;
+        let header = handle.read_header(jpeg)?;
+        Ok(Turbo { handle, jpeg, header })
     }
 
-    /// Reads the header only; takes no memory for pixels. Warnings are no errors. Call it once.
-    pub(super) fn read_header(&mut self, jpeg: &[u8]) -> Result<Header, String> {
+    /// What the header says.
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Decodes the picture. libjpeg-turbo keeps its own memory under `max_memory` bytes.
+    pub(super) fn decode(&mut self, max_memory: u64) -> Result<Samples, String> {
+        let (header, jpeg) = (&self.header, self.jpeg);
+        let mebibytes = c_int::try_from(max_memory.div_ceil(1 << 20)).unwrap_or(c_int::MAX).max(1);
+        self.handle.set(raw::TJPARAM_TJPARAM_MAXMEMORY, mebibytes)?;
+        let stride = header.width as usize * usize::from(header.color.channels());
+        let mut data = vec![0; stride * header.height as usize];
+        let unwritten = mark(&mut data, stride);
+        // SAFETY: `data` has `height` rows of `width` pixels of the format asked for, by the header that the same
+        // library read from the same bytes: `open` makes every Turbo, and nothing else sets `jpeg` or `header`. A
+        // pitch of 0 means rows without padding.
+        let status = unsafe {
+            let (format, size) = (header.color.pixel_format(), jpeg.len() as raw::size_t);
+            raw::tj3Decompress8(self.handle.0, jpeg.as_ptr(), size, data.as_mut_ptr(), 0, format)
+        };
+        // A warning and an error after a warning have the same status. Rows are written from the top, so what tells
+        // them apart is whether the last row was written.
+        if status != 0 && data.ends_with(&unwritten) {
+            return Err(self.handle.message());
+        }
+        Ok(Samples { data, damaged: status != 0 })
+    }
+}
+
+impl Handle {
+    fn new() -> Result<Handle, String> {
+        // SAFETY: takes no pointer; a null result is the only failure.
+        let mut handle = Handle(unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) });
+        if handle.0.is_null() {
+            return Err(handle.message());
+        }
+        handle.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+        handle.set(raw::TJPARAM_TJPARAM_SAVEMARKERS, 0)?;
+        Ok(handle)
+    }
+
+    /// Call it once.
+    fn read_header(&mut self, jpeg: &[u8]) -> Result<Header, String> {
         // SAFETY: the pointer and the length are one slice's, and libjpeg-turbo only reads it.
-        let status =
-            unsafe { raw::tj3DecompressHeader(self.handle, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
+        let status = unsafe { raw::tj3DecompressHeader(self.0, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
         let message = self.message();
         // These stay negative in a fresh handle until a header was read, whatever the status says of warnings.
         let width = self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH);
@@ -105,54 +146,28 @@ impl Turbo {
         }
     }
 
-    /// Decodes the JPEG whose header was read. libjpeg-turbo keeps its own memory under `max_memory` bytes.
-    pub(super) fn decode(
-        &mut self,
-        jpeg: &[u8],
-        header: &Header,
-        max_memory: u64,
-    ) -> Result<Samples, String> {
-        let mebibytes = c_int::try_from(max_memory.div_ceil(1 << 20)).unwrap_or(c_int::MAX).max(1);
-        self.set(raw::TJPARAM_TJPARAM_MAXMEMORY, mebibytes)?;
-        let stride = header.width as usize * usize::from(header.color.channels());
-        let mut data = vec![0; stride * header.height as usize];
-        let unwritten = mark(&mut data, stride);
-        // SAFETY: `data` has `height` rows of `width` pixels of the format asked for, by the header that the same
-        // library read from the same bytes; a pitch of 0 means rows without padding.
-        let status = unsafe {
-            let (format, size) = (header.color.pixel_format(), jpeg.len() as raw::size_t);
-            raw::tj3Decompress8(self.handle, jpeg.as_ptr(), size, data.as_mut_ptr(), 0, format)
-        };
-        // A warning and an error after a warning have the same status. Rows are written from the top, so what tells
-        // them apart is whether the last row was written.
-        if status != 0 && data.ends_with(&unwritten) {
-            return Err(self.message());
-        }
-        Ok(Samples { data, damaged: status != 0 })
-    }
-
     fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), String> {
         // SAFETY: the handle is a live one from tj3Init.
-        let status = unsafe { raw::tj3Set(self.handle, parameter as c_int, value) };
+        let status = unsafe { raw::tj3Set(self.0, parameter as c_int, value) };
         if status == 0 { Ok(()) } else { Err(self.message()) }
     }
 
     fn get(&mut self, parameter: raw::TJPARAM) -> c_int {
         // SAFETY: the handle is a live one from tj3Init.
-        unsafe { raw::tj3Get(self.handle, parameter as c_int) }
+        unsafe { raw::tj3Get(self.0, parameter as c_int) }
     }
 
     /// What libjpeg-turbo said last; of several warnings, the first.
     fn message(&mut self) -> String {
         // SAFETY: returns a string that ends in zero and lives until the next call, also for a null handle.
-        unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.handle)) }.to_string_lossy().into_owned()
+        unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.0)) }.to_string_lossy().into_owned()
     }
 }
 
-impl Drop for Turbo {
+impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: the handle is from tj3Init, or null, which tj3Destroy ignores, and it is not used again.
-        unsafe { raw::tj3Destroy(self.handle) }
+        unsafe { raw::tj3Destroy(self.0) }
     }
 }
 

@@ -75,7 +75,7 @@ impl Engine for Batching {
             self.call(rows, &mut outputs)?;
         }
         let mut outputs = outputs.into_iter();
-        let scores = outputs.next().unwrap_or_default();
+        let scores = if self.wiring.scored { outputs.next() } else { None }.unwrap_or_default();
         let vector = outputs.next();
         let vector_len = vector.as_ref().map_or(0, |vector| vector.len() / n);
         Ok(Outputs { classes: scores.len() / n, scores, vector, vector_len })

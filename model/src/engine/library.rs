@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Surroundings {
     /// `ORT_DYLIB_PATH`
     pub(super) dylib_path: Option<PathBuf>,
-    /// The running program.
-    pub(super) program: Option<PathBuf>,
+    /// The project that this program was built in, whose `.venv` `make` fills.
+    pub(super) project: Option<PathBuf>,
     /// `VIRTUAL_ENV`
     pub(super) virtual_env: Option<PathBuf>,
     /// `LD_LIBRARY_PATH` or `DYLD_LIBRARY_PATH`, and the system's own folders.
@@ -35,7 +35,7 @@ impl Surroundings {
         folders.extend(usual.map(PathBuf::from));
         Self {
             dylib_path: path("ORT_DYLIB_PATH"),
-            program: std::env::current_exe().ok(),
+            project: Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned),
             virtual_env: path("VIRTUAL_ENV"),
             folders,
         }
@@ -43,15 +43,15 @@ impl Surroundings {
 }
 
 /// The libraries to try, in this order: the one asked for and no other; else `ORT_DYLIB_PATH`, the `.venv` of the
-/// folders above the program, the active virtual environment, the folders of libraries. Never the working directory:
-/// whoever fills that would choose the code that runs.
+/// project that the program was built in, the active virtual environment, the folders of libraries. Never the working
+/// directory nor just any folder above the program, such as `/tmp`: whoever fills those would choose the code that runs.
 pub(super) fn candidates(asked: Option<&Path>, around: &Surroundings) -> Vec<PathBuf> {
     if let Some(path) = asked {
         return if path.is_dir() { within(path) } else { vec![path.to_owned()] };
     }
     let mut found: Vec<PathBuf> = around.dylib_path.iter().cloned().collect();
-    for folder in around.program.iter().flat_map(|program| program.ancestors().skip(1)) {
-        found.extend(in_environment(&folder.join(".venv")));
+    if let Some(project) = &around.project {
+        found.extend(in_environment(&project.join(".venv")));
     }
     found.extend(around.virtual_env.iter().flat_map(|environment| in_environment(environment)));
     for folder in &around.folders {
@@ -112,7 +112,7 @@ mod tests {
     const CAPI: &str = "lib/python3.11/site-packages/onnxruntime/capi";
 
     #[test]
-    fn the_nearest_environment_comes_first_and_each_library_once() {
+    fn the_projects_environment_comes_first_and_each_library_once() {
         let root = tempfile::tempdir().unwrap();
         let project = root.path().join("project");
         let in_venv = project.join(".venv").join(CAPI).join("libonnxruntime.so.1.32.0");
@@ -124,7 +124,7 @@ mod tests {
         touch(&system);
         let around = Surroundings {
             dylib_path: Some(PathBuf::from("/named/by/variable.so")),
-            program: Some(project.join("target/debug/tagfleet")),
+            project: Some(project),
             virtual_env: Some(root.path().join("active")),
             folders: vec![root.path().join("lib"), root.path().join("none")],
         };

@@ -36,7 +36,7 @@ pub(super) fn load(asked: Option<&Path>) -> Result<Library, EngineError> {
     if let Some(library) = loaded.as_ref() {
         let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == library.path);
         let fits = asked.is_none() || candidates.iter().any(same);
-        return if fits { Ok(library.clone()) } else { Err(taken(library)) };
+        return if fits { Ok(library.clone()) } else { Err(taken(library, asked)) };
     }
     let mut tried = Vec::new();
     for path in &candidates {
@@ -73,10 +73,11 @@ fn version(info: &str, path: &Path) -> String {
     branch.unwrap_or(info).to_owned()
 }
 
-fn taken(library: &Library) -> EngineError {
+fn taken(library: &Library, asked: Option<&Path>) -> EngineError {
     EngineError::new(format!(
-        "ONNX Runtime is already loaded from {}, and one process loads it once",
-        library.path.display()
+        "ONNX Runtime is already loaded from {}, and one process loads it once: {} is not taken",
+        library.path.display(),
+        asked.unwrap_or(Path::new("another")).display()
     ))
 }
 

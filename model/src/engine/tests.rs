@@ -117,6 +117,38 @@ fn wrong_lengths_are_errors() {
     insta::assert_snapshot!(tract(&model).session().unwrap().run(&[0.0; 192], 1).unwrap_err(), @r#"the output "logits" has 4 values for 1 image(s), but 3 per image were expected: check labels and output in tagfleet.toml"#);
 }
 
+#[cfg(unix)]
+#[test]
+fn weights_behind_links_are_found_as_in_hugging_faces_cache() {
+    let cache = tempfile::tempdir().unwrap();
+    let path = |name: &str| cache.path().join(name);
+    Toy { external: Some("model.onnx_data"), ..Toy::default() }.write(&path("blobs"), "aaaa");
+    let weights: Vec<u8> = (1..=12).flat_map(|value| (value as f32).to_le_bytes()).collect();
+    std::fs::write(path("blobs/bbbb"), weights).unwrap();
+    std::fs::create_dir_all(path("snapshots/abc/onnx")).unwrap();
+    for (blob, name) in [("aaaa", "model.onnx"), ("bbbb", "model.onnx_data")] {
+        let link = path("snapshots/abc/onnx").join(name);
+        std::os::unix::fs::symlink(Path::new("../../../blobs").join(blob), link).unwrap();
+    }
+    let model = Model::open(&path("snapshots/abc"), &ModelOptions::default()).unwrap();
+    let by_tract = run(&tract(&model), 2).scores;
+    let Some(onnxruntime) = onnxruntime(&model) else { return };
+    assert!(largest_difference(&by_tract, &run(&onnxruntime, 2).scores) < 1e-4);
+}
+
+#[test]
+fn a_model_without_scores_gives_its_vector_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    Toy { hidden: true, ..Toy::default() }.write(folder.path(), "model.onnx");
+    let options = ModelOptions { vector: Some("pixels_out"), ..ModelOptions::default() };
+    let model = Model::open(folder.path(), &options).unwrap();
+    for loaded in [Some(tract(&model)), onnxruntime(&model)].into_iter().flatten() {
+        let outputs = run(&loaded, 2);
+        assert_eq!((outputs.classes, outputs.scores.len(), outputs.vector_len), (0, 0, 192));
+        assert_eq!(outputs.vector.unwrap(), images(&loaded, 2));
+    }
+}
+
 #[test]
 fn an_operator_that_tract_lacks_is_a_refusal() {
     let (folder, model) = model(&Toy { last: Some("NoSuchOperator"), ..Toy::default() });
@@ -131,7 +163,8 @@ fn what_is_asked_for_is_never_replaced() {
     let missing = Path::new("/no/such/libonnxruntime.so");
     for choice in [EngineChoice::Auto, EngineChoice::OnnxRuntime] {
         let error = resolve(choice, Some(missing), &model).unwrap_err().to_string();
-        assert!(error.contains("/no/such/libonnxruntime.so") || error.contains("already loaded"), "{error}");
+        // Under `cargo test` another test of this process may have loaded the library: another sentence, the same refusal.
+        assert!(error.contains("/no/such/libonnxruntime.so"), "{error}");
     }
     let why = resolve(EngineChoice::Tract, None, &model).unwrap().why;
     insta::assert_snapshot!(why, @"tract, as asked for with --engine");

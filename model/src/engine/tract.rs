@@ -4,19 +4,22 @@
 //! is loaded: computed as they are, they take about a minute per image.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
+use tract_onnx::model::ParseResult;
 use tract_onnx::prelude::{
     DatumType, DatumTypeExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor, TractError,
     TractResult, TypedModel, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
 use tract_onnx::tract_core::transform::ModelTransform;
+use tract_onnx::tract_hir::infer::InferenceModel;
 
 use super::batching::Session;
 use super::{EngineError, Wiring};
 use crate::folder::Model;
-use crate::graph::Element;
+use crate::graph::{Element, external};
 
 /// The version this program was built with; a test compares it with `Cargo.lock`.
 pub(super) const VERSION: &str = "0.23.9";
@@ -36,12 +39,9 @@ impl Program {
                 path.display()
             ))
         };
-        // tract has places that panic on operators it half knows.
-        let loaded = catch_unwind(AssertUnwindSafe(|| runnable(model, wiring)));
-        match loaded {
-            Ok(Ok(runnable)) => Ok(Self { runnable }),
-            Ok(Err(error)) => Err(refused(&format!("{error:#}"))),
-            Err(_) => Err(refused("it panicked on the graph")),
+        match caught(|| runnable(model, wiring)) {
+            Ok(runnable) => Ok(Self { runnable }),
+            Err(reason) => Err(refused(&reason)),
         }
     }
 
@@ -51,9 +51,27 @@ impl Program {
     }
 }
 
-fn runnable(model: &Model, wiring: &Wiring) -> TractResult<Arc<TypedRunnableModel>> {
+/// What `work` gives, or why not: tract has places that panic on operators it half knows.
+fn caught<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("it panicked on the graph".to_owned()),
+    }
+}
+
+fn parsed(path: &Path) -> TractResult<InferenceModel> {
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
-    let mut graph = onnx.model_for_path(model.path())?;
+    let mut proto = onnx.proto_model_for_path(path)?;
+    external::follow_links(&mut proto, path)?;
+    let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, Some("/"))?;
+    if !unresolved_inputs.is_empty() {
+        return Err(TractError::msg(format!("nothing gives its values {}", unresolved_inputs.join(", "))));
+    }
+    Ok(model)
+}
+
+fn runnable(model: &Model, wiring: &Wiring) -> TractResult<Arc<TypedRunnableModel>> {
+    let mut graph = parsed(&model.path())?;
     let element = if wiring.element == Element::F16 { DatumType::F16 } else { DatumType::F32 };
     graph.set_input_fact(0, element.fact(wiring.shape(wiring.batch.unwrap_or(1))).into())?;
     let names: Vec<&str> = wiring.outputs.iter().map(String::as_str).collect();
@@ -73,15 +91,33 @@ pub(super) struct Tract {
 
 impl Session for Tract {
     fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
-        let failed = |error: TractError| EngineError::new(format!("tract failed: {error:#}"));
-        let input = Tensor::from_shape(&self.wiring.shape(rows), input).map_err(failed)?;
-        let outputs = self.runnable.run(tvec!(input.into_tvalue())).map_err(failed)?;
-        let mut values = Vec::new();
-        for output in outputs {
-            let output = output.cast_to::<f32>().map_err(failed)?;
-            let view = output.to_plain_array_view::<f32>().map_err(failed)?;
-            values.push(view.iter().copied().collect());
-        }
-        Ok(values)
+        let shape = self.wiring.shape(rows);
+        caught(|| run(&self.runnable, &shape, input))
+            .map_err(|reason| EngineError::new(format!("tract failed: {reason}")))
+    }
+}
+
+fn run(runnable: &Arc<TypedRunnableModel>, shape: &[usize], input: &[f32]) -> TractResult<Vec<Vec<f32>>> {
+    let input = Tensor::from_shape(shape, input)?;
+    let outputs = runnable.run(tvec!(input.into_tvalue()))?;
+    let mut values = Vec::new();
+    for output in outputs {
+        let output = output.cast_to::<f32>()?;
+        values.push(output.to_plain_array_view::<f32>()?.iter().copied().collect());
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error() {
+        assert_eq!(caught(|| Ok(1)), Ok(1));
+        assert_eq!(
+            caught(|| -> TractResult<()> { unreachable!() }),
+            Err("it panicked on the graph".to_owned())
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ pub struct ModelFile {
 /// Reads a text file of at most 16 MiB; `None` where there is none.
 pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
-    let file = match File::open(path) {
+    let file = match open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
@@ -46,13 +46,37 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     }
 }
 
+/// Opens a regular file only: opening a pipe would wait for whoever writes to it.
+fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    File::open(path)
+}
+
 /// Reads a JSON file of at most 16 MiB; `None` where there is none.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let parsed = serde_json::from_str(&text);
-    parsed
-        .map(Some)
-        .map_err(|error| ModelError::new(format!("{} can't be understood: {error}", path.display())))
+    parsed.map(Some).map_err(|error| {
+        let shown = path.display();
+        if stops_at_python(&text, &error) {
+            return ModelError::new(format!(
+                "{shown} is not JSON: Python's NaN or Infinity stands in it, at line {} column {}: put a number or null there",
+                error.line(),
+                error.column()
+            ));
+        }
+        ModelError::new(format!("{shown} can't be understood: {error}"))
+    })
+}
+
+/// Whether a parser gave up at what Python's `json` writes for numbers that JSON doesn't have.
+fn stops_at_python(text: &str, error: &serde_json::Error) -> bool {
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let column = error.column().saturating_sub(1);
+    let rest = line.get(column..).unwrap_or_default();
+    error.is_syntax() && ["NaN", "Infinity"].iter().any(|word| rest.starts_with(word))
 }
 
 pub(super) fn hash(root: &Path, names: &[String]) -> Result<Vec<ModelFile>, ModelError> {
@@ -81,7 +105,7 @@ pub(super) fn sha256_of(files: &[ModelFile]) -> String {
 fn hash_one(root: &Path, name: &str) -> Result<ModelFile, ModelError> {
     let path = root.join(name);
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
-    let mut file = File::open(&path).map_err(unreadable)?;
+    let mut file = open(&path).map_err(unreadable)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::ModelError;
+use crate::labels;
 
 /// A model's folder and its `.onnx` file.
 pub(super) struct Found {
@@ -16,6 +17,9 @@ pub(super) fn find(path: &Path, model_file: Option<&str>) -> Result<Found, Model
     let metadata = path
         .metadata()
         .map_err(|error| ModelError::new(format!("{} can't be read as a model: {error}", path.display())))?;
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(ModelError::new(format!("{} is neither a file nor a folder", path.display())));
+    }
     match (metadata.is_dir(), model_file) {
         (true, Some(name)) => named(path, name),
         (true, None) => default(path),
@@ -69,15 +73,24 @@ fn single(path: &Path) -> Result<Found, ModelError> {
         return Err(ModelError::new(format!("{}: the file's name is not UTF-8: rename it", path.display())));
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let above = folder.parent().filter(|above| {
-        folder.ends_with("onnx")
-            && !folder.join(super::config::NAME).exists()
-            && above.join(super::config::NAME).exists()
-    });
-    Ok(match above {
-        Some(above) => Found { root: above.to_owned(), model: format!("onnx/{name}"), notes: Vec::new() },
+    Ok(match above(folder) {
+        Some(above) => Found { root: above, model: format!("onnx/{name}"), notes: Vec::new() },
         None => Found { root: folder.to_owned(), model: name.to_owned(), notes: Vec::new() },
     })
+}
+
+/// The folder above `folder`, if that is an `onnx/` without a configuration and the one above has one. `.` may be an
+/// `onnx/` too; the model's file itself is never resolved, for in Hugging Face's cache it is a link to elsewhere.
+fn above(folder: &Path) -> Option<PathBuf> {
+    let folder = if folder.ends_with("onnx") { folder.to_owned() } else { folder.canonicalize().ok()? };
+    let above = folder.parent().filter(|_| folder.ends_with("onnx"))?;
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    (is_configured(above) && !is_configured(&folder)).then(|| above.to_owned())
+}
+
+fn is_configured(folder: &Path) -> bool {
+    let names = [super::config::NAME, super::processor::NAME, super::manual::NAME, labels::DEFAULT_FILE];
+    names.iter().any(|name| folder.join(name).exists())
 }
 
 /// Every `.onnx` file of a folder and of its `onnx/`, sorted.

@@ -2,6 +2,9 @@
 //!
 //! `size` and `crop_size` come as a number, `{height, width}` or `{shortest_edge}`; absent fields, and those that are
 //! null, take the defaults of the named processor ([`super::processor_types`]).
+//!
+//! Centre crops follow torchvision and the Fast processors, which round half a pixel to even, whichever class the file
+//! names: the slow classes' crops are one pixel off where they round down instead.
 
 use std::path::Path;
 
@@ -10,6 +13,7 @@ use serde_json::Value;
 
 use super::processor_types::{DefaultSize, Kind, ProcessorType, by_class, by_model_type};
 use super::steps::{PerChannel, Steps, filter_by_number, pixels};
+use super::timm::Timm;
 use super::{ModelError, files};
 use crate::preprocessing::{Color, Resize, ResizeTo, Size};
 
@@ -35,15 +39,23 @@ pub(super) struct Processor {
     do_flip_channel_order: Option<bool>,
     do_pad: Option<bool>,
     include_top: Option<bool>,
+    pretrained_cfg: Option<Timm>,
 }
 
-/// Reads the file in `root`; `None` where there is none.
+/// transformers' wrapper around timm models, whose file holds timm's own description.
+const TIMM_WRAPPER: &str = "TimmWrapperImageProcessor";
+
+/// Reads the file in `root`; `None` where there is none, or it leaves everything to `config.json`.
 pub(super) fn read(
     root: &Path,
     model_type: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<Option<Steps>, ModelError> {
     let Some(file) = files::read_json::<Processor>(&root.join(NAME))? else { return Ok(None) };
+    if file.image_processor_type.as_deref() == Some(TIMM_WRAPPER) {
+        let Some(timm) = &file.pretrained_cfg else { return Ok(None) };
+        return timm.steps("pretrained_cfg of preprocessor_config.json").map(Some);
+    }
     let kind = file.processor_type(model_type, notes)?;
     file.steps(&kind, notes).map(Some)
 }

@@ -14,6 +14,8 @@ pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
 const LARGEST_SIDE: u32 = 8192;
+/// Numbers in one batch of inputs: 256 MiB, for a graph of a few bytes may insist on a batch of terabytes.
+const LARGEST_INPUT: u64 = 64 << 20;
 
 /// One number for every channel, or one per channel.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -117,6 +119,7 @@ impl Steps {
         }
         let size = self.output_size()?;
         self.check_size(size, input)?;
+        check_input(size, input)?;
         let per_channel = |what: &str, values: &PerChannel| {
             values.spread(channels).ok_or_else(|| {
                 ModelError::new(format!(
@@ -194,6 +197,19 @@ impl Steps {
         }
         Ok(())
     }
+}
+
+/// A batch of these pictures must fit in memory; no factor is larger than 8192, so that the product fits in 64 bits.
+fn check_input(size: Size, input: &ImageInput) -> Result<(), ModelError> {
+    let batch = input.batch.unwrap_or(1);
+    let values = batch as u64 * u64::from(input.channels) * u64::from(size.height) * u64::from(size.width);
+    if values <= LARGEST_INPUT {
+        return Ok(());
+    }
+    Err(ModelError::new(format!(
+        "{batch} image(s) of {}x{} with {} channel(s) at once are {values} numbers, but tagfleet feeds at most {LARGEST_INPUT}: export the model with a smaller input or a dynamic batch",
+        size.height, size.width, input.channels
+    )))
 }
 
 /// `value` as a number of pixels, rounded down as Python's `int` does; an error outside 1..=8192.

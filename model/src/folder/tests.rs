@@ -63,13 +63,14 @@ fn summary(preprocessing: &Preprocessing) -> String {
 /// What a user would want to know of a spec; never the labels themselves.
 fn text(spec: &ModelSpec) -> String {
     let mut text = format!(
-        "{} from {}\n{}\ninput {:?}\nscores {:?}, {:?}, {} labels\n{:?}, half: {}\n",
+        "{} from {}\n{}\ninput {:?}\nscores {:?}, {:?}{}, {} labels\n{:?}, half: {}\n",
         spec.model,
         spec.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(" "),
         summary(&spec.preprocessing),
         spec.input,
-        spec.scores,
+        spec.scores.as_ref().unwrap(),
         spec.activation,
+        if spec.multi_label { " (multi-label)" } else { "" },
         spec.labels.len(),
         spec.quantization,
         spec.half,
@@ -112,7 +113,7 @@ fn another_fixed_size_follows_the_same_rule() {
     model.onnx from labels.txt model.onnx
     Rgb Nhwc | Exact(Size { height: 224, width: 320 }) Bilinear | crop none | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x320
     input InputSpec { name: "pixels", element: F32, batch: Some(4) }
-    scores OutputPort { name: "logits", len: Some(4) }, None, 4 labels
+    scores OutputPort { name: "logits", len: Some(4) }, None (multi-label), 4 labels
     None, half: false
     - no preprocessor_config.json: torchvision's rule for the size of the graph: resized to 224x320 (height x width), bilinear, no crop, ImageNet's mean and standard deviation
     - the output logits comes out of a softmax or sigmoid: its values are used as they are
@@ -129,9 +130,29 @@ fn hugging_face_files_are_read() {
     model.onnx from config.json model.onnx preprocessor_config.json
     Rgb Nchw | Exact(Size { height: 224, width: 224 }) Bicubic | crop none | x*0.003921569+0 | mean [0.5, 0.5, 0.5] std [0.5, 0.5, 0.5] | 224x224
     input InputSpec { name: "pixels", element: F32, batch: None }
-    scores OutputPort { name: "logits", len: Some(4) }, Sigmoid, 4 labels
+    scores OutputPort { name: "logits", len: Some(4) }, Sigmoid (multi-label), 4 labels
     None, half: false
     "#);
+}
+
+#[test]
+fn a_model_is_multi_label_whoever_applies_the_sigmoid() {
+    let multi_label = |last, files: &[(&str, &str)]| {
+        let spec = open(&Toy { last, ..toy() }, files).unwrap();
+        (spec.activation, spec.multi_label)
+    };
+    let multi = ("config.json", r#"{"problem_type": "multi_label_classification"}"#);
+    let single = ("config.json", r#"{"problem_type": "single_label_classification"}"#);
+    let none = ("tagfleet.toml", "activation = \"none\"");
+    let sigmoid = ("tagfleet.toml", "activation = \"sigmoid\"");
+    assert_eq!(multi_label(Some("Sigmoid"), &[multi]), (Activation::None, true));
+    assert_eq!(multi_label(Some("Sigmoid"), &[]), (Activation::None, true));
+    assert_eq!(multi_label(Some("Sigmoid"), &[single]), (Activation::None, false));
+    assert_eq!(multi_label(Some("Softmax"), &[multi]), (Activation::None, false));
+    assert_eq!(multi_label(Some("LogSoftmax"), &[none]), (Activation::None, false));
+    assert_eq!(multi_label(None, &[none, multi]), (Activation::None, true));
+    assert_eq!(multi_label(None, &[sigmoid]), (Activation::Sigmoid, true));
+    assert_eq!(multi_label(None, &[single]), (Activation::Softmax, false));
 }
 
 #[test]
@@ -160,13 +181,13 @@ fn timm_is_read() {
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - no preprocessor_config.json: preprocessing from timm's pretrained_cfg in config.json
+    - preprocessing from timm's pretrained_cfg in config.json
     - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
     let old = r#"{"architecture": "x", "input_size": [3, 224, 224], "crop_pct": 1.0, "crop_mode": "squash"}"#;
     insta::assert_snapshot!(summary(&open(&toy(), &[("config.json", old)]).unwrap().preprocessing), @"Rgb Nchw | Exact(Size { height: 224, width: 224 }) Bicubic | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224");
     let border = config.replace("center", "border");
-    insta::assert_snapshot!(refused(&toy(), &[("config.json", &border)]), @r#"config.json: crop_mode "border" at 224x224 is not supported: give resize and crop in tagfleet.toml"#);
+    insta::assert_snapshot!(refused(&toy(), &[("config.json", &border)]), @r#"pretrained_cfg: crop_mode "border" at 224x224 is not supported: give resize and crop in tagfleet.toml"#);
 }
 
 #[test]
@@ -185,10 +206,19 @@ fn the_model_file_is_chosen() {
     assert_eq!(chosen(folder.path(), Some("onnx/model_fp16.onnx")), "onnx/model_fp16.onnx");
     insta::assert_snapshot!(chosen(folder.path(), Some("../x.onnx")), @r#"FOLDER has no model file "../x.onnx": it has onnx/model_fp16.onnx, onnx/model_quantized.onnx"#);
     toy().write(folder.path(), "onnx/model.onnx");
+    std::fs::create_dir(folder.path().join("onnx/sub")).unwrap();
     assert_eq!(chosen(folder.path(), None), "onnx/model.onnx");
     assert_eq!(chosen(&folder.path().join("onnx/model_fp16.onnx"), None), "model_fp16.onnx");
     std::fs::write(folder.path().join("config.json"), "{}").unwrap();
     assert_eq!(chosen(&folder.path().join("onnx/model_fp16.onnx"), None), "onnx/model_fp16.onnx");
+    assert_eq!(
+        chosen(&folder.path().join("onnx/./../onnx/../onnx/.//model_fp16.onnx"), None),
+        "onnx/model_fp16.onnx"
+    );
+    assert_eq!(chosen(&folder.path().join("onnx/sub/../model_fp16.onnx"), None), "onnx/model_fp16.onnx");
+    std::fs::write(folder.path().join("onnx/labels.txt"), "a").unwrap();
+    assert!(chosen(&folder.path().join("onnx/model_fp16.onnx"), None).contains("labels.txt has 1 label(s)"));
+    std::fs::remove_file(folder.path().join("onnx/labels.txt")).unwrap();
     insta::assert_snapshot!(chosen(&folder.path().join("onnx/model.onnx"), Some("x")), @"onnx/model.onnx is a file, so --model-file has nothing to choose from: give its folder, or leave --model-file out");
     insta::assert_snapshot!(chosen(&folder.path().join("none"), None), @"none can't be read as a model: No such file or directory (os error 2)");
 }
@@ -202,6 +232,29 @@ fn a_vector_must_be_an_output() {
     };
     assert_eq!(vector("embedding").unwrap().vector.unwrap().len, Some(3));
     insta::assert_snapshot!(vector("pooler").unwrap_err(), @r#"model.onnx: the model has no output "pooler": it has logits [n, 4], embedding [n, 3, 1, 1]"#);
+}
+
+#[test]
+fn a_model_without_scores_is_run_for_its_vector_alone() {
+    let folder = folder(&Toy { hidden: true, ..toy() }, &[]);
+    let with = |vector| {
+        let options = ModelOptions { vector, ..ModelOptions::default() };
+        open_path(folder.path(), folder.path(), &options)
+    };
+    insta::assert_snapshot!(with(None).unwrap_err(), @"model.onnx: no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has pixels_out [n, 3, 224, 224]; with `--output NAME` a run keeps one of them whole, without tags");
+    insta::assert_snapshot!(with(Some("pooler")).unwrap_err(), @r#"model.onnx: the model has no output "pooler": it has pixels_out [n, 3, 224, 224]"#);
+    let spec = with(Some("pixels_out")).unwrap();
+    assert_eq!((&spec.scores, spec.labels.len(), spec.multi_label), (&None, 0, false));
+    insta::assert_snapshot!(spec.notes[1], @"no output is one row of scores per image: rows have no tags, only pixels_out");
+    let ranker = |labels| {
+        let options = tagfleet_pipeline::run::TagOptions {
+            labels,
+            ..crate::scores::default_options(spec.activation, false)
+        };
+        crate::scores::Ranker::new(&spec.labels, spec.activation, &options)
+    };
+    assert_eq!(ranker(None).unwrap().tags(&[]), Ok(Vec::new()));
+    insta::assert_snapshot!(ranker(Some(vec!["cat".to_owned()])).unwrap_err(), @"the model gives no scores, so that --labels has nothing to choose from");
 }
 
 #[test]

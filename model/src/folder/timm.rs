@@ -21,13 +21,14 @@ pub(super) struct Timm {
 }
 
 impl Timm {
-    pub(super) fn steps(&self, notes: &mut Vec<String>) -> Result<Steps, ModelError> {
+    /// The steps it stands for; `source` says where it was found.
+    pub(super) fn steps(&self, source: &'static str) -> Result<Steps, ModelError> {
         let [_, height, width] = self.input_size.unwrap_or([3, 224, 224]);
         let crop = Size { height, width };
         let crop_pct = self.crop_pct.filter(|&pct| pct != 0.0).unwrap_or(0.875);
         let resized = Size {
-            height: pixels(f64::from(height) / crop_pct, "input_size of config.json over crop_pct")?,
-            width: pixels(f64::from(width) / crop_pct, "input_size of config.json over crop_pct")?,
+            height: pixels(f64::from(height) / crop_pct, "input_size over crop_pct")?,
+            width: pixels(f64::from(width) / crop_pct, "input_size over crop_pct")?,
         };
         let filter = filter_by_name(self.interpolation.as_deref().unwrap_or("bicubic"))?;
         let to = match self.crop_mode.as_deref().unwrap_or("center") {
@@ -35,19 +36,16 @@ impl Timm {
             "squash" => ResizeTo::Exact(resized),
             mode => {
                 return Err(ModelError::new(format!(
-                    "config.json: crop_mode {mode:?} at {height}x{width} is not supported: give resize and crop in tagfleet.toml"
+                    "pretrained_cfg: crop_mode {mode:?} at {height}x{width} is not supported: give resize and crop in tagfleet.toml"
                 )));
             }
         };
-        notes.push(
-            "no preprocessor_config.json: preprocessing from timm's pretrained_cfg in config.json".to_owned(),
-        );
         Ok(Steps {
             resize: Some(Resize { to, filter }),
             crop: Some(crop),
             mean: self.mean.clone().unwrap_or(PerChannel::Many(IMAGENET_MEAN.to_vec())),
             std: self.std.clone().unwrap_or(PerChannel::Many(IMAGENET_STD.to_vec())),
-            source: "pretrained_cfg of config.json",
+            source,
             ..Steps::default()
         })
     }

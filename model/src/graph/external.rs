@@ -1,12 +1,13 @@
 //! Weights that a model keeps in files beside it: which files, and whether they are there and long enough.
 //!
-//! Names come from the model and are hostile: none may lead out of the model's folder. Nothing is read but lengths.
+//! Names come from the model and are hostile: none may lead out of the model's folder. Links in that folder may, for
+//! whoever made the folder made them. Nothing is read but lengths.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::folder::ModelError;
 
@@ -22,10 +23,15 @@ pub struct ExternalFile {
 /// Finds the files named by `tensors` and checks each against the folder of `model`.
 pub(super) fn files(tensors: &[&TensorProto], model: &Path) -> Result<Vec<ExternalFile>, ModelError> {
     let mut needed = BTreeMap::new();
-    for tensor in tensors.iter().filter(|tensor| tensor.data_location == Some(DataLocation::External as i32))
-    {
+    for tensor in tensors.iter().filter(|tensor| is_external(tensor)) {
         let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key);
         let location = entry("location").map_or("", |entry| entry.value.as_str());
+        let location = inside(location).ok_or_else(|| {
+            ModelError::new(format!(
+                "{} wants its weights from {location:?}, outside its own folder: refused; export the model again",
+                model.display()
+            ))
+        })?;
         let number = |key| entry(key).and_then(|entry| entry.value.parse::<u64>().ok()).unwrap_or(0);
         let end = number("offset").saturating_add(number("length"));
         let bytes: &mut u64 = needed.entry(location).or_default();
@@ -33,19 +39,14 @@ pub(super) fn files(tensors: &[&TensorProto], model: &Path) -> Result<Vec<Extern
     }
     let mut files = Vec::new();
     for (location, bytes) in needed {
-        check(location, bytes, model)?;
-        files.push(ExternalFile { location: location.to_owned(), bytes });
+        check(&location, bytes, model)?;
+        files.push(ExternalFile { location, bytes });
     }
     Ok(files)
 }
 
 fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
     let shown = model.display();
-    if !stays_inside(location) {
-        return Err(ModelError::new(format!(
-            "{shown} wants its weights from {location:?}, outside its own folder: refused; export the model again"
-        )));
-    }
     let folder = model.parent().unwrap_or(Path::new("."));
     let path = folder.join(location);
     let Ok(metadata) = path.metadata() else {
@@ -73,7 +74,65 @@ fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn stays_inside(location: &str) -> bool {
-    let mut parts = Path::new(location).components();
-    !location.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+/// Rewrites the locations in `proto`, the model at `model`, to absolute paths with their links followed, less the first
+/// `/`. Hugging Face's cache holds links to weights elsewhere, which tract refuses where the links stand in the model's
+/// own folder, but not where `/` is that folder. Names that lead out of it by themselves are refused as ever.
+pub(crate) fn follow_links(proto: &mut ModelProto, model: &Path) -> Result<(), ModelError> {
+    let folder = model.parent().unwrap_or(Path::new("."));
+    let followed = |location: &str| {
+        let path = folder.join(inside(location)?).canonicalize().ok()?;
+        Some(path.to_str()?.trim_start_matches('/').to_owned())
+    };
+    let mut change = |tensor: &mut TensorProto| {
+        for entry in tensor.external_data.iter_mut().filter(|entry| entry.key == "location") {
+            entry.value = followed(&entry.value).ok_or_else(|| {
+                ModelError::new(format!("{} can't be found for {}", entry.value, model.display()))
+            })?;
+        }
+        Ok(())
+    };
+    for function in &mut proto.functions {
+        change_nodes(&mut function.node, &mut change)?;
+    }
+    proto.graph.iter_mut().try_for_each(|graph| change_graph(graph, &mut change))
+}
+
+type Change<'a> = dyn FnMut(&mut TensorProto) -> Result<(), ModelError> + 'a;
+
+fn change_graph(graph: &mut GraphProto, change: &mut Change<'_>) -> Result<(), ModelError> {
+    let sparse = graph.sparse_initializer.iter_mut();
+    let sparse = sparse.flat_map(|tensor| tensor.values.iter_mut().chain(&mut tensor.indices));
+    for tensor in graph.initializer.iter_mut().chain(sparse) {
+        change(tensor)?;
+    }
+    change_nodes(&mut graph.node, change)
+}
+
+fn change_nodes(nodes: &mut [NodeProto], change: &mut Change<'_>) -> Result<(), ModelError> {
+    for attribute in nodes.iter_mut().flat_map(|node| &mut node.attribute) {
+        for tensor in attribute.t.iter_mut().chain(&mut attribute.tensors) {
+            change(tensor)?;
+        }
+        for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+            change_graph(graph, change)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_external(tensor: &TensorProto) -> bool {
+    tensor.data_location == Some(DataLocation::External as i32)
+}
+
+/// `location` without its `.`, if it names something in the model's folder or below.
+fn inside(location: &str) -> Option<String> {
+    let mut names = Vec::new();
+    for part in Path::new(location).components() {
+        match part {
+            Component::Normal(name) => names.push(name.to_str()?),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    if names.is_empty() { None } else { Some(names.join("/")) }
 }

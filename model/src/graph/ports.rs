@@ -74,7 +74,7 @@ impl Graph {
         match fitting.as_slice() {
             [port] => Ok(port),
             [] => Err(ModelError::new(format!(
-                "no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has {}",
+                "no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has {}; with `--output NAME` a run keeps one of them whole, without tags",
                 names(&self.outputs)
             ))),
             _ => Err(ModelError::new(format!(
@@ -83,6 +83,11 @@ impl Graph {
                 fitting[0].name
             ))),
         }
+    }
+
+    /// Whether any output could be scores.
+    pub fn has_scores(&self) -> bool {
+        self.outputs.iter().any(|port| scores_len(port).is_some())
     }
 
     /// The output of that name, of whatever shape.
@@ -107,9 +112,16 @@ impl Graph {
 
 impl Port {
     /// The output as it is kept: its name and how many values it has per image.
-    pub fn kept(&self) -> OutputPort {
-        let per_image = self.shape.as_ref().and_then(|shape| shape.get(1..)?.iter().copied().product());
-        OutputPort { name: self.name.clone(), len: per_image }
+    ///
+    /// # Errors
+    /// Where it claims more values than can be counted.
+    pub fn kept(&self) -> Result<OutputPort, ModelError> {
+        let dims = self.shape.as_ref().and_then(|shape| shape.get(1..)?.iter().copied().collect());
+        let len = dims.map(|dims: Vec<usize>| {
+            let product = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+            product.ok_or_else(|| ModelError::new(format!("the output {} is too large", self.describe())))
+        });
+        Ok(OutputPort { name: self.name.clone(), len: len.transpose()? })
     }
 
     /// `name [n, 3, 224, 224]`, for people.
@@ -159,7 +171,7 @@ fn image_input(input: &Port, layout: Option<Layout>) -> Result<ImageInput, Model
             input.describe()
         )));
     }
-    let layout = layout.unwrap_or(if is_channels(fourth) && !is_channels(second) && second.is_some() {
+    let layout = layout.unwrap_or(if is_channels(fourth) && !is_channels(second) {
         Layout::Nhwc
     } else {
         Layout::Nchw

@@ -47,6 +47,12 @@ fn image_inputs() {
     insta::assert_snapshot!(input(&[2, 1, 8, 0]), @r#"ImageInput { name: "pixels", element: F32, batch: Some(2), layout: Nchw, channels: 1, height: Some(8), width: None }"#);
     insta::assert_snapshot!(input(&[0, 8, 9, 3]), @r#"ImageInput { name: "pixels", element: F32, batch: None, layout: Nhwc, channels: 3, height: Some(8), width: Some(9) }"#);
     insta::assert_snapshot!(input(&[0, 0, 0, 0]), @r#"ImageInput { name: "pixels", element: F32, batch: None, layout: Nchw, channels: 3, height: None, width: None }"#);
+    for dynamic in [[0, 0, 0, 3], [0, 0, 8, 1]] {
+        assert!(input(&dynamic).contains("layout: Nhwc"), "{dynamic:?}");
+    }
+    for first in [[0, 3, 0, 3], [0, 1, 0, 3], [0, 0, 8, 8]] {
+        assert!(input(&first).contains("layout: Nchw"), "{first:?}");
+    }
 }
 
 #[test]
@@ -71,12 +77,14 @@ fn a_layout_that_is_said_is_believed() {
 
 fn port(name: &str, shape: &[usize]) -> Port {
     let shape = shape.iter().map(|&dim| Some(dim).filter(|&dim| dim > 0)).collect();
-    Port { name: name.to_owned(), element: Element::F32, shape: Some(shape), probabilities: false }
+    Port { name: name.to_owned(), element: Element::F32, shape: Some(shape), probabilities: None }
 }
 
 fn scores(outputs: &[Port], wanted: Option<&str>) -> String {
     let graph = Graph { outputs: outputs.to_vec(), ..graph(&Toy::default()) };
-    graph.scores_output(wanted).map_or_else(|error| error.to_string(), |port| format!("{:?}", port.kept()))
+    graph
+        .scores_output(wanted)
+        .map_or_else(|error| error.to_string(), |port| format!("{:?}", port.kept().unwrap()))
 }
 
 #[test]
@@ -87,9 +95,15 @@ fn the_scores_are_logits_else_what_fits() {
     insta::assert_snapshot!(scores(&[hidden.clone(), port("out", &[1, 10, 1, 1])], None), @r#"OutputPort { name: "out", len: Some(10) }"#);
     insta::assert_snapshot!(scores(&[port("a", &[0, 5]), pooled.clone()], None), @r#"several outputs could be the scores (a [n, 5], pooled [n, 768]): name one in tagfleet.toml, as output = "a""#);
     insta::assert_snapshot!(scores(&[port("a", &[0, 5]), pooled.clone()], Some("a")), @r#"OutputPort { name: "a", len: Some(5) }"#);
-    insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), None), @"no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has hidden [n, 197, 768]");
+    insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), None), @"no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has hidden [n, 197, 768]; with `--output NAME` a run keeps one of them whole, without tags");
     insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), Some("hidden")), @"the output hidden [n, 197, 768] is not one row of scores per image, [n, c] or [n, c, 1, 1]: name another in tagfleet.toml");
     insta::assert_snapshot!(scores(&[hidden, pooled], Some("nonesuch")), @r#"the model has no output "nonesuch": it has hidden [n, 197, 768], pooled [n, 768]"#);
+}
+
+#[test]
+fn an_output_larger_than_can_be_counted_is_refused() {
+    let hostile = port("hidden", &[0, 1 << 40, 1 << 40]);
+    insta::assert_snapshot!(hostile.kept().unwrap_err(), @"the output hidden [n, 1099511627776, 1099511627776] is too large");
 }
 
 #[test]
@@ -97,12 +111,14 @@ fn quantisation_precision_and_probabilities_are_seen() {
     let plain = graph(&Toy::default());
     assert_eq!(
         (plain.quantization, plain.half, plain.outputs[0].probabilities),
-        (Quantization::None, false, false)
+        (Quantization::None, false, None)
     );
     assert_eq!(graph(&Toy { dynamic: true, ..Toy::default() }).quantization, Quantization::Dynamic);
     assert!(graph(&Toy { element: DataType::Float16, ..Toy::default() }).half);
-    assert!(graph(&Toy { last: Some("Softmax"), ..Toy::default() }).outputs[0].probabilities);
-    assert!(!graph(&Toy { last: Some("Relu"), ..Toy::default() }).outputs[0].probabilities);
+    let last = |op| graph(&Toy { last: Some(op), ..Toy::default() }).outputs[0].probabilities;
+    assert_eq!(last("Softmax"), Some(Activation::Softmax));
+    assert_eq!(last("Sigmoid"), Some(Activation::Sigmoid));
+    assert_eq!(last("LogSoftmax"), None);
 }
 
 #[test]
@@ -125,5 +141,9 @@ fn external_weights_are_checked() {
         @"model.onnx.data is a Git LFS pointer, not a model: run `git lfs pull` where it came from"
     );
     insta::assert_snapshot!(external("../secret", Some(&[0; 48])), @r#"model.onnx wants its weights from "../secret", outside its own folder: refused; export the model again"#);
+    insta::assert_snapshot!(external("./w.bin", Some(&[0; 48])), @r#"[ExternalFile { location: "w.bin", bytes: 48 }]"#);
+    for outside in ["", ".", "a/../../secret"] {
+        assert!(external(outside, None).contains("outside its own folder"), "{outside:?}");
+    }
     insta::assert_snapshot!(external("/etc/passwd", None), @r#"model.onnx wants its weights from "/etc/passwd", outside its own folder: refused; export the model again"#);
 }

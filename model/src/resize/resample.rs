@@ -1,8 +1,9 @@
-//! Pillow's resampling, to the bit: its filters, its weights in 22-bit fixed point, across first and then down.
+//! Pillow's resampling, to the bit: its filters, its weights in 22-bit fixed point, its order of the two passes.
 //!
-//! It is ours because no library gives Pillow's samples: the SIMD ones round their weights to 15 bits and go down
-//! first, which changes one sample in a hundred by one level, and that is enough to flip the answers of models that
-//! quantise dynamically (6 of 200 photos, measured). It computes only the wanted pixels and never pads.
+//! It is ours because no library gives Pillow's samples: the SIMD ones round their weights to 15 bits and always go
+//! down first, which changes one sample in a hundred by one level, and that is enough to flip the answers of models
+//! that quantise dynamically (6 of 200 photos, measured). The order is Pillow 13.0.0's; older ones always go across
+//! first, and differ by one level in tall pictures. It computes only the wanted pixels and never pads.
 
 use std::ops::Range;
 
@@ -13,12 +14,13 @@ use crate::preprocessing::Filter;
 const PRECISION: u32 = 22;
 const HALF: i32 = 1 << (PRECISION - 1);
 
-/// One thread's buffers; they grow to what the largest picture needs.
+/// One thread's buffers; [`Resampler::trim`] gives back what only a large picture needs.
 #[derive(Default)]
 pub(super) struct Resampler {
     across: Weights,
-    down: Weights,
-    /// The rows that the second pass reads, resized across.
+    /// Of one row: the second axis needs each row's weights only once.
+    down: Taps,
+    /// What the first pass makes and the second one reads.
     between: Vec<u8>,
     sums: Vec<i32>,
 }
@@ -33,32 +35,124 @@ impl Resampler {
         output: &mut [u8],
     ) {
         self.across.compute(&window.across, kernel);
-        self.down.compute(&window.down, kernel);
-        let rows = self.down.reads();
-        let (stride, width) =
-            (window.across.source as usize * CHANNELS, window.across.wanted as usize * CHANNELS);
-        let needed = rows.len() * width;
-        if self.between.len() < needed {
-            self.between.resize(needed, 0);
+        if goes_down_first(window) {
+            self.down_then_across::<CHANNELS>(samples, window, kernel, output);
+        } else {
+            self.across_then_down::<CHANNELS>(samples, window, kernel, output);
         }
-        let between = &mut self.between[..needed];
-        for (to, from) in
-            between.chunks_exact_mut(width).zip(samples[rows.start * stride..].chunks_exact(stride))
-        {
-            across::<CHANNELS>(&self.across, from, to);
+    }
+
+    fn across_then_down<const CHANNELS: usize>(
+        &mut self,
+        samples: &[u8],
+        window: &Window,
+        kernel: Kernel,
+        output: &mut [u8],
+    ) {
+        let rows = reads(&window.down, kernel);
+        let stride = window.across.source as usize * CHANNELS;
+        let width = window.across.wanted as usize * CHANNELS;
+        let between = grow(&mut self.between, rows.len() * width);
+        let needed = samples[rows.start * stride..].chunks_exact(stride);
+        for (to, from) in between.chunks_exact_mut(width).zip(needed) {
+            across::<CHANNELS>(&self.across, 0, from, to);
         }
-        self.sums.resize(width, 0);
-        for (to, (first, weights)) in output.chunks_exact_mut(width).zip(self.down.all()) {
-            down(weights, &between[(first - rows.start) * width..], &mut self.sums, to);
+        let sums = grow(&mut self.sums, width);
+        for (to, pixel) in output.chunks_exact_mut(width).zip(window.down.first..) {
+            self.down.compute(&window.down, kernel, pixel);
+            down(&self.down.weights, &between[(self.down.first - rows.start) * width..], width, sums, to);
         }
+    }
+
+    fn down_then_across<const CHANNELS: usize>(
+        &mut self,
+        samples: &[u8],
+        window: &Window,
+        kernel: Kernel,
+        output: &mut [u8],
+    ) {
+        let columns = reads(&window.across, kernel);
+        let stride = window.across.source as usize * CHANNELS;
+        let width = columns.len() * CHANNELS;
+        let between = grow(&mut self.between, window.down.wanted as usize * width);
+        let sums = grow(&mut self.sums, width);
+        for (to, pixel) in between.chunks_exact_mut(width).zip(window.down.first..) {
+            self.down.compute(&window.down, kernel, pixel);
+            let from = &samples[self.down.first * stride + columns.start * CHANNELS..];
+            down(&self.down.weights, from, stride, sums, to);
+        }
+        let rows = output.chunks_exact_mut(window.across.wanted as usize * CHANNELS);
+        for (to, from) in rows.zip(between.chunks_exact(width)) {
+            across::<CHANNELS>(&self.across, columns.start, from, to);
+        }
+    }
+
+    /// The bytes of all buffers.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let of_taps = |taps: &Taps| taps.weights.capacity() * 4 + taps.exact.capacity() * 8;
+        let of_weights = |weights: &Weights| {
+            weights.pixels.capacity() * size_of::<(usize, Range<usize>)>()
+                + weights.weights.capacity() * 4
+                + of_taps(&weights.taps)
+        };
+        let buffers = self.between.capacity() + self.sums.capacity() * 4;
+        of_weights(&self.across) + of_taps(&self.down) + buffers
+    }
+
+    /// Gives back every buffer of more than `kept` bytes.
+    pub(super) fn trim(&mut self, kept: usize) {
+        super::trim(&mut self.across.pixels, kept);
+        super::trim(&mut self.across.weights, kept);
+        for taps in [&mut self.across.taps, &mut self.down] {
+            super::trim(&mut taps.weights, kept);
+            super::trim(&mut taps.exact, kept);
+        }
+        super::trim(&mut self.between, kept);
+        super::trim(&mut self.sums, kept);
     }
 }
 
-/// One row of pixels to one shorter or longer row.
-fn across<const CHANNELS: usize>(weights: &Weights, from: &[u8], to: &mut [u8]) {
+/// The order of Pillow 13: down first where the height shrinks by more than twice what the width does, in pixels of
+/// the whole picture, whatever part of it is wanted.
+pub(super) fn goes_down_first(window: &Window) -> bool {
+    let shrinks = |span: &Span| i64::from(span.source) - i64::from(span.resized);
+    let (across, down) = (shrinks(&window.across), shrinks(&window.down));
+    down > 0 && down > across * 2
+}
+
+/// The most bytes that [`Resampler::resample`] takes for `window`.
+pub(super) fn memory(window: &Window, kernel: Kernel, channels: u8) -> u64 {
+    let (across, down) = (&window.across, &window.down);
+    let bytes_of = |span: &Span| most_taps(span, kernel) * (size_of::<i32>() + size_of::<f64>()) as u64;
+    let pixel =
+        size_of::<(usize, Range<usize>)>() as u64 + most_taps(across, kernel) * size_of::<i32>() as u64;
+    let (rows, columns) = if goes_down_first(window) {
+        (u64::from(down.wanted), reads(across, kernel).len() as u64)
+    } else {
+        (reads(down, kernel).len() as u64, u64::from(across.wanted))
+    };
+    let row = columns.saturating_mul(u64::from(channels));
+    let weights = u64::from(across.wanted).saturating_mul(pixel);
+    let buffers = row.saturating_mul(rows).saturating_add(row.saturating_mul(size_of::<i32>() as u64));
+    weights.saturating_add(buffers).saturating_add(bytes_of(across) + bytes_of(down))
+}
+
+/// The first `length` values of `buffer`, which takes no more than it needs where it is too short.
+fn grow<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+    if buffer.len() < length {
+        buffer.clear();
+        buffer.reserve_exact(length);
+        buffer.resize(length, T::default());
+    }
+    &mut buffer[..length]
+}
+
+/// One row of pixels to one shorter or longer row; `from` begins with the source pixel number `start`.
+fn across<const CHANNELS: usize>(weights: &Weights, start: usize, from: &[u8], to: &mut [u8]) {
     for (pixel, (first, weights)) in to.chunks_exact_mut(CHANNELS).zip(weights.all()) {
         let mut sums = [HALF; CHANNELS];
-        for (samples, weight) in from[first * CHANNELS..].chunks_exact(CHANNELS).zip(weights) {
+        for (samples, weight) in from[(first - start) * CHANNELS..].chunks_exact(CHANNELS).zip(weights) {
             for (sum, sample) in sums.iter_mut().zip(samples) {
                 *sum += i32::from(*sample) * weight;
             }
@@ -69,10 +163,10 @@ fn across<const CHANNELS: usize>(weights: &Weights, from: &[u8], to: &mut [u8]) 
     }
 }
 
-/// Some rows to one row; `from` begins with the first of them.
-fn down(weights: &[i32], from: &[u8], sums: &mut [i32], to: &mut [u8]) {
+/// Some rows, `stride` samples apart, to one row; `from` begins with the first of them.
+fn down(weights: &[i32], from: &[u8], stride: usize, sums: &mut [i32], to: &mut [u8]) {
     sums.fill(HALF);
-    for (row, weight) in from.chunks_exact(to.len()).zip(weights) {
+    for (row, weight) in from.chunks(stride).zip(weights) {
         for (sum, sample) in sums.iter_mut().zip(row) {
             *sum += i32::from(*sample) * weight;
         }
@@ -92,59 +186,93 @@ struct Weights {
     /// First source pixel, and where its weights are.
     pixels: Vec<(usize, Range<usize>)>,
     weights: Vec<i32>,
-    exact: Vec<f64>,
+    taps: Taps,
 }
 
 impl Weights {
     fn compute(&mut self, span: &Span, kernel: Kernel) {
         self.pixels.clear();
         self.weights.clear();
-        if span.source == span.resized {
-            self.keep(span);
-            return;
-        }
-        let scale = f64::from(span.source) / f64::from(span.resized);
-        let filter_scale = scale.max(1.0);
-        let support = kernel.support * filter_scale;
+        self.pixels.reserve_exact(span.wanted as usize);
+        self.weights.reserve_exact(span.wanted as usize * most_taps(span, kernel) as usize);
         for pixel in span.first..span.first + span.wanted {
-            let centre = (f64::from(pixel) + 0.5) * scale;
-            let first = (centre - support + 0.5).max(0.0) as usize;
-            let end = ((centre + support + 0.5) as usize).min(span.source as usize);
-            self.exact.clear();
-            for source in first..end {
-                self.exact.push((kernel.weight)((source as f64 - centre + 0.5) * (1.0 / filter_scale)));
-            }
-            self.push(first);
+            self.taps.compute(span, kernel, pixel);
+            let start = self.weights.len();
+            self.weights.extend_from_slice(&self.taps.weights);
+            self.pixels.push((self.taps.first, start..self.weights.len()));
         }
-    }
-
-    /// Every wanted pixel is the source's: one weight of 1.
-    fn keep(&mut self, span: &Span) {
-        self.weights.push(1 << PRECISION);
-        self.pixels.extend((span.first..span.first + span.wanted).map(|pixel| (pixel as usize, 0..1)));
-    }
-
-    /// Adds the weights in `exact`, made to sum up to 1 and rounded half away from zero.
-    fn push(&mut self, first: usize) {
-        let sum: f64 = self.exact.iter().sum();
-        let start = self.weights.len();
-        for exact in &self.exact {
-            let weight = if sum == 0.0 { *exact } else { exact / sum } * f64::from(1 << PRECISION);
-            self.weights.push((weight + 0.5_f64.copysign(weight)) as i32);
-        }
-        self.pixels.push((first, start..self.weights.len()));
     }
 
     fn all(&self) -> impl Iterator<Item = (usize, &[i32])> {
         self.pixels.iter().map(|(first, weights)| (*first, &self.weights[weights.clone()]))
     }
+}
 
-    /// The source pixels that any wanted pixel is made of.
-    fn reads(&self) -> Range<usize> {
-        let start = self.pixels.first().map_or(0, |(first, _)| *first);
-        let end = self.pixels.iter().map(|(first, weights)| first + weights.len()).max();
-        start..end.unwrap_or(start)
+/// What one pixel of one axis is made of.
+#[derive(Default)]
+struct Taps {
+    /// The first source pixel.
+    first: usize,
+    /// How much of it and of each that follows.
+    weights: Vec<i32>,
+    exact: Vec<f64>,
+}
+
+impl Taps {
+    /// Weights are made to sum up to 1 and rounded half away from zero.
+    fn compute(&mut self, span: &Span, kernel: Kernel, pixel: u32) {
+        let sources = sources(span, kernel, pixel);
+        self.first = sources.start;
+        self.weights.clear();
+        self.weights.reserve_exact(sources.len());
+        if span.source == span.resized {
+            self.weights.push(1 << PRECISION);
+            return;
+        }
+        let (scale, centre) = (span.scale(), span.centre(pixel));
+        let weight = |source| (kernel.weight)((source as f64 - centre + 0.5) * (1.0 / scale.max(1.0)));
+        self.exact.clear();
+        self.exact.reserve_exact(sources.len());
+        self.exact.extend(sources.map(weight));
+        let sum: f64 = self.exact.iter().sum();
+        self.weights.extend(self.exact.iter().map(|exact| {
+            let weight = if sum == 0.0 { *exact } else { exact / sum } * f64::from(1 << PRECISION);
+            (weight + 0.5_f64.copysign(weight)) as i32
+        }));
     }
+}
+
+impl Span {
+    fn scale(&self) -> f64 {
+        f64::from(self.source) / f64::from(self.resized)
+    }
+
+    /// Where the middle of a resized pixel lies, in source pixels.
+    fn centre(&self, pixel: u32) -> f64 {
+        (f64::from(pixel) + 0.5) * self.scale()
+    }
+}
+
+/// The source pixels that a resized pixel is made of.
+fn sources(span: &Span, kernel: Kernel, pixel: u32) -> Range<usize> {
+    if span.source == span.resized {
+        return pixel as usize..pixel as usize + 1;
+    }
+    let (centre, support) = (span.centre(pixel), kernel.support * span.scale().max(1.0));
+    let first = (centre - support + 0.5).max(0.0) as usize;
+    first..((centre + support + 0.5) as usize).min(span.source as usize)
+}
+
+/// The source pixels that any wanted pixel is made of.
+fn reads(span: &Span, kernel: Kernel) -> Range<usize> {
+    let last = span.first + span.wanted.saturating_sub(1);
+    sources(span, kernel, span.first).start..sources(span, kernel, last).end
+}
+
+/// No pixel is made of more source pixels than this.
+fn most_taps(span: &Span, kernel: Kernel) -> u64 {
+    let reach = (2.0 * kernel.support * span.scale().max(1.0)).ceil() as u64 + 1;
+    if span.source == span.resized { 1 } else { reach.min(u64::from(span.source)) }
 }
 
 /// A filter's curve, and how far it reaches from its centre when it enlarges.

@@ -104,6 +104,16 @@ const GOLDEN: [(Filter, &[u8]); 6] = [
     (Filter::Hamming, include_bytes!("../../testdata/golden_hamming.png")),
 ];
 
+/// The same, of the picture transposed and made 37x20, which Pillow 13 does down first.
+const TALL: [(Filter, &[u8]); 6] = [
+    (Filter::Nearest, include_bytes!("../../testdata/golden_tall_nearest.png")),
+    (Filter::Lanczos, include_bytes!("../../testdata/golden_tall_lanczos.png")),
+    (Filter::Bilinear, include_bytes!("../../testdata/golden_tall_bilinear.png")),
+    (Filter::Bicubic, include_bytes!("../../testdata/golden_tall_bicubic.png")),
+    (Filter::Box, include_bytes!("../../testdata/golden_tall_box.png")),
+    (Filter::Hamming, include_bytes!("../../testdata/golden_tall_hamming.png")),
+];
+
 fn drawn() -> Vec<u8> {
     let mut samples = Vec::new();
     for y in 0..47_i32 {
@@ -127,6 +137,60 @@ fn crops_are_pillows_to_the_bit() {
     }
 }
 
+#[test]
+fn tall_pictures_are_pillows_to_the_bit() {
+    let drawn = drawn();
+    let transposed: Vec<u8> = (0..61)
+        .flat_map(|x| (0..47).flat_map(move |y| [0, 1, 2].map(|channel| (y * 61 + x) * 3 + channel)))
+        .map(|index| drawn[index])
+        .collect();
+    for (filter, png) in TALL {
+        let golden = image::load_from_memory(png).unwrap().into_rgb8().into_raw();
+        let window = Window::new(size(47, 61), to(ResizeTo::Exact(size(37, 20)), filter), None);
+        assert_eq!(crop(&transposed, 3, &window), golden, "{filter:?}");
+    }
+}
+
+#[test]
+fn the_order_is_pillow_13s() {
+    let cases = [
+        ((50, 60), (40, 40), false),
+        ((50, 60), (40, 39), true),
+        ((50, 60), (50, 60), false),
+        ((50, 60), (80, 59), true),
+        ((50, 60), (99, 61), false),
+        ((60, 50), (30, 30), false),
+    ];
+    for (from, into, expected) in cases {
+        let resize = to(ResizeTo::Exact(size(into.0, into.1)), Filter::Bicubic);
+        for crop in [None, Some(size(7, 9))] {
+            let window = Window::new(size(from.0, from.1), resize, crop);
+            assert_eq!(resample::goes_down_first(&window), expected, "{from:?} to {into:?}");
+        }
+    }
+}
+
+#[test]
+fn extreme_shapes_take_little_memory() {
+    let exact = to(ResizeTo::Exact(size(224, 224)), Filter::Bicubic);
+    let memory = |width, height| Window::new(size(width, height), exact, None).memory(3);
+    assert!(memory(4000, 3000) < 3 << 20, "{}", memory(4000, 3000));
+    assert!(memory(10, 2_000_000) < 2 << 20, "{}", memory(10, 2_000_000));
+    assert!(memory(1, 60_000_000) < 16 << 20, "{}", memory(1, 60_000_000));
+    // Across, the weights are kept for the next row.
+    assert!(memory(60_000_000, 1) > 900 << 20, "{}", memory(60_000_000, 1));
+}
+
+#[test]
+fn large_buffers_are_given_back() {
+    let mut cropper = Cropper::default();
+    let exact = to(ResizeTo::Exact(size(1, 1)), Filter::Lanczos);
+    let window = Window::new(size(4_000_000, 1), exact, None);
+    assert!(window.memory(1) > KEPT as u64);
+    cropper.crop(&vec![9; 4_000_000], 1, &window, &mut [0]).unwrap();
+    assert!(cropper.resampler.bytes() < KEPT, "{} bytes are kept", cropper.resampler.bytes());
+}
+
 proptest! {
     #[test]
     fn offsets_are_pythons(length in 1_u32..70_000, crop in 1_u32..2_000) {
@@ -143,8 +207,23 @@ proptest! {
     }
 
     #[test]
+    fn memory_is_no_less_than_what_is_taken(
+        width in 1_u32..300, height in 1_u32..300, across in 1_u32..90, down in 1_u32..90, crop in 1_u32..90,
+        filter in prop::sample::select(vec![Filter::Lanczos, Filter::Bilinear, Filter::Bicubic, Filter::Box]),
+    ) {
+        let resize = to(ResizeTo::Exact(size(across, down)), filter);
+        let window = Window::new(size(width, height), resize, Some(size(crop, crop)));
+        let mut cropper = Cropper::default();
+        let mut output = vec![0; crop as usize * crop as usize * 3];
+        cropper.crop(&noise(width, height, 3), 3, &window, &mut output).unwrap();
+        let taken = cropper.resampler.bytes() + cropper.unpadded.capacity();
+        // The smallest buffers of all hold four values.
+        prop_assert!(taken as u64 <= window.memory(3) + 128, "{taken} of {}", window.memory(3));
+    }
+
+    #[test]
     fn the_crop_is_the_crop_of_the_whole(
-        width in 1_u32..90, height in 1_u32..90, edge in 1_u32..60, crop_width in 1_u32..70, crop_height in 1_u32..70,
+        width in 1_u32..90, height in 1_u32..90, edge in 1_u32..60, exact in prop::option::of(1_u32..60), crop_width in 1_u32..70, crop_height in 1_u32..70,
         filter in prop::sample::select(vec![
             Filter::Nearest, Filter::Lanczos, Filter::Bilinear, Filter::Bicubic, Filter::Box, Filter::Hamming,
         ]),
@@ -152,9 +231,10 @@ proptest! {
     ) {
         let picture = size(width, height);
         let samples = noise(width, height, channels);
-        let resize = to(ResizeTo::ShortestEdge(edge), filter);
+        let target = exact.map_or(ResizeTo::ShortestEdge(edge), |down| ResizeTo::Exact(size(edge, down)));
+        let resize = to(target, filter);
         let whole = crop(&samples, channels, &Window::new(picture, resize, None));
-        let resized = resized_size(picture, ResizeTo::ShortestEdge(edge));
+        let resized = resized_size(picture, target);
         let expected = crop(&whole, channels, &Window::new(resized, None, Some(size(crop_width, crop_height))));
         let direct = crop(&samples, channels, &Window::new(picture, resize, Some(size(crop_width, crop_height))));
         prop_assert_eq!(direct, expected);

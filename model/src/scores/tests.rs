@@ -37,8 +37,29 @@ fn softmax_is_stable_for_large_logits() {
 
 #[test]
 fn sigmoid_keeps_what_reaches_the_threshold() {
-    let found = ranked(Activation::Sigmoid, &default_options(Activation::Sigmoid), &[0.0, 2.0, -0.1]);
+    let found = ranked(Activation::Sigmoid, &default_options(Activation::Sigmoid, true), &[0.0, 2.0, -0.1]);
     assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 0]);
+}
+
+#[test]
+fn a_multi_label_model_has_the_same_defaults_whoever_applies_the_sigmoid() {
+    assert_eq!(default_options(Activation::None, true), default_options(Activation::Sigmoid, true));
+    assert_eq!(default_options(Activation::None, true).threshold, 0.5);
+    assert_eq!(default_options(Activation::Softmax, false), options(5, 0.0));
+}
+
+#[test]
+fn scores_that_are_used_as_they_are_may_be_negative() {
+    let defaults = default_options(Activation::None, false);
+    let json = serde_json::to_string(&defaults).unwrap();
+    let read: TagOptions = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, defaults);
+    let scores = [-3.0, -0.1, f32::MIN];
+    assert_eq!(ranked(Activation::None, &read, &scores), [(1, -0.1), (0, -3.0), (2, f32::MIN)]);
+    assert_eq!(ranked(Activation::None, &options(5, -1.5), &scores), [(1, -0.1)]);
+    assert_eq!(ranked(Activation::None, &options(5, 7.5), &[7.0, 8.0]), [(1, 8.0)]);
+    let refused = Ranker::new(&labels(3), Activation::None, &options(5, f32::INFINITY)).unwrap_err();
+    insta::assert_snapshot!(refused, @"--threshold is inf, which is no finite number");
 }
 
 #[test]

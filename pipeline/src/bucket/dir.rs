@@ -2,8 +2,8 @@
 //!
 //! It exists so that a laptop run makes the same calls as a run on AWS. A directory cannot hold every key that S3 can:
 //! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, or a name longer than the file system allows. Reading
-//! such a key finds nothing, writing it is an error. A dangling symbolic link is listed and then missing; pipes,
-//! sockets and devices are no objects. It never reads or writes outside its root, except through links that stand in it.
+//! such a key finds nothing, writing it is an error. A broken symbolic link is listed and then missing; a linked folder is
+//! followed, links to folders inside it are not; pipes, sockets and devices are no objects. It never reads or writes outside its root, except through links that stand in it.
 
 mod walk;
 
@@ -78,6 +78,16 @@ impl DirBucket {
         self.fail(kind, key, &error.to_string())
     }
 
+    /// A link that leads nowhere, or in a circle, is a missing file; one that may not be followed is not.
+    fn broken_link(&self, key: &str, path: &Path, error: &io::Error) -> BucketError {
+        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => self.error(key, error),
+            _ if is_link => self.fail(Kind::Missing, key, &format!("a broken link: {error}")),
+            _ => self.error(key, error),
+        }
+    }
+
     fn fail(&self, kind: Kind, key: &str, detail: &str) -> BucketError {
         BucketError { kind, bucket: self.name.clone(), key: key.to_owned(), detail: detail.to_owned() }
     }
@@ -87,7 +97,7 @@ impl DirBucket {
             return Err(self.fail(Kind::Missing, key, "a directory cannot hold this key"));
         };
         // Opening a pipe would block, so its kind is asked before.
-        let found = fs::metadata(&path).map_err(|error| self.error(key, &error))?;
+        let found = fs::metadata(&path).map_err(|error| self.broken_link(key, &path, &error))?;
         if !found.is_file() {
             return Err(self.fail(Kind::Missing, key, "not a regular file"));
         }
@@ -131,10 +141,11 @@ impl DirBucket {
         file.as_file().sync_all()?;
         if replace {
             file.persist(path).map_err(|error| error.error)?;
+            File::open(folder)?.sync_all()?;
             return Ok(Put::Created);
         }
         match file.persist_noclobber(path) {
-            Ok(_) => Ok(Put::Created),
+            Ok(_) => File::open(folder)?.sync_all().map(|()| Put::Created),
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::AlreadyThere),
             Err(error) => Err(error.error),
         }

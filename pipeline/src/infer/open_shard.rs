@@ -22,11 +22,14 @@ pub(super) struct OpenShard {
 struct Rows {
     rows: Vec<Option<Row>>,
     left: usize,
+    tagged: u64,
+    failed: u64,
 }
 
 impl OpenShard {
     pub(super) fn new(images: Vec<Image>, progress: Arc<Progress>) -> Self {
-        let rows = Mutex::new(Rows { rows: vec![None; images.len()], left: images.len() });
+        let rows =
+            Mutex::new(Rows { rows: vec![None; images.len()], left: images.len(), tagged: 0, failed: 0 });
         Self { images, rows, complete: Notify::new(), abandoned: AtomicBool::new(false), progress }
     }
 
@@ -45,6 +48,7 @@ impl OpenShard {
         }
         rows.rows[index] = Some(row);
         rows.left -= 1;
+        *(if failed { &mut rows.failed } else { &mut rows.tagged }) += 1;
         self.progress.add(failed);
         if rows.left == 0 {
             self.complete.notify_one();
@@ -69,11 +73,8 @@ impl OpenShard {
         if self.abandoned.swap(true, Relaxed) {
             return;
         }
-        let is_failed = |row: &&Row| matches!(row.outcome, Outcome::Failed(_));
-        let done = std::mem::take(&mut rows.rows);
-        let failed = done.iter().flatten().filter(is_failed).count() as u64;
-        let all = done.iter().flatten().count() as u64;
-        self.progress.take_back(all - failed, failed);
+        rows.rows = Vec::new();
+        self.progress.take_back(rows.tagged, rows.failed);
     }
 
     pub(super) fn is_abandoned(&self) -> bool {

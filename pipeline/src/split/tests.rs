@@ -35,7 +35,7 @@ fn queue() -> MemoryQueue {
 
 async fn split(source: &Source, output: &dyn Bucket, queue: &dyn Queue) -> Result<RangeSplit, SplitError> {
     let (id, keys) = run();
-    split_range(source, 0, &KeyRange::default(), output, queue, (&id, &keys)).await
+    split_range(source, (0, &KeyRange::default()), usize::MAX, output, queue, (&id, &keys)).await
 }
 
 /// The keys of all shards, shard by shard.
@@ -82,15 +82,22 @@ async fn shards_grow() {
 fn a_shard_ends_before_its_images_have_too_many_bytes() {
     let image = |size| Image { size: Some(size), ..Image::named("k".to_owned()) };
     let mut open = OpenShard::default();
-    assert_eq!(open.push(image(MAX_IMAGE_BYTES - 1), 0), None);
-    assert_eq!(open.push(image(1), 0), None);
-    assert_eq!(open.push(image(2 * MAX_IMAGE_BYTES), 0).unwrap().len(), 2);
+    assert_eq!(open.push(image(MAX_IMAGE_BYTES - 1), 0, usize::MAX), None);
+    assert_eq!(open.push(image(1), 0, usize::MAX), None);
+    assert_eq!(open.push(image(2 * MAX_IMAGE_BYTES), 0, usize::MAX).unwrap().len(), 2);
     assert_eq!(
-        open.push(image(1), 0).unwrap().len(),
+        open.push(image(1), 0, usize::MAX).unwrap().len(),
         1,
         "an image that is too large by itself is a shard by itself"
     );
     assert_eq!(open.take(), [image(1)]);
+}
+
+#[test]
+fn a_shard_ends_where_its_rows_would_be_too_large() {
+    let mut open = OpenShard::default();
+    assert_eq!(open.push(Image::named("a".to_owned()), 0, 2), None);
+    assert_eq!(open.push(Image::named("b".to_owned()), 0, 2).unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@
 //! | `tags` | list of struct `label` string, `index` int32, `score` float | never; empty where failed |
 //! | `vector` | list of float or float16; only in runs with `--output` | failed |
 //!
-//! The file's metadata carries `tagfleet.schema_version`, `tagfleet.run` and, in parts, `tagfleet.second_decoder`: how
+//! The file's metadata carries `tagfleet.schema_version`, `tagfleet.run` and `tagfleet.second_decoder`: how
 //! many images the first decoder refused and the second read. Nothing here decides what a row says.
 
 use std::sync::Arc;
@@ -39,8 +39,9 @@ use crate::run::{RunId, VectorType};
 
 /// The version of the schema above.
 pub const SCHEMA_VERSION: u32 = 1;
-/// Rows per row group: small enough to be held while it is written, large enough to compress.
+/// A row group ends at this many rows or bytes: small enough to be held while it is written, large enough to compress.
 const ROW_GROUP_ROWS: usize = 100_000;
+const ROW_GROUP_BYTES: usize = 32 << 20;
 const SECOND_DECODER: &str = "tagfleet.second_decoder";
 
 /// Rows could not be written or read.
@@ -130,6 +131,7 @@ impl TableWriter {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_key_value_metadata(Some(metadata))
             .build();
         Ok(Self(ArrowWriter::try_new(Vec::new(), schema(vector), Some(properties))?))

@@ -17,7 +17,17 @@ fn labels_of_the_wrong_length() {
 fn configuration_that_can_not_be_understood() {
     insta::assert_snapshot!(refused(&toy(), &[("config.json", "{")]), @"config.json can't be understood: EOF while parsing an object at line 1 column 1");
     insta::assert_snapshot!(refused(&toy(), &[("config.json", r#"{"problem_type": "regression"}"#)]), @r#"config.json says problem_type "regression", which is no classification: give activation in tagfleet.toml"#);
-    insta::assert_snapshot!(refused(&toy(), &[(PROCESSOR, r#"{"image_mean": [NaN]}"#)]), @"preprocessor_config.json can't be understood: expected value at line 1 column 17");
+    insta::assert_snapshot!(refused(&toy(), &[(PROCESSOR, r#"{"image_mean": [NaN]}"#)]), @"preprocessor_config.json is not JSON: Python's NaN or Infinity stands in it, at line 1 column 17: put a number or null there");
+    for number in ["Infinity", "-Infinity", "NaN"] {
+        let error = refused(
+            &toy(),
+            &[("config.json", &format!("{{\"id2label\": {{\"0\": \"a\"}},\n \"drop\": {number}}}"))],
+        );
+        assert!(
+            error.starts_with("config.json is not JSON: Python's NaN or Infinity stands in it, at line 2"),
+            "{error}"
+        );
+    }
     insta::assert_snapshot!(refused(&toy(), &[(PROCESSOR, r#"{"image_mean": "half"}"#)]), @"preprocessor_config.json can't be understood: expected a number or a list of numbers at line 1 column 22");
     insta::assert_snapshot!(refused(&toy(), &[("tagfleet.toml", "colour = \"bgr\"")]), @r#"
     tagfleet.toml can't be understood: TOML parse error at line 1, column 1
@@ -34,6 +44,19 @@ fn configuration_that_can_not_be_understood() {
     expected a number of pixels, [height, width] or "none"
     "#);
     insta::assert_snapshot!(refused(&toy(), &[("tagfleet.toml", "scale = inf")]), @"tagfleet.toml: a scale, offset, mean or std is not a finite number");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = folder(&toy(), &[]);
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("config.json")).status();
+    assert!(made.unwrap().success());
+    let error = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap_err();
+    insta::assert_snapshot!(error, @"config.json can't be read: it is no regular file");
+    let pipe = folder.path().join("config.json");
+    let error = open_path(folder.path(), &pipe, &ModelOptions::default()).unwrap_err();
+    insta::assert_snapshot!(error, @"config.json is neither a file nor a folder");
 }
 
 #[test]
@@ -64,6 +87,15 @@ fn numbers_that_make_no_picture() {
     insta::assert_snapshot!(processor(r#""rescale_factor": 1e300"#), @"preprocessor_config.json: a scale, offset, mean or std is not a finite number");
     insta::assert_snapshot!(processor(r#""do_pad": true"#), @"preprocessor_config.json: do_pad is true, but tagfleet pads no pictures: give resize and crop in tagfleet.toml");
     insta::assert_snapshot!(processor(r#""do_center_crop": true"#), @"preprocessor_config.json: do_center_crop is true, but there is no crop_size: give crop in tagfleet.toml");
+}
+
+#[test]
+fn inputs_that_fit_in_no_memory() {
+    let refused = |dims: [i64; 4]| refused(&Toy { input: dims.to_vec(), ..Toy::default() }, &[]);
+    insta::assert_snapshot!(refused([1024, 3, 4096, 4096]), @"1024 image(s) of 4096x4096 with 3 channel(s) at once are 51539607552 numbers, but tagfleet feeds at most 67108864: export the model with a smaller input or a dynamic batch");
+    insta::assert_snapshot!(refused([0, 3, 8192, 8191]), @"1 image(s) of 8192x8191 with 3 channel(s) at once are 201302016 numbers, but tagfleet feeds at most 67108864: export the model with a smaller input or a dynamic batch");
+    insta::assert_snapshot!(refused([0, 3, 1 << 62, 1 << 62]), @"the graph makes pictures of 224x224 (height x width), but the model takes 4611686018427387904x4611686018427387904: give resize and crop in tagfleet.toml");
+    assert!(open(&Toy { input: vec![16, 3, 1024, 1024], ..Toy::default() }, &[]).is_ok());
 }
 
 #[test]

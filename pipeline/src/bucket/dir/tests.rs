@@ -95,6 +95,21 @@ async fn links_are_followed_but_not_in_circles() {
 }
 
 #[tokio::test]
+async fn links_that_point_at_one_another_make_no_endless_tree() {
+    let (folder, bucket) = filled(&["0/a.jpg"]);
+    for level in 1..30 {
+        let below = folder.path().join(level.to_string());
+        fs::create_dir(&below).unwrap();
+        for name in ["left", "right"] {
+            symlink(folder.path().join((level - 1).to_string()), below.join(name)).unwrap();
+        }
+    }
+    assert_eq!(keys(&bucket).await, ["0/a.jpg", "1/left/a.jpg", "1/right/a.jpg"]);
+    symlink("loop.jpg", folder.path().join("loop.jpg")).unwrap();
+    assert_eq!(bucket.get("loop.jpg", None, 10).await.unwrap_err().kind, Kind::Missing);
+}
+
+#[tokio::test]
 async fn what_a_killed_writer_left_is_no_object() {
     let (folder, bucket) = filled(&["a"]);
     fs::create_dir(folder.path().join(UNFINISHED)).unwrap();

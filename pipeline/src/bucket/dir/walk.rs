@@ -30,6 +30,9 @@ struct Entry {
     key: String,
     path: PathBuf,
     access: Access,
+    /// A link leads here, or to a folder above. Links to folders are followed no further then: a few that point at one
+    /// another would make a tree without end.
+    linked: bool,
 }
 
 impl Walk {
@@ -41,8 +44,8 @@ impl Walk {
     pub(super) fn page(&mut self, limit: usize) -> Result<Vec<Object>, BucketError> {
         if !self.started {
             self.started = true;
-            let root = Entry { key: String::new(), path: self.bucket.root.clone(), access: Access::Readable };
-            self.enter(&root)?;
+            let (key, path) = (String::new(), self.bucket.root.clone());
+            self.enter(&Entry { key, path, access: Access::Readable, linked: false })?;
         }
         let mut page = Vec::new();
         while page.len() < limit {
@@ -102,24 +105,27 @@ fn entries(folder: &Entry) -> io::Result<Vec<Entry>> {
         if folder.key.is_empty() && listed.file_name() == UNFINISHED {
             continue;
         }
-        entries.extend(entry(folder, &listed.file_name(), listed.path()));
+        let is_link = listed.file_type()?.is_symlink();
+        entries.extend(entry(folder, &listed.file_name(), listed.path(), is_link));
     }
     Ok(entries)
 }
 
-/// One name of `folder`, or none where it is neither a file nor a folder.
+/// One name of `folder`, or none where it is neither a file nor a folder to enter.
 ///
-/// Symbolic links are followed; a dangling one counts as a file, and reading it will say that it is missing.
-fn entry(folder: &Entry, name: &OsStr, path: PathBuf) -> Option<Entry> {
+/// Symbolic links are followed; a broken one counts as a file, and reading it will say that it is missing.
+fn entry(folder: &Entry, name: &OsStr, path: PathBuf, is_link: bool) -> Option<Entry> {
     let kind = fs::metadata(&path).map(|metadata| metadata.file_type()).ok();
-    if kind.is_some_and(|kind| !kind.is_dir() && !kind.is_file()) {
+    let is_folder = kind.is_some_and(|kind| kind.is_dir());
+    if kind.is_some_and(|kind| !kind.is_dir() && !kind.is_file()) || (is_folder && is_link && folder.linked) {
         return None;
     }
-    let slash = if kind.is_some_and(|kind| kind.is_dir()) { "/" } else { "" };
+    let slash = if is_folder { "/" } else { "" };
     let (name, access) = key_name(name);
     // Below a folder whose name is not UTF-8, no key is the file's true path.
     let access = if folder.access == Access::Readable { access } else { folder.access };
-    Some(Entry { key: format!("{}{name}{slash}", folder.key), path, access })
+    let linked = folder.linked || (is_folder && is_link);
+    Some(Entry { key: format!("{}{name}{slash}", folder.key), path, access, linked })
 }
 
 fn object(entry: Entry) -> Object {
