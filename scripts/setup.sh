@@ -42,10 +42,12 @@ cargo_tool() {
   failed=1
 }
 
+# An environment of its own for the emulator, whose versions others cannot share.
 wheels() {
-  local stamp=".venv/.installed-$1"
-  cmp -s "$2" "$stamp" && return 0
-  .venv/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r "$2" && cp "$2" "$stamp"
+  local stamp="$1/.installed-$2"
+  cmp -s "$3" "$stamp" && return 0
+  [ -x "$1/bin/pip" ] || python3 -m venv "$1" || return 1
+  "$1/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes -r "$3" && cp "$3" "$stamp"
 }
 
 failed=0
@@ -59,13 +61,17 @@ if [ ! -x .venv/bin/pip ]; then
 fi
 build_tool cmake
 case $(uname -m) in x86_64 | amd64) build_tool nasm ;; esac
-wheels engine requirements.txt || {
+wheels .venv engine requirements.txt || {
   [ "$wanted" = run ] || failed=1
   say "could not install ONNX Runtime ('pip install onnxruntime' does it): tagfleet will use tract, which is several times slower"
 }
 if [ "$wanted" != run ]; then
   cargo_tool nextest "$NEXTEST"
-  wheels readers tests/requirements.txt || {
+  wheels .venv-emulator emulator tests/emulator/requirements.txt || {
+    say "could not install the AWS emulator for the tests: Python 3.11 or later is needed"
+    failed=1
+  }
+  wheels .venv readers tests/requirements.txt || {
     say "could not install DuckDB, pandas and datasets for the tests: Python 3.11 or later is needed"
     failed=1
   }

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "support for tests, which fail by panicking")]
 
 pub mod command;
+pub mod emulator;
 pub mod photos;
 pub mod rows;
 

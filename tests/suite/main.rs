@@ -6,6 +6,7 @@
     reason = "tests fail by panicking and say what they measured"
 )]
 
+mod aws;
 mod bad_input;
 mod demo;
 mod hostile;

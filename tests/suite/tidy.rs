@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tagfleet_tests::photos::files;
 use tagfleet_tests::{project, root};
 
-const CRATES: [&str; 4] = ["pipeline", "model", "cli", "tests"];
+const CRATES: [&str; 5] = ["pipeline", "model", "aws", "cli", "tests"];
 
 /// What only the model crate may link.
 const ENGINES_AND_DECODERS: [&str; 6] =
@@ -92,9 +92,17 @@ fn the_pipeline_names_no_cloud_no_engine_and_no_mode() {
 
 #[test]
 fn only_the_model_crate_links_an_engine_or_a_decoder() {
-    for folder in ["pipeline", "cli", "tests"] {
+    for folder in ["pipeline", "aws", "cli", "tests"] {
         let dependencies = dependencies(folder);
         assert!(dependencies.iter().all(|name| !ENGINES_AND_DECODERS.contains(&name.as_str())), "{folder}");
+    }
+}
+
+#[test]
+fn only_the_aws_crate_names_an_aws_sdk() {
+    for folder in ["pipeline", "model", "cli", "tests"] {
+        let dependencies = dependencies(folder);
+        assert!(dependencies.iter().all(|name| !name.starts_with("aws-")), "{folder}");
     }
 }
 

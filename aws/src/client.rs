@@ -1,0 +1,80 @@
+//! Configuration as the AWS command line has it: the usual chain of credentials, profile, region, endpoint.
+//!
+//! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request rate, and
+//! success raises it again. Nothing here makes a request.
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use std::time::Duration;
+
+/// Tries of one request in all; at most five, for a shard that fails comes again anyway.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// What a user may say instead of what the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// A region, `eu-central-1`.
+    pub region: Option<String>,
+    /// Where every service is, instead of AWS's own endpoints; buckets are then addressed by path.
+    pub endpoint_url: Option<String>,
+}
+
+/// Clients of the services that a run needs, with one configuration.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    config: SdkConfig,
+}
+
+impl Aws {
+    /// Reads the configuration: `options` first, then the environment, then the configuration files, then the machine.
+    pub async fn new(options: &Options) -> Self {
+        Self::from_config(Self::loader(options).load().await)
+    }
+
+    fn loader(options: &Options) -> ConfigLoader {
+        let client = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(client)
+            .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build());
+        if let Some(profile) = &options.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &options.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(endpoint_url) = &options.endpoint_url {
+            loader = loader.endpoint_url(endpoint_url);
+        }
+        loader
+    }
+
+    /// The same with credentials that open nothing, for an emulator.
+    #[doc(hidden)]
+    pub async fn for_tests(options: &Options) -> Self {
+        let credentials = aws_sdk_s3::config::Credentials::for_tests();
+        let loader = Self::loader(options).credentials_provider(credentials);
+        Self::from_config(loader.load().await)
+    }
+
+    fn from_config(config: SdkConfig) -> Self {
+        // Buckets have host names of their own on AWS only.
+        let by_path = config.endpoint_url().is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(by_path).build();
+        Self { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::new(&config), config }
+    }
+
+    /// The region, where one is configured.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.config.region().map(AsRef::as_ref)
+    }
+}

@@ -1,0 +1,210 @@
+//! S3 as a bucket.
+//!
+//! Listings use encoding-type=url and are decoded here, so that keys with control characters arrive as they are. A large
+//! object is written in parts; a conditional write is conditional either way. It never lists twice and sends no HEAD
+//! but where asked whether an object exists.
+
+mod errors;
+mod multipart;
+
+use async_trait::async_trait;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{EncodingType, Object as S3Object, ObjectStorageClass, OptionalObjectAttributes};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use percent_encoding::percent_decode_str;
+use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+
+use crate::Aws;
+
+/// Tries of a conditional write that met another one under way (409): each answers within seconds.
+const CONFLICT_TRIES: u32 = 10;
+
+/// One S3 bucket.
+#[derive(Clone, Debug)]
+pub struct S3Bucket {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+    name: String,
+}
+
+impl S3Bucket {
+    /// The bucket of this name; whether it exists shows with the first request.
+    #[must_use]
+    pub fn new(aws: &Aws, bucket: &str) -> Self {
+        Self { client: aws.s3.clone(), bucket: bucket.to_owned(), name: format!("s3://{bucket}") }
+    }
+
+    fn fail(&self, kind: Kind, key: &str, detail: impl Into<String>) -> BucketError {
+        BucketError { kind, bucket: self.name.clone(), key: key.to_owned(), detail: detail.into() }
+    }
+
+    async fn page(&self, walk: &mut Walk) -> Result<Vec<Object>, BucketError> {
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(&walk.range.prefix)
+            .encoding_type(EncodingType::Url)
+            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
+            .set_start_after(walk.range.after.clone())
+            .set_continuation_token(walk.token.take());
+        let listed = request.send().await.map_err(|error| self.error(&walk.range.prefix, &error))?;
+        walk.token = listed.next_continuation_token;
+        walk.is_done = walk.token.is_none();
+        let mut page = Vec::with_capacity(listed.contents.as_ref().map_or(0, Vec::len));
+        for object in listed.contents.unwrap_or_default() {
+            let object = self.object(&object)?;
+            if walk.range.up_to.as_ref().is_some_and(|up_to| object.key > *up_to) {
+                walk.is_done = true;
+                break;
+            }
+            page.push(object);
+        }
+        Ok(page)
+    }
+
+    fn object(&self, object: &S3Object) -> Result<Object, BucketError> {
+        let encoded = object.key().unwrap_or_default();
+        let key =
+            decode(encoded).ok_or_else(|| self.fail(Kind::Other, encoded, "the listed key is not UTF-8"))?;
+        let size = u64::try_from(object.size().unwrap_or(0)).unwrap_or(0);
+        let etag = unquoted(object.e_tag().unwrap_or_default());
+        Ok(Object { key, size, etag, access: access(object) })
+    }
+}
+
+/// A listing that is under way.
+struct Walk {
+    range: KeyRange,
+    token: Option<String>,
+    is_done: bool,
+}
+
+/// S3 encodes a space as `+` and everything else as percent and two digits.
+fn decode(encoded: &str) -> Option<String> {
+    let spaced = encoded.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(String::from)
+}
+
+fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+fn access(object: &S3Object) -> Access {
+    let is_restored = object.restore_status().is_some_and(|status| {
+        let expires = status.restore_expiry_date().map_or(0, DateTime::secs);
+        expires > 0 && !status.is_restore_in_progress().unwrap_or(false)
+    });
+    match object.storage_class() {
+        Some(ObjectStorageClass::Glacier | ObjectStorageClass::DeepArchive) if !is_restored => {
+            Access::Archived
+        }
+        _ => Access::Readable,
+    }
+}
+
+#[async_trait]
+impl Bucket for S3Bucket {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        let walk = Walk { range: range.clone(), token: None, is_done: false };
+        let bucket = self.clone();
+        let pages = stream::try_unfold((bucket, walk), |(bucket, mut walk)| async move {
+            if walk.is_done {
+                return Ok(None);
+            }
+            let page = bucket.page(&mut walk).await?;
+            Ok(Some((page, (bucket, walk))))
+        });
+        // A page may hold nothing but keys behind the range.
+        pages.filter(|page| std::future::ready(!page.as_ref().is_ok_and(Vec::is_empty))).boxed()
+    }
+
+    async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        let quoted = if_match.map(|etag| format!("\"{etag}\""));
+        let request = self.client.get_object().bucket(&self.bucket).key(key).set_if_match(quoted);
+        let found = request.send().await.map_err(|error| self.error(key, &error))?;
+        let size = u64::try_from(found.content_length().unwrap_or(0)).unwrap_or(0);
+        if size > limit {
+            return Err(self.fail(
+                Kind::TooLarge,
+                key,
+                format!("{size} bytes, more than the limit of {limit}"),
+            ));
+        }
+        let etag = unquoted(found.e_tag().unwrap_or_default());
+        let body =
+            found.body.collect().await.map_err(|error| self.fail(Kind::Temporary, key, error.to_string()))?;
+        let bytes = body.into_bytes();
+        if bytes.len() as u64 != size {
+            return Err(self.fail(Kind::Temporary, key, format!("{} of {size} bytes arrived", bytes.len())));
+        }
+        Ok(Fetched { bytes, etag })
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match self.error(key, &error) {
+                error if error.kind == Kind::Missing => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
+        let mut tries = 0;
+        loop {
+            let written = if bytes.len() > multipart::PART_BYTES {
+                self.put_parts(key, &bytes, true).await
+            } else {
+                let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
+                let written = put.body(ByteStream::from(bytes.clone())).send().await;
+                written.map(|_| ()).map_err(|error| self.error(key, &error))
+            };
+            tries += 1;
+            match written {
+                Ok(()) => return Ok(Put::Created),
+                Err(error) if error.kind == Kind::Changed => return Ok(Put::AlreadyThere),
+                Err(error) if errors::is_conflict(&error) && tries < CONFLICT_TRIES => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        if bytes.len() > multipart::PART_BYTES {
+            return self.put_parts(key, &bytes, false).await;
+        }
+        let put = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
+        put.send().await.map(|_| ()).map_err(|error| self.error(key, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_keys_are_decoded_as_s3_encodes_them() {
+        assert_eq!(decode("a+b%2Bc%2520%0A%C3%9F//").as_deref(), Some("a b+c%20\nß//"));
+        assert_eq!(decode("%FF"), None);
+    }
+
+    #[test]
+    fn an_archived_object_is_readable_once_it_is_restored() {
+        use aws_sdk_s3::types::RestoreStatus;
+        let glacier = S3Object::builder().storage_class(ObjectStorageClass::Glacier);
+        assert_eq!(access(&glacier.clone().build()), Access::Archived);
+        let restored = RestoreStatus::builder().restore_expiry_date(DateTime::from_secs(1)).build();
+        assert_eq!(access(&glacier.restore_status(restored).build()), Access::Readable);
+        assert_eq!(
+            access(&S3Object::builder().storage_class(ObjectStorageClass::GlacierIr).build()),
+            Access::Readable
+        );
+    }
+}

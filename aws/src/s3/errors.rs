@@ -1,0 +1,66 @@
+//! What S3's errors mean to a stage.
+//!
+//! By status and code, as S3's documentation lists them; what is none of those is told as it is.
+
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use tagfleet_pipeline::bucket::{BucketError, Kind};
+
+use super::S3Bucket;
+
+const CONFLICT: &str = "ConditionalRequestConflict";
+
+impl S3Bucket {
+    pub(super) fn error<E>(&self, key: &str, error: &SdkError<E, HttpResponse>) -> BucketError
+    where
+        E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default();
+        let detail = match error.as_service_error() {
+            Some(service) if !code.is_empty() => {
+                format!("{code}: {}", service.message().unwrap_or("no message"))
+            }
+            Some(_) => format!("HTTP {}", status.unwrap_or(0)),
+            None => DisplayErrorContext(error).to_string(),
+        };
+        self.fail(kind(status, code), key, detail)
+    }
+}
+
+fn kind(status: Option<u16>, code: &str) -> Kind {
+    match (status, code) {
+        (_, "InvalidObjectState") => Kind::Archived,
+        (_, "NoSuchBucket") => Kind::Other,
+        (Some(404), _) => Kind::Missing,
+        (Some(412), _) => Kind::Changed,
+        (Some(401 | 403), _) => Kind::Denied,
+        // None is no answer at all: a timeout, a broken connection.
+        (None | Some(408 | 409 | 429 | 500..), _) => Kind::Temporary,
+        _ => Kind::Other,
+    }
+}
+
+/// Another conditional write of the same key is under way.
+pub(super) fn is_conflict(error: &BucketError) -> bool {
+    error.kind == Kind::Temporary && error.detail.starts_with(CONFLICT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_errors_mean() {
+        assert_eq!(kind(Some(403), "InvalidObjectState"), Kind::Archived);
+        assert_eq!(kind(Some(403), "AccessDenied"), Kind::Denied);
+        assert_eq!(kind(Some(404), ""), Kind::Missing);
+        assert_eq!(kind(Some(404), "NoSuchBucket"), Kind::Other);
+        assert_eq!(kind(Some(412), "PreconditionFailed"), Kind::Changed);
+        assert_eq!(kind(Some(503), "SlowDown"), Kind::Temporary);
+        assert_eq!(kind(Some(409), CONFLICT), Kind::Temporary);
+        assert_eq!(kind(None, ""), Kind::Temporary);
+        assert_eq!(kind(Some(400), "InvalidRequest"), Kind::Other);
+    }
+}
