@@ -2,6 +2,7 @@
 //!
 //! Parsing only; what a flag means stands where it is used.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -35,14 +36,14 @@ Exit codes:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunOptions {
-    /// A folder (read recursively) or one image file
-    pub(crate) input: PathBuf,
+    /// A folder (read recursively), one image file, or s3://bucket/prefix
+    pub(crate) input: OsString,
     #[command(flatten)]
     pub(crate) model: ModelOptions,
-    /// Folder for the results; each run gets a folder of its own in it
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: PathBuf,
-    /// Tag only these keys, paths relative to the input folder: one per line, or separated by NUL bytes; - for stdin
+    /// Folder or s3://bucket/prefix for the results; each run gets a folder of its own in it
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) out: OsString,
+    /// Tag only these keys, paths relative to the input folder (whole keys of a bucket): one per line, or separated by NUL bytes; - for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
     pub(crate) keys: Option<PathBuf>,
     /// Tag only keys that match this glob; may be given several times
@@ -59,6 +60,8 @@ pub(crate) struct RunOptions {
     /// How `vector` is stored
     #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
     pub(crate) vector: VectorType,
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
     /// Start a new run even where an unfinished one could go on
     #[arg(long)]
     pub(crate) new: bool,
@@ -139,6 +142,20 @@ pub(crate) struct TagOptions {
     /// Only this label; may be given several times
     #[arg(long, value_name = "LABEL")]
     pub(crate) labels: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "AWS")]
+pub(crate) struct AwsOptions {
+    /// A profile of the AWS configuration files
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The region of the buckets
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<String>,
+    /// Where S3 is, instead of AWS's own endpoint
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -7,6 +7,7 @@ mod describe;
 mod exit;
 mod inspect;
 mod loading;
+mod place;
 mod run;
 mod show;
 

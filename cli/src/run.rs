@@ -1,4 +1,4 @@
-//! `tagfleet run`: split, infer and reduce in this process, over a folder and a queue in memory.
+//! `tagfleet run`: split, infer and reduce in this process, over a folder or a bucket and a queue in memory.
 //!
 //! It resolves everything once (model, engine, inputs), finds the run to go on with or begins one, and tells how it
 //! went. What the stages do stands in the pipeline.
@@ -8,12 +8,11 @@ mod input;
 mod out;
 mod stop;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tagfleet_aws::{Aws, client};
 use tagfleet_model::tagger::TaggerFactory;
-use tagfleet_pipeline::bucket::{DirBucket, KeyRange};
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::infer::{Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
@@ -26,9 +25,10 @@ use tagfleet_pipeline::run::{
 use tagfleet_pipeline::split;
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
-use crate::args::{self, RunOptions};
+use crate::args::{self, AwsOptions, RunOptions};
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::loading::Loading;
+use crate::place::Place;
 use bar::Bar;
 use input::Inputs;
 use out::Out;
@@ -44,19 +44,39 @@ const UNKNOWN_LENGTH: u64 = 197 * 1024;
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
-    let inputs = Inputs::new(options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(broken)?;
-    let outcome = runtime.block_on(async {
-        inputs.first().await?;
-        if options.dry_run { dry_run(options, &inputs).await } else { tag(options, &inputs).await }
-    });
+    let outcome = runtime.block_on(count_or_tag(options));
     runtime.shutdown_timeout(LAST_GRACE);
     outcome
 }
 
+async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
+    let (input, out) = (Place::parse(&options.input)?, Place::parse(&options.out)?);
+    let aws = if input.is_s3() || out.is_s3() { Some(aws(options).await) } else { None };
+    let inputs = Inputs::new(&input, aws.as_ref(), options)?;
+    inputs.first().await?;
+    if options.dry_run {
+        return dry_run(options, &inputs).await;
+    }
+    if inputs.is_listed() {
+        out::check_apart(&out, &inputs.place)?;
+    }
+    let loading =
+        Loading::new(&options.model.model, &options.model.loading, &options.tags, options.output.as_deref())?;
+    let factory = loading.load()?;
+    let out = Out::open(&out, aws.as_ref())?;
+    tag(options, &inputs, &loading, &factory, &out).await
+}
+
+async fn aws(options: &RunOptions) -> Aws {
+    let AwsOptions { profile, region, endpoint_url } = &options.aws;
+    let (profile, region, endpoint_url) = (profile.clone(), region.clone(), endpoint_url.clone());
+    Aws::new(&client::Options { profile, region, endpoint_url }).await
+}
+
 async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
-    let found = split::dry_run(&inputs.source, &KeyRange::default()).await.map_err(bad_input)?;
+    let found = split::dry_run(&inputs.source, &inputs.range).await.map_err(bad_input)?;
     if options.json {
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
@@ -68,44 +88,42 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
     Ok(Exit::Finished)
 }
 
-async fn tag(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
-    if inputs.is_listed() {
-        out::check_apart(&options.out, &inputs.folder)?;
-    }
-    let loading =
-        Loading::new(&options.model.model, &options.model.loading, &options.tags, options.output.as_deref())?;
-    let factory = loading.load()?;
-    let request = request(options, inputs, &loading)?;
-    let out = Out::open(&options.out)?;
-    let (run, is_new) = out.find_or_begin(&request, options.new)?;
-    let output = Arc::new(DirBucket::new(&options.out));
-    let worker = worker(run, &request, inputs, output.clone());
+async fn tag(
+    options: &RunOptions,
+    inputs: &Inputs,
+    loading: &Loading,
+    factory: &TaggerFactory,
+    out: &Out,
+) -> Result<Exit, Failure> {
+    let request = request(options, inputs, loading)?;
+    let (run, is_new) = out.find_or_begin(&request, options.new).await?;
+    let worker = worker(run, &request, inputs, out);
     if !options.quiet {
-        announce(&loading, &worker, is_new);
+        announce(loading, &worker, is_new);
     }
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
-    let taggers = || taggers(&factory, threads);
+    let taggers = || taggers(factory, threads);
     let stop = Stop::default();
     let stopping = tokio::spawn(stop::on_signals(stop.clone(), options.quiet));
     let bar = Bar::start(&worker.progress, options.quiet);
     let began = Instant::now();
-    let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
+    let ranges = Ranges { version: 1, ranges: vec![inputs.range.clone()] };
     let ended = embedded::run(&request, &ranges, &inputs.source, &worker, &taggers, &stop).await;
     bar.stop().await;
     stopping.abort();
     let ended = ended.map_err(|error| stopped_by(&error, &worker))?;
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
-    let summary = told.summary(&ended, &options.out).await?;
-    finish(&output, &worker, &summary).await?;
+    let summary = told.summary(&ended, out.results(&worker.keys)).await?;
+    finish(out, &worker, &summary).await?;
     report(&summary, options)
 }
 
-fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, output: Arc<DirBucket>) -> Worker {
+fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worker {
     Worker {
         source: inputs.bucket.clone(),
-        output,
+        output: out.bucket.clone(),
         queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
-        keys: RunKeys::new("", &run),
+        keys: RunKeys::new(&out.prefix, &run),
         run,
         vector: request.vector.as_ref().map(|vector| vector.stored),
         max_image_bytes: request.max_image_bytes,
@@ -185,7 +203,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    async fn summary(&self, ended: &Ended, out: &Path) -> Result<Summary, Failure> {
+    async fn summary(&self, ended: &Ended, results: String) -> Result<Summary, Failure> {
         let counts = self.worker.progress.counts();
         let (state, rows, missing_shards) = match ended {
             Ended::Complete(rows) => (State::Complete, rows.clone(), vec![]),
@@ -210,7 +228,7 @@ impl Told<'_> {
             threads: self.threads,
             images_here: counts.done() - counts.before,
             seconds_here: self.seconds,
-            results: out.join(self.worker.keys.results().trim_end_matches('/')).display().to_string(),
+            results,
         })
     }
 
@@ -220,12 +238,12 @@ impl Told<'_> {
 }
 
 /// A complete run gets its summary and `_SUCCESS`, and loses what only its stages needed.
-async fn finish(output: &DirBucket, worker: &Worker, summary: &Summary) -> Result<(), Failure> {
+async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Failure> {
+    let output = out.bucket.as_ref();
     match summary.state {
         State::Complete => {
             reduce::finish(output, &worker.keys, summary).await.map_err(broken)?;
-            let removed = output.remove_folder(&worker.keys.work()).and_then(|()| output.remove_unfinished());
-            if let Err(error) = removed {
+            if let Err(error) = out.remove_work(&worker.keys) {
                 tell(&format!(
                     "note: the next run will try again to remove what is no longer needed: {error}"
                 ));

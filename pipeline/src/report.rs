@@ -118,7 +118,7 @@ impl Summary {
     }
 
     fn open(&self) -> String {
-        match self.images - self.rows {
+        match self.images.saturating_sub(self.rows) {
             0 => String::new(),
             open => format!(", {open} not done"),
         }

@@ -54,3 +54,23 @@ pub fn run(command: &mut Command) -> Ran {
 pub fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
 }
+
+/// Waits for a process to end; returns its exit code and the largest resident set it had, in kB.
+///
+/// # Panics
+/// Where it cannot be waited for.
+pub fn ended_with_peak_memory(mut child: Child) -> (Option<i32>, u64) {
+    let mut peak = 0;
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return (status.code(), peak);
+        }
+        peak = peak.max(peak_memory(child.id()).unwrap_or(0));
+    }
+}
+
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

@@ -1,13 +1,21 @@
-//! The adapters of S3 and SQS, through the real SDKs, against the emulator: they keep the ports' contracts.
+//! S3 and SQS through the real SDKs, against the emulator: they keep the ports' contracts, and a bucket is tagged as a
+//! folder is.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
-use tagfleet_pipeline::bucket::{self, Bucket, Put};
+use tagfleet_pipeline::bucket::{self, Bucket, KeyRange, Put};
 use tagfleet_pipeline::queue;
+use tagfleet_tests::command::{Ran, run, start, tagfleet};
 use tagfleet_tests::emulator::Emulator;
+use tagfleet_tests::photos::{files, fill};
+use tagfleet_tests::project;
+use tagfleet_tests::rows::rows;
 
 /// Keys that S3 holds and a directory does not.
 const S3_KEYS: [&str; 6] = ["a", "a//b.jpg", "/a.jpg", "folder/", "./a", "a/../b"];
@@ -57,6 +65,99 @@ fn a_large_object_is_written_in_parts_and_only_once() {
         assert_eq!(bucket.get("large", None, 1 << 30).await.unwrap().bytes.len(), large.len());
         assert_eq!(bucket.put_if_absent("large", large).await.unwrap(), Put::AlreadyThere);
     });
+}
+
+/// The demo's pictures in a bucket, the names of some as only a bucket can hold them.
+async fn upload(bucket: &S3Bucket) {
+    let folder = project("demo/photos");
+    for path in files(&folder) {
+        let key = path.strip_prefix(&folder).unwrap().to_str().unwrap();
+        bucket.put(&format!("shop/{key}"), fs::read(&path).unwrap().into()).await.unwrap();
+    }
+    for key in ["shop//a.jpg", "shop/a//b.jpg", "shop/./c.jpg", "shop/line\nbreak+%20.jpg"] {
+        bucket.put(key, fs::read(folder.join("autumn/sku-0000.jpg")).unwrap().into()).await.unwrap();
+    }
+    bucket.put("shop/folder/", Bytes::new()).await.unwrap();
+    bucket.put("other/no.jpg", Bytes::new()).await.unwrap();
+}
+
+/// Copies what a run left in a bucket into a folder, so that it can be read as a local one.
+async fn download(bucket: &S3Bucket, folder: &Path) {
+    let pages: Vec<_> = bucket.list(&KeyRange::default()).try_collect().await.unwrap();
+    for object in pages.concat() {
+        let path = folder.join(&object.key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bucket.get(&object.key, None, 1 << 30).await.unwrap().bytes).unwrap();
+    }
+}
+
+fn tag_bucket(emulator: &Emulator, arguments: &[&str]) -> Ran {
+    let mut command = tagfleet(["run", "--model", "demo/model", "--region", "us-east-1", "--endpoint-url"]);
+    command.arg(emulator.endpoint_url()).args(arguments);
+    run(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"))
+}
+
+#[test]
+fn a_bucket_is_tagged_as_a_folder_is() {
+    let emulator = Emulator::start();
+    emulator.make_bucket("photos");
+    emulator.make_bucket("results");
+    let folder = tempfile::tempdir().unwrap();
+    let ran = tag_bucket(
+        &emulator,
+        &["s3://photos/shop/", "--out", "s3://results/tags", "--exclude", "**/sku-0012*"],
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "an empty bucket: {ran:?}");
+    block_on(async {
+        let aws = clients(&emulator).await;
+        upload(&S3Bucket::new(&aws, "photos")).await;
+    });
+    let ran = tag_bucket(&emulator, &["s3://photos/shop/", "--out", "s3://results/tags"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("64 tagged, 0 failed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("results  s3://results/tags/"), "{}", ran.stdout);
+    block_on(async { download(&S3Bucket::new(&clients(&emulator).await, "results"), folder.path()).await });
+    let local = folder.path().join("local");
+    let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model"]);
+    assert_eq!(run(command.arg("--out").arg(&local)).code, Some(0));
+    let (bucket, local) = (rows(&folder.path().join("tags")), rows(&local));
+    assert_eq!(bucket.len(), 64);
+    for row in local {
+        let key = format!("shop/{}", row.key);
+        let same = bucket.iter().find(|found| found.key == key).unwrap();
+        assert_eq!((&same.tags, same.size, same.bytes), (&row.tags, row.size, row.bytes), "{key}");
+    }
+    let again = tag_bucket(&emulator, &["s3://photos/shop/", "--out", "s3://photos/shop/tags"]);
+    assert!(again.stderr.contains("is inside the input s3://photos/shop/"), "{}", again.stderr);
+}
+
+#[test]
+fn a_run_in_a_bucket_goes_on_after_a_kill() {
+    let emulator = Emulator::start();
+    emulator.make_bucket("results");
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    fill(&photos, 1500);
+    let arguments = [photos.to_str().unwrap(), "--out", "s3://results"];
+    let mut command = tagfleet(["run", "--model", "demo/model", "--region", "us-east-1", "--endpoint-url"]);
+    command.arg(emulator.endpoint_url()).args(arguments);
+    let mut child = start(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"));
+    block_on(async {
+        let bucket = S3Bucket::new(&clients(&emulator).await, "results");
+        while child.try_wait().unwrap().is_none() {
+            let pages: Vec<_> = bucket.list(&KeyRange::default()).try_collect().await.unwrap();
+            if pages.concat().iter().any(|object| object.key.contains("/parts/")) {
+                child.kill().unwrap();
+            }
+        }
+    });
+    let ran = tag_bucket(&emulator, &arguments);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("goes on"), "{}", ran.stderr);
+    block_on(async {
+        download(&S3Bucket::new(&clients(&emulator).await, "results"), &folder.path().join("out")).await;
+    });
+    assert_eq!(rows(&folder.path().join("out")).len(), 1500);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn inputs() {
     fs::create_dir(folder.path().join("none")).unwrap();
     let refused = |arguments: &[&str]| refused(&folder, arguments);
     insta::assert_snapshot!(refused(&["FOLDER/nowhere"]), @"error: FOLDER/nowhere: No such file or directory (os error 2)");
-    insta::assert_snapshot!(refused(&["FOLDER/none"]), @"error: FOLDER/none: no files are in this folder: nothing to tag");
+    insta::assert_snapshot!(refused(&["FOLDER/none"]), @"error: FOLDER/none: no files are here: nothing to tag");
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--include", "*.png"]),
         @"error: FOLDER/photos: no file passes --include and --exclude: nothing to tag"
@@ -77,7 +77,7 @@ fn outputs() {
     );
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--out", "FOLDER/photos/tags"]),
-        @"error: --out FOLDER/photos/tags: is inside the input folder FOLDER/photos, so results would be inputs of the next run: choose another"
+        @"error: --out FOLDER/photos/tags: is inside the input FOLDER/photos, so results would be inputs of the next run: choose another"
     );
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--out", "/proc/tags"]),

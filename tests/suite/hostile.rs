@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
-use tagfleet_tests::command::tagfleet;
+use tagfleet_tests::command::{ended_with_peak_memory, start, tagfleet};
 use tagfleet_tests::rows::{Row, rows};
 use tagfleet_tests::{photos, shared};
 
@@ -36,13 +35,9 @@ fn one_row_per_file_and_every_readable_one_is_tagged() {
     let Some(hostile) = shared("hostile") else { return };
     let out = tempfile::tempdir().unwrap();
     let mut command = tagfleet(["run", "--model", "demo/model", "--quiet"]);
-    command.arg(&hostile).arg("--out").arg(out.path()).stdout(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let mut peak = 0;
-    while child.try_wait().unwrap().is_none() {
-        peak = peak.max(peak_memory(child.id()).unwrap_or(0));
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(3));
+    command.arg(&hostile).arg("--out").arg(out.path());
+    let (code, peak) = ended_with_peak_memory(start(&mut command));
+    assert_eq!(code, Some(3));
     eprintln!("peak memory: {peak} kB");
     assert!(peak < 1_000_000, "{peak} kB");
 
@@ -72,11 +67,4 @@ fn refused(rows: &[Row], readable: &BTreeMap<String, String>) -> String {
     let tagged =
         rows.iter().filter(|row| row.error_code.is_none() && readable.contains_key(&row.key)).count();
     format!("{tagged} of {} readable files are tagged\n{text}", readable.len())
-}
-
-/// The process's largest resident set so far, in kB.
-fn peak_memory(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::SystemTime;
 
-use tagfleet_tests::command::{run, start, tagfleet};
+use tagfleet_tests::command::{ended_with_peak_memory, run, start, tagfleet};
 use tagfleet_tests::photos::{files, fill};
 use tagfleet_tests::project;
 use tagfleet_tests::rows::{rows, runs};
@@ -45,7 +45,7 @@ fn signal(child: &Child, name: &str) {
 fn killed_again_and_again_it_comes_to_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
-    fill(&photos, 1200);
+    fill(&photos, 2400);
     fs::write(photos.join("00700.txt"), "no picture").unwrap();
     let quiet = folder.path().join("quiet");
     assert_eq!(run(&mut command(&photos, &quiet)).code, Some(3));
@@ -82,7 +82,7 @@ fn killed_again_and_again_it_comes_to_the_same_rows() {
 fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
-    fill(&photos, 1500);
+    fill(&photos, 3000);
     let mut interrupted = command(&photos, &out);
     interrupted.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let mut child = interrupted.spawn().unwrap();
@@ -100,7 +100,7 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let last = run(&mut command(&photos, &out));
     assert_eq!(last.code, Some(0), "{last:?}");
     assert!(done.len() >= 2, "the shards in hand were finished: {done:?}");
-    assert_eq!(rows(&out).len(), 1500);
+    assert_eq!(rows(&out).len(), 3000);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out, model) =
         (folder.path().join("photos"), folder.path().join("out"), folder.path().join("model"));
-    fill(&photos, 700);
+    fill(&photos, 1500);
     fs::create_dir(&model).unwrap();
     for name in ["model.onnx", "config.json"] {
         fs::copy(project("demo/model").join(name), model.join(name)).unwrap();
@@ -128,7 +128,7 @@ fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
     signal(&child, "-KILL");
     child.wait().unwrap();
     assert_eq!(run(&mut command()).code, Some(0));
-    assert_eq!(rows(&out).len(), 700);
+    assert_eq!(rows(&out).len(), 1500);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn two_processes_never_work_on_one_output_folder() {
 fn a_finished_run_or_another_request_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
-    fill(&photos, 700);
+    fill(&photos, 1500);
     let mut child = start(&mut command(&photos, &out));
     assert!(wait_for_parts(&mut child, &out, 1));
     signal(&child, "-KILL");
@@ -186,22 +186,11 @@ fn memory_does_not_grow_with_the_number_of_images() {
         let (photos, out) =
             (folder.path().join(format!("photos{count}")), folder.path().join(format!("out{count}")));
         fill(&photos, count);
-        let mut child = start(&mut command(&photos, &out));
-        let mut peak = 0;
-        while child.try_wait().unwrap().is_none() {
-            peak = peak.max(peak_memory(child.id()).unwrap_or(0));
-        }
+        let (_, peak) = ended_with_peak_memory(start(&mut command(&photos, &out)));
         assert_eq!(rows(&out).len(), count);
         peak
     };
     let (few, many) = (peak(300), peak(3000));
     eprintln!("peak memory: {few} kB for 300 images, {many} kB for 3000");
     assert!(many < few + few / 4, "{few} kB for 300 images, {many} kB for 3000");
-}
-
-/// The process's largest resident set so far, in kB.
-fn peak_memory(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }

@@ -1,60 +1,86 @@
-//! The inputs of a run: a folder, one file, or a list of keys.
+//! The inputs of a run: a folder, one file, a bucket's prefix, or a list of keys.
 //!
 //! It finds out what the user means and whether it is there; images are read by the pipeline only.
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
+use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::run::Input;
 use tagfleet_pipeline::split::Source;
 
 use crate::args::RunOptions;
-use crate::exit::{Failure, bad_input};
+use crate::exit::{Failure, bad_input, broken};
+use crate::place::Place;
 
 /// A list of keys has at most this many bytes: 1 GiB, some 10 million keys.
 const MAX_LIST_BYTES: u64 = 1 << 30;
 
 /// Where a run's images come from.
 pub(super) struct Inputs {
-    /// The folder that keys are relative to.
-    pub(super) folder: PathBuf,
-    /// The same as a bucket.
+    /// As people know it.
+    pub(super) place: Place,
+    /// What keys are relative to.
     pub(super) bucket: Arc<dyn Bucket>,
-    /// What split reads.
+    /// What split reads, and of it this range.
     pub(super) source: Source,
+    pub(super) range: KeyRange,
     /// What the request says of them.
     pub(super) record: Input,
 }
 
 impl Inputs {
-    pub(super) fn new(options: &RunOptions) -> Result<Self, Failure> {
-        let path = &options.input;
+    /// `aws` is there where `place` is a bucket's.
+    pub(super) fn new(place: &Place, aws: Option<&Aws>, options: &RunOptions) -> Result<Self, Failure> {
+        match (place, aws) {
+            (Place::S3 { bucket, prefix }, Some(aws)) => {
+                Self::of_bucket(place, &S3Bucket::new(aws, bucket), prefix, options)
+            }
+            (Place::S3 { .. }, None) => Err(broken(format!("{place}: no client for it"))),
+            (Place::Path(path), _) => Self::of_path(path, options),
+        }
+    }
+
+    fn of_bucket(
+        place: &Place,
+        bucket: &S3Bucket,
+        prefix: &str,
+        options: &RunOptions,
+    ) -> Result<Self, Failure> {
+        if options.keys.is_some() && !prefix.is_empty() {
+            return Err(bad_input(format!(
+                "{place}: a list has whole keys: give --keys with the bucket alone"
+            )));
+        }
+        let keys = options.keys.as_deref().map(read_keys).transpose()?;
+        Self::assemble(place.clone(), Arc::new(bucket.clone()), KeyRange::prefix(prefix), keys, options)
+    }
+
+    fn of_path(path: &Path, options: &RunOptions) -> Result<Self, Failure> {
         let found = fs::metadata(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
         if found.is_dir() {
             let keys = options.keys.as_deref().map(read_keys).transpose()?;
             return Self::of_folder(path, keys, options);
         }
+        let path_shown = path.display();
         if options.keys.is_some() {
             return Err(bad_input(format!(
-                "{}: --keys needs the folder that the keys are relative to",
-                path.display()
+                "{path_shown}: --keys needs the folder that the keys are relative to"
             )));
         }
         if !options.include.is_empty() || !options.exclude.is_empty() {
             return Err(bad_input(format!(
-                "{}: --include and --exclude choose from a folder, this is a file",
-                path.display()
+                "{path_shown}: --include and --exclude choose from a folder, this is a file"
             )));
         }
         let name = path.file_name().and_then(|name| name.to_str());
-        let key =
-            name.ok_or_else(|| bad_input(format!("{}: the file's name is not UTF-8", path.display())))?;
+        let key = name.ok_or_else(|| bad_input(format!("{path_shown}: the file's name is not UTF-8")))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Self::of_folder(folder, Some(vec![key.to_owned()]), options)
     }
@@ -63,13 +89,23 @@ impl Inputs {
         let folder =
             fs::canonicalize(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
         // The request carries it as text, and two folders must never share that.
-        let location = folder.to_str().map(str::to_owned);
-        let location = location
-            .ok_or_else(|| bad_input(format!("{}: the folder's path is not UTF-8", path.display())))?;
-        let bucket: Arc<dyn Bucket> = Arc::new(DirBucket::new(&folder));
+        if folder.to_str().is_none() {
+            return Err(bad_input(format!("{}: the folder's path is not UTF-8", path.display())));
+        }
+        let bucket = Arc::new(DirBucket::new(&folder));
+        Self::assemble(Place::Path(folder), bucket, KeyRange::default(), keys, options)
+    }
+
+    fn assemble(
+        place: Place,
+        bucket: Arc<dyn Bucket>,
+        range: KeyRange,
+        keys: Option<Vec<String>>,
+        options: &RunOptions,
+    ) -> Result<Self, Failure> {
         let filter = Filter::new(&options.include, &options.exclude).map_err(bad_input)?;
         let record = Input {
-            location,
+            location: place.to_string(),
             keys_sha256: keys.as_deref().map(sha256),
             include: options.include.clone(),
             exclude: options.exclude.clone(),
@@ -78,7 +114,7 @@ impl Inputs {
             Some(keys) => Source::Named(Arc::new(keys)),
             None => Source::Listed(bucket.clone(), filter),
         };
-        Ok(Self { folder, bucket, source, record })
+        Ok(Self { place, bucket, source, range, record })
     }
 
     /// True where the folder is listed, false where keys were named.
@@ -88,18 +124,18 @@ impl Inputs {
 
     /// Makes sure that there is anything to do, before a run begins.
     pub(super) async fn first(&self) -> Result<(), Failure> {
-        let mut pages = self.source.pages(&KeyRange::default());
+        let mut pages = self.source.pages(&self.range);
         while let Some((images, _)) = pages.try_next().await.map_err(bad_input)? {
             if !images.is_empty() {
                 return Ok(());
             }
         }
-        let folder = self.folder.display();
+        let place = &self.place;
         Err(bad_input(
             match (&self.record.keys_sha256, self.record.include.is_empty(), self.record.exclude.is_empty()) {
                 (Some(_), _, _) => "the list of keys is empty: give one key per line".to_owned(),
-                (None, true, true) => format!("{folder}: no files are in this folder: nothing to tag"),
-                _ => format!("{folder}: no file passes --include and --exclude: nothing to tag"),
+                (None, true, true) => format!("{place}: no files are here: nothing to tag"),
+                _ => format!("{place}: no file passes --include and --exclude: nothing to tag"),
             },
         ))
     }

@@ -1,104 +1,185 @@
-//! The output folder: locked for one process, and searched for the run to go on with.
+//! Where results go: a folder, locked for one process, or a bucket's prefix; searched for the run to go on with.
 //!
 //! It reads requests only, and begins a run by giving it a name; what a run has done is for the pipeline to find out.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tagfleet_pipeline::bucket::DirBucket;
+use tagfleet_aws::{Aws, S3Bucket};
+use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest};
 
 use crate::exit::{Failure, bad_input, broken};
+use crate::place::Place;
 
-/// Held while a process works below the folder; released by the system whatever ends the process.
+/// Held while a process works below a folder; released by the system whatever ends the process.
 const LOCK: &str = ".tagfleet-lock";
+/// More than any request; its labels are the most of it.
+const MAX_REQUEST_BYTES: u64 = 64 << 20;
 
-/// An output folder that this process alone works on.
+/// Where results go. A folder is locked, for there a complete run's intermediate objects are removed; in a bucket nothing
+/// is, and conditional writes are enough.
 pub(super) struct Out {
-    path: PathBuf,
-    _lock: File,
+    place: Place,
+    /// What the pipeline writes to.
+    pub(super) bucket: Arc<dyn Bucket>,
+    /// Every key begins with this.
+    pub(super) prefix: String,
+    folder: Option<DirBucket>,
+    _lock: Option<File>,
 }
 
-/// Refuses a folder whose results would be inputs of the next run.
-pub(super) fn check_apart(out: &Path, input: &Path) -> Result<(), Failure> {
-    let absolute =
-        std::path::absolute(out).map_err(|error| bad_input(format!("--out {}: {error}", out.display())))?;
-    // It need not exist yet: then what exists above it tells.
-    let real = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
-    if real.is_some_and(|real| real.starts_with(input)) {
-        let (out, input) = (out.display(), input.display());
+/// Refuses a place whose results would be inputs of the next run.
+pub(super) fn check_apart(out: &Place, input: &Place) -> Result<(), Failure> {
+    let is_inside = match (out, input) {
+        (Place::Path(out), Place::Path(input)) => {
+            let absolute = std::path::absolute(out)
+                .map_err(|error| bad_input(format!("--out {}: {error}", out.display())))?;
+            // It need not exist yet: then what exists above it tells.
+            let real = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
+            real.is_some_and(|real| real.starts_with(input))
+        }
+        (Place::S3 { bucket, prefix }, Place::S3 { bucket: source, prefix: listed }) => {
+            bucket == source && with_slash(prefix).starts_with(listed)
+        }
+        _ => false,
+    };
+    if is_inside {
         return Err(bad_input(format!(
-            "--out {out}: is inside the input folder {input}, so results would be inputs of the next run: choose another"
+            "--out {out}: is inside the input {input}, so results would be inputs of the next run: choose another"
         )));
     }
     Ok(())
 }
 
+fn with_slash(prefix: &str) -> String {
+    if prefix.is_empty() || prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") }
+}
+
 impl Out {
-    /// Makes the folder where it is not there, and locks it.
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    /// Makes a folder where it is not there, and locks it. `aws` is there where `place` is a bucket's.
+    pub(super) fn open(place: &Place, aws: Option<&Aws>) -> Result<Self, Failure> {
+        match (place, aws) {
+            (Place::Path(path), _) => Self::open_folder(path),
+            (Place::S3 { .. }, None) => Err(broken(format!("{place}: no client for it"))),
+            (Place::S3 { bucket, prefix }, Some(aws)) => {
+                let (bucket, prefix) = (Arc::new(S3Bucket::new(aws, bucket)), with_slash(prefix));
+                Ok(Self { place: place.clone(), bucket, prefix, folder: None, _lock: None })
+            }
+        }
+    }
+
+    fn open_folder(path: &Path) -> Result<Self, Failure> {
         let unwritable = |error| bad_input(format!("--out {}: cannot be written: {error}", path.display()));
         fs::create_dir_all(path).map_err(unwritable)?;
         let options =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(LOCK));
         let lock = options.map_err(unwritable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(bad_input(format!(
-                "--out {}: another tagfleet is working here: wait for it, or choose another folder",
-                path.display()
-            ))),
-            Err(TryLockError::Error(error)) => Err(unwritable(error)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(bad_input(format!(
+                    "--out {}: another tagfleet is working here: wait for it, or choose another folder",
+                    path.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(unwritable(error)),
         }
+        let folder = DirBucket::new(path);
+        Ok(Self {
+            place: Place::Path(path.to_owned()),
+            bucket: Arc::new(folder.clone()),
+            prefix: String::new(),
+            folder: Some(folder),
+            _lock: Some(lock),
+        })
     }
 
     /// The latest unfinished run with this request, or a new one; and whether it is new.
-    pub(super) fn find_or_begin(&self, request: &RunRequest, new: bool) -> Result<(RunId, bool), Failure> {
-        let runs = self.runs()?;
+    pub(super) async fn find_or_begin(
+        &self,
+        request: &RunRequest,
+        new: bool,
+    ) -> Result<(RunId, bool), Failure> {
+        let runs = self.runs().await?;
         self.tidy(&runs)?;
-        let unfinished = runs.into_iter().rev().find(|run| !new && self.can_go_on(run, request));
-        match unfinished {
-            Some(run) => Ok((run, false)),
-            None => Ok((begin(request)?, true)),
+        for run in runs.into_iter().rev().filter(|_| !new) {
+            if self.can_go_on(&run, request).await? {
+                return Ok((run, false));
+            }
         }
+        Ok((begin(request)?, true))
     }
 
     /// The runs below, oldest first.
-    fn runs(&self) -> Result<Vec<RunId>, Failure> {
-        let unreadable = |error| bad_input(format!("--out {}: {error}", self.path.display()));
-        let mut runs = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name().into_string();
-            runs.extend(name.ok().and_then(|name| RunId::try_from(name).ok()));
+    async fn runs(&self) -> Result<Vec<RunId>, Failure> {
+        let mut runs = BTreeSet::new();
+        if let Place::Path(path) = &self.place {
+            let unreadable = |error| bad_input(format!("--out {}: {error}", path.display()));
+            for entry in fs::read_dir(path).map_err(unreadable)? {
+                let name = entry.map_err(unreadable)?.file_name().into_string();
+                runs.extend(name.ok().and_then(|name| RunId::try_from(name).ok()));
+            }
+            return Ok(runs.into_iter().collect());
         }
-        runs.sort_unstable();
-        Ok(runs)
+        let mut pages = self.bucket.list(&KeyRange::prefix(&self.prefix));
+        while let Some(page) = pages.try_next().await.map_err(bad_input)? {
+            for object in page {
+                let name = object.key.strip_prefix(&self.prefix).and_then(|rest| rest.split('/').next());
+                runs.extend(name.and_then(|name| RunId::try_from(name.to_owned()).ok()));
+            }
+        }
+        Ok(runs.into_iter().collect())
     }
 
-    /// Removes what processes that were killed left behind: half-written files, and the stages' objects of runs that
-    /// were complete.
+    /// Removes what processes that were killed left behind in a folder: half-written files, and the stages' objects of
+    /// runs that were complete.
     fn tidy(&self, runs: &[RunId]) -> Result<(), Failure> {
-        let bucket = DirBucket::new(&self.path);
-        bucket.remove_unfinished().map_err(broken)?;
+        let (Some(folder), Place::Path(path)) = (&self.folder, &self.place) else { return Ok(()) };
+        folder.remove_unfinished().map_err(broken)?;
         for keys in runs.iter().map(|run| RunKeys::new("", run)) {
-            if self.path.join(keys.success()).exists() {
-                bucket.remove_folder(&keys.work()).map_err(broken)?;
+            if path.join(keys.success()).exists() {
+                folder.remove_folder(&keys.work()).map_err(broken)?;
             }
         }
         Ok(())
     }
 
+    /// Removes what only the stages of a complete run needed; in a bucket a lifecycle rule does.
+    pub(super) fn remove_work(&self, keys: &RunKeys) -> Result<(), BucketError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        folder.remove_folder(&keys.work())?;
+        folder.remove_unfinished()
+    }
+
     /// A request that cannot be read is of another version of tagfleet, or none: that run is left alone.
-    fn can_go_on(&self, run: &RunId, request: &RunRequest) -> bool {
-        let keys = RunKeys::new("", run);
-        if self.path.join(keys.success()).exists() {
-            return false;
+    async fn can_go_on(&self, run: &RunId, request: &RunRequest) -> Result<bool, Failure> {
+        let keys = RunKeys::new(&self.prefix, run);
+        if self.bucket.exists(&keys.success()).await.map_err(bad_input)? {
+            return Ok(false);
         }
-        let stored = fs::read(self.path.join(keys.request())).ok();
-        let stored = stored.and_then(|bytes| serde_json::from_slice::<RunRequest>(&bytes).ok());
-        stored.is_some_and(|stored| stored == *request)
+        match self.bucket.get(&keys.request(), None, MAX_REQUEST_BYTES).await {
+            Ok(stored) => {
+                Ok(serde_json::from_slice::<RunRequest>(&stored.bytes).is_ok_and(|stored| stored == *request))
+            }
+            Err(error) if error.kind == Kind::Missing => Ok(false),
+            Err(error) => Err(bad_input(error)),
+        }
+    }
+
+    /// Where people find the results of a run.
+    pub(super) fn results(&self, keys: &RunKeys) -> String {
+        let key = keys.results();
+        let key = key.trim_end_matches('/');
+        match &self.place {
+            Place::Path(path) => path.join(key).display().to_string(),
+            Place::S3 { bucket, .. } => format!("s3://{bucket}/{key}/"),
+        }
     }
 }
 

@@ -1,0 +1,66 @@
+//! Where images are or results go: a path on this machine, or `s3://bucket/prefix`.
+//!
+//! Parsing only; whether there is anything shows with the first listing.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::exit::{Failure, bad_input};
+
+/// A place as the user named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A folder or a file.
+    Path(PathBuf),
+    /// Keys of a bucket that begin with `prefix`.
+    S3 { bucket: String, prefix: String },
+}
+
+impl Place {
+    pub(crate) fn parse(text: &OsStr) -> Result<Self, Failure> {
+        let Some(rest) = text.to_str().and_then(|text| text.strip_prefix("s3://")) else {
+            return Ok(Self::Path(Path::new(text).to_owned()));
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+        // S3's rules for names of buckets; anything else would become part of a host name or a path.
+        if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(allowed) {
+            return Err(bad_input(format!(
+                "s3://{rest}: {bucket:?} is no name of a bucket: give s3://bucket/prefix"
+            )));
+        }
+        Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    }
+
+    pub(crate) fn is_s3(&self) -> bool {
+        matches!(self, Self::S3 { .. })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(formatter),
+            Self::S3 { bucket, prefix } => write!(formatter, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let s3 =
+            |bucket: &str, prefix: &str| Place::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+        let parsed = |text: &str| Place::parse(OsStr::new(text)).unwrap();
+        assert_eq!(parsed("s3://photos"), s3("photos", ""));
+        assert_eq!(parsed("s3://photos/a//b c/"), s3("photos", "a//b c/"));
+        assert_eq!(parsed("./s3://x"), Place::Path(PathBuf::from("./s3://x")));
+        for wrong in ["s3://", "s3:///a", "s3://A/b", "s3://a b", "s3://x@y.example/z"] {
+            assert!(Place::parse(OsStr::new(wrong)).is_err(), "{wrong}");
+        }
+    }
+}
