@@ -29,7 +29,7 @@ system_install() {
 build_tool() {
   PATH="$PWD/.venv/bin:$PATH" command -v "$1" >/dev/null && return
   system_install "$1" && return
-  .venv/bin/pip install -q "$1" 2>/dev/null && return
+  [ "$1" = cmake ] && wheels .venv cmake scripts/cmake.txt && return
   say "could not install $1: install it with your system's package manager, then run this again"
   failed=1
 }
@@ -52,7 +52,7 @@ wheels() {
 
 failed=0
 if ! command -v cargo >/dev/null; then
-  say "no cargo: install Rust from https://rustup.rs, then run this again"
+  say "no cargo: install Rust with rustup, then run this again"
   exit 1
 fi
 if [ ! -x .venv/bin/pip ]; then
