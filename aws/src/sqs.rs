@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageSystemAttributeName, SendMessageBatchRequestEntry};
 use tagfleet_pipeline::queue::{Message, Queue, QueueError};
 
 use crate::Aws;
+use crate::cause::cause;
 
 /// The most messages of one batch, SQS's limit.
 const BATCH: usize = 10;
@@ -41,7 +42,7 @@ impl SqsQueue {
         &self,
         error: &SdkError<E, R>,
     ) -> QueueError {
-        self.fail(DisplayErrorContext(error).to_string())
+        self.fail(cause(error))
     }
 
     /// Sends at most ten; returns those that SQS could not take and asks to send again.

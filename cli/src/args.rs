@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-/// Tags every image of a folder with your own ONNX model.
+/// Tags every image of a folder or an S3 bucket with your own ONNX model.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Args {
@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Tag the images of a folder, one file, or a list of keys
+    /// Tag the images of a folder, one file, a bucket's prefix, or a list of keys
     Run(RunOptions),
     /// Show what tagfleet understood of a model, and the tags of one picture
     Inspect(InspectOptions),
@@ -60,8 +60,6 @@ pub(crate) struct RunOptions {
     /// How `vector` is stored
     #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
     pub(crate) vector: VectorType,
-    #[command(flatten)]
-    pub(crate) aws: AwsOptions,
     /// Start a new run even where an unfinished one could go on
     #[arg(long)]
     pub(crate) new: bool,
@@ -74,6 +72,9 @@ pub(crate) struct RunOptions {
     /// No progress, no notes: only the summary, and errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    // Last, for its heading holds for every flag behind it.
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,12 +2,13 @@
 //!
 //! By status and code, as S3's documentation lists them; what is none of those is told as it is.
 
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
 
 use super::S3Bucket;
+use crate::cause::cause;
 
 const CONFLICT: &str = "ConditionalRequestConflict";
 
@@ -23,7 +24,7 @@ impl S3Bucket {
                 format!("{code}: {}", service.message().unwrap_or("no message"))
             }
             Some(_) => format!("HTTP {}", status.unwrap_or(0)),
-            None => DisplayErrorContext(error).to_string(),
+            None => cause(error),
         };
         self.fail(kind(status, code), key, detail)
     }
