@@ -90,6 +90,7 @@ fn activation(spec: &ModelSpec) -> &'static str {
 fn labels(labels: &[String]) -> String {
     const SHOWN: usize = 5;
     let first: Vec<&str> = labels.iter().take(SHOWN).map(String::as_str).collect();
-    let more = if labels.len() > SHOWN { ", ..." } else { "" };
-    format!("{}: {}{more}", labels.len(), first.join(", "))
+    let more = if labels.len() > SHOWN { " | ..." } else { "" };
+    // Labels may hold commas.
+    format!("{}: {}{more}", labels.len(), first.join(" | "))
 }
