@@ -28,13 +28,12 @@ pub struct Options {
 pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
-    config: SdkConfig,
 }
 
 impl Aws {
     /// Reads the configuration: `options` first, then the environment, then the configuration files, then the machine.
     pub async fn new(options: &Options) -> Self {
-        Self::from_config(Self::loader(options).load().await)
+        Self::from_config(&Self::loader(options).load().await)
     }
 
     fn loader(options: &Options) -> ConfigLoader {
@@ -62,19 +61,13 @@ impl Aws {
     pub async fn for_tests(options: &Options) -> Self {
         let credentials = aws_sdk_s3::config::Credentials::for_tests();
         let loader = Self::loader(options).credentials_provider(credentials);
-        Self::from_config(loader.load().await)
+        Self::from_config(&loader.load().await)
     }
 
-    fn from_config(config: SdkConfig) -> Self {
+    fn from_config(config: &SdkConfig) -> Self {
         // Buckets have host names of their own on AWS only.
         let by_path = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(by_path).build();
-        Self { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::new(&config), config }
-    }
-
-    /// The region, where one is configured.
-    #[must_use]
-    pub fn region(&self) -> Option<&str> {
-        self.config.region().map(AsRef::as_ref)
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build();
+        Self { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::new(config) }
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use crate::bucket::{Bucket, BucketError, KeyRange, Put};
+use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Put};
 use crate::report::Summary;
 use crate::run::{Ranges, RunId, RunKeys, VectorType};
 use crate::shard::ShardId;
@@ -117,10 +117,13 @@ pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<Ran
     let ranges: Ranges = read_json(output, &keys.ranges()).await?;
     let mut splits = Vec::with_capacity(ranges.ranges.len());
     for range in (0..).take(ranges.ranges.len()) {
-        if !output.exists(&keys.range_split(range)).await? {
-            return Err(ReduceError::NotSplit(range));
+        match read_json(output, &keys.range_split(range)).await {
+            Ok(split) => splits.push(split),
+            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {
+                return Err(ReduceError::NotSplit(range));
+            }
+            Err(error) => return Err(error.into()),
         }
-        splits.push(read_json(output, &keys.range_split(range)).await?);
     }
     Ok(splits)
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -92,9 +93,14 @@ async fn download(bucket: &S3Bucket, folder: &Path) {
 }
 
 fn tag_bucket(emulator: &Emulator, arguments: &[&str]) -> Ran {
+    run(&mut command(emulator, arguments))
+}
+
+fn command(emulator: &Emulator, arguments: &[&str]) -> Command {
     let mut command = tagfleet(["run", "--model", "demo/model", "--region", "us-east-1", "--endpoint-url"]);
     command.arg(emulator.endpoint_url()).args(arguments);
-    run(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"))
+    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    command
 }
 
 #[test]
@@ -139,9 +145,7 @@ fn a_run_in_a_bucket_goes_on_after_a_kill() {
     let photos = folder.path().join("photos");
     fill(&photos, 1500);
     let arguments = [photos.to_str().unwrap(), "--out", "s3://results"];
-    let mut command = tagfleet(["run", "--model", "demo/model", "--region", "us-east-1", "--endpoint-url"]);
-    command.arg(emulator.endpoint_url()).args(arguments);
-    let mut child = start(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"));
+    let mut child = start(&mut command(&emulator, &arguments));
     block_on(async {
         let bucket = S3Bucket::new(&clients(&emulator).await, "results");
         while child.try_wait().unwrap().is_none() {

@@ -36,6 +36,13 @@ fn wait_for_parts(child: &mut Child, out: &Path, count: usize) -> bool {
     true
 }
 
+fn kill_after_one_part(mut command: Command, out: &Path) {
+    let mut child = start(&mut command);
+    assert!(wait_for_parts(&mut child, out, 1));
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+}
+
 fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
@@ -123,10 +130,7 @@ fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
         command.arg(&model).arg(&photos).arg("--out").arg(&out);
         command
     };
-    let mut child = start(&mut command());
-    assert!(wait_for_parts(&mut child, &out, 1));
-    signal(&child, "-KILL");
-    child.wait().unwrap();
+    kill_after_one_part(command(), &out);
     assert_eq!(run(&mut command()).code, Some(0));
     assert_eq!(rows(&out).len(), 1500);
 }
@@ -165,10 +169,7 @@ fn a_finished_run_or_another_request_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 1500);
-    let mut child = start(&mut command(&photos, &out));
-    assert!(wait_for_parts(&mut child, &out, 1));
-    signal(&child, "-KILL");
-    child.wait().unwrap();
+    kill_after_one_part(command(&photos, &out), &out);
     assert_eq!(run(command(&photos, &out).args(["--top-k", "1"])).code, Some(0));
     assert_eq!(runs(&out).len(), 2, "another request is another run");
     assert_eq!(run(command(&photos, &out).arg("--new")).code, Some(0));
