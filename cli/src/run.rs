@@ -125,7 +125,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
         queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
         keys: RunKeys::new(&out.prefix, &run),
         run,
-        vector: request.vector.as_ref().map(|vector| vector.stored),
+        vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
         receive_wait: Duration::ZERO,
         retry_delay: Duration::ZERO,
@@ -150,6 +150,7 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
         model: ModelRecord {
             name: name.unwrap_or_else(|| path.display().to_string()),
             sha256: spec.sha256.clone(),
+            location: None,
             spec: serde_json::to_value(spec).map_err(broken)?,
         },
         engine: EngineRecord::from(&loading.engine.record),

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::infer::{InferError, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
@@ -123,7 +124,9 @@ async fn split_all(
             worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
         if !is_split {
             let (output, max_images) = (worker.output.as_ref(), request.max_shard_images());
-            split::split_range(source, (number, range), max_images, output, queue, run).await?;
+            // Nobody stops it: the whole of it is dropped where the run is told to.
+            let never = CancellationToken::new();
+            split::split_range(source, (number, range), max_images, (output, queue), run, &never).await?;
         }
     }
     Ok(())
@@ -148,10 +151,11 @@ async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
 
 async fn compact_all(worker: &Worker) -> Result<RowCounts, RunError> {
     let output = worker.output.as_ref();
-    let groups = reduce::groups(output, &worker.keys).await?;
+    let groups = reduce::groups(output, &worker.keys, worker.vector.as_ref()).await?;
+    let stored = worker.vector.as_ref().map(|vector| vector.stored);
     for (number, group) in (0..).zip(&groups.groups) {
         let run = (&worker.run, &worker.keys);
-        reduce::compact(output, run, (number, group), worker.vector).await?;
+        reduce::compact(output, run, (number, group), stored).await?;
     }
     Ok(reduce::total(output, &worker.keys, &groups).await?)
 }

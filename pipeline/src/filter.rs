@@ -16,6 +16,17 @@ pub struct Filter {
     exclude: GlobSet,
 }
 
+/// What a page of a listing holds for a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The inputs, in key order.
+    pub images: Vec<Image>,
+    /// The keys of folder markers (empty objects whose key ends in `/`), which are no inputs.
+    pub folder_markers: Vec<String>,
+    /// The last key of the page, whatever it was.
+    pub last_key: Option<String>,
+}
+
 /// A glob cannot be understood.
 #[derive(Debug, Error)]
 #[error("glob {glob:?}: {reason}")]
@@ -40,19 +51,20 @@ impl Filter {
         self.include.as_ref().is_none_or(|include| include.is_match(key)) && !self.exclude.is_match(key)
     }
 
-    /// The inputs of a page, and how many folder markers (empty objects whose key ends in `/`) it had.
+    /// What split takes of a page.
     #[must_use]
-    pub fn images(&self, page: Vec<Object>) -> (Vec<Image>, u64) {
-        let mut images = Vec::with_capacity(page.len());
-        let mut folder_markers = 0;
-        for object in page {
+    pub fn page(&self, objects: Vec<Object>) -> Page {
+        let last_key = objects.last().map(|object| object.key.clone());
+        let mut images = Vec::with_capacity(objects.len());
+        let mut folder_markers = Vec::new();
+        for object in objects {
             if object.size == 0 && object.key.ends_with('/') {
-                folder_markers += 1;
+                folder_markers.push(object.key);
             } else if self.takes(&object.key) {
                 images.push(Image::from(object));
             }
         }
-        (images, folder_markers)
+        Page { images, folder_markers, last_key }
     }
 }
 
@@ -117,9 +129,8 @@ mod tests {
             etag: String::new(),
             access: Default::default(),
         };
-        let (images, markers) =
-            Filter::default().images(vec![object("a/", 0), object("b/", 1), object("c", 0)]);
-        assert_eq!(markers, 1);
-        assert_eq!(images.iter().map(|image| image.key.as_str()).collect::<Vec<_>>(), ["b/", "c"]);
+        let page = Filter::default().page(vec![object("a/", 0), object("b/", 1), object("c", 0)]);
+        assert_eq!(page.folder_markers, ["a/"]);
+        assert_eq!(page.images.iter().map(|image| image.key.as_str()).collect::<Vec<_>>(), ["b/", "c"]);
     }
 }

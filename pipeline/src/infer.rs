@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::{Bucket, BucketError};
 use crate::progress::Progress;
 use crate::queue::{Message, Queue, QueueError};
-use crate::run::{RunId, RunKeys, VectorType};
+use crate::run::{RunId, RunKeys, Vector};
 use crate::shard::ShardId;
 use crate::split::{ShardMessage, SplitError, read_shard};
 use crate::tagger::{Tagger, TaggerError};
@@ -48,8 +48,8 @@ pub struct Worker {
     pub run: RunId,
     /// The run's objects.
     pub keys: RunKeys,
-    /// How the vector column is stored, in runs that have one.
-    pub vector: Option<VectorType>,
+    /// The vector of each row, in runs that have one.
+    pub vector: Option<Vector>,
     /// Images of more bytes than this are failed rows.
     pub max_image_bytes: u64,
     /// How long to wait for a message before the queue counts as empty.
@@ -253,7 +253,8 @@ async fn tag_shard(
         fetched??;
     }
     open.completed().await;
-    let (rows, run, vector) = (open.take_rows(), worker.run.clone(), worker.vector);
+    let vector = worker.vector.as_ref().map(|vector| vector.stored);
+    let (rows, run) = (open.take_rows(), worker.run.clone());
     let images = rows.len() as u64;
     let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;

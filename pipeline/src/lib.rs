@@ -2,9 +2,11 @@
 //!
 //! The same stages run on a laptop and on AWS. This crate never names an AWS crate, an engine or a decoder.
 
+pub mod address;
 pub mod bucket;
 pub mod embedded;
 pub mod filter;
+pub mod fleet;
 pub mod infer;
 pub mod progress;
 pub mod queue;
@@ -17,3 +19,4 @@ pub mod tagger;
 pub mod tags;
 #[cfg(any(test, feature = "contract"))]
 pub mod testing;
+pub mod usage;

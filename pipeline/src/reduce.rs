@@ -16,13 +16,15 @@ use tokio::task::JoinError;
 
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Put};
 use crate::report::Summary;
-use crate::run::{Ranges, RunId, RunKeys, VectorType};
+use crate::run::{Ranges, RunId, RunKeys, Vector, VectorType};
 use crate::shard::ShardId;
 use crate::split::{RangeSplit, SplitError, read_json};
 use crate::tags::parquet::{self, TableError, TableWriter};
 
-/// Parts of one group have at most this many bytes together, but for a single larger part: 256 MB.
+/// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.
 const GROUP_BYTES: u64 = 256_000_000;
+/// A row without its vector in a part: 60 to 150 bytes.
+const ROW_BYTES: u64 = 128;
 /// More than any part: 10,000 rows of a vector of 4,096 floats.
 const MAX_PART_BYTES: u64 = 1 << 30;
 
@@ -44,9 +46,6 @@ pub enum ReduceError {
     /// A range is not split to its end.
     #[error("range {0} is not split yet")]
     NotSplit(u32),
-    /// A part is missing.
-    #[error("{0} shards have no part yet")]
-    Incomplete(usize),
     /// The rows are not as many as the inputs: a bug, or somebody changed the run's objects.
     #[error("{rows} rows for {images} inputs: the objects of this run were changed")]
     Miscounted {
@@ -153,35 +152,53 @@ async fn sizes(
     Ok(sizes)
 }
 
-/// The groups of a run whose every shard has its part: made from the parts' sizes the first time, read ever after.
+/// The groups of a split run: fixed the first time, read ever after. They follow from the shards alone, so that a run
+/// that ends incomplete compacts what is whole, and a later one does not begin anew.
 ///
 /// # Errors
-/// [`ReduceError::Incomplete`] where a part is missing.
-pub async fn groups(output: &dyn Bucket, keys: &RunKeys) -> Result<Groups, ReduceError> {
-    let missing = missing(output, keys).await?;
-    if !missing.is_empty() {
-        return Err(ReduceError::Incomplete(missing.len()));
+/// Where split has not ended.
+pub async fn groups(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    vector: Option<&Vector>,
+) -> Result<Groups, ReduceError> {
+    match read_json(output, &keys.groups()).await {
+        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {}
+        read => return Ok(read?),
     }
-    let groups =
-        Groups { version: 1, groups: group(&sizes(output, keys, &keys.parts()).await?, GROUP_BYTES) };
+    let splits = range_splits(output, keys).await?;
+    let groups = Groups { version: 1, groups: group(&splits, GROUP_BYTES / row_bytes(vector)) };
     match put_json(output, &keys.groups(), &groups).await? {
         Put::Created => Ok(groups),
         Put::AlreadyThere => Ok(read_json(output, &keys.groups()).await?),
     }
 }
 
-fn group(parts: &BTreeMap<ShardId, u64>, max_bytes: u64) -> Vec<Group> {
+/// A vector hardly compresses; the rest of a row takes about as much in a part, most of it its key and its tags.
+fn row_bytes(vector: Option<&Vector>) -> u64 {
+    let vector = vector.map_or(0, |vector| match vector.stored {
+        VectorType::F32 => vector.length.saturating_mul(4),
+        VectorType::F16 => vector.length.saturating_mul(2),
+    });
+    ROW_BYTES.saturating_add(vector)
+}
+
+/// Consecutive shards with at most `max_images` together, but for a single larger shard.
+fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut bytes = 0;
-    for (shard, size) in parts {
-        match groups.last_mut() {
-            Some(group) if bytes + size <= max_bytes => {
-                group.shards.push(*shard);
-                bytes += size;
-            }
-            _ => {
-                groups.push(Group { shards: vec![*shard] });
-                bytes = *size;
+    let mut in_group = 0;
+    for (range, split) in (0..).zip(splits) {
+        for (number, images) in (0..).zip(&split.shard_images) {
+            let (shard, images) = (ShardId { range, number }, u64::from(*images));
+            match groups.last_mut() {
+                Some(group) if in_group + images <= max_images => {
+                    group.shards.push(shard);
+                    in_group += images;
+                }
+                _ => {
+                    groups.push(Group { shards: vec![shard] });
+                    in_group = images;
+                }
             }
         }
     }
@@ -217,6 +234,40 @@ pub async fn compact(
     output.put_if_absent(&key, table).await?;
     put_json(output, &keys.compacted(number), &counts).await?;
     Ok(counts)
+}
+
+/// The same, where it is not done yet and every part of the group is there; none where a part is missing.
+///
+/// # Errors
+/// Where a part cannot be read.
+pub async fn compact_once(
+    output: &dyn Bucket,
+    (run, keys): (&RunId, &RunKeys),
+    (number, group): (u32, &Group),
+    vector: Option<VectorType>,
+) -> Result<Option<RowCounts>, ReduceError> {
+    if let Some(counts) = compacted(output, keys, number).await? {
+        return Ok(Some(counts));
+    }
+    for shard in &group.shards {
+        if !output.exists(&keys.part(*shard)).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(compact(output, (run, keys), (number, group), vector).await?))
+}
+
+/// The counts of a group that is compacted.
+async fn compacted(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    number: u32,
+) -> Result<Option<RowCounts>, ReduceError> {
+    match read_json(output, &keys.compacted(number)).await {
+        Ok(counts) => Ok(Some(counts)),
+        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
@@ -310,7 +361,7 @@ pub async fn put_json<T: Serialize>(output: &dyn Bucket, key: &str, record: &T) 
     Ok(output.put_if_absent(key, json(key, record)?).await?)
 }
 
-fn json<T: Serialize>(key: &str, record: &T) -> Result<Bytes, SplitError> {
+pub(crate) fn json<T: Serialize>(key: &str, record: &T) -> Result<Bytes, SplitError> {
     let unwritable = |error| SplitError::Record { key: key.to_owned(), error };
     let mut bytes = serde_json::to_vec_pretty(record).map_err(unwritable)?;
     bytes.push(b'\n');

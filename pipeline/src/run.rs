@@ -1,7 +1,6 @@
-//! A run: what was asked for, its id, and the name of every object that belongs to it.
+//! A run: its id, and everything that decides its rows.
 //!
-//! The only place that spells an object key. Everything a run writes stands below `<output>/<run id>/`; what people read
-//! is at its top, what only stages read is below `work/` and may expire once the run is complete.
+//! [`keys`] names every object that belongs to it. Nothing here reads or writes one.
 
 use std::fmt;
 
@@ -9,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
-use crate::shard::ShardId;
+
+pub mod keys;
+
+pub use keys::{RunKeys, StackKeys};
 
 /// The version of a request's stored form.
 pub const REQUEST_VERSION: u32 = 1;
@@ -53,8 +55,11 @@ impl fmt::Display for RunId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The source bucket's name.
+    /// The source: a folder, or a bucket with the prefix that was listed.
     pub location: String,
+    /// The prefixes that were listed, where these are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<String>,
     /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_sha256: Option<String>,
@@ -74,6 +79,9 @@ pub struct ModelRecord {
     pub name: String,
     /// Over all files of the model, in hexadecimal.
     pub sha256: String,
+    /// Where its files were published for workers on other machines: `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// What the model crate resolved (preprocessing, labels, outputs); only that crate reads it.
     pub spec: serde_json::Value,
 }
@@ -170,12 +178,6 @@ pub struct Ranges {
     pub ranges: Vec<KeyRange>,
 }
 
-/// The keys of one run's objects, all below `<prefix><run id>/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunKeys {
-    root: String,
-}
-
 /// The rows of one shard hold at most this much of vectors: 64 MiB.
 const MAX_VECTOR_BYTES: u64 = 64 << 20;
 
@@ -186,118 +188,6 @@ impl RunRequest {
         let Some(vector) = &self.vector else { return usize::MAX };
         let images = MAX_VECTOR_BYTES / (vector.length.max(1) * 4);
         usize::try_from(images).unwrap_or(usize::MAX).max(1)
-    }
-}
-
-impl RunKeys {
-    /// The keys of run `id` below `prefix`, which is empty or ends in `/`.
-    #[must_use]
-    pub fn new(prefix: &str, id: &RunId) -> Self {
-        Self { root: format!("{prefix}{id}/") }
-    }
-
-    /// What was asked for: a [`RunRequest`].
-    #[must_use]
-    pub fn request(&self) -> String {
-        format!("{}request.json", self.root)
-    }
-
-    /// Prefix of what only stages read.
-    #[must_use]
-    pub fn work(&self) -> String {
-        format!("{}work/", self.root)
-    }
-
-    /// The key ranges: [`Ranges`].
-    #[must_use]
-    pub fn ranges(&self) -> String {
-        format!("{}work/ranges.json", self.root)
-    }
-
-    /// Says that a range is split, and into how many shards.
-    #[must_use]
-    pub fn range_split(&self, range: u32) -> String {
-        format!("{}work/split/{range:05}.json", self.root)
-    }
-
-    /// Prefix of all [`RunKeys::range_split`].
-    #[must_use]
-    pub fn ranges_split(&self) -> String {
-        format!("{}work/split/", self.root)
-    }
-
-    /// A shard: its inputs in key order.
-    #[must_use]
-    pub fn shard(&self, id: ShardId) -> String {
-        format!("{}{id}.jsonl.zst", self.shards())
-    }
-
-    /// Prefix of all shards.
-    #[must_use]
-    pub fn shards(&self) -> String {
-        format!("{}work/shards/", self.root)
-    }
-
-    /// Prefix of the shards of one range.
-    #[must_use]
-    pub fn shards_of(&self, range: u32) -> String {
-        format!("{}{}", self.shards(), ShardId::range_prefix(range))
-    }
-
-    /// A part: the rows of one shard. It exists if and only if the shard is done.
-    #[must_use]
-    pub fn part(&self, id: ShardId) -> String {
-        format!("{}{id}.parquet", self.parts())
-    }
-
-    /// Prefix of all parts.
-    #[must_use]
-    pub fn parts(&self) -> String {
-        format!("{}work/parts/", self.root)
-    }
-
-    /// The shard that a shard's or a part's key belongs to.
-    #[must_use]
-    pub fn shard_of(&self, key: &str) -> Option<ShardId> {
-        let name = key.strip_prefix(&self.shards()).or_else(|| key.strip_prefix(&self.parts()))?;
-        let id = ShardId::parse(name.split('.').next()?)?;
-        (key == self.shard(id) || key == self.part(id)).then_some(id)
-    }
-
-    /// The compaction groups, fixed once.
-    #[must_use]
-    pub fn groups(&self) -> String {
-        format!("{}work/groups.json", self.root)
-    }
-
-    /// The counts of one compacted group.
-    #[must_use]
-    pub fn compacted(&self, group: u32) -> String {
-        format!("{}work/compacted/{group:05}.json", self.root)
-    }
-
-    /// The rows of one group: what people read.
-    #[must_use]
-    pub fn result(&self, group: u32) -> String {
-        format!("{}{group:05}.parquet", self.results())
-    }
-
-    /// Prefix of all results.
-    #[must_use]
-    pub fn results(&self) -> String {
-        format!("{}results/", self.root)
-    }
-
-    /// The summary.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        format!("{}summary.json", self.root)
-    }
-
-    /// Written last, and only where every input has its row.
-    #[must_use]
-    pub fn success(&self) -> String {
-        format!("{}_SUCCESS", self.root)
     }
 }
 
@@ -325,15 +215,6 @@ mod tests {
                 && text.bytes().all(|byte| b"abcdefghijklmnopqrstuvwxyz0123456789-".contains(&byte));
             prop_assert_eq!(RunId::try_from(text).is_ok(), is_safe);
         }
-    }
-
-    #[test]
-    fn a_stray_file_is_no_part() {
-        let keys = RunKeys::new("", &RunId::try_from("r".to_owned()).unwrap());
-        let id = ShardId { range: 0, number: 7 };
-        assert_eq!(keys.shard_of(&keys.part(id)), Some(id));
-        assert_eq!(keys.shard_of(&keys.shard(id)), Some(id));
-        assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(id))), None);
     }
 
     #[test]

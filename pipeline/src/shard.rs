@@ -115,6 +115,8 @@ pub struct Shard {
     pub id: ShardId,
     /// At least one image.
     pub images: Vec<Image>,
+    /// Folder markers that were listed between the shard before and this one's last image.
+    pub folder_markers: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +125,8 @@ struct Header {
     version: u32,
     shard: ShardId,
     images: usize,
+    #[serde(default)]
+    folder_markers: u64,
 }
 
 impl Shard {
@@ -131,7 +135,12 @@ impl Shard {
     /// # Errors
     /// Only where memory runs out.
     pub fn encode(&self) -> Result<Bytes, ShardError> {
-        let header = Header { version: VERSION, shard: self.id, images: self.images.len() };
+        let header = Header {
+            version: VERSION,
+            shard: self.id,
+            images: self.images.len(),
+            folder_markers: self.folder_markers,
+        };
         let mut writer = zstd::Encoder::new(Vec::new(), 3)?;
         serde_json::to_writer(&mut writer, &header)?;
         for image in &self.images {
@@ -160,7 +169,7 @@ impl Shard {
         if images.len() != header.images {
             return Err(ShardError(format!("{} images instead of {}", images.len(), header.images)));
         }
-        Ok(Self { id: header.shard, images })
+        Ok(Self { id: header.shard, images, folder_markers: header.folder_markers })
     }
 }
 
@@ -197,7 +206,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_key_comes_back_unharmed(images in vec(image(), 1..20), range: u32, number: u32) {
-            let shard = Shard { id: ShardId { range, number }, images };
+            let shard = Shard { id: ShardId { range, number }, images, folder_markers: u64::from(number) };
             prop_assert_eq!(Shard::decode(&shard.encode().unwrap()).unwrap(), shard);
         }
 
@@ -217,7 +226,8 @@ mod tests {
     #[test]
     fn a_truncated_shard_is_an_error() {
         let images = (0..100).map(|number| Image::named(format!("{number}.jpg"))).collect();
-        let stored = Shard { id: ShardId { range: 0, number: 0 }, images }.encode().unwrap();
+        let id = ShardId { range: 0, number: 0 };
+        let stored = Shard { id, images, folder_markers: 0 }.encode().unwrap();
         for length in 0..stored.len() {
             assert!(Shard::decode(&stored[..length]).is_err(), "{length} of {} bytes", stored.len());
         }
@@ -240,6 +250,7 @@ mod tests {
         let shard = Shard {
             id: ShardId { range: 0, number: 17 },
             images: vec![Image::named("a//b".into()), listed, broken],
+            folder_markers: 1,
         };
         let text = String::from_utf8(zstd::decode_all(&*shard.encode().unwrap()).unwrap()).unwrap();
         insta::assert_snapshot!(text);

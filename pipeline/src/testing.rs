@@ -65,10 +65,17 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
 pub fn request() -> RunRequest {
     RunRequest {
         version: REQUEST_VERSION,
-        input: Input { location: "memory".to_owned(), keys_sha256: None, include: vec![], exclude: vec![] },
+        input: Input {
+            location: "memory".to_owned(),
+            prefixes: vec![],
+            keys_sha256: None,
+            include: vec![],
+            exclude: vec![],
+        },
         model: ModelRecord {
             name: "length".to_owned(),
             sha256: "00".repeat(32),
+            location: None,
             spec: serde_json::Value::Null,
         },
         engine: EngineRecord {

@@ -124,12 +124,12 @@ fn versions_stand_in_the_root_manifest_only() {
 }
 
 #[test]
-fn only_run_rs_spells_a_key() {
+fn only_one_module_spells_a_key() {
     let spelling =
         ["\"work/", "results/\"", "_SUCCESS\"", "request.json\"", "summary.json\"", ".parquet\"", ".jsonl"];
     let mut files: Vec<_> =
         ["pipeline/src", "model/src", "cli/src"].iter().flat_map(|folder| sources(folder)).collect();
-    files.retain(|path| !path.ends_with("pipeline/src/run.rs") && !is_test(path));
+    files.retain(|path| !path.ends_with("pipeline/src/run/keys.rs") && !is_test(path));
     let spelled = offences(&files, |line| {
         !line.trim_start().starts_with("//") && spelling.iter().any(|key| line.contains(key))
     });

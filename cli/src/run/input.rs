@@ -106,6 +106,7 @@ impl Inputs {
         let filter = Filter::new(&options.include, &options.exclude).map_err(bad_input)?;
         let record = Input {
             location: place.to_string(),
+            prefixes: vec![],
             keys_sha256: keys.as_deref().map(sha256),
             include: options.include.clone(),
             exclude: options.exclude.clone(),
@@ -125,8 +126,8 @@ impl Inputs {
     /// Makes sure that there is anything to do, before a run begins.
     pub(super) async fn first(&self) -> Result<(), Failure> {
         let mut pages = self.source.pages(&self.range);
-        while let Some((images, _)) = pages.try_next().await.map_err(bad_input)? {
-            if !images.is_empty() {
+        while let Some(page) = pages.try_next().await.map_err(bad_input)? {
+            if !page.images.is_empty() {
                 return Ok(());
             }
         }

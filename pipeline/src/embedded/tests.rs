@@ -55,7 +55,7 @@ async fn run_on(source: &Arc<MemoryBucket>, worker: &Worker, stop: &Stop) -> Res
 
 /// Key, status and number of tags of every result row, in their order.
 async fn rows(worker: &Worker) -> Vec<(String, String, usize)> {
-    let groups = reduce::groups(worker.output.as_ref(), &worker.keys).await.unwrap();
+    let groups = reduce::groups(worker.output.as_ref(), &worker.keys, None).await.unwrap();
     let mut rows = Vec::new();
     for number in (0..).take(groups.groups.len()) {
         let stored = worker.output.get(&worker.keys.result(number), None, u64::MAX).await.unwrap();
@@ -106,7 +106,8 @@ async fn objects_deleted_or_overwritten_after_split_are_rows() {
     reduce::put_json(worker.output.as_ref(), &keys.ranges(), &ranges()).await.unwrap();
     let output = worker.output.as_ref();
     let (range, queue) = (KeyRange::default(), worker.queue.as_ref());
-    split::split_range(&listed, (0, &range), 3, output, queue, (run, keys)).await.unwrap();
+    let never = CancellationToken::new();
+    split::split_range(&listed, (0, &range), 3, (output, queue), (run, keys), &never).await.unwrap();
     source.delete("00001.jpg");
     source.put("00002.jpg", Bytes::from_static(b"another picture")).await.unwrap();
     source.put("00007.jpg", Bytes::from_static(b"added later")).await.unwrap();

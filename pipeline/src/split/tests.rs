@@ -5,10 +5,15 @@ use std::time::Duration;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::range::Splitter;
 use super::*;
 use crate::bucket::Kind;
 use crate::bucket::memory::MemoryBucket;
 use crate::queue::MemoryQueue;
+use crate::shard::MAX_IMAGE_BYTES;
 use crate::testing::FailingBucket;
 
 fn run() -> (RunId, RunKeys) {
@@ -34,8 +39,20 @@ fn queue() -> MemoryQueue {
 }
 
 async fn split(source: &Source, output: &dyn Bucket, queue: &dyn Queue) -> Result<RangeSplit, SplitError> {
+    match split_until(source, output, queue, &CancellationToken::new()).await? {
+        Reached::Done(record) => Ok(record),
+        Reached::Stopped(_) => panic!("nobody told it to stop"),
+    }
+}
+
+async fn split_until(
+    source: &Source,
+    output: &dyn Bucket,
+    queue: &dyn Queue,
+    stop: &CancellationToken,
+) -> Result<Reached, SplitError> {
     let (id, keys) = run();
-    split_range(source, (0, &KeyRange::default()), usize::MAX, output, queue, (&id, &keys)).await
+    split_range(source, (0, &KeyRange::default()), usize::MAX, (output, queue), (&id, &keys), stop).await
 }
 
 /// The keys of all shards, shard by shard.
@@ -76,6 +93,55 @@ async fn shards_grow() {
     assert_eq!((record.shards, record.images), (35, keys.len() as u64));
     assert_eq!(messages(&queue).await.len(), 35);
     assert_eq!(record, dry_run(&named(keys), &KeyRange::default()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_split_that_is_stopped_after_each_page_comes_to_its_end() {
+    let keys = numbered(4500);
+    let source = Source::Listed(bucket_of(keys.clone()).await, Filter::default());
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let (calls, record) = split_page_by_page(&source, &output, &queue).await;
+    assert_eq!(calls, 5, "five pages");
+    assert_eq!(shards(&output).await.concat(), keys);
+    assert_eq!(messages(&queue).await.len(), record.shards as usize);
+}
+
+/// The number of calls that a split takes where each one is told to stop after its first page.
+async fn split_page_by_page(source: &Source, output: &dyn Bucket, queue: &MemoryQueue) -> (u32, RangeSplit) {
+    let stop = CancellationToken::new();
+    stop.cancel();
+    for calls in 1.. {
+        match split_until(source, output, queue, &stop).await.unwrap() {
+            Reached::Done(record) => return (calls - 1, record),
+            Reached::Stopped(_) => assert_eq!(messages(queue).await, [], "messages go out at the end"),
+        }
+    }
+    unreachable!("the listing ends")
+}
+
+#[tokio::test]
+async fn keys_that_are_no_inputs_are_passed_and_counted_once() {
+    let markers = (0..2500).map(|number| format!("{number:06}/"));
+    let source = MemoryBucket::default();
+    for key in markers {
+        source.put(&key, Bytes::new()).await.unwrap();
+    }
+    source.put("001500/a.jpg", Bytes::from_static(b"x")).await.unwrap();
+    source.put("002499/no.txt", Bytes::from_static(b"x")).await.unwrap();
+    let filter = Filter::new(&["*.jpg".to_owned()], &[]).unwrap();
+    let source = Source::Listed(Arc::new(source), filter);
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let (_, record) = split_page_by_page(&source, &output, &queue).await;
+    assert_eq!((record.images, record.folder_markers, record.shards), (1, 2500, 1));
+}
+
+#[tokio::test]
+async fn messages_do_not_follow_the_key_space() {
+    let (output, queue) = (MemoryBucket::default(), queue());
+    split(&named(numbered(32 * 256)), &output, &queue).await.unwrap();
+    let sent = messages(&queue).await;
+    let neighbours = sent.windows(2).filter(|pair| pair[0].number.abs_diff(pair[1].number) == 1).count();
+    assert!(sent.len() == 32 && neighbours < 8, "{sent:?}");
 }
 
 #[test]
@@ -128,17 +194,10 @@ async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
     let (id, run_keys) = run();
     // The first one saw every second object of the first 300 and was stopped then.
     let images = keys[..300].iter().step_by(2).cloned().map(Image::named).collect();
-    let first = Shard { id: ShardId { range: 0, number: 0 }, images };
+    let first = Shard { id: ShardId { range: 0, number: 0 }, images, folder_markers: 0 };
     output.put(&run_keys.shard(first.id), first.encode().unwrap()).await.unwrap();
     // The second one had listed before that shard was there: it meets it on its first put.
-    let mut late = Splitter {
-        range: 0,
-        output: &output,
-        queue: &queue,
-        run: (&id, &run_keys),
-        record: RangeSplit { version: 1, ..RangeSplit::default() },
-        last_key: None,
-    };
+    let mut late = Splitter::new(0, (&output, &queue), (&id, &run_keys));
     let mut open = OpenShard::default();
     late.commit(keys[..256].iter().cloned().map(Image::named).collect(), &mut open).await.unwrap();
     assert_eq!(open.images.len(), 0, "the winner's last key is beyond ours");

@@ -1,0 +1,80 @@
+//! Requests that are wrong in each way, and the smallest that is right.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const STACK: &str = "tagfleet-data";
+
+fn small() -> Value {
+    json!({"version": 1, "input": ["s3://shop/photos/"], "model": "s3://tagfleet-data/models/m-0a1b2c3d4e5f/"})
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut request = small();
+    request[field] = value;
+    request
+}
+
+fn parse(request: &Value) -> Result<ValidRequest, InvalidRequest> {
+    ValidRequest::parse(&serde_json::to_vec(request).unwrap(), STACK)
+}
+
+#[test]
+fn the_smallest_request() {
+    let valid = parse(&small()).unwrap();
+    assert_eq!(
+        (valid.source.as_str(), valid.prefixes.as_slice()),
+        ("shop", ["photos/".to_owned()].as_slice())
+    );
+    assert_eq!(valid.output.to_string(), "s3://tagfleet-data/tags/");
+    assert_eq!(valid.request.device, Device::Cpu);
+}
+
+#[test]
+fn prefixes_are_sorted() {
+    let valid = parse(&with("input", json!(["s3://shop/b", "s3://shop/a"]))).unwrap();
+    assert_eq!(valid.prefixes, ["a", "b"]);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let wrong = [
+        with("version", json!(2)),
+        with("inputs", json!([])),
+        with("input", json!([])),
+        with("input", json!(["photos"])),
+        with("input", json!(["s3://shop/a", "s3://store/b"])),
+        with("input", json!(["s3://shop/a/", "s3://shop/", "s3://shop/b/"])),
+        with("input", json!(["s3://shop/a", "s3://shop/a"])),
+        with("include", json!(["["])),
+        with("model", json!("models/m")),
+        with("output", json!("s3://shop/photos/tags")),
+        with("output", json!("s3://tagfleet-data/requests/")),
+        with("output", json!("s3://tagfleet-data")),
+        with("tags", json!({"top_k": 0})),
+        with("tags", json!({"labels": []})),
+        with("tags", json!({"topk": 3})),
+        with("device", json!("tpu")),
+        with("workers", json!(0)),
+        with("workers", json!(10_001)),
+        with("notify", json!(["a@example.com\nBcc: b@example.com"])),
+        with("notify", json!(["<script>@example.com"])),
+        json!("hello"),
+    ];
+    let said: Vec<String> = wrong.iter().map(|request| parse(request).unwrap_err().to_string()).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(ValidRequest::parse(&bytes, STACK).is_err());
+    }
+
+    #[test]
+    fn no_mail_address_carries_a_header(text in "\\PC{0,20}[\r\n ,;<>\"]\\PC{0,20}@example.com") {
+        prop_assert!(!is_mail_address(&text));
+    }
+}

@@ -1,0 +1,207 @@
+//! What the state machine hands to a step and gets back: numbers and short words, never keys.
+//!
+//! No payload grows with the number of images. The names here are those of `infra/state-machine.asl.json`.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::Device;
+use super::{FleetError, FleetRun, Stack};
+use crate::queue::Queue;
+use crate::reduce;
+use crate::run::{Ranges, RunId};
+use crate::split::{self, RangeSplit, Reached, Source, read_json};
+use tokio_util::sync::CancellationToken;
+
+/// Infer runs at most so often: the first round, and two for what is missing after it.
+const ROUNDS: u32 = 3;
+/// A worker has work for some minutes at least, for its machine takes as long to boot: 50,000 images.
+const IMAGES_PER_WORKER: u64 = 50_000;
+/// Workers of a request that names no number.
+const DEFAULT_WORKERS: u64 = 100;
+/// How a job queue's time limit says that it ended a job that no machine could be had for.
+pub const NO_CAPACITY: &str = "tagfleet: no capacity";
+
+/// What a plan says to the state machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Where results go, `s3://bucket/tags/`: workers are told.
+    pub output: String,
+    /// The queue of this execution.
+    pub queue_url: String,
+    /// Ranges to split, from 0.
+    pub ranges: u32,
+    /// What workers run on.
+    pub device: Device,
+    /// True where an earlier execution had planned the run already.
+    pub resumed: bool,
+    /// True where somebody wants a mail.
+    pub notify: bool,
+}
+
+/// What a call of split says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitSaid {
+    /// False where it has to be called again.
+    pub done: bool,
+    /// Images of the range so far.
+    pub images: u64,
+    /// Shards of the range so far.
+    pub shards: u32,
+}
+
+/// An error that the state machine caught and went on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its name, `States.TaskFailed`.
+    pub error: String,
+    /// What it says; for a job that failed, its description as JSON.
+    #[serde(default)]
+    pub cause: String,
+}
+
+impl Problem {
+    /// True where the job never got a machine: another round would wait as long in vain.
+    #[must_use]
+    pub fn is_no_capacity(&self) -> bool {
+        self.cause.contains(NO_CAPACITY)
+    }
+}
+
+/// What check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// All shards.
+    pub shards: u64,
+    /// Those without a part.
+    pub missing: u64,
+    /// Whether infer is to run (again).
+    pub again: bool,
+    /// With so many workers.
+    pub workers: u32,
+    /// Compaction groups, from 0.
+    pub groups: u32,
+}
+
+/// What compact says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Rows of the group's result; 0 where the group is not whole.
+    pub rows: u64,
+}
+
+/// Splits range `number` until it is done or `stop` says so.
+///
+/// # Errors
+/// See [`FleetError`].
+pub async fn split(
+    stack: &Stack,
+    fleet: &FleetRun,
+    queue: &dyn Queue,
+    number: u32,
+    stop: &CancellationToken,
+) -> Result<SplitSaid, FleetError> {
+    let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
+    if output.exists(&keys.range_split(number)).await? {
+        let record = read_json(output, &keys.range_split(number)).await?;
+        return Ok(said(&Reached::Done(record)));
+    }
+    let ranges: Ranges = read_json(output, &keys.ranges()).await?;
+    let Some(range) = ranges.ranges.get(number as usize) else {
+        return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "range", number });
+    };
+    let max_images = fleet.request().await?.max_shard_images();
+    let source = Source::Listed((stack.open)(&fleet.valid.source), fleet.valid.filter.clone());
+    let run = (&fleet.run, keys);
+    let reached =
+        split::split_range(&source, (number, range), max_images, (output, queue), run, stop).await?;
+    Ok(said(&reached))
+}
+
+fn said(reached: &Reached) -> SplitSaid {
+    let (done, record) = match reached {
+        Reached::Done(record) => (true, record),
+        Reached::Stopped(record) => (false, record),
+    };
+    SplitSaid { done, images: record.images, shards: record.shards }
+}
+
+/// Compares shards and parts after split (`round` 0) or after a round of infer, and decides whether infer runs (again).
+/// Then what is missing is sent again, unless split has just sent all of it.
+///
+/// # Errors
+/// See [`FleetError`].
+pub async fn check(
+    fleet: &FleetRun,
+    queue: &dyn Queue,
+    (round, resumed): (u32, bool),
+    problem: Option<&Problem>,
+) -> Result<Checked, FleetError> {
+    let output = fleet.output.as_ref();
+    let splits = reduce::range_splits(output, &fleet.keys).await?;
+    let missing = reduce::missing(output, &fleet.keys).await?;
+    let groups = reduce::groups(output, &fleet.keys, fleet.request().await?.vector.as_ref()).await?;
+    let again = !missing.is_empty() && round < ROUNDS && !problem.is_some_and(Problem::is_no_capacity);
+    if again && (round > 0 || resumed) {
+        split::send_shards(queue, &fleet.run, &missing).await?;
+    }
+    let missing_images = missing
+        .iter()
+        .filter_map(|shard| splits.get(shard.range as usize)?.shard_images.get(shard.number as usize))
+        .map(|images| u64::from(*images))
+        .sum();
+    Ok(Checked {
+        shards: splits.iter().map(|split: &RangeSplit| u64::from(split.shards)).sum(),
+        missing: missing.len() as u64,
+        again,
+        workers: workers(fleet.valid.request.workers, missing.len() as u64, missing_images),
+        groups: u32::try_from(groups.groups.len()).unwrap_or(u32::MAX),
+    })
+}
+
+/// As many as the request allows and the round needs; never more than there are shards.
+fn workers(asked: Option<u32>, shards: u64, images: u64) -> u32 {
+    let wanted = match asked {
+        Some(asked) => u64::from(asked),
+        None => images.div_ceil(IMAGES_PER_WORKER).min(DEFAULT_WORKERS),
+    };
+    u32::try_from(wanted.min(shards)).unwrap_or(u32::MAX).max(1)
+}
+
+/// Compacts group `number`, unless that is done already or a part of it is missing.
+///
+/// # Errors
+/// See [`FleetError`].
+pub async fn compact(fleet: &FleetRun, number: u32) -> Result<Compacted, FleetError> {
+    let output = fleet.output.as_ref();
+    let request = fleet.request().await?;
+    let groups = reduce::groups(output, &fleet.keys, request.vector.as_ref()).await?;
+    let Some(group) = groups.groups.get(number as usize) else {
+        return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "group", number });
+    };
+    let stored = request.vector.as_ref().map(|vector| vector.stored);
+    let counts = reduce::compact_once(output, (&fleet.run, &fleet.keys), (number, group), stored).await?;
+    Ok(Compacted { rows: counts.map_or(0, |counts| counts.rows()) })
+}
+
+/// The run of this id as text from a state machine.
+///
+/// # Errors
+/// Where it is no run id.
+pub fn run_id(text: &str) -> Result<RunId, FleetError> {
+    RunId::try_from(text.to_owned()).map_err(|error| FleetError::Unusable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_round_gets_one_worker_and_a_large_one_a_hundred() {
+        assert_eq!(workers(None, 1, 200), 1);
+        assert_eq!(workers(None, 40, 50_001), 2);
+        assert_eq!(workers(None, 30_000, 300_000_000), 100);
+        assert_eq!(workers(Some(20), 3, 600), 3);
+        assert_eq!(workers(Some(500), 30_000, 300_000_000), 500);
+        assert_eq!(workers(None, 0, 0), 1);
+    }
+}

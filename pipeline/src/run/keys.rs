@@ -1,0 +1,236 @@
+//! The name of every object.
+//!
+//! The only place that spells an object key. Everything people read of a run stands below `<output>/<run id>/`; what only
+//! stages read is below a `work/`, and may expire once the run is complete.
+
+use super::RunId;
+use crate::shard::ShardId;
+
+/// The keys of one run's objects, below `<prefix><run id>/`, and of its stages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunKeys {
+    root: String,
+    work: String,
+}
+
+impl RunKeys {
+    /// The keys of run `id` in a folder, below `prefix`, which is empty or ends in `/`: the run has one place for all.
+    #[must_use]
+    pub fn new(prefix: &str, id: &RunId) -> Self {
+        Self { root: format!("{prefix}{id}/"), work: format!("{prefix}{id}/work/") }
+    }
+
+    /// The same in a bucket: what only stages read stands beside all runs, for a lifecycle rule knows prefixes only.
+    #[must_use]
+    pub fn in_bucket(prefix: &str, id: &RunId) -> Self {
+        Self { root: format!("{prefix}{id}/"), work: format!("{prefix}work/{id}/") }
+    }
+
+    /// What was asked for: a [`RunRequest`].
+    #[must_use]
+    pub fn request(&self) -> String {
+        format!("{}request.json", self.root)
+    }
+
+    /// Prefix of what only stages read.
+    #[must_use]
+    pub fn work(&self) -> String {
+        self.work.clone()
+    }
+
+    /// The key ranges: [`Ranges`].
+    #[must_use]
+    pub fn ranges(&self) -> String {
+        format!("{}ranges.json", self.work)
+    }
+
+    /// Says that a range is split, and into how many shards.
+    #[must_use]
+    pub fn range_split(&self, range: u32) -> String {
+        format!("{}split/{range:05}.json", self.work)
+    }
+
+    /// Prefix of all [`RunKeys::range_split`].
+    #[must_use]
+    pub fn ranges_split(&self) -> String {
+        format!("{}split/", self.work)
+    }
+
+    /// How far a range's listing came, where a call was told to stop behind its last shard.
+    #[must_use]
+    pub fn range_cursor(&self, range: u32) -> String {
+        format!("{}cursors/{range:05}.json", self.work)
+    }
+
+    /// A shard: its inputs in key order.
+    #[must_use]
+    pub fn shard(&self, id: ShardId) -> String {
+        format!("{}{id}.jsonl.zst", self.shards())
+    }
+
+    /// Prefix of all shards.
+    #[must_use]
+    pub fn shards(&self) -> String {
+        format!("{}shards/", self.work)
+    }
+
+    /// Prefix of the shards of one range.
+    #[must_use]
+    pub fn shards_of(&self, range: u32) -> String {
+        format!("{}{}", self.shards(), ShardId::range_prefix(range))
+    }
+
+    /// A part: the rows of one shard. It exists if and only if the shard is done.
+    #[must_use]
+    pub fn part(&self, id: ShardId) -> String {
+        format!("{}{id}.parquet", self.parts())
+    }
+
+    /// Prefix of all parts.
+    #[must_use]
+    pub fn parts(&self) -> String {
+        format!("{}parts/", self.work)
+    }
+
+    /// The shard that a shard's or a part's key belongs to.
+    #[must_use]
+    pub fn shard_of(&self, key: &str) -> Option<ShardId> {
+        let name = key.strip_prefix(&self.shards()).or_else(|| key.strip_prefix(&self.parts()))?;
+        let id = ShardId::parse(name.split('.').next()?)?;
+        (key == self.shard(id) || key == self.part(id)).then_some(id)
+    }
+
+    /// The compaction groups, fixed once.
+    #[must_use]
+    pub fn groups(&self) -> String {
+        format!("{}groups.json", self.work)
+    }
+
+    /// The counts of one compacted group.
+    #[must_use]
+    pub fn compacted(&self, group: u32) -> String {
+        format!("{}compacted/{group:05}.json", self.work)
+    }
+
+    /// What one worker or one call of a function used; `name` is safe in a key.
+    #[must_use]
+    pub fn usage(&self, name: &str) -> String {
+        format!("{}{name}.json", self.usages())
+    }
+
+    /// Prefix of all [`RunKeys::usage`].
+    #[must_use]
+    pub fn usages(&self) -> String {
+        format!("{}usage/", self.work)
+    }
+
+    /// The rows of one group: what people read.
+    #[must_use]
+    pub fn result(&self, group: u32) -> String {
+        format!("{}{group:05}.parquet", self.results())
+    }
+
+    /// Prefix of all results.
+    #[must_use]
+    pub fn results(&self) -> String {
+        format!("{}results/", self.root)
+    }
+
+    /// How to query the results with SQL.
+    #[must_use]
+    pub fn table_definition(&self) -> String {
+        format!("{}results.sql", self.root)
+    }
+
+    /// The summary.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!("{}summary.json", self.root)
+    }
+
+    /// Written last, and only where every input has its row.
+    #[must_use]
+    pub fn success(&self) -> String {
+        format!("{}_SUCCESS", self.root)
+    }
+}
+
+/// The keys of the bucket that a fleet's stack has for itself: requests, runs, models, and results unless a request says
+/// where else they go.
+#[derive(Clone, Copy, Debug)]
+pub struct StackKeys;
+
+impl StackKeys {
+    /// Prefix of the request files: an object put directly below it starts a run.
+    pub const REQUESTS: &'static str = "requests/";
+    /// Prefix of the runs' requests.
+    pub const RUNS: &'static str = "runs/";
+    /// Prefix of the published models.
+    pub const MODELS: &'static str = "models/";
+    /// Prefix of the results of requests that name no output.
+    pub const TAGS: &'static str = "tags/";
+
+    /// The bytes of the request of a run, as they were when it started.
+    #[must_use]
+    pub fn run(id: &RunId) -> String {
+        format!("{}{id}.json", Self::RUNS)
+    }
+
+    /// The run that such a key belongs to.
+    #[must_use]
+    pub fn run_of(key: &str) -> Option<RunId> {
+        let name = key.strip_prefix(Self::RUNS)?.strip_suffix(".json")?;
+        RunId::try_from(name.to_owned()).ok()
+    }
+
+    /// The name of the request file under this key: `nightly` for `requests/nightly.json`, none for any other object.
+    #[must_use]
+    pub fn request_name(key: &str) -> Option<&str> {
+        let name = key.strip_prefix(Self::REQUESTS)?.strip_suffix(".json")?;
+        (!name.is_empty() && !name.contains('/')).then_some(name)
+    }
+
+    /// The description of a model, in the folder of a published model, whose name ends in `/`.
+    #[must_use]
+    pub fn model(folder: &str) -> String {
+        format!("{folder}model.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> RunId {
+        RunId::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_stray_file_is_no_part() {
+        let keys = RunKeys::new("", &id("r"));
+        let shard = ShardId { range: 0, number: 7 };
+        assert_eq!(keys.shard_of(&keys.part(shard)), Some(shard));
+        assert_eq!(keys.shard_of(&keys.shard(shard)), Some(shard));
+        assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(shard))), None);
+    }
+
+    #[test]
+    fn in_a_bucket_one_prefix_holds_what_may_expire() {
+        let keys = RunKeys::in_bucket("tags/", &id("r"));
+        let shard = ShardId { range: 0, number: 7 };
+        assert_eq!(keys.part(shard), "tags/work/r/parts/00000-0000007.parquet");
+        assert_eq!(keys.shard_of(&keys.part(shard)), Some(shard));
+        assert_eq!(keys.result(0), "tags/r/results/00000.parquet");
+    }
+
+    #[test]
+    fn only_files_directly_below_requests_are_requests() {
+        assert_eq!(StackKeys::request_name("requests/nightly.json"), Some("nightly"));
+        for key in
+            ["requests/a/b.json", "requests/.json", "requests/a.txt", "tags/requests/a.json", "requests/"]
+        {
+            assert_eq!(StackKeys::request_name(key), None, "{key}");
+        }
+        assert_eq!(StackKeys::run_of(&StackKeys::run(&id("a-1"))), Some(id("a-1")));
+    }
+}

@@ -1,0 +1,242 @@
+//! Splits one range: lists it, cuts it into shards, and goes on behind what is there already.
+//!
+//! A call can be stopped anywhere and run twice at once. It never looks at other ranges.
+
+use bytes::Bytes;
+use futures::stream::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{RangeSplit, Source, SplitError, read_json, read_shard, send_shards};
+use crate::bucket::{Bucket, KeyRange, Kind, Put};
+use crate::queue::Queue;
+use crate::run::{RunId, RunKeys};
+use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
+
+/// How far a call of [`split_range`] came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The range is split to its end.
+    Done(RangeSplit),
+    /// It was told to stop; called again it goes on. Here is what there is so far.
+    Stopped(RangeSplit),
+}
+
+/// Splits one range of a run, or goes on where an earlier call ended, until it is done or `stop` says so. No shard gets
+/// more than `max_images`. Messages go out once the range is done, in an order that spreads over the key space: in key
+/// order all workers would ask one partition of the bucket.
+///
+/// A call that is told to stop has read one page at least, and the next one begins behind it, so that calls come to an end.
+///
+/// # Errors
+/// Nothing is lost then: call it again.
+pub async fn split_range(
+    source: &Source,
+    (range_number, range): (u32, &KeyRange),
+    max_images: usize,
+    (output, queue): (&dyn Bucket, &dyn Queue),
+    run: (&RunId, &RunKeys),
+    stop: &CancellationToken,
+) -> Result<Reached, SplitError> {
+    let mut splitter = Splitter::new(range_number, (output, queue), run);
+    let after = splitter.go_on().await?.or_else(|| range.after.clone());
+    let mut open = OpenShard::default();
+    let mut pages = source.pages(&KeyRange { after, ..range.clone() });
+    while let Some(page) = pages.try_next().await? {
+        splitter.folder_markers.extend(page.folder_markers);
+        for image in page.images {
+            if splitter.is_passed(&image) {
+                continue;
+            }
+            if let Some(full) = open.push(image, splitter.record.shards, max_images) {
+                splitter.commit(full, &mut open).await?;
+            }
+        }
+        if stop.is_cancelled() {
+            splitter.commit_all(&mut open).await?;
+            return Ok(Reached::Stopped(splitter.stop(page.last_key).await?));
+        }
+    }
+    splitter.commit_all(&mut open).await?;
+    Ok(Reached::Done(splitter.finish().await?))
+}
+
+/// Where a call that was told to stop had come to, where that is behind the last shard: keys that are no inputs.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cursor {
+    version: u32,
+    after: String,
+    folder_markers: u64,
+}
+
+/// The images that will be the next shard.
+#[derive(Default)]
+pub(super) struct OpenShard {
+    pub(super) images: Vec<Image>,
+    bytes: u64,
+}
+
+impl OpenShard {
+    /// Adds `image` and returns shard `number` where it is full: as many images as it may hold, or fewer where they
+    /// would have too many bytes together.
+    pub(super) fn push(&mut self, image: Image, number: u32, max_images: usize) -> Option<Vec<Image>> {
+        let size = image.size.unwrap_or(0);
+        if !self.images.is_empty() && self.bytes.saturating_add(size) > MAX_IMAGE_BYTES {
+            let full = self.take();
+            self.add(image);
+            return Some(full);
+        }
+        self.add(image);
+        let is_full = self.images.len() >= ShardId { range: 0, number }.max_images().min(max_images);
+        is_full.then(|| self.take())
+    }
+
+    pub(super) fn add(&mut self, image: Image) {
+        self.bytes = self.bytes.saturating_add(image.size.unwrap_or(0));
+        self.images.push(image);
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Image> {
+        self.bytes = 0;
+        std::mem::take(&mut self.images)
+    }
+}
+
+pub(super) struct Splitter<'a> {
+    range: u32,
+    output: &'a dyn Bucket,
+    queue: &'a dyn Queue,
+    run: (&'a RunId, &'a RunKeys),
+    record: RangeSplit,
+    last_key: Option<String>,
+    /// Listed and not yet counted with a shard.
+    folder_markers: Vec<String>,
+    /// The same of earlier calls, all before those.
+    earlier_markers: u64,
+}
+
+impl<'a> Splitter<'a> {
+    pub(super) fn new(
+        range: u32,
+        (output, queue): (&'a dyn Bucket, &'a dyn Queue),
+        run: (&'a RunId, &'a RunKeys),
+    ) -> Self {
+        let record = RangeSplit { version: 1, ..RangeSplit::default() };
+        Self {
+            range,
+            output,
+            queue,
+            run,
+            record,
+            last_key: None,
+            folder_markers: Vec::new(),
+            earlier_markers: 0,
+        }
+    }
+
+    /// Passes what earlier calls did; returns the key behind which to go on.
+    async fn go_on(&mut self) -> Result<Option<String>, SplitError> {
+        let keys = self.run.1;
+        let mut shards = self.output.list(&KeyRange::prefix(&keys.shards_of(self.range)));
+        while let Some(page) = shards.try_next().await? {
+            for id in page.iter().filter_map(|object| keys.shard_of(&object.key)) {
+                let shard = read_shard(self.output, keys, id).await?;
+                self.pass(&shard);
+            }
+        }
+        match read_json::<Cursor>(self.output, &keys.range_cursor(self.range)).await {
+            Ok(cursor) if self.last_key.as_ref().is_none_or(|last| cursor.after > *last) => {
+                self.earlier_markers = cursor.folder_markers;
+                Ok(Some(cursor.after))
+            }
+            Err(SplitError::Bucket(error)) if error.kind != Kind::Missing => Err(error.into()),
+            Err(error @ SplitError::Record { .. }) => Err(error),
+            _ => Ok(self.last_key.clone()),
+        }
+    }
+
+    fn is_passed(&self, image: &Image) -> bool {
+        self.last_key.as_ref().is_some_and(|last| image.key <= *last)
+    }
+
+    async fn commit_all(&mut self, open: &mut OpenShard) -> Result<(), SplitError> {
+        while !open.images.is_empty() {
+            let rest = open.take();
+            self.commit(rest, open).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores `images` as the next shard. Where another splitter was first, its shard counts: what ours has beyond it
+    /// goes back to `open`.
+    pub(super) async fn commit(
+        &mut self,
+        images: Vec<Image>,
+        open: &mut OpenShard,
+    ) -> Result<(), SplitError> {
+        let id = ShardId { range: self.range, number: self.record.shards };
+        let key = self.run.1.shard(id);
+        let last = images.last().map(|image| image.key.as_str());
+        let listed = self.folder_markers.iter().filter(|marker| Some(marker.as_str()) <= last).count();
+        let folder_markers = self.earlier_markers + listed as u64;
+        let ours = Shard { id, images, folder_markers };
+        let stored = ours.encode().map_err(|error| SplitError::Shard { key: key.clone(), error })?;
+        if self.output.put_if_absent(&key, stored).await? == Put::Created {
+            self.pass(&ours);
+            return Ok(());
+        }
+        let winner = read_shard(self.output, self.run.1, id).await?;
+        self.pass(&winner);
+        let left_over: Vec<Image> = ours.images.into_iter().chain(open.take()).collect();
+        for image in left_over {
+            if !self.is_passed(&image) {
+                open.add(image);
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, shard: &Shard) {
+        self.record.add(&shard.images);
+        self.record.folder_markers += shard.folder_markers;
+        self.earlier_markers = 0;
+        self.last_key = shard.images.last().map(|image| image.key.clone());
+        let last_key = &self.last_key;
+        self.folder_markers.retain(|marker| Some(marker) > last_key.as_ref());
+    }
+
+    fn uncounted_markers(&self) -> u64 {
+        self.earlier_markers + self.folder_markers.len() as u64
+    }
+
+    /// Notes how far the listing came where no shard says it.
+    async fn stop(mut self, listed: Option<String>) -> Result<RangeSplit, SplitError> {
+        let markers = self.uncounted_markers();
+        if let Some(after) = listed.filter(|listed| Some(listed) > self.last_key.as_ref()) {
+            let cursor = Cursor { version: 1, after, folder_markers: markers };
+            let key = self.run.1.range_cursor(self.range);
+            let bytes = serde_json::to_vec(&cursor)
+                .map_err(|error| SplitError::Record { key: key.clone(), error })?;
+            self.output.put(&key, bytes.into()).await?;
+        }
+        self.record.folder_markers += markers;
+        Ok(self.record)
+    }
+
+    /// Sends every message of the range before the record says that it is done: a call that is killed in between is
+    /// made up for by the next, and a message that is sent twice is harmless.
+    async fn finish(mut self) -> Result<RangeSplit, SplitError> {
+        self.record.folder_markers += self.uncounted_markers();
+        let shards: Vec<ShardId> =
+            (0..self.record.shards).map(|number| ShardId { range: self.range, number }).collect();
+        send_shards(self.queue, self.run.0, &shards).await?;
+        let key = self.run.1.range_split(self.range);
+        let bytes = serde_json::to_vec(&self.record)
+            .map_err(|error| SplitError::Record { key: key.clone(), error })?;
+        match self.output.put_if_absent(&key, Bytes::from(bytes)).await? {
+            Put::Created => Ok(self.record),
+            Put::AlreadyThere => read_json(self.output, &key).await,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What a run used: machine time of the workers, calls of the functions. Counted by who used it, added up by reduce.
+//!
+//! Each worker and each call of a function writes a record of its own beside the run; a worker writes its record again
+//! and again, so that one that is killed loses little. It knows no price and reads no clock.
+
+use std::collections::BTreeMap;
+
+use futures::stream::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::bucket::{Bucket, KeyRange};
+use crate::reduce::{self, ReduceError};
+use crate::run::RunKeys;
+use crate::split::read_json;
+
+/// The version of the stored records.
+pub const USAGE_VERSION: u32 = 1;
+
+/// What one process used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UsageRecord {
+    /// A worker.
+    Worker(WorkerUsage),
+    /// One call of a function.
+    Function(FunctionUsage),
+}
+
+/// A machine, as far as the worker could find out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// `g6.xlarge`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// `us-east-1a`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// `spot` or `on-demand`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_cycle: Option<String>,
+}
+
+/// What a worker used and did. Times are seconds since 1970, UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerUsage {
+    /// [`USAGE_VERSION`].
+    pub version: u32,
+    /// Where it ran.
+    pub machine: Machine,
+    /// When its machine was launched, where that is known: boot is paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launched: Option<u64>,
+    /// When it began.
+    pub began: u64,
+    /// When it wrote this.
+    pub updated: u64,
+    /// Why it ended; none while it runs, or where it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// vCPUs of its job.
+    pub vcpus: u32,
+    /// Images it tagged, those of shards that came again counted again.
+    pub tagged: u64,
+    /// Images it failed, likewise.
+    pub failed: u64,
+}
+
+/// What one call of a function used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionUsage {
+    /// [`USAGE_VERSION`].
+    pub version: u32,
+    /// `splitter` or `reducer`
+    pub function: String,
+    /// What it was asked to do.
+    pub action: String,
+    /// Wall time by its own clock, in milliseconds.
+    pub milliseconds: u64,
+    /// Its memory, in MB.
+    pub memory_mb: u32,
+}
+
+/// All records of a run, added up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Worker processes, by machine.
+    pub machines: Vec<MachineUsage>,
+    /// Calls of functions, by name and action: `splitter plan`.
+    pub functions: BTreeMap<String, CallUsage>,
+    /// From the first worker's beginning to the last one's last word, in seconds.
+    pub infer_seconds: u64,
+}
+
+/// The workers of one kind of machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineUsage {
+    /// The kind.
+    pub machine: Machine,
+    /// Worker processes.
+    pub workers: u64,
+    /// Their seconds together, from launch where it is known.
+    pub seconds: u64,
+    /// The same multiplied with the vCPUs of each.
+    pub vcpu_seconds: u64,
+    /// vCPUs of all together.
+    pub vcpus: u64,
+    /// Images tagged or failed by them.
+    pub images: u64,
+}
+
+/// Calls of one function with one action.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallUsage {
+    /// How many.
+    pub calls: u64,
+    /// Wall time together, in milliseconds.
+    pub milliseconds: u64,
+    /// Milliseconds multiplied with the memory in MB.
+    pub mb_milliseconds: u64,
+}
+
+impl Usage {
+    /// Adds one record.
+    pub fn add(&mut self, record: &UsageRecord) {
+        match record {
+            UsageRecord::Worker(worker) => self.add_worker(worker),
+            UsageRecord::Function(call) => {
+                let name = format!("{} {}", call.function, call.action);
+                let calls = self.functions.entry(name).or_default();
+                calls.calls += 1;
+                calls.milliseconds += call.milliseconds;
+                calls.mb_milliseconds += call.milliseconds * u64::from(call.memory_mb);
+            }
+        }
+    }
+
+    fn add_worker(&mut self, worker: &WorkerUsage) {
+        let position = self.machines.iter().position(|known| known.machine == worker.machine);
+        let at = position.unwrap_or_else(|| {
+            self.machines.push(MachineUsage { machine: worker.machine.clone(), ..MachineUsage::default() });
+            self.machines.len() - 1
+        });
+        let machine = &mut self.machines[at];
+        let seconds = worker.updated.saturating_sub(worker.launched.unwrap_or(worker.began));
+        machine.workers += 1;
+        machine.seconds += seconds;
+        machine.vcpu_seconds += seconds * u64::from(worker.vcpus);
+        machine.vcpus += u64::from(worker.vcpus);
+        machine.images += worker.tagged + worker.failed;
+    }
+
+    /// Worker processes of all machines.
+    #[must_use]
+    pub fn workers(&self) -> u64 {
+        self.machines.iter().map(|machine| machine.workers).sum()
+    }
+}
+
+/// Writes a record; `name` is its own among the records of the run, and safe in a key.
+///
+/// # Errors
+/// Where it cannot be written.
+pub async fn put(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    name: &str,
+    record: &UsageRecord,
+) -> Result<(), ReduceError> {
+    let key = keys.usage(name);
+    Ok(output.put(&key, reduce::json(&key, record)?).await?)
+}
+
+/// Reads and adds up all records of a run.
+///
+/// # Errors
+/// Where one cannot be read.
+pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceError> {
+    let mut usage = Usage::default();
+    let mut span: Option<(u64, u64)> = None;
+    let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
+    while let Some(page) = pages.try_next().await? {
+        for object in page {
+            let record: UsageRecord = read_json(output, &object.key).await?;
+            if let UsageRecord::Worker(worker) = &record {
+                let (began, ended) = span.unwrap_or((worker.began, worker.updated));
+                span = Some((began.min(worker.began), ended.max(worker.updated)));
+            }
+            usage.add(&record);
+        }
+    }
+    usage.machines.sort_by(|a, b| a.machine.cmp(&b.machine));
+    usage.infer_seconds = span.map_or(0, |(began, ended)| ended.saturating_sub(began));
+    Ok(usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::memory::MemoryBucket;
+    use crate::run::RunId;
+
+    fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
+        let life_cycle = Some(if spot { "spot" } else { "on-demand" }.to_owned());
+        UsageRecord::Worker(WorkerUsage {
+            version: USAGE_VERSION,
+            machine: Machine { instance_type: Some("c7g.xlarge".to_owned()), zone: None, life_cycle },
+            launched: spot.then(|| began - 60),
+            began,
+            updated,
+            ended: None,
+            vcpus: 4,
+            tagged: 90,
+            failed: 10,
+        })
+    }
+
+    #[tokio::test]
+    async fn records_are_added_up() {
+        let (output, run) = (MemoryBucket::default(), RunId::try_from("r".to_owned()).unwrap());
+        let keys = RunKeys::in_bucket("", &run);
+        let call = FunctionUsage {
+            version: USAGE_VERSION,
+            function: "splitter".to_owned(),
+            action: "split".to_owned(),
+            milliseconds: 250,
+            memory_mb: 2048,
+        };
+        let records = [
+            ("worker-a", worker(1000, 1100, true)),
+            ("worker-b", worker(1010, 1200, true)),
+            ("worker-c", worker(1000, 1001, false)),
+            ("call-a", UsageRecord::Function(call.clone())),
+            ("call-b", UsageRecord::Function(call)),
+        ];
+        for (name, record) in &records {
+            put(&output, &keys, name, record).await.unwrap();
+        }
+        insta::assert_json_snapshot!(total(&output, &keys).await.unwrap());
+    }
+}
