@@ -230,6 +230,8 @@ impl Told<'_> {
             images_here: counts.done() - counts.before,
             seconds_here: self.seconds,
             results,
+            usage: None,
+            problem: None,
         })
     }
 

@@ -4,6 +4,7 @@
 //! any stop. The order of the steps is the state machine's. It names no cloud: buckets are opened by a function, the
 //! queue is handed in.
 
+pub mod finish;
 pub mod model;
 pub mod plan;
 pub mod request;
@@ -176,3 +177,6 @@ impl FleetRun {
         Ok(read_json(self.output.as_ref(), &self.keys.request()).await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,12 +302,39 @@ fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
 pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCounts, ReduceError> {
     let mut counts = RowCounts::default();
     for shard in sizes(output, keys, &keys.parts()).await?.into_keys() {
-        let part = keys.part(shard);
-        let bytes = output.get(&part, None, MAX_PART_BYTES).await?.bytes;
-        let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
-        counts.add(&counted.map_err(|error| ReduceError::Table(part, error))?);
+        counts.add(&count_stored(output, keys, shard).await?);
     }
     Ok(counts)
+}
+
+/// The same of a run that is split, where whole groups may be compacted already: these are not counted anew.
+///
+/// # Errors
+/// Where a part cannot be read.
+pub async fn counts_in(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    groups: &Groups,
+) -> Result<RowCounts, ReduceError> {
+    let parts = sizes(output, keys, &keys.parts()).await?;
+    let mut counts = RowCounts::default();
+    for (number, group) in (0..).zip(&groups.groups) {
+        if let Some(compacted) = compacted(output, keys, number).await? {
+            counts.add(&compacted);
+            continue;
+        }
+        for shard in group.shards.iter().filter(|shard| parts.contains_key(shard)) {
+            counts.add(&count_stored(output, keys, *shard).await?);
+        }
+    }
+    Ok(counts)
+}
+
+async fn count_stored(output: &dyn Bucket, keys: &RunKeys, shard: ShardId) -> Result<RowCounts, ReduceError> {
+    let part = keys.part(shard);
+    let bytes = output.get(&part, None, MAX_PART_BYTES).await?.bytes;
+    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
+    counted.map_err(|error| ReduceError::Table(part, error))
 }
 
 fn count_part(part: Bytes) -> Result<RowCounts, TableError> {

@@ -1,6 +1,8 @@
-//! Report: the summary of a run, as JSON for machines and as text for people.
+//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it.
 //!
 //! Pure: it reads no object and no clock, so every form of it is a snapshot test.
+
+pub mod mail;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,9 +10,13 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::run::RunId;
+use crate::usage::{MachineUsage, Usage};
 
 /// The version of the summary's stored form.
 pub const SUMMARY_VERSION: u32 = 1;
+
+/// Missing shards that a text names.
+const SHARDS_SHOWN: usize = 20;
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,12 +60,19 @@ pub struct Summary {
     pub engine: String,
     /// Threads that tagged.
     pub threads: usize,
-    /// Images tagged or failed by this process; fewer than `rows` where a run was taken up again.
+    /// Images tagged or failed by this process, or all workers of a fleet; other than `rows` where a run was taken up
+    /// again or a shard came twice.
     pub images_here: u64,
-    /// Wall time that this process took to split, infer and reduce, in seconds.
+    /// Wall time that this process took to split, infer and reduce, or the fleet to infer, in seconds.
     pub seconds_here: f64,
     /// Where people find the rows.
     pub results: String,
+    /// What a fleet used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What went wrong in the last round, where the run is not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl Summary {
@@ -108,8 +121,14 @@ impl Summary {
                 self.images_here
             )?;
         }
+        if let Some(usage) = &self.usage {
+            write_usage(text, usage)?;
+        }
         if !self.missing_shards.is_empty() {
-            writeln!(text, "missing  shards {}", self.missing_shards.join(", "))?;
+            writeln!(text, "missing  shards {}", some_of(&self.missing_shards))?;
+        }
+        if let Some(problem) = &self.problem {
+            writeln!(text, "problem  {problem}")?;
         }
         if self.state == State::Complete {
             writeln!(text, "results  {}", self.results)?;
@@ -125,11 +144,45 @@ impl Summary {
     }
 }
 
+fn write_usage(text: &mut String, usage: &Usage) -> std::fmt::Result {
+    for (number, used) in usage.machines.iter().enumerate() {
+        let label = if number == 0 { "workers " } else { "        " };
+        writeln!(text, "{label} {}", machine(used))?;
+    }
+    let calls: u64 = usage.functions.values().map(|calls| calls.calls).sum();
+    let mb_milliseconds: u64 = usage.functions.values().map(|calls| calls.mb_milliseconds).sum();
+    // As Lambda bills: GB-seconds of 1,024 MB.
+    let gb_seconds = mb_milliseconds as f64 / 1024.0 / 1000.0;
+    writeln!(text, "lambda   {calls} calls, {gb_seconds:.1} GB-seconds")
+}
+
+fn machine(used: &MachineUsage) -> String {
+    let kind = used.machine.instance_type.as_deref().unwrap_or("machines of unknown type");
+    let life_cycle = used.machine.life_cycle.as_deref().map(|it| format!(" {it}")).unwrap_or_default();
+    let zone = used.machine.zone.as_deref().map(|it| format!(" in {it}")).unwrap_or_default();
+    let (workers, hours, vcpu_hours) = (used.workers, hours(used.seconds), hours(used.vcpu_seconds));
+    format!(
+        "{workers} on {kind}{life_cycle}{zone}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {} images",
+        used.images
+    )
+}
+
+fn hours(seconds: u64) -> f64 {
+    seconds as f64 / 3600.0
+}
+
+/// The first few of many.
+fn some_of(shards: &[String]) -> String {
+    let more = shards.len().saturating_sub(SHARDS_SHOWN);
+    let first = shards.iter().take(SHARDS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn summary() -> Summary {
+    pub(super) fn summary() -> Summary {
         Summary {
             version: SUMMARY_VERSION,
             run: RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap(),
@@ -147,6 +200,8 @@ mod tests {
             images_here: 1000,
             seconds_here: 4.0,
             results: "tags/20261123-170000-0a1b2c/results".to_owned(),
+            usage: None,
+            problem: None,
         }
     }
 

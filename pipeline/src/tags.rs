@@ -4,6 +4,7 @@
 //! Nothing here reads an image or knows how a tag was found.
 
 pub mod parquet;
+pub mod table;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,113 @@
+//! Finish: counts what there is, writes the summary, and `_SUCCESS` where every input has its row.
+//!
+//! It decides by the same comparison of listings as check; it sends no mail and knows no queue.
+
+use serde::{Deserialize, Serialize};
+
+use super::steps::Problem;
+use super::{FleetError, FleetRun};
+use crate::address::Address;
+use crate::reduce::{self, RowCounts};
+use crate::report::mail::cause_in_words;
+use crate::report::{SUMMARY_VERSION, State, Summary};
+use crate::run::RunRequest;
+use crate::shard::ShardId;
+use crate::split::read_json;
+use crate::tags::table;
+use crate::usage;
+
+/// What finish says to the state machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// How the run stands.
+    pub state: State,
+    /// Inputs.
+    pub images: u64,
+    /// Rows with tags.
+    pub tagged: u64,
+    /// Rows without.
+    pub failed: u64,
+    /// Shards without a part.
+    pub missing: u64,
+}
+
+/// Ends a run: `problem` is what the last round of infer met.
+///
+/// # Errors
+/// See [`FleetError`]; doing it again is harmless.
+pub async fn finish(fleet: &FleetRun, problem: Option<&Problem>) -> Result<Finished, FleetError> {
+    let output = fleet.output.as_ref();
+    let missing = reduce::missing(output, &fleet.keys).await?;
+    let request = fleet.request().await?;
+    let groups = reduce::groups(output, &fleet.keys, request.vector.as_ref()).await?;
+    let counts = match missing.is_empty() {
+        true => reduce::total(output, &fleet.keys, &groups).await?,
+        false => reduce::counts_in(output, &fleet.keys, &groups).await?,
+    };
+    let summary = summary(fleet, &request, &counts, &missing, problem).await?;
+    let stored = request.vector.as_ref().map(|vector| vector.stored);
+    let definition = table::definition(&results(fleet), stored);
+    output.put(&fleet.keys.table_definition(), definition.into()).await?;
+    match summary.state {
+        State::Complete => reduce::finish(output, &fleet.keys, &summary).await?,
+        State::Interrupted | State::Incomplete => {
+            reduce::put_summary(output, &fleet.keys, &summary).await?;
+        }
+    }
+    Ok(Finished {
+        state: summary.state,
+        images: summary.images,
+        tagged: summary.tagged,
+        failed: summary.all_failed(),
+        missing: missing.len() as u64,
+    })
+}
+
+async fn summary(
+    fleet: &FleetRun,
+    request: &RunRequest,
+    counts: &RowCounts,
+    missing: &[ShardId],
+    problem: Option<&Problem>,
+) -> Result<Summary, FleetError> {
+    let output = fleet.output.as_ref();
+    let splits = reduce::range_splits(output, &fleet.keys).await?;
+    let usage = usage::total(output, &fleet.keys).await?;
+    let is_complete = missing.is_empty();
+    let vcpus: u64 = usage.machines.iter().map(|machine| machine.vcpus).sum();
+    Ok(Summary {
+        version: SUMMARY_VERSION,
+        run: fleet.run.clone(),
+        state: if is_complete { State::Complete } else { State::Incomplete },
+        images: splits.iter().map(|split| split.images).sum(),
+        rows: counts.rows(),
+        tagged: counts.tagged,
+        failed: counts.failed.clone(),
+        second_decoder: counts.second_decoder,
+        missing_shards: missing.iter().map(ToString::to_string).collect(),
+        model: request.model.name.clone(),
+        model_sha256: request.model.sha256.clone(),
+        engine: request.engine.to_string(),
+        threads: usize::try_from(vcpus).unwrap_or(usize::MAX),
+        images_here: usage.machines.iter().map(|machine| machine.images).sum(),
+        seconds_here: usage.infer_seconds as f64,
+        results: results(fleet),
+        usage: Some(usage),
+        problem: problem
+            .filter(|_| !is_complete)
+            .map(|problem| format!("{}: {}", problem.error, cause_in_words(&problem.cause))),
+    })
+}
+
+/// Where people find the rows.
+fn results(fleet: &FleetRun) -> String {
+    Address { bucket: fleet.valid.output.bucket.clone(), prefix: fleet.keys.results() }.to_string()
+}
+
+/// The summary of a run that came to its end.
+///
+/// # Errors
+/// Where it did not, or it cannot be read.
+pub async fn read_summary(fleet: &FleetRun) -> Result<Summary, FleetError> {
+    Ok(read_json(fleet.output.as_ref(), &fleet.keys.summary()).await?)
+}

@@ -1,0 +1,233 @@
+//! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::finish::{Finished, finish, read_summary};
+use super::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
+use super::plan::{Plan, plan};
+use super::steps::{Checked, NO_CAPACITY, Problem, check, compact, split};
+use super::*;
+use crate::bucket::memory::MemoryBucket;
+use crate::infer::{Stop, Worker, infer};
+use crate::progress::Progress;
+use crate::queue::{MemoryQueue, Queue};
+use crate::report::State;
+use crate::testing::{LengthTagger, request};
+
+struct World {
+    source: MemoryBucket,
+    stack: Stack,
+    queue: Arc<MemoryQueue>,
+    run: RunId,
+}
+
+impl World {
+    /// A stack with a published model and a source of so many images, one in ten of them bad.
+    async fn new(images: usize) -> Self {
+        let (source, own) = (MemoryBucket::default(), MemoryBucket::default());
+        for number in 0..images {
+            let kind = if number % 10 == 9 { "bad" } else { "image" };
+            source
+                .put(&format!("photos/{number:06}.jpg"), Bytes::from(format!("{kind} {number}")))
+                .await
+                .unwrap();
+        }
+        let of_length = request();
+        let published = PublishedModel {
+            version: PUBLISHED_MODEL_VERSION,
+            model: of_length.model,
+            engine: of_length.engine,
+            tags: of_length.tags,
+            labels: vec!["length 7".to_owned()],
+            vector: None,
+            max_image_bytes: 1000,
+        };
+        own.put("models/m/model.json", serde_json::to_vec(&published).unwrap().into()).await.unwrap();
+        let (shop, stack) = (source.clone(), own.clone());
+        let open: OpenBucket = Arc::new(move |name| match name {
+            "shop" => Arc::new(shop.clone()),
+            _ => Arc::new(stack.clone()),
+        });
+        let stack = Stack { bucket: Arc::new(own), name: "stack".to_owned(), open };
+        let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60), 20));
+        Self { source, stack, queue, run: RunId::try_from("nightly-1".to_owned()).unwrap() }
+    }
+
+    async fn ask(&self, more: Value) {
+        let mut asked = json!({"version": 1, "input": ["s3://shop/photos/"], "model": "s3://stack/models/m"});
+        for (field, value) in more.as_object().unwrap() {
+            asked[field] = value.clone();
+        }
+        let bytes = serde_json::to_vec(&asked).unwrap();
+        self.stack.bucket.put(&StackKeys::run(&self.run), bytes.into()).await.unwrap();
+    }
+
+    async fn fleet(&self) -> FleetRun {
+        self.stack.find(&self.run).await.unwrap()
+    }
+
+    async fn planned(&self) -> Plan {
+        plan(&self.stack, &self.fleet().await).await.unwrap()
+    }
+
+    /// Splits every range, a page a call.
+    async fn split(&self) {
+        let fleet = self.fleet().await;
+        let stop = CancellationToken::new();
+        stop.cancel();
+        for range in 0..self.planned().await.ranges {
+            while !split(&self.stack, &fleet, self.queue.as_ref(), range, &stop).await.unwrap().done {}
+        }
+    }
+
+    async fn check(&self, round: u32, resumed: bool, problem: Option<&Problem>) -> Checked {
+        check(&self.fleet().await, self.queue.as_ref(), (round, resumed), problem).await.unwrap()
+    }
+
+    async fn infer(&self) {
+        let fleet = self.fleet().await;
+        let request = fleet.request().await.unwrap();
+        let worker = Worker {
+            source: (self.stack.open)(&fleet.valid.source),
+            output: fleet.output.clone(),
+            queue: self.queue.clone(),
+            run: fleet.run.clone(),
+            keys: fleet.keys.clone(),
+            vector: request.vector,
+            max_image_bytes: request.max_image_bytes,
+            receive_wait: Duration::ZERO,
+            retry_delay: Duration::ZERO,
+            progress: Arc::new(Progress::default()),
+        };
+        infer(worker, LengthTagger::threads(2, 3), &Stop::default()).await.unwrap();
+    }
+
+    async fn finish(&self, groups: u32, problem: Option<&Problem>) -> Finished {
+        let fleet = self.fleet().await;
+        for group in 0..groups {
+            compact(&fleet, group).await.unwrap();
+        }
+        finish(&fleet, problem).await.unwrap()
+    }
+
+    async fn lose_messages(&self) {
+        while let Some(message) = self.queue.receive(Duration::ZERO).await.unwrap() {
+            self.queue.delete(&message.receipt).await.unwrap();
+        }
+    }
+
+    async fn error(&self) -> (ErrorType, String) {
+        let fleet = match self.stack.find(&self.run).await {
+            Ok(fleet) => fleet,
+            Err(error) => return (error.error_type(), error.to_string()),
+        };
+        let error = plan(&self.stack, &fleet).await.unwrap_err();
+        assert!(!fleet.output.exists(&fleet.keys.request()).await.unwrap(), "nothing is half begun");
+        (error.error_type(), error.to_string())
+    }
+}
+
+#[tokio::test]
+async fn from_a_request_to_a_complete_run() {
+    let world = World::new(2500).await;
+    world.ask(json!({"workers": 4, "notify": ["a@example.com"]})).await;
+    assert_eq!(world.planned().await, Plan { ranges: 2, resumed: false });
+    assert!(world.planned().await.resumed, "planned once");
+    world.split().await;
+    let checked = world.check(0, false, None).await;
+    assert!(checked.again && checked.missing == checked.shards && checked.workers == 4, "{checked:?}");
+    world.infer().await;
+    let checked = world.check(1, false, None).await;
+    assert_eq!((checked.again, checked.missing, checked.groups), (false, 0, 1));
+    let finished = world.finish(checked.groups, None).await;
+    assert_eq!(
+        finished,
+        Finished { state: State::Complete, images: 2500, tagged: 2250, failed: 250, missing: 0 }
+    );
+    let fleet = world.fleet().await;
+    assert!(fleet.output.exists(&fleet.keys.success()).await.unwrap());
+    assert_eq!(read_summary(&fleet).await.unwrap().results, "s3://stack/tags/nightly-1/results/");
+    assert_eq!(world.finish(checked.groups, None).await, finished, "a retry is harmless");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_sent_again_for_three_rounds() {
+    let world = World::new(300).await;
+    world.ask(json!({})).await;
+    world.split().await;
+    for round in 0..3 {
+        assert!(world.check(round, false, None).await.again);
+        world.lose_messages().await;
+    }
+    let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "killed".to_owned() };
+    let checked = world.check(3, false, Some(&problem)).await;
+    assert!(!checked.again);
+    let finished = world.finish(checked.groups, Some(&problem)).await;
+    assert_eq!((finished.state, finished.missing), (State::Incomplete, 2));
+    let fleet = world.fleet().await;
+    assert!(!fleet.output.exists(&fleet.keys.success()).await.unwrap());
+    let summary = read_summary(&fleet).await.unwrap();
+    assert_eq!(summary.problem.as_deref(), Some("States.TaskFailed: killed"));
+    assert!(world.planned().await.resumed);
+    world.split().await;
+    assert!(world.check(0, true, None).await.again, "a resumed run begins with what is missing");
+    world.infer().await;
+    let checked = world.check(1, true, None).await;
+    assert_eq!(world.finish(checked.groups, None).await.state, State::Complete);
+}
+
+#[tokio::test]
+async fn a_job_that_got_no_machine_ends_the_rounds() {
+    let world = World::new(20).await;
+    world.ask(json!({})).await;
+    world.split().await;
+    let cause = format!("{{\"StatusReason\":\"{NO_CAPACITY} in 30 minutes\"}}");
+    let problem = Problem { error: "States.TaskFailed".to_owned(), cause };
+    assert!(!world.check(1, false, Some(&problem)).await.again);
+}
+
+#[tokio::test]
+async fn a_request_that_asks_for_what_is_not_there_begins_nothing() {
+    let world = World::new(20).await;
+    assert_eq!(world.error().await.0, ErrorType::BadRequest);
+    let wrong = [
+        json!({"input": ["s3://shop/phots/"]}),
+        json!({"model": "s3://stack/models/other/"}),
+        json!({"tags": {"labels": ["mug"]}}),
+        json!({"output": "s3://shop/photos/tags/"}),
+        json!({"colour": "red"}),
+    ];
+    let mut said = Vec::new();
+    for request in wrong {
+        world.ask(request).await;
+        let (error_type, message) = world.error().await;
+        assert_eq!(error_type, ErrorType::BadRequest, "{message}");
+        said.push(message);
+    }
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[tokio::test]
+async fn the_recipients_of_a_wrong_request_are_known() {
+    let world = World::new(1).await;
+    world.ask(json!({"colour": "red", "notify": ["a@example.com", "no address"]})).await;
+    assert_eq!(world.stack.recipients(&world.run).await.unwrap(), ["a@example.com"]);
+    world.ask(json!({"notify": "a@example.com"})).await;
+    assert_eq!(world.stack.recipients(&world.run).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_object_that_comes_after_plan_is_still_listed_by_split() {
+    let world = World::new(1).await;
+    world.ask(json!({})).await;
+    world.planned().await;
+    world.source.put("photos/zzz.jpg", Bytes::from_static(b"image")).await.unwrap();
+    world.split().await;
+    world.infer().await;
+    assert_eq!(world.finish(world.check(1, false, None).await.groups, None).await.images, 2);
+}
