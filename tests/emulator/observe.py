@@ -1,0 +1,140 @@
+"""What tests see and do: who called what, and failures on demand. The paths below /_tagfleet.
+
+    GET  /_tagfleet/calls       {principal: {IAM action: count}}; a principal is the name of a role, the tests' own calls
+                                (key "test") are left out
+    GET  /_tagfleet/jobs        every Batch job as DescribeJobs returns it, with the "pid" of its latest process
+    POST /_tagfleet/kill        {"job", "signal", "reason"?}: with a reason, the host went away under the job
+    POST /_tagfleet/duplicate   {"on": true}: from now on every message sent to a queue arrives twice
+    POST /_tagfleet/wait        {"execution": ARN} until it has ended, {"executions": n} until so many were started,
+                                {"job": ID, "status": STATUS} until it has that status or has ended: {"met": bool} after
+                                a minute at most
+    POST /_tagfleet/slow_down   {"prefix": "BUCKET/PREFIX", "count": n}: the next n S3 requests there get 503 SlowDown
+"""
+
+import asyncio
+import json
+import threading
+import time
+
+import calls
+import jobs
+import machines
+from ministack import app
+from ministack.core.router import detect_service
+from ministack.services import lambda_svc, sqs
+
+_WAIT_SECONDS = 60
+_POLL_SECONDS = 0.01
+_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+_LOCK = threading.Lock()
+_DUPLICATE = {"on": False}
+_SLOW = {"prefix": "", "count": 0}
+
+_dispatch = app._dispatch_service_request
+_handle_ses_v2 = app._handle_ses_v2_request
+_handle_before_body = app._handle_post_body_shortcuts
+_credentials = lambda_svc.execution_credentials
+_send_message = sqs._act_send_message
+
+
+async def dispatch(method, path, headers, body, parameters, request_id):
+    """Every request but those of SES v2."""
+    service = detect_service(method, path, headers, app._routing_params(method, path, headers, body, parameters))
+    calls.record_request(service, method, path, headers, body, parameters)
+    if service == "s3" and _is_slow(path):
+        return 503, {"Content-Type": "application/xml", "x-amz-request-id": request_id}, _SLOW_DOWN
+    return await _dispatch(method, path, headers, body, parameters, request_id)
+
+
+def _is_slow(path):
+    with _LOCK:
+        slow = _SLOW["count"] > 0 and path.lstrip("/").startswith(_SLOW["prefix"])
+        _SLOW["count"] -= slow
+        return slow
+
+
+async def handle_ses_v2(method, path, headers, body, parameters, request_id):
+    """Every request of SES v2."""
+    if path.startswith(app._SES_V2_PREFIX):
+        calls.record_request("ses", method, path, headers, body, parameters)
+    return await _handle_ses_v2(method, path, headers, body, parameters, request_id)
+
+
+def send_message(data, url):
+    """A message, or two that are the same."""
+    if _DUPLICATE["on"]:
+        _send_message(data, url)
+    return _send_message(data, url)
+
+
+def credentials(config):
+    """A function's key is its role's name."""
+    return {**_credentials(config), "AWS_ACCESS_KEY_ID": config["Role"].rsplit("/", 1)[-1]}
+
+
+async def handle_own(method, path, headers, body, parameters, request_id):
+    """The paths below /_tagfleet."""
+    if not path.startswith("/_tagfleet/"):
+        return await _handle_before_body(method, path, headers, body, parameters, request_id)
+    operation = (method, path.removeprefix("/_tagfleet/"))
+    if operation not in _OPERATIONS:
+        return _json(404, {"message": f"{method} {path} is none of the operations"})
+    try:
+        answer = _OPERATIONS[operation](json.loads(body or b"{}"))
+        return _json(200, await answer if asyncio.iscoroutine(answer) else answer)
+    except (KeyError, TypeError, ValueError) as error:
+        return _json(400, {"message": f"{method} {path}: {error!r}"})
+
+
+def _json(status, body):
+    return status, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def _kill(request):
+    jobs.find(request["job"]).signal(request["signal"], request.get("reason"))
+    return {}
+
+
+def _set(switch):
+    def change(request):
+        with _LOCK:
+            switch.update({name: request[name] for name in switch})
+        return {}
+    return change
+
+
+async def _wait(request):
+    until = time.monotonic() + _WAIT_SECONDS
+    while not _met(request):
+        if time.monotonic() > until:
+            return {"met": False}
+        await asyncio.sleep(_POLL_SECONDS)
+    return {"met": True}
+
+
+def _met(request):
+    if "execution" in request:
+        return machines.has_ended(request["execution"])
+    if "executions" in request:
+        return machines.count() >= request["executions"]
+    return jobs.find(request["job"]).record["status"] in (request["status"], *jobs.ENDED)
+
+
+_OPERATIONS = {
+    ("GET", "calls"): lambda _request: calls.recorded(),
+    ("GET", "jobs"): lambda _request: jobs.everything(),
+    ("POST", "kill"): _kill,
+    ("POST", "duplicate"): _set(_DUPLICATE),
+    ("POST", "wait"): _wait,
+    ("POST", "slow_down"): _set(_SLOW),
+}
+
+
+def install():
+    """Puts these functions in the place of ministack's."""
+    app._dispatch_service_request = dispatch
+    app._handle_ses_v2_request = handle_ses_v2
+    app._handle_post_body_shortcuts = handle_own
+    lambda_svc.execution_credentials = credentials
+    sqs._act_send_message = sqs._HANDLERS["SendMessage"] = send_message
