@@ -23,18 +23,22 @@ pub struct Ran {
 /// Where the binary is not built: `make test` builds it.
 #[must_use]
 pub fn tagfleet<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
-    let binary = binary();
+    let binary = built("tagfleet");
     assert!(binary.exists(), "{} is not built: run `make test`", binary.display());
     let mut command = Command::new(binary);
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     command
 }
 
-/// The test's own binary stands in `target/debug/deps`, the command in `target/debug`.
-fn binary() -> PathBuf {
+/// Where a binary of the project is built to: the test's own stands in `target/debug/deps`, the others in `target/debug`.
+///
+/// # Panics
+/// Where the test does not know its own path.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let folder = test.parent().and_then(|deps| deps.parent()).expect("target/debug");
-    folder.join(format!("tagfleet{}", std::env::consts::EXE_SUFFIX))
+    folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Runs a command to its end.

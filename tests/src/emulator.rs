@@ -1,18 +1,65 @@
-//! AWS on this machine: one emulator per test, on a free port of the loopback, gone with the test.
+//! AWS on this machine: one emulator per test, on a free port of the loopback, gone with the test and with it every
+//! process that it started.
 //!
-//! It starts what `scripts/setup.sh test` installed and makes buckets and queues by plain requests; everything that is
-//! tested goes through the real SDKs.
+//! It starts the project's launcher in what `scripts/setup.sh test` installed and makes buckets and queues by plain
+//! requests; everything that is tested goes through the real SDKs.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
+use serde_json::{Map, Value, json};
+
+use crate::http::Client;
 use crate::project;
 
+/// What an emulator is to have beyond the services.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    images: Map<String, Value>,
+    environment: Map<String, Value>,
+    slots: Option<usize>,
+    time_scale: Option<f64>,
+}
+
+impl Options {
+    /// Jobs of this image run this program; jobs of an image without one find no capacity.
+    #[must_use]
+    pub fn image(mut self, name: &str, program: &Path) -> Self {
+        self.images.insert(name.to_owned(), json!(program));
+        self
+    }
+
+    /// A variable in the environment of every job.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), json!(value));
+        self
+    }
+
+    /// So many jobs run at a time; 4 if not said.
+    #[must_use]
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = Some(slots);
+        self
+    }
+
+    /// Every duration that AWS Batch has is multiplied by this: with 0.001 its least ten minutes are 0.6 s.
+    #[must_use]
+    pub fn time_scale(mut self, scale: f64) -> Self {
+        self.time_scale = Some(scale);
+        self
+    }
+}
+
 /// A running emulator.
+#[derive(Debug)]
 pub struct Emulator {
     process: Child,
-    address: String,
+    /// It ends when this does, however the test ends.
+    lifeline: Option<ChildStdin>,
+    client: Client,
 }
 
 impl Emulator {
@@ -22,30 +69,53 @@ impl Emulator {
     /// Where it is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
-        let python = project(".venv-emulator/bin/python");
-        assert!(python.exists(), "{} is not there: run `make test`", python.display());
+        Self::start_with(&Options::default())
+    }
+
+    /// Starts one that has more.
+    ///
+    /// # Panics
+    /// Where it is not installed or does not start.
+    #[must_use]
+    pub fn start_with(options: &Options) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address");
-        let mut command = Command::new(python);
-        command
-            .args(["-c", "from ministack.app import main; main()"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = Command::new(python());
+        command.arg(project("tests/emulator/launcher.py")).arg("--until-eof");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", free.port().to_string());
         command.env("AWS_ENDPOINT_URL", format!("http://{free}")).env("MINISTACK_REGION", "us-east-1");
+        // Nobody waits for the intervals of a state machine's retries.
+        command.env("SFN_WAIT_SCALE", "0.01").env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("BATCH_IMAGE_MAP", Value::from(options.images.clone()).to_string());
+        command.env("BATCH_ENVIRONMENT", Value::from(options.environment.clone()).to_string());
+        if let Some(slots) = options.slots {
+            command.env("BATCH_SLOTS", slots.to_string());
+        }
+        if let Some(scale) = options.time_scale {
+            command.env("BATCH_TIME_SCALE", scale.to_string());
+        }
         let mut process = command.spawn().expect("the emulator starts");
-        let output = process.stderr.take().expect("its output");
-        let mut lines = BufReader::new(output).lines();
-        let listens = lines.any(|line| line.is_ok_and(|line| line.contains("Running on")));
-        assert!(listens, "the emulator ended before it listened");
-        // What it logs from now on has to go somewhere.
-        std::thread::spawn(move || lines.count());
-        Self { process, address: free.to_string() }
+        wait_until_it_listens(&mut process);
+        let lifeline = process.stdin.take();
+        Self { process, lifeline, client: Client::new(&free.to_string()) }
     }
 
     /// Where every service is.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.client.url()
+    }
+
+    /// Plain requests to it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The emulator's own process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.process.id()
     }
 
     /// Makes a bucket.
@@ -53,7 +123,8 @@ impl Emulator {
     /// # Panics
     /// Where the emulator refuses.
     pub fn make_bucket(&self, name: &str) {
-        self.request(&format!("PUT /{name} HTTP/1.1\r\n"), "", "s3");
+        let answer = self.client.send("s3", &format!("PUT /{name}"), &[], b"");
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     /// Makes a queue and returns its address.
@@ -62,33 +133,82 @@ impl Emulator {
     /// Where the emulator refuses.
     #[must_use]
     pub fn make_queue(&self, name: &str) -> String {
-        let head = "POST / HTTP/1.1\r\nX-Amz-Target: AmazonSQS.CreateQueue\r\nContent-Type: application/x-amz-json-1.0\r\n";
-        let answer = self.request(head, &format!("{{\"QueueName\":\"{name}\"}}"), "sqs");
-        let body: serde_json::Value = serde_json::from_str(&answer).expect("a JSON answer");
-        body["QueueUrl"].as_str().expect("the queue's address").to_owned()
+        let queue = self.client.call("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": name}));
+        queue["QueueUrl"].as_str().expect("the queue's address").to_owned()
     }
 
-    /// Sends one request and returns the answer's body.
-    fn request(&self, head: &str, body: &str, service: &str) -> String {
-        let scope = format!("20260101/us-east-1/{service}/aws4_request");
-        let signed = format!("AWS4-HMAC-SHA256 Credential=test/{scope}, SignedHeaders=host, Signature=0");
-        let (address, length) = (&self.address, body.len());
-        let mut stream = TcpStream::connect(address).expect("the emulator listens");
-        let rest = format!(
-            "Host: {address}\r\nAuthorization: {signed}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(format!("{head}{rest}{body}").as_bytes()).expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned())
+    /// Waits until what `wait` names has come about (tests/emulator/observe.py), at most a minute.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn wait(&self, wait: &Value) {
+        let answer = self.client.post("tagfleet", "/_tagfleet/wait", wait);
+        assert_eq!(answer["met"], json!(true), "a minute was not enough for {wait}");
     }
+
+    /// From now on every message that is sent to a queue arrives twice.
+    pub fn duplicate_messages(&self) {
+        let _ = self.client.post("tagfleet", "/_tagfleet/duplicate", &json!({"on": true}));
+    }
+
+    /// The next `count` requests for keys that begin with `prefix` (`BUCKET/PREFIX`) are answered 503 `SlowDown`.
+    pub fn slow_down(&self, prefix: &str, count: usize) {
+        let request = json!({"prefix": prefix, "count": count});
+        let _ = self.client.post("tagfleet", "/_tagfleet/slow_down", &request);
+    }
+
+    /// Sends a signal to a job's process.
+    pub fn kill(&self, job: &str, signal: i32) {
+        let _ = self.client.post("tagfleet", "/_tagfleet/kill", &json!({"job": job, "signal": signal}));
+    }
+
+    /// Takes the instance away under a job, as EC2 does with spot instances.
+    pub fn reclaim(&self, job: &str) {
+        let reason = "Host EC2 (instance i-00000000000000000) terminated.";
+        let request = json!({"job": job, "signal": 9, "reason": reason});
+        let _ = self.client.post("tagfleet", "/_tagfleet/kill", &request);
+    }
+
+    /// Every Batch job, children and parents, as `DescribeJobs` returns them, with the `pid` of the latest process.
+    ///
+    /// # Panics
+    /// Where the answer is no list.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Value> {
+        let jobs = self.client.get("tagfleet", "/_tagfleet/jobs");
+        jobs.as_array().expect("a list").clone()
+    }
+
+    /// `{principal: {IAM action: count}}`: every call of every role, by the role's name.
+    #[must_use]
+    pub fn calls(&self) -> Value {
+        self.client.get("tagfleet", "/_tagfleet/calls")
+    }
+}
+
+/// The Python that has the emulator.
+pub(crate) fn python() -> PathBuf {
+    let python = project(".venv-emulator/bin/python");
+    assert!(python.exists(), "{} is not there: run `make test`", python.display());
+    python
+}
+
+fn wait_until_it_listens(process: &mut Child) {
+    let mut lines = BufReader::new(process.stderr.take().expect("its output")).lines();
+    let mut said = Vec::new();
+    let listens = lines.by_ref().map_while(Result::ok).any(|line| {
+        said.push(line);
+        said.last().is_some_and(|line| line.contains("Running on"))
+    });
+    assert!(listens, "the emulator ended before it listened:\n{}", said.join("\n"));
+    // What it logs from now on has to go somewhere.
+    std::thread::spawn(move || lines.count());
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        let _ = self.process.kill();
+        drop(self.lifeline.take());
+        // It may have ended by itself; then there is nothing to wait for.
         let _ = self.process.wait();
     }
 }

@@ -4,8 +4,10 @@
 
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "support for tests, which fail by panicking")]
 
+pub mod cloud;
 pub mod command;
 pub mod emulator;
+pub mod http;
 pub mod photos;
 pub mod rows;
 
