@@ -9,6 +9,7 @@
 mod aws;
 mod bad_input;
 mod demo;
+mod emulator;
 mod hostile;
 mod inputs;
 mod parity;
