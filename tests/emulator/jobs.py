@@ -377,12 +377,14 @@ def list_jobs(request):
         return _refused("a jobQueue or arrayJobId that exists is required")
     jobs = _JOBS[array].children if array else [job for job in _JOBS.values() if job.queue is queue and not job.parent]
     described = [job.describe() for job in jobs]
-    kept = ("jobId", "jobArn", "jobName", "status", "statusReason", "createdAt", "startedAt", "stoppedAt", "arrayProperties",
-            "jobDefinition", "container", "isCancelled", "isTerminated")
-    summaries = [{key: job[key] for key in kept if key in job} for job in described if job["status"] == wanted]
-    for summary in summaries:
-        summary["container"] = {key: summary["container"][key] for key in ("exitCode", "reason") if key in summary["container"]}
-    return batch._json(200, {"jobSummaryList": summaries})
+    return batch._json(200, {"jobSummaryList": [_summary(job) for job in described if job["status"] == wanted]})
+
+
+def _summary(described):
+    kept = ("jobId", "jobArn", "jobName", "jobDefinition", "status", "statusReason", "createdAt", "startedAt", "stoppedAt",
+            "arrayProperties", "isCancelled", "isTerminated")
+    container = {key: described["container"][key] for key in ("exitCode", "reason") if key in described["container"]}
+    return {**{key: described[key] for key in kept if key in described}, "container": container}
 
 
 def find(job_id):

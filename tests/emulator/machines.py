@@ -1,5 +1,5 @@
-"""What ministack's Step Functions lack: `batch:submitJob.sync`, distributed Maps in JSONata, the end of an execution's
-work when it is stopped or a task's time is over, and the limits of payloads and histories.
+"""What ministack's Step Functions lack: `batch:submitJob.sync`, Batch's other operations, distributed Maps in JSONata,
+the end of an execution's work when it is stopped or a task's time is over, and the limits of payloads and histories.
 """
 
 import contextvars
@@ -8,6 +8,7 @@ import json
 import jobs
 import calls
 import resources
+from ministack.services import batch
 from ministack.services import stepfunctions as sfn
 
 PAYLOAD_BYTES = 262_144
@@ -26,7 +27,9 @@ _invoke_with_timeout = sfn._invoke_resource_with_timeout
 _run_distributed_map = sfn._run_distributed_map
 
 # What the role of a state machine has to allow for `.sync`, beyond the calls that are seen here.
-_SYNC_ACTIONS = ("batch:DescribeJobs", "batch:TerminateJob", "events:PutTargets", "events:PutRule", "events:DescribeRule")
+_SYNC_ACTIONS = (
+    "batch:DescribeJobs", "batch:TerminateJob", "events:PutTargets", "events:PutRule", "events:DescribeRule",
+)
 # Where IAM's name of a service is another than that of its SDK.
 _NAMESPACES = {"sfn": "states", "sesv2": "ses"}
 
@@ -97,10 +100,7 @@ def invoke_with_timeout(resource, arguments, seconds):
 def submit_job(resource, arguments):
     """`batch:submitJob`, and with `.sync` the wait for the job's end."""
     _record("batch:SubmitJob")
-    status, _, body = jobs.submit(resources.camel(arguments))
-    answer = json.loads(body)
-    if status >= 400:
-        raise sfn._ExecutionError(f"Batch.{answer.get('__type', 'ClientException')}", answer.get("message", ""))
+    answer = _call_batch("submitjob", arguments)
     if not resource.endswith(".sync"):
         return resources.pascal(answer)
     _record(*_SYNC_ACTIONS)
@@ -114,6 +114,19 @@ def submit_job(resource, arguments):
     if described["Status"] == "FAILED":
         raise sfn._ExecutionError("States.TaskFailed", json.dumps(described))
     return described
+
+
+def call_batch(resource, arguments):
+    """`aws-sdk:batch:OPERATION`."""
+    return resources.pascal(_call_batch(resource.rsplit(":", 1)[1].lower(), arguments))
+
+
+def _call_batch(operation, arguments):
+    status, _, body = batch._DISPATCH[f"/v1/{operation}"](resources.camel(arguments))
+    answer = json.loads(body)
+    if status >= 400:
+        raise sfn._ExecutionError(f"Batch.{answer.get('__type', 'ClientException')}", answer.get("message", ""))
+    return answer
 
 
 def run_distributed_map(state, raw_input, effective, iterator, execution, ctx):
@@ -162,3 +175,4 @@ def install():
     sfn._invoke_resource_with_timeout = invoke_with_timeout
     sfn._run_distributed_map = run_distributed_map
     sfn._SERVICE_DISPATCH["arn:aws:states:::batch:submitJob"] = submit_job
+    sfn._SERVICE_DISPATCH["arn:aws:states:::aws-sdk:batch:"] = call_batch

@@ -1,17 +1,19 @@
 """What tests see and do: who called what, and failures on demand. The paths below /_tagfleet.
 
-    GET  /_tagfleet/calls       {principal: {IAM action: count}}; a principal is the name of a role, the tests' own calls
-                                (key "test") are left out
+    GET  /_tagfleet/calls       {principal: {IAM action: count}}; a principal is the name of a role, the tests' own
+                                calls (key "test") are left out
     GET  /_tagfleet/jobs        every Batch job as DescribeJobs returns it, with the "pid" of its latest process
     POST /_tagfleet/kill        {"job", "signal", "reason"?}: with a reason, the host went away under the job
     POST /_tagfleet/duplicate   {"on": true}: from now on every message sent to a queue arrives twice
     POST /_tagfleet/wait        {"execution": ARN} until it has ended, {"executions": n} until so many were started,
                                 {"job": ID, "status": STATUS} until it has that status or has ended: {"met": bool} after
-                                a minute at most
+                                four minutes at most
+    POST /_tagfleet/fill        {"bucket", "keys", "base64"}: writes one object under many keys, faster than requests
     POST /_tagfleet/slow_down   {"prefix": "BUCKET/PREFIX", "count": n}: the next n S3 requests there get 503 SlowDown
 """
 
 import asyncio
+import base64
 import json
 import threading
 import time
@@ -21,9 +23,9 @@ import jobs
 import machines
 from ministack import app
 from ministack.core.router import detect_service
-from ministack.services import lambda_svc, sqs
+from ministack.services import lambda_svc, s3, sqs
 
-_WAIT_SECONDS = 60
+_WAIT_SECONDS = 240
 _POLL_SECONDS = 0.01
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
@@ -96,6 +98,15 @@ def _kill(request):
     return {}
 
 
+def _fill(request):
+    body = base64.b64decode(request["base64"])
+    for key in request["keys"]:
+        status, _, answer = s3._put_object(request["bucket"], key, body, {})
+        if status != 200:
+            raise ValueError(f"s3://{request['bucket']}/{key}: {answer.decode()}")
+    return {}
+
+
 def _set(switch):
     def change(request):
         with _LOCK:
@@ -127,6 +138,7 @@ _OPERATIONS = {
     ("POST", "kill"): _kill,
     ("POST", "duplicate"): _set(_DUPLICATE),
     ("POST", "wait"): _wait,
+    ("POST", "fill"): _fill,
     ("POST", "slow_down"): _set(_SLOW),
 }
 

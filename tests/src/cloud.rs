@@ -51,7 +51,7 @@ impl Cloud {
         Self::deploy_with(&Options::default(), &[])
     }
 
-    /// Deploys the project's template into an emulator with options, with parameters beyond those that every stack gets.
+    /// Deploys the project's template into an emulator with options, with parameters beyond every stack's.
     ///
     /// # Panics
     /// Where a binary is not built or the stack does not come about.
@@ -208,7 +208,7 @@ impl Cloud {
         listed.map(|execution| execution["executionArn"].as_str().expect("an ARN").to_owned()).collect()
     }
 
-    /// Waits until so many executions were started, at most a minute; returns the ARNs, oldest first.
+    /// Waits until so many executions were started, at most four minutes; returns the ARNs, oldest first.
     #[must_use]
     pub fn wait_for_executions(&self, count: usize) -> Vec<String> {
         self.emulator.wait(&json!({"executions": count}));
@@ -221,7 +221,7 @@ impl Cloud {
         self.states("DescribeExecution", &json!({"executionArn": execution}))
     }
 
-    /// Waits for the end of an execution, at most a minute, and describes it.
+    /// Waits for the end of an execution, at most four minutes, and describes it.
     #[must_use]
     pub fn wait(&self, execution: &str) -> Value {
         self.emulator.wait(&json!({"execution": execution}));
@@ -275,7 +275,21 @@ impl Cloud {
         )
     }
 
+    /// Changes a function's configuration: `{"Timeout": 3}`.
+    ///
+    /// # Panics
+    /// Where Lambda refuses.
+    pub fn configure(&self, function: &str, configuration: &Value) {
+        let line = format!("PUT /2015-03-31/functions/{function}/configuration");
+        let body = configuration.to_string();
+        let answer = self.emulator.client().send("lambda", &line, &[], body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// The messages of a log group, oldest first.
+    ///
+    /// # Panics
+    /// Where there is no such group.
     #[must_use]
     pub fn logs(&self, group: &str) -> Vec<String> {
         let request = json!({"logGroupName": group});

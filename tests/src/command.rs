@@ -30,7 +30,7 @@ pub fn tagfleet<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Comm
     command
 }
 
-/// Where a binary of the project is built to: the test's own stands in `target/debug/deps`, the others in `target/debug`.
+/// Where a binary of the project is built to: the test's own stands in `target/debug/deps`, others in `target/debug`.
 ///
 /// # Panics
 /// Where the test does not know its own path.

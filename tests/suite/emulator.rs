@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tagfleet_tests::cloud::Cloud;
 use tagfleet_tests::emulator::{Emulator, Options};
 
-/// With this the minute that is the least time of an attempt is 0.06 s, and the ten that are a queue's least limit 0.6 s.
+/// With this the minute that is an attempt's least time is 0.06 s, and the ten that are a queue's least limit 0.6 s.
 const SHORT: f64 = 0.001;
 /// With this no duration of Batch ends before the test does.
 const REAL: f64 = 1.0;
@@ -259,6 +259,19 @@ fn every_message_arrives_twice_when_told_so() {
 }
 
 #[test]
+fn one_object_is_written_under_many_keys() {
+    let emulator = Emulator::start();
+    emulator.make_bucket("photos");
+    for size in 0..4 {
+        let bytes = &b"\xff\xd8\x00"[..size.min(3)];
+        let keys: Vec<_> = (0..1000).map(|key| format!("{size}/ü {key}.jpg")).collect();
+        emulator.fill("photos", &keys, bytes);
+        let line = format!("GET /photos/{size}/%C3%BC%20999.jpg");
+        assert_eq!(emulator.client().send("s3", &line, &[], b"").body, bytes);
+    }
+}
+
+#[test]
 fn s3_is_slow_as_often_as_told() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
@@ -281,7 +294,7 @@ fn a_machine_waits_for_its_job_and_sees_why_it_failed() {
     let done = cloud.wait(&cloud.start("good", &json!({"image": "shell", "items": [3, 4]})));
     assert_eq!(done["status"], "SUCCEEDED", "{done}");
     let output: Value = serde_json::from_str(done["output"].as_str().unwrap()).unwrap();
-    assert_eq!(output, json!([6, 8]));
+    assert_eq!(output, json!({"job": "SUCCEEDED", "numbers": [6, 8]}));
     let bad = cloud.wait(&cloud.start("bad", &json!({"image": "none", "items": []})));
     assert_eq!((&bad["status"], &bad["error"]), (&json!("FAILED"), &json!("States.TaskFailed")));
     let cause: Value = serde_json::from_str(bad["cause"].as_str().unwrap()).unwrap();
