@@ -27,8 +27,10 @@ def _check():
         sys.exit(f"launcher: set {', '.join(missing)}")
 
 
-def _end_with_input():
+def _end_with_input(end_processes):
     sys.stdin.buffer.read()
+    # First those whose requests the server would wait for.
+    end_processes()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -47,7 +49,7 @@ def main():
         module.install()
     if "--until-eof" in sys.argv:
         sys.argv.remove("--until-eof")
-        threading.Thread(target=_end_with_input, daemon=True).start()
+        threading.Thread(target=_end_with_input, args=(processes.end_all,), daemon=True).start()
     try:
         app.main()
     finally:

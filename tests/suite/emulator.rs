@@ -300,6 +300,9 @@ fn a_machine_waits_for_its_job_and_sees_why_it_failed() {
     let cause: Value = serde_json::from_str(bad["cause"].as_str().unwrap()).unwrap();
     assert_eq!(cause["JobName"], "unplaceable");
     assert!(cause["StatusReason"].as_str().unwrap().ends_with(CAPACITY), "{cause}");
+    let large = json!({"image": "shell", "items": ["x".repeat(262_144)]});
+    let large = cloud.wait(&cloud.start("large", &large));
+    assert_eq!(large["error"], "States.DataLimitExceeded");
     let calls = cloud.calls();
     let role = calls.as_object().unwrap().iter().find(|(role, _)| role.contains("Role")).unwrap().1;
     assert_eq!(role["batch:SubmitJob"], 2);
