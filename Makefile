@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo test check setup install
+.PHONY: demo test check lint package deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -26,7 +26,25 @@ check:
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo deny --workspace check bans licenses sources
+	scripts/lint.sh
 	$(MAKE) test
+
+## The templates, the state machine, the Dockerfile and the scripts, linted.
+lint:
+	scripts/setup.sh check
+	scripts/lint.sh
+
+## The Lambda functions' zips, for arm64, in target/package.
+package:
+	scripts/package.sh
+
+## The stack, in the account and region of the AWS CLI; scripts/deploy.sh lists the variables that it takes.
+deploy: package
+	scripts/deploy.sh
+
+## The stack's end; the bucket of the results stays.
+destroy:
+	scripts/destroy.sh
 
 ## The optimised `tagfleet`, into cargo's bin folder.
 install: setup

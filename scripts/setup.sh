@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building and running tagfleet needs and this machine lacks; says in one line what it could not install.
 # Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
-#   scripts/setup.sh        to build and run
-#   scripts/setup.sh test   and to test
-#   scripts/setup.sh check  and for `make check`
+#   scripts/setup.sh          to build and run
+#   scripts/setup.sh test     and to test
+#   scripts/setup.sh check    and for `make check`
+#   scripts/setup.sh package  to build the Lambda functions
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 wanted=${1:-run}
 NEXTEST=0.9.143
 DENY=0.20.2
@@ -42,7 +43,15 @@ cargo_tool() {
   failed=1
 }
 
-# An environment of its own for the emulator, whose versions others cannot share.
+# The validator of the state machine comes from npm.
+asl_validator() {
+  command -v npm >/dev/null || system_install npm || return 1
+  local stamp=infra/lint/node_modules/.installed
+  cmp -s infra/lint/package-lock.json "$stamp" && return 0
+  npm ci --prefix infra/lint --no-audit --no-fund --silent && cp infra/lint/package-lock.json "$stamp"
+}
+
+# An environment of its own for the emulator and for the linters, whose versions others cannot share.
 wheels() {
   local stamp="$1/.installed-$2"
   cmp -s "$3" "$stamp" && return 0
@@ -65,7 +74,12 @@ wheels .venv engine requirements.txt || {
   [ "$wanted" = run ] || failed=1
   say "could not install ONNX Runtime ('pip install onnxruntime' does it): tagfleet will use tract, which is several times slower"
 }
-if [ "$wanted" != run ]; then
+if [ "$wanted" = package ]; then
+  wheels .venv package scripts/package.txt || {
+    say "could not install cargo-lambda ('pip install cargo-lambda' does it)"
+    failed=1
+  }
+elif [ "$wanted" != run ]; then
   cargo_tool nextest "$NEXTEST"
   wheels .venv-emulator emulator tests/emulator/requirements.txt || {
     say "could not install the AWS emulator for the tests: Python 3.11 or later is needed"
@@ -76,5 +90,15 @@ if [ "$wanted" != run ]; then
     failed=1
   }
 fi
-[ "$wanted" = check ] && cargo_tool deny "$DENY"
+if [ "$wanted" = check ]; then
+  cargo_tool deny "$DENY"
+  wheels .venv-lint lint scripts/lint.txt || {
+    say "could not install the linters of infra/: Python 3.11 or later is needed"
+    failed=1
+  }
+  asl_validator || {
+    say "could not install the validator of the state machine: install Node.js with npm, then run this again"
+    failed=1
+  }
+fi
 exit "$failed"
