@@ -8,6 +8,7 @@
 
 mod aws;
 mod bad_input;
+mod definition;
 mod demo;
 mod emulator;
 mod hostile;
