@@ -188,16 +188,12 @@ fn check_output(output: &Address, inputs: &[Address], stack: &str) -> Result<(),
             "output: {output} is inside the input {input}, so results would be inputs of the next run: choose another"
         )));
     }
-    for reserved in [StackKeys::REQUESTS, StackKeys::RUNS, StackKeys::MODELS] {
-        if output.bucket == stack && output.prefix.starts_with(reserved) {
-            return Err(invalid(format!(
-                "output: {output} is inside {reserved} of the stack's bucket, which has another use: choose another"
-            )));
-        }
-    }
-    if output.bucket == stack && output.prefix.is_empty() {
+    // The rest of the stack's bucket has another use: a result below requests/ would start a run.
+    if output.bucket == stack && !output.prefix.starts_with(StackKeys::TAGS) {
+        let tags = StackKeys::TAGS;
         return Err(invalid(format!(
-            "output: {output}: give a prefix below the stack's bucket, such as tags/"
+            "output: {output} is in the stack's bucket, where results stand below {tags}: choose a place there, or \
+             another bucket that the stack knows"
         )));
     }
     Ok(())
