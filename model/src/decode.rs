@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use image::metadata::Orientation;
+use serde::{Deserialize, Serialize};
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 use crate::pixels::Pixels;
@@ -36,7 +37,7 @@ use format::{Format, Sniffed};
 pub use panics::quiet_panics;
 
 /// What one image may cost. A file over a limit is a failed row, whatever else the machine could do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The most bytes of a stored file; 128 MiB by default.
     pub max_bytes: u64,

@@ -41,7 +41,7 @@ pub struct Tag {
 }
 
 /// What a model said of one image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tagged {
     /// Width in pixels, as shown (after EXIF orientation, where that is applied).
     pub width: u32,
@@ -56,7 +56,7 @@ pub struct Tagged {
 }
 
 /// Why an image has no tags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The reason, from a closed set.
     pub reason: Reason,
@@ -65,7 +65,7 @@ pub struct Failure {
 }
 
 /// What became of one image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It has tags (possibly none above the threshold).
     Tagged(Tagged),

@@ -1,0 +1,80 @@
+//! Decoder and engine in a process of their own: where they crash or hang, one image is lost and not its shard.
+//!
+//! The process is a child that runs one tagger per thread ([`serve`]); requests and answers go through its stdin and
+//! stdout. Its parent holds one [`Tagger`] per thread ([`Isolation`]) and knows which images are in the child's hands.
+//! Where the child dies it is started again, and those images are tagged one by one, each alone; the one that kills a
+//! child that has tagged nothing else becomes a failed row, all others get the rows of a quiet run.
+//!
+//! An image is blamed only by a child that has just tagged a picture of ours: an engine that crashes on every picture is
+//! an error. Nothing here fetches, writes a row, or knows what a shard is.
+
+mod child;
+mod crew;
+mod death;
+mod link;
+mod probe;
+mod protocol;
+mod setup;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+#[cfg(doc)]
+use tagfleet_pipeline::tagger::Tagger;
+
+pub use child::{serve, serve_with};
+pub use crew::Isolation;
+pub use death::Death;
+pub use setup::{Setup, SetupError};
+
+/// How to start the child: a program whose `main` calls [`serve`] when it gets these arguments.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// How long the child may be silent before it counts as hanging and is killed.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From its start until the model is loaded; half an hour by default.
+    pub loading: Duration,
+    /// For one call of [`Tagger::tag`]; five minutes by default.
+    pub tagging: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { loading: Duration::from_secs(1800), tagging: Duration::from_secs(300) }
+    }
+}
+
+/// Why there is no child.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Engine, model and options do not fit together; what the child said.
+    #[error("{0}")]
+    Refused(String),
+    /// The child could not be told what to load.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The operating system gave no process.
+    #[error("the process that decodes and runs the model cannot be started: {0}")]
+    Spawn(#[from] io::Error),
+    /// It died again and again with no image in its hands.
+    #[error(
+        "the process that decodes and runs the model died {times} times without an image in hand, at last with {death}"
+    )]
+    Died {
+        /// How often in a row.
+        times: u32,
+        /// The last time.
+        death: Death,
+    },
+}

@@ -1,0 +1,124 @@
+//! The child: loads what it is told to, then tags what comes, one thread per tagger, until its stdin ends.
+//!
+//! Whichever thread is free reads the next request, so that nothing stands between a request and the thread that tags it.
+//! It decides nothing about images: where it dies, its parent does. It ends with its parent, even where every thread hangs.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use tagfleet_pipeline::tagger::Tagger;
+
+use super::probe;
+use super::protocol::{self, Answer, Body, Request};
+use super::setup::Setup;
+
+/// Is the child of an [`Isolation`](super::Isolation): reads requests from stdin and writes answers to stdout, until the
+/// parent closes stdin or ends. Whatever else the process prints to stdout from now on goes to stderr.
+///
+/// # Errors
+/// Where the pipes cannot be used. What the parent should load and cannot is told to the parent.
+pub fn serve() -> io::Result<()> {
+    serve_with(Setup::load)
+}
+
+/// The same with other taggers, one per thread, made by `load`; its error is what the parent gets to see.
+///
+/// # Errors
+/// Those of [`serve`].
+pub fn serve_with(load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, String>) -> io::Result<()> {
+    let mut output = take_stdout()?;
+    let mut input = io::stdin();
+    end_with_parent()?;
+    let Some(message) = protocol::read_setup(&mut input)? else { return Ok(()) };
+    let loaded = Setup::decode(&message).map_err(|error| error.to_string()).and_then(|setup| load(&setup));
+    let (taggers, body) = match loaded.and_then(tried) {
+        Ok(taggers) => {
+            let batch_size = taggers.first().map_or(1, |tagger| tagger.batch_size());
+            (taggers, Body::Ready { batch_size })
+        }
+        Err(reason) => (Vec::new(), Body::Refused(reason)),
+    };
+    protocol::write_answer(&mut output, &Answer { number: protocol::SETUP, body })?;
+    let pipes = Pipes { input: Mutex::new(input), output: Mutex::new(output) };
+    thread::scope(|scope| {
+        for tagger in taggers {
+            let pipes = &pipes;
+            scope.spawn(move || pipes.work(tagger));
+        }
+    });
+    Ok(())
+}
+
+/// Engines may print; on the pipe that would be a broken answer.
+fn take_stdout() -> io::Result<File> {
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok(output.into())
+}
+
+/// Ends the process once the other end of stdin is closed: the parent has let go of it, or is no more.
+fn end_with_parent() -> io::Result<()> {
+    let wait = || {
+        let input = io::stdin();
+        // Asked for nothing, `poll` returns only once the pipe is broken.
+        while poll(&mut [PollFd::new(&input, PollFlags::empty())], None)
+            .is_err_and(|error| error == rustix::io::Errno::INTR)
+        {}
+        std::process::exit(0)
+    };
+    thread::Builder::new().name("end-with-parent".to_owned()).spawn(wait)?;
+    Ok(())
+}
+
+/// The taggers, once one of them has tagged a picture that is not to blame for anything.
+fn tried(mut taggers: Vec<Box<dyn Tagger>>) -> Result<Vec<Box<dyn Tagger>>, String> {
+    let picture = probe::picture().map_err(|error| error.to_string())?;
+    if let Some(tagger) = taggers.first_mut() {
+        let _ = tagger.tag(&[&picture]);
+    }
+    Ok(taggers)
+}
+
+struct Pipes<R, W> {
+    input: Mutex<R>,
+    output: Mutex<W>,
+}
+
+impl<R: Read, W: Write> Pipes<R, W> {
+    /// Tags request after request, until there is no parent to listen.
+    fn work(&self, mut tagger: Box<dyn Tagger>) {
+        let mut request = Request::default();
+        while self.next(&mut request) {
+            let body = tagged(tagger.as_mut(), &request);
+            let answer = Answer { number: request.number, body };
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            if protocol::write_answer(&mut *output, &answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Reads the next request; false where the pipe ends, if need be in the middle of one.
+    fn next(&self, request: &mut Request) -> bool {
+        match request.read(&mut *self.input.lock().unwrap_or_else(PoisonError::into_inner)) {
+            Ok(is_there) => is_there,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+            // A bug of the parent: nobody knows where the next request begins.
+            Err(_) => std::process::abort(),
+        }
+    }
+}
+
+/// A panic is a crash like any other: the hook has told what it was, and the parent finds out on which image.
+fn tagged(tagger: &mut dyn Tagger, request: &Request) -> Body {
+    match catch_unwind(AssertUnwindSafe(|| tagger.tag(&request.images()))) {
+        Ok(Ok(outcomes)) => Body::Outcomes(outcomes),
+        Ok(Err(error)) => Body::Failed(error.0),
+        Err(_) => std::process::abort(),
+    }
+}

@@ -1,0 +1,192 @@
+//! The taggers of a worker whose model runs in a child, and what becomes of images that were in the hands of one that died.
+//!
+//! Ordinarily every thread asks the child at the same time. After a death, each thread that had a request in it tags its
+//! images one by one while all others wait. An image is failed only where it kills a child that has tagged nothing else,
+//! so that damage done by another image is never blamed on it. No shard, no file and no request is known here.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tagfleet_pipeline::tagger::{Tagger, TaggerError};
+use tagfleet_pipeline::tags::Outcome;
+
+use super::link::{Link, Reply};
+use super::protocol::{Body, MAX_IMAGES};
+use super::{Death, Patience, Program, Setup, StartError};
+
+/// So many deaths in a row with no image in hand mean that the next child dies too.
+const MAX_IDLE_DEATHS: u32 = 3;
+
+/// A model that is loaded in a child process. The child ends when this and every tagger is dropped.
+pub struct Isolation {
+    crew: Arc<Crew>,
+    threads: usize,
+}
+
+impl Isolation {
+    /// Starts the child and waits until it has loaded the model.
+    ///
+    /// # Errors
+    /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
+    pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
+        let launch = Launch { program, setup: setup.encode()?, patience };
+        let (link, batch_size) = launch.start(&mut 0)?;
+        let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
+        let crew = Arc::new(Crew { launch, batch_size, together: RwLock::default(), child });
+        Ok(Self { crew, threads: setup.threads })
+    }
+
+    /// One tagger for each of the child's threads. Taggers of an earlier call must no longer be in use.
+    #[must_use]
+    pub fn taggers(&self) -> Vec<Box<dyn Tagger>> {
+        let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.threads);
+        for _ in 0..self.threads {
+            taggers.push(Box::new(IsolatedTagger { crew: self.crew.clone() }));
+        }
+        taggers
+    }
+}
+
+/// How to start the child, again and again.
+struct Launch {
+    program: Program,
+    setup: Vec<u8>,
+    patience: Patience,
+}
+
+impl Launch {
+    /// Starts a child and returns it with its batch size; a death while it loads is an idle one.
+    fn start(&self, idle_deaths: &mut u32) -> Result<(Link, usize), StartError> {
+        loop {
+            let death = match Link::start(&self.program, &self.setup, self.patience)? {
+                Ok(started) => return Ok(started),
+                Err(death) => death,
+            };
+            *idle_deaths += 1;
+            check(*idle_deaths, &death)?;
+        }
+    }
+}
+
+fn check(idle_deaths: u32, death: &Death) -> Result<(), StartError> {
+    match idle_deaths < MAX_IDLE_DEATHS {
+        true => Ok(()),
+        false => Err(StartError::Died { times: idle_deaths, death: death.clone() }),
+    }
+}
+
+/// What all taggers share.
+struct Crew {
+    launch: Launch,
+    batch_size: usize,
+    /// Read by who asks among others, written by who asks alone.
+    together: RwLock<()>,
+    child: Mutex<Current>,
+}
+
+struct Current {
+    link: Arc<Link>,
+    /// Deaths with no image in hand since the last answer.
+    idle_deaths: u32,
+    given_up: Option<String>,
+}
+
+impl Current {
+    /// The child, started again where it has died.
+    fn living(&mut self, launch: &Launch) -> Result<Arc<Link>, StartError> {
+        let Some(end) = self.link.end() else { return Ok(self.link.clone()) };
+        if self.link.has_tagged() {
+            self.idle_deaths = 0;
+        }
+        if !end.had_work {
+            self.idle_deaths += 1;
+            check(self.idle_deaths, &end.death)?;
+        }
+        let (link, _) = launch.start(&mut self.idle_deaths)?;
+        self.link = Arc::new(link);
+        Ok(self.link.clone())
+    }
+}
+
+impl Crew {
+    fn child(&self) -> Result<Arc<Link>, TaggerError> {
+        let mut current = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &current.given_up {
+            return Err(TaggerError(reason.clone()));
+        }
+        current.living(&self.launch).map_err(|error| {
+            let reason = error.to_string();
+            current.given_up = Some(reason.clone());
+            TaggerError(reason)
+        })
+    }
+
+    /// Tags `images` beside whatever other threads ask for; none where the child died meanwhile.
+    fn among_others(&self, images: &[&[u8]]) -> Result<Option<Vec<Outcome>>, TaggerError> {
+        let _beside_others = self.together.read().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match self.child()?.tag(images) {
+                Reply::Answer(body) => return outcomes(body).map(Some),
+                Reply::Died(_) => return Ok(None),
+                Reply::NotSent => {}
+            }
+        }
+    }
+
+    /// Tags `images` one after the other, each alone in the child.
+    fn one_by_one(&self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        let _alone = self.together.write().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::with_capacity(images.len());
+        for image in images {
+            found.extend(self.alone(image)?);
+        }
+        Ok(found)
+    }
+
+    fn alone(&self, image: &[u8]) -> Result<Vec<Outcome>, TaggerError> {
+        loop {
+            let child = self.child()?;
+            let is_fresh = !child.has_tagged();
+            match child.tag(&[image]) {
+                Reply::Answer(body) => return outcomes(body),
+                Reply::Died(death) if is_fresh => return Ok(vec![death.outcome()]),
+                // What another image has broken may have killed it: a new child will tell.
+                Reply::Died(_) | Reply::NotSent => {}
+            }
+        }
+    }
+}
+
+fn outcomes(body: Body) -> Result<Vec<Outcome>, TaggerError> {
+    match body {
+        Body::Outcomes(outcomes) => Ok(outcomes),
+        Body::Failed(reason) => Err(TaggerError(reason)),
+        Body::Ready { .. } | Body::Refused(_) => {
+            Err(TaggerError("an answer of another kind than was asked for".to_owned()))
+        }
+    }
+}
+
+/// One thread's way to the child.
+struct IsolatedTagger {
+    crew: Arc<Crew>,
+}
+
+impl Tagger for IsolatedTagger {
+    fn batch_size(&self) -> usize {
+        self.crew.batch_size
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        let bytes: usize = images.iter().map(|image| image.len()).sum();
+        if bytes > MAX_IMAGES {
+            return Err(TaggerError(format!(
+                "{} images of {bytes} bytes are more than the {MAX_IMAGES} that go to the model's process at once",
+                images.len()
+            )));
+        }
+        match self.crew.among_others(images)? {
+            Some(outcomes) => Ok(outcomes),
+            None => self.crew.one_by_one(images),
+        }
+    }
+}

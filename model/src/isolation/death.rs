@@ -1,0 +1,53 @@
+//! How a child ended that should not have, in words. It decides nothing.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tagfleet_pipeline::tags::{Failure, Outcome, Reason};
+
+/// How a child died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// By a signal: its number.
+    Signal(i32),
+    /// It ended by itself: its exit code.
+    Exit(i32),
+    /// It said nothing for this long and was killed.
+    Hung(Duration),
+    /// What came from it was no answer, or it could not be waited for: what was found.
+    Lost(String),
+}
+
+impl Death {
+    pub(super) fn of(status: ExitStatus) -> Self {
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => Self::Signal(signal),
+            (None, Some(code)) => Self::Exit(code),
+            (None, None) => Self::Lost(status.to_string()),
+        }
+    }
+
+    /// The outcome of the image that it died on.
+    pub(super) fn outcome(&self) -> Outcome {
+        let message = match self {
+            Self::Hung(patience) => {
+                format!("the decoder or engine did not end on this image within {} s", patience.as_secs_f64())
+            }
+            _ => format!("the decoder or engine crashed on this image ({self})"),
+        };
+        Outcome::Failed(Failure { reason: Reason::Crashed, message })
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(signal) => write!(formatter, "signal {signal}"),
+            Self::Exit(code) => write!(formatter, "exit code {code}"),
+            Self::Hung(patience) => write!(formatter, "no answer within {} s", patience.as_secs_f64()),
+            Self::Lost(what) => formatter.write_str(what),
+        }
+    }
+}

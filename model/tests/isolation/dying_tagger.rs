@@ -1,0 +1,107 @@
+//! A child process whose images say how it shall die: for tests of what its parent makes of that.
+//!
+//! An image that is none of its commands gets the outcome [`tagged`]; so does every image of a quiet run.
+
+#![expect(clippy::expect_used, reason = "a test's child fails by panicking")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustix::process::{Signal, getpid, kill_process};
+use tagfleet_model::isolation::serve_with;
+use tagfleet_pipeline::tagger::{Tagger, TaggerError};
+use tagfleet_pipeline::tags::{Outcome, Tag, Tagged};
+
+fn main() {
+    let mode = std::env::args().nth(1).expect("a mode");
+    serve_with(move |setup| match mode.as_str() {
+        "refuses" => Err("labels.txt: too few".to_owned()),
+        "dies-loading" => std::process::exit(9),
+        "hangs-loading" => hang(),
+        "dies-on-every-picture" => Ok(taggers(setup.threads, || Box::new(Broken))),
+        _ => Ok(taggers(setup.threads, || Box::new(Obedient))),
+    })
+    .expect("pipes");
+}
+
+fn taggers(count: usize, tagger: impl Fn() -> Box<dyn Tagger>) -> Vec<Box<dyn Tagger>> {
+    (0..count).map(|_| tagger()).collect()
+}
+
+/// Whether an image has done damage that kills the process on the next one.
+static POISONED: AtomicBool = AtomicBool::new(false);
+
+struct Broken;
+
+impl Tagger for Broken {
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    fn tag(&mut self, _: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        std::process::abort()
+    }
+}
+
+struct Obedient;
+
+impl Tagger for Obedient {
+    fn batch_size(&self) -> usize {
+        4
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        images.iter().map(|image| obey(image)).collect()
+    }
+}
+
+fn obey(image: &[u8]) -> Result<Outcome, TaggerError> {
+    let text = String::from_utf8_lossy(image);
+    let (command, argument) = text.split_once(' ').unwrap_or((&text, ""));
+    match command {
+        "segv" => die(Signal::SEGV),
+        "kill" => die(Signal::KILL),
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(7),
+        "panic" => std::panic::panic_any("a bug"),
+        "hang" => hang(),
+        // Hangs until the process dies; the next one finds the file.
+        "hang-once" if !is_marked(argument) => hang(),
+        _ if POISONED.load(Relaxed) => die(Signal::BUS),
+        "poison" => POISONED.store(true, Relaxed),
+        "pid" => std::fs::write(argument, std::process::id().to_string()).expect("a file"),
+        "fail" => return Err(TaggerError("no such operator".to_owned())),
+        "print" => {
+            rustix::io::write(rustix::stdio::stdout(), b"printed by an engine").map(drop).expect("stdout")
+        }
+        _ => {}
+    }
+    Ok(tagged(image))
+}
+
+fn tagged(image: &[u8]) -> Outcome {
+    let sum = image.iter().fold(1.0_f32, |sum, &byte| sum / 3.0 + f32::from(byte));
+    let tag = Tag { label: format!("{} bytes", image.len()), index: image.len() as u32, score: sum };
+    let vector = Some(vec![sum, f32::NAN, -0.0]);
+    Outcome::Tagged(Tagged { width: 3, height: 4, tags: vec![tag], vector, second_decoder: true })
+}
+
+/// Whether the file is there; it is from now on.
+fn is_marked(path: &str) -> bool {
+    let is_there = Path::new(path).exists();
+    std::fs::write(path, "").expect("a mark");
+    is_there
+}
+
+/// Rust catches the first SIGSEGV that no access caused, and lets the second through.
+fn die(signal: Signal) -> ! {
+    loop {
+        kill_process(getpid(), signal).expect("a signal");
+    }
+}
+
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
