@@ -23,6 +23,9 @@ pub(crate) enum Command {
     Inspect(InspectOptions),
     /// Show the first rows of a run
     Show(ShowOptions),
+    /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through pipes
+    #[command(hide = true)]
+    TaggerProcess,
 }
 
 const EXIT_CODES: &str = "\

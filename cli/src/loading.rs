@@ -1,18 +1,20 @@
 //! From the command line's model flags to a loaded model: shared by every command that runs one.
 //!
-//! All errors here are bad input: they name the file and what to do.
+//! What is wrong with a model is bad input: those errors name the file and what to do.
 
 use std::path::Path;
 
 use tagfleet_model::decode::Limits;
 use tagfleet_model::engine::{self, EngineChoice, Resolved};
 use tagfleet_model::folder::{Model, ModelOptions};
+use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::run::TagOptions;
 
 use crate::args::{self, Engine, LoadOptions};
-use crate::exit::{Failure, bad_input};
+use crate::exit::{Failure, bad_input, broken};
+use crate::tagger_process;
 
 /// A model, its engine, and the tags to keep.
 pub(crate) struct Loading {
@@ -47,7 +49,23 @@ impl Loading {
         Ok(Self { model, engine, tags })
     }
 
-    /// Loads the model into its engine.
+    /// Loads the model into its engine, in a process of its own with so many threads.
+    pub(crate) fn isolate(&self, threads: usize) -> Result<Isolation, Failure> {
+        let setup = Setup {
+            model: self.model.clone(),
+            engine: self.engine.record.clone(),
+            options: self.tags.clone(),
+            limits: Limits::default(),
+            threads,
+        };
+        let program = tagger_process::program().map_err(broken)?;
+        Isolation::start(program, &setup, Patience::default()).map_err(|error| match error {
+            StartError::Refused(reason) => bad_input(reason),
+            error => broken(error),
+        })
+    }
+
+    /// Loads the model into its engine, in this process.
     pub(crate) fn load(&self) -> Result<TaggerFactory, Failure> {
         TaggerFactory::new(self.model.clone(), &self.engine.record, &self.tags, Limits::default())
             .map_err(bad_input)

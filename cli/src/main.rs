@@ -10,6 +10,7 @@ mod loading;
 mod place;
 mod run;
 mod show;
+mod tagger_process;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Inspect(options) => inspect::inspect(&options),
         Command::Show(options) => show::show(&options),
+        Command::TaggerProcess => tagger_process::serve(),
     };
     exit::code(outcome)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tagfleet_aws::{Aws, client};
-use tagfleet_model::tagger::TaggerFactory;
+use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::infer::{Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
@@ -23,7 +23,6 @@ use tagfleet_pipeline::run::{
     EngineRecord, ModelRecord, REQUEST_VERSION, Ranges, RunId, RunKeys, RunRequest, Vector, VectorType,
 };
 use tagfleet_pipeline::split;
-use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
 use crate::args::{self, AwsOptions, RunOptions};
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
@@ -64,9 +63,10 @@ async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     }
     let loading =
         Loading::new(&options.model.model, &options.model.loading, &options.tags, options.output.as_deref())?;
-    let factory = loading.load()?;
+    let threads = std::thread::available_parallelism().map_err(broken)?.get();
+    let isolation = loading.isolate(threads)?;
     let out = Out::open(&out, aws.as_ref())?;
-    tag(options, &inputs, &loading, &factory, &out).await
+    tag(options, &inputs, (&loading, &isolation, threads), &out).await
 }
 
 async fn aws(options: &RunOptions) -> Aws {
@@ -91,8 +91,7 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
 async fn tag(
     options: &RunOptions,
     inputs: &Inputs,
-    loading: &Loading,
-    factory: &TaggerFactory,
+    (loading, isolation, threads): (&Loading, &Isolation, usize),
     out: &Out,
 ) -> Result<Exit, Failure> {
     let request = request(options, inputs, loading)?;
@@ -101,8 +100,7 @@ async fn tag(
     if !options.quiet {
         announce(loading, &worker, is_new);
     }
-    let threads = std::thread::available_parallelism().map_err(broken)?.get();
-    let taggers = || taggers(factory, threads);
+    let taggers = || Ok(isolation.taggers());
     let stop = Stop::default();
     let stopping = tokio::spawn(stop::on_signals(stop.clone(), options.quiet));
     let bar = Bar::start(&worker.progress, options.quiet);
@@ -161,14 +159,6 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
         }),
         max_image_bytes: tagfleet_model::decode::Limits::default().max_bytes,
     })
-}
-
-fn taggers(factory: &TaggerFactory, threads: usize) -> Result<Vec<Box<dyn Tagger>>, TaggerError> {
-    let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(threads);
-    for _ in 0..threads {
-        taggers.push(Box::new(factory.tagger().map_err(|error| TaggerError(error.to_string()))?));
-    }
-    Ok(taggers)
 }
 
 /// What the user should know before the wait: which engine and why, every assumption, and which run goes on.

@@ -59,7 +59,8 @@ pub fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
 }
 
-/// Waits for a process to end; returns its exit code and the largest resident set it had, in kB.
+/// Waits for a process to end; returns its exit code and the most memory that it and its child processes had together,
+/// in kB: at any moment, the sum of the largest resident sets until then.
 ///
 /// # Panics
 /// Where it cannot be waited for.
@@ -69,7 +70,10 @@ pub fn ended_with_peak_memory(mut child: Child) -> (Option<i32>, u64) {
         if let Some(status) = child.try_wait().expect("a child") {
             return (status.code(), peak);
         }
-        peak = peak.max(peak_memory(child.id()).unwrap_or(0));
+        let mut processes = children(child.id());
+        processes.push(child.id());
+        let together = processes.into_iter().filter_map(peak_memory).sum();
+        peak = peak.max(together);
     }
 }
 
@@ -77,4 +81,16 @@ fn peak_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The processes that a process has started and that have not ended; none where it has ended itself.
+#[must_use]
+pub fn children(process: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return children };
+    for thread in threads.flatten() {
+        let started = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        children.extend(started.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    children
 }

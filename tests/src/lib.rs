@@ -6,6 +6,7 @@
 
 pub mod cloud;
 pub mod command;
+pub mod deadly;
 pub mod emulator;
 pub mod http;
 pub mod photos;

@@ -9,6 +9,7 @@
 mod aws;
 mod bad_input;
 mod definition;
+mod crash;
 mod demo;
 mod emulator;
 mod hostile;

@@ -1,0 +1,35 @@
+//! The process in which `tagfleet run` decodes pictures and runs the model: this program once more, as its own child.
+//!
+//! Where a picture crashes it, its parent goes on; see the model crate's `isolation`.
+
+use std::io;
+
+use tagfleet_model::isolation::{self, Program};
+
+use crate::exit::{Exit, Failure, broken};
+
+/// The hidden subcommand's name, as clap derives it.
+const SUBCOMMAND: &str = "tagger-process";
+
+/// This program as that process.
+pub(crate) fn program() -> io::Result<Program> {
+    Ok(Program { path: this_program()?, arguments: vec![SUBCOMMAND.into()] })
+}
+
+/// The file that runs now, even where an update has put another in its place.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+fn this_program() -> io::Result<std::path::PathBuf> {
+    Ok("/proc/self/exe".into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn this_program() -> io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}
+
+/// Is that process, until its parent lets go of it.
+pub(crate) fn serve() -> Result<Exit, Failure> {
+    isolation::serve().map_err(broken)?;
+    Ok(Exit::Finished)
+}

@@ -1,0 +1,136 @@
+//! A picture that kills the process costs its own row and nothing else; nothing outlives a run, however it ends.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use tagfleet_tests::command::{children, run, start, tagfleet};
+use tagfleet_tests::photos::fill;
+use tagfleet_tests::rows::{Row, rows};
+use tagfleet_tests::{deadly, project};
+
+fn command(photos: &Path, out: &Path) -> Command {
+    let mut command = tagfleet(["run", "--model", "demo/model"]);
+    command.arg(photos).arg("--out").arg(out);
+    command
+}
+
+/// Waits, without a clock, until the process that decodes is there.
+fn wait_for_child(parent: &mut Child) -> u32 {
+    loop {
+        if let Some(child) = children(parent.id()).first() {
+            return *child;
+        }
+        assert!(parent.try_wait().unwrap().is_none(), "it ended early");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits, without a clock, until the first part is written.
+fn wait_for_a_part(parent: &mut Child, out: &Path) {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    while !entries(out).any(|run| entries(&run.path().join("work/parts")).next().is_some()) {
+        assert!(parent.try_wait().unwrap().is_none(), "it ended early");
+        std::thread::yield_now();
+    }
+}
+
+fn signal(name: &str, process: &str) {
+    assert!(Command::new("kill").args([name, "--", process]).status().unwrap().success());
+}
+
+#[test]
+fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, quiet, out) =
+        (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
+    fill(&photos, 600);
+    assert_eq!(run(&mut command(&photos, &quiet)).code, Some(0));
+
+    let killers = [
+        ("00000-first.jpg", deadly::SEGV, 11),
+        ("00301-a.jpg", deadly::KILL, 9),
+        ("00301-b.jpg", deadly::SEGV, 11),
+        ("00301-c.jpg", deadly::KILL, 9),
+        ("00999-last.jpg", deadly::SEGV, 11),
+    ];
+    for (name, what, _) in killers {
+        deadly::write(&photos.join(name), what);
+    }
+    let library = deadly::library(folder.path());
+    let ran = run(command(&photos, &out).env("LD_PRELOAD", library));
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let (crashed, others): (Vec<Row>, Vec<Row>) =
+        rows(&out).into_iter().partition(|row| row.error_code.as_deref() == Some("crashed"));
+    assert_eq!(others, rows(&quiet));
+    let messages: Vec<_> = crashed.iter().map(|row| (row.key.as_str(), row.error_message.clone())).collect();
+    let expected = killers.map(|(name, _, signal)| {
+        (name, Some(format!("the decoder or engine crashed on this image (signal {signal})")))
+    });
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn a_process_that_something_else_kills_costs_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, quiet, out) =
+        (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
+    fill(&photos, 3000);
+    let mut parent = start(&mut command(&photos, &out));
+    wait_for_a_part(&mut parent, &out);
+    signal("-KILL", &wait_for_child(&mut parent).to_string());
+    assert_eq!(parent.wait().unwrap().code(), Some(0));
+    assert_eq!(run(&mut command(&photos, &quiet)).code, Some(0));
+    assert_eq!(rows(&out), rows(&quiet));
+}
+
+#[test]
+fn even_a_hanging_process_ends_with_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    for number in 0..100 {
+        deadly::write(&photos.join(format!("{number}.jpg")), deadly::HANG);
+    }
+    let library = deadly::library(folder.path());
+    let mut parent = start(command(&photos, &folder.path().join("out")).env("LD_PRELOAD", library));
+    let child = wait_for_child(&mut parent);
+    signal("-KILL", &parent.id().to_string());
+    parent.wait().unwrap();
+    while is_alive(child) {
+        std::thread::yield_now();
+    }
+}
+
+/// Whether a process is there and no zombie that init has not reaped yet.
+fn is_alive(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_lets_shards_in_hand_finish() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
+    fill(&photos, 3000);
+    // A terminal signals the whole process group of the command.
+    let mut parent = start(command(&photos, &out).process_group(0));
+    wait_for_a_part(&mut parent, &out);
+    let child = wait_for_child(&mut parent);
+    signal("-INT", &format!("-{}", parent.id()));
+    assert_eq!(parent.wait().unwrap().code(), Some(4));
+    assert!(!is_alive(child));
+    assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
+    assert_eq!(rows(&out).len(), 3000);
+}
+
+#[test]
+fn a_model_that_its_process_refuses_is_bad_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(&project("demo/photos"), &folder.path().join("out"));
+    let ran = run(command.args(["--labels", "no such label"]));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("no such label"), "{}", ran.stderr);
+    assert!(!folder.path().join("out").exists(), "nothing is begun");
+}
