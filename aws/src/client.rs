@@ -9,8 +9,12 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::time::Duration;
 
+use crate::signed::Signed;
+
 /// Tries of one request in all; at most five, for a shard that fails comes again anyway.
-const MAX_ATTEMPTS: u32 = 5;
+pub(crate) const MAX_ATTEMPTS: u32 = 5;
+/// How long a connection may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a user may say instead of what the environment says.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,14 @@ pub struct Options {
 pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) states: aws_sdk_sfn::Client,
+    pub(crate) signed: Signed,
+    region: Option<String>,
+}
+
+/// TLS of every connection.
+pub(crate) fn tls_provider() -> Provider {
+    Provider::Rustls(CryptoMode::Ring)
 }
 
 impl Aws {
@@ -37,13 +49,11 @@ impl Aws {
     }
 
     fn loader(options: &Options) -> ConfigLoader {
-        let client = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let client = aws_smithy_http_client::Builder::new().tls_provider(tls_provider()).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(client)
             .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build());
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
         }
@@ -64,10 +74,22 @@ impl Aws {
         Self::from_config(&loader.load().await)
     }
 
-    fn from_config(config: &SdkConfig) -> Self {
+    /// The region of every request; none where nothing says one.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    pub(crate) fn from_config(config: &SdkConfig) -> Self {
         // Buckets have host names of their own on AWS only.
         let by_path = config.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build();
-        Self { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::new(config) }
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::new(config),
+            states: aws_sdk_sfn::Client::new(config),
+            signed: Signed::new(config),
+            region: config.region().map(ToString::to_string),
+        }
     }
 }

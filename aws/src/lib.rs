@@ -1,13 +1,21 @@
-//! The pipeline's ports over AWS: S3 behind the bucket, SQS behind the queue.
+//! The pipeline's ports over AWS: S3 behind the bucket, SQS behind the queue; and what else a fleet asks of AWS.
 //!
 //! The only crate that names an AWS SDK. It keeps the ports' contracts and adds no rule of its own: what a stage does
 //! stands in the pipeline. It never logs a credential and never decides about a run.
 
 mod cause;
 pub mod client;
+pub mod error;
+pub mod executions;
+pub mod mail;
+pub mod queues;
 mod s3;
+pub mod signed;
 mod sqs;
+mod stacks;
+pub mod xml;
 
 pub use client::Aws;
+pub use error::ServiceError;
 pub use s3::S3Bucket;
 pub use sqs::SqsQueue;

@@ -10,6 +10,7 @@ mod multipart;
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{EncodingType, Object as S3Object, ObjectStorageClass, OptionalObjectAttributes};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use percent_encoding::percent_decode_str;
@@ -33,6 +34,24 @@ impl S3Bucket {
     #[must_use]
     pub fn new(aws: &Aws, bucket: &str) -> Self {
         Self { client: aws.s3.clone(), bucket: bucket.to_owned(), name: format!("s3://{bucket}") }
+    }
+
+    /// The region that the bucket is in, `eu-central-1`; asks for `s3:ListBucket`.
+    ///
+    /// # Errors
+    /// Where there is no such bucket, or S3 does not say.
+    pub async fn region(&self) -> Result<String, BucketError> {
+        match self.client.head_bucket().bucket(&self.bucket).send().await {
+            Ok(found) => found.bucket_region.ok_or_else(|| self.fail(Kind::Other, "", "S3 named no region")),
+            Err(error) => {
+                // A bucket that is elsewhere, or may not be listed, says where all the same.
+                let headers = error.raw_response().map(HttpResponse::headers);
+                match headers.and_then(|headers| headers.get("x-amz-bucket-region")) {
+                    Some(region) => Ok(region.to_owned()),
+                    None => Err(self.error("", &error)),
+                }
+            }
+        }
     }
 
     fn fail(&self, kind: Kind, key: &str, detail: impl Into<String>) -> BucketError {

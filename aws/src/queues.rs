@@ -1,0 +1,77 @@
+//! The queue of an execution: made when a run is planned, deleted at its end.
+//!
+//! Both may be done again. It never touches the messages.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use tagfleet_pipeline::bucket::Kind;
+
+use crate::Aws;
+use crate::error::ServiceError;
+
+const SERVICE: &str = "SQS";
+/// SQS's longest: 14 days.
+const RETENTION_SECONDS: u32 = 14 * 24 * 3600;
+
+/// A queue to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewQueue<'a> {
+    /// Its name: at most 80 letters, digits, `-` and `_`.
+    pub name: &'a str,
+    /// The run that its tag `tagfleet:run` names.
+    pub run: &'a str,
+    /// Where messages go that were received too often.
+    pub dead_letter_queue_arn: &'a str,
+    /// How long a received message stays invisible where a receive says nothing else.
+    pub visibility_timeout: Duration,
+    /// How often a message is received before it goes to the dead-letter queue.
+    pub max_receive_count: u32,
+}
+
+impl Aws {
+    /// Makes a queue, encrypted with SQS's keys, and returns its URL; one of this name and these attributes that is there
+    /// already is the same queue.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn create_queue(&self, queue: &NewQueue<'_>) -> Result<String, ServiceError> {
+        let mut attributes = HashMap::new();
+        let timeout = queue.visibility_timeout.as_secs().to_string();
+        attributes.insert(QueueAttributeName::VisibilityTimeout, timeout);
+        attributes.insert(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS.to_string());
+        attributes.insert(QueueAttributeName::SqsManagedSseEnabled, "true".to_owned());
+        attributes.insert(QueueAttributeName::RedrivePolicy, redrive(queue));
+        let create = self.sqs.create_queue().queue_name(queue.name).set_attributes(Some(attributes));
+        let created = create.tags("tagfleet:run", queue.run).send().await;
+        let asked = (SERVICE, "CreateQueue", queue.name);
+        let url = created.map_err(|error| ServiceError::of_sdk(asked, &error))?.queue_url;
+        url.ok_or_else(|| ServiceError {
+            kind: Kind::Other,
+            service: SERVICE,
+            action: "CreateQueue".to_owned(),
+            thing: queue.name.to_owned(),
+            code: String::new(),
+            detail: "SQS gave the queue no URL".to_owned(),
+        })
+    }
+
+    /// Deletes the queue at `url` with all its messages; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn delete_queue(&self, url: &str) -> Result<(), ServiceError> {
+        let Err(error) = self.sqs.delete_queue().queue_url(url).send().await else { return Ok(()) };
+        let error = ServiceError::of_sdk((SERVICE, "DeleteQueue", url), &error);
+        if error.kind == Kind::Missing { Ok(()) } else { Err(error) }
+    }
+}
+
+fn redrive(queue: &NewQueue<'_>) -> String {
+    let policy = serde_json::json!({
+        "deadLetterTargetArn": queue.dead_letter_queue_arn,
+        "maxReceiveCount": queue.max_receive_count.to_string(),
+    });
+    policy.to_string()
+}
