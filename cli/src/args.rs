@@ -5,6 +5,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use tagfleet_aws::{Aws, client};
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
@@ -160,6 +162,14 @@ pub(crate) struct AwsOptions {
     /// Where S3 is, instead of AWS's own endpoint
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
+}
+
+impl AwsOptions {
+    /// Reads the configuration; no request is made yet.
+    pub(crate) async fn connect(&self) -> Aws {
+        let (profile, region) = (self.profile.clone(), self.region.clone());
+        Aws::new(&client::Options { profile, region, endpoint_url: self.endpoint_url.clone() }).await
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

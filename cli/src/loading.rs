@@ -10,11 +10,14 @@ use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
 use tagfleet_model::tagger::TaggerFactory;
-use tagfleet_pipeline::run::TagOptions;
+use tagfleet_pipeline::run::{ModelRecord, TagOptions, Vector, VectorType};
 
 use crate::args::{self, Engine, LoadOptions};
 use crate::exit::{Failure, bad_input, broken};
 use crate::tagger_process;
+
+/// Taken for the length of a vector that the graph does not tell: a transformer's 197 tokens of 1,024 values.
+const UNKNOWN_LENGTH: u64 = 197 * 1024;
 
 /// A model, its engine, and the tags to keep.
 pub(crate) struct Loading {
@@ -69,5 +72,31 @@ impl Loading {
     pub(crate) fn load(&self) -> Result<TaggerFactory, Failure> {
         TaggerFactory::new(self.model.clone(), &self.engine.record, &self.tags, Limits::default())
             .map_err(bad_input)
+    }
+
+    /// The model as a run records it, called after the file or folder at `path`.
+    pub(crate) fn record(&self, path: &Path) -> Result<ModelRecord, Failure> {
+        let name = std::fs::canonicalize(path)
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let spec = &self.model.spec;
+        Ok(ModelRecord {
+            name: name.unwrap_or_else(|| path.display().to_string()),
+            sha256: spec.sha256.clone(),
+            location: None,
+            spec: serde_json::to_value(spec).map_err(broken)?,
+        })
+    }
+
+    /// The output that every row keeps whole, if one was asked for.
+    pub(crate) fn vector(&self, stored: args::VectorType) -> Option<Vector> {
+        let stored = match stored {
+            args::VectorType::F32 => VectorType::F32,
+            args::VectorType::F16 => VectorType::F16,
+        };
+        self.model.spec.vector.as_ref().map(|port| {
+            let length = port.len.map_or(UNKNOWN_LENGTH, |length| length as u64);
+            Vector { output: port.name.clone(), stored, length }
+        })
     }
 }

@@ -3,7 +3,10 @@
 //! Only wires: every stage stands in the pipeline, everything about models in the model crate.
 
 mod args;
+mod bar;
+mod begin;
 mod describe;
+mod ending;
 mod exit;
 mod inspect;
 mod loading;

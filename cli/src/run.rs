@@ -3,7 +3,6 @@
 //! It resolves everything once (model, engine, inputs), finds the run to go on with or begins one, and tells how it
 //! went. What the stages do stands in the pipeline.
 
-mod bar;
 mod input;
 mod out;
 mod stop;
@@ -11,7 +10,7 @@ mod stop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tagfleet_aws::{Aws, client};
+use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::infer::{Stop, Worker};
@@ -19,16 +18,15 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary};
-use tagfleet_pipeline::run::{
-    EngineRecord, ModelRecord, REQUEST_VERSION, Ranges, RunId, RunKeys, RunRequest, Vector, VectorType,
-};
+use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
 
-use crate::args::{self, AwsOptions, RunOptions};
+use crate::args::RunOptions;
+use crate::bar::Bar;
+use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::loading::Loading;
 use crate::place::Place;
-use bar::Bar;
 use input::Inputs;
 use out::Out;
 
@@ -37,8 +35,6 @@ const VISIBILITY: Duration = Duration::from_secs(300);
 /// Receipts of a shard before it is left to the next round; a worker whose shards all fail stops before that.
 const MAX_RECEIVE_COUNT: u32 = 20;
 
-/// Taken for the length of a vector that the graph does not tell: a transformer's 197 tokens of 1,024 values.
-const UNKNOWN_LENGTH: u64 = 197 * 1024;
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
@@ -52,7 +48,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 
 async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse(&options.input)?, Place::parse(&options.out)?);
-    let aws = if input.is_s3() || out.is_s3() { Some(aws(options).await) } else { None };
+    let aws = if input.is_s3() || out.is_s3() { Some(options.aws.connect().await) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), options)?;
     inputs.first().await?;
     if options.dry_run {
@@ -67,12 +63,6 @@ async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     let isolation = loading.isolate(threads)?;
     let out = Out::open(&out, aws.as_ref())?;
     tag(options, &inputs, (&loading, &isolation, threads), &out).await
-}
-
-async fn aws(options: &RunOptions) -> Aws {
-    let AwsOptions { profile, region, endpoint_url } = &options.aws;
-    let (profile, region, endpoint_url) = (profile.clone(), region.clone(), endpoint_url.clone());
-    Aws::new(&client::Options { profile, region, endpoint_url }).await
 }
 
 async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
@@ -113,7 +103,11 @@ async fn tag(
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let summary = told.summary(&ended, out.results(&worker.keys)).await?;
     finish(out, &worker, &summary).await?;
-    report(&summary, options)
+    let exit = ending::report(&summary, options.json)?;
+    if exit == Exit::Resumable && !options.quiet {
+        tell("to go on, run the same command again");
+    }
+    Ok(exit)
 }
 
 fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worker {
@@ -121,7 +115,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
         source: inputs.bucket.clone(),
         output: out.bucket.clone(),
         queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
-        keys: RunKeys::new(&out.prefix, &run),
+        keys: out.keys(&run),
         run,
         vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
@@ -133,31 +127,14 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
 
 /// The request of a run that has not begun.
 fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<RunRequest, Failure> {
-    let spec = &loading.model.spec;
-    let stored = match options.vector {
-        args::VectorType::F32 => VectorType::F32,
-        args::VectorType::F16 => VectorType::F16,
-    };
-    let path = options.model.model.as_path();
-    let name = std::fs::canonicalize(path)
-        .ok()
-        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     Ok(RunRequest {
         version: REQUEST_VERSION,
         input: inputs.record.clone(),
-        model: ModelRecord {
-            name: name.unwrap_or_else(|| path.display().to_string()),
-            sha256: spec.sha256.clone(),
-            location: None,
-            spec: serde_json::to_value(spec).map_err(broken)?,
-        },
+        model: loading.record(&options.model.model)?,
         engine: EngineRecord::from(&loading.engine.record),
         tags: loading.tags.clone(),
-        vector: spec.vector.as_ref().map(|port| {
-            let length = port.len.map_or(UNKNOWN_LENGTH, |length| length as u64);
-            Vector { output: port.name.clone(), stored, length }
-        }),
-        max_image_bytes: tagfleet_model::decode::Limits::default().max_bytes,
+        vector: loading.vector(options.vector),
+        max_image_bytes: Limits::default().max_bytes,
     })
 }
 
@@ -245,22 +222,5 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
         }
         State::Incomplete => reduce::put_summary(output, &worker.keys, summary).await.map_err(broken),
         State::Interrupted => Ok(()),
-    }
-}
-
-fn report(summary: &Summary, options: &RunOptions) -> Result<Exit, Failure> {
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?,
-        false => print(&summary.text())?,
-    }
-    match summary.state {
-        State::Complete if summary.all_failed() == 0 => Ok(Exit::Finished),
-        State::Complete => Ok(Exit::FailedImages),
-        State::Interrupted | State::Incomplete => {
-            if !options.quiet {
-                tell("to go on, run the same command again");
-            }
-            Ok(Exit::Resumable)
-        }
     }
 }

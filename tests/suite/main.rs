@@ -8,8 +8,8 @@
 
 mod aws;
 mod bad_input;
-mod definition;
 mod crash;
+mod definition;
 mod demo;
 mod emulator;
 mod hostile;

@@ -8,12 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest};
 
+use crate::begin::begin;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::Place;
 
@@ -116,6 +115,15 @@ impl Out {
         Ok((begin(request)?, true))
     }
 
+    /// The keys of a run here. In a bucket all that a lifecycle rule may expire stands below one prefix; in a folder each
+    /// run removes its own.
+    pub(super) fn keys(&self, run: &RunId) -> RunKeys {
+        match self.place {
+            Place::Path(_) => RunKeys::new(&self.prefix, run),
+            Place::S3 { .. } => RunKeys::in_bucket(&self.prefix, run),
+        }
+    }
+
     /// The runs below, oldest first.
     async fn runs(&self) -> Result<Vec<RunId>, Failure> {
         let mut runs = BTreeSet::new();
@@ -131,7 +139,9 @@ impl Out {
         while let Some(page) = pages.try_next().await.map_err(bad_input)? {
             for object in page {
                 let name = object.key.strip_prefix(&self.prefix).and_then(|rest| rest.split('/').next());
-                runs.extend(name.and_then(|name| RunId::try_from(name.to_owned()).ok()));
+                let run = name.and_then(|name| RunId::try_from(name.to_owned()).ok());
+                // Other folders stand beside the runs.
+                runs.extend(run.filter(|run| self.keys(run).request() == object.key));
             }
         }
         Ok(runs.into_iter().collect())
@@ -159,7 +169,7 @@ impl Out {
 
     /// A request that cannot be read is of another version of tagfleet, or none: that run is left alone.
     async fn can_go_on(&self, run: &RunId, request: &RunRequest) -> Result<bool, Failure> {
-        let keys = RunKeys::new(&self.prefix, run);
+        let keys = self.keys(run);
         if self.bucket.exists(&keys.success()).await.map_err(bad_input)? {
             return Ok(false);
         }
@@ -181,15 +191,4 @@ impl Out {
             Place::S3 { bucket, .. } => format!("s3://{bucket}/{key}/"),
         }
     }
-}
-
-/// Time first, so that runs sort by their beginning; a hash behind it, so that two of one second differ.
-fn begin(request: &RunRequest) -> Result<RunId, Failure> {
-    let now = Timestamp::now();
-    let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(request).map_err(broken)?);
-    hash.update(now.as_nanosecond().to_le_bytes());
-    hash.update(std::process::id().to_le_bytes());
-    let short: String = hash.finalize().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-    RunId::try_from(format!("{}-{short}", now.strftime("%Y%m%d-%H%M%S"))).map_err(broken)
 }

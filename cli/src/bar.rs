@@ -20,12 +20,12 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// A progress display that runs beside the work.
-pub(super) struct Bar {
+pub(crate) struct Bar {
     drawing: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Bar {
-    pub(super) fn start(progress: &Arc<Progress>, quiet: bool) -> Self {
+    pub(crate) fn start(progress: &Arc<Progress>, quiet: bool) -> Self {
         if quiet {
             return Self { drawing: None };
         }
@@ -39,7 +39,7 @@ impl Bar {
     }
 
     /// Leaves the last state standing.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Some((stop, drawing)) = self.drawing {
             // Both fail only where the display has ended by itself, and then there is nothing to stop.
             let _ = stop.send(());
@@ -50,8 +50,7 @@ impl Bar {
 
 async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let template = "{wide_bar} {pos}/{len} {msg}";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(style());
     let speed = Speed::default();
     let mut ticks = tokio::time::interval(DRAW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -72,6 +71,12 @@ async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
             return tell("");
         }
     }
+}
+
+/// A bar over the whole width, the counts, and a message behind them.
+pub(crate) fn style() -> ProgressStyle {
+    let template = "{wide_bar} {pos}/{len} {msg}";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 async fn write_lines(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
@@ -122,7 +127,8 @@ fn describe(counts: Counts, seconds: f64) -> String {
     text
 }
 
-fn clock(time: Duration) -> String {
+/// `1:05`, `10:01:01`
+pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
