@@ -57,6 +57,20 @@ impl Aws {
         })
     }
 
+    /// The URL of the queue of this name; none where there is no such queue.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn find_queue(&self, name: &str) -> Result<Option<String>, ServiceError> {
+        match self.sqs.get_queue_url().queue_name(name).send().await {
+            Ok(found) => Ok(found.queue_url),
+            Err(error) => match ServiceError::of_sdk((SERVICE, "GetQueueUrl", name), &error) {
+                error if error.kind == Kind::Missing => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     /// Deletes the queue at `url` with all its messages; one that is gone already is fine.
     ///
     /// # Errors

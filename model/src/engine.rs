@@ -297,6 +297,12 @@ fn onnxruntime_record(version: &str, library: &Path, model: &Model) -> EngineRec
     }
 }
 
+/// The record of ONNX Runtime `version` for `model` on machines that have it, where this one may not.
+#[must_use]
+pub fn onnxruntime_elsewhere(version: &str, model: &Model) -> EngineRecord {
+    EngineRecord { library: None, ..onnxruntime_record(version, Path::new(""), model) }
+}
+
 fn precision(model: &Model) -> &'static str {
     match (model.spec.quantization, model.spec.half) {
         (Quantization::Dynamic, _) => "int8, scales per image",
