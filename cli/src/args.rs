@@ -2,12 +2,17 @@
 //!
 //! Parsing only; what a flag means stands where it is used.
 
+mod fleet;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use tagfleet_aws::{Aws, client};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub(crate) use fleet::{
+    CancelOptions, Device, FleetCommand, ResumeOptions, StackOptions, StatusOptions, SubmitOptions,
+};
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
 #[derive(Debug, Parser)]
@@ -28,6 +33,8 @@ pub(crate) enum Command {
     /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through pipes
     #[command(hide = true)]
     TaggerProcess,
+    #[command(flatten)]
+    Fleet(FleetCommand),
 }
 
 const EXIT_CODES: &str = "\
@@ -156,10 +163,10 @@ pub(crate) struct AwsOptions {
     /// A profile of the AWS configuration files
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// The region of the buckets
+    /// The region of the buckets and the stack
     #[arg(long, value_name = "NAME")]
     pub(crate) region: Option<String>,
-    /// Where S3 is, instead of AWS's own endpoint
+    /// Where AWS is, instead of its own endpoints
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
 }

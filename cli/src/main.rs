@@ -8,6 +8,7 @@ mod begin;
 mod describe;
 mod ending;
 mod exit;
+mod fleet;
 mod inspect;
 mod loading;
 mod place;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => inspect::inspect(&options),
         Command::Show(options) => show::show(&options),
         Command::TaggerProcess => tagger_process::serve(),
+        Command::Fleet(command) => fleet::run(&command),
     };
     exit::code(outcome)
 }

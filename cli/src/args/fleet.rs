@@ -1,0 +1,167 @@
+//! The commands that use a stack on AWS: what they take.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use super::{AwsOptions, LoadOptions, TagOptions, VectorType};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Tag the images of a bucket with a fleet on AWS
+    Submit(Box<SubmitOptions>),
+    /// Show how a run of the fleet stands, or the latest runs
+    Status(StatusOptions),
+    /// Stop a run of the fleet; what is done is kept
+    Cancel(CancelOptions),
+    /// Go on with a run of the fleet that was cancelled, failed or ended incomplete
+    Resume(ResumeOptions),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  started; with --wait: finished, and every image is tagged
+  1  broken: AWS or the run failed, and the error says where
+  2  bad usage, or a request that is wrong: nothing was started
+  3  with --wait: finished, some images failed: their rows say why
+  4  with --wait: the run was cancelled or is incomplete; or this command was interrupted and the run goes on";
+
+/// What a flag of the request makes superfluous: the file says all of it.
+const REQUEST_FLAGS: [&str; 17] = [
+    "input",
+    "model",
+    "model_file",
+    "engine",
+    "onnxruntime",
+    "no_exif",
+    "out",
+    "include",
+    "exclude",
+    "top_k",
+    "threshold",
+    "labels",
+    "output",
+    "device",
+    "workers",
+    "notify",
+    "any_region",
+];
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct SubmitOptions {
+    /// Prefixes to tag, s3://bucket/prefix: all of one bucket, none within another
+    #[arg(value_name = "PREFIX", required_unless_present = "request")]
+    pub(crate) input: Vec<String>,
+    /// An .onnx file or a folder, which is published in the stack's bucket; or s3://bucket/models/NAME/, published before
+    #[arg(long, value_name = "PLACE", required_unless_present = "request")]
+    pub(crate) model: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) loading: LoadOptions,
+    /// A request file that says all of this, as --save writes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = REQUEST_FLAGS)]
+    pub(crate) request: Option<PathBuf>,
+    /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of its own in it
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) out: Option<String>,
+    /// Tag only keys that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out keys that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tags: TagOptions,
+    /// Write this output of the model whole, as the column `vector`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// How `vector` is stored
+    #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
+    pub(crate) vector: VectorType,
+    /// What the workers run on
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub(crate) device: Device,
+    /// At most this many workers [default: one per 50,000 images, at most 100]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<u32>,
+    /// Mail the report to this address at the end; may be given several times
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) notify: Vec<String>,
+    /// Read images of another region than the stack's all the same: every byte then pays for the transfer
+    #[arg(long)]
+    pub(crate) any_region: bool,
+    /// Write the request to this file instead of starting a run; a local model is published all the same
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["request", "wait"])]
+    pub(crate) save: Option<PathBuf>,
+    /// Show progress until the run has ended, then its summary
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print what was started as JSON; with --wait the summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress, no notes: only the result, and errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackOptions,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatusOptions {
+    /// The run, as `submit` named it; without it, the latest executions
+    pub(crate) run: Option<String>,
+    /// Show it anew every 5 seconds until the run has ended; the exit code is then that of `submit --wait`
+    #[arg(long, requires = "run", conflicts_with = "json")]
+    pub(crate) watch: bool,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackOptions,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CancelOptions {
+    /// The run, as `submit` named it
+    pub(crate) run: String,
+    /// Why, for whoever looks at it later
+    #[arg(long, value_name = "TEXT", default_value = "cancelled with tagfleet cancel")]
+    pub(crate) cause: String,
+    #[command(flatten)]
+    pub(crate) stack: StackOptions,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ResumeOptions {
+    /// The run, as `submit` named it
+    pub(crate) run: String,
+    /// Show progress until the run has ended, then its summary
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print what was started as JSON; with --wait the summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress, no notes: only the result, and errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackOptions,
+}
+
+// Last in each command, for its heading holds for every flag behind it.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "AWS")]
+pub(crate) struct StackOptions {
+    /// The CloudFormation stack that `make deploy` made
+    #[arg(long, value_name = "NAME", default_value = "tagfleet")]
+    pub(crate) stack: String,
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Device {
+    Cpu,
+    Gpu,
+}

@@ -1,0 +1,31 @@
+//! The commands that use a stack on AWS: submit, status, cancel, resume; a file for each.
+//!
+//! They ask and start; what a run does stands in the pipeline, and its order in the state machine.
+
+mod cancel;
+mod executions;
+mod publish;
+mod resume;
+mod stack;
+mod standing;
+mod status;
+mod submit;
+mod watch;
+
+use tokio::runtime::Builder;
+
+use crate::args::FleetCommand;
+use crate::exit::{Exit, Failure, broken};
+
+pub(crate) fn run(command: &FleetCommand) -> Result<Exit, Failure> {
+    // Requests only: one thread is enough.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
+    runtime.block_on(async {
+        match command {
+            FleetCommand::Submit(options) => submit::submit(options).await,
+            FleetCommand::Status(options) => status::status(options).await,
+            FleetCommand::Cancel(options) => cancel::cancel(options).await,
+            FleetCommand::Resume(options) => resume::resume(options).await,
+        }
+    })
+}

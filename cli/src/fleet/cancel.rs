@@ -1,0 +1,50 @@
+//! `tagfleet cancel`: stops a run's execution, and its workers by deleting their queue.
+//!
+//! Nothing that is done is undone: `tagfleet resume` goes on from there.
+
+use tagfleet_aws::ServiceError;
+
+use super::executions::Executions;
+use super::stack::FleetStack;
+use crate::args::CancelOptions;
+use crate::exit::{Exit, Failure, bad_input, broken, print};
+
+pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
+    let stack = FleetStack::find(&options.stack).await?;
+    let run = stack.run(&options.run).await?.run;
+    let executions = Executions::of(&stack, &run).await?;
+    let Some(execution) = executions.running() else {
+        let why = match executions.latest() {
+            Some(ended) => format!("run {run} has ended already ({})", ended.status.to_lowercase()),
+            None => format!("run {run} has no execution that is known"),
+        };
+        return Err(bad_input(format!(
+            "{why}: there is nothing to cancel; `tagfleet status {run}` says more"
+        )));
+    };
+    stack.aws.stop_execution(&execution.arn, &options.cause).await.map_err(broken)?;
+    delete_queue(&stack, &execution.name).await.map_err(|error| {
+        broken(format!(
+            "{error}\nrun {run} is cancelled, but its queue is still there, so that workers may go on for a while: \
+             delete the queue {}",
+            queue_name(&stack, &execution.name)
+        ))
+    })?;
+    print(&format!(
+        "run {run} is cancelled; workers stop within minutes, and what is done is kept\nto go on: tagfleet resume {run}\n"
+    ))?;
+    Ok(Exit::Finished)
+}
+
+/// Workers whose queue is gone give up what they have and end.
+async fn delete_queue(stack: &FleetStack, execution: &str) -> Result<(), ServiceError> {
+    match stack.aws.find_queue(&queue_name(stack, execution)).await? {
+        Some(url) => stack.aws.delete_queue(&url).await,
+        // It was cancelled before it had one.
+        None => Ok(()),
+    }
+}
+
+fn queue_name(stack: &FleetStack, execution: &str) -> String {
+    format!("{}{execution}", stack.outputs.queue_prefix)
+}

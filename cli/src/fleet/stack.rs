@@ -1,0 +1,171 @@
+//! The stack on AWS: what its outputs say, and the pipeline's view of it.
+//!
+//! Read anew by every command, so that nothing on this machine can be out of date. It changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tagfleet_aws::{Aws, S3Bucket};
+use tagfleet_pipeline::bucket::{Bucket, Kind};
+use tagfleet_pipeline::fleet::{self, FleetError, FleetRun};
+use tagfleet_pipeline::run::RunId;
+
+use crate::args::StackOptions;
+use crate::exit::{Failure, bad_input, broken};
+
+/// What a deployed stack says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outputs {
+    /// The bucket of requests, models and, unless a request says where else they go, results.
+    pub(crate) bucket: String,
+    /// What a run is an execution of.
+    pub(crate) state_machine: String,
+    /// The job queue of CPU workers, an ARN.
+    pub(crate) cpu_job_queue: String,
+    /// The job queue of GPU workers, an ARN.
+    pub(crate) gpu_job_queue: String,
+    /// Where mails come from; none where none are sent.
+    pub(crate) sender: Option<String>,
+    /// The splitter's name.
+    pub(crate) splitter: String,
+    /// What the names of the executions' queues begin with.
+    pub(crate) queue_prefix: String,
+    /// Buckets that images may be in, besides the stack's own.
+    pub(crate) source_buckets: Vec<String>,
+}
+
+/// A deployed stack and the way to it.
+pub(crate) struct FleetStack {
+    /// Its name.
+    pub(crate) name: String,
+    pub(crate) aws: Aws,
+    pub(crate) outputs: Outputs,
+}
+
+impl Outputs {
+    /// The error names the first output that is not there.
+    pub(crate) fn parse(outputs: &BTreeMap<String, String>) -> Result<Self, String> {
+        let optional = |key: &str| outputs.get(key).cloned().unwrap_or_default();
+        let required = |key: &str| match optional(key) {
+            value if value.is_empty() => Err(key.to_owned()),
+            value => Ok(value),
+        };
+        let names = optional("SourceBuckets");
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Ok(Self {
+            bucket: required("Bucket")?,
+            state_machine: required("StateMachineArn")?,
+            cpu_job_queue: required("CpuJobQueue")?,
+            gpu_job_queue: required("GpuJobQueue")?,
+            sender: Some(optional("Sender")).filter(|sender| !sender.is_empty()),
+            splitter: required("SplitterFunction")?,
+            queue_prefix: required("QueuePrefix")?,
+            source_buckets: names.map(str::to_owned).collect(),
+        })
+    }
+
+    /// The ARN of the execution of this name.
+    pub(crate) fn execution(&self, name: &str) -> String {
+        format!("{}:{name}", self.state_machine.replacen(":stateMachine:", ":execution:", 1))
+    }
+}
+
+impl FleetStack {
+    /// Asks CloudFormation.
+    pub(crate) async fn find(options: &StackOptions) -> Result<Self, Failure> {
+        let aws = options.aws.connect().await;
+        let name = options.stack.clone();
+        let outputs = aws.stack_outputs(&name).await.map_err(|error| match error.kind {
+            Kind::Missing => bad_input(format!(
+                "there is no stack {name} here: deploy it with `make deploy`, or name another with --stack, --region or --profile"
+            )),
+            _ => broken(error),
+        })?;
+        let outputs = Outputs::parse(&outputs).map_err(|missing| {
+            bad_input(format!("the stack {name} has no output {missing}: is it tagfleet's? deploy it again"))
+        })?;
+        Ok(Self { name, aws, outputs })
+    }
+
+    /// The stack's own bucket.
+    pub(crate) fn bucket(&self) -> S3Bucket {
+        S3Bucket::new(&self.aws, &self.outputs.bucket)
+    }
+
+    /// The stack as the pipeline knows it.
+    pub(crate) fn pipeline(&self) -> fleet::Stack {
+        let aws = self.aws.clone();
+        fleet::Stack {
+            bucket: Arc::new(self.bucket()),
+            name: self.outputs.bucket.clone(),
+            open: Arc::new(move |name| Arc::new(S3Bucket::new(&aws, name)) as Arc<dyn Bucket>),
+        }
+    }
+
+    /// The run that the user means: by its id, or by the name of one of its executions, which ends in a number.
+    pub(crate) async fn run(&self, text: &str) -> Result<FoundRun, Failure> {
+        let shorter = text.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
+        for name in [Some(text), shorter.map(|(run, _)| run)].into_iter().flatten() {
+            let run = RunId::try_from(name.to_owned()).map_err(bad_input)?;
+            match self.pipeline().find(&run).await {
+                Err(FleetError::NoRun(_)) => {}
+                found => return Ok(FoundRun { fleet: valid(found)?, run }),
+            }
+        }
+        let name = &self.name;
+        Err(bad_input(format!(
+            "there is no run {text} in the stack {name}: `tagfleet status` lists the latest"
+        )))
+    }
+}
+
+/// A run that was started here.
+pub(crate) struct FoundRun {
+    pub(crate) run: RunId,
+    /// None where its request is wrong, so that nothing is known of it but its executions.
+    pub(crate) fleet: Option<FleetRun>,
+}
+
+fn valid(found: Result<FleetRun, FleetError>) -> Result<Option<FleetRun>, Failure> {
+    match found {
+        Ok(fleet) => Ok(Some(fleet)),
+        Err(FleetError::Invalid(_)) => Ok(None),
+        Err(error) => Err(broken(error)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The outputs of a stack as it is deployed.
+    pub(crate) fn deployed() -> BTreeMap<String, String> {
+        let outputs = [
+            ("Bucket", "tagfleet-data"),
+            ("StateMachineArn", "arn:aws:states:us-east-1:123456789012:stateMachine:tagfleet"),
+            ("CpuJobQueue", "arn:aws:batch:us-east-1:123456789012:job-queue/cpu"),
+            ("GpuJobQueue", "arn:aws:batch:us-east-1:123456789012:job-queue/gpu"),
+            ("DeadLetterQueueUrl", "https://sqs.us-east-1.amazonaws.com/123456789012/dead"),
+            ("Sender", ""),
+            ("SplitterFunction", "tagfleet-splitter"),
+            ("ReducerFunction", "tagfleet-reducer"),
+            ("QueuePrefix", "tagfleet-run-"),
+            ("SourceBuckets", "shop, store"),
+        ];
+        outputs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn outputs_are_understood() {
+        let outputs = Outputs::parse(&deployed()).unwrap();
+        assert_eq!((outputs.sender.as_deref(), outputs.source_buckets.len()), (None, 2));
+        assert_eq!(outputs.execution("r-2"), "arn:aws:states:us-east-1:123456789012:execution:tagfleet:r-2");
+    }
+
+    #[test]
+    fn an_output_that_is_not_there_is_named() {
+        let mut outputs = deployed();
+        outputs.remove("QueuePrefix");
+        assert_eq!(Outputs::parse(&outputs).unwrap_err(), "QueuePrefix");
+    }
+}

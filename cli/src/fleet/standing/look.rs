@@ -1,0 +1,125 @@
+//! Looks at a run again and again, and asks for nothing twice that cannot have changed.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
+use tagfleet_pipeline::fleet::FleetRun;
+use tagfleet_pipeline::reduce::{self, ReduceError};
+use tagfleet_pipeline::report::Summary;
+use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::shard::ShardId;
+use tagfleet_pipeline::split::{SplitError, read_json};
+use tagfleet_pipeline::usage::{UsageRecord, WorkerUsage};
+
+use super::{Seen, Standing};
+use crate::exit::{Failure, broken};
+use crate::fleet::executions::{Executions, is_running};
+use crate::fleet::stack::{FleetStack, FoundRun};
+
+/// There may be thousands of workers: their records are read again only after this long.
+const RECORDS_EVERY: Duration = Duration::from_secs(60);
+/// Records that are fetched side by side.
+const RECORDS_AT_ONCE: usize = 32;
+
+/// A run that is looked at.
+pub(in crate::fleet) struct Look<'a> {
+    stack: &'a FleetStack,
+    found: FoundRun,
+    seen: Seen,
+    records_read: Option<Instant>,
+}
+
+impl<'a> Look<'a> {
+    pub(in crate::fleet) fn new(stack: &'a FleetStack, found: FoundRun) -> Self {
+        Self { stack, found, seen: Seen::default(), records_read: None }
+    }
+
+    /// The run that is looked at.
+    pub(in crate::fleet) fn run(&self) -> &RunId {
+        &self.found.run
+    }
+
+    /// How the run stands now.
+    pub(in crate::fleet) async fn look(&mut self) -> Result<Standing, Failure> {
+        self.seen.execution = match &self.seen.execution {
+            Some(known) => Some(self.stack.aws.describe_execution(&known.arn).await.map_err(broken)?),
+            None => Executions::of(self.stack, &self.found.run).await?.latest(),
+        };
+        if let Some(fleet) = self.found.fleet.clone() {
+            self.look_at_objects(&fleet).await.map_err(broken)?;
+        }
+        Ok(Standing::new(&self.found.run, &self.seen))
+    }
+
+    /// The summary of a run that has ended; none where it ended without.
+    pub(in crate::fleet) fn summary(&self) -> Option<&Summary> {
+        self.seen.summary.as_ref()
+    }
+
+    async fn look_at_objects(&mut self, fleet: &FleetRun) -> Result<(), ReduceError> {
+        let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
+        let is_running = self.seen.execution.as_ref().is_some_and(is_running);
+        self.seen.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
+        self.seen.is_planned = self.seen.is_planned || output.exists(&keys.ranges()).await?;
+        if !self.seen.is_planned {
+            return self.look_at_end(fleet, is_running).await;
+        }
+        if self.seen.splits.is_none() {
+            self.seen.splits = match reduce::range_splits(output, keys).await {
+                Err(ReduceError::NotSplit(_)) => None,
+                splits => Some(splits?),
+            };
+        }
+        match self.seen.splits {
+            None => self.seen.shards_so_far = shards(fleet, &keys.shards()).await?.len() as u64,
+            Some(_) => self.seen.parts = shards(fleet, &keys.parts()).await?,
+        }
+        if !is_running || self.records_read.is_none_or(|read| read.elapsed() > RECORDS_EVERY) {
+            self.seen.workers = workers(fleet).await?;
+            self.records_read = Some(Instant::now());
+        }
+        self.look_at_end(fleet, is_running).await
+    }
+
+    /// An earlier execution may have left a summary: it counts only once this one has ended.
+    async fn look_at_end(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), ReduceError> {
+        self.seen.summary = match is_running {
+            true => None,
+            false => summary(fleet).await?,
+        };
+        Ok(())
+    }
+}
+
+/// The shards that have an object below `prefix`.
+async fn shards(fleet: &FleetRun, prefix: &str) -> Result<BTreeSet<ShardId>, BucketError> {
+    let mut shards = BTreeSet::new();
+    let mut pages = fleet.output.list(&KeyRange::prefix(prefix));
+    while let Some(page) = pages.try_next().await? {
+        shards.extend(page.iter().filter_map(|object| fleet.keys.shard_of(&object.key)));
+    }
+    Ok(shards)
+}
+
+async fn workers(fleet: &FleetRun) -> Result<Vec<WorkerUsage>, ReduceError> {
+    let pages = fleet.output.list(&KeyRange::prefix(&fleet.keys.usages()));
+    let objects: Vec<_> = pages.try_concat().await?;
+    let records = stream::iter(objects)
+        .map(async |object| read_json::<UsageRecord>(fleet.output.as_ref(), &object.key).await);
+    let records: Vec<UsageRecord> = records.buffer_unordered(RECORDS_AT_ONCE).try_collect().await?;
+    let worker = |record| match record {
+        UsageRecord::Worker(worker) => Some(worker),
+        UsageRecord::Function(_) => None,
+    };
+    Ok(records.into_iter().filter_map(worker).collect())
+}
+
+async fn summary(fleet: &FleetRun) -> Result<Option<Summary>, SplitError> {
+    match read_json(fleet.output.as_ref(), &fleet.keys.summary()).await {
+        Ok(summary) => Ok(Some(summary)),
+        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,95 @@
+//! What is seen of a run, and how it stands then.
+
+use super::*;
+
+fn execution(status: &str, error: Option<&str>) -> Option<Execution> {
+    Some(Execution {
+        arn: "arn".to_owned(),
+        name: "r".to_owned(),
+        status: status.to_owned(),
+        started: 1000,
+        stopped: None,
+        input: None,
+        error: error.map(str::to_owned),
+        cause: None,
+    })
+}
+
+fn split(shard_images: &[u32]) -> RangeSplit {
+    RangeSplit {
+        version: 1,
+        shards: u32::try_from(shard_images.len()).unwrap(),
+        images: shard_images.iter().map(|images| u64::from(*images)).sum(),
+        bytes: 0,
+        folder_markers: 0,
+        shard_images: shard_images.to_vec(),
+    }
+}
+
+fn worker(began: u64, ended: bool) -> WorkerUsage {
+    WorkerUsage {
+        version: 1,
+        machine: Machine { instance_type: Some("c7a.2xlarge".to_owned()), ..Machine::default() },
+        launched: None,
+        began,
+        updated: began + 100,
+        ended: ended.then(|| "idle".to_owned()),
+        vcpus: 8,
+        tagged: 190,
+        failed: 10,
+    }
+}
+
+/// Two ranges are split, two of three shards are done.
+fn running() -> Seen {
+    let part = |range, number| ShardId { range, number };
+    Seen {
+        execution: execution("RUNNING", None),
+        is_planned: true,
+        splits: Some(vec![split(&[256, 100]), split(&[244])]),
+        parts: BTreeSet::from([part(0, 0), part(1, 0)]),
+        workers: vec![worker(10, true), worker(1000, false), worker(1020, true)],
+        ..Seen::default()
+    }
+}
+
+fn stands(seen: &Seen) -> Standing {
+    Standing::new(&RunId::try_from("r".to_owned()).unwrap(), seen)
+}
+
+#[test]
+fn a_running_run_is_counted_by_its_parts() {
+    let standing = stands(&running());
+    assert_eq!(standing.state, Now::Running);
+    assert_eq!(standing.shards, Some(Done { done: 2, all: 3 }));
+    assert_eq!(standing.images, Some(Done { done: 500, all: 600 }));
+    assert_eq!(standing.failed, 30);
+}
+
+#[test]
+fn speed_is_that_of_this_executions_workers() {
+    let standing = stands(&running());
+    // 400 images from 1000 to 1120; the worker that began at 10 was another execution's.
+    assert_eq!(standing.images_per_second, Some(400.0 / 120.0));
+    assert_eq!(standing.seconds_left, Some(30));
+    assert_eq!((standing.workers[0].running, standing.workers[0].ended), (1, 1));
+}
+
+#[test]
+fn states_of_a_running_execution() {
+    let all = BTreeSet::from_iter((0..3).map(|number| ShardId { range: 0, number }));
+    assert_eq!(stands(&Seen { is_planned: false, splits: None, ..running() }).state, Now::Planning);
+    assert_eq!(stands(&Seen { splits: None, ..running() }).state, Now::Splitting);
+    assert_eq!(stands(&Seen { parts: all, ..running() }).state, Now::Reducing);
+}
+
+#[test]
+fn states_of_an_execution_that_has_ended() {
+    let ended = |status, error| stands(&Seen { execution: execution(status, error), ..running() }).state;
+    assert_eq!(ended("SUCCEEDED", None), Now::Complete);
+    assert_eq!(ended("ABORTED", Some("Cancelled")), Now::Cancelled);
+    assert_eq!(ended("TIMED_OUT", None), Now::Failed);
+    assert_eq!(ended("FAILED", Some("BadRequest")), Now::Failed);
+    assert_eq!(ended("FAILED", Some("tagfleet.Incomplete")), Now::Incomplete);
+    assert_eq!(stands(&Seen { execution: None, ..running() }).state, Now::Stopped);
+}

@@ -1,0 +1,111 @@
+//! The texts that people read, of runs in several states.
+
+use tagfleet_pipeline::run::RunId;
+
+use super::super::standing::Done;
+use super::*;
+
+const STARTED: u64 = 1_795_453_200;
+
+fn running() -> Standing {
+    let machine = |instance_type: &str| Machine {
+        instance_type: Some(instance_type.to_owned()),
+        zone: Some("us-east-1a".to_owned()),
+        life_cycle: Some("spot".to_owned()),
+    };
+    Standing {
+        run: RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap(),
+        state: Now::Running,
+        execution: Some("20261123-170000-0a1b2c".to_owned()),
+        started: Some(STARTED),
+        stopped: None,
+        shards: Some(Done { done: 120, all: 400 }),
+        images: Some(Done { done: 240_000, all: 800_000 }),
+        shards_so_far: 0,
+        failed: 12,
+        images_per_second: Some(1250.04),
+        seconds_left: Some(448),
+        workers: vec![
+            Workers { machine: machine("c7a.2xlarge"), running: 12, ended: 3 },
+            Workers { machine: Machine::default(), running: 1, ended: 0 },
+        ],
+        error: None,
+        cause: None,
+        results: Some("s3://tagfleet-data/tags/20261123-170000-0a1b2c/results/".to_owned()),
+    }
+}
+
+#[test]
+fn a_running_run() {
+    insta::assert_snapshot!(text(&running(), STARTED + 3725), @r"
+    run      20261123-170000-0a1b2c: running for 1:02:05
+    shards   120 of 400 done
+    images   240000 of 800000 done, 12 failed
+    speed    1250.0 images/s, 7:28 left
+    workers  12 c7a.2xlarge spot us-east-1a, 3 ended
+             1 of an unknown machine
+    ");
+    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240000/800000 images, 12 failed, 1250.0 images/s, 7:28 left");
+}
+
+#[test]
+fn a_run_that_is_split() {
+    let standing = Standing {
+        state: Now::Splitting,
+        shards: None,
+        images: None,
+        shards_so_far: 31,
+        images_per_second: None,
+        workers: vec![],
+        execution: Some("20261123-170000-0a1b2c-2".to_owned()),
+        ..running()
+    };
+    insta::assert_snapshot!(text(&standing, STARTED + 5), @r"
+    run      20261123-170000-0a1b2c: splitting for 0:05 (execution 20261123-170000-0a1b2c-2)
+    shards   31 so far
+    ");
+    insta::assert_snapshot!(line(&standing), @"splitting: 31 shards so far");
+}
+
+#[test]
+fn a_run_that_failed() {
+    let standing = Standing {
+        state: Now::Failed,
+        stopped: Some(STARTED + 60),
+        error: Some("Temporary".to_owned()),
+        cause: Some("run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown".to_owned()),
+        seconds_left: None,
+        workers: vec![],
+        ..running()
+    };
+    insta::assert_snapshot!(text(&standing, STARTED + 9999), @r"
+    run      20261123-170000-0a1b2c: failed after 1:00
+    shards   120 of 400 done
+    images   240000 of 800000 done, 12 failed
+    speed    1250.0 images/s
+    cause    Temporary: run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown
+    go on    tagfleet resume 20261123-170000-0a1b2c
+    ");
+}
+
+#[test]
+fn the_latest_executions() {
+    let execution = |name: &str, status: &str, stopped| Execution {
+        arn: String::new(),
+        name: name.to_owned(),
+        status: status.to_owned(),
+        started: STARTED,
+        stopped,
+        input: None,
+        error: None,
+        cause: None,
+    };
+    let executions = [
+        execution("20261123-170000-0a1b2c-2", "RUNNING", None),
+        execution("nightly-0a1b2c3d4e5f", "SUCCEEDED", Some(STARTED + 61)),
+    ];
+    insta::assert_snapshot!(table(&executions, STARTED + 7200), @r"
+    20261123-170000-0a1b2c-2  running    2026-11-23 17:00:00 UTC    2:00:00
+    nightly-0a1b2c3d4e5f      succeeded  2026-11-23 17:00:00 UTC       1:01
+    ");
+}

@@ -1,0 +1,186 @@
+//! `tagfleet submit`: a request from flags or a file, checked, stored with the run, and started.
+//!
+//! Everything that can be found wrong here is, before anything is started; what only shows on AWS, the run's plan finds.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use serde_json::json;
+use tagfleet_pipeline::address::Address;
+use tagfleet_pipeline::bucket::{Bucket, Put};
+use tagfleet_pipeline::fleet::request::{
+    self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagsAsked, ValidRequest,
+};
+use tagfleet_pipeline::run::{RunId, StackKeys};
+
+use super::stack::FleetStack;
+use super::{executions, publish, watch};
+use crate::args::{Device, SubmitOptions};
+use crate::begin::begin;
+use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+
+pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
+    let stack = FleetStack::find(&options.stack).await?;
+    let (valid, bytes) = match &options.request {
+        Some(file) => from_file(&stack, file).await?,
+        None => from_flags(&stack, options).await?,
+    };
+    match &options.save {
+        Some(file) => save(&stack, file, &valid, &bytes, options.json),
+        None => start(&stack, &valid, bytes, options).await,
+    }
+}
+
+/// A request file as it is, with its model looked at.
+async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Bytes), Failure> {
+    let named = |why: &dyn std::fmt::Display| bad_input(format!("--request {}: {why}", file.display()));
+    let bytes = fs::read(file).map_err(|error| named(&error))?;
+    if bytes.len() as u64 > MAX_REQUEST_BYTES {
+        return Err(named(&format!("more than {MAX_REQUEST_BYTES} bytes")));
+    }
+    let valid = ValidRequest::parse(&bytes, &stack.outputs.bucket).map_err(|error| named(&error))?;
+    check(stack, &valid)?;
+    let published = publish::read(stack, &valid.model).await?;
+    publish::check_tags(&published, &valid.request.tags.over(&published.tags))?;
+    Ok((valid, bytes.into()))
+}
+
+/// Flags that are wrong are found before a model is published.
+async fn from_flags(stack: &FleetStack, options: &SubmitOptions) -> Result<(ValidRequest, Bytes), Failure> {
+    let own = Address { bucket: stack.outputs.bucket.clone(), prefix: StackKeys::MODELS.to_owned() };
+    check(stack, &valid(stack, request(options, own.to_string()))?)?;
+    let model = publish::model(stack, options).await?;
+    let valid = valid(stack, request(options, model.to_string()))?;
+    let mut bytes = serde_json::to_vec_pretty(&valid.request).map_err(broken)?;
+    bytes.push(b'\n');
+    Ok((valid, bytes.into()))
+}
+
+fn valid(stack: &FleetStack, request: FleetRequest) -> Result<ValidRequest, Failure> {
+    ValidRequest::new(request, &stack.outputs.bucket).map_err(bad_input)
+}
+
+fn request(options: &SubmitOptions, model: String) -> FleetRequest {
+    FleetRequest {
+        version: FLEET_REQUEST_VERSION,
+        input: options.input.clone(),
+        include: options.include.clone(),
+        exclude: options.exclude.clone(),
+        model,
+        output: options.out.clone(),
+        tags: tags(options),
+        device: match options.device {
+            Device::Cpu => request::Device::Cpu,
+            Device::Gpu => request::Device::Gpu,
+        },
+        workers: options.workers,
+        notify: options.notify.clone(),
+        any_region: options.any_region,
+    }
+}
+
+pub(super) fn tags(options: &SubmitOptions) -> TagsAsked {
+    let tags = &options.tags;
+    let labels = Some(tags.labels.clone()).filter(|labels| !labels.is_empty());
+    TagsAsked { top_k: tags.top_k, threshold: tags.threshold, labels }
+}
+
+/// What a request may ask of this stack.
+fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
+    let (name, outputs) = (&stack.name, &stack.outputs);
+    if valid.source != outputs.bucket && !outputs.source_buckets.contains(&valid.source) {
+        return Err(bad_input(format!(
+            "s3://{} may not be read by the stack {name}: add it to SourceBuckets and deploy again",
+            valid.source
+        )));
+    }
+    if !valid.request.notify.is_empty() && outputs.sender.is_none() {
+        return Err(bad_input(format!(
+            "the stack {name} sends no mail: deploy it again with Sender, or ask for none"
+        )));
+    }
+    Ok(())
+}
+
+fn save(
+    stack: &FleetStack,
+    file: &Path,
+    valid: &ValidRequest,
+    bytes: &Bytes,
+    json: bool,
+) -> Result<Exit, Failure> {
+    fs::write(file, bytes).map_err(|error| bad_input(format!("--save {}: {error}", file.display())))?;
+    match json {
+        true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
+        false => print(&saved(&file.display().to_string(), &valid.request.model, &stack.outputs.bucket))?,
+    }
+    Ok(Exit::Finished)
+}
+
+async fn start(
+    stack: &FleetStack,
+    valid: &ValidRequest,
+    bytes: Bytes,
+    options: &SubmitOptions,
+) -> Result<Exit, Failure> {
+    let run = begin(&valid.request)?;
+    if stack.bucket().put_if_absent(&StackKeys::run(&run), bytes).await.map_err(broken)? == Put::AlreadyThere
+    {
+        return Err(broken(format!("a run {run} began in this very second: submit again")));
+    }
+    let execution = executions::start(stack, &run, run.to_string().as_str()).await?;
+    if options.wait {
+        if !options.quiet {
+            tell(&format!("run {run}"));
+        }
+        let found = stack.run(&run.to_string()).await?;
+        return watch::wait(stack, found, options.quiet, options.json).await;
+    }
+    match options.json {
+        true => print_json(
+            &json!({"run": run, "execution": execution, "model": valid.request.model}).to_string(),
+        )?,
+        false => print(&started(&run, &valid.output))?,
+    }
+    Ok(Exit::Finished)
+}
+
+fn started(run: &RunId, output: &Address) -> String {
+    format!(
+        "run {run} is started; its results will be in {output}{run}/\nto see how it goes: tagfleet status {run} --watch\n\
+         to stop it: tagfleet cancel {run}\n"
+    )
+}
+
+fn saved(file: &str, model: &str, bucket: &str) -> String {
+    format!(
+        "{file} asks for {model}\nto start it: tagfleet submit --request {file}\n\
+         or, from anywhere and any job: aws s3 cp {file} s3://{bucket}/{}NAME.json\n",
+        StackKeys::REQUESTS
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines() {
+        let run = RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap();
+        let output = Address::parse("s3://tagfleet-data/tags/").unwrap();
+        insta::assert_snapshot!(started(&run, &output), @r"
+        run 20261123-170000-0a1b2c is started; its results will be in s3://tagfleet-data/tags/20261123-170000-0a1b2c/
+        to see how it goes: tagfleet status 20261123-170000-0a1b2c --watch
+        to stop it: tagfleet cancel 20261123-170000-0a1b2c
+        ");
+        insta::assert_snapshot!(
+            saved("nightly.json", "s3://tagfleet-data/models/m-0a1b2c3d4e5f/", "tagfleet-data"),
+            @r"
+        nightly.json asks for s3://tagfleet-data/models/m-0a1b2c3d4e5f/
+        to start it: tagfleet submit --request nightly.json
+        or, from anywhere and any job: aws s3 cp nightly.json s3://tagfleet-data/requests/NAME.json
+        "
+        );
+    }
+}

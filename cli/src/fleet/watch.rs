@@ -1,0 +1,174 @@
+//! Looks at a run until it has ended: a bar or lines while `submit` waits, the whole text redrawn for `status --watch`.
+//!
+//! Interrupting it interrupts nothing but itself: the run goes on.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::stack::{FleetStack, FoundRun};
+use super::standing::{Look, Now, Standing};
+use super::status::{line, now, text};
+use crate::bar;
+use crate::ending;
+use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
+
+/// How often a run is looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
+pub(super) async fn wait(
+    stack: &FleetStack,
+    found: FoundRun,
+    quiet: bool,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let mut look = Look::new(stack, found);
+    let shown = Shown::new(quiet, io::stderr().is_terminal());
+    let standing = until_end(&mut look, |standing| {
+        shown.show(standing);
+        Ok(())
+    })
+    .await?;
+    shown.end();
+    match standing {
+        Some(standing) => report(&look, &standing, json),
+        None => Ok(goes_on(&look)),
+    }
+}
+
+/// The text of `tagfleet status`, again and again until the run has ended.
+pub(super) async fn redraw(look: &mut Look<'_>) -> Result<Exit, Failure> {
+    let screen = io::stdout().is_terminal().then(|| {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
+    });
+    let standing = until_end(look, |standing| match &screen {
+        Some(bar) => {
+            bar.set_message(crate::exit::printable(text(standing, now()).trim_end()));
+            bar.tick();
+            Ok(())
+        }
+        None if standing.state.is_end() => Ok(()),
+        None => print(&format!("{}\n", line(standing))),
+    })
+    .await?;
+    if let Some(bar) = screen {
+        bar.finish_and_clear();
+    }
+    let Some(standing) = standing else { return Ok(goes_on(look)) };
+    print(&text(&standing, now()))?;
+    exit(&standing)
+}
+
+/// Shows how the run stands until it has ended; none where the user has seen enough.
+async fn until_end(
+    look: &mut Look<'_>,
+    mut show: impl FnMut(&Standing) -> Result<(), Failure>,
+) -> Result<Option<Standing>, Failure> {
+    let mut ticks = every();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            interrupted = tokio::signal::ctrl_c() => {
+                return interrupted.map(|()| None).map_err(broken);
+            }
+        }
+        let standing = look.look().await?;
+        show(&standing)?;
+        if standing.state.is_end() {
+            return Ok(Some(standing));
+        }
+    }
+}
+
+fn every() -> Interval {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn goes_on(look: &Look<'_>) -> Exit {
+    let run = look.run();
+    tell(&format!(
+        "run {run} goes on without being watched: tagfleet status {run} --watch, or tagfleet cancel {run}"
+    ));
+    Exit::Resumable
+}
+
+/// The summary where there is one of this end, else why there is none.
+fn report(look: &Look<'_>, standing: &Standing, json: bool) -> Result<Exit, Failure> {
+    match (standing.state, look.summary()) {
+        (Now::Complete | Now::Incomplete, Some(summary)) => {
+            let exit = ending::report(summary, json)?;
+            if exit == Exit::Resumable {
+                tell(&format!("to go on: tagfleet resume {}", standing.run));
+            }
+            Ok(exit)
+        }
+        _ => exit(standing),
+    }
+}
+
+/// The exit code that the end of a run deserves; a failure is told.
+fn exit(standing: &Standing) -> Result<Exit, Failure> {
+    let run = &standing.run;
+    let cause = standing.cause.as_deref().or(standing.error.as_deref()).unwrap_or("nothing more is known");
+    match standing.state {
+        Now::Complete if standing.failed == 0 => Ok(Exit::Finished),
+        Now::Complete => Ok(Exit::FailedImages),
+        Now::Failed if standing.error.as_deref() == Some("BadRequest") => Err(bad_input(cause)),
+        Now::Failed => Err(broken(cause)),
+        _ => {
+            tell(&format!("run {run} is {}: to go on: tagfleet resume {run}", standing.state.word()));
+            Ok(Exit::Resumable)
+        }
+    }
+}
+
+/// Progress on stderr.
+enum Shown {
+    Nothing,
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Shown {
+    fn new(quiet: bool, is_terminal: bool) -> Self {
+        match (quiet, is_terminal) {
+            (true, _) => Self::Nothing,
+            (false, false) => Self::Lines,
+            (false, true) => {
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                bar.set_style(bar::style());
+                Self::Bar(bar)
+            }
+        }
+    }
+
+    fn show(&self, standing: &Standing) {
+        match self {
+            Self::Nothing => {}
+            Self::Lines => tell(&line(standing)),
+            Self::Bar(bar) => {
+                if let Some(images) = standing.images {
+                    bar.set_length(images.all);
+                    bar.set_position(images.done);
+                }
+                bar.set_message(line(standing));
+                bar.tick();
+            }
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.abandon();
+            // The bar ends without one.
+            tell("");
+        }
+    }
+}
