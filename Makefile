@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo test check lint package deploy destroy setup install
+.PHONY: demo demo-aws test check lint package deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -11,6 +11,12 @@ demo: setup
 	target/debug/tagfleet inspect demo/model demo/photos/autumn/sku-0000.jpg
 	target/debug/tagfleet run demo/photos --model demo/model --out $(DEMO_OUT)
 	target/debug/tagfleet show $(DEMO_OUT) --rows 12
+
+## The whole AWS path on this machine, against an emulator: what ran, the mail, the rows.
+demo-aws:
+	scripts/setup.sh emulator
+	cargo build --workspace --bins
+	target/debug/demo-aws
 
 ## Everything that CI runs.
 test:

@@ -2,6 +2,7 @@
 # Installs what building and running tagfleet needs and this machine lacks; says in one line what it could not install.
 # Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
 #   scripts/setup.sh          to build and run
+#   scripts/setup.sh emulator and for `make demo-aws`
 #   scripts/setup.sh test     and to test
 #   scripts/setup.sh check    and for `make check`
 #   scripts/setup.sh package  to build the Lambda functions
@@ -80,11 +81,13 @@ if [ "$wanted" = package ]; then
     failed=1
   }
 elif [ "$wanted" != run ]; then
-  cargo_tool nextest "$NEXTEST"
   wheels .venv-emulator emulator tests/emulator/requirements.txt || {
-    say "could not install the AWS emulator for the tests: Python 3.11 or later is needed"
+    say "could not install the AWS emulator: Python 3.11 or later is needed"
     failed=1
   }
+fi
+if [ "$wanted" = test ] || [ "$wanted" = check ]; then
+  cargo_tool nextest "$NEXTEST"
   wheels .venv readers tests/requirements.txt || {
     say "could not install DuckDB, pandas and datasets for the tests: Python 3.11 or later is needed"
     failed=1

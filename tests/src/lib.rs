@@ -8,6 +8,7 @@ pub mod cloud;
 pub mod command;
 pub mod deadly;
 pub mod emulator;
+pub mod fleet;
 pub mod http;
 pub mod photos;
 pub mod rows;

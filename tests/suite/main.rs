@@ -12,6 +12,7 @@ mod crash;
 mod definition;
 mod demo;
 mod emulator;
+mod fleet;
 mod hostile;
 mod inputs;
 mod parity;

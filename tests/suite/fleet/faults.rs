@@ -1,0 +1,225 @@
+//! Misfortunes: killed workers, messages that come twice, pictures that kill, objects that change, splitters that are stopped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tagfleet_tests::emulator::Options;
+use tagfleet_tests::fleet::{Fleet, local_rows, one_picture};
+use tagfleet_tests::project;
+use tagfleet_tests::rows::Row;
+
+/// Every picture once, in key order, all tagged but `failed`, which are keys with their error codes.
+fn holds_each_once(rows: &[Row], count: usize, failed: &[(&str, &str)]) {
+    assert_eq!(rows.len(), count);
+    assert!(rows.windows(2).all(|pair| pair[0].key < pair[1].key), "in key order, each once");
+    let found: Vec<(&str, &str)> =
+        rows.iter().filter_map(|row| Some((row.key.as_str(), row.error_code.as_deref()?))).collect();
+    assert_eq!(found, failed);
+}
+
+fn complete(fleet: &Fleet, run: &str) -> Vec<Row> {
+    let (status, ended) = fleet.wait(&fleet.execution(run));
+    assert_eq!(status, "SUCCEEDED", "{ended}\n{:?}", fleet.cloud.jobs());
+    fleet.rows(run)
+}
+
+/// The id of a job that works, once a part of the run is there: its worker is in the middle of another shard.
+fn job_in_mid_shard(fleet: &Fleet, run: &str) -> String {
+    loop {
+        let is_begun = !fleet.cloud.keys(&format!("tags/work/{run}/parts/")).is_empty();
+        let running = fleet
+            .cloud
+            .jobs()
+            .into_iter()
+            .find(|job| job["status"] == json!("RUNNING") && !job["pid"].is_null());
+        if let (true, Some(job)) = (is_begun, running) {
+            return job["jobId"].as_str().unwrap().to_owned();
+        }
+        let ended = fleet.cloud.describe(&fleet.execution(run));
+        assert_eq!(ended["status"], json!("RUNNING"), "the run ended before a worker could be killed");
+    }
+}
+
+#[test]
+fn a_worker_killed_in_mid_shard_loses_nothing() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_copies(3000);
+    let run = fleet.submit(&fleet.request(&json!({"workers": 1})));
+    let job = job_in_mid_shard(&fleet, &run);
+    fleet.cloud.emulator().kill(&job, 9);
+    holds_each_once(&complete(&fleet, &run), 3000, &[]);
+    let jobs = fleet.cloud.jobs();
+    assert!(jobs.iter().any(|job| job["status"] == json!("FAILED")), "one was killed: {jobs:?}");
+    assert!(jobs.len() >= 2, "another round did the rest: {jobs:?}");
+}
+
+#[test]
+fn a_worker_whose_machine_is_taken_away_is_started_again_by_batch() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_copies(3000);
+    let run = fleet.submit(&fleet.request(&json!({"workers": 1})));
+    let job = job_in_mid_shard(&fleet, &run);
+    fleet.cloud.emulator().reclaim(&job);
+    holds_each_once(&complete(&fleet, &run), 3000, &[]);
+    let jobs = fleet.cloud.jobs();
+    let attempts = jobs.iter().filter_map(|job| job["attempts"].as_array().map(Vec::len)).max();
+    assert!(attempts >= Some(2), "{jobs:?}");
+}
+
+#[test]
+fn every_message_twice_is_every_row_once() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_copies(1000);
+    fleet.cloud.emulator().duplicate_messages();
+    let run = fleet.submit(&fleet.request(&json!({"workers": 2})));
+    holds_each_once(&complete(&fleet, &run), 1000, &[]);
+}
+
+#[test]
+fn throttling_is_waited_out() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_copies(300);
+    let request = fleet.request(&json!({}));
+    fleet.cloud.emulator().slow_down(&format!("{}/photos/0001", fleet.bucket()), 40);
+    let run = fleet.submit(&request);
+    holds_each_once(&complete(&fleet, &run), 300, &[]);
+}
+
+#[test]
+fn an_image_that_kills_the_process_each_time_is_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = killer(folder.path());
+    let options = Options::default().variable("LD_PRELOAD", library.to_str().unwrap());
+    let fleet = Fleet::deploy(&options, &[]);
+    fleet.upload_copies(40);
+    let mut deadly = one_picture();
+    deadly.extend_from_slice(b"THIS-PICTURE-KILLS");
+    fleet.cloud.put("photos/000020.jpg", &deadly);
+    let run = fleet.submit(&fleet.request(&json!({})));
+    holds_each_once(&complete(&fleet, &run), 40, &[("photos/000020.jpg", "crashed")]);
+}
+
+/// A library that ends the process which reads a marked picture from its standard input, as a decoder's bug would.
+fn killer(folder: &Path) -> PathBuf {
+    let (source, library) = (folder.join("killer.c"), folder.join("killer.so"));
+    std::fs::write(&source, KILLER).unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    library
+}
+
+const KILLER: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/types.h>
+ssize_t read(int file, void *buffer, size_t count) {
+    static ssize_t (*real)(int, void *, size_t);
+    if (!real) real = (ssize_t (*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
+    ssize_t got = real(file, buffer, count);
+    if (file == 0 && got > 0 && memmem(buffer, (size_t)got, "THIS-PICTURE-KILLS", 18)) raise(SIGSEGV);
+    return got;
+}
+"#;
+
+#[test]
+fn a_run_that_ended_incomplete_is_completed_by_resume() {
+    let fleet = Fleet::deploy(&Options::default().time_scale(0.001), &[("CpuImage", "tagfleet/worker:none")]);
+    fleet.upload_copies(300);
+    let run = fleet.submit(&fleet.request(&json!({})));
+    let (status, ended) = fleet.wait(&fleet.execution(&run));
+    assert_eq!((status.as_str(), &ended["error"]), ("FAILED", &json!("tagfleet.Incomplete")), "{ended}");
+    assert_eq!(fleet.cloud.get(&format!("tags/{run}/_SUCCESS")), None);
+    let shown = fleet.tagfleet(&["status", &run]);
+    assert!(shown.stdout.contains("incomplete"), "{shown:?}");
+    let mut fleet = fleet;
+    let template = std::fs::read_to_string(project("infra/template.yaml")).unwrap();
+    fleet.cloud.update(&template, &[("CpuImage", tagfleet_tests::cloud::CPU_IMAGE)]);
+    let resumed = fleet.tagfleet(&["resume", &run, "--wait"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    holds_each_once(&fleet.rows(&run), 300, &[]);
+}
+
+#[test]
+fn objects_deleted_and_overwritten_after_split_are_rows() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_copies(10);
+    let request = fleet.request(&json!({}));
+    let run = "by-hand-1";
+    fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
+    split_by_hand(&fleet, run);
+    let bucket = fleet.bucket().to_owned();
+    fleet.cloud.delete_object(&bucket, "photos/000003.jpg");
+    fleet.cloud.put("photos/000004.jpg", b"another picture");
+    fleet.cloud.put("photos/000010.jpg", &one_picture());
+    let execution = fleet.cloud.start(run, &json!({"run": run}));
+    let (status, ended) = fleet.wait(&execution);
+    assert_eq!(status, "SUCCEEDED", "{ended}");
+    let failed = [("photos/000003.jpg", "missing"), ("photos/000004.jpg", "changed")];
+    holds_each_once(&fleet.rows(run), 10, &failed);
+}
+
+/// Plans and splits a run by calls of the function, as the state machine does; returns how many calls of split it took.
+fn split_by_hand(fleet: &Fleet, run: &str) -> usize {
+    let function = fleet.cloud.output("SplitterFunction").to_owned();
+    let execution = format!("{run}-split");
+    let plan = fleet.cloud.invoke(&function, &json!({"action": "plan", "run": run, "execution": execution}));
+    let ranges = plan["ranges"].as_u64().unwrap_or_else(|| panic!("{plan}"));
+    let mut calls = 0;
+    for range in 0..ranges {
+        let split = json!({"action": "split", "run": run, "queue_url": plan["queue_url"], "range": range});
+        loop {
+            calls += 1;
+            let said: Value = fleet.cloud.invoke(&function, &split);
+            match said["done"].as_bool() {
+                Some(true) => break,
+                Some(false) => {}
+                None => panic!("{said}"),
+            }
+        }
+    }
+    calls
+}
+
+#[test]
+fn a_splitter_that_is_stopped_after_each_page_goes_on() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_copies(4500);
+    let request = fleet.request(&json!({"workers": 2}));
+    let run = "page-by-page";
+    fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
+    // Its time has run out as soon as it has begun.
+    let function = fleet.cloud.output("SplitterFunction").to_owned();
+    fleet.cloud.configure(&function, &json!({"Timeout": 1}));
+    assert!(split_by_hand(&fleet, run) >= 5, "five pages");
+    fleet.cloud.configure(&function, &json!({"Timeout": 60}));
+    let execution = fleet.cloud.start(run, &json!({"run": run}));
+    let (status, ended) = fleet.wait(&execution);
+    assert_eq!(status, "SUCCEEDED", "{ended}");
+    holds_each_once(&fleet.rows(run), 4500, &[]);
+}
+
+#[test]
+fn a_cancelled_run_goes_on_where_it_was() {
+    let fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_demo("photos/");
+    fleet.upload_copies(3000);
+    let run = fleet.submit(&fleet.request(&json!({"workers": 1})));
+    let _ = job_in_mid_shard(&fleet, &run);
+    let cancelled = fleet.tagfleet(&["cancel", &run]);
+    assert_eq!(cancelled.code, Some(0), "{cancelled:?}");
+    assert_eq!(fleet.wait(&fleet.execution(&run)).0, "ABORTED");
+    let resumed = fleet.tagfleet(&["resume", &run, "--wait"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    let rows = fleet.rows(&run);
+    assert_eq!(rows.len(), 3060);
+    let demo = local_rows(&project("demo/photos"), "photos/");
+    assert!(demo.iter().all(|row| rows.contains(row)));
+}
