@@ -36,6 +36,14 @@ impl S3Bucket {
         Self { client: aws.s3.clone(), bucket: bucket.to_owned(), name: format!("s3://{bucket}") }
     }
 
+    /// The same, asked in the region that it is in: S3 answers for a bucket nowhere else.
+    #[must_use]
+    pub fn in_region(self, region: &str) -> Self {
+        let region = aws_sdk_s3::config::Region::new(region.to_owned());
+        let config = self.client.config().to_builder().region(region).build();
+        Self { client: aws_sdk_s3::Client::from_conf(config), ..self }
+    }
+
     /// The region that the bucket is in, `eu-central-1`; asks for `s3:ListBucket`.
     ///
     /// # Errors
@@ -203,6 +211,9 @@ impl Bucket for S3Bucket {
         put.send().await.map(|_| ()).map_err(|error| self.error(key, &error))
     }
 }
+
+#[cfg(test)]
+mod throttling_tests;
 
 #[cfg(test)]
 mod tests {
