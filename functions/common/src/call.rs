@@ -1,0 +1,163 @@
+//! One call of a function: what it used goes beside the run, what it did into one line of the log.
+//!
+//! The line holds numbers, the action and the run, never a key or an address; only an error says what it is about, for
+//! nobody else hears of it where an event was the caller. No error shows a secret.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use lambda_runtime::Context;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tagfleet_pipeline::fleet::{ErrorType, FleetRun};
+use tagfleet_pipeline::usage::{self, FunctionUsage, USAGE_VERSION, UsageRecord};
+
+use crate::CallError;
+
+/// A call under way.
+#[derive(Debug)]
+pub struct Call {
+    function: &'static str,
+    action: &'static str,
+    request_id: String,
+    memory_mb: u32,
+    began: Instant,
+    details: Map<String, Value>,
+}
+
+impl Call {
+    /// A call of `function` that begins now.
+    #[must_use]
+    pub fn begin(function: &'static str, action: &'static str, context: &Context) -> Self {
+        Self {
+            function,
+            action,
+            request_id: context.request_id.clone(),
+            memory_mb: u32::try_from(context.env_config.memory).unwrap_or(0),
+            began: Instant::now(),
+            details: Map::new(),
+        }
+    }
+
+    /// Adds a number or a word to the line.
+    pub fn detail(&mut self, name: &str, value: impl Into<Value>) {
+        self.details.insert(name.to_owned(), value.into());
+    }
+
+    /// Ends the call: writes its record where there is a run that was found valid, and its line; gives the answer back.
+    ///
+    /// # Errors
+    /// Those of the call itself, else of writing the record: without it the run's cost would be told too low.
+    pub async fn end(
+        mut self,
+        fleet: Option<&FleetRun>,
+        result: Result<impl Serialize, CallError>,
+    ) -> Result<Value, CallError> {
+        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut result = result.and_then(|answer| {
+            serde_json::to_value(answer).map_err(|error| CallError::broken(error.to_string()))
+        });
+        let is_bad_request = result.as_ref().is_err_and(|error| error.error_type == ErrorType::BadRequest);
+        if let Some(fleet) = fleet.filter(|_| !is_bad_request) {
+            let recorded = self.record(fleet, milliseconds).await;
+            result = result.and_then(|answer| recorded.map(|()| answer));
+        }
+        self.detail("milliseconds", milliseconds);
+        self.log(&result);
+        result
+    }
+
+    async fn record(&self, fleet: &FleetRun, milliseconds: u64) -> Result<(), CallError> {
+        let record = UsageRecord::Function(FunctionUsage {
+            version: USAGE_VERSION,
+            function: self.function.to_owned(),
+            action: self.action.to_owned(),
+            milliseconds,
+            memory_mb: self.memory_mb,
+        });
+        let name = format!("call-{}-{}", self.function, self.request_id);
+        Ok(usage::put(fleet.output.as_ref(), &fleet.keys, &name, &record).await?)
+    }
+
+    fn log(&self, result: &Result<Value, CallError>) {
+        let line = self.line(result);
+        // Without a log there is nowhere to say that there is none.
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+
+    fn line(&self, result: &Result<Value, CallError>) -> Value {
+        let mut line = json!({"function": self.function, "action": self.action, "request": self.request_id});
+        if let Some(line) = line.as_object_mut() {
+            line.extend(self.details.clone());
+        }
+        match result {
+            Ok(answer) => line["answer"] = shown(answer),
+            Err(error) => {
+                line["error"] = json!({"type": error.error_type.name(), "message": error.message});
+            }
+        }
+        line
+    }
+}
+
+/// Numbers and truths of an answer; its texts may be places.
+fn shown(answer: &Value) -> Value {
+    let Some(fields) = answer.as_object() else { return Value::Null };
+    let plain = fields.iter().filter(|(_, value)| value.is_number() || value.is_boolean());
+    Value::Object(plain.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tagfleet_pipeline::bucket::memory::MemoryBucket;
+    use tagfleet_pipeline::bucket::{Bucket, KeyRange};
+    use tagfleet_pipeline::fleet::Stack;
+    use tagfleet_pipeline::run::{RunId, StackKeys};
+
+    use super::*;
+
+    async fn fleet(bucket: &MemoryBucket) -> FleetRun {
+        let run = RunId::try_from("r".to_owned()).unwrap();
+        let request = br#"{"version": 1, "input": ["s3://shop/a/"], "model": "s3://stack/models/m/"}"#;
+        bucket.put(&StackKeys::run(&run), request.to_vec().into()).await.unwrap();
+        let opened: Arc<dyn Bucket> = Arc::new(bucket.clone());
+        let own = opened.clone();
+        let stack = Stack { bucket: own, name: "stack".to_owned(), open: Arc::new(move |_| opened.clone()) };
+        stack.find(&run).await.unwrap()
+    }
+
+    fn call() -> Call {
+        let mut context = Context::default();
+        context.request_id = "5f0e".to_owned();
+        Call::begin("splitter", "split", &context)
+    }
+
+    #[tokio::test]
+    async fn a_call_leaves_a_record_and_a_wrong_request_leaves_none() {
+        let bucket = MemoryBucket::default();
+        let fleet = fleet(&bucket).await;
+        let wrong = call().end(Some(&fleet), Err::<(), _>(CallError::bad_request("x"))).await;
+        assert_eq!(wrong.unwrap_err().message, "x");
+        let key = fleet.keys.usage("call-splitter-5f0e");
+        assert!(!bucket.exists(&key).await.unwrap());
+        assert_eq!(call().end(Some(&fleet), Ok(json!({"n": 1}))).await.unwrap(), json!({"n": 1}));
+        assert!(bucket.exists(&key).await.unwrap());
+        let usage = usage::total(&bucket, &fleet.keys).await.unwrap();
+        assert_eq!(usage.functions["splitter split"].calls, 1);
+        assert!(KeyRange::prefix(&fleet.keys.work()).contains(&key));
+    }
+
+    #[test]
+    fn the_line_tells_numbers_and_no_place() {
+        let mut call = call();
+        call.detail("run", "r");
+        let answer = json!({"queue_url": "https://secret", "ranges": 3, "resumed": false});
+        let line = call.line(&Ok(answer)).to_string();
+        assert!(line.contains("\"ranges\":3") && line.contains("\"run\":\"r\""), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+        let line = call.line(&Err(CallError::broken("why"))).to_string();
+        assert!(line.contains(r#"{"message":"why","type":"Broken"}"#), "{line}");
+    }
+}

@@ -1,0 +1,124 @@
+//! The function itself: one payload, one answer.
+
+use std::time::Duration;
+
+use lambda_runtime::LambdaEvent;
+use serde_json::{Value, json};
+use tagfleet_aws::mail::OutgoingMail;
+use tagfleet_aws::{Aws, SqsQueue};
+use tagfleet_function::call::Call;
+use tagfleet_function::{CallError, environment};
+use tagfleet_pipeline::fleet::finish::finish;
+use tagfleet_pipeline::fleet::steps::{check, compact, run_id};
+use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
+use tagfleet_pipeline::report::mail::{Failure, Mail};
+use tagfleet_pipeline::run::RunId;
+
+use crate::action::Action;
+use crate::mail;
+
+const FUNCTION: &str = "reducer";
+/// Messages are only sent here; workers say how long they hide them.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What every call needs.
+pub(crate) struct Reducer {
+    aws: Aws,
+    stack: Stack,
+    /// Empty where no mail is sent.
+    sender: String,
+}
+
+impl Reducer {
+    /// As the template sets it up.
+    pub(crate) async fn from_environment() -> Result<Self, String> {
+        let aws = environment::clients().await;
+        let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
+        Ok(Self { aws, stack, sender: environment::variable("TAGFLEET_SENDER")? })
+    }
+
+    /// Does what the payload asks for.
+    pub(crate) async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, CallError> {
+        let action = match Action::parse(event.payload) {
+            Ok(action) => action,
+            Err(error) => {
+                let call = Call::begin(FUNCTION, "unknown", &event.context);
+                return call.end(None, Err::<(), _>(error)).await;
+            }
+        };
+        let mut call = Call::begin(FUNCTION, action.name(), &event.context);
+        call.detail("run", action.run());
+        let (fleet, result) = match self.find(action.run()).await {
+            Ok((run, fleet)) => {
+                let result = self.act(&mut call, &action, &run, fleet.as_ref()).await;
+                (fleet.ok(), result)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        call.end(fleet.as_ref(), result).await
+    }
+
+    /// The run, with why its request is wrong where it is.
+    async fn find(&self, run: &str) -> Result<(RunId, Result<FleetRun, CallError>), CallError> {
+        let run = run_id(run)?;
+        match self.stack.find(&run).await.map_err(CallError::from) {
+            Err(error) if error.error_type != ErrorType::BadRequest => Err(error),
+            found => Ok((run, found)),
+        }
+    }
+
+    async fn act(
+        &self,
+        call: &mut Call,
+        action: &Action,
+        run: &RunId,
+        fleet: Result<&FleetRun, &CallError>,
+    ) -> Result<Value, CallError> {
+        match action {
+            Action::Check { queue_url, round, resumed, problem, .. } => {
+                call.detail("round", *round);
+                let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
+                let checked = check(valid(fleet)?, &queue, (*round, *resumed), problem.as_ref());
+                value(checked.await?)
+            }
+            Action::Compact { group, .. } => {
+                call.detail("group", *group);
+                value(compact(valid(fleet)?, *group).await?)
+            }
+            Action::Finish { queue_url, problem, .. } => {
+                let finished = finish(valid(fleet)?, problem.as_ref()).await?;
+                self.aws.delete_queue(queue_url).await?;
+                value(finished)
+            }
+            Action::Fail { queue_url, failure, .. } => {
+                call.detail("failed_state", failure.state.as_str());
+                if let Some(queue_url) = queue_url {
+                    self.aws.delete_queue(queue_url).await?;
+                }
+                Ok(json!({}))
+            }
+            Action::Mail { execution, failure, .. } => {
+                call.detail("execution", execution.as_str());
+                let sent = self.tell(run, failure.as_ref()).await?;
+                Ok(json!({"sent": sent}))
+            }
+        }
+    }
+
+    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<usize, CallError> {
+        let send = async |recipients: &[String], mail: &Mail| {
+            let Mail { subject, text, html } = mail;
+            let outgoing = OutgoingMail { sender: &self.sender, recipients, subject, text, html };
+            self.aws.send_mail(&outgoing).await
+        };
+        mail::tell(&self.stack, run, failure, &self.sender, send).await
+    }
+}
+
+fn valid<'a>(fleet: Result<&'a FleetRun, &CallError>) -> Result<&'a FleetRun, CallError> {
+    fleet.map_err(Clone::clone)
+}
+
+fn value(answer: impl serde::Serialize) -> Result<Value, CallError> {
+    serde_json::to_value(answer).map_err(|error| CallError::broken(error.to_string()))
+}

@@ -1,0 +1,90 @@
+//! What the splitter is asked to do: an event of the stack's bucket, or an action of the state machine.
+//!
+//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left out.
+
+use serde::Deserialize;
+use serde_json::Value;
+use tagfleet_function::CallError;
+
+use crate::event::ObjectCreated;
+
+/// A payload.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Asked {
+    /// A request file was put.
+    Event(ObjectCreated),
+    /// The state machine calls.
+    Action(Action),
+}
+
+/// An action of the state machine.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Action {
+    /// Plan a run.
+    Plan {
+        /// Its id.
+        run: String,
+        /// The name of the execution, whose queue is made.
+        execution: String,
+    },
+    /// Split one of its ranges, or go on with it.
+    Split {
+        /// The run's id.
+        run: String,
+        /// The queue of the execution.
+        queue_url: String,
+        /// The range, from 0.
+        range: u32,
+    },
+}
+
+impl Asked {
+    /// Reads a payload.
+    pub(crate) fn parse(payload: Value) -> Result<Self, CallError> {
+        let is_event = payload.get("detail-type").is_some();
+        let asked = if is_event {
+            serde_json::from_value(payload).map(Self::Event)
+        } else {
+            serde_json::from_value(payload).map(Self::Action)
+        };
+        asked.map_err(|error| CallError::broken(format!("no payload of the splitter: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn actions_are_read_and_unknown_fields_refused() {
+        let split = json!({"action": "split", "run": "r", "queue_url": "q", "range": 2});
+        let expected = Action::Split { run: "r".to_owned(), queue_url: "q".to_owned(), range: 2 };
+        assert_eq!(Asked::parse(split).unwrap(), Asked::Action(expected));
+        for wrong in [
+            json!({"action": "plan", "run": "r"}),
+            json!({"action": "plan", "run": "r", "execution": "r", "more": 1}),
+            json!({"action": "compact", "run": "r", "group": 0}),
+            json!({"detail-type": "Object Created", "detail": {}}),
+            json!([]),
+        ] {
+            assert!(Asked::parse(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_panics(bytes: Vec<u8>, text in "[{}\"detail\\-typ:,0-9\\[\\]]{0,80}", run: String) {
+            for hostile in [bytes, text.into_bytes()] {
+                if let Ok(payload) = serde_json::from_slice(&hostile) {
+                    let _ = Asked::parse(payload);
+                }
+            }
+            let _ = Asked::parse(json!({"action": "plan", "run": run, "execution": run}));
+            let _ = Asked::parse(json!({"detail-type": run, "detail": {"bucket": run, "object": {"key": run}}}));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Plan, in the order that begins nothing where the request is wrong: the request, the source's region, the plan, and
+//! only then the queue.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tagfleet_aws::ServiceError;
+use tagfleet_function::CallError;
+use tagfleet_pipeline::bucket::{BucketError, Kind};
+use tagfleet_pipeline::fleet::plan::plan as plan_run;
+use tagfleet_pipeline::fleet::steps::Planned;
+use tagfleet_pipeline::fleet::{FleetRun, Stack};
+
+/// How long a shard is hidden once a worker has it, unless the worker asks for more.
+pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Give-backs of reclaimed machines count too, so it is far more than failures.
+pub(crate) const MAX_RECEIVE_COUNT: u32 = 20;
+/// SQS's limit.
+const MAX_QUEUE_NAME: usize = 80;
+/// Bytes of a hash in a name: 32 hexadecimal digits.
+const HASH_BYTES: usize = 16;
+
+/// Plans a run and makes the queue of the execution. `own_region` is that of the function.
+pub(crate) async fn plan(
+    stack: &Stack,
+    fleet: &FleetRun,
+    regions: (&str, impl AsyncFnOnce() -> Result<String, BucketError>),
+    create_queue: impl AsyncFnOnce() -> Result<String, ServiceError>,
+) -> Result<Planned, CallError> {
+    let (own_region, source_region) = regions;
+    if !fleet.valid.request.any_region {
+        let found = source_region().await;
+        check_region(fleet, own_region, &found.map_err(|error| of_source(fleet, error))?)?;
+    }
+    let planned = plan_run(stack, fleet).await?;
+    Ok(Planned {
+        output: fleet.valid.output.to_string(),
+        queue_url: create_queue().await?,
+        ranges: planned.ranges,
+        device: fleet.valid.request.device,
+        resumed: planned.resumed,
+        notify: !fleet.valid.request.notify.is_empty(),
+    })
+}
+
+fn check_region(fleet: &FleetRun, own: &str, found: &str) -> Result<(), CallError> {
+    if own == found {
+        return Ok(());
+    }
+    let source = &fleet.valid.source;
+    Err(CallError::bad_request(format!(
+        "the request is wrong: input: s3://{source} is in {found}, the stack in {own}: each image would pay for the \
+         transfer; deploy a stack there, or say \"any_region\": true"
+    )))
+}
+
+pub(crate) fn of_source(fleet: &FleetRun, error: BucketError) -> CallError {
+    let source = &fleet.valid.source;
+    let why = match error.kind {
+        Kind::Temporary => return error.into(),
+        Kind::Missing => format!("there is no bucket {source}"),
+        Kind::Denied => {
+            format!("s3://{source} may not be listed ({error}): name the bucket in the stack's SourceBuckets")
+        }
+        _ => error.to_string(),
+    };
+    CallError::bad_request(format!("the request is wrong: input: {why}"))
+}
+
+/// The name of an execution's queue: `prefix` and the execution's name, or a hash of it where SQS could not take that.
+pub(crate) fn queue_name(prefix: &str, execution: &str) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if prefix.len() + execution.len() <= MAX_QUEUE_NAME && execution.chars().all(is_allowed) {
+        return format!("{prefix}{execution}");
+    }
+    let hash = Sha256::digest(execution);
+    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    format!("{prefix}{digits}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The function itself: one payload, one answer.
+
+use std::sync::Arc;
+
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::{Value, json};
+use tagfleet_aws::executions::Started;
+use tagfleet_aws::queues::NewQueue;
+use tagfleet_aws::{Aws, S3Bucket, ServiceError, SqsQueue};
+use tagfleet_function::call::Call;
+use tagfleet_function::{CallError, deadline, environment};
+use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::fleet::steps::{run_id, split};
+use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
+use tagfleet_pipeline::run::RunId;
+
+use crate::action::{Action, Asked};
+use crate::event::{self, ObjectCreated, Taken};
+use crate::plan::{self, MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
+
+const FUNCTION: &str = "splitter";
+
+/// What every call needs.
+pub(crate) struct Splitter {
+    aws: Aws,
+    stack: Stack,
+    region: String,
+    queue_prefix: String,
+    dead_letter_queue_arn: String,
+    /// None where nothing raises events.
+    state_machine_arn: Option<String>,
+}
+
+impl Splitter {
+    /// As the template sets it up.
+    pub(crate) async fn from_environment() -> Result<Self, String> {
+        let aws = environment::clients().await;
+        let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
+        Ok(Self {
+            stack,
+            region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
+            aws,
+            queue_prefix: environment::variable("TAGFLEET_QUEUE_PREFIX")?,
+            dead_letter_queue_arn: environment::variable("TAGFLEET_DLQ_ARN")?,
+            state_machine_arn: environment::variable("TAGFLEET_STATE_MACHINE").ok(),
+        })
+    }
+
+    /// Does what the payload asks for.
+    pub(crate) async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, CallError> {
+        let context = &event.context;
+        match Asked::parse(event.payload) {
+            Ok(Asked::Event(event)) => self.take(&event, context).await,
+            Ok(Asked::Action(Action::Plan { run, execution })) => self.plan(&run, &execution, context).await,
+            Ok(Asked::Action(Action::Split { run, queue_url, range })) => {
+                self.split(&run, &queue_url, range, context).await
+            }
+            Err(error) => Call::begin(FUNCTION, "unknown", context).end(None, Err::<(), _>(error)).await,
+        }
+    }
+
+    async fn take(&self, event: &ObjectCreated, context: &Context) -> Result<Value, CallError> {
+        let mut call = Call::begin(FUNCTION, "event", context);
+        let taken = event::take(&self.stack, event, async |run: &RunId| self.start(run).await).await;
+        let mut fleet = None;
+        match &taken {
+            Ok(Taken::Started(run)) => {
+                call.detail("run", run.to_string());
+                fleet = self.valid(run).await?;
+            }
+            Ok(Taken::Skipped(why)) => call.detail("skipped", why.as_str()),
+            Err(_) => {}
+        }
+        call.end(fleet.as_ref(), taken).await
+    }
+
+    async fn start(&self, run: &RunId) -> Result<Started, ServiceError> {
+        let machine = self.state_machine_arn.as_deref().unwrap_or_default();
+        self.aws.start_execution(machine, &run.to_string(), &json!({"run": run}).to_string()).await
+    }
+
+    /// The run, where its request is right; plan says what is wrong with it.
+    async fn valid(&self, run: &RunId) -> Result<Option<FleetRun>, CallError> {
+        match self.stack.find(run).await {
+            Ok(fleet) => Ok(Some(fleet)),
+            Err(error) if error.error_type() == ErrorType::BadRequest => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn plan(&self, run: &str, execution: &str, context: &Context) -> Result<Value, CallError> {
+        let mut call = Call::begin(FUNCTION, "plan", context);
+        call.detail("run", run);
+        call.detail("execution", execution);
+        let fleet = match self.find(run).await {
+            Ok(fleet) => fleet,
+            Err(error) => return call.end(None, Err::<(), _>(error)).await,
+        };
+        let planned = self.plan_found(&fleet, execution).await;
+        call.end(Some(&fleet), planned).await
+    }
+
+    async fn plan_found(
+        &self,
+        fleet: &FleetRun,
+        execution: &str,
+    ) -> Result<impl serde::Serialize, CallError> {
+        let stack = self.stack_for(fleet).await?;
+        let source_region = async || S3Bucket::new(&self.aws, &fleet.valid.source).region().await;
+        let create_queue = async || {
+            let queue = NewQueue {
+                name: &plan::queue_name(&self.queue_prefix, execution),
+                run: &fleet.run.to_string(),
+                dead_letter_queue_arn: &self.dead_letter_queue_arn,
+                visibility_timeout: VISIBILITY_TIMEOUT,
+                max_receive_count: MAX_RECEIVE_COUNT,
+            };
+            self.aws.create_queue(&queue).await
+        };
+        plan::plan(&stack, fleet, (&self.region, source_region), create_queue).await
+    }
+
+    async fn split(
+        &self,
+        run: &str,
+        queue_url: &str,
+        range: u32,
+        context: &Context,
+    ) -> Result<Value, CallError> {
+        let mut call = Call::begin(FUNCTION, "split", context);
+        call.detail("run", run);
+        call.detail("range", range);
+        let fleet = match self.find(run).await {
+            Ok(fleet) => fleet,
+            Err(error) => return call.end(None, Err::<(), _>(error)).await,
+        };
+        let said = self.split_found(&fleet, queue_url, range, context).await;
+        call.end(Some(&fleet), said).await
+    }
+
+    async fn split_found(
+        &self,
+        fleet: &FleetRun,
+        queue_url: &str,
+        range: u32,
+        context: &Context,
+    ) -> Result<impl serde::Serialize, CallError> {
+        let stack = self.stack_for(fleet).await?;
+        let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
+        let (stop, _running) = deadline::stop_before(context);
+        Ok(split(&stack, fleet, &queue, range, &stop).await?)
+    }
+
+    async fn find(&self, run: &str) -> Result<FleetRun, CallError> {
+        Ok(self.stack.find(&run_id(run)?).await?)
+    }
+
+    /// The stack, with the source opened in its own region where that may be another.
+    async fn stack_for(&self, fleet: &FleetRun) -> Result<Stack, CallError> {
+        if !fleet.valid.request.any_region {
+            return Ok(self.stack.clone());
+        }
+        let source = S3Bucket::new(&self.aws, &fleet.valid.source);
+        let region = source.region().await.map_err(|error| plan::of_source(fleet, error))?;
+        let source: Arc<dyn Bucket> = Arc::new(source.in_region(&region));
+        let (name, open) = (fleet.valid.source.clone(), self.stack.open.clone());
+        let open_there = move |bucket: &str| if bucket == name { source.clone() } else { open(bucket) };
+        Ok(Stack { open: Arc::new(open_there), ..self.stack.clone() })
+    }
+}
