@@ -7,7 +7,10 @@
 
 mod cores;
 mod fetch;
+mod heartbeat;
 mod open_shard;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +34,8 @@ use open_shard::OpenShard;
 
 /// So many shards in a row that could not be tagged mean that the next cannot either: a denied bucket, a full disk.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
+/// A core that hangs may hold a worker up for so long once all else is given back.
+const CORE_GRACE: Duration = Duration::from_secs(10);
 /// Fetched images that wait for a core: enough that none waits for a fetch, few enough that a worker that is told to
 /// stop has little in hand.
 const WAITING_IMAGES: usize = 64;
@@ -129,6 +134,14 @@ pub enum ShardFailure {
     /// Its rows could not be stored.
     #[error("shard {0}: {1}")]
     Part(ShardId, TableError),
+    /// None of its images got done for a whole visibility timeout, and none waited for others: something hangs.
+    #[error("shard message {body}: no image got done for {} s, though none had to wait: something hangs", .silence.as_secs())]
+    Stalled {
+        /// The message.
+        body: String,
+        /// The visibility timeout.
+        silence: Duration,
+    },
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -144,26 +157,35 @@ pub enum ShardFailure {
 pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -> Result<End, InferError> {
     let (jobs, waiting) = mpsc::channel(WAITING_IMAGES);
     let mut cores = cores::start(taggers, waiting);
-    let crew = Arc::new(Crew { fetcher: Fetcher::new(jobs), worker, open: Mutex::default() });
-    let heartbeat = tokio::spawn(keep_invisible(crew.clone()));
+    let crew = Arc::new(Crew { fetcher: Fetcher::new(jobs), worker, in_hand: Mutex::default() });
     let mut shards = JoinSet::new();
     let end = drive(&crew, &mut cores, &mut shards, stop).await;
     shards.shutdown().await;
-    heartbeat.abort();
     crew.give_back_all().await;
     crew.fetcher.close();
+    match tokio::time::timeout(CORE_GRACE, last_words(&mut cores)).await {
+        Ok(ended) => ended.and(end),
+        // Its thread ends with the process; what it had in hand is given back.
+        Err(_) => end,
+    }
+}
+
+async fn last_words(cores: &mut Cores) -> Result<(), InferError> {
     while let Some(core) = cores.join_next().await {
         core_ended(core)?;
     }
-    end
+    Ok(())
 }
 
 /// What the tasks of one worker share.
 struct Crew {
     worker: Worker,
     fetcher: Fetcher,
-    open: Mutex<BTreeMap<String, Arc<OpenShard>>>,
+    in_hand: Mutex<InHand>,
 }
+
+/// The shards in hand by the receipt of their message; none until its list of images is read.
+type InHand = BTreeMap<String, Option<Arc<OpenShard>>>;
 
 type Cores = JoinSet<Result<(), TaggerError>>;
 type Shards = JoinSet<Result<(), ShardFailure>>;
@@ -185,7 +207,7 @@ async fn drive(
             Some(core) = cores.join_next() => core_ended(core)?,
             Some(ended) = shards.join_next() => {
                 is_empty = false;
-                note(ended, &mut failures)?;
+                note(&crew.worker.progress, ended, &mut failures)?;
             }
             Ok(permit) = feeding.clone().acquire_owned(), if !is_empty => match crew.receive(stop).await? {
                 Some(message) => _ = shards.spawn(work(crew.clone(), message, permit)),
@@ -208,11 +230,16 @@ async fn drain(cores: &mut Cores, shards: &mut Shards, stop: &Stop) -> Result<En
     }
 }
 
-fn note(ended: Result<Result<(), ShardFailure>, JoinError>, failures: &mut u32) -> Result<(), InferError> {
+fn note(
+    progress: &Progress,
+    ended: Result<Result<(), ShardFailure>, JoinError>,
+    failures: &mut u32,
+) -> Result<(), InferError> {
     let Err(failure) = ended.map_err(ShardFailure::from).flatten() else {
         *failures = 0;
         return Ok(());
     };
+    progress.shard_failed(failure.to_string());
     *failures += 1;
     if *failures >= MAX_FAILURES_IN_A_ROW { Err(InferError::Stuck(failure)) } else { Ok(()) }
 }
@@ -224,9 +251,12 @@ fn core_ended(ended: Result<Result<(), TaggerError>, JoinError>) -> Result<(), I
     }
 }
 
-/// Tags the shard of one message; where that fails, the message comes again.
+/// Tags the shard of one message; where that fails or hangs, the message comes again.
 async fn work(crew: Arc<Crew>, message: Message, feeding: OwnedSemaphorePermit) -> Result<(), ShardFailure> {
-    let outcome = tag_shard(&crew, &message, feeding).await;
+    let outcome = tokio::select! {
+        outcome = tag_shard(&crew, &message, feeding) => outcome,
+        stalled = heartbeat::keep_invisible(&crew, &message) => Err(stalled),
+    };
     if outcome.is_err() {
         crew.close(&message.receipt);
         crew.worker.queue.change_visibility(&message.receipt, crew.worker.retry_delay).await?;
@@ -243,6 +273,7 @@ async fn tag_shard(
     let id = shard_of(&worker.run, &message.body)?;
     let part = worker.keys.part(id);
     if worker.output.exists(&part).await? {
+        crew.committed(&message.receipt);
         return Ok(worker.queue.delete(&message.receipt).await?);
     }
     let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
@@ -272,62 +303,54 @@ fn shard_of(run: &RunId, body: &str) -> Result<ShardId, ShardFailure> {
     }
 }
 
-/// Extends the invisibility of the shards in hand for as long as images get done; a worker that hangs lets them go.
-async fn keep_invisible(crew: Arc<Crew>) {
-    let queue = crew.worker.queue.as_ref();
-    let timeout = queue.visibility_timeout();
-    let mut beats = tokio::time::interval(timeout / 3);
-    let mut before = crew.worker.progress.counts();
-    loop {
-        beats.tick().await;
-        let counts = crew.worker.progress.counts();
-        if counts == before {
-            continue;
-        }
-        before = counts;
-        let receipts: Vec<String> = crew.lock().keys().cloned().collect();
-        for receipt in receipts {
-            // A beat that fails is made up for by the next; after three the shard is tagged twice, which is harmless.
-            let _ = queue.change_visibility(&receipt, timeout).await;
-        }
-    }
-}
-
 impl Crew {
     /// No code panics while it holds the lock, so a poisoned one guards a sound map.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<OpenShard>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InHand> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next message, or none where the queue is empty or the worker is asked to stop.
+    ///
+    /// A request that is dropped may take a message along, which nobody sees then until its timeout: so it is waited for
+    /// unless there is no time left.
     async fn receive(&self, stop: &Stop) -> Result<Option<Message>, QueueError> {
-        tokio::select! {
-            message = self.worker.queue.receive(self.worker.receive_wait) => message,
-            () = stop.asked_for() => Ok(None),
+        let received = tokio::select! {
+            received = self.worker.queue.receive(self.worker.receive_wait) => received?,
+            () = stop.now.cancelled() => None,
+        };
+        let Some(message) = received else { return Ok(None) };
+        if stop.is_asked_for() {
+            self.worker.queue.change_visibility(&message.receipt, Duration::ZERO).await?;
+            return Ok(None);
         }
+        self.lock().insert(message.receipt.clone(), None);
+        Ok(Some(message))
     }
 
     fn open(&self, message: &Message, shard: OpenShard) -> Arc<OpenShard> {
         let shard = Arc::new(shard);
-        self.lock().insert(message.receipt.clone(), shard.clone());
+        self.lock().insert(message.receipt.clone(), Some(shard.clone()));
         shard
     }
 
     fn close(&self, receipt: &str) {
-        if let Some(shard) = self.lock().remove(receipt) {
+        if let Some(shard) = self.lock().remove(receipt).flatten() {
             shard.abandon();
         }
     }
 
+    /// The message is done with: its shard has its part.
     fn committed(&self, receipt: &str) {
         self.lock().remove(receipt);
     }
 
     /// Makes every shard in hand visible to others at once.
     async fn give_back_all(&self) {
-        let open = std::mem::take(&mut *self.lock());
-        for (receipt, shard) in open {
-            shard.abandon();
+        let in_hand = std::mem::take(&mut *self.lock());
+        for (receipt, shard) in in_hand {
+            if let Some(shard) = shard {
+                shard.abandon();
+            }
             // Where this fails the visibility timeout does the same a little later.
             let _ = self.worker.queue.change_visibility(&receipt, Duration::ZERO).await;
         }

@@ -3,6 +3,7 @@
 //! Only for people: nothing is decided by it, and the results never depend on it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Live counts of images; each is exact once the run has ended.
 #[derive(Debug, Default)]
@@ -12,6 +13,16 @@ pub struct Progress {
     tagged: AtomicU64,
     failed: AtomicU64,
     committed: AtomicU64,
+    shard_failures: Mutex<ShardFailures>,
+}
+
+/// Shards that could not be tagged and went back to the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardFailures {
+    /// How many times, in this process.
+    pub count: u64,
+    /// Why, the last time.
+    pub last: Option<String>,
 }
 
 /// The counts at one moment.
@@ -48,6 +59,18 @@ impl Progress {
             failed: self.failed.load(Relaxed),
             committed: self.committed.load(Relaxed),
         }
+    }
+
+    /// What went wrong with shards so far, by itself no reason to stop: each comes again.
+    #[must_use]
+    pub fn shard_failures(&self) -> ShardFailures {
+        self.shard_failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn shard_failed(&self, why: String) {
+        let mut failures = self.shard_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.count += 1;
+        failures.last = Some(why);
     }
 
     pub(crate) fn begin(&self, total: u64, before: u64) {

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
-use super::open_shard::OpenShard;
+use super::open_shard::{OpenShard, Turn};
 use crate::bucket::Fetched;
 use crate::tagger::{Tagger, TaggerError};
 
@@ -17,6 +17,8 @@ pub(super) struct Job {
     pub(super) shard: Arc<OpenShard>,
     pub(super) index: usize,
     pub(super) fetched: Fetched,
+    /// Until a core takes it.
+    pub(super) turn: Option<Turn>,
     pub(super) _in_flight: OwnedSemaphorePermit,
 }
 
@@ -67,6 +69,7 @@ fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
     jobs
 }
 
-fn useful(job: Job) -> Option<Job> {
+fn useful(mut job: Job) -> Option<Job> {
+    job.turn = None;
     (!job.shard.is_abandoned()).then_some(job)
 }

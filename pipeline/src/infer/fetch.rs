@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::cores::Job;
-use super::open_shard::OpenShard;
+use super::open_shard::{OpenShard, Turn};
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, Bucket, BucketError, Kind};
 use crate::shard::Image;
@@ -53,6 +53,7 @@ impl Fetcher {
         let Some(jobs) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
             return Ok(fetches);
         };
+        let _turn = Turn::of(shard);
         for (index, image) in shard.images.iter().enumerate() {
             while let Some(fetched) = fetches.try_join_next() {
                 fetched??;
@@ -122,18 +123,21 @@ impl Fetch {
         if is_larger_than_thought && limit < self.max_image_bytes {
             // Given back before more is asked for, else two of these could wait for each other.
             drop(in_flight);
+            let turn = Turn::of(&self.shard);
             let Ok(larger) = self.budget.clone().acquire_many_owned(kib(self.max_image_bytes)).await else {
                 return Ok(());
             };
             in_flight = larger;
+            drop(turn);
             outcome = self.source.get(&image.key, image.etag.as_deref(), self.max_image_bytes).await;
         }
         // The request's permit is held until a core has room, so that no more images are read ahead than that.
         let _request = request;
         match outcome {
             Ok(fetched) => {
-                let job =
-                    Job { shard: self.shard.clone(), index: self.index, fetched, _in_flight: in_flight };
+                let turn = Some(Turn::of(&self.shard));
+                let (shard, index) = (self.shard.clone(), self.index);
+                let job = Job { shard, index, fetched, turn, _in_flight: in_flight };
                 // The cores are gone only where the worker ends, and then the shard is given back.
                 let _ = self.jobs.send(job).await;
                 Ok(())

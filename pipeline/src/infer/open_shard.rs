@@ -2,7 +2,7 @@
 //!
 //! Rows arrive in any order and leave in key order. It knows nothing of queues or buckets.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -16,7 +16,24 @@ pub(super) struct OpenShard {
     rows: Mutex<Rows>,
     complete: Notify,
     abandoned: AtomicBool,
+    waiting: AtomicUsize,
     progress: Arc<Progress>,
+}
+
+/// Something of the shard waits behind other shards, for as long as this lives.
+pub(super) struct Turn(Arc<OpenShard>);
+
+impl Turn {
+    pub(super) fn of(shard: &Arc<OpenShard>) -> Self {
+        shard.waiting.fetch_add(1, Relaxed);
+        Self(shard.clone())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
 }
 
 struct Rows {
@@ -30,7 +47,14 @@ impl OpenShard {
     pub(super) fn new(images: Vec<Image>, progress: Arc<Progress>) -> Self {
         let rows =
             Mutex::new(Rows { rows: vec![None; images.len()], left: images.len(), tagged: 0, failed: 0 });
-        Self { images, rows, complete: Notify::new(), abandoned: AtomicBool::new(false), progress }
+        Self {
+            images,
+            rows,
+            complete: Notify::new(),
+            abandoned: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            progress,
+        }
     }
 
     /// Fills in the row of image `index`: what was read of it, or else what the listing said.
@@ -79,6 +103,16 @@ impl OpenShard {
 
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Relaxed)
+    }
+
+    /// Images without a row yet.
+    pub(super) fn left(&self) -> usize {
+        self.lock().left
+    }
+
+    /// True while something of it waits for its turn behind other shards.
+    pub(super) fn waits(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
     }
 
     /// No code panics while it holds the lock, so a poisoned one guards sound rows.
