@@ -212,6 +212,26 @@ impl From<&EngineRecord> for run::EngineRecord {
     }
 }
 
+impl TryFrom<&run::EngineRecord> for EngineRecord {
+    type Error = EngineError;
+
+    /// The engine that a run's request names, its library still to be found on this machine.
+    fn try_from(record: &run::EngineRecord) -> Result<Self, EngineError> {
+        let name = match record.name.as_str() {
+            "tract" => EngineName::Tract,
+            "onnxruntime" => EngineName::OnnxRuntime,
+            other => {
+                return Err(EngineError::new(format!(
+                    "the run began with the engine {other:?}, but here are only tract and ONNX Runtime: install the \
+                     tagfleet that began it, or start a new run"
+                )));
+            }
+        };
+        let (version, precision) = (record.version.clone(), record.precision.clone());
+        Ok(Self { name, version, precision, instructions: record.instructions.clone(), library: None })
+    }
+}
+
 impl EngineRecord {
     /// `onnxruntime 1.32.0 (fp32)`
     pub fn describe(&self) -> String {

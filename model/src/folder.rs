@@ -163,6 +163,12 @@ impl Model {
     /// Where a file is missing or differs from what `spec` says.
     pub fn from_copy(root: &Path, spec: ModelSpec) -> Result<Self, ModelError> {
         files::verify(root, &spec.files)?;
+        if files::sha256_of(&spec.files) != spec.sha256 {
+            return Err(ModelError::new(format!(
+                "the model's files have not the sha256 {} that the run began with: start a new run",
+                spec.sha256
+            )));
+        }
         Ok(Self { root: root.to_owned(), spec })
     }
 

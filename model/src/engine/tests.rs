@@ -200,6 +200,17 @@ fn a_record_is_equal_wherever_the_library_is() {
 }
 
 #[test]
+fn a_runs_record_names_the_same_engine_again() {
+    let (_folder, model) = model(&Toy::default());
+    let record = tract_record(&model);
+    let stored = run::EngineRecord::from(&record);
+    assert_eq!(EngineRecord::try_from(&stored).unwrap(), record);
+    let error =
+        EngineRecord::try_from(&run::EngineRecord { name: "torch".to_owned(), ..stored }).unwrap_err();
+    assert!(error.to_string().contains("\"torch\""), "{error}");
+}
+
+#[test]
 fn tracts_version_is_the_one_linked() {
     let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap();
     assert!(lock.contains(&format!("name = \"tract-onnx\"\nversion = \"{}\"", tract::VERSION)));

@@ -270,6 +270,8 @@ fn a_copy_is_checked() {
     let spec: ModelSpec = serde_json::from_str(&json).unwrap();
     assert_eq!(spec, model.spec);
     assert!(Model::from_copy(folder.path(), spec.clone()).is_ok());
+    let other = ModelSpec { sha256: "00".repeat(32), ..spec.clone() };
+    assert!(Model::from_copy(folder.path(), other).unwrap_err().to_string().contains("sha256 0000"));
     std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\nD").unwrap();
     let error = Model::from_copy(folder.path(), spec).unwrap_err().to_string();
     insta::assert_snapshot!(without(folder.path(), &error), @"labels.txt is not the file this run began with: put that one back, or start a new run");
