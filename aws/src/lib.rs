@@ -7,6 +7,7 @@ mod cause;
 pub mod client;
 pub mod error;
 pub mod executions;
+pub mod machine;
 pub mod mail;
 pub mod queues;
 mod s3;
