@@ -20,3 +20,4 @@ mod readme;
 mod resume;
 mod tidy;
 mod vectors;
+mod worker;

@@ -1,0 +1,155 @@
+//! One job: read the run's request, load its model, tag shards until there are none or it is told to stop, say what was
+//! used.
+//!
+//! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it ended.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+use tagfleet_aws::client::Options;
+use tagfleet_aws::machine::{Instance, MetadataService};
+use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
+use tagfleet_pipeline::address::Address;
+use tagfleet_pipeline::infer::{End, Worker, infer};
+use tagfleet_pipeline::progress::Progress;
+use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
+use tagfleet_pipeline::split::read_json;
+use tagfleet_pipeline::tagger::Tagger;
+use tempfile::TempDir;
+
+use crate::configuration::Configuration;
+use crate::shutdown::Shutdown;
+use crate::usage::Reporter;
+use crate::{loading, log, published_model};
+
+/// A shard is seen by other workers so long after its last sign of life; as its queue is made.
+const VISIBILITY: Duration = Duration::from_secs(300);
+
+/// Works until the queue is empty or it is told to stop.
+pub(crate) async fn run(configuration: &Configuration) -> anyhow::Result<()> {
+    let began = SystemTime::now();
+    let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
+    log::event("started", started(configuration, &instance));
+    let shutdown = Shutdown::listen(service, configuration.grace)?;
+    let aws = Aws::new(&Options::default()).await;
+    let reporter = Reporter {
+        output: Arc::new(S3Bucket::new(&aws, &configuration.output.bucket)),
+        keys: RunKeys::in_bucket(&configuration.output.prefix, &configuration.run),
+        name: configuration.name.clone(),
+        vcpus: u32::try_from(configuration.vcpus).unwrap_or(u32::MAX),
+        instance,
+        began,
+        progress: Arc::new(Progress::default()),
+    };
+    let reporting = tokio::spawn(reporter.clone().each_minute());
+    let ended = work(configuration, &aws, &reporter, &shutdown).await;
+    reporting.abort();
+    // A record that is being written must not come after the last one.
+    let _ = reporting.await;
+    let why = match &ended {
+        Ok(End::Idle) => "the queue was empty".to_owned(),
+        Ok(End::Stopped) => shutdown.why().to_owned(),
+        Err(error) => format!("failed: {error:#}"),
+    };
+    reporter.end(&why).await;
+    ended.map(|_| ())
+}
+
+/// The metadata service and what it says. Whether there is one is found out once.
+async fn find_out(disabled: Option<&str>) -> (Option<MetadataService>, Instance) {
+    let Some(service) = MetadataService::new(disabled) else { return (None, Instance::default()) };
+    match service.instance().await {
+        Ok(instance) => (Some(service), instance),
+        Err(error) => {
+            let error = error.to_string();
+            log::event("no EC2 instance, so no spot notices are asked for", json!({"error": error}));
+            (None, Instance::default())
+        }
+    }
+}
+
+fn started(configuration: &Configuration, instance: &Instance) -> serde_json::Value {
+    json!({
+        "run": configuration.run,
+        "output": configuration.output.to_string(),
+        "worker": configuration.name,
+        "vcpus": configuration.vcpus,
+        "machine": instance.machine,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+async fn work(
+    configuration: &Configuration,
+    aws: &Aws,
+    reporter: &Reporter,
+    shutdown: &Shutdown,
+) -> anyhow::Result<End> {
+    let prepared = tokio::select! {
+        prepared = prepare(configuration, aws, reporter) => prepared?,
+        () = shutdown.stop.drain.cancelled() => return Ok(End::Stopped),
+    };
+    let Prepared { worker, taggers, _files } = prepared;
+    Ok(infer(worker, taggers, &shutdown.stop).await?)
+}
+
+/// All that a worker needs to begin.
+struct Prepared {
+    worker: Worker,
+    taggers: Vec<Box<dyn Tagger>>,
+    /// The model's files, which an engine may map into memory for as long as it lives.
+    _files: TempDir,
+}
+
+/// What the run's request says this worker works on, and with.
+async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) -> anyhow::Result<Prepared> {
+    let request: RunRequest = read_json(reporter.output.as_ref(), &reporter.keys.request()).await?;
+    ensure!(
+        request.version == REQUEST_VERSION,
+        "its request has version {}, this worker reads {REQUEST_VERSION}: deploy workers of the same tagfleet",
+        request.version
+    );
+    let source = Address::parse(&request.input.location)?;
+    let (taggers, files) = taggers(aws, &request, configuration.vcpus).await?;
+    let worker = Worker {
+        source: Arc::new(S3Bucket::new(aws, &source.bucket)),
+        output: reporter.output.clone(),
+        queue: Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY)),
+        run: configuration.run.clone(),
+        keys: reporter.keys.clone(),
+        vector: request.vector.clone(),
+        max_image_bytes: request.max_image_bytes,
+        receive_wait: configuration.receive_wait,
+        // Shorter than the wait: a worker that failed the last shards sees them again, and says so before it ends.
+        retry_delay: configuration.receive_wait / 2,
+        progress: reporter.progress.clone(),
+    };
+    Ok(Prepared { worker, taggers, _files: files })
+}
+
+/// The run's model in its engine, and the folder that its files were fetched into.
+async fn taggers(
+    aws: &Aws,
+    request: &RunRequest,
+    threads: usize,
+) -> anyhow::Result<(Vec<Box<dyn Tagger>>, TempDir)> {
+    let location = request.model.location.as_deref();
+    let location =
+        location.context("its request names no place of the model's files: publish the model first")?;
+    let folder = Address::parse(location)?.folder();
+    let about = || format!("the model at {folder}");
+    let root = tempfile::tempdir().context("the model's files need a temporary folder")?;
+    let bucket = S3Bucket::new(aws, &folder.bucket);
+    let model = published_model::fetch(&bucket, &folder.prefix, &request.model, root.path()).await;
+    let model = model.with_context(about)?;
+    let owned = request.clone();
+    let load = tokio::task::spawn_blocking(move || loading::taggers(model, &owned, threads));
+    let taggers = load.await?.with_context(about)?;
+    log::event(
+        "engine",
+        json!({"engine": request.engine.to_string(), "model": request.model.name, "threads": threads}),
+    );
+    Ok((taggers, root))
+}

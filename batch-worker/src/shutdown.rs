@@ -1,0 +1,167 @@
+//! How a worker is told to stop, and what it does then: by SIGTERM or SIGINT, or by a spot notice.
+//!
+//! From the first word on it takes no new shard; when the time that it has is over, it gives back what it has in hand.
+//! Signals, notices and the clock are parameters of [`obey`], which decides; nothing here touches a shard.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tagfleet_aws::machine::MetadataService;
+use tagfleet_pipeline::infer::Stop;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::log;
+
+/// How often the metadata service is asked for a notice, as EC2's documentation advises.
+const EVERY: Duration = Duration::from_secs(5);
+/// Of the time that a notice gives, what it takes to give shards back and to write the last usage record.
+const LAST_STEPS: Duration = Duration::from_secs(10);
+
+/// Told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// By a signal.
+    Signal,
+    /// The machine is taken away, and there is so much time left to finish shards.
+    Interruption(Duration),
+}
+
+/// The way in which a worker learns that it has to stop.
+pub(crate) struct Shutdown {
+    pub(crate) stop: Stop,
+    why: Arc<OnceLock<&'static str>>,
+    /// Ended when this is dropped.
+    _tasks: JoinSet<()>,
+}
+
+impl Shutdown {
+    /// Listens from now on; the metadata service is asked where there is one.
+    pub(crate) fn listen(service: Option<MetadataService>, grace: Duration) -> io::Result<Self> {
+        let (stop, why) = (Stop::default(), Arc::new(OnceLock::new()));
+        let (notices, received) = mpsc::channel(1);
+        let mut tasks = JoinSet::new();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let signals = notices.clone();
+        tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                // Once it is stopping for good nobody listens.
+                let _ = signals.send(Notice::Signal).await;
+            }
+        });
+        if let Some(service) = service {
+            tasks.spawn(ask_for_interruption(service, notices));
+        }
+        let (obeying, reason) = (stop.clone(), why.clone());
+        tasks.spawn(async move { obey(received, &obeying, grace, &reason).await });
+        Ok(Self { stop, why, _tasks: tasks })
+    }
+
+    /// Why it was told to stop.
+    pub(crate) fn why(&self) -> &'static str {
+        self.why.get().copied().unwrap_or("told to stop")
+    }
+}
+
+/// Asks until there is a notice. A service that fails is asked again, and said once for all failures in a row.
+async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>) {
+    let mut asks = interval(EVERY);
+    asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        asks.tick().await;
+        match service.interruption().await {
+            Ok(None) => is_failing = false,
+            Ok(Some(at)) => {
+                let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+                let _ = notices.send(Notice::Interruption(left.saturating_sub(LAST_STEPS))).await;
+                return;
+            }
+            Err(error) => {
+                if !is_failing {
+                    log::event("no answer about spot notices", json!({"error": error.to_string()}));
+                }
+                is_failing = true;
+            }
+        }
+    }
+}
+
+/// Drains at the first notice. Gives up at the earliest time that any of them leaves, or at the second signal.
+async fn obey(mut notices: Receiver<Notice>, stop: &Stop, grace: Duration, why: &OnceLock<&'static str>) {
+    let mut until: Option<Instant> = None;
+    let mut signals = 0;
+    loop {
+        let notice = tokio::select! {
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => break,
+            Some(notice) = notices.recv() => notice,
+            else => return,
+        };
+        let (left, reason) = match notice {
+            Notice::Signal => (grace, "told to stop by a signal"),
+            Notice::Interruption(left) => (left, "its spot instance is taken away"),
+        };
+        signals += u32::from(notice == Notice::Signal);
+        if signals > 1 {
+            break;
+        }
+        // The first reason is the one that is told.
+        let _ = why.set(reason);
+        stop.drain.cancel();
+        log::event("stopping", json!({"why": reason, "seconds_left": left.as_secs()}));
+        let at = Instant::now() + left;
+        until = Some(until.map_or(at, |earlier| earlier.min(at)));
+    }
+    stop.now.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(90);
+
+    /// Sends `notices`, each so long after the start; returns when shards in hand were given up, and the reason.
+    async fn given_up_after(notices: &[(u64, Notice)]) -> (Duration, &'static str) {
+        let (sender, received) = mpsc::channel(1);
+        let (stop, why, began) = (Stop::default(), OnceLock::new(), Instant::now());
+        let sending = async {
+            for (at, notice) in notices {
+                sleep_until(began + Duration::from_secs(*at)).await;
+                sender.send(*notice).await.unwrap();
+            }
+            stop.drain.cancelled().await;
+            stop.now.cancelled().await;
+        };
+        tokio::join!(obey(received, &stop, GRACE, &why), sending);
+        (began.elapsed(), why.get().copied().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shards_in_hand_get_the_grace_after_a_signal_and_none_after_a_second() {
+        let (after, why) = given_up_after(&[(1, Notice::Signal)]).await;
+        assert_eq!((after.as_secs(), why), (91, "told to stop by a signal"));
+        let (after, _) = given_up_after(&[(1, Notice::Signal), (3, Notice::Signal)]).await;
+        assert_eq!(after.as_secs(), 3);
+    }
+
+    /// The agent of a spot instance passes its notice on as SIGTERM: that is not a second one.
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_end_counts() {
+        let notice = Notice::Interruption(Duration::from_secs(110));
+        let (after, why) = given_up_after(&[(0, notice), (5, Notice::Signal)]).await;
+        assert_eq!((after.as_secs(), why), (95, "its spot instance is taken away"));
+        let soon = Notice::Interruption(Duration::from_secs(20));
+        let (after, _) = given_up_after(&[(0, Notice::Signal), (5, soon)]).await;
+        assert_eq!(after.as_secs(), 25);
+    }
+}

@@ -1,0 +1,141 @@
+//! What this worker used, told again and again while it runs: a usage record beside the run, a line in the log.
+//!
+//! A worker that is killed loses what it did since its last record, a minute at most. A record that cannot be written is
+//! said in the log and costs no image.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tagfleet_aws::machine::Instance;
+use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::progress::Progress;
+use tagfleet_pipeline::run::RunKeys;
+use tagfleet_pipeline::usage::{self, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::log;
+
+const EVERY: Duration = Duration::from_secs(60);
+/// A worker that begins so long after its machine's launch is not the first there, and the boot is another one's: booting
+/// and fetching the image take a few minutes.
+const LONGEST_BOOT: Duration = Duration::from_secs(600);
+
+/// Writes the usage records of one worker.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    pub(crate) output: Arc<dyn Bucket>,
+    pub(crate) keys: RunKeys,
+    pub(crate) name: String,
+    pub(crate) vcpus: u32,
+    pub(crate) instance: Instance,
+    pub(crate) began: SystemTime,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Reporter {
+    /// Reports at once and then each minute, for as long as it is let.
+    pub(crate) async fn each_minute(self) {
+        let mut minutes = interval(EVERY);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        minutes.tick().await;
+        self.put(None).await;
+        loop {
+            minutes.tick().await;
+            self.report("working", None).await;
+        }
+    }
+
+    /// The last report: why the worker ends.
+    pub(crate) async fn end(&self, why: &str) {
+        self.report("ended", Some(why)).await;
+    }
+
+    async fn report(&self, event: &str, ended: Option<&str>) {
+        let (counts, failures) = (self.progress.counts(), self.progress.shard_failures());
+        let mut fields =
+            json!({"tagged": counts.tagged, "failed": counts.failed, "committed": counts.committed});
+        if let Some(last) = failures.last {
+            fields["shards_given_back"] = json!(failures.count);
+            fields["last_shard_failure"] = json!(last);
+        }
+        if let Some(why) = ended {
+            fields["why"] = json!(why);
+        }
+        log::event(event, fields);
+        self.put(ended).await;
+    }
+
+    async fn put(&self, ended: Option<&str>) {
+        let record = UsageRecord::Worker(self.usage(SystemTime::now(), ended));
+        if let Err(error) = usage::put(self.output.as_ref(), &self.keys, &self.name, &record).await {
+            log::event("usage not recorded", json!({"error": error.to_string()}));
+        }
+    }
+
+    fn usage(&self, now: SystemTime, ended: Option<&str>) -> WorkerUsage {
+        let counts = self.progress.counts();
+        let is_first = |launched: &SystemTime| {
+            self.began.duration_since(*launched).is_ok_and(|boot| boot <= LONGEST_BOOT)
+        };
+        WorkerUsage {
+            version: USAGE_VERSION,
+            machine: self.instance.machine.clone(),
+            launched: self.instance.launched.filter(is_first).map(seconds),
+            began: seconds(self.began),
+            updated: seconds(now),
+            ended: ended.map(str::to_owned),
+            vcpus: self.vcpus,
+            tagged: counts.tagged,
+            failed: counts.failed,
+        }
+    }
+}
+
+/// Seconds since 1970; no clock here stands before that.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use tagfleet_pipeline::bucket::memory::MemoryBucket;
+    use tagfleet_pipeline::run::RunId;
+
+    use super::*;
+
+    fn reporter(output: &MemoryBucket, launched: u64) -> Reporter {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Reporter {
+            output: Arc::new(output.clone()),
+            keys: RunKeys::in_bucket("", &RunId::try_from("r".to_owned()).unwrap()),
+            name: "worker-a-1".to_owned(),
+            vcpus: 4,
+            instance: Instance { launched: Some(at(launched)), ..Instance::default() },
+            began: at(10_000),
+            progress: Arc::new(Progress::default()),
+        }
+    }
+
+    #[test]
+    fn a_boot_is_counted_by_the_first_worker_on_a_machine_only() {
+        let output = MemoryBucket::default();
+        let launched = |at| reporter(&output, at).usage(SystemTime::now(), None).launched;
+        assert_eq!(launched(9_700), Some(9_700));
+        assert_eq!(launched(5_000), None, "another job has used the machine before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_a_record_from_the_start_and_it_says_why_the_worker_ended() {
+        let output = MemoryBucket::default();
+        let reporter = reporter(&output, 9_700);
+        let key = reporter.keys.usage(&reporter.name);
+        let _ = tokio::time::timeout(EVERY / 2, reporter.clone().each_minute()).await;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let first = text(&output.get(&key, None, 1000).await.unwrap().bytes);
+        assert!(!first.contains("ended"), "{first}");
+        reporter.end("the queue was empty").await;
+        let last = text(&output.get(&key, None, 1000).await.unwrap().bytes);
+        assert!(last.contains("the queue was empty"), "{last}");
+    }
+}

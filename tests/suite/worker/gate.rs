@@ -1,0 +1,105 @@
+//! A way to S3 that can be shut for one object: its GET is never answered, or denied. All else passes as it is.
+//!
+//! It makes "in the middle of a shard" a place that a test can wait for, without a clock.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What is done about the GETs of a path.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    /// They are never answered.
+    Hold,
+    /// They are answered 403.
+    Deny,
+}
+
+/// A gate before an emulator.
+pub(super) struct Gate {
+    address: String,
+    stopped: Receiver<()>,
+}
+
+impl Gate {
+    /// Opens one before `target` (`http://127.0.0.1:4566`) that is shut for GETs of paths that begin with `path`.
+    pub(super) fn before(target: &str, path: &'static str, rule: Rule) -> Self {
+        let target = target.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (told, stopped) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, target, told) = (stream?, target.clone(), told.clone());
+                // Where the client goes away in the middle there is nothing to pass.
+                std::thread::spawn(move || _ = pass(stream, &target, (path, rule), &told));
+            }
+            io::Result::Ok(())
+        });
+        Self { address, stopped }
+    }
+
+    /// Where S3 is, through the gate.
+    pub(super) fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until a request has come that is not let through.
+    pub(super) fn wait(&self) {
+        self.stopped.recv().unwrap();
+    }
+}
+
+fn pass(
+    mut client: TcpStream,
+    target: &str,
+    (path, rule): (&str, Rule),
+    stopped: &Sender<()>,
+) -> io::Result<()> {
+    let (head, rest) = read_head(&mut client)?;
+    if head.starts_with(&format!("GET {path}")) {
+        // Nobody may listen any more.
+        let _ = stopped.send(());
+        return refuse(&mut client, rule);
+    }
+    let mut server = TcpStream::connect(target)?;
+    // One request a connection, so that each is looked at.
+    let (line, headers) = head.split_once("\r\n").unwrap();
+    write!(server, "{line}\r\nConnection: close\r\n{headers}")?;
+    server.write_all(&rest)?;
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || io::copy(&mut from_client, &mut to_server));
+    io::copy(&mut server, &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
+
+fn refuse(client: &mut TcpStream, rule: Rule) -> io::Result<()> {
+    match rule {
+        Rule::Hold => io::copy(client, &mut io::sink()).map(|_| ()),
+        Rule::Deny => {
+            let body = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+            let length = body.len();
+            write!(
+                client,
+                "HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+            )?;
+            write!(client, "Content-Length: {length}\r\n\r\n{body}")
+        }
+    }
+}
+
+/// A request's head, its empty line included, and what came of the body with it.
+pub(super) fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
+        }
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+    }
+}

@@ -1,0 +1,67 @@
+//! An instance metadata service (IMDSv2) on the loopback: a spot instance that is taken away when the test says so.
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::gate::read_head;
+
+const IDENTITY: &str = r#"{"instanceType": "c7g.xlarge", "availabilityZone": "us-east-1a", "pendingTime": "2026-01-31T08:20:00Z"}"#;
+
+/// A running service.
+pub(super) struct Metadata {
+    address: String,
+    notice: Arc<Mutex<Option<String>>>,
+}
+
+impl Metadata {
+    /// Starts one that has no notice yet.
+    pub(super) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let notice: Arc<Mutex<Option<String>>> = Arc::default();
+        let given = notice.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                // A client that goes away asks again.
+                let _ = answer(stream?, given.lock().unwrap().as_deref());
+            }
+            io::Result::Ok(())
+        });
+        Self { address, notice }
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// From now on it says that the instance is taken away at `time`, `2026-01-31T08:22:00Z`.
+    pub(super) fn take_away_at(&self, time: &str) {
+        let notice = format!("{{\"action\": \"terminate\", \"time\": \"{time}\"}}");
+        *self.notice.lock().unwrap() = Some(notice);
+    }
+}
+
+fn answer(mut stream: TcpStream, notice: Option<&str>) -> io::Result<()> {
+    let (head, _) = read_head(&mut stream)?;
+    let is_for = |path: &str| head.contains(&format!(" /latest/{path} "));
+    let body = if head.starts_with("PUT ") {
+        Some("token")
+    } else if !head.to_ascii_lowercase().contains("x-aws-ec2-metadata-token: token") {
+        None
+    } else if is_for("dynamic/instance-identity/document") {
+        Some(IDENTITY)
+    } else if is_for("meta-data/instance-life-cycle") {
+        Some("spot")
+    } else if is_for("meta-data/spot/instance-action") {
+        notice
+    } else {
+        None
+    };
+    let (status, body) = body.map_or(("404 Not Found", ""), |body| ("200 OK", body));
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600\r\nConnection: close\r\n"
+    )?;
+    write!(stream, "Content-Length: {}\r\n\r\n{body}", body.len())
+}
