@@ -10,7 +10,7 @@ pub mod executions;
 pub mod machine;
 pub mod mail;
 pub mod queues;
-mod s3;
+pub mod s3;
 pub mod signed;
 mod sqs;
 mod stacks;

@@ -6,6 +6,7 @@
 
 mod errors;
 mod multipart;
+pub mod settings;
 
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};

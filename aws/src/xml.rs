@@ -20,8 +20,11 @@ pub struct Element {
 }
 
 impl Element {
-    /// Reads a document; `Err` says what is wrong with it.
-    pub(crate) fn parse(document: &str) -> Result<Self, String> {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(document: &str) -> Result<Self, String> {
         // The bottom holds the root.
         let mut open = vec![Self::default()];
         for token in Tokenizer::from(document) {

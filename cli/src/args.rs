@@ -11,7 +11,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use tagfleet_aws::{Aws, client};
 
 pub(crate) use fleet::{
-    CancelOptions, Device, FleetCommand, ResumeOptions, StackOptions, StatusOptions, SubmitOptions,
+    CancelOptions, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions, StatusOptions,
+    SubmitOptions,
 };
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.

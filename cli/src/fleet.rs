@@ -1,8 +1,9 @@
-//! The commands that use a stack on AWS: submit, status, cancel, resume; a file for each.
+//! The commands that use a stack on AWS: submit, status, cancel, resume, doctor; a file for each.
 //!
 //! They ask and start; what a run does stands in the pipeline, and its order in the state machine.
 
 mod cancel;
+mod doctor;
 mod executions;
 mod publish;
 mod resume;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: &FleetCommand) -> Result<Exit, Failure> {
             FleetCommand::Status(options) => status::status(options).await,
             FleetCommand::Cancel(options) => cancel::cancel(options).await,
             FleetCommand::Resume(options) => resume::resume(options).await,
+            FleetCommand::Doctor(options) => doctor::doctor(options).await,
         }
     })
 }

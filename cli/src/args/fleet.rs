@@ -17,6 +17,8 @@ pub(crate) enum FleetCommand {
     Cancel(CancelOptions),
     /// Go on with a run of the fleet that was cancelled, failed or ended incomplete
     Resume(ResumeOptions),
+    /// Check that the fleet's stack can work, and say what to do where it cannot
+    Doctor(DoctorOptions),
 }
 
 const EXIT_CODES: &str = "\
@@ -145,6 +147,18 @@ pub(crate) struct ResumeOptions {
     /// No progress, no notes: only the result, and errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackOptions,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Exit codes: 0 where a run can work, warnings or not; 1 where something must be mended first."
+)]
+pub(crate) struct DoctorOptions {
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) stack: StackOptions,
 }

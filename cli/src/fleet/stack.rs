@@ -64,6 +64,12 @@ impl Outputs {
         })
     }
 
+    /// The splitter's ARN: it stands beside the state machine.
+    pub(crate) fn splitter_arn(&self) -> String {
+        let beside = self.state_machine.split(":stateMachine:").next().unwrap_or_default();
+        format!("{}:function:{}", beside.replacen(":states:", ":lambda:", 1), self.splitter)
+    }
+
     /// The ARN of the execution of this name.
     pub(crate) fn execution(&self, name: &str) -> String {
         format!("{}:{name}", self.state_machine.replacen(":stateMachine:", ":execution:", 1))
@@ -159,6 +165,10 @@ pub(crate) mod tests {
     fn outputs_are_understood() {
         let outputs = Outputs::parse(&deployed()).unwrap();
         assert_eq!((outputs.sender.as_deref(), outputs.source_buckets.len()), (None, 2));
+        assert_eq!(
+            outputs.splitter_arn(),
+            "arn:aws:lambda:us-east-1:123456789012:function:tagfleet-splitter"
+        );
         assert_eq!(outputs.execution("r-2"), "arn:aws:states:us-east-1:123456789012:execution:tagfleet:r-2");
     }
 

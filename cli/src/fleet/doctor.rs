@@ -1,0 +1,82 @@
+//! `tagfleet doctor`: can the stack work? Each check says what it found and, where that is bad, what to do.
+//!
+//! It asks and changes nothing. A service that may not be asked, or does not answer, is a warning: the other checks go
+//! on. What an answer means is decided by functions of the answer alone, a file for each subject.
+
+mod encryption;
+mod finding;
+mod mail;
+mod network;
+mod placement;
+mod quotas;
+mod trigger;
+
+use serde_json::Value;
+use tagfleet_aws::ServiceError;
+use tagfleet_aws::signed::{Call, Service};
+
+use super::stack::FleetStack;
+use crate::args::DoctorOptions;
+use crate::exit::{Exit, Failure, broken, print, print_json};
+use finding::{Finding, Level};
+
+/// AWS STS: a query service.
+const STS: Service = Service { title: "STS", endpoint: "sts", signing_name: "sts", version: "2011-06-15" };
+
+pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
+    let stack = FleetStack::find(&options.stack).await?;
+    let mut findings = vec![identity(&stack).await];
+    findings.push(Finding::ok("stack", format!("{}, with all its outputs", stack.name)));
+    let devices = placement::devices(&stack).await;
+    findings.extend(devices.iter().flat_map(placement::judge));
+    findings.extend(quotas::check(&stack, &devices).await);
+    findings.extend(network::check(&stack, &devices).await);
+    findings.extend(trigger::check(&stack).await);
+    findings.extend(mail::check(&stack).await);
+    findings.extend(encryption::check(&stack).await);
+    match options.json {
+        true => print_json(&serde_json::to_string_pretty(&findings).map_err(broken)?)?,
+        false => print(&finding::text(&findings))?,
+    }
+    let is_bad = findings.iter().any(|finding| finding.level == Level::Fail);
+    Ok(if is_bad { Exit::Broken } else { Exit::Finished })
+}
+
+async fn identity(stack: &FleetStack) -> Finding {
+    let call = Call { service: STS, action: "GetCallerIdentity", thing: "the credentials" };
+    match stack.aws.query(call, &[]).await {
+        Ok(answer) => Finding::ok("credentials", answer.text_of("Arn")),
+        Err(error) => unasked("credentials", &error),
+    }
+}
+
+/// What cannot be asked may be fine all the same.
+fn unasked(check: &'static str, why: &dyn std::fmt::Display) -> Finding {
+    Finding::warn(check, format!("could not be asked: {why}"), "allow the action, or look for yourself")
+}
+
+/// A REST service's answer; `thing` is what an error names.
+async fn rest(
+    stack: &FleetStack,
+    (service, action, thing): (Service, &str, &str),
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, ServiceError> {
+    let method = if body.is_some() { "POST" } else { "GET" };
+    stack.aws.rest(Call { service, action, thing }, method, path, body).await
+}
+
+/// The text at a path of an answer; empty where there is none.
+fn text_at<'a>(answer: &'a Value, pointer: &str) -> &'a str {
+    answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The list at a path of an answer; empty where there is none.
+fn list_at<'a>(answer: &'a Value, pointer: &str) -> &'a [Value] {
+    answer.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The texts of a list at a path of an answer.
+fn texts_at(answer: &Value, pointer: &str) -> Vec<String> {
+    list_at(answer, pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
