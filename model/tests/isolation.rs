@@ -2,11 +2,7 @@
 //!
 //! The child is `isolation/dying_tagger.rs`, built as an example; what it does on an image, the image says.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests, outside of the test functions"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of the test functions")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -177,6 +173,26 @@ fn an_image_that_never_ends_is_lost_alone() {
     let lost = crashed("the decoder or engine did not end on this image within 0.5 s");
     let [red, blue] = ["red", "blue"].map(|image| quiet(&[image]).remove(0));
     assert_eq!(found, [red, lost, blue]);
+}
+
+#[test]
+fn a_child_that_stops_reading_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("stopped");
+    let patience = Patience { tagging: SHORT, ..Patience::default() };
+    let mut taggers = start_with(child(), "obeys", 2, patience).unwrap().taggers();
+    let (mut second, mut first) = (taggers.remove(1), taggers.remove(0));
+    let stop = format!("stop {}", mark.display());
+    let of_first = thread::spawn(move || text(&tag(first.as_mut(), &["red", &stop]).unwrap()));
+    while !mark.exists() {
+        thread::yield_now();
+    }
+    // More than a pipe holds.
+    let large = "0123456789".repeat(1 << 20);
+    let of_second = text(&tag(second.as_mut(), &[&large, "blue"]).unwrap());
+    assert_eq!(of_second, quiet(&[&large, "blue"]));
+    let lost = crashed("the decoder or engine did not end on this image within 0.5 s");
+    assert_eq!(of_first.join().unwrap(), [quiet(&["red"]).remove(0), lost]);
 }
 
 #[test]

@@ -63,16 +63,21 @@ fn obey(image: &[u8]) -> Result<Outcome, TaggerError> {
         "kill" => die(Signal::KILL),
         "abort" => std::process::abort(),
         "exit" => std::process::exit(7),
-        "panic" => std::panic::panic_any("a bug"),
+        "panic" => std::panic::resume_unwind(Box::new("a bug")),
         "hang" => hang(),
         // Hangs until the process dies; the next one finds the file.
         "hang-once" if !is_marked(argument) => hang(),
+        // The whole process stands still: nobody reads the pipe any more.
+        "stop" => {
+            is_marked(argument);
+            die(Signal::STOP)
+        }
         _ if POISONED.load(Relaxed) => die(Signal::BUS),
         "poison" => POISONED.store(true, Relaxed),
         "pid" => std::fs::write(argument, std::process::id().to_string()).expect("a file"),
         "fail" => return Err(TaggerError("no such operator".to_owned())),
         "print" => {
-            rustix::io::write(rustix::stdio::stdout(), b"printed by an engine").map(drop).expect("stdout")
+            rustix::io::write(rustix::stdio::stdout(), b"printed by an engine").map(drop).expect("stdout");
         }
         _ => {}
     }
