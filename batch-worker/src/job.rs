@@ -11,24 +11,34 @@ use serde_json::json;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::machine::{Instance, MetadataService};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
+use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::infer::{End, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tagfleet_pipeline::split::read_json;
-use tagfleet_pipeline::tagger::Tagger;
 use tempfile::TempDir;
 
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
 use crate::usage::Reporter;
-use crate::{loading, log, published_model};
+use crate::{log, published_model, tagger_process};
 
 /// A shard is seen by other workers so long after its last sign of life; as its queue is made.
 const VISIBILITY: Duration = Duration::from_secs(300);
 
+/// How long a thread that hangs may hold the process up once all else is done.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
 /// Works until the queue is empty or it is told to stop.
-pub(crate) async fn run(configuration: &Configuration) -> anyhow::Result<()> {
+pub(crate) fn run(configuration: &Configuration) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let outcome = runtime.block_on(report_and_work(configuration));
+    runtime.shutdown_timeout(LAST_GRACE);
+    outcome
+}
+
+async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
     let began = SystemTime::now();
     let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
     log::event("started", started(configuration, &instance));
@@ -91,15 +101,15 @@ async fn work(
         prepared = prepare(configuration, aws, reporter) => prepared?,
         () = shutdown.stop.drain.cancelled() => return Ok(End::Stopped),
     };
-    let Prepared { worker, taggers, _files } = prepared;
-    Ok(infer(worker, taggers, &shutdown.stop).await?)
+    let Prepared { worker, isolation, _files } = prepared;
+    Ok(infer(worker, isolation.taggers(), &shutdown.stop).await?)
 }
 
 /// All that a worker needs to begin.
 struct Prepared {
     worker: Worker,
-    taggers: Vec<Box<dyn Tagger>>,
-    /// The model's files, which an engine may map into memory for as long as it lives.
+    isolation: Isolation,
+    /// The model's files: the process that runs it reads them again where it is started again.
     _files: TempDir,
 }
 
@@ -112,7 +122,7 @@ async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) 
         request.version
     );
     let source = Address::parse(&request.input.location)?;
-    let (taggers, files) = taggers(aws, &request, configuration.vcpus).await?;
+    let (isolation, files) = load(aws, &request, configuration.vcpus).await?;
     let worker = Worker {
         source: Arc::new(S3Bucket::new(aws, &source.bucket)),
         output: reporter.output.clone(),
@@ -126,30 +136,24 @@ async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) 
         retry_delay: configuration.receive_wait / 2,
         progress: reporter.progress.clone(),
     };
-    Ok(Prepared { worker, taggers, _files: files })
+    Ok(Prepared { worker, isolation, _files: files })
 }
 
 /// The run's model in its engine, and the folder that its files were fetched into.
-async fn taggers(
-    aws: &Aws,
-    request: &RunRequest,
-    threads: usize,
-) -> anyhow::Result<(Vec<Box<dyn Tagger>>, TempDir)> {
+async fn load(aws: &Aws, request: &RunRequest, threads: usize) -> anyhow::Result<(Isolation, TempDir)> {
     let location = request.model.location.as_deref();
     let location =
         location.context("its request names no place of the model's files: publish the model first")?;
     let folder = Address::parse(location)?.folder();
     let about = || format!("the model at {folder}");
-    let root = tempfile::tempdir().context("the model's files need a temporary folder")?;
+    let files = tempfile::tempdir().context("the model's files need a temporary folder")?;
     let bucket = S3Bucket::new(aws, &folder.bucket);
-    let model = published_model::fetch(&bucket, &folder.prefix, &request.model, root.path()).await;
+    let model = published_model::fetch(&bucket, &folder.prefix, &request.model, files.path()).await;
     let model = model.with_context(about)?;
     let owned = request.clone();
-    let load = tokio::task::spawn_blocking(move || loading::taggers(model, &owned, threads));
-    let taggers = load.await?.with_context(about)?;
-    log::event(
-        "engine",
-        json!({"engine": request.engine.to_string(), "model": request.model.name, "threads": threads}),
-    );
-    Ok((taggers, root))
+    let start = tokio::task::spawn_blocking(move || tagger_process::start(model, &owned, threads));
+    let isolation = start.await?.with_context(about)?;
+    let engine = request.engine.to_string();
+    log::event("engine", json!({"engine": engine, "model": request.model.name, "threads": threads}));
+    Ok((isolation, files))
 }

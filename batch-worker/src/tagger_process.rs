@@ -1,0 +1,46 @@
+//! The process in which the worker decodes pictures and runs the model: this program once more, as its own child.
+//!
+//! Where a picture crashes it, the worker goes on; see the model crate's `isolation`.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tagfleet_model::decode::Limits;
+use tagfleet_model::engine::EngineRecord;
+use tagfleet_model::folder::Model;
+use tagfleet_model::isolation::{self, Isolation, Patience, Program, Setup};
+use tagfleet_pipeline::run::RunRequest;
+
+use crate::log;
+
+/// What this program is started with to be that process.
+const ARGUMENT: &str = "tagger-process";
+/// The file that runs now.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Starts it, with `model` in the engine that `request` names, and no other, on so many threads.
+pub(crate) fn start(model: Model, request: &RunRequest, threads: usize) -> anyhow::Result<Isolation> {
+    let setup = Setup {
+        model,
+        engine: EngineRecord::try_from(&request.engine)?,
+        options: request.tags.clone(),
+        limits: Limits { max_bytes: request.max_image_bytes, ..Limits::default() },
+        threads,
+    };
+    let program = Program { path: THIS_PROGRAM.into(), arguments: vec![ARGUMENT.into()] };
+    Isolation::start(program, &setup, Patience::default())
+        .with_context(|| format!("the model cannot be run with {}", request.engine))
+}
+
+/// Whether this process was started to be it.
+pub(crate) fn is_this() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
+}
+
+/// Is that process, until its parent lets go of it. Its stdout is its parent's alone.
+pub(crate) fn serve() -> ExitCode {
+    match isolation::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => log::failure(&error, 1),
+    }
+}
