@@ -13,6 +13,7 @@ mod definition;
 mod demo;
 mod emulator;
 mod fleet;
+mod functions;
 mod hostile;
 mod inputs;
 mod parity;

@@ -53,30 +53,37 @@ impl Call {
         fleet: Option<&FleetRun>,
         result: Result<impl Serialize, CallError>,
     ) -> Result<Value, CallError> {
-        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut result = result.and_then(|answer| {
             serde_json::to_value(answer).map_err(|error| CallError::broken(error.to_string()))
         });
         let is_bad_request = result.as_ref().is_err_and(|error| error.error_type == ErrorType::BadRequest);
         if let Some(fleet) = fleet.filter(|_| !is_bad_request) {
-            let recorded = self.record(fleet, milliseconds).await;
+            let recorded = self.record(fleet).await;
             result = result.and_then(|answer| recorded.map(|()| answer));
         }
-        self.detail("milliseconds", milliseconds);
+        self.detail("milliseconds", self.milliseconds());
         self.log(&result);
         result
     }
 
-    async fn record(&self, fleet: &FleetRun, milliseconds: u64) -> Result<(), CallError> {
+    /// Writes what the call used until now beside the run; [`Call::end`] does it for most.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn record(&self, fleet: &FleetRun) -> Result<(), CallError> {
         let record = UsageRecord::Function(FunctionUsage {
             version: USAGE_VERSION,
             function: self.function.to_owned(),
             action: self.action.to_owned(),
-            milliseconds,
+            milliseconds: self.milliseconds(),
             memory_mb: self.memory_mb,
         });
         let name = format!("call-{}-{}", self.function, self.request_id);
         Ok(usage::put(fleet.output.as_ref(), &fleet.keys, &name, &record).await?)
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn log(&self, result: &Result<Value, CallError>) {

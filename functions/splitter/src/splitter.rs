@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
-use tagfleet_aws::executions::Started;
 use tagfleet_aws::queues::NewQueue;
-use tagfleet_aws::{Aws, S3Bucket, ServiceError, SqsQueue};
+use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::fleet::steps::{run_id, split};
-use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
+use tagfleet_pipeline::fleet::{FleetRun, Stack};
 use tagfleet_pipeline::run::RunId;
 
 use crate::action::{Action, Asked};
@@ -61,31 +60,34 @@ impl Splitter {
 
     async fn take(&self, event: &ObjectCreated, context: &Context) -> Result<Value, CallError> {
         let mut call = Call::begin(FUNCTION, "event", context);
-        let taken = event::take(&self.stack, event, async |run: &RunId| self.start(run).await).await;
-        let mut fleet = None;
+        let taken = self.start_run(event).await;
         match &taken {
             Ok(Taken::Started(run)) => {
                 call.detail("run", run.to_string());
-                fleet = self.valid(run).await?;
+                // The run is started: plan says whether its request is right and its output may be written.
+                if let Err(error) = self.record(&call, run).await {
+                    call.detail("unrecorded", error.message);
+                }
             }
             Ok(Taken::Skipped(why)) => call.detail("skipped", why.as_str()),
             Err(_) => {}
         }
-        call.end(fleet.as_ref(), taken).await
+        call.end(None, taken).await
     }
 
-    async fn start(&self, run: &RunId) -> Result<Started, ServiceError> {
-        let machine = self.state_machine_arn.as_deref().unwrap_or_default();
-        self.aws.start_execution(machine, &run.to_string(), &json!({"run": run}).to_string()).await
+    async fn start_run(&self, event: &ObjectCreated) -> Result<Taken, CallError> {
+        let Some(machine) = &self.state_machine_arn else {
+            return Err(CallError::broken("the function's environment names no TAGFLEET_STATE_MACHINE"));
+        };
+        let start = async |run: &RunId| {
+            let input = json!({"run": run}).to_string();
+            self.aws.start_execution(machine, &run.to_string(), &input).await
+        };
+        event::take(&self.stack, event, start).await
     }
 
-    /// The run, where its request is right; plan says what is wrong with it.
-    async fn valid(&self, run: &RunId) -> Result<Option<FleetRun>, CallError> {
-        match self.stack.find(run).await {
-            Ok(fleet) => Ok(Some(fleet)),
-            Err(error) if error.error_type() == ErrorType::BadRequest => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    async fn record(&self, call: &Call, run: &RunId) -> Result<(), CallError> {
+        call.record(&self.stack.find(run).await?).await
     }
 
     async fn plan(&self, run: &str, execution: &str, context: &Context) -> Result<Value, CallError> {
