@@ -28,6 +28,13 @@ pub(crate) struct Failure {
     message: String,
 }
 
+impl Failure {
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 /// Bad usage or bad input.
 pub(crate) fn bad_input(message: impl Display) -> Failure {
     Failure { exit: Exit::BadInput, message: message.to_string() }

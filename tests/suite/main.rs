@@ -14,6 +14,7 @@ mod demo;
 mod emulator;
 mod fleet;
 mod functions;
+mod fleet_cli;
 mod hostile;
 mod inputs;
 mod parity;

@@ -113,7 +113,7 @@ pub(crate) struct SubmitOptions {
 pub(crate) struct StatusOptions {
     /// The run, as `submit` named it; without it, the latest executions
     pub(crate) run: Option<String>,
-    /// Show it anew every 5 seconds until the run has ended; the exit code is then that of `submit --wait`
+    /// Show it anew every few seconds until the run has ended; the exit code is then that of `submit --wait`
     #[arg(long, requires = "run", conflicts_with = "json")]
     pub(crate) watch: bool,
     /// Print as JSON

@@ -12,11 +12,12 @@ mod quotas;
 mod trigger;
 
 use serde_json::Value;
-use tagfleet_aws::ServiceError;
 use tagfleet_aws::signed::{Call, Service};
+use tagfleet_aws::{Aws, ServiceError};
+use tagfleet_pipeline::bucket::Kind;
 
 use super::stack::FleetStack;
-use crate::args::DoctorOptions;
+use crate::args::{DoctorOptions, StackOptions};
 use crate::exit::{Exit, Failure, broken, print, print_json};
 use finding::{Finding, Level};
 
@@ -24,16 +25,7 @@ use finding::{Finding, Level};
 const STS: Service = Service { title: "STS", endpoint: "sts", signing_name: "sts", version: "2011-06-15" };
 
 pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
-    let stack = FleetStack::find(&options.stack).await?;
-    let mut findings = vec![identity(&stack).await];
-    findings.push(Finding::ok("stack", format!("{}, with all its outputs", stack.name)));
-    let devices = placement::devices(&stack).await;
-    findings.extend(devices.iter().flat_map(placement::judge));
-    findings.extend(quotas::check(&stack, &devices).await);
-    findings.extend(network::check(&stack, &devices).await);
-    findings.extend(trigger::check(&stack).await);
-    findings.extend(mail::check(&stack).await);
-    findings.extend(encryption::check(&stack).await);
+    let findings = check(&options.stack).await;
     match options.json {
         true => print_json(&serde_json::to_string_pretty(&findings).map_err(broken)?)?,
         false => print(&finding::text(&findings))?,
@@ -42,10 +34,40 @@ pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
     Ok(if is_bad { Exit::Broken } else { Exit::Finished })
 }
 
-async fn identity(stack: &FleetStack) -> Finding {
+async fn check(options: &StackOptions) -> Vec<Finding> {
+    let aws = options.aws.connect().await;
+    let mut findings = vec![identity(&aws).await];
+    let stack = match FleetStack::find_with(aws, &options.stack).await {
+        Ok(stack) => stack,
+        Err(failure) => {
+            findings.push(Finding::fail(
+                "stack",
+                failure.message(),
+                "mend this first: all else depends on it",
+            ));
+            return findings;
+        }
+    };
+    findings.push(Finding::ok("stack", format!("{}, with all its outputs", stack.name)));
+    let devices = placement::devices(&stack).await;
+    findings.extend(devices.iter().flat_map(placement::judge));
+    findings.extend(quotas::check(&stack, &devices).await);
+    findings.extend(network::check(&stack, &devices).await);
+    findings.extend(trigger::check(&stack).await);
+    findings.extend(mail::check(&stack).await);
+    findings.extend(encryption::check(&stack).await);
+    findings
+}
+
+async fn identity(aws: &Aws) -> Finding {
     let call = Call { service: STS, action: "GetCallerIdentity", thing: "the credentials" };
-    match stack.aws.query(call, &[]).await {
+    match aws.query(call, &[]).await {
         Ok(answer) => Finding::ok("credentials", answer.text_of("Arn")),
+        Err(error) if error.kind == Kind::Denied => Finding::fail(
+            "credentials",
+            error.to_string(),
+            "log in as for the AWS command line (`aws sts get-caller-identity` must work), or name a --profile",
+        ),
         Err(error) => unasked("credentials", &error),
     }
 }

@@ -77,10 +77,14 @@ impl Outputs {
 }
 
 impl FleetStack {
-    /// Asks CloudFormation.
+    /// Connects, and asks CloudFormation.
     pub(crate) async fn find(options: &StackOptions) -> Result<Self, Failure> {
-        let aws = options.aws.connect().await;
-        let name = options.stack.clone();
+        Self::find_with(options.aws.connect().await, &options.stack).await
+    }
+
+    /// Asks CloudFormation for the stack of this name.
+    pub(crate) async fn find_with(aws: Aws, name: &str) -> Result<Self, Failure> {
+        let name = name.to_owned();
         let outputs = aws.stack_outputs(&name).await.map_err(|error| match error.kind {
             Kind::Missing => bad_input(format!(
                 "there is no stack {name} here: deploy it with `make deploy`, or name another with --stack, --region or --profile"

@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::{Interval, MissedTickBehavior};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::stack::{FleetStack, FoundRun};
 use super::standing::{Look, Now, Standing};
@@ -17,6 +18,9 @@ use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
 
 /// How often a run is looked at.
 const EVERY: Duration = Duration::from_secs(5);
+/// The same of its first looks: a request that is wrong, or a run of a few images, has ended by then.
+const EARLY_EVERY: Duration = Duration::from_secs(1);
+const EARLY_LOOKS: u32 = 10;
 
 /// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
 pub(super) async fn wait(
@@ -69,13 +73,11 @@ async fn until_end(
     look: &mut Look<'_>,
     mut show: impl FnMut(&Standing) -> Result<(), Failure>,
 ) -> Result<Option<Standing>, Failure> {
-    let mut ticks = every();
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                return interrupted.map(|()| None).map_err(broken);
-            }
+    // Held, so that none is lost while the run is looked at.
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(broken)?;
+    for looks in 0_u32.. {
+        if looks > 0 && is_interrupted(&mut interrupts, looks).await {
+            break;
         }
         let standing = look.look().await?;
         show(&standing)?;
@@ -83,12 +85,13 @@ async fn until_end(
             return Ok(Some(standing));
         }
     }
+    Ok(None)
 }
 
-fn every() -> Interval {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+/// Waits for the next look; true where the user does not.
+async fn is_interrupted(interrupts: &mut Signal, looks: u32) -> bool {
+    let pause = if looks < EARLY_LOOKS { EARLY_EVERY } else { EVERY };
+    tokio::time::timeout(pause, interrupts.recv()).await.is_ok()
 }
 
 fn goes_on(look: &Look<'_>) -> Exit {
