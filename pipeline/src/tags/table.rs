@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn statement() {
-        insta::assert_snapshot!(definition("s3://shop-tags/it's/r/results/", Some(VectorType::F32)));
+        insta::assert_snapshot!(definition("s3://shop-tags/it's/r/rows/", Some(VectorType::F32)));
         assert!(!definition("s3://b/", None).contains("vector"));
     }
 }
