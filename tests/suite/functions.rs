@@ -90,7 +90,7 @@ fn an_event_that_comes_twice_starts_one_run_and_results_start_none() {
     let cloud = deploy();
     cloud.put("requests/a.json", request(&cloud, &json!({})).to_string().as_bytes());
     let first = cloud.wait_for_executions(1);
-    cloud.wait(&first[0]);
+    assert_ne!(cloud.wait(&first[0])["status"], "RUNNING");
     let event = |key: &str, etag: &str| {
         json!({"detail-type": "Object Created", "detail": {
             "bucket": {"name": cloud.output("Bucket")},
@@ -160,11 +160,11 @@ mod services {
         Aws::for_tests(&Options { profile: None, region, endpoint_url }).await
     }
 
-    async fn queues_are_made_and_deleted_any_number_of_times(aws: &Aws) {
+    async fn queues_are_made_and_deleted_any_number_of_times(aws: &Aws, dead: &str) {
         let queue = NewQueue {
             name: "other-run-1",
             run: "1",
-            dead_letter_queue_arn: "arn:aws:sqs:us-east-1:000000000000:dead",
+            dead_letter_queue_arn: &format!("arn:aws:sqs:us-east-1:000000000000:{dead}"),
             visibility_timeout: Duration::from_secs(300),
             max_receive_count: 20,
         };
@@ -175,13 +175,13 @@ mod services {
     }
 
     async fn executions_are_found_and_stopped(aws: &Aws, machine: &str) {
-        let Started::New(arn) = aws.start_execution(machine, "x-1", "{\"run\":\"x-1\"}").await.unwrap()
-        else {
-            panic!("it is new")
-        };
+        let input = "{\"run\":\"x-1\"}";
+        let started = aws.start_execution(machine, "x-1", input).await.unwrap();
+        let arn = machine.replace(":stateMachine:", ":execution:") + ":x-1";
+        assert_eq!(started, Started::New(arn.clone()));
         aws.stop_execution(&arn, "enough").await.unwrap();
         let execution = aws.describe_execution(&arn).await.unwrap();
-        assert_eq!((execution.name.as_str(), execution.input.as_deref()), ("x-1", Some("{\"run\":\"x-1\"}")));
+        assert_eq!((execution.name.as_str(), execution.input.as_deref()), ("x-1", Some(input)));
         let again = aws.start_execution(machine, "x-1", "{\"run\":\"other\"}").await.unwrap();
         assert_eq!(again, Started::AlreadyExists);
         assert_eq!(aws.list_executions(machine).await.unwrap().len(), 1);
@@ -203,7 +203,8 @@ mod services {
             bucket.clone().in_region("us-east-1").put("x", Bytes::from_static(b"x")).await.unwrap();
             let missing = S3Bucket::new(&aws, "there-is-no-such-bucket").region().await.unwrap_err();
             assert_eq!(missing.kind, Kind::Missing, "{missing}");
-            queues_are_made_and_deleted_any_number_of_times(&aws).await;
+            let dead = outputs["DeadLetterQueueUrl"].rsplit('/').next().unwrap();
+            queues_are_made_and_deleted_any_number_of_times(&aws, dead).await;
             executions_are_found_and_stopped(&aws, &outputs["StateMachineArn"]).await;
             let recipients = ["me@example.com".to_owned()];
             let mail = OutgoingMail {
