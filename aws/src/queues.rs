@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use sha2::{Digest, Sha256};
 use tagfleet_pipeline::bucket::Kind;
 
 use crate::Aws;
@@ -14,6 +15,23 @@ use crate::error::ServiceError;
 const SERVICE: &str = "SQS";
 /// SQS's longest: 14 days.
 const RETENTION_SECONDS: u32 = 14 * 24 * 3600;
+
+/// SQS's limit.
+const MAX_NAME: usize = 80;
+/// Bytes of a hash in a name: 32 hexadecimal digits.
+const HASH_BYTES: usize = 16;
+
+/// The name of an execution's queue: `prefix` and the execution's name, or a hash of it where SQS could not take that.
+#[must_use]
+pub fn queue_name(prefix: &str, execution: &str) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if prefix.len() + execution.len() <= MAX_NAME && execution.chars().all(is_allowed) {
+        return format!("{prefix}{execution}");
+    }
+    let hash = Sha256::digest(execution);
+    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    format!("{prefix}{digits}")
+}
 
 /// A queue to be made.
 #[derive(Clone, Copy, Debug)]
@@ -88,4 +106,19 @@ fn redrive(queue: &NewQueue<'_>) -> String {
         "maxReceiveCount": queue.max_receive_count.to_string(),
     });
     policy.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_s_name_fits_sqs_and_keeps_its_prefix() {
+        assert_eq!(queue_name("fleet-run-", "nightly-1-2"), "fleet-run-nightly-1-2");
+        for execution in ["a".repeat(80), "with space".to_owned(), "ü".to_owned()] {
+            let name = queue_name("fleet-run-", &execution);
+            assert!(name.starts_with("fleet-run-") && name.len() == 42, "{name}");
+        }
+        assert_ne!(queue_name("p-", "a.b"), queue_name("p-", "a.c"));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing that is done is undone: `tagfleet resume` goes on from there.
 
-use tagfleet_aws::ServiceError;
+use tagfleet_aws::{ServiceError, queues};
 
 use super::executions::Executions;
 use super::stack::FleetStack;
@@ -46,5 +46,5 @@ async fn delete_queue(stack: &FleetStack, execution: &str) -> Result<(), Service
 }
 
 fn queue_name(stack: &FleetStack, execution: &str) -> String {
-    format!("{}{execution}", stack.outputs.queue_prefix)
+    queues::queue_name(&stack.outputs.queue_prefix, execution)
 }

@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::stack::{FleetStack, FoundRun};

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tagfleet_aws::ServiceError;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
@@ -15,10 +14,6 @@ use tagfleet_pipeline::fleet::{FleetRun, Stack};
 pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Give-backs of reclaimed machines count too, so it is far more than failures.
 pub(crate) const MAX_RECEIVE_COUNT: u32 = 20;
-/// SQS's limit.
-const MAX_QUEUE_NAME: usize = 80;
-/// Bytes of a hash in a name: 32 hexadecimal digits.
-const HASH_BYTES: usize = 16;
 
 /// Plans a run and makes the queue of the execution. `own_region` is that of the function.
 pub(crate) async fn plan(
@@ -65,17 +60,6 @@ pub(crate) fn of_source(fleet: &FleetRun, error: BucketError) -> CallError {
         _ => error.to_string(),
     };
     CallError::bad_request(format!("the request is wrong: input: {why}"))
-}
-
-/// The name of an execution's queue: `prefix` and the execution's name, or a hash of it where SQS could not take that.
-pub(crate) fn queue_name(prefix: &str, execution: &str) -> String {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if prefix.len() + execution.len() <= MAX_QUEUE_NAME && execution.chars().all(is_allowed) {
-        return format!("{prefix}{execution}");
-    }
-    let hash = Sha256::digest(execution);
-    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}{digits}")
 }
 
 #[cfg(test)]

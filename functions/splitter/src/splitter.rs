@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
-use tagfleet_aws::queues::NewQueue;
+use tagfleet_aws::queues::{NewQueue, queue_name};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
@@ -111,7 +111,7 @@ impl Splitter {
         let source_region = async || S3Bucket::new(&self.aws, &fleet.valid.source).region().await;
         let create_queue = async || {
             let queue = NewQueue {
-                name: &plan::queue_name(&self.queue_prefix, execution),
+                name: &queue_name(&self.queue_prefix, execution),
                 run: &fleet.run.to_string(),
                 dead_letter_queue_arn: &self.dead_letter_queue_arn,
                 visibility_timeout: VISIBILITY_TIMEOUT,

@@ -109,13 +109,3 @@ async fn a_wrong_request_gets_no_queue() {
     assert_eq!(error.error_type, ErrorType::BadRequest);
     assert!(KeyRange::default().contains(&fleet.keys.ranges()) && !world.has_begun().await);
 }
-
-#[test]
-fn a_queue_s_name_fits_sqs_and_keeps_its_prefix() {
-    assert_eq!(queue_name("fleet-run-", "nightly-1-2"), "fleet-run-nightly-1-2");
-    for execution in ["a".repeat(80), "with space".to_owned(), "ü".to_owned()] {
-        let name = queue_name("fleet-run-", &execution);
-        assert!(name.starts_with("fleet-run-") && name.len() == 42, "{name}");
-    }
-    assert_ne!(queue_name("p-", "a.b"), queue_name("p-", "a.c"));
-}
