@@ -122,9 +122,12 @@ async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) 
         request.version
     );
     let source = Address::parse(&request.input.location)?;
+    let source = S3Bucket::new(aws, &source.bucket);
+    // It may be another than the stack's, where the request allows that.
+    let region = source.region().await?;
     let (isolation, files) = load(aws, &request, configuration.vcpus).await?;
     let worker = Worker {
-        source: Arc::new(S3Bucket::new(aws, &source.bucket)),
+        source: Arc::new(source.in_region(&region)),
         output: reporter.output.clone(),
         queue: Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY)),
         run: configuration.run.clone(),

@@ -32,7 +32,9 @@ impl Fleet {
     /// Where that fails.
     #[must_use]
     pub fn deploy(options: &Options, parameters: &[(&str, &str)]) -> Self {
-        let cloud = Cloud::deploy_with(options, parameters);
+        // Nobody waits for more messages than there are.
+        let options = options.clone().variable("TAGFLEET_IDLE_SECONDS", "1");
+        let cloud = Cloud::deploy_with(&options, parameters);
         Self { cloud, folder: tempfile::tempdir().expect("a folder"), model: OnceLock::new() }
     }
 
