@@ -36,8 +36,11 @@ pub fn tagfleet<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Comm
 /// Where the test does not know its own path.
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let folder = test.parent().and_then(|deps| deps.parent()).expect("target/debug");
+    let this = std::env::current_exe().expect("this program's own path");
+    let mut folder = this.parent().expect("a folder");
+    if folder.ends_with("deps") {
+        folder = folder.parent().expect("target/debug");
+    }
     folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 

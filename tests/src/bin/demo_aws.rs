@@ -27,7 +27,10 @@ fn main() -> ExitCode {
         "deployed   infra/template.yaml: s3://{}, Lambda, Step Functions, AWS Batch, SES",
         fleet.bucket()
     );
-    fleet.upload_demo("photos/");
+    // Two shards, so that there is work for two workers.
+    for folder in ["amsterdam", "berlin", "cairo", "delhi", "edinburgh"] {
+        fleet.upload_demo(&format!("photos/{folder}/"));
+    }
     let request = fleet.request(&json!({"workers": 2, "notify": ["you@example.com"]}));
     println!("published  {}", request["model"].as_str().unwrap_or_default());
     println!("request    requests/demo.json\n{}\n", serde_json::to_string_pretty(&request).expect("JSON"));

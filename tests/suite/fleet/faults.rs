@@ -1,13 +1,10 @@
 //! Misfortunes: killed workers, messages that come twice, pictures that kill, objects that change, splitters that are stopped.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, local_rows, one_picture};
-use tagfleet_tests::project;
 use tagfleet_tests::rows::Row;
+use tagfleet_tests::{deadly, project};
 
 /// Every picture once, in key order, all tagged but `failed`, which are keys with their error codes.
 fn holds_each_once(rows: &[Row], count: usize, failed: &[(&str, &str)]) {
@@ -81,7 +78,7 @@ fn throttling_is_waited_out() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_copies(300);
     let request = fleet.request(&json!({}));
-    fleet.cloud.emulator().slow_down(&format!("{}/photos/0001", fleet.bucket()), 40);
+    fleet.cloud.emulator().slow_down(&format!("{}/photos/0001", fleet.bucket()), 8);
     let run = fleet.submit(&request);
     holds_each_once(&complete(&fleet, &run), 300, &[]);
 }
@@ -89,45 +86,16 @@ fn throttling_is_waited_out() {
 #[test]
 fn an_image_that_kills_the_process_each_time_is_a_row() {
     let folder = tempfile::tempdir().unwrap();
-    let library = killer(folder.path());
+    let library = deadly::library(folder.path());
     let options = Options::default().variable("LD_PRELOAD", library.to_str().unwrap());
     let fleet = Fleet::deploy(&options, &[]);
     fleet.upload_copies(40);
-    let mut deadly = one_picture();
-    deadly.extend_from_slice(b"THIS-PICTURE-KILLS");
-    fleet.cloud.put("photos/000020.jpg", &deadly);
+    let picture = folder.path().join("deadly.jpg");
+    deadly::write(&picture, deadly::SEGV);
+    fleet.cloud.put("photos/000020.jpg", &std::fs::read(&picture).unwrap());
     let run = fleet.submit(&fleet.request(&json!({})));
     holds_each_once(&complete(&fleet, &run), 40, &[("photos/000020.jpg", "crashed")]);
 }
-
-/// A library that ends the process which reads a marked picture from its standard input, as a decoder's bug would.
-fn killer(folder: &Path) -> PathBuf {
-    let (source, library) = (folder.join("killer.c"), folder.join("killer.so"));
-    std::fs::write(&source, KILLER).unwrap();
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(&source)
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    library
-}
-
-const KILLER: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/types.h>
-ssize_t read(int file, void *buffer, size_t count) {
-    static ssize_t (*real)(int, void *, size_t);
-    if (!real) real = (ssize_t (*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-    ssize_t got = real(file, buffer, count);
-    if (file == 0 && got > 0 && memmem(buffer, (size_t)got, "THIS-PICTURE-KILLS", 18)) raise(SIGSEGV);
-    return got;
-}
-"#;
 
 #[test]
 fn a_run_that_ended_incomplete_is_completed_by_resume() {
@@ -166,44 +134,48 @@ fn objects_deleted_and_overwritten_after_split_are_rows() {
     holds_each_once(&fleet.rows(run), 10, &failed);
 }
 
-/// Plans and splits a run by calls of the function, as the state machine does; returns how many calls of split it took.
-fn split_by_hand(fleet: &Fleet, run: &str) -> usize {
+/// Plans and splits a run by calls of the function, as the state machine does; returns the ranges, and how many calls of
+/// split they took.
+fn split_by_hand(fleet: &Fleet, run: &str) -> (u64, u64) {
     let function = fleet.cloud.output("SplitterFunction").to_owned();
     let execution = format!("{run}-split");
     let plan = fleet.cloud.invoke(&function, &json!({"action": "plan", "run": run, "execution": execution}));
-    let ranges = plan["ranges"].as_u64().unwrap_or_else(|| panic!("{plan}"));
+    let ranges = plan["ranges"].as_u64().unwrap();
     let mut calls = 0;
     for range in 0..ranges {
         let split = json!({"action": "split", "run": run, "queue_url": plan["queue_url"], "range": range});
         loop {
             calls += 1;
             let said: Value = fleet.cloud.invoke(&function, &split);
-            match said["done"].as_bool() {
-                Some(true) => break,
-                Some(false) => {}
-                None => panic!("{said}"),
+            assert!(said["done"].is_boolean(), "{said}");
+            if said["done"] == json!(true) {
+                break;
             }
         }
     }
-    calls
+    (ranges, calls)
 }
 
+/// After each page exactly is what the splitter's own tests do; here its time runs out again and again.
 #[test]
-fn a_splitter_that_is_stopped_after_each_page_goes_on() {
-    let fleet = Fleet::deploy(&Options::default(), &[]);
-    fleet.upload_copies(4500);
-    let request = fleet.request(&json!({"workers": 2}));
-    let run = "page-by-page";
+fn a_splitter_whose_time_runs_out_goes_on() {
+    let fleet = Fleet::deploy(&Options::default(), &[("SourceBuckets", "shop")]);
+    fleet.cloud.emulator().make_bucket("shop");
+    let keys: Vec<String> = (0..20_000).map(|number| format!("photos/{number:06}.jpg")).collect();
+    fleet.cloud.emulator().fill("shop", &keys, &one_picture());
+    let request = fleet.request(&json!({"input": ["s3://shop/photos/"], "include": ["*00.jpg"]}));
+    let run = "out-of-time";
     fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
-    // Its time has run out as soon as it has begun.
     let function = fleet.cloud.output("SplitterFunction").to_owned();
+    // A quarter of a second for each call.
     fleet.cloud.configure(&function, &json!({"Timeout": 1}));
-    assert!(split_by_hand(&fleet, run) >= 5, "five pages");
+    let (ranges, calls) = split_by_hand(&fleet, run);
+    assert!(calls > ranges, "{calls} calls for {ranges} ranges");
     fleet.cloud.configure(&function, &json!({"Timeout": 60}));
     let execution = fleet.cloud.start(run, &json!({"run": run}));
     let (status, ended) = fleet.wait(&execution);
     assert_eq!(status, "SUCCEEDED", "{ended}");
-    holds_each_once(&fleet.rows(run), 4500, &[]);
+    holds_each_once(&fleet.rows(run), 200, &[]);
 }
 
 #[test]

@@ -12,24 +12,31 @@ fn succeeded(fleet: &Fleet, execution: &str) {
     assert_eq!(status, "SUCCEEDED", "{ended}\n{:?}", fleet.cloud.jobs());
 }
 
+/// The demo's 60 pictures in each are two shards together: work for two workers.
+const FOLDERS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
 #[test]
 fn a_request_in_the_bucket_becomes_rows_and_a_mail() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
-    fleet.upload_demo("photos/");
+    let folders = FOLDERS.map(|folder| format!("photos/{folder}/"));
+    for folder in &folders {
+        fleet.upload_demo(folder);
+    }
     let request = fleet.request(&json!({"workers": 2, "notify": ["ops@example.com"]}));
     let execution = fleet.put_request("Nightly run", &request, 1);
     succeeded(&fleet, &execution);
     let run = name(&execution);
     assert!(run.starts_with("nightly-run-"), "{run}");
-    assert_eq!(fleet.rows(run), local_rows(&project("demo/photos"), "photos/"));
+    let local = |folder: &String| local_rows(&project("demo/photos"), folder);
+    assert_eq!(fleet.rows(run), folders.iter().flat_map(local).collect::<Vec<_>>());
 
     let mails = fleet.cloud.mails();
     assert_eq!(mails.len(), 1, "{mails:?}");
     let subject = mails[0]["Subject"].as_str().unwrap();
-    assert_eq!(subject, format!("tagfleet: {run} complete: 60 images, 60 tagged, 0 failed"));
+    assert_eq!(subject, format!("tagfleet: {run} complete: 300 images, 300 tagged, 0 failed"));
     let text = mails[0]["BodyText"].as_str().unwrap();
     assert!(text.contains(&format!("results  s3://{}/tags/{run}/results/", fleet.bucket())), "{text}");
-    assert!(text.contains("60 images"), "{text}");
+    assert!(text.contains("workers  2 on "), "{text}");
 
     let definition = fleet.cloud.get(&format!("tags/{run}/results.sql")).unwrap();
     assert!(String::from_utf8(definition).unwrap().contains("CREATE EXTERNAL TABLE"));
