@@ -17,6 +17,7 @@ use tagfleet_pipeline::infer::{End, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tagfleet_pipeline::split::read_json;
+use tagfleet_pipeline::usage::FAILED;
 use tempfile::TempDir;
 
 use crate::configuration::Configuration;
@@ -61,7 +62,7 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
     let why = match &ended {
         Ok(End::Idle) => "the queue was empty".to_owned(),
         Ok(End::Stopped) => shutdown.why().to_owned(),
-        Err(error) => format!("failed: {error:#}"),
+        Err(error) => format!("{FAILED}{error:#}"),
     };
     reporter.end(&why).await;
     ended.map(|_| ())

@@ -4,12 +4,12 @@
 //! fixed once, parts are in key order, so compaction sorts nothing and may be done again at any time. It never reads an
 //! image or a tag: rows are copied as they are and only counted.
 
+mod count;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
-use futures::stream::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinError;
@@ -21,8 +21,15 @@ use crate::shard::ShardId;
 use crate::split::{RangeSplit, SplitError, read_json};
 use crate::tags::parquet::{self, TableError, TableWriter};
 
+use count::count;
+pub use count::{counts_in, counts_so_far};
+
 /// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.
 const GROUP_BYTES: u64 = 256_000_000;
+/// Shards of one group at most, for each costs a request: large images make shards of few rows.
+const GROUP_SHARDS: usize = 1000;
+/// Parts that are fetched ahead of the one that is copied.
+const FETCHES_AHEAD: usize = 4;
 /// A row without its vector in a part: 60 to 150 bytes.
 const ROW_BYTES: u64 = 128;
 /// More than any part: 10,000 rows of a vector of 4,096 floats.
@@ -144,8 +151,16 @@ async fn sizes(
     keys: &RunKeys,
     prefix: &str,
 ) -> Result<BTreeMap<ShardId, u64>, ReduceError> {
+    sizes_in(output, keys, &KeyRange::prefix(prefix)).await
+}
+
+async fn sizes_in(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    range: &KeyRange,
+) -> Result<BTreeMap<ShardId, u64>, ReduceError> {
     let mut sizes = BTreeMap::new();
-    let mut pages = output.list(&KeyRange::prefix(prefix));
+    let mut pages = output.list(range);
     while let Some(page) = pages.try_next().await? {
         sizes.extend(page.iter().filter_map(|object| Some((keys.shard_of(&object.key)?, object.size))));
     }
@@ -183,7 +198,7 @@ fn row_bytes(vector: Option<&Vector>) -> u64 {
     ROW_BYTES.saturating_add(vector)
 }
 
-/// Consecutive shards with at most `max_images` together, but for a single larger shard.
+/// Consecutive shards with at most `max_images` together, but for a single larger shard, and at most [`GROUP_SHARDS`].
 fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut in_group = 0;
@@ -191,7 +206,7 @@ fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
         for (number, images) in (0..).zip(&split.shard_images) {
             let (shard, images) = (ShardId { range, number }, u64::from(*images));
             match groups.last_mut() {
-                Some(group) if in_group + images <= max_images => {
+                Some(group) if in_group + images <= max_images && group.shards.len() < GROUP_SHARDS => {
                     group.shards.push(shard);
                     in_group += images;
                 }
@@ -218,9 +233,9 @@ pub async fn compact(
     let key = keys.result(number);
     let mut writer = TableWriter::new(run, vector).map_err(|error| ReduceError::Table(key.clone(), error))?;
     let mut counts = RowCounts::default();
-    for shard in &group.shards {
-        let part = keys.part(*shard);
-        let bytes = output.get(&part, None, MAX_PART_BYTES).await?.bytes;
+    let fetch = |shard: &ShardId| fetch_part(output, keys.part(*shard));
+    let mut parts = stream::iter(group.shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
+    while let Some((part, bytes)) = parts.try_next().await? {
         let (returned, copied) = tokio::task::spawn_blocking(move || {
             let copied = copy(bytes, &mut writer);
             (writer, copied)
@@ -249,12 +264,27 @@ pub async fn compact_once(
     if let Some(counts) = compacted(output, keys, number).await? {
         return Ok(Some(counts));
     }
-    for shard in &group.shards {
-        if !output.exists(&keys.part(*shard)).await? {
-            return Ok(None);
-        }
+    if !is_whole(output, keys, group).await? {
+        return Ok(None);
     }
     Ok(Some(compact(output, (run, keys), (number, group), vector).await?))
+}
+
+async fn fetch_part(output: &dyn Bucket, part: String) -> Result<(String, Bytes), BucketError> {
+    let fetched = output.get(&part, None, MAX_PART_BYTES).await?;
+    Ok((part, fetched.bytes))
+}
+
+/// True where every part of the group is there, by one listing.
+async fn is_whole(output: &dyn Bucket, keys: &RunKeys, group: &Group) -> Result<bool, ReduceError> {
+    let (Some(first), Some(last)) = (group.shards.first(), group.shards.last()) else { return Ok(true) };
+    // Less than the first part's key, and greater than that of any part before it.
+    let mut before = keys.part(*first);
+    before.pop();
+    let range =
+        KeyRange { after: Some(before), up_to: Some(keys.part(*last)), ..KeyRange::prefix(&keys.parts()) };
+    let parts = sizes_in(output, keys, &range).await?;
+    Ok(group.shards.iter().all(|shard| parts.contains_key(shard)))
 }
 
 /// The counts of a group that is compacted.
@@ -277,71 +307,6 @@ fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> 
         let batch = batch?;
         counts.add(&count(&batch)?);
         writer.write(&batch)?;
-    }
-    Ok(counts)
-}
-
-/// A row is failed where it has an error code.
-fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
-    let codes = batch.column_by_name("error_code").and_then(|column| column.as_string_opt::<i32>());
-    let codes = codes.ok_or_else(|| TableError::missing_column("error_code"))?;
-    let mut counts = RowCounts { tagged: codes.null_count() as u64, ..RowCounts::default() };
-    for code in codes.iter().flatten() {
-        match counts.failed.get_mut(code) {
-            Some(count) => *count += 1,
-            None => _ = counts.failed.insert(code.to_owned(), 1),
-        }
-    }
-    Ok(counts)
-}
-
-/// The counts of the parts that are there, of a run that has not come to its end.
-///
-/// # Errors
-/// Where a part cannot be read.
-pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCounts, ReduceError> {
-    let mut counts = RowCounts::default();
-    for shard in sizes(output, keys, &keys.parts()).await?.into_keys() {
-        counts.add(&count_stored(output, keys, shard).await?);
-    }
-    Ok(counts)
-}
-
-/// The same of a run that is split, where whole groups may be compacted already: these are not counted anew.
-///
-/// # Errors
-/// Where a part cannot be read.
-pub async fn counts_in(
-    output: &dyn Bucket,
-    keys: &RunKeys,
-    groups: &Groups,
-) -> Result<RowCounts, ReduceError> {
-    let parts = sizes(output, keys, &keys.parts()).await?;
-    let mut counts = RowCounts::default();
-    for (number, group) in (0..).zip(&groups.groups) {
-        if let Some(compacted) = compacted(output, keys, number).await? {
-            counts.add(&compacted);
-            continue;
-        }
-        for shard in group.shards.iter().filter(|shard| parts.contains_key(shard)) {
-            counts.add(&count_stored(output, keys, *shard).await?);
-        }
-    }
-    Ok(counts)
-}
-
-async fn count_stored(output: &dyn Bucket, keys: &RunKeys, shard: ShardId) -> Result<RowCounts, ReduceError> {
-    let part = keys.part(shard);
-    let bytes = output.get(&part, None, MAX_PART_BYTES).await?.bytes;
-    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
-    counted.map_err(|error| ReduceError::Table(part, error))
-}
-
-fn count_part(part: Bytes) -> Result<RowCounts, TableError> {
-    let table = parquet::open(part)?;
-    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
-    for batch in table.batches {
-        counts.add(&count(&batch?)?);
     }
     Ok(counts)
 }

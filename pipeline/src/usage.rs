@@ -5,16 +5,21 @@
 
 use std::collections::BTreeMap;
 
-use futures::stream::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use crate::bucket::{Bucket, KeyRange};
+use crate::bucket::{Bucket, KeyRange, Object};
 use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
 use crate::split::read_json;
 
 /// The version of the stored records.
 pub const USAGE_VERSION: u32 = 1;
+
+/// What a worker's reason to end begins with where it failed.
+pub const FAILED: &str = "failed: ";
+/// Records that are fetched at once.
+const FETCHES: usize = 32;
 
 /// What one process used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +61,7 @@ pub struct WorkerUsage {
     pub began: u64,
     /// When it wrote this.
     pub updated: u64,
-    /// Why it ended; none while it runs, or where it was killed.
+    /// Why it ended; none while it runs, or where it was killed. Begins with [`FAILED`] where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
     /// vCPUs of its job.
@@ -91,8 +96,11 @@ pub struct Usage {
     pub machines: Vec<MachineUsage>,
     /// Calls of functions, by name and action: `splitter plan`.
     pub functions: BTreeMap<String, CallUsage>,
-    /// From the first worker's beginning to the last one's last word, in seconds.
+    /// Seconds in which at least one worker was there.
     pub infer_seconds: u64,
+    /// Why workers failed, in their words, and how many did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
 }
 
 /// The workers of one kind of machine.
@@ -153,6 +161,16 @@ impl Usage {
         machine.vcpu_seconds += seconds * u64::from(worker.vcpus);
         machine.vcpus += u64::from(worker.vcpus);
         machine.images += worker.tagged + worker.failed;
+        if let Some(why) = worker.ended.as_deref().and_then(|ended| ended.strip_prefix(FAILED)) {
+            *self.failures.entry(why.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// What most of the workers that failed say.
+    #[must_use]
+    pub fn most_common_failure(&self) -> Option<(&str, u64)> {
+        let most = self.failures.iter().max_by_key(|(_, workers)| **workers);
+        most.map(|(why, workers)| (why.as_str(), *workers))
     }
 
     /// Worker processes of all machines.
@@ -182,21 +200,32 @@ pub async fn put(
 /// Where one cannot be read.
 pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceError> {
     let mut usage = Usage::default();
-    let mut span: Option<(u64, u64)> = None;
+    let mut present = Vec::new();
     let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
     while let Some(page) = pages.try_next().await? {
-        for object in page {
-            let record: UsageRecord = read_json(output, &object.key).await?;
+        let read = |object: Object| async move { read_json::<UsageRecord>(output, &object.key).await };
+        let mut records = stream::iter(page.into_iter().map(read)).buffer_unordered(FETCHES);
+        while let Some(record) = records.try_next().await? {
             if let UsageRecord::Worker(worker) = &record {
-                let (began, ended) = span.unwrap_or((worker.began, worker.updated));
-                span = Some((began.min(worker.began), ended.max(worker.updated)));
+                present.push((worker.began, worker.updated));
             }
             usage.add(&record);
         }
     }
     usage.machines.sort_by(|a, b| a.machine.cmp(&b.machine));
-    usage.infer_seconds = span.map_or(0, |(began, ended)| ended.saturating_sub(began));
+    usage.infer_seconds = covered(present);
     Ok(usage)
+}
+
+/// The seconds that the spans cover together; pauses between them do not count.
+fn covered(mut spans: Vec<(u64, u64)>) -> u64 {
+    spans.sort_unstable();
+    let (mut seconds, mut until) = (0, 0);
+    for (began, ended) in spans {
+        seconds += ended.saturating_sub(began.max(until));
+        until = until.max(ended);
+    }
+    seconds
 }
 
 #[cfg(test)]
@@ -242,5 +271,11 @@ mod tests {
             put(&output, &keys, name, record).await.unwrap();
         }
         insta::assert_json_snapshot!(total(&output, &keys).await.unwrap());
+    }
+
+    #[test]
+    fn a_pause_between_two_executions_is_no_time_of_the_workers() {
+        assert_eq!(covered(vec![(1000, 1100), (5000, 5010), (1050, 1200)]), 210);
+        assert_eq!(covered(vec![]), 0);
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum Action {
         round: u32,
         /// Whether an earlier execution had planned the run.
         resumed: bool,
+        /// Shards that had no part at the last check.
+        #[serde(default)]
+        before: Option<u64>,
         /// What stopped the round, if anything did.
         problem: Option<Problem>,
     },

@@ -9,7 +9,7 @@ use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, environment};
 use tagfleet_pipeline::fleet::finish::finish;
-use tagfleet_pipeline::fleet::steps::{check, compact, run_id};
+use tagfleet_pipeline::fleet::steps::{Asked, check, compact, run_id};
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_pipeline::report::mail::{Failure, Mail};
 use tagfleet_pipeline::run::RunId;
@@ -75,11 +75,17 @@ impl Reducer {
         fleet: Result<&FleetRun, &CallError>,
     ) -> Result<Value, CallError> {
         match action {
-            Action::Check { queue_url, round, resumed, problem, .. } => {
+            Action::Check { queue_url, round, resumed, before, problem, .. } => {
                 call.detail("round", *round);
                 let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
-                let checked = check(valid(fleet)?, &queue, (*round, *resumed), problem.as_ref());
-                value(checked.await?)
+                let asked = Asked {
+                    round: *round,
+                    resumed: *resumed,
+                    before: *before,
+                    problem: problem.as_ref(),
+                    most_workers: u32::MAX,
+                };
+                value(check(valid(fleet)?, &queue, asked).await?)
             }
             Action::Compact { group, .. } => {
                 call.detail("group", *group);

@@ -14,7 +14,7 @@ use crate::run::RunRequest;
 use crate::shard::ShardId;
 use crate::split::read_json;
 use crate::tags::table;
-use crate::usage;
+use crate::usage::{self, Usage};
 
 /// What finish says to the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,11 +92,17 @@ async fn summary(
         images_here: usage.machines.iter().map(|machine| machine.images).sum(),
         seconds_here: usage.infer_seconds as f64,
         results: results(fleet),
+        problem: if is_complete { None } else { problem_in_words(problem, &usage) },
         usage: Some(usage),
-        problem: problem
-            .filter(|_| !is_complete)
-            .map(|problem| format!("{}: {}", problem.error, cause_in_words(&problem.cause))),
     })
+}
+
+/// What workers say of themselves, for the state machine knows only that they ended; else what it met.
+fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> {
+    if let Some((why, workers)) = usage.most_common_failure() {
+        return Some(format!("{workers} workers failed: {why}"));
+    }
+    problem.map(|problem| format!("{}: {}", problem.error, cause_in_words(&problem.cause)))
 }
 
 /// Where people find the rows.

@@ -29,7 +29,7 @@ pub struct Plan {
 /// Where the request is wrong: nothing is written then.
 pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-    let is_planned = output.exists(&keys.ranges()).await.map_err(|error| of_output(fleet, error))?;
+    let is_planned = is_planned(fleet).await?;
     if !is_planned {
         let model = (stack.open)(&fleet.valid.model.bucket);
         let published = model::read(model.as_ref(), &fleet.valid.model).await?;
@@ -38,12 +38,29 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         any_object(source.as_ref(), fleet).await?;
         let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
         let ranges = ranges.map_err(|error| of_source(fleet, error))?;
-        put_json(output, &keys.request(), &request).await?;
         put_json(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
+        // Last, and it never expires: where it is there without the ranges, these were there once.
+        put_json(output, &keys.request(), &request).await?;
     }
     // Of two calls at once the first one's ranges count.
     let ranges: Ranges = read_json(output, &keys.ranges()).await?;
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
+}
+
+/// Whether an earlier call planned the run; an error where its working objects have expired since, for what is left of
+/// them would be mixed with new ones.
+async fn is_planned(fleet: &FleetRun) -> Result<bool, FleetError> {
+    let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
+    let has_request = output.exists(&keys.request()).await.map_err(|error| of_output(fleet, error))?;
+    let has_ranges = output.exists(&keys.ranges()).await?;
+    if has_request && !has_ranges {
+        let run = &fleet.run;
+        return Err(FleetError::Unusable(format!(
+            "run {run} cannot go on, for its working objects below {} have expired: submit it anew",
+            keys.work()
+        )));
+    }
+    Ok(has_request && has_ranges)
 }
 
 /// What decides the rows: the published model and what the request says of tags.

@@ -3,6 +3,7 @@
 //! No payload grows with the number of images. The names here are those of `infra/state-machine.asl.json`.
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack};
@@ -10,7 +11,7 @@ use crate::queue::Queue;
 use crate::reduce;
 use crate::run::{Ranges, RunId};
 use crate::split::{self, RangeSplit, Reached, Source, read_json};
-use tokio_util::sync::CancellationToken;
+use crate::usage;
 
 /// Infer runs at most so often: the first round, and two for what is missing after it.
 const ROUNDS: u32 = 3;
@@ -60,6 +61,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// True where the state machine ended the round, for its time was over.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.error == "States.Timeout"
+    }
+
     /// True where the job never got a machine: another round would wait as long in vain.
     #[must_use]
     pub fn is_no_capacity(&self) -> bool {
@@ -125,23 +132,36 @@ fn said(reached: &Reached) -> SplitSaid {
     SplitSaid { done, images: record.images, shards: record.shards }
 }
 
-/// Compares shards and parts after split (`round` 0) or after a round of infer, and decides whether infer runs (again).
-/// Then what is missing is sent again, unless split has just sent all of it.
+/// What the state machine knows when it asks to check.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// 0 after split, then the number of rounds of infer that count.
+    pub round: u32,
+    /// True where an earlier execution had planned the run.
+    pub resumed: bool,
+    /// Shards without a part at the last check; none at the first.
+    pub before: Option<u64>,
+    /// What the last round met, where it failed.
+    pub problem: Option<&'a Problem>,
+    /// Workers that the stack can run at once.
+    pub most_workers: u32,
+}
+
+/// Compares shards and parts after split or after a round of infer, and decides whether infer runs (again). Then what is
+/// missing is sent again, unless split has just sent all of it.
 ///
 /// # Errors
 /// See [`FleetError`].
-pub async fn check(
-    fleet: &FleetRun,
-    queue: &dyn Queue,
-    (round, resumed): (u32, bool),
-    problem: Option<&Problem>,
-) -> Result<Checked, FleetError> {
+pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Result<Checked, FleetError> {
     let output = fleet.output.as_ref();
     let splits = reduce::range_splits(output, &fleet.keys).await?;
+    if splits.iter().all(|split| split.images == 0) {
+        return Err(FleetError::Unusable("no object passes include and exclude: nothing to tag".to_owned()));
+    }
     let missing = reduce::missing(output, &fleet.keys).await?;
     let groups = reduce::groups(output, &fleet.keys, fleet.request().await?.vector.as_ref()).await?;
-    let again = !missing.is_empty() && round < ROUNDS && !problem.is_some_and(Problem::is_no_capacity);
-    if again && (round > 0 || resumed) {
+    let again = !missing.is_empty() && is_worth_a_round(fleet, &asked, missing.len() as u64).await?;
+    if again && (asked.before.is_some() || asked.round > 0 || asked.resumed) {
         split::send_shards(queue, &fleet.run, &missing).await?;
     }
     let missing_images = missing
@@ -149,13 +169,29 @@ pub async fn check(
         .filter_map(|shard| splits.get(shard.range as usize)?.shard_images.get(shard.number as usize))
         .map(|images| u64::from(*images))
         .sum();
+    let wanted = workers(fleet.valid.request.workers, missing.len() as u64, missing_images);
     Ok(Checked {
         shards: splits.iter().map(|split: &RangeSplit| u64::from(split.shards)).sum(),
         missing: missing.len() as u64,
         again,
-        workers: workers(fleet.valid.request.workers, missing.len() as u64, missing_images),
+        workers: wanted.min(asked.most_workers.max(1)),
         groups: u32::try_from(groups.groups.len()).unwrap_or(u32::MAX),
     })
+}
+
+/// Whether another round may do what the last one left: not where no machine could be had, nor where nothing was done
+/// in it and its time ran out or its workers said why.
+async fn is_worth_a_round(fleet: &FleetRun, asked: &Asked<'_>, missing: u64) -> Result<bool, FleetError> {
+    let Some(problem) = asked.problem else { return Ok(asked.round < ROUNDS) };
+    if asked.round >= ROUNDS || problem.is_no_capacity() {
+        return Ok(false);
+    }
+    let is_stuck = asked.before == Some(missing);
+    if is_stuck && problem.is_timeout() {
+        return Ok(false);
+    }
+    let failures = usage::total(fleet.output.as_ref(), &fleet.keys).await?.failures;
+    Ok(!is_stuck || failures.is_empty())
 }
 
 /// As many as the request allows and the round needs; never more than there are shards.

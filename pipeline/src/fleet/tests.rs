@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::finish::{Finished, finish, read_summary};
 use super::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use super::plan::{Plan, plan};
-use super::steps::{Checked, NO_CAPACITY, Problem, check, compact, split};
+use super::steps::{Asked, Checked, NO_CAPACITY, Problem, check, compact, split};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::infer::{Stop, Worker, infer};
@@ -18,9 +18,11 @@ use crate::progress::Progress;
 use crate::queue::{MemoryQueue, Queue};
 use crate::report::State;
 use crate::testing::{LengthTagger, request};
+use crate::usage::{self, FAILED, Machine, USAGE_VERSION, UsageRecord, WorkerUsage};
 
 struct World {
     source: MemoryBucket,
+    own: MemoryBucket,
     stack: Stack,
     queue: Arc<MemoryQueue>,
     run: RunId,
@@ -53,9 +55,9 @@ impl World {
             "shop" => Arc::new(shop.clone()),
             _ => Arc::new(stack.clone()),
         });
-        let stack = Stack { bucket: Arc::new(own), name: "stack".to_owned(), open };
+        let stack = Stack { bucket: Arc::new(own.clone()), name: "stack".to_owned(), open };
         let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60), 20));
-        Self { source, stack, queue, run: RunId::try_from("nightly-1".to_owned()).unwrap() }
+        Self { source, own, stack, queue, run: RunId::try_from("nightly-1".to_owned()).unwrap() }
     }
 
     async fn ask(&self, more: Value) {
@@ -86,7 +88,12 @@ impl World {
     }
 
     async fn check(&self, round: u32, resumed: bool, problem: Option<&Problem>) -> Checked {
-        check(&self.fleet().await, self.queue.as_ref(), (round, resumed), problem).await.unwrap()
+        let before = if round > 0 { Some(u64::MAX) } else { None };
+        self.check_with(Asked { round, resumed, before, problem, most_workers: 100 }).await
+    }
+
+    async fn check_with(&self, asked: Asked<'_>) -> Checked {
+        check(&self.fleet().await, self.queue.as_ref(), asked).await.unwrap()
     }
 
     async fn infer(&self) {
@@ -189,6 +196,76 @@ async fn a_job_that_got_no_machine_ends_the_rounds() {
     let cause = format!("{{\"StatusReason\":\"{NO_CAPACITY} in 30 minutes\"}}");
     let problem = Problem { error: "States.TaskFailed".to_owned(), cause };
     assert!(!world.check(1, false, Some(&problem)).await.again);
+}
+
+#[tokio::test]
+async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() {
+    let world = World::new(600).await;
+    world.ask(json!({})).await;
+    world.split().await;
+    let first = world.check(0, false, None).await;
+    let problem = Problem { error: "States.Timeout".to_owned(), cause: String::new() };
+    let asked = |before| Asked {
+        round: 0,
+        resumed: false,
+        before: Some(before),
+        problem: Some(&problem),
+        most_workers: 100,
+    };
+    assert!(!world.check_with(asked(first.missing)).await.again);
+    assert!(world.check_with(asked(first.missing + 1)).await.again);
+}
+
+#[tokio::test]
+async fn what_workers_say_ends_the_rounds_and_is_told() {
+    let world = World::new(20).await;
+    world.ask(json!({})).await;
+    world.split().await;
+    let fleet = world.fleet().await;
+    let worker = WorkerUsage {
+        version: USAGE_VERSION,
+        machine: Machine::default(),
+        launched: None,
+        began: 10,
+        updated: 20,
+        ended: Some(format!("{FAILED}s3://shop: denied")),
+        vcpus: 2,
+        tagged: 0,
+        failed: 0,
+    };
+    let record = UsageRecord::Worker(worker);
+    usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
+    let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() };
+    let missing = world.check(0, false, None).await.missing;
+    let asked =
+        Asked { round: 1, resumed: false, before: Some(missing), problem: Some(&problem), most_workers: 100 };
+    let checked = world.check_with(asked).await;
+    assert!(!checked.again);
+    world.finish(checked.groups, Some(&problem)).await;
+    let told = read_summary(&fleet).await.unwrap().problem;
+    assert_eq!(told.as_deref(), Some("1 workers failed: s3://shop: denied"));
+}
+
+#[tokio::test]
+async fn a_run_whose_working_objects_have_expired_is_not_mixed_with_new_ones() {
+    let world = World::new(20).await;
+    world.ask(json!({})).await;
+    world.planned().await;
+    let fleet = world.fleet().await;
+    world.own.delete(&fleet.keys.ranges());
+    let error = plan(&world.stack, &fleet).await.unwrap_err();
+    assert_eq!(error.error_type(), ErrorType::BadRequest);
+    assert!(error.to_string().contains("have expired: submit it anew"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_whose_globs_leave_nothing_is_wrong() {
+    let world = World::new(20).await;
+    world.ask(json!({"include": ["*.png"]})).await;
+    world.split().await;
+    let asked = Asked { round: 0, resumed: false, before: None, problem: None, most_workers: 1 };
+    let error = check(&world.fleet().await, world.queue.as_ref(), asked).await.unwrap_err();
+    assert!(error.to_string().contains("no object passes include and exclude"), "{error}");
 }
 
 #[tokio::test]

@@ -55,8 +55,8 @@ impl Mail {
     #[must_use]
     pub fn of_failure(run: &RunId, failure: &Failure) -> Self {
         let Failure { state, error, cause } = failure;
-        let next = match error.as_str() {
-            "BadRequest" => "nothing was begun: correct the request and put it again".to_owned(),
+        let next = match (error.as_str(), state.as_str()) {
+            ("BadRequest", "Plan") => "nothing was begun: correct the request and put it again".to_owned(),
             _ => format!("what is done is kept; once the cause is mended, to go on: tagfleet resume {run}"),
         };
         let cause = cause_in_words(cause);
@@ -120,7 +120,7 @@ mod tests {
             MachineUsage { machine, workers: 2, seconds: 5400, vcpu_seconds: 21_600, vcpus: 8, images: 1000 };
         let calls = CallUsage { calls: 3, milliseconds: 2000, mb_milliseconds: 2000 * 2048 };
         let functions = [("splitter split".to_owned(), calls)].into();
-        let usage = Usage { machines: vec![used], functions, infer_seconds: 2700 };
+        let usage = Usage { machines: vec![used], functions, infer_seconds: 2700, failures: [].into() };
         Summary { usage: Some(usage), model: "<b>net</b>".to_owned(), ..summary() }
     }
 

@@ -56,7 +56,7 @@ impl RunKeys {
         format!("{}split/", self.work)
     }
 
-    /// How far a range's listing came, where a call was told to stop behind its last shard.
+    /// How far a call came that was told to stop in a range.
     #[must_use]
     pub fn range_cursor(&self, range: u32) -> String {
         format!("{}cursors/{range:05}.json", self.work)

@@ -1,8 +1,10 @@
 //! Cuts a key space into ranges that can be listed side by side, without knowing what is in it.
 //!
 //! A page of a listing tells how dense the keys are where it was read, and so about how many there are in a range; the
-//! largest range is cut in its middle until there are enough. Only how even the ranges are depends on the guess: they
-//! share bounds, hold every key, and a range that turns out large is split by more calls. It reads no image.
+//! largest range is cut in its middle until there are enough. A few stray keys at a range's start say little, so the end
+//! of the page counts too, and every range with more than a page is cut some times whatever it seems to hold. Only
+//! how even the ranges are depends on the guess: they share bounds, hold every key, and a range that turns out large is split by
+//! more calls. It reads no image.
 
 use futures::stream::TryStreamExt;
 
@@ -16,6 +18,10 @@ const MAX_PROBES: usize = 400;
 const MIN_KEYS: f64 = 50_000.0;
 /// Keys of a full page of a listing.
 const PAGE: usize = 1000;
+/// The last so many of them are looked at by themselves.
+const PAGE_END: usize = 100;
+/// A range with more than a page is halved so often before a guess may call it small: 16 ranges.
+const SURE_HALVINGS: u32 = 4;
 /// The longest key of S3.
 const MAX_KEY_BYTES: usize = 1024;
 /// How many characters behind the common beginning tell where a key lies.
@@ -44,25 +50,47 @@ struct Guessed {
     range: KeyRange,
     /// No key is greater, as far as is known.
     end: String,
-    /// First and last key of the first page, where there are more behind it.
-    page: Option<(String, String)>,
+    /// The first page, where there are more keys behind it.
+    page: Option<Page>,
+    /// How often it was halved to become what it is.
+    halvings: u32,
     /// About how many keys there are; 0 where it is not worth a cut or cannot be cut.
     keys: f64,
 }
 
+/// Three keys of a full page.
+struct Page {
+    first: String,
+    /// The one [`PAGE_END`] before the last.
+    near_end: String,
+    last: String,
+}
+
 impl Guessed {
-    fn new(range: KeyRange, end: String, page: Option<(String, String)>) -> Self {
-        let keys = page.as_ref().map_or(0.0, |(first, last)| keys(first, last, &end));
-        Self { range, end, page, keys }
+    fn new(range: KeyRange, end: String, page: Option<Page>, halvings: u32) -> Self {
+        let keys = match &page {
+            None => 0.0,
+            Some(page) if halvings < SURE_HALVINGS => page.keys(&end).max(MIN_KEYS),
+            Some(page) => page.keys(&end),
+        };
+        Self { range, end, page, halvings, keys }
     }
 }
 
-/// How many keys there are up to `end`, if a page of them reaches from `first` to `last`.
-fn keys(first: &str, last: &str, end: &str) -> f64 {
+impl Page {
+    /// How many keys there are up to `end`, by the density of the whole page or of its end, whichever is greater.
+    fn keys(&self, end: &str) -> f64 {
+        let whole = keys((&self.first, PAGE), &self.last, end);
+        whole.max(keys((&self.near_end, PAGE_END), &self.last, end))
+    }
+}
+
+/// How many keys there are from `first` to `end`, if `count` of them reach from `first` to `last`.
+fn keys((first, count): (&str, usize), last: &str, end: &str) -> f64 {
     let common = common_beginning(first, end);
     let (first, last, end) = (place(first, common), place(last, common), place(end, common));
     // Keys that differ too late to be told apart here are too dense to be guessed: as many as can be.
-    if last > first { (end - first) / (last - first) * PAGE as f64 } else { f64::MAX }
+    if last > first { (end - first) / (last - first) * count as f64 } else { f64::MAX }
 }
 
 fn largest(ranges: &[Guessed]) -> Option<usize> {
@@ -85,32 +113,33 @@ impl Cutter<'_> {
     async fn guess(&mut self, range: KeyRange) -> Result<Guessed, BucketError> {
         let page = self.first_page(&range).await?;
         let end = end(&range);
-        Ok(Guessed::new(range, end, full(page)))
+        Ok(Guessed::new(range, end, full(page), 0))
     }
 
     /// Two halves; or the same range, known to end earlier, or known not to be cut.
     async fn halve(&mut self, guessed: Guessed) -> Result<Vec<Guessed>, BucketError> {
-        let Guessed { range, end, page, .. } = guessed;
-        let Some((first, last)) = page else { return Ok(vec![Guessed::new(range, end, None)]) };
-        let Some(middle) = middle(&last, &end) else { return Ok(vec![Guessed::new(range, end, None)]) };
+        let Guessed { range, end, page, halvings, .. } = guessed;
+        let Some(page) = page else { return Ok(vec![Guessed::new(range, end, None, halvings)]) };
+        let Some(middle) = middle(&page.last, &end) else {
+            return Ok(vec![Guessed::new(range, end, None, halvings)]);
+        };
         let upper = KeyRange { after: Some(middle.clone()), ..range.clone() };
         let above = self.first_page(&upper).await?;
         if above.is_empty() {
             // No range of its own for nothing; keys that come there until it is listed are still of this range.
-            return Ok(vec![Guessed::new(range, middle, Some((first, last)))]);
+            return Ok(vec![Guessed::new(range, middle, Some(page), halvings)]);
         }
         let lower = KeyRange { up_to: Some(middle.clone()), ..range };
-        Ok(vec![Guessed::new(lower, middle, Some((first, last))), Guessed::new(upper, end, full(above))])
+        let lower = Guessed::new(lower, middle, Some(page), halvings + 1);
+        Ok(vec![lower, Guessed::new(upper, end, full(above), halvings + 1)])
     }
 }
 
-/// First and last key of a page that is full.
-fn full(mut page: Vec<String>) -> Option<(String, String)> {
-    if page.len() < PAGE {
-        return None;
-    }
-    let last = page.pop()?;
-    Some((page.swap_remove(0), last))
+/// Three keys of a page that is full.
+fn full(page: Vec<String>) -> Option<Page> {
+    let at = |from_end: usize| page.get(page.len().checked_sub(from_end)?).cloned();
+    let (first, near_end, last) = (page.first().cloned()?, at(PAGE_END)?, at(1)?);
+    (page.len() >= PAGE).then_some(Page { first, near_end, last })
 }
 
 /// Something no key of the range is greater than, but for keys that go on with characters beyond ASCII.
@@ -183,10 +212,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_bucket_is_hardly_cut() {
-        let bucket = bucket_of((0..3000).map(|number| format!("a/{number:05}.jpg"))).await;
-        let ranges = cut(&bucket, &["a/".to_owned()]).await.unwrap();
-        assert!(ranges.len() <= 2, "{ranges:?}");
+    async fn a_page_or_less_is_one_range() {
+        let bucket = bucket_of((0..999).map(|number| format!("a/{number:05}.jpg"))).await;
+        assert_eq!(cut(&bucket, &["a/".to_owned()]).await.unwrap(), [KeyRange::prefix("a/")]);
+    }
+
+    /// What stands before the bulk says nothing of it.
+    #[tokio::test]
+    async fn stray_keys_at_the_start_do_not_hide_the_rest() {
+        let strays: [Vec<String>; 3] = [
+            vec!["photos/".to_owned()],
+            vec!["photos/.DS_Store".to_owned()],
+            (0..700).map(|number| format!("banners/{:08x}", number * 7919)).collect(),
+        ];
+        for stray in strays {
+            let hashed = (0..60_000_u64)
+                .map(|number| format!("photos/{:016x}.jpg", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            let bucket = bucket_of(hashed.chain(stray.clone())).await;
+            let ranges = cut(&bucket, &[String::new()]).await.unwrap();
+            let counts = counts(&bucket, &ranges).await;
+            assert_eq!(counts.iter().sum::<usize>(), 60_000 + stray.len());
+            assert!(*counts.iter().max().unwrap() <= 15_000, "{:?} {counts:?}", stray.first());
+        }
     }
 
     #[tokio::test]
@@ -199,7 +246,7 @@ mod tests {
             let ranges = cut(&bucket, &[prefix.to_owned()]).await.unwrap();
             let counts = counts(&bucket, &ranges).await;
             assert_eq!(counts.iter().sum::<usize>(), 60_000, "{prefix}");
-            assert!(counts.len() > 1 && *counts.iter().max().unwrap() < 45_000, "{prefix} {counts:?}");
+            assert!(*counts.iter().max().unwrap() <= 15_000, "{prefix} {counts:?}");
         }
     }
 

@@ -61,12 +61,18 @@ pub async fn split_range(
     Ok(Reached::Done(splitter.finish().await?))
 }
 
-/// Where a call that was told to stop had come to, where that is behind the last shard: keys that are no inputs.
+/// Where a call that was told to stop had come to, so that the next one need not read every shard again.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cursor {
     version: u32,
-    after: String,
+    /// What there was, without the folder markers below.
+    record: RangeSplit,
+    /// The last key of the last shard.
+    last_key: Option<String>,
+    /// The last key that was listed, input or not.
+    after: Option<String>,
+    /// Folder markers behind the last shard.
     folder_markers: u64,
 }
 
@@ -135,24 +141,35 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    /// Passes what earlier calls did; returns the key behind which to go on.
+    /// Passes what earlier calls did; returns the key behind which to go on. Shards never change, so those that a cursor
+    /// counts are not read.
     async fn go_on(&mut self) -> Result<Option<String>, SplitError> {
         let keys = self.run.1;
-        let mut shards = self.output.list(&KeyRange::prefix(&keys.shards_of(self.range)));
+        let mut after = None;
+        if let Some(cursor) = self.cursor().await? {
+            self.record = cursor.record;
+            self.last_key = cursor.last_key;
+            self.earlier_markers = cursor.folder_markers;
+            after = cursor.after;
+        }
+        let counted = self.record.shards.checked_sub(1);
+        let counted = counted.map(|number| keys.shard(ShardId { range: self.range, number }));
+        let newer = KeyRange { after: counted, ..KeyRange::prefix(&keys.shards_of(self.range)) };
+        let mut shards = self.output.list(&newer);
         while let Some(page) = shards.try_next().await? {
             for id in page.iter().filter_map(|object| keys.shard_of(&object.key)) {
                 let shard = read_shard(self.output, keys, id).await?;
                 self.pass(&shard);
             }
         }
-        match read_json::<Cursor>(self.output, &keys.range_cursor(self.range)).await {
-            Ok(cursor) if self.last_key.as_ref().is_none_or(|last| cursor.after > *last) => {
-                self.earlier_markers = cursor.folder_markers;
-                Ok(Some(cursor.after))
-            }
-            Err(SplitError::Bucket(error)) if error.kind != Kind::Missing => Err(error.into()),
-            Err(error @ SplitError::Record { .. }) => Err(error),
-            _ => Ok(self.last_key.clone()),
+        Ok(after.max(self.last_key.clone()))
+    }
+
+    async fn cursor(&self) -> Result<Option<Cursor>, SplitError> {
+        match read_json(self.output, &self.run.1.range_cursor(self.range)).await {
+            Ok(cursor) => Ok(Some(cursor)),
+            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -210,17 +227,21 @@ impl<'a> Splitter<'a> {
         self.earlier_markers + self.folder_markers.len() as u64
     }
 
-    /// Notes how far the listing came where no shard says it.
+    /// Notes how far this call came; `listed` is the last key of its last page.
     async fn stop(mut self, listed: Option<String>) -> Result<RangeSplit, SplitError> {
-        let markers = self.uncounted_markers();
-        if let Some(after) = listed.filter(|listed| Some(listed) > self.last_key.as_ref()) {
-            let cursor = Cursor { version: 1, after, folder_markers: markers };
-            let key = self.run.1.range_cursor(self.range);
-            let bytes = serde_json::to_vec(&cursor)
-                .map_err(|error| SplitError::Record { key: key.clone(), error })?;
-            self.output.put(&key, bytes.into()).await?;
-        }
-        self.record.folder_markers += markers;
+        let folder_markers = self.uncounted_markers();
+        let cursor = Cursor {
+            version: 1,
+            record: self.record.clone(),
+            last_key: self.last_key.clone(),
+            after: listed.max(self.last_key.clone()),
+            folder_markers,
+        };
+        let key = self.run.1.range_cursor(self.range);
+        let bytes =
+            serde_json::to_vec(&cursor).map_err(|error| SplitError::Record { key: key.clone(), error })?;
+        self.output.put(&key, bytes.into()).await?;
+        self.record.folder_markers += folder_markers;
         Ok(self.record)
     }
 

@@ -1,0 +1,91 @@
+//! Counts rows: of a batch, of a stored part, of the parts of a run that has not come to its end.
+//!
+//! It decides nothing; a run that is complete is counted from its compacted groups.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::{Groups, ReduceError, RowCounts, compacted, fetch_part, sizes};
+use crate::bucket::Bucket;
+use crate::run::RunKeys;
+use crate::shard::ShardId;
+use crate::tags::parquet::{self, TableError};
+
+/// Parts that are counted at once.
+const AT_ONCE: usize = 32;
+
+/// A row is failed where it has an error code.
+pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
+    let codes = batch.column_by_name("error_code").and_then(|column| column.as_string_opt::<i32>());
+    let codes = codes.ok_or_else(|| TableError::missing_column("error_code"))?;
+    let mut counts = RowCounts { tagged: codes.null_count() as u64, ..RowCounts::default() };
+    for code in codes.iter().flatten() {
+        match counts.failed.get_mut(code) {
+            Some(count) => *count += 1,
+            None => _ = counts.failed.insert(code.to_owned(), 1),
+        }
+    }
+    Ok(counts)
+}
+
+/// The counts of the parts that are there, of a run that has not come to its end.
+///
+/// # Errors
+/// Where a part cannot be read.
+pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCounts, ReduceError> {
+    let parts = sizes(output, keys, &keys.parts()).await?;
+    count_parts(output, keys, parts.into_keys().collect()).await
+}
+
+/// The same of a run that is split, where whole groups may be compacted already: these are not counted anew.
+///
+/// # Errors
+/// Where a part cannot be read.
+pub async fn counts_in(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    groups: &Groups,
+) -> Result<RowCounts, ReduceError> {
+    let parts = sizes(output, keys, &keys.parts()).await?;
+    let mut counts = RowCounts::default();
+    let mut open = Vec::new();
+    for (number, group) in (0..).zip(&groups.groups) {
+        match compacted(output, keys, number).await? {
+            Some(compacted) => counts.add(&compacted),
+            None => open.extend(group.shards.iter().filter(|shard| parts.contains_key(shard))),
+        }
+    }
+    counts.add(&count_parts(output, keys, open).await?);
+    Ok(counts)
+}
+
+async fn count_parts(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    shards: Vec<ShardId>,
+) -> Result<RowCounts, ReduceError> {
+    let count = |shard| count_stored(output, keys.part(shard));
+    let mut counted = stream::iter(shards.into_iter().map(count)).buffer_unordered(AT_ONCE);
+    let mut counts = RowCounts::default();
+    while let Some(part) = counted.try_next().await? {
+        counts.add(&part);
+    }
+    Ok(counts)
+}
+
+async fn count_stored(output: &dyn Bucket, part: String) -> Result<RowCounts, ReduceError> {
+    let (part, bytes) = fetch_part(output, part).await?;
+    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
+    counted.map_err(|error| ReduceError::Table(part, error))
+}
+
+fn count_part(part: Bytes) -> Result<RowCounts, TableError> {
+    let table = parquet::open(part)?;
+    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
+    for batch in table.batches {
+        counts.add(&count(&batch?)?);
+    }
+    Ok(counts)
+}
