@@ -20,8 +20,7 @@ pub(crate) enum Action {
         round: u32,
         /// Whether an earlier execution had planned the run.
         resumed: bool,
-        /// Shards that had no part at the last check.
-        #[serde(default)]
+        /// How much was missing before the job that has just ended; none before the first.
         before: Option<u64>,
         /// What stopped the round, if anything did.
         problem: Option<Problem>,
@@ -87,8 +86,14 @@ mod tests {
         let problem = json!({"error": "States.TaskFailed", "cause": "x"});
         let failure = json!({"state": "Plan", "error": "BadRequest", "cause": "x"});
         for (name, payload) in [
-            ("check", json!({"queue_url": "q", "round": 0, "resumed": false, "problem": null})),
-            ("check", json!({"queue_url": "q", "round": 1, "resumed": true, "problem": problem})),
+            (
+                "check",
+                json!({"queue_url": "q", "round": 0, "resumed": false, "before": null, "problem": null}),
+            ),
+            (
+                "check",
+                json!({"queue_url": "q", "round": 1, "resumed": true, "before": 7, "problem": problem}),
+            ),
             ("compact", json!({"group": 3})),
             ("finish", json!({"queue_url": "q", "problem": null})),
             ("fail", json!({"queue_url": null, "failure": failure})),
