@@ -1,6 +1,8 @@
-//! Does the account's quota hold a worker? vCPUs of running instances, by kind; for GPUs AWS's default is none.
+//! Does the account's quota hold a worker? vCPUs of running instances, by kind; for GPUs AWS's default is none. And do
+//! the functions' concurrent calls fit, of which a new account has few?
 
 use serde_json::{Value, json};
+use tagfleet_aws::ServiceError;
 use tagfleet_aws::signed::{Call, Service};
 
 use super::super::stack::FleetStack;
@@ -39,25 +41,57 @@ const QUOTAS: [Quota; 3] = [
     },
 ];
 
+/// AWS Lambda's quota "Concurrent executions", of all functions of the account in the region.
+const CONCURRENCY: &str = "L-B99A9384";
+/// The state machine calls at most 40 functions at once; some are left for everything else.
+const MIN_CONCURRENCY: f64 = 50.0;
+
 pub(super) async fn check(stack: &FleetStack, devices: &[Device]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for quota in &QUOTAS {
         let device = devices.iter().find(|device| device.check == quota.workers);
         let vcpus = device.and_then(|device| device.asked.as_ref().ok()).map(|answers| answers.needs.vcpus);
-        let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", thing: quota.code };
-        let asked = stack.aws.json(call, &json!({"ServiceCode": "ec2", "QuotaCode": quota.code})).await;
-        findings.push(match asked {
+        findings.push(match ask(stack, "ec2", quota.code).await {
             Ok(answer) => judge(quota, vcpus, &answer),
             Err(error) => unasked("quota", &error),
         });
     }
+    findings.push(match ask(stack, "lambda", CONCURRENCY).await {
+        Ok(answer) => judge_concurrency(&answer),
+        Err(error) => unasked("quota", &error),
+    });
     findings
+}
+
+async fn ask(stack: &FleetStack, service: &str, code: &str) -> Result<Value, ServiceError> {
+    let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", thing: code };
+    stack.aws.json(call, &json!({"ServiceCode": service, "QuotaCode": code})).await
+}
+
+/// What a quota allows; none where the answer does not say.
+fn value_of(answer: &Value) -> Option<f64> {
+    answer.pointer("/Quota/Value").and_then(Value::as_f64)
+}
+
+fn judge_concurrency(answer: &Value) -> Finding {
+    let Some(value) = value_of(answer) else {
+        return unasked("quota", &format!("{CONCURRENCY} has no value"));
+    };
+    let found = format!("Lambda concurrent executions: {value}");
+    if value >= MIN_CONCURRENCY {
+        return Finding::ok("quota", found);
+    }
+    Finding::warn(
+        "quota",
+        format!("{found}, so that the functions of a large run wait for each other, for an hour at most"),
+        format!("ask for {MIN_CONCURRENCY} or more in Service Quotas, AWS Lambda, {CONCURRENCY}"),
+    )
 }
 
 /// `vcpus` is what one job takes, where that is known.
 fn judge(quota: &Quota, vcpus: Option<u64>, answer: &Value) -> Finding {
     let Quota { code, name, workers, is_default } = quota;
-    let Some(value) = answer.pointer("/Quota/Value").and_then(Value::as_f64) else {
+    let Some(value) = value_of(answer) else {
         return unasked("quota", &format!("{code} has no value"));
     };
     let needed = vcpus.unwrap_or(0).max(1);
@@ -102,6 +136,24 @@ mod tests {
         WARN  quota        could not be asked: L-DB2E81BA has no value
                            -> allow the action, or look for yourself
         1 to mend before a run can work, 3 to look at
+        ");
+    }
+
+    #[test]
+    fn the_functions_concurrency() {
+        let answer = |value: f64| json!({"Quota": {"Value": value}});
+        let findings = [
+            judge_concurrency(&answer(1000.0)),
+            judge_concurrency(&answer(10.0)),
+            judge_concurrency(&json!({})),
+        ];
+        insta::assert_snapshot!(text(&findings), @r"
+        ok    quota        Lambda concurrent executions: 1000
+        WARN  quota        Lambda concurrent executions: 10, so that the functions of a large run wait for each other, for an hour at most
+                           -> ask for 50 or more in Service Quotas, AWS Lambda, L-B99A9384
+        WARN  quota        could not be asked: L-B99A9384 has no value
+                           -> allow the action, or look for yourself
+        the fleet can run; 2 to look at
         ");
     }
 }
