@@ -1,4 +1,5 @@
-//! May the workers decrypt the images? A bucket that a key of yours encrypts needs that key among the stack's parameters.
+//! May the images be decrypted, and the results be encrypted? A bucket that a key of yours encrypts needs that key among
+//! the stack's parameters.
 
 use tagfleet_aws::S3Bucket;
 use tagfleet_aws::s3::settings::Encryption;
@@ -10,33 +11,43 @@ use super::finding::Finding;
 use super::unasked;
 
 const CHECK: &str = "encryption";
-/// The template's parameter: keys that the workers' role may decrypt with, by ARN.
-const PARAMETER: &str = "SourceKeyArns";
+/// The template's parameter of the keys that the workers may read sources with, by ARN.
+const SOURCE_KEYS: &str = "SourceKeyArns";
+/// That of the keys that functions and workers may read and write the stack's and the outputs' buckets with, by ARN.
+const OWN_KEYS: &str = "OwnKeyArns";
+/// That of the buckets that runs may write to, besides the stack's own.
+const OUTPUT_BUCKETS: &str = "OutputBuckets";
 
 pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
     let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", thing: &stack.name };
-    let keys = match stack.aws.query(call, &[("StackName", stack.name.as_str())]).await {
-        Ok(answer) => keys(&answer),
+    let answer = match stack.aws.query(call, &[("StackName", stack.name.as_str())]).await {
+        Ok(answer) => answer,
         Err(error) => return vec![unasked(CHECK, &error)],
     };
+    let own = [vec![stack.outputs.bucket.clone()], list_of(&answer, OUTPUT_BUCKETS)].concat();
+    let all = [(&stack.outputs.source_buckets, SOURCE_KEYS), (&own, OWN_KEYS)];
     let mut findings = Vec::new();
-    for name in &stack.outputs.source_buckets {
-        findings.push(match S3Bucket::new(&stack.aws, name).encryption().await {
-            Ok(encryption) => judge(name, &encryption, &keys),
-            Err(error) => unasked(CHECK, &error),
-        });
+    for (buckets, parameter) in all {
+        let keys = list_of(&answer, parameter);
+        for name in buckets {
+            findings.push(match S3Bucket::new(&stack.aws, name).encryption().await {
+                Ok(encryption) => judge(name, &encryption, (parameter, &keys)),
+                Err(error) => unasked(CHECK, &error),
+            });
+        }
     }
     findings
 }
 
-fn keys(answer: &Element) -> Vec<String> {
+/// The values of a parameter that is a list; none where the stack has no such parameter.
+fn list_of(answer: &Element, name: &str) -> Vec<String> {
     let parameters = answer.find("Parameters").map_or(&[][..], |parameters| parameters.children.as_slice());
-    let ours = parameters.iter().find(|parameter| parameter.text_of("ParameterKey") == PARAMETER);
-    let keys = ours.map_or("", |parameter| parameter.text_of("ParameterValue"));
-    keys.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect()
+    let ours = parameters.iter().find(|parameter| parameter.text_of("ParameterKey") == name);
+    let values = ours.map_or("", |parameter| parameter.text_of("ParameterValue"));
+    values.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
-fn judge(bucket: &str, encryption: &Encryption, keys: &[String]) -> Finding {
+fn judge(bucket: &str, encryption: &Encryption, (parameter, keys): (&str, &[String])) -> Finding {
     let key = match encryption {
         Encryption::Managed => return Finding::ok(CHECK, format!("s3://{bucket} needs no grant of a key")),
         Encryption::Key(key) => key,
@@ -44,15 +55,15 @@ fn judge(bucket: &str, encryption: &Encryption, keys: &[String]) -> Finding {
     // S3 takes a key by its id or by its ARN, which ends in the id.
     let id = key.rsplit('/').next().unwrap_or_default();
     if keys.iter().any(|known| known == key || known.rsplit('/').next() == Some(id)) {
-        return Finding::ok(CHECK, format!("s3://{bucket} is encrypted with {key}, which workers may use"));
+        return Finding::ok(CHECK, format!("s3://{bucket} is encrypted with {key}, which the stack may use"));
     }
     Finding::fail(
         CHECK,
         format!(
-            "s3://{bucket} is encrypted with {key}, which workers may not use: each image would be denied"
+            "s3://{bucket} is encrypted with {key}, which the stack may not use: each object would be denied"
         ),
         format!(
-            "deploy again with the key's ARN in {PARAMETER}, and let the key's policy allow the account kms:Decrypt"
+            "deploy again with the key's ARN in {parameter}, and let the key's policy allow the account to use it"
         ),
     )
 }
@@ -70,21 +81,25 @@ mod tests {
 
     #[test]
     fn keys_that_workers_have_and_have_not() {
-        let keys = keys(&Element::parse(ANSWER).unwrap());
-        let key = |key: &str| judge("shop", &Encryption::Key(key.to_owned()), &keys);
+        let keys = list_of(&Element::parse(ANSWER).unwrap(), SOURCE_KEYS);
+        let sources = (SOURCE_KEYS, keys.as_slice());
+        let key = |key: &str| judge("shop", &Encryption::Key(key.to_owned()), sources);
         let findings = [
-            judge("shop", &Encryption::Managed, &keys),
+            judge("shop", &Encryption::Managed, sources),
             key("cd"),
             key("arn:aws:kms:eu-central-1:1:key/ab"),
             key("arn:aws:kms:eu-central-1:1:key/ef"),
+            judge("results", &Encryption::Key("cd".to_owned()), (OWN_KEYS, &[])),
         ];
         insta::assert_snapshot!(text(&findings), @r"
         ok    encryption   s3://shop needs no grant of a key
-        ok    encryption   s3://shop is encrypted with cd, which workers may use
-        ok    encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ab, which workers may use
-        FAIL  encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ef, which workers may not use: each image would be denied
-                           -> deploy again with the key's ARN in SourceKeyArns, and let the key's policy allow the account kms:Decrypt
-        1 to mend before a run can work, 0 to look at
+        ok    encryption   s3://shop is encrypted with cd, which the stack may use
+        ok    encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ab, which the stack may use
+        FAIL  encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ef, which the stack may not use: each object would be denied
+                           -> deploy again with the key's ARN in SourceKeyArns, and let the key's policy allow the account to use it
+        FAIL  encryption   s3://results is encrypted with cd, which the stack may not use: each object would be denied
+                           -> deploy again with the key's ARN in OwnKeyArns, and let the key's policy allow the account to use it
+        2 to mend before a run can work, 0 to look at
         ");
     }
 }
