@@ -11,8 +11,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use tagfleet_aws::{Aws, client};
 
 pub(crate) use fleet::{
-    CancelOptions, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions, StatusOptions,
-    SubmitOptions,
+    CancelOptions, DEFAULT_STACK, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions,
+    StatusOptions, SubmitOptions,
 };
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.

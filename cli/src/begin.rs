@@ -1,11 +1,16 @@
-//! The id of a run that begins now.
+//! The id of a run that begins now, and when a run began by its id.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tagfleet_pipeline::run::RunId;
 
 use crate::exit::{Failure, broken};
+
+/// How an id says the time, UTC.
+const TIME: &str = "%Y%m%d-%H%M%S";
 
 /// Time first, so that runs sort by their beginning; a hash behind it, so that two of one second differ.
 pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
@@ -15,5 +20,27 @@ pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
     hash.update(now.as_nanosecond().to_le_bytes());
     hash.update(std::process::id().to_le_bytes());
     let short: String = hash.finalize().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-    RunId::try_from(format!("{}-{short}", now.strftime("%Y%m%d-%H%M%S"))).map_err(broken)
+    RunId::try_from(format!("{}-{short}", now.strftime(TIME))).map_err(broken)
+}
+
+/// When the run of this id began, in seconds since 1970, UTC; none where another tool named it.
+pub(crate) fn began(run: &RunId) -> Option<u64> {
+    let run = run.to_string();
+    let (time, _) = run.rsplit_once('-')?;
+    let time = DateTime::strptime(TIME, time).ok()?.to_zoned(TimeZone::UTC).ok()?;
+    u64::try_from(time.timestamp().as_second()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_when_its_run_began() {
+        let run = |text: &str| RunId::try_from(text.to_owned()).unwrap();
+        assert_eq!(began(&run("20261123-170000-0a1b2c")), Some(1_795_453_200));
+        assert_eq!(began(&run("nightly-0a1b2c3d4e5f")), None);
+        let now = u64::try_from(Timestamp::now().as_second()).unwrap();
+        assert!(began(&begin(&"a request").unwrap()).unwrap().abs_diff(now) < 60);
+    }
 }

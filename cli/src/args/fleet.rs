@@ -21,6 +21,9 @@ pub(crate) enum FleetCommand {
     Doctor(DoctorOptions),
 }
 
+/// The stack that is meant where none is named.
+pub(crate) const DEFAULT_STACK: &str = "tagfleet";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  started; with --wait: finished, and every image is tagged
@@ -168,7 +171,7 @@ pub(crate) struct DoctorOptions {
 #[command(next_help_heading = "AWS")]
 pub(crate) struct StackOptions {
     /// The CloudFormation stack that `make deploy` made
-    #[arg(long, value_name = "NAME", default_value = "tagfleet")]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
     pub(crate) stack: String,
     #[command(flatten)]
     pub(crate) aws: AwsOptions,

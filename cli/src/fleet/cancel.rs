@@ -19,7 +19,8 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
             None => format!("run {run} has no execution that is known"),
         };
         return Err(bad_input(format!(
-            "{why}: there is nothing to cancel; `tagfleet status {run}` says more"
+            "{why}: there is nothing to cancel; `{}` says more",
+            stack.command(&format!("status {run}"))
         )));
     };
     stack.aws.stop_execution(&execution.arn, &options.cause).await.map_err(broken)?;
@@ -31,7 +32,8 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
         ))
     })?;
     print(&format!(
-        "run {run} is cancelled; workers stop within minutes, and what is done is kept\nto go on: tagfleet resume {run}\n"
+        "run {run} is cancelled; workers stop within minutes, and what is done is kept\nto go on: {}\n",
+        stack.command(&format!("resume {run}"))
     ))?;
     Ok(Exit::Finished)
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::executions::{self, Executions};
 use super::stack::FleetStack;
+use super::standing::Look;
 use super::watch;
 use crate::args::ResumeOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
@@ -22,13 +23,16 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
     let executions = Executions::of(&stack, run).await?;
     if let Some(running) = executions.running() {
         return Err(bad_input(format!(
-            "run {run} is running (execution {}): `tagfleet status {run} --watch` shows it, `tagfleet cancel {run}` stops it",
-            running.name
+            "run {run} is running (execution {}): `{}` shows it, `{}` stops it",
+            running.name,
+            stack.command(&format!("status {run} --watch")),
+            stack.command(&format!("cancel {run}"))
         )));
     }
     if fleet.output.exists(&fleet.keys.success()).await.map_err(broken)? {
         return Err(bad_input(format!(
-            "run {run} is complete: there is nothing to do; `tagfleet submit` begins another"
+            "run {run} is complete: there is nothing to do; `{}` begins another",
+            stack.command("submit")
         )));
     }
     let name = executions.next_name(run);
@@ -37,12 +41,13 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
         if !options.quiet {
             tell(&format!("run {run} goes on (execution {name})"));
         }
-        return watch::wait(&stack, found, options.quiet, options.json).await;
+        return watch::wait(Look::started(&stack, found, execution), options.quiet, options.json).await;
     }
     match options.json {
         true => print_json(&json!({"run": run, "execution": execution}).to_string())?,
         false => print(&format!(
-            "run {run} goes on (execution {name})\nto see how it goes: tagfleet status {run} --watch\n"
+            "run {run} goes on (execution {name})\nto see how it goes: {}\n",
+            stack.command(&format!("status {run} --watch"))
         ))?,
     }
     Ok(Exit::Finished)

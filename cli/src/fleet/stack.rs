@@ -10,7 +10,7 @@ use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::fleet::{self, FleetError, FleetRun};
 use tagfleet_pipeline::run::RunId;
 
-use crate::args::StackOptions;
+use crate::args::{DEFAULT_STACK, StackOptions};
 use crate::exit::{Failure, bad_input, broken};
 
 /// What a deployed stack says of itself.
@@ -97,6 +97,11 @@ impl FleetStack {
         Ok(Self { name, aws, outputs })
     }
 
+    /// A command of tagfleet to go on with, which leads to this stack: `tagfleet resume RUN`.
+    pub(crate) fn command(&self, command: &str) -> String {
+        command_on(&self.name, command)
+    }
+
     /// The stack's own bucket.
     pub(crate) fn bucket(&self) -> S3Bucket {
         S3Bucket::new(&self.aws, &self.outputs.bucket)
@@ -124,8 +129,16 @@ impl FleetStack {
         }
         let name = &self.name;
         Err(bad_input(format!(
-            "there is no run {text} in the stack {name}: `tagfleet status` lists the latest"
+            "there is no run {text} in the stack {name}: `{}` lists the latest",
+            self.command("status")
         )))
+    }
+}
+
+fn command_on(stack: &str, command: &str) -> String {
+    match stack {
+        DEFAULT_STACK => format!("tagfleet {command}"),
+        other => format!("tagfleet {command} --stack {other}"),
     }
 }
 
@@ -174,6 +187,12 @@ pub(crate) mod tests {
             "arn:aws:lambda:us-east-1:123456789012:function:tagfleet-splitter"
         );
         assert_eq!(outputs.execution("r-2"), "arn:aws:states:us-east-1:123456789012:execution:tagfleet:r-2");
+    }
+
+    #[test]
+    fn commands_lead_to_the_stack() {
+        assert_eq!(command_on("tagfleet", "resume r"), "tagfleet resume r");
+        assert_eq!(command_on("nightly", "resume r"), "tagfleet resume r --stack nightly");
     }
 
     #[test]

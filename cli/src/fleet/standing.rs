@@ -89,6 +89,8 @@ pub(super) struct Standing {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     execution: Option<Execution>,
+    /// It was started a moment ago, and Step Functions may not show it yet.
+    is_starting: bool,
     is_planned: bool,
     /// None until every range is split.
     splits: Option<Vec<RangeSplit>>,
@@ -158,6 +160,9 @@ impl Seen {
     fn state(&self, shards: Option<Done>) -> Now {
         let summary = self.summary.as_ref().map(|summary| summary.state);
         let Some(execution) = &self.execution else {
+            if self.is_starting {
+                return Now::Planning;
+            }
             return if summary == Some(report::State::Complete) { Now::Complete } else { Now::Stopped };
         };
         if is_running(execution) {

@@ -33,7 +33,7 @@ pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
     let standing = look.look().await?;
     match options.json {
         true => print_json(&serde_json::to_string_pretty(&standing).map_err(broken)?)?,
-        false => print(&text(&standing, now()))?,
+        false => print(&text(&standing, &look.resume(), now()))?,
     }
     Ok(Exit::Finished)
 }
@@ -84,15 +84,15 @@ fn date(seconds: u64) -> String {
     time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// How a run stands, for a person.
-pub(super) fn text(standing: &Standing, now: u64) -> String {
+/// How a run stands, for a person; `resume` is the command that goes on with it.
+pub(super) fn text(standing: &Standing, resume: &str, now: u64) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut text, standing, now);
+    let _ = write(&mut text, standing, resume, now);
     text
 }
 
-fn write(text: &mut String, standing: &Standing, now: u64) -> std::fmt::Result {
+fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std::fmt::Result {
     let run = &standing.run;
     writeln!(text, "run      {run}: {}{}", standing.state.word(), since(standing, now))?;
     match standing.shards {
@@ -117,7 +117,7 @@ fn write(text: &mut String, standing: &Standing, now: u64) -> std::fmt::Result {
     match (standing.state, &standing.results) {
         (Now::Complete, Some(results)) => writeln!(text, "results  {results}"),
         (Now::Incomplete | Now::Failed | Now::Cancelled | Now::Stopped, Some(_)) => {
-            writeln!(text, "go on    tagfleet resume {run}")
+            writeln!(text, "go on    {resume}")
         }
         _ => Ok(()),
     }

@@ -15,6 +15,7 @@ use tagfleet_pipeline::fleet::request::{
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 use super::stack::FleetStack;
+use super::standing::Look;
 use super::{executions, publish, watch};
 use crate::args::{Device, SubmitOptions};
 use crate::begin::begin;
@@ -113,7 +114,10 @@ fn save(
     fs::write(file, bytes).map_err(|error| bad_input(format!("--save {}: {error}", file.display())))?;
     match json {
         true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
-        false => print(&saved(&file.display().to_string(), &valid.request.model, &stack.outputs.bucket))?,
+        false => {
+            let start = stack.command(&format!("submit --request {}", file.display()));
+            print(&saved(&file.display().to_string(), &start, &valid.request.model, &stack.outputs.bucket))?;
+        }
     }
     Ok(Exit::Finished)
 }
@@ -135,27 +139,28 @@ async fn start(
             tell(&format!("run {run}"));
         }
         let found = stack.run(&run.to_string()).await?;
-        return watch::wait(stack, found, options.quiet, options.json).await;
+        return watch::wait(Look::started(stack, found, execution), options.quiet, options.json).await;
     }
     match options.json {
         true => print_json(
             &json!({"run": run, "execution": execution, "model": valid.request.model}).to_string(),
         )?,
-        false => print(&started(&run, &valid.output))?,
+        false => print(&started(&run, &valid.output, |command| stack.command(command)))?,
     }
     Ok(Exit::Finished)
 }
 
-fn started(run: &RunId, output: &Address) -> String {
+/// `command` makes a command lead to the stack.
+fn started(run: &RunId, output: &Address, command: impl Fn(&str) -> String) -> String {
+    let (watch, cancel) = (command(&format!("status {run} --watch")), command(&format!("cancel {run}")));
     format!(
-        "run {run} is started; its results will be in {output}{run}/\nto see how it goes: tagfleet status {run} --watch\n\
-         to stop it: tagfleet cancel {run}\n"
+        "run {run} is started; its results will be in {output}{run}/\nto see how it goes: {watch}\nto stop it: {cancel}\n"
     )
 }
 
-fn saved(file: &str, model: &str, bucket: &str) -> String {
+fn saved(file: &str, start: &str, model: &str, bucket: &str) -> String {
     format!(
-        "{file} asks for {model}\nto start it: tagfleet submit --request {file}\n\
+        "{file} asks for {model}\nto start it: {start}\n\
          or, from anywhere and any job: aws s3 cp {file} s3://{bucket}/{}NAME.json\n",
         StackKeys::REQUESTS
     )
@@ -169,13 +174,13 @@ mod tests {
     fn the_last_lines() {
         let run = RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap();
         let output = Address::parse("s3://tagfleet-data/tags/").unwrap();
-        insta::assert_snapshot!(started(&run, &output), @r"
+        insta::assert_snapshot!(started(&run, &output, |command| format!("tagfleet {command}")), @r"
         run 20261123-170000-0a1b2c is started; its results will be in s3://tagfleet-data/tags/20261123-170000-0a1b2c/
         to see how it goes: tagfleet status 20261123-170000-0a1b2c --watch
         to stop it: tagfleet cancel 20261123-170000-0a1b2c
         ");
         insta::assert_snapshot!(
-            saved("nightly.json", "s3://tagfleet-data/models/m-0a1b2c3d4e5f/", "tagfleet-data"),
+            saved("nightly.json", "tagfleet submit --request nightly.json", "s3://tagfleet-data/models/m-0a1b2c3d4e5f/", "tagfleet-data"),
             @r"
         nightly.json asks for s3://tagfleet-data/models/m-0a1b2c3d4e5f/
         to start it: tagfleet submit --request nightly.json

@@ -8,7 +8,6 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::stack::{FleetStack, FoundRun};
 use super::standing::{Look, Now, Standing};
 use super::status::{line, now, text};
 use crate::bar;
@@ -22,13 +21,7 @@ const EARLY_EVERY: Duration = Duration::from_secs(1);
 const EARLY_LOOKS: u32 = 10;
 
 /// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
-pub(super) async fn wait(
-    stack: &FleetStack,
-    found: FoundRun,
-    quiet: bool,
-    json: bool,
-) -> Result<Exit, Failure> {
-    let mut look = Look::new(stack, found);
+pub(super) async fn wait(mut look: Look<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
     let shown = Shown::new(quiet, io::stderr().is_terminal());
     let standing = until_end(&mut look, |standing| {
         shown.show(standing);
@@ -49,9 +42,10 @@ pub(super) async fn redraw(look: &mut Look<'_>) -> Result<Exit, Failure> {
         bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar
     });
+    let resume = look.resume();
     let standing = until_end(look, |standing| match &screen {
         Some(bar) => {
-            bar.set_message(crate::exit::printable(text(standing, now()).trim_end()));
+            bar.set_message(crate::exit::printable(text(standing, &resume, now()).trim_end()));
             bar.tick();
             Ok(())
         }
@@ -63,8 +57,8 @@ pub(super) async fn redraw(look: &mut Look<'_>) -> Result<Exit, Failure> {
         bar.finish_and_clear();
     }
     let Some(standing) = standing else { return Ok(goes_on(look)) };
-    print(&text(&standing, now()))?;
-    exit(&standing)
+    print(&text(&standing, &resume, now()))?;
+    exit(&standing, &resume)
 }
 
 /// Shows how the run stands until it has ended; none where the user has seen enough.
@@ -96,7 +90,9 @@ async fn is_interrupted(interrupts: &mut Signal, looks: u32) -> bool {
 fn goes_on(look: &Look<'_>) -> Exit {
     let run = look.run();
     tell(&format!(
-        "run {run} goes on without being watched: tagfleet status {run} --watch, or tagfleet cancel {run}"
+        "run {run} goes on without being watched: {}, or {}",
+        look.stack().command(&format!("status {run} --watch")),
+        look.stack().command(&format!("cancel {run}"))
     ));
     Exit::Resumable
 }
@@ -107,16 +103,16 @@ fn report(look: &Look<'_>, standing: &Standing, json: bool) -> Result<Exit, Fail
         (Now::Complete | Now::Incomplete, Some(summary)) => {
             let exit = ending::report(summary, json)?;
             if exit == Exit::Resumable {
-                tell(&format!("to go on: tagfleet resume {}", standing.run));
+                tell(&format!("to go on: {}", look.resume()));
             }
             Ok(exit)
         }
-        _ => exit(standing),
+        _ => exit(standing, &look.resume()),
     }
 }
 
-/// The exit code that the end of a run deserves; a failure is told.
-fn exit(standing: &Standing) -> Result<Exit, Failure> {
+/// The exit code that the end of a run deserves; a failure is told. `resume` is the command that goes on.
+fn exit(standing: &Standing, resume: &str) -> Result<Exit, Failure> {
     let run = &standing.run;
     let cause = standing.cause.as_deref().or(standing.error.as_deref()).unwrap_or("nothing more is known");
     match standing.state {
@@ -125,7 +121,7 @@ fn exit(standing: &Standing) -> Result<Exit, Failure> {
         Now::Failed if standing.error.as_deref() == Some("BadRequest") => Err(bad_input(cause)),
         Now::Failed => Err(broken(cause)),
         _ => {
-            tell(&format!("run {run} is {}: to go on: tagfleet resume {run}", standing.state.word()));
+            tell(&format!("run {run} is {}: to go on: {resume}", standing.state.word()));
             Ok(Exit::Resumable)
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use tagfleet_aws::executions::Execution;
 use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
 use tagfleet_pipeline::fleet::FleetRun;
 use tagfleet_pipeline::reduce::{self, ReduceError};
@@ -14,12 +15,16 @@ use tagfleet_pipeline::split::{SplitError, read_json};
 use tagfleet_pipeline::usage::{UsageRecord, WorkerUsage};
 
 use super::{Seen, Standing};
+use crate::begin::began;
 use crate::exit::{Failure, broken};
 use crate::fleet::executions::{Executions, is_running};
 use crate::fleet::stack::{FleetStack, FoundRun};
+use crate::fleet::status::now;
 
 /// There may be thousands of workers: their records are read again only after this long.
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
+/// An execution that was started longer ago than this is shown by Step Functions, which is eventually consistent.
+const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 /// Records that are fetched side by side.
 const RECORDS_AT_ONCE: usize = 32;
 
@@ -27,13 +32,30 @@ const RECORDS_AT_ONCE: usize = 32;
 pub(in crate::fleet) struct Look<'a> {
     stack: &'a FleetStack,
     found: FoundRun,
+    /// The execution that this command started, an ARN, and when.
+    started: Option<(String, Instant)>,
     seen: Seen,
     records_read: Option<Instant>,
 }
 
 impl<'a> Look<'a> {
     pub(in crate::fleet) fn new(stack: &'a FleetStack, found: FoundRun) -> Self {
-        Self { stack, found, seen: Seen::default(), records_read: None }
+        Self { stack, found, started: None, seen: Seen::default(), records_read: None }
+    }
+
+    /// A look at the execution with this ARN, which was started just now: not at an earlier one of the run.
+    pub(in crate::fleet) fn started(stack: &'a FleetStack, found: FoundRun, execution: String) -> Self {
+        Self { started: Some((execution, Instant::now())), ..Self::new(stack, found) }
+    }
+
+    /// The stack that it is a run of.
+    pub(in crate::fleet) fn stack(&self) -> &FleetStack {
+        self.stack
+    }
+
+    /// The command that goes on with the run.
+    pub(in crate::fleet) fn resume(&self) -> String {
+        self.stack.command(&format!("resume {}", self.found.run))
     }
 
     /// The run that is looked at.
@@ -43,14 +65,35 @@ impl<'a> Look<'a> {
 
     /// How the run stands now.
     pub(in crate::fleet) async fn look(&mut self) -> Result<Standing, Failure> {
-        self.seen.execution = match &self.seen.execution {
-            Some(known) => Some(self.stack.aws.describe_execution(&known.arn).await.map_err(broken)?),
-            None => Executions::of(self.stack, &self.found.run).await?.latest(),
-        };
+        self.seen.execution = self.execution().await?;
+        self.seen.is_starting = self.seen.execution.is_none() && self.was_started_just_now();
         if let Some(fleet) = self.found.fleet.clone() {
             self.look_at_objects(&fleet).await.map_err(broken)?;
         }
         Ok(Standing::new(&self.found.run, &self.seen))
+    }
+
+    /// What is known of the execution; none where Step Functions shows none, as it may for a moment after a start.
+    async fn execution(&self) -> Result<Option<Execution>, Failure> {
+        let known = self.seen.execution.as_ref().map(|execution| execution.arn.as_str());
+        let Some(arn) = known.or(self.started.as_ref().map(|(arn, _)| arn.as_str())) else {
+            return Ok(Executions::of(self.stack, &self.found.run).await?.latest());
+        };
+        match self.stack.aws.describe_execution(arn).await {
+            Ok(execution) => Ok(Some(execution)),
+            Err(error) if error.kind == Kind::Missing && known.is_none() => Ok(None),
+            Err(error) => Err(broken(error)),
+        }
+    }
+
+    /// By this command, or by another one, of which only the run's id tells the time.
+    fn was_started_just_now(&self) -> bool {
+        match &self.started {
+            Some((_, at)) => at.elapsed() < SHOWN_WITHIN,
+            None => {
+                began(&self.found.run).is_some_and(|at| now().saturating_sub(at) < SHOWN_WITHIN.as_secs())
+            }
+        }
     }
 
     /// The summary of a run that has ended; none where it ended without.
@@ -60,7 +103,7 @@ impl<'a> Look<'a> {
 
     async fn look_at_objects(&mut self, fleet: &FleetRun) -> Result<(), ReduceError> {
         let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-        let is_running = self.seen.execution.as_ref().is_some_and(is_running);
+        let is_running = self.seen.is_starting || self.seen.execution.as_ref().is_some_and(is_running);
         self.seen.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
         self.seen.is_planned = self.seen.is_planned || output.exists(&keys.ranges()).await?;
         if !self.seen.is_planned {

@@ -6,6 +6,7 @@ use super::super::standing::Done;
 use super::*;
 
 const STARTED: u64 = 1_795_453_200;
+const RESUME: &str = "tagfleet resume 20261123-170000-0a1b2c";
 
 fn running() -> Standing {
     let machine = |instance_type: &str| Machine {
@@ -37,7 +38,7 @@ fn running() -> Standing {
 
 #[test]
 fn a_running_run() {
-    insta::assert_snapshot!(text(&running(), STARTED + 3725), @r"
+    insta::assert_snapshot!(text(&running(), RESUME, STARTED + 3725), @r"
     run      20261123-170000-0a1b2c: running for 1:02:05
     shards   120 of 400 done
     images   240000 of 800000 done, 12 failed
@@ -60,7 +61,7 @@ fn a_run_that_is_split() {
         execution: Some("20261123-170000-0a1b2c-2".to_owned()),
         ..running()
     };
-    insta::assert_snapshot!(text(&standing, STARTED + 5), @r"
+    insta::assert_snapshot!(text(&standing, RESUME, STARTED + 5), @r"
     run      20261123-170000-0a1b2c: splitting for 0:05 (execution 20261123-170000-0a1b2c-2)
     shards   31 so far
     ");
@@ -78,7 +79,7 @@ fn a_run_that_failed() {
         workers: vec![],
         ..running()
     };
-    insta::assert_snapshot!(text(&standing, STARTED + 9999), @r"
+    insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
     run      20261123-170000-0a1b2c: failed after 1:00
     shards   120 of 400 done
     images   240000 of 800000 done, 12 failed
