@@ -8,12 +8,13 @@ use std::path::Path;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{EngineName, onnxruntime_elsewhere};
+use tagfleet_model::engine::onnxruntime_elsewhere;
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
+use tagfleet_pipeline::fleet::request::Device;
 use tagfleet_pipeline::reduce::put_json;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
@@ -23,10 +24,15 @@ use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::Loading;
 use crate::place::Place;
 
-/// The workers' image installs what this file pins.
-const REQUIREMENTS: &str = include_str!("../../../requirements.txt");
-/// Each file is held in memory while it is sent: 5 GB.
-const MAX_FILE_BYTES: u64 = 5_000_000_000;
+/// The image of CPU workers installs what this file pins.
+const CPU_REQUIREMENTS: &str = include_str!("../../../requirements.txt");
+/// The image of GPU workers installs what this file pins.
+const GPU_REQUIREMENTS: &str = include_str!("../../../batch-worker/gpu.txt");
+/// What an int8 model's scores may depend on: the stack's default instance types all have it, whatever this machine has.
+const FLEET_INSTRUCTIONS: &str = "vnni";
+/// A model's files together: 1.5 GiB. A worker keeps them in its /tmp, which holds 2 GiB (the template says so), beside
+/// what else is written there.
+const MAX_MODEL_BYTES: u64 = 3 << 29;
 /// Of a model's name in a key.
 const MAX_NAME: usize = 40;
 
@@ -41,6 +47,7 @@ pub(super) async fn model(stack: &FleetStack, options: &SubmitOptions) -> Result
             refuse_model_flags(options, &folder)?;
             let asked = super::submit::tags(options);
             let published = read(stack, &folder).await?;
+            check_device(&published, super::submit::device(options), &folder)?;
             check_tags(&published, &asked.over(&published.tags))?;
             Ok(folder)
         }
@@ -58,6 +65,27 @@ pub(super) fn check_tags(published: &PublishedModel, tags: &TagOptions) -> Resul
     let spec: ModelSpec = serde_json::from_value(published.model.spec.clone())
         .map_err(|error| bad_input(format!("the model was published by another tagfleet: {error}")))?;
     Ranker::new(&spec.labels, spec.activation, tags).map(|_| ()).map_err(bad_input)
+}
+
+/// A published model names one engine in one version, which the other device's image may not have.
+pub(super) fn check_device(
+    published: &PublishedModel,
+    device: Device,
+    folder: &Address,
+) -> Result<(), Failure> {
+    let (flag, other) = match device {
+        Device::Cpu => ("cpu", pinned(Device::Gpu)?),
+        Device::Gpu => ("gpu", pinned(Device::Cpu)?),
+    };
+    let here = pinned(device)?;
+    let engine = &published.engine;
+    if engine.name != "onnxruntime" || engine.version != other || here == other {
+        return Ok(());
+    }
+    Err(bad_input(format!(
+        "{folder} was published for ONNX Runtime {other}, but {flag} workers have {here} and would refuse it: publish it \
+         for them from its local folder, with --device {flag}"
+    )))
 }
 
 /// These were decided when the model was published.
@@ -81,6 +109,7 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
 async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Result<Address, Failure> {
     let loading = Loading::new(path, &options.loading, &options.tags, options.output.as_deref())?;
     let spec = &loading.model.spec;
+    check_size(&spec.files)?;
     Ranker::new(&spec.labels, spec.activation, &loading.tags).map_err(bad_input)?;
     let engine = engine(&loading, options)?;
     let published = PublishedModel {
@@ -107,8 +136,8 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
     }
     if let Some(instructions) = &published.engine.instructions {
         tell(&format!(
-            "note: the scores of an int8 model depend on the processor: workers without {instructions}, which this machine \
-             has, will refuse it"
+            "note: the scores of an int8 model depend on the processor: workers without {instructions}, which the stack's \
+             default instance types all have, will refuse it"
         ));
     }
     tell(&format!("model {folder}, {}", published.engine));
@@ -117,27 +146,50 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
 /// What runs the model in the workers' image. Where this machine has just that, the model is tried in it.
 fn engine(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let here = &loading.engine.record;
-    if matches!(options.loading.engine, Engine::Tract) {
+    let mut there = match options.loading.engine {
+        Engine::Tract => here.clone(),
+        Engine::Auto | Engine::Onnxruntime => {
+            onnxruntime_elsewhere(pinned(super::submit::device(options))?, &loading.model)
+        }
+    };
+    there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
+    if *here == there {
         loading.load()?;
-        return Ok(here.into());
-    }
-    let pinned = pinned(REQUIREMENTS).ok_or_else(|| broken("requirements.txt pins no onnxruntime"))?;
-    if here.name == EngineName::OnnxRuntime && here.version == pinned {
-        loading.load()?;
-        return Ok(here.into());
-    }
-    if !options.quiet {
+    } else if !options.quiet {
         tell(&format!(
-            "note: workers run ONNX Runtime {pinned}, this machine has {}: the model is published without having been tried",
+            "note: workers run {}, this machine has {}: the model is published without having been tried",
+            there.describe(),
             here.describe()
         ));
     }
-    Ok((&onnxruntime_elsewhere(pinned, &loading.model)).into())
+    Ok((&there).into())
 }
 
-/// The version of ONNX Runtime in a requirements file.
-fn pinned(requirements: &str) -> Option<&str> {
-    requirements.lines().find_map(|line| line.strip_prefix("onnxruntime==")?.split_whitespace().next())
+/// The version of ONNX Runtime in the image of a device's workers.
+fn pinned(device: Device) -> Result<&'static str, Failure> {
+    let (requirements, package, file) = match device {
+        Device::Cpu => (CPU_REQUIREMENTS, "onnxruntime==", "requirements.txt"),
+        Device::Gpu => (GPU_REQUIREMENTS, "onnxruntime-gpu==", "batch-worker/gpu.txt"),
+    };
+    version(requirements, package).ok_or_else(|| broken(format!("{file} pins no {package}")))
+}
+
+/// The version that follows `package` in a requirements file.
+fn version<'a>(requirements: &'a str, package: &str) -> Option<&'a str> {
+    requirements.lines().find_map(|line| line.strip_prefix(package)?.split_whitespace().next())
+}
+
+/// What a worker could not keep would fail on every one of them, after each has booted.
+fn check_size(files: &[ModelFile]) -> Result<(), Failure> {
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    if bytes <= MAX_MODEL_BYTES {
+        return Ok(());
+    }
+    let (megabytes, most) = (bytes >> 20, MAX_MODEL_BYTES >> 20);
+    Err(bad_input(format!(
+        "the model's files have {megabytes} MiB together, but a worker keeps them in its /tmp, which takes {most} MiB of \
+         them: export it in half precision or int8"
+    )))
 }
 
 /// `models/mobilenet-0a1b2c3d4e5f/`
@@ -179,14 +231,6 @@ async fn upload(
 /// The file as it was when the model was read.
 fn read_file(root: &Path, file: &ModelFile) -> Result<Bytes, Failure> {
     let path = root.join(&file.name);
-    if file.bytes > MAX_FILE_BYTES {
-        let (bytes, most) = (file.bytes, MAX_FILE_BYTES / 1_000_000_000);
-        return Err(bad_input(format!(
-            "{}: {bytes} bytes, but a file of a model may have at most {most} GB: export it with its weights in several \
-             files",
-            path.display()
-        )));
-    }
     let bytes = std::fs::read(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if sha256 != file.sha256 {
@@ -210,10 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn the_workers_version_is_the_one_that_is_installed_here() {
-        let version = pinned(REQUIREMENTS).unwrap();
-        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
-        assert_eq!(pinned("# onnxruntime\nonnxruntime==1.2.3 \\\n  --hash=x"), Some("1.2.3"));
-        assert_eq!(pinned("onnx==1"), None);
+    fn each_devices_image_pins_a_version() {
+        for device in [Device::Cpu, Device::Gpu] {
+            let version = pinned(device).unwrap();
+            assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
+        }
+        let requirements = "# onnxruntime\nonnxruntime-gpu==3.2.1\nonnxruntime==1.2.3 \\\n  --hash=x";
+        assert_eq!(version(requirements, "onnxruntime=="), Some("1.2.3"));
+        assert_eq!(version("onnx==1", "onnxruntime=="), None);
+    }
+
+    #[test]
+    fn a_model_that_no_worker_could_keep_is_refused() {
+        let file = |bytes| ModelFile { name: "model.onnx".to_owned(), bytes, sha256: String::new() };
+        assert!(check_size(&[file(MAX_MODEL_BYTES - 10), file(10)]).is_ok());
+        let refused = check_size(&[file(MAX_MODEL_BYTES), file(1 << 20)]).unwrap_err();
+        insta::assert_snapshot!(refused.message(), @"the model's files have 1537 MiB together, but a worker keeps them in its /tmp, which takes 1536 MiB of them: export it in half precision or int8");
     }
 }

@@ -27,6 +27,11 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         Some(file) => from_file(&stack, file).await?,
         None => from_flags(&stack, options).await?,
     };
+    if valid.request.device == request::Device::Gpu && !options.quiet {
+        tell(
+            "note: no engine here uses a GPU yet: such workers tag with their few CPUs, at the price of a GPU",
+        );
+    }
     match &options.save {
         Some(file) => save(&stack, file, &valid, &bytes, options.json),
         None => start(&stack, &valid, bytes, options).await,
@@ -43,6 +48,7 @@ async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Byt
     let valid = ValidRequest::parse(&bytes, &stack.outputs.bucket).map_err(|error| named(&error))?;
     check(stack, &valid)?;
     let published = publish::read(stack, &valid.model).await?;
+    publish::check_device(&published, valid.request.device, &valid.model)?;
     publish::check_tags(&published, &valid.request.tags.over(&published.tags))?;
     Ok((valid, bytes.into()))
 }
@@ -71,13 +77,17 @@ fn request(options: &SubmitOptions, model: String) -> FleetRequest {
         model,
         output: options.out.clone(),
         tags: tags(options),
-        device: match options.device {
-            Device::Cpu => request::Device::Cpu,
-            Device::Gpu => request::Device::Gpu,
-        },
+        device: device(options),
         workers: options.workers,
         notify: options.notify.clone(),
         any_region: options.any_region,
+    }
+}
+
+pub(super) fn device(options: &SubmitOptions) -> request::Device {
+    match options.device {
+        Device::Cpu => request::Device::Cpu,
+        Device::Gpu => request::Device::Gpu,
     }
 }
 
