@@ -1,6 +1,7 @@
 //! Mails, sent with Amazon SES.
 //!
-//! The text is made elsewhere; nothing here reads it. A mail that could not be told from a sent one (no answer came) is
+//! The text is made elsewhere; nothing here reads it. Each recipient gets a mail of its own, for SES refuses the whole of
+//! one where it refuses a single recipient, as its sandbox does. A mail of which none could be told to be sent may be
 //! sent again: twice is better than never.
 
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::signed::{Call, Service};
 pub struct OutgoingMail<'a> {
     /// A verified address.
     pub sender: &'a str,
-    /// At most 50.
+    /// One or more; none sees the others.
     pub recipients: &'a [String],
     /// One line.
     pub subject: &'a str,
@@ -24,22 +25,45 @@ pub struct OutgoingMail<'a> {
     pub html: &'a str,
 }
 
+/// What became of a mail that at least one recipient was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// How many recipients it was sent to.
+    pub sent: usize,
+    /// Why it was not sent to others, each once.
+    pub refused: Vec<ServiceError>,
+}
+
 impl Aws {
-    /// Sends a mail.
+    /// Sends a mail to each of its recipients.
     ///
     /// # Errors
-    /// See [`ServiceError`]: an address that is not verified, the sandbox.
-    pub async fn send_mail(&self, mail: &OutgoingMail<'_>) -> Result<(), ServiceError> {
+    /// The last one where it was sent to nobody, see [`ServiceError`]: an address that is not verified, the sandbox.
+    pub async fn send_mail(&self, mail: &OutgoingMail<'_>) -> Result<Sent, ServiceError> {
+        let (mut sent, mut refused) = (0, Vec::new());
+        for recipient in mail.recipients {
+            match self.send_to(recipient, mail).await {
+                Ok(()) => sent += 1,
+                Err(error) => refused.push(error),
+            }
+        }
+        match refused.pop_if(|_| sent == 0) {
+            Some(error) => Err(error),
+            None => Ok(Sent { sent, refused }),
+        }
+    }
+
+    async fn send_to(&self, recipient: &str, mail: &OutgoingMail<'_>) -> Result<(), ServiceError> {
         let content = |text: &str| json!({"Data": text, "Charset": "UTF-8"});
         let body = json!({
             "FromEmailAddress": mail.sender,
-            "Destination": {"ToAddresses": mail.recipients},
+            "Destination": {"ToAddresses": [recipient]},
             "Content": {"Simple": {
                 "Subject": content(mail.subject),
                 "Body": {"Text": content(mail.text), "Html": content(mail.html)},
             }},
         });
-        let call = Call { service: Service::SES, action: "SendEmail", thing: mail.sender };
+        let call = Call { service: Service::SES, action: "SendEmail", thing: recipient };
         self.rest(call, "POST", "/v2/email/outbound-emails", Some(&body)).await?;
         Ok(())
     }

@@ -206,7 +206,7 @@ mod services {
             let dead = outputs["DeadLetterQueueUrl"].rsplit('/').next().unwrap();
             queues_are_made_and_deleted_any_number_of_times(&aws, dead).await;
             executions_are_found_and_stopped(&aws, &outputs["StateMachineArn"]).await;
-            let recipients = ["me@example.com".to_owned()];
+            let recipients = ["me@example.com", "you@example.com"].map(str::to_owned);
             let mail = OutgoingMail {
                 sender: SENDER,
                 recipients: &recipients,
@@ -214,11 +214,13 @@ mod services {
                 text: "ü",
                 html: "<p>ü</p>",
             };
-            aws.send_mail(&mail).await.unwrap();
+            let sent = aws.send_mail(&mail).await.unwrap();
+            assert_eq!((sent.sent, sent.refused.len()), (2, 0));
         };
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
         let mails = cloud.mails();
-        let mine = mails.iter().find(|mail| mail["Subject"] == "s").unwrap();
-        assert_eq!((&mine["BodyText"], &mine["Source"]), (&json!("ü"), &json!(SENDER)));
+        let mine: Vec<_> = mails.iter().filter(|mail| mail["Subject"] == "s").collect();
+        assert_eq!(mine.len(), 2, "a mail for each: {mine:?}");
+        assert_eq!((&mine[0]["BodyText"], &mine[0]["Source"]), (&json!("ü"), &json!(SENDER)));
     }
 }

@@ -3,30 +3,30 @@
 //! Nobody gets one who was not named in the request; where the request is wrong, those still do whom it names readably.
 
 use tagfleet_aws::ServiceError;
+use tagfleet_aws::mail::Sent;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::fleet::Stack;
 use tagfleet_pipeline::fleet::finish::read_summary;
 use tagfleet_pipeline::report::mail::{Failure, Mail};
 use tagfleet_pipeline::run::RunId;
 
-/// Sends the mail and says to how many; to none where nobody wants one or there is no sender.
+/// Sends the mail and says to how many, and why not to others; to none where nobody wants one or there is no sender.
 pub(crate) async fn tell(
     stack: &Stack,
     run: &RunId,
     failure: Option<&Failure>,
     sender: &str,
-    send: impl AsyncFnOnce(&[String], &Mail) -> Result<(), ServiceError>,
-) -> Result<usize, CallError> {
+    send: impl AsyncFnOnce(&[String], &Mail) -> Result<Sent, ServiceError>,
+) -> Result<Sent, CallError> {
     let recipients = stack.recipients(run).await?;
     if recipients.is_empty() || sender.is_empty() {
-        return Ok(0);
+        return Ok(Sent { sent: 0, refused: vec![] });
     }
     let mail = match failure {
         Some(failure) => Mail::of_failure(run, failure),
         None => Mail::of_summary(&read_summary(&stack.find(run).await?).await?),
     };
-    send(&recipients, &mail).await?;
-    Ok(recipients.len())
+    Ok(send(&recipients, &mail).await?)
 }
 
 #[cfg(test)]
@@ -66,10 +66,10 @@ mod tests {
         let sent = RefCell::new(String::new());
         let send = async |to: &[String], mail: &Mail| {
             *sent.borrow_mut() = format!("{} {} {}", to.join(","), mail.subject, mail.text);
-            Ok(())
+            Ok(Sent { sent: to.len(), refused: vec![] })
         };
         let result = tell(&stack, &run, failure, sender, send).await;
-        (result, sent.into_inner())
+        (result.map(|told| told.sent), sent.into_inner())
     }
 
     #[tokio::test]

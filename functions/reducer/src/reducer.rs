@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use tagfleet_aws::mail::OutgoingMail;
+use tagfleet_aws::mail::{OutgoingMail, Sent};
 use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, environment};
@@ -105,13 +105,16 @@ impl Reducer {
             }
             Action::Mail { execution, failure, .. } => {
                 call.detail("execution", execution.as_str());
-                let sent = self.tell(run, failure.as_ref()).await?;
-                Ok(json!({"sent": sent}))
+                let told = self.tell(run, failure.as_ref()).await?;
+                let codes: Vec<&str> = told.refused.iter().map(|error| error.code.as_str()).collect();
+                call.detail("refused", codes.len());
+                call.detail("refused_with", codes);
+                Ok(json!({"sent": told.sent}))
             }
         }
     }
 
-    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<usize, CallError> {
+    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Sent, CallError> {
         let send = async |recipients: &[String], mail: &Mail| {
             let Mail { subject, text, html } = mail;
             let outgoing = OutgoingMail { sender: &self.sender, recipients, subject, text, html };
