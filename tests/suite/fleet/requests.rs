@@ -88,7 +88,8 @@ fn a_request_that_is_corrected_starts_anew() {
 
 #[test]
 fn a_job_that_gets_no_machine_ends_the_run_and_the_mail_says_why() {
-    // The emulator has no program for the GPU's image: such a job is never placed. Ten minutes are 0.6 s.
+    // The emulator has no program for the GPU's image: such a job is never placed. Ten minutes are 0.6 s. It gives up
+    // every job so long after it could run; AWS counts only while a job is at the head of its queue.
     let fleet = Fleet::deploy(&Options::default().time_scale(0.001), &[]);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({"device": "gpu", "notify": ["ops@example.com"]}));
