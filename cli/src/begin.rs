@@ -27,8 +27,8 @@ pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
 pub(crate) fn began(run: &RunId) -> Option<u64> {
     let run = run.to_string();
     let (time, _) = run.rsplit_once('-')?;
-    let time = DateTime::strptime(TIME, time).ok()?.to_zoned(TimeZone::UTC).ok()?;
-    u64::try_from(time.timestamp().as_second()).ok()
+    let time = TimeZone::UTC.to_timestamp(DateTime::strptime(TIME, time).ok()?).ok()?;
+    u64::try_from(time.as_second()).ok()
 }
 
 #[cfg(test)]

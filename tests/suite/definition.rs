@@ -333,7 +333,10 @@ fn the_environment_is_named_alike_everywhere() {
     let template = words(&text("infra/template.yaml"), "TAGFLEET_");
     let of_functions = [
         "TAGFLEET_BUCKET",
+        "TAGFLEET_CPU_WORKER_VCPUS",
         "TAGFLEET_DLQ_ARN",
+        "TAGFLEET_GPU_WORKER_VCPUS",
+        "TAGFLEET_MAX_VCPUS",
         "TAGFLEET_QUEUE_PREFIX",
         "TAGFLEET_SENDER",
         "TAGFLEET_STATE_MACHINE",

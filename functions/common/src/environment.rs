@@ -16,6 +16,16 @@ pub fn variable(name: &str) -> Result<String, String> {
     env::var(name).map_err(|error| format!("the function's environment: {name}: {error}"))
 }
 
+/// A variable that the template always sets to a number of at least 1.
+///
+/// # Errors
+/// Where it is not set, or is none.
+pub fn number(name: &str) -> Result<u32, String> {
+    let value = variable(name)?;
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("the function's environment: {name}: {value:?} is no number of at least 1"))
+}
+
 /// The clients of the region that the function runs in.
 pub async fn clients() -> Aws {
     Aws::new(&Options::default()).await

@@ -9,6 +9,7 @@ use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, environment};
 use tagfleet_pipeline::fleet::finish::finish;
+use tagfleet_pipeline::fleet::request::Device;
 use tagfleet_pipeline::fleet::steps::{Asked, check, compact, run_id};
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_pipeline::report::mail::{Failure, Mail};
@@ -27,6 +28,8 @@ pub(crate) struct Reducer {
     stack: Stack,
     /// Empty where no mail is sent.
     sender: String,
+    /// Workers that can be there at once: with CPUs only, and with a GPU each.
+    most_workers: (u32, u32),
 }
 
 impl Reducer {
@@ -34,7 +37,20 @@ impl Reducer {
     pub(crate) async fn from_environment() -> Result<Self, String> {
         let aws = environment::clients().await;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
-        Ok(Self { aws, stack, sender: environment::variable("TAGFLEET_SENDER")? })
+        let vcpus = environment::number("TAGFLEET_MAX_VCPUS")?;
+        let workers = (
+            vcpus / environment::number("TAGFLEET_CPU_WORKER_VCPUS")?,
+            vcpus / environment::number("TAGFLEET_GPU_WORKER_VCPUS")?,
+        );
+        let sender = environment::variable("TAGFLEET_SENDER")?;
+        Ok(Self { aws, stack, sender, most_workers: workers })
+    }
+
+    fn most_workers(&self, device: Device) -> u32 {
+        match device {
+            Device::Cpu => self.most_workers.0,
+            Device::Gpu => self.most_workers.1,
+        }
     }
 
     /// Does what the payload asks for.
@@ -78,14 +94,15 @@ impl Reducer {
             Action::Check { queue_url, round, resumed, before, problem, .. } => {
                 call.detail("round", *round);
                 let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
+                let fleet = valid(fleet)?;
                 let asked = Asked {
                     round: *round,
                     resumed: *resumed,
                     before: *before,
                     problem: problem.as_ref(),
-                    most_workers: u32::MAX,
+                    most_workers: self.most_workers(fleet.valid.request.device),
                 };
-                value(check(valid(fleet)?, &queue, asked).await?)
+                value(check(fleet, &queue, asked).await?)
             }
             Action::Compact { group, .. } => {
                 call.detail("group", *group);
