@@ -41,17 +41,21 @@ pub struct Program {
 }
 
 /// How long the child may be silent before it counts as hanging and is killed.
+///
+/// An image that hangs costs its caller `tagging` once among others, once or twice alone, and a start of the child after
+/// each: with the defaults and a model that loads in seconds, less than the 300 s after which an unattended shard is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// From its start until the model is loaded; half an hour by default.
     pub loading: Duration,
-    /// For one call of [`Tagger::tag`]; five minutes by default.
+    /// For one call of [`Tagger::tag`]; a minute by default, in which a core decodes and tags the largest picture that
+    /// the decoder's limits let through many times over.
     pub tagging: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { loading: Duration::from_secs(1800), tagging: Duration::from_secs(300) }
+        Self { loading: Duration::from_secs(1800), tagging: Duration::from_secs(60) }
     }
 }
 
