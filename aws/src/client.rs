@@ -1,7 +1,8 @@
 //! Configuration as the AWS command line has it: the usual chain of credentials, profile, region, endpoint.
 //!
 //! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request rate, and
-//! success raises it again. Nothing here makes a request.
+//! success raises it again. S3 has to answer in time; a body that stops coming is the SDK's stalled-stream protection's to
+//! end. Nothing here makes a request.
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -15,6 +16,11 @@ use crate::signed::Signed;
 pub(crate) const MAX_ATTEMPTS: u32 = 5;
 /// How long a connection may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long S3 may take from a request to its answer's first byte; it takes a tenth of a second. The other services have
+/// no such limit: a queue answers a long poll late on purpose.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same where the request is an upload, whose bytes have to go out first: 64 MiB in this time are 1.8 Mbit/s.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a user may say instead of what the environment says.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +46,12 @@ pub struct Aws {
 /// TLS of every connection.
 pub(crate) fn tls_provider() -> Provider {
     Provider::Rustls(CryptoMode::Ring)
+}
+
+/// What differs in a request to S3 that carries an object.
+pub(crate) fn of_upload() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(UPLOAD_TIMEOUT);
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
 }
 
 impl Aws {
@@ -83,7 +95,11 @@ impl Aws {
     pub(crate) fn from_config(config: &SdkConfig) -> Self {
         // Buckets have host names of their own on AWS only.
         let by_path = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build();
+        let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let s3 = aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(by_path)
+            .timeout_config(timeouts.read_timeout(READ_TIMEOUT).build())
+            .build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::new(config),

@@ -18,6 +18,7 @@ use percent_encoding::percent_decode_str;
 use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
 
 use crate::Aws;
+use crate::client::of_upload;
 
 /// Tries of a conditional write that met another one under way (409): each answers within seconds.
 const CONFLICT_TRIES: u32 = 10;
@@ -191,7 +192,8 @@ impl Bucket for S3Bucket {
                 self.put_parts(key, &bytes, true).await
             } else {
                 let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
-                let written = put.body(ByteStream::from(bytes.clone())).send().await;
+                let put = put.body(ByteStream::from(bytes.clone()));
+                let written = put.customize().config_override(of_upload()).send().await;
                 written.map(|_| ()).map_err(|error| self.error(key, &error))
             };
             tries += 1;
@@ -209,12 +211,15 @@ impl Bucket for S3Bucket {
             return self.put_parts(key, &bytes, false).await;
         }
         let put = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
-        put.send().await.map(|_| ()).map_err(|error| self.error(key, &error))
+        let written = put.customize().config_override(of_upload()).send().await;
+        written.map(|_| ()).map_err(|error| self.error(key, &error))
     }
 }
 
 #[cfg(test)]
 mod throttling_tests;
+#[cfg(test)]
+mod timeout_tests;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
 
 use super::S3Bucket;
+use crate::client::of_upload;
 
 /// Objects of more bytes than this are written in parts of this size: 64 MiB. S3 takes 5 MiB to 5 GiB, 10,000 parts.
 pub(super) const PART_BYTES: usize = 64 << 20;
@@ -44,8 +45,8 @@ impl S3Bucket {
             let part = bytes.slice(start..bytes.len().min(start + PART_BYTES));
             let put =
                 self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
-            let put =
-                put.body(ByteStream::from(part)).send().await.map_err(|error| self.error(key, &error))?;
+            let put = put.body(ByteStream::from(part)).customize().config_override(of_upload());
+            let put = put.send().await.map_err(|error| self.error(key, &error))?;
             parts.push(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).build());
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();

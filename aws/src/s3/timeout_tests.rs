@@ -1,0 +1,61 @@
+//! What a request to S3 may take, as its connection is told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use tagfleet_pipeline::bucket::Bucket;
+
+use crate::client::CONNECT_TIMEOUT;
+use crate::{Aws, S3Bucket};
+
+/// Seconds to connect and to the answer's first byte, of every request so far.
+type Seen = Arc<Mutex<Vec<[Option<u64>; 2]>>>;
+
+/// Says yes to everything.
+#[derive(Debug)]
+struct Yes;
+
+impl HttpConnector for Yes {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let response = HttpResponse::new(200.try_into().unwrap(), SdkBody::empty());
+        HttpConnectorFuture::ready(Ok(response))
+    }
+}
+
+fn aws(seen: &Seen) -> Aws {
+    let seen = seen.clone();
+    let client: SharedHttpClient = http_client_fn(move |settings, _| {
+        let seconds = [settings.connect_timeout(), settings.read_timeout()];
+        seen.lock().unwrap().push(seconds.map(|time| time.as_ref().map(Duration::as_secs)));
+        SharedHttpConnector::new(Yes)
+    });
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .http_client(client)
+        .build();
+    Aws::from_config(&config)
+}
+
+#[tokio::test]
+async fn an_answer_has_to_begin_in_time_and_an_upload_has_longer() {
+    let seen = Seen::default();
+    let bucket = S3Bucket::new(&aws(&seen), "photos");
+    bucket.get("key", None, 100).await.unwrap();
+    bucket.exists("key").await.unwrap();
+    bucket.put("key", "picture".into()).await.unwrap();
+    bucket.put_if_absent("key", "picture".into()).await.unwrap();
+    bucket.in_region("eu-west-1").get("key", None, 100).await.unwrap();
+    let (answer, upload) = ([Some(5), Some(30)], [Some(5), Some(300)]);
+    assert_eq!(*seen.lock().unwrap(), [answer, answer, upload, upload, answer]);
+}
