@@ -13,7 +13,7 @@ use tagfleet_aws::machine::{Instance, MetadataService};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::address::Address;
-use tagfleet_pipeline::infer::{End, Worker, infer};
+use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tagfleet_pipeline::split::read_json;
@@ -138,6 +138,7 @@ async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) 
         receive_wait: configuration.receive_wait,
         // Shorter than the wait: a worker that failed the last shards sees them again, and says so before it ends.
         retry_delay: configuration.receive_wait / 2,
+        retry_time: RETRY_TIME,
         progress: reporter.progress.clone(),
     };
     Ok(Prepared { worker, isolation, _files: files })

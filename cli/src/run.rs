@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
-use tagfleet_pipeline::infer::{Stop, Worker};
+use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce;
@@ -32,7 +32,8 @@ use out::Out;
 
 /// Shards come again after this long if the process hangs; in memory this matters only to tests.
 const VISIBILITY: Duration = Duration::from_secs(300);
-/// Receipts of a shard before it is left to the next round; a worker whose shards all fail stops before that.
+/// Receipts of a shard before it is left to the next round; a worker whose shards all fail by what does not pass stops
+/// before that.
 const MAX_RECEIVE_COUNT: u32 = 20;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
@@ -121,6 +122,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
         max_image_bytes: request.max_image_bytes,
         receive_wait: Duration::ZERO,
         retry_delay: Duration::ZERO,
+        retry_time: RETRY_TIME,
         progress: Arc::new(Progress::default()),
     }
 }

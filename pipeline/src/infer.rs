@@ -9,6 +9,9 @@ mod cores;
 mod fetch;
 mod heartbeat;
 mod open_shard;
+mod retry;
+#[cfg(test)]
+mod retry_tests;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::{Bucket, BucketError};
+use crate::bucket::{Bucket, BucketError, Kind};
 use crate::progress::Progress;
 use crate::queue::{Message, Queue, QueueError};
 use crate::run::{RunId, RunKeys, Vector};
@@ -30,9 +33,16 @@ use crate::split::{ShardMessage, SplitError, read_shard};
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::parquet::{self, TableError};
 use fetch::Fetcher;
+use heartbeat::Signs;
 use open_shard::OpenShard;
+use retry::Retries;
+
+/// How long requests that are throttled, time out or break are made again before their shard goes back: most disturbances
+/// of S3 are shorter, and a shard is up to 10,000 images' work.
+pub const RETRY_TIME: Duration = Duration::from_secs(300);
 
 /// So many shards in a row that could not be tagged mean that the next cannot either: a denied bucket, a full disk.
+/// Those that failed for a while only do not count.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
 /// A core that hangs may hold a worker up for so long once all else is given back.
 const CORE_GRACE: Duration = Duration::from_secs(10);
@@ -61,6 +71,8 @@ pub struct Worker {
     pub receive_wait: Duration,
     /// How long a shard that could not be tagged stays away before it comes again.
     pub retry_delay: Duration,
+    /// How long a request that fails for a while only is made again before its shard goes back: [`RETRY_TIME`].
+    pub retry_time: Duration,
     /// Counts for people.
     pub progress: Arc<Progress>,
 }
@@ -134,7 +146,7 @@ pub enum ShardFailure {
     /// Its rows could not be stored.
     #[error("shard {0}: {1}")]
     Part(ShardId, TableError),
-    /// None of its images got done for a whole visibility timeout, and none waited for others: something hangs.
+    /// None of its images got done for a whole visibility timeout, and none had to wait: something hangs.
     #[error("shard message {body}: no image got done for {} s, though none had to wait: something hangs", .silence.as_secs())]
     Stalled {
         /// The message.
@@ -150,14 +162,25 @@ pub enum ShardFailure {
     Task(#[from] JoinError),
 }
 
+impl ShardFailure {
+    /// Whether it says nothing about the next shard: throttling, a server error, a broken connection.
+    fn is_temporary(&self) -> bool {
+        let (Self::Bucket(error) | Self::Shard(SplitError::Bucket(error))) = self else { return false };
+        error.kind == Kind::Temporary
+    }
+}
+
 /// Works until the queue is empty or `stop` says so, with one thread per tagger.
 ///
 /// # Errors
 /// Where the engine fails, the queue cannot be used, or shard after shard fails. What was committed stays.
 pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -> Result<End, InferError> {
     let (jobs, waiting) = mpsc::channel(WAITING_IMAGES);
-    let mut cores = cores::start(taggers, waiting);
-    let crew = Arc::new(Crew { fetcher: Fetcher::new(jobs), worker, in_hand: Mutex::default() });
+    let signs = Arc::new(Signs::default());
+    let retries = Arc::new(Retries { time: worker.retry_time, signs: signs.clone() });
+    let fetcher = Fetcher::new(jobs, taggers.len(), retries.clone());
+    let mut cores = cores::start(taggers, waiting, &signs);
+    let crew = Arc::new(Crew { worker, fetcher, retries, signs, in_hand: Mutex::default() });
     let mut shards = JoinSet::new();
     let end = drive(&crew, &mut cores, &mut shards, stop).await;
     shards.shutdown().await;
@@ -181,6 +204,8 @@ async fn last_words(cores: &mut Cores) -> Result<(), InferError> {
 struct Crew {
     worker: Worker,
     fetcher: Fetcher,
+    retries: Arc<Retries>,
+    signs: Arc<Signs>,
     in_hand: Mutex<InHand>,
 }
 
@@ -240,6 +265,9 @@ fn note(
         return Ok(());
     };
     progress.shard_failed(failure.to_string());
+    if failure.is_temporary() {
+        return Ok(());
+    }
     *failures += 1;
     if *failures >= MAX_FAILURES_IN_A_ROW { Err(InferError::Stuck(failure)) } else { Ok(()) }
 }
@@ -290,7 +318,7 @@ async fn tag_shard(
     let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
     // Where another worker was first, its part is as good as this one.
-    worker.output.put_if_absent(&part, bytes).await?;
+    crew.retries.call(&open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
     worker.progress.commit(images);
     crew.committed(&message.receipt);
     Ok(worker.queue.delete(&message.receipt).await?)

@@ -14,7 +14,8 @@ pub trait Tagger: Send {
 
     /// Tags `images`, each the bytes of one file as stored, and returns one outcome per image in their order.
     ///
-    /// A bad image is an [`Outcome::Failed`], never an error.
+    /// A bad image is an [`Outcome::Failed`], never an error. A call ends within minutes: one that can hang on an image has
+    /// to find that out by itself, and until then the shards that wait for it are kept.
     ///
     /// # Errors
     /// Only where the engine itself fails: then the shard goes back and this worker stops.

@@ -32,6 +32,7 @@ fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>) -> Worker {
         max_image_bytes: 1000,
         receive_wait: Duration::ZERO,
         retry_delay: Duration::ZERO,
+        retry_time: Duration::ZERO,
         progress: Arc::new(Progress::default()),
     }
 }

@@ -109,6 +109,7 @@ impl World {
             max_image_bytes: request.max_image_bytes,
             receive_wait: Duration::ZERO,
             retry_delay: Duration::ZERO,
+            retry_time: Duration::ZERO,
             progress: Arc::new(Progress::default()),
         };
         infer(worker, LengthTagger::threads(2, 3), &Stop::default()).await.unwrap();

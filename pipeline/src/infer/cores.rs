@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
+use super::heartbeat::Signs;
 use super::open_shard::{OpenShard, Turn};
 use crate::bucket::Fetched;
 use crate::tagger::{Tagger, TaggerError};
@@ -17,8 +18,8 @@ pub(super) struct Job {
     pub(super) shard: Arc<OpenShard>,
     pub(super) index: usize,
     pub(super) fetched: Fetched,
-    /// Until a core takes it.
-    pub(super) turn: Option<Turn>,
+    /// Until it has its row.
+    pub(super) _turn: Turn,
     pub(super) _in_flight: OwnedSemaphorePermit,
 }
 
@@ -26,24 +27,29 @@ pub(super) struct Job {
 pub(super) fn start(
     taggers: Vec<Box<dyn Tagger>>,
     waiting: Receiver<Job>,
+    signs: &Arc<Signs>,
 ) -> JoinSet<Result<(), TaggerError>> {
     let waiting = Arc::new(Mutex::new(waiting));
     let mut cores = JoinSet::new();
     for tagger in taggers {
-        let waiting = waiting.clone();
-        cores.spawn_blocking(move || run(tagger, &waiting));
+        let (waiting, signs) = (waiting.clone(), signs.clone());
+        cores.spawn_blocking(move || run(tagger, &waiting, &signs));
     }
     cores
 }
 
-fn run(mut tagger: Box<dyn Tagger>, waiting: &Mutex<Receiver<Job>>) -> Result<(), TaggerError> {
+fn run(
+    mut tagger: Box<dyn Tagger>,
+    waiting: &Mutex<Receiver<Job>>,
+    signs: &Signs,
+) -> Result<(), TaggerError> {
     loop {
         let jobs = next(waiting, tagger.batch_size());
         if jobs.is_empty() {
             return Ok(());
         }
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
-        let outcomes = tagger.tag(&images)?;
+        let outcomes = signs.tagging(|| tagger.tag(&images))?;
         if outcomes.len() != jobs.len() {
             return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));
         }
@@ -69,7 +75,6 @@ fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
     jobs
 }
 
-fn useful(mut job: Job) -> Option<Job> {
-    job.turn = None;
+fn useful(job: Job) -> Option<Job> {
     (!job.shard.is_abandoned()).then_some(job)
 }

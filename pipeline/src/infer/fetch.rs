@@ -1,7 +1,8 @@
 //! Fetches the images of a shard, bounded by requests and by bytes in flight, process-wide.
 //!
 //! What says something about one image (missing, changed, archived, too large) becomes its row; whatever says something
-//! about the way to it (denied, throttled, timed out) fails the shard, which then comes again. It never decodes.
+//! about the way to it fails the shard, which then comes again: denials at once, what passes (throttling, timeouts, broken
+//! connections) only once it has been tried again for long. It never decodes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,15 +12,21 @@ use tokio::task::JoinSet;
 
 use super::cores::Job;
 use super::open_shard::{OpenShard, Turn};
+use super::retry::Retries;
 use super::{ShardFailure, Worker};
-use crate::bucket::{Access, Bucket, BucketError, Kind};
+use crate::bucket::{Access, Bucket, BucketError, Fetched, Kind};
 use crate::shard::Image;
 use crate::tags::{Failure, Outcome, Reason};
 
-/// Requests at once: at 100 ms each, enough for 640 images a second.
-const REQUESTS: usize = 64;
-/// Bytes of images fetched or being fetched and not yet tagged, in KiB: 64 MiB.
-const KIB_IN_FLIGHT: u32 = 64 << 10;
+/// Requests at once per thread that tags: at 100 ms each, enough for 160 images a second and thread.
+const REQUESTS_PER_THREAD: usize = 16;
+/// Requests at once at least, for few threads on a small model: at 100 ms each, enough for 640 images a second.
+const MIN_REQUESTS: usize = 64;
+/// Bytes of images fetched or being fetched and not yet tagged, per request and in KiB. Above the mean size of pictures
+/// on the web, so that requests are what runs out first.
+const KIB_PER_REQUEST: u32 = 256;
+/// The same of all requests at least, in KiB: 64 MiB.
+const MIN_KIB_IN_FLIGHT: u32 = 64 << 10;
 /// Images whose size was not listed are first asked for with this limit: 1 MiB.
 const UNKNOWN_BYTES: u64 = 1 << 20;
 
@@ -27,14 +34,21 @@ pub(super) struct Fetcher {
     jobs: Mutex<Option<Sender<Job>>>,
     requests: Arc<Semaphore>,
     in_flight: Arc<Semaphore>,
+    kib_in_flight: u32,
+    retries: Arc<Retries>,
 }
 
 impl Fetcher {
-    pub(super) fn new(jobs: Sender<Job>) -> Self {
+    /// For so many threads that tag what goes to `jobs`.
+    pub(super) fn new(jobs: Sender<Job>, threads: usize, retries: Arc<Retries>) -> Self {
+        let requests = requests(threads);
+        let kib_in_flight = kib_in_flight(requests);
         Self {
             jobs: Mutex::new(Some(jobs)),
-            requests: Arc::new(Semaphore::new(REQUESTS)),
-            in_flight: Arc::new(Semaphore::new(KIB_IN_FLIGHT as usize)),
+            requests: Arc::new(Semaphore::new(requests)),
+            in_flight: Arc::new(Semaphore::new(kib_in_flight as usize)),
+            kib_in_flight,
+            retries,
         }
     }
 
@@ -64,7 +78,8 @@ impl Fetcher {
             }
             let bytes = image.size.unwrap_or(UNKNOWN_BYTES.min(worker.max_image_bytes));
             let Ok(request) = self.requests.clone().acquire_owned().await else { break };
-            let Ok(in_flight) = self.in_flight.clone().acquire_many_owned(kib(bytes)).await else { break };
+            let kib = kib(bytes, self.kib_in_flight);
+            let Ok(in_flight) = self.in_flight.clone().acquire_many_owned(kib).await else { break };
             let fetch = Fetch {
                 source: worker.source.clone(),
                 shard: shard.clone(),
@@ -72,6 +87,8 @@ impl Fetcher {
                 max_image_bytes: worker.max_image_bytes,
                 jobs: jobs.clone(),
                 budget: self.in_flight.clone(),
+                budget_kib: self.kib_in_flight,
+                retries: self.retries.clone(),
             };
             fetches.spawn(fetch.run(request, in_flight));
         }
@@ -79,9 +96,17 @@ impl Fetcher {
     }
 }
 
+fn requests(threads: usize) -> usize {
+    threads.saturating_mul(REQUESTS_PER_THREAD).clamp(MIN_REQUESTS, Semaphore::MAX_PERMITS)
+}
+
+fn kib_in_flight(requests: usize) -> u32 {
+    u32::try_from(requests).unwrap_or(u32::MAX).saturating_mul(KIB_PER_REQUEST).max(MIN_KIB_IN_FLIGHT)
+}
+
 /// A single image may be larger than the whole budget: then it is fetched alone.
-fn kib(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, KIB_IN_FLIGHT)
+fn kib(bytes: u64, budget_kib: u32) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, budget_kib)
 }
 
 /// What the listing says already, so that no request is spent on it.
@@ -104,9 +129,17 @@ struct Fetch {
     max_image_bytes: u64,
     jobs: Sender<Job>,
     budget: Arc<Semaphore>,
+    budget_kib: u32,
+    retries: Arc<Retries>,
 }
 
 impl Fetch {
+    async fn get(&self, limit: u64) -> Result<Fetched, BucketError> {
+        let image = &self.shard.images[self.index];
+        let get = || self.source.get(&image.key, image.etag.as_deref(), limit);
+        self.retries.call(&self.shard, get).await
+    }
+
     async fn run(
         self,
         request: OwnedSemaphorePermit,
@@ -118,26 +151,25 @@ impl Fetch {
             None => UNKNOWN_BYTES.min(self.max_image_bytes),
         };
         let mut in_flight = in_flight;
-        let mut outcome = self.source.get(&image.key, image.etag.as_deref(), limit).await;
+        let mut outcome = self.get(limit).await;
         let is_larger_than_thought = outcome.as_ref().is_err_and(|error| error.kind == Kind::TooLarge);
         if is_larger_than_thought && limit < self.max_image_bytes {
             // Given back before more is asked for, else two of these could wait for each other.
             drop(in_flight);
             let turn = Turn::of(&self.shard);
-            let Ok(larger) = self.budget.clone().acquire_many_owned(kib(self.max_image_bytes)).await else {
-                return Ok(());
-            };
+            let kib = kib(self.max_image_bytes, self.budget_kib);
+            let Ok(larger) = self.budget.clone().acquire_many_owned(kib).await else { return Ok(()) };
             in_flight = larger;
             drop(turn);
-            outcome = self.source.get(&image.key, image.etag.as_deref(), self.max_image_bytes).await;
+            outcome = self.get(self.max_image_bytes).await;
         }
         // The request's permit is held until a core has room, so that no more images are read ahead than that.
         let _request = request;
         match outcome {
             Ok(fetched) => {
-                let turn = Some(Turn::of(&self.shard));
+                let turn = Turn::of(&self.shard);
                 let (shard, index) = (self.shard.clone(), self.index);
-                let job = Job { shard, index, fetched, turn, _in_flight: in_flight };
+                let job = Job { shard, index, fetched, _turn: turn, _in_flight: in_flight };
                 // The cores are gone only where the worker ends, and then the shard is given back.
                 let _ = self.jobs.send(job).await;
                 Ok(())
@@ -159,5 +191,18 @@ fn reason(error: &BucketError) -> Option<Reason> {
         Kind::Archived => Some(Reason::Archived),
         Kind::TooLarge => Some(Reason::TooLarge),
         Kind::Denied | Kind::Temporary | Kind::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_bytes_in_flight_grow_with_the_threads() {
+        assert_eq!([0, 1, 4, 5, 64].map(requests), [64, 64, 64, 80, 1024]);
+        assert_eq!([64, 256, 1024].map(|requests| kib_in_flight(requests) >> 10), [64, 64, 256]);
+        let budget = kib_in_flight(64);
+        assert_eq!([0, 1, 2048, 1 << 40].map(|bytes| kib(bytes, budget)), [1, 1, 2, budget]);
     }
 }

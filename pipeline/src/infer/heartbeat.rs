@@ -1,7 +1,10 @@
 //! Keeps the message of a shard invisible to other workers for as long as the shard gets on.
 //!
 //! Each shard by itself: one that hangs goes back to the queue however well others do. A shard whose images wait behind
-//! those of others gets on where the others do. It never decides how long an image may take.
+//! those of others gets on where the others do, and so does one whose requests are made again. It never decides how long
+//! an image may take: that is the tagger's, which is given time to find out.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -11,21 +14,55 @@ use crate::queue::Message;
 
 /// Beats in one visibility timeout: two may fail before the message is seen by others.
 const BEATS: u32 = 3;
+/// Beats in a row at which a tagger that has not answered yet is a sign of life: four timeouts. A tagger that finds out
+/// which image it hangs on takes less; one that itself hangs for good must not keep shards from others.
+const TAGGING_BEATS: u32 = 4 * BEATS;
+
+/// What the threads and tasks of one worker do that shows in no row.
+#[derive(Default)]
+pub(super) struct Signs {
+    tries: AtomicU64,
+    tagging: AtomicUsize,
+}
+
+impl Signs {
+    /// A request failed for a while only, and will be made again.
+    pub(super) fn tried(&self) {
+        self.tries.fetch_add(1, Relaxed);
+    }
+
+    /// Does what `call` does, which is a call of a tagger.
+    pub(super) fn tagging<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.tagging.fetch_add(1, Relaxed);
+        let answer = call();
+        self.tagging.fetch_sub(1, Relaxed);
+        answer
+    }
+}
 
 /// What shows whether a shard gets on.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Pulse {
     /// Images without a row; none while the shard is not read yet.
     left: Option<usize>,
-    /// Whether some of it waits behind other shards.
+    /// Whether some of it waits: behind other shards, for a tagger's answer, or for another try.
     waits: bool,
     /// What the whole worker has done.
     worker: Counts,
+    /// Requests that it will have made again.
+    tries: u64,
+    /// Whether any of its taggers is at work.
+    is_tagging: bool,
 }
 
 impl Pulse {
     fn beats_after(self, before: Self) -> bool {
-        self.left != before.left || (self.waits && self.worker != before.worker)
+        let worker_gets_on = self.worker != before.worker || self.tries != before.tries;
+        self.left != before.left || (self.waits && worker_gets_on)
+    }
+
+    fn waits_for_a_tagger(self) -> bool {
+        self.waits && self.is_tagging
     }
 }
 
@@ -34,15 +71,17 @@ impl Pulse {
 pub(super) async fn keep_invisible(crew: &Crew, message: &Message) -> ShardFailure {
     let queue = crew.worker.queue.as_ref();
     let timeout = queue.visibility_timeout();
-    let mut beats = interval(timeout / BEATS);
+    let mut clock = interval(timeout / BEATS);
     // Of a process that was suspended, all beats would come at once.
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beats.tick().await;
-    let (mut before, mut missed) = (crew.pulse(&message.receipt), 0);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock.tick().await;
+    let (mut before, mut missed, mut tagging) = (crew.pulse(&message.receipt), 0, 0);
     while missed < BEATS {
-        beats.tick().await;
+        clock.tick().await;
         let pulse = crew.pulse(&message.receipt);
-        if pulse.beats_after(before) {
+        let gets_on = pulse.beats_after(before);
+        tagging = if gets_on { 0 } else { tagging + 1 };
+        if gets_on || (pulse.waits_for_a_tagger() && tagging <= TAGGING_BEATS) {
             // One that fails is made up for by the next; after three the shard is tagged twice, which is harmless.
             let _ = queue.change_visibility(&message.receipt, timeout).await;
             missed = 0;
@@ -56,10 +95,15 @@ pub(super) async fn keep_invisible(crew: &Crew, message: &Message) -> ShardFailu
 
 impl Crew {
     fn pulse(&self, receipt: &str) -> Pulse {
-        let worker = self.worker.progress.counts();
+        let worker = Pulse {
+            worker: self.worker.progress.counts(),
+            tries: self.signs.tries.load(Relaxed),
+            is_tagging: self.signs.tagging.load(Relaxed) > 0,
+            ..Pulse::default()
+        };
         match self.lock().get(receipt).and_then(Option::as_ref) {
-            Some(shard) => Pulse { left: Some(shard.left()), waits: shard.waits(), worker },
-            None => Pulse { left: None, waits: false, worker },
+            Some(shard) => Pulse { left: Some(shard.left()), waits: shard.waits(), ..worker },
+            None => worker,
         }
     }
 }

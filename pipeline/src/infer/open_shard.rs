@@ -20,7 +20,7 @@ pub(super) struct OpenShard {
     progress: Arc<Progress>,
 }
 
-/// Something of the shard waits behind other shards, for as long as this lives.
+/// Something of the shard waits for as long as this lives: behind other shards, for a tagger's answer, for another try.
 pub(super) struct Turn(Arc<OpenShard>);
 
 impl Turn {
@@ -110,7 +110,7 @@ impl OpenShard {
         self.lock().left
     }
 
-    /// True while something of it waits for its turn behind other shards.
+    /// True while something of it waits: see [`Turn`].
     pub(super) fn waits(&self) -> bool {
         self.waiting.load(Relaxed) > 0
     }

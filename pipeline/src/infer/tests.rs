@@ -17,13 +17,13 @@ use crate::filter::Filter;
 use crate::queue::MemoryQueue;
 use crate::split::{Source, split_range};
 
-const VISIBILITY: Duration = Duration::from_secs(60);
-const IMAGES: usize = 40;
+pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
+pub(super) const IMAGES: usize = 40;
 const SHARD_IMAGES: usize = 20;
 
 /// A bucket in which the first call for one key is never answered, and answers for others take a while.
 #[derive(Default)]
-struct SlowBucket {
+pub(super) struct SlowBucket {
     inner: MemoryBucket,
     hangs: String,
     /// Seconds that a key's answer takes.
@@ -78,16 +78,16 @@ impl Bucket for SlowBucket {
     }
 }
 
-fn key(image: usize) -> String {
+pub(super) fn key(image: usize) -> String {
     format!("{image:02}.jpg")
 }
 
-fn shard(number: u32) -> ShardId {
+pub(super) fn shard(number: u32) -> ShardId {
     ShardId { range: 0, number }
 }
 
 /// A worker on two shards whose images are gone since they were listed.
-async fn worker(source: Arc<SlowBucket>, output: Arc<dyn Bucket>) -> Worker {
+pub(super) async fn worker(source: Arc<SlowBucket>, output: Arc<dyn Bucket>) -> Worker {
     let run = RunId::try_from("run".to_owned()).unwrap();
     let worker = Worker {
         source: source.clone(),
@@ -99,6 +99,7 @@ async fn worker(source: Arc<SlowBucket>, output: Arc<dyn Bucket>) -> Worker {
         max_image_bytes: 1000,
         receive_wait: Duration::ZERO,
         retry_delay: Duration::ZERO,
+        retry_time: RETRY_TIME,
         progress: Arc::new(Progress::default()),
     };
     let listed = MemoryBucket::default();

@@ -1,0 +1,147 @@
+//! Disturbances that pass, denials that do not, and taggers that take their time, on tokio's clock.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, advance, timeout};
+
+use super::tests::{IMAGES, SlowBucket, VISIBILITY, key, shard, worker};
+use super::*;
+use crate::bucket::memory::MemoryBucket;
+use crate::tags::Outcome;
+use crate::testing::{FailingBucket, LengthTagger};
+
+/// A worker on two shards of images that are gone, whose source fails so many times before it says so.
+async fn worker_on(failures: u64, kind: Kind) -> Worker {
+    let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
+    let source = Arc::new(FailingBucket::new(worker.source.clone(), kind, 0..failures));
+    Worker { source, ..worker }
+}
+
+async fn assert_done(worker: &Worker) {
+    for number in 0..2 {
+        assert!(worker.output.exists(&worker.keys.part(shard(number))).await.unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disturbance_of_minutes_costs_no_shard() {
+    let worker = worker_on(400, Kind::Temporary).await;
+    let began = Instant::now();
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    let took = began.elapsed();
+    assert!(took > VISIBILITY && took < RETRY_TIME, "{took:?}");
+    assert_eq!(worker.progress.shard_failures().last, None);
+    assert_done(&worker).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_longer_one_shards_go_back_and_the_worker_goes_on() {
+    let worker = worker_on(4000, Kind::Temporary).await;
+    let began = Instant::now();
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert!(began.elapsed() > 3 * RETRY_TIME, "{:?}", began.elapsed());
+    let failures = worker.progress.shard_failures();
+    assert!(failures.count > u64::from(MAX_FAILURES_IN_A_ROW), "{failures:?}");
+    assert!(failures.last.unwrap().ends_with("on purpose"), "none of them counts as hanging");
+    assert_done(&worker).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_whose_put_fails_for_a_while_is_put_again() {
+    let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
+    // Of one shard alone, so that its calls come in their order.
+    let other = worker.queue.receive(Duration::ZERO).await.unwrap().unwrap();
+    worker.queue.delete(&other.receipt).await.unwrap();
+    // Before the put come one `exists` and one `get`.
+    let output = Arc::new(FailingBucket::new(worker.output.clone(), Kind::Temporary, 2..10));
+    let worker = Worker { output: output.clone(), ..worker };
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert_eq!(worker.progress.shard_failures().last, None);
+    assert_eq!((worker.progress.counts().committed, output.calls()), (20, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_now_it_tries_no_more() {
+    let worker = worker_on(u64::MAX, Kind::Temporary).await;
+    let (stop, began) = (Stop::default(), Instant::now());
+    let stopping = async {
+        let _ = timeout(Duration::from_secs(70), std::future::pending::<()>()).await;
+        stop.now.cancel();
+    };
+    let (end, ()) = tokio::join!(infer(worker.clone(), vec![], &stop), stopping);
+    assert_eq!((end.unwrap(), began.elapsed().as_secs()), (End::Stopped, 70));
+    assert!(worker.queue.receive(Duration::ZERO).await.unwrap().is_some(), "its message is visible at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn denials_are_not_tried_again() {
+    let worker = worker_on(u64::MAX, Kind::Denied).await;
+    let began = Instant::now();
+    let error = infer(worker, vec![], &Stop::default()).await.unwrap_err();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let InferError::Stuck(ShardFailure::Bucket(error)) = error else { panic!("{error}") };
+    assert_eq!(
+        (error.kind, error.bucket.as_str(), error.key.len()),
+        (Kind::Denied, "failing", "00.jpg".len())
+    );
+}
+
+/// Says when it is called, and answers once it is let to.
+struct LateTagger {
+    called: Arc<Notify>,
+    answer: Receiver<()>,
+}
+
+impl Tagger for LateTagger {
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        self.called.notify_one();
+        // Nobody holds back a second answer.
+        let _ = self.answer.recv();
+        LengthTagger { batch_size: 1 }.tag(images)
+    }
+}
+
+/// What becomes of shards whose first image takes its tagger so long, which must be more than no time.
+async fn tag_late(takes: Duration) -> Worker {
+    const STEP: Duration = Duration::from_secs(5);
+    let source = Arc::new(MemoryBucket::default());
+    let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
+    for image in 0..IMAGES {
+        source.put(&key(image), "picture".into()).await.unwrap();
+    }
+    let worker = Worker { source, ..worker };
+    let (called, (hold, answer)) = (Arc::new(Notify::new()), channel());
+    let tagger = Box::new(LateTagger { called: called.clone(), answer });
+    // While a thread runs, only the test moves the clock.
+    let waiting = async {
+        called.notified().await;
+        for _ in 0..takes.as_secs() / STEP.as_secs() {
+            advance(STEP).await;
+            tokio::task::yield_now().await;
+        }
+        drop(hold);
+    };
+    let (end, ()) = tokio::join!(infer(worker.clone(), vec![tagger], &Stop::default()), waiting);
+    assert_eq!(end.unwrap(), End::Idle);
+    worker
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tagger_that_finds_out_what_it_hangs_on_costs_no_shard() {
+    let worker = tag_late(3 * VISIBILITY).await;
+    assert_eq!(worker.progress.shard_failures().last, None);
+    assert_eq!(worker.progress.counts().committed, IMAGES as u64);
+    assert_done(&worker).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tagger_that_hangs_for_good_does_not_keep_its_shards() {
+    let worker = tag_late(6 * VISIBILITY).await;
+    let why = worker.progress.shard_failures().last.unwrap();
+    assert!(why.ends_with("something hangs"), "{why}");
+}
