@@ -93,8 +93,10 @@ fn a_job_that_gets_no_machine_ends_the_run_and_the_mail_says_why() {
     let fleet = Fleet::deploy(&Options::default().time_scale(0.001), &[]);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({"device": "gpu", "notify": ["ops@example.com"]}));
-    let run = fleet.submit(&request);
-    let (status, ended) = fleet.wait(&fleet.execution(&run));
+    // As a file: the command would refuse a model that was published for CPUs.
+    let execution = fleet.put_request("gpu", &request, 1);
+    let run = name(&execution);
+    let (status, ended) = fleet.wait(&execution);
     assert_eq!((status.as_str(), &ended["error"]), ("FAILED", &json!("tagfleet.Incomplete")), "{ended}");
     let mail = fleet.cloud.mails().pop().unwrap();
     let text = mail["BodyText"].as_str().unwrap();
