@@ -357,3 +357,14 @@ fn outputs_are_those_that_the_command_line_reads() {
                     ReducerFunction QueuePrefix SourceBuckets";
     assert_eq!(outputs, expected.split_whitespace().collect::<Vec<_>>());
 }
+
+#[test]
+fn the_reducer_knows_what_a_worker_takes() {
+    let template = text("infra/template.yaml");
+    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
+    let value = |name: &str| template.lines().find(|line| line.contains(name)).and_then(quoted);
+    let of_jobs: Vec<_> =
+        template.lines().filter(|line| line.contains("Name: TAGFLEET_VCPUS")).filter_map(quoted).collect();
+    let of_reducer = [value("TAGFLEET_CPU_WORKER_VCPUS:"), value("TAGFLEET_GPU_WORKER_VCPUS:")];
+    assert_eq!(of_jobs, of_reducer.map(Option::unwrap));
+}

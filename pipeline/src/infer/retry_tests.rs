@@ -126,7 +126,8 @@ async fn tag_late(takes: Duration) -> Worker {
         }
         drop(hold);
     };
-    let (end, ()) = tokio::join!(infer(worker.clone(), vec![tagger], &Stop::default()), waiting);
+    let stop = Stop::default();
+    let (end, ()) = tokio::join!(infer(worker.clone(), vec![tagger], &stop), waiting);
     assert_eq!(end.unwrap(), End::Idle);
     worker
 }

@@ -26,7 +26,7 @@ impl RunKeys {
         Self { root: format!("{prefix}{id}/"), work: format!("{prefix}work/{id}/") }
     }
 
-    /// What was asked for: a [`RunRequest`].
+    /// What was asked for: a [`RunRequest`](super::RunRequest).
     #[must_use]
     pub fn request(&self) -> String {
         format!("{}request.json", self.root)
@@ -38,7 +38,7 @@ impl RunKeys {
         self.work.clone()
     }
 
-    /// The key ranges: [`Ranges`].
+    /// The key ranges: [`Ranges`](super::Ranges).
     #[must_use]
     pub fn ranges(&self) -> String {
         format!("{}ranges.json", self.work)

@@ -113,7 +113,7 @@ impl Cutter<'_> {
     async fn guess(&mut self, range: KeyRange) -> Result<Guessed, BucketError> {
         let page = self.first_page(&range).await?;
         let end = end(&range);
-        Ok(Guessed::new(range, end, full(page), 0))
+        Ok(Guessed::new(range, end, full(&page), 0))
     }
 
     /// Two halves; or the same range, known to end earlier, or known not to be cut.
@@ -131,12 +131,12 @@ impl Cutter<'_> {
         }
         let lower = KeyRange { up_to: Some(middle.clone()), ..range };
         let lower = Guessed::new(lower, middle, Some(page), halvings + 1);
-        Ok(vec![lower, Guessed::new(upper, end, full(above), halvings + 1)])
+        Ok(vec![lower, Guessed::new(upper, end, full(&above), halvings + 1)])
     }
 }
 
 /// Three keys of a page that is full.
-fn full(page: Vec<String>) -> Option<Page> {
+fn full(page: &[String]) -> Option<Page> {
     let at = |from_end: usize| page.get(page.len().checked_sub(from_end)?).cloned();
     let (first, near_end, last) = (page.first().cloned()?, at(PAGE_END)?, at(1)?);
     (page.len() >= PAGE).then_some(Page { first, near_end, last })

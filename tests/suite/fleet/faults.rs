@@ -122,7 +122,7 @@ fn objects_deleted_and_overwritten_after_split_are_rows() {
     let request = fleet.request(&json!({}));
     let run = "by-hand-1";
     fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
-    split_by_hand(&fleet, run);
+    let _ = split_by_hand(&fleet, run, 60);
     let bucket = fleet.bucket().to_owned();
     fleet.cloud.delete_object(&bucket, "photos/000003.jpg");
     fleet.cloud.put("photos/000004.jpg", b"another picture");
@@ -134,13 +134,14 @@ fn objects_deleted_and_overwritten_after_split_are_rows() {
     holds_each_once(&fleet.rows(run), 10, &failed);
 }
 
-/// Plans and splits a run by calls of the function, as the state machine does; returns the ranges, and how many calls of
-/// split they took.
-fn split_by_hand(fleet: &Fleet, run: &str) -> (u64, u64) {
+/// Plans and splits a run by calls of the function, as the state machine does, each call of split with so many seconds;
+/// returns the ranges, and how many calls of split they took.
+fn split_by_hand(fleet: &Fleet, run: &str, seconds: u32) -> (u64, u64) {
     let function = fleet.cloud.output("SplitterFunction").to_owned();
     let execution = format!("{run}-split");
     let plan = fleet.cloud.invoke(&function, &json!({"action": "plan", "run": run, "execution": execution}));
     let ranges = plan["ranges"].as_u64().unwrap();
+    fleet.cloud.configure(&function, &json!({"Timeout": seconds}));
     let mut calls = 0;
     for range in 0..ranges {
         let split = json!({"action": "split", "run": run, "queue_url": plan["queue_url"], "range": range});
@@ -153,6 +154,7 @@ fn split_by_hand(fleet: &Fleet, run: &str) -> (u64, u64) {
             }
         }
     }
+    fleet.cloud.configure(&function, &json!({"Timeout": 60}));
     (ranges, calls)
 }
 
@@ -166,12 +168,11 @@ fn a_splitter_whose_time_runs_out_goes_on() {
     let request = fleet.request(&json!({"input": ["s3://shop/photos/"], "include": ["*00.jpg"]}));
     let run = "out-of-time";
     fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
-    let function = fleet.cloud.output("SplitterFunction").to_owned();
-    // A quarter of a second for each call.
-    fleet.cloud.configure(&function, &json!({"Timeout": 1}));
-    let (ranges, calls) = split_by_hand(&fleet, run);
+    // One range, whatever plan would make of it, and a quarter of a second for each call of split.
+    let ranges = json!({"version": 1, "ranges": [{"prefix": "photos/"}]});
+    fleet.cloud.put(&format!("tags/work/{run}/ranges.json"), ranges.to_string().as_bytes());
+    let (ranges, calls) = split_by_hand(&fleet, run, 1);
     assert!(calls > ranges, "{calls} calls for {ranges} ranges");
-    fleet.cloud.configure(&function, &json!({"Timeout": 60}));
     let execution = fleet.cloud.start(run, &json!({"run": run}));
     let (status, ended) = fleet.wait(&execution);
     assert_eq!(status, "SUCCEEDED", "{ended}");
