@@ -143,6 +143,9 @@ pub(crate) struct LoadOptions {
     /// Leave pictures as they are stored, whatever their EXIF orientation says
     #[arg(long)]
     pub(crate) no_exif: bool,
+    /// Decode every pixel of large JPEGs, instead of 1/2, 1/4 or 1/8 of them per side where that is enough for the model
+    #[arg(long)]
+    pub(crate) exact: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use tagfleet_model::engine::Resolved;
 use tagfleet_model::folder::{Activation, Model, ModelSpec};
 use tagfleet_model::graph::Element;
-use tagfleet_model::preprocessing::{Color, Layout, Preprocessing, ResizeTo};
+use tagfleet_model::preprocessing::{Color, Decoding, Layout, Preprocessing, ResizeTo};
 
 /// A few lines, then one per note.
 pub(crate) fn text(model: &Model, engine: &Resolved) -> String {
@@ -54,6 +54,14 @@ fn input(spec: &ModelSpec) -> String {
 
 fn steps(steps: &Preprocessing) -> Vec<String> {
     let mut words = Vec::new();
+    words.push(match steps.decoding {
+        Decoding::Exact => "decode every pixel".to_owned(),
+        Decoding::Scaled { cover } => {
+            format!(
+                "decode JPEGs at 1/2, 1/4 or 1/8, with each side at least {cover} times what it is resized to"
+            )
+        }
+    });
     words.push(match steps.exif {
         true => "turn as EXIF says".to_owned(),
         false => "leave as stored, whatever EXIF says".to_owned(),

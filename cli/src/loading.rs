@@ -35,8 +35,8 @@ impl Loading {
         vector: Option<&str>,
     ) -> Result<Self, Failure> {
         let model_file = options.model_file.as_deref();
-        let model = Model::open(path, &ModelOptions { model_file, vector, exif: !options.no_exif });
-        let model = model.map_err(bad_input)?;
+        let model_options = ModelOptions { model_file, vector, exif: !options.no_exif, exact: options.exact };
+        let model = Model::open(path, &model_options).map_err(bad_input)?;
         let choice = match options.engine {
             Engine::Auto => EngineChoice::Auto,
             Engine::Tract => EngineChoice::Tract,

@@ -4,7 +4,10 @@
 //! header, and a bad file is a [`Failure`], never a panic. JPEG goes through libjpeg-turbo, so that pixels equal Pillow's;
 //! everything else, and JPEGs that libjpeg-turbo refuses, through the `image` crate. Alpha is laid over white.
 //!
-//! It never looks at a name, never resizes, and never decodes more than the first picture of a file.
+//! Where the caller will shrink a JPEG anyway, libjpeg-turbo may decode it at 1/2, 1/4 or 1/8 of its size; a [`Grid`] says
+//! where the samples then lie.
+//!
+//! It never looks at a name, never resizes by anything else, and never decodes more than the first picture of a file.
 
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use image::metadata::Orientation;
 use serde::{Deserialize, Serialize};
 use tagfleet_pipeline::tags::{Failure, Reason};
 
+use crate::grid::{Grid, Reduction};
 use crate::pixels::Pixels;
 use crate::preprocessing::Size;
 
@@ -54,10 +58,32 @@ impl Default for Limits {
     }
 }
 
+/// What the caller will do with a picture.
+pub trait Resizing {
+    /// By what the sides of a JPEG may be divided, which has `size` as shown.
+    fn reduction(&self, size: Size) -> Reduction;
+
+    /// Bytes that resizing takes for a picture that lies on `grid`, beside its samples.
+    fn memory(&self, grid: &Grid, channels: u8) -> u64;
+}
+
+/// A function of the memory alone wants every pixel.
+impl<F: Fn(&Grid, u8) -> u64> Resizing for F {
+    fn reduction(&self, _: Size) -> Reduction {
+        Reduction::None
+    }
+
+    fn memory(&self, grid: &Grid, channels: u8) -> u64 {
+        self(grid, channels)
+    }
+}
+
 /// A decoded picture, and its share of the process's memory for pixels.
 pub struct Decoded {
     /// The picture, as shown (after EXIF orientation, where that is applied).
     pub pixels: Pixels,
+    /// Its size as stored, and where its samples lie on it; turned as `pixels` are.
+    pub grid: Grid,
     /// True where libjpeg-turbo refused the file and the second decoder read it.
     pub second_decoder: bool,
     /// For the pixels, and for what resizing them takes. Held while the pixels are; a thread must drop one [`Decoded`] before it decodes the next image, else
@@ -67,8 +93,8 @@ pub struct Decoded {
 
 /// Decodes the first picture in `bytes`, which are one file as stored.
 ///
-/// `resizing` says how many bytes the caller will take to resize a picture of a size (as shown) and a number of
-/// channels. Waits until `budget` has room for the picture and for that, all at once, so that nobody waits while it
+/// `resizing` says how small the picture may come out, and how many bytes the caller will take to resize it. Limits on
+/// pixels hold for the picture as stored, limits on memory for what is decoded of it. Waits until `budget` has room for the picture and for that, all at once, so that nobody waits while it
 /// holds memory; the caller must hold no other [`Decoded`]. With `apply_exif` the
 /// picture is turned as its EXIF orientation says; malformed EXIF counts as none.
 ///
@@ -80,7 +106,7 @@ pub fn decode(
     limits: &Limits,
     budget: &Arc<PixelBudget>,
     apply_exif: bool,
-    resizing: &dyn Fn(Size, u8) -> u64,
+    resizing: &dyn Resizing,
 ) -> Result<Decoded, Failure> {
     if bytes.is_empty() {
         return Err(failure(Reason::Empty, "the file has no bytes"));
@@ -106,13 +132,15 @@ struct Job<'a> {
     limits: &'a Limits,
     budget: &'a Arc<PixelBudget>,
     apply_exif: bool,
-    resizing: &'a dyn Fn(Size, u8) -> u64,
+    resizing: &'a dyn Resizing,
 }
 
 /// What a header says of a picture.
 struct Claim {
     width: u32,
     height: u32,
+    /// How small it is decoded.
+    reduction: Reduction,
     /// Samples per pixel once it is decoded: 3 or 1.
     channels: u8,
     orientation: Orientation,
@@ -123,10 +151,17 @@ struct Claim {
 }
 
 impl Claim {
+    /// The picture as shown.
+    fn grid(&self) -> Grid {
+        let size = Size { height: self.height, width: self.width };
+        orient::turn(Grid::new(size, self.reduction), self.orientation)
+    }
+
     /// The most bytes held at once while the picture is decoded, then turned, then resized.
     fn memory(&self, job: &Job<'_>) -> u64 {
-        let turning = turning_memory(self.orientation, self.width, self.height, self.channels);
-        let resizing = job.resizing_memory(self.width, self.height, self.channels, self.orientation);
+        let grid = self.grid();
+        let turning = turning_memory(self.orientation, grid.samples(), self.channels);
+        let resizing = job.resizing.memory(&grid, self.channels);
         self.output.saturating_add(self.extra.max(turning).max(resizing))
     }
 }
@@ -163,33 +198,22 @@ impl Job<'_> {
     fn finish(
         &self,
         pixels: Pixels,
-        orientation: Orientation,
+        claim: &Claim,
         mut memory: Reservation,
         second_decoder: bool,
     ) -> Decoded {
-        let resizing = self.resizing_memory(pixels.width, pixels.height, pixels.channels, orientation);
-        let pixels = orient::apply(pixels, orientation);
+        let grid = claim.grid();
+        let resizing = self.resizing.memory(&grid, pixels.channels);
+        let pixels = orient::apply(pixels, claim.orientation);
         memory.shrink_to((pixels.data.capacity() as u64).saturating_add(resizing));
-        Decoded { pixels, second_decoder, memory }
-    }
-
-    fn resizing_memory(&self, width: u32, height: u32, channels: u8, orientation: Orientation) -> u64 {
-        if width == 0 || height == 0 {
-            return 0;
-        }
-        let shown = if orient::transposes(orientation) {
-            Size { height: width, width: height }
-        } else {
-            Size { height, width }
-        };
-        (self.resizing)(shown, channels)
+        Decoded { pixels, grid, second_decoder, memory }
     }
 }
 
 /// Bytes that turning the picture takes beside the picture itself.
-fn turning_memory(orientation: Orientation, width: u32, height: u32, channels: u8) -> u64 {
+fn turning_memory(orientation: Orientation, samples: Size, channels: u8) -> u64 {
     if orient::transposes(orientation) {
-        u64::from(width) * u64::from(height) * u64::from(channels)
+        u64::from(samples.width) * u64::from(samples.height) * u64::from(channels)
     } else {
         0
     }

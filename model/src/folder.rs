@@ -27,6 +27,7 @@
 //! `scale`, `offset`, `mean` and `std` go together: where one of them is given, those left out are 1, 0, 0 and 1.
 
 mod config;
+mod decoding;
 mod files;
 mod find;
 mod manual;
@@ -75,11 +76,13 @@ pub struct ModelOptions<'a> {
     pub vector: Option<&'a str>,
     /// Whether EXIF orientation is applied.
     pub exif: bool,
+    /// Whether every pixel is decoded, however small the picture will be.
+    pub exact: bool,
 }
 
 impl Default for ModelOptions<'_> {
     fn default() -> Self {
-        Self { model_file: None, vector: None, exif: true }
+        Self { model_file: None, vector: None, exif: true, exact: false }
     }
 }
 
@@ -185,7 +188,9 @@ fn resolve(found: &find::Found, options: &ModelOptions<'_>) -> Result<ModelSpec,
     let manual = Manual::read(&found.root)?;
     let config = Config::read(&found.root)?;
     let input = graph.image_input(manual.layout).map_err(|error| error.about(&path))?;
-    let preprocessing = preprocessing(&found.root, &input, &config, &manual, options.exif, &mut notes)?;
+    let mut preprocessing = preprocessing(&found.root, &input, &config, &manual, options.exif, &mut notes)?;
+    preprocessing.decoding =
+        decoding::decide(options.exact, preprocessing.resize, graph.quantization, &mut notes);
     let scores = scores(&graph, &manual, options, &mut notes).map_err(|error| error.about(&path))?;
     let vector = match options.vector {
         Some(name) => Some(graph.output(name).and_then(Port::kept).map_err(|error| error.about(&path))?),

@@ -6,6 +6,7 @@ pub mod decode;
 pub mod engine;
 pub mod folder;
 pub mod graph;
+pub mod grid;
 pub mod isolation;
 mod labels;
 pub mod pixels;

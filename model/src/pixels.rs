@@ -1,6 +1,6 @@
 //! A decoded picture in memory: 8-bit samples, interleaved, rows without padding.
 //!
-//! It is what decoding hands to resizing. It never says how it was stored.
+//! It is what decoding hands to resizing. It never says how it was stored; what a sample stands for, a [`crate::grid::Grid`] says.
 
 /// 8-bit pixels, `height` rows of `width` pixels of `channels` samples each.
 #[derive(Clone, PartialEq, Eq)]

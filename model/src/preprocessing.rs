@@ -72,6 +72,28 @@ pub struct Resize {
     pub filter: Filter,
 }
 
+/// How small a JPEG may be decoded before it is resized. Other formats are always decoded whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// Every pixel, as Pillow does: what a run without this record did.
+    #[default]
+    Exact,
+    /// At 1/2, 1/4 or 1/8 of its size, by averages over its pixels, as far as `cover` allows.
+    Scaled {
+        /// Each side that is decoded is at least so many times the side it is resized to; at least 1.
+        cover: u32,
+    },
+}
+
+impl Decoding {
+    /// True where every pixel is decoded.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        *self == Self::Exact
+    }
+}
+
 /// Every step from a decoded picture to the input tensor, in this order:
 /// colour, resize, centre crop, `x * scale + offset`, `(x - mean) / std`, layout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,4 +120,7 @@ pub struct Preprocessing {
     pub layout: Layout,
     /// Whether EXIF orientation is applied to the decoded picture.
     pub exif: bool,
+    /// How small a JPEG may be decoded. Left out where it is exact, so that runs of before keep their record.
+    #[serde(default, skip_serializing_if = "Decoding::is_exact")]
+    pub decoding: Decoding,
 }

@@ -2,14 +2,17 @@
 //!
 //! Only the crop is computed. That is exact because the box in the source is derived from the *rounded* size of the
 //! resized picture and the integer offset of the crop, and because the filter still sees the pixels beside the box.
-//! Every sample is that of Pillow 13.0.0. It never changes colours, and never scales or normalises samples.
+//! Every sample is that of Pillow 13.0.0. A picture that was decoded at a fraction of its size goes the same way: sizes and
+//! offsets are those of the whole picture, and only the box is measured in the samples that there are, as Pillow's
+//! `resize(box=...)` has it. It never changes colours, and never scales or normalises samples.
 
 mod resample;
 
 use thiserror::Error;
 
 use self::resample::{Resampler, kernel};
-use crate::preprocessing::{Filter, Resize, ResizeTo, Size};
+use crate::grid::{Grid, Reduction, Side};
+use crate::preprocessing::{Decoding, Filter, Resize, ResizeTo, Size};
 
 /// The size that a picture of `size` is resized to; each side at least 1.
 #[must_use]
@@ -29,6 +32,28 @@ pub fn resized_size(size: Size, to: ResizeTo) -> Size {
 fn long_side(edge: u32, long: u32, short: u32) -> u32 {
     let exact = u64::from(edge) * u64::from(long) / u64::from(short.max(1));
     u32::try_from(exact).unwrap_or(u32::MAX).max(1)
+}
+
+/// The strongest reduction of a picture of `size` that still covers what it is resized to, each side by itself.
+///
+/// None where nothing is resized, and with the filter that picks single pixels.
+#[must_use]
+pub fn reduction(size: Size, resize: Option<Resize>, decoding: Decoding) -> Reduction {
+    let (Decoding::Scaled { cover }, Some(Resize { to, filter })) = (decoding, resize) else {
+        return Reduction::None;
+    };
+    if filter == Filter::Nearest {
+        return Reduction::None;
+    }
+    let resized = resized_size(size, to);
+    let covers = |length: u32, resized: u32, reduction: Reduction| {
+        let needed = u64::from(resized) * u64::from(cover.max(1)) * u64::from(reduction.divisor());
+        u64::from(length) >= needed
+    };
+    let fits = |reduction: &Reduction| {
+        covers(size.width, resized.width, *reduction) && covers(size.height, resized.height, *reduction)
+    };
+    Reduction::ALL.into_iter().find(fits).unwrap_or(Reduction::None)
 }
 
 /// Where a crop of `crop` pixels starts in `length` pixels: half of what is over, rounded half to even. Negative where
@@ -51,8 +76,8 @@ pub struct Window {
 /// One axis of a [`Window`], in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
-    /// Of the picture as it is.
-    source: u32,
+    /// Of the picture as it is: its pixels, and the samples that stand for them.
+    source: Side,
     /// Of the picture as resized.
     resized: u32,
     /// The first pixel of the resized picture that is wanted.
@@ -66,14 +91,15 @@ struct Span {
 }
 
 impl Window {
-    /// The window onto a picture of `size`, neither side of it 0, resized and cropped as said.
+    /// The window onto a picture, neither side of it 0, resized and cropped as said.
     #[must_use]
-    pub fn new(size: Size, resize: Option<Resize>, crop: Option<Size>) -> Window {
+    pub fn new(grid: &Grid, resize: Option<Resize>, crop: Option<Size>) -> Window {
+        let size = grid.size();
         let resized = resize.map_or(size, |resize| resized_size(size, resize.to));
         let output = crop.unwrap_or(resized);
         Window {
-            across: Span::new(size.width, resized.width, output.width),
-            down: Span::new(size.height, resized.height, output.height),
+            across: Span::new(grid.across, resized.width, output.width),
+            down: Span::new(grid.down, resized.height, output.height),
             filter: resize.map_or(Filter::Nearest, |resize| resize.filter),
         }
     }
@@ -101,7 +127,7 @@ impl Window {
 }
 
 impl Span {
-    fn new(source: u32, resized: u32, output: u32) -> Span {
+    fn new(source: Side, resized: u32, output: u32) -> Span {
         let offset = crop_offset(resized, output);
         let first = offset.max(0);
         let end = (offset + i64::from(output)).min(i64::from(resized));
@@ -115,11 +141,22 @@ impl Span {
         }
     }
 
-    /// The source pixel under the centre of each wanted pixel, found by adding up steps as Pillow does.
+    /// Samples per resized pixel.
+    fn scale(&self) -> f64 {
+        self.source.extent() / f64::from(self.resized)
+    }
+
+    /// True where every resized pixel is one sample.
+    fn is_unchanged(&self) -> bool {
+        u64::from(self.source.length) == u64::from(self.resized) * u64::from(self.source.reduction.divisor())
+    }
+
+    /// The source sample under the centre of each wanted pixel, found by adding up steps as Pillow does.
     fn nearest(&self) -> impl Iterator<Item = usize> {
-        let step = f64::from(self.source) / f64::from(self.resized);
-        let last = self.source as usize - 1;
-        let centres = std::iter::successors(Some(step * 0.5), move |at| Some(at + step));
+        let step = self.scale();
+        let last = self.source.samples() as usize - 1;
+        let first = self.source.start() + step * 0.5;
+        let centres = std::iter::successors(Some(first), move |at| Some(at + step));
         centres.skip(self.first as usize).take(self.wanted as usize).map(move |at| (at as usize).min(last))
     }
 }
@@ -144,7 +181,7 @@ pub struct Cropper {
 impl Cropper {
     /// Fills `output` with what `window` shows of `samples`, rows of `channels` (1 or 3) samples per pixel.
     ///
-    /// `samples` must have the size that the window was made for, and `output` the window's, both times `channels`.
+    /// `samples` must have the size of the grid that the window was made for, and `output` the window's, both times `channels`.
     ///
     /// # Errors
     /// Where these sizes do not match.
@@ -157,7 +194,8 @@ impl Cropper {
     ) -> Result<(), WrongLength> {
         let channels = usize::from(channels);
         let Size { height, width } = window.output();
-        check("the picture", samples.len(), window.across.source, window.down.source, channels)?;
+        let (across, down) = (window.across.source.samples(), window.down.source.samples());
+        check("the picture", samples.len(), across, down, channels)?;
         check("the output", output.len(), width, height, channels)?;
         self.crop_checked(samples, channels, window, output);
         self.resampler.trim(KEPT);
@@ -205,8 +243,7 @@ fn check(
 
 /// Computes the wanted pixels, without padding.
 fn resample(resampler: &mut Resampler, samples: &[u8], channels: usize, window: &Window, output: &mut [u8]) {
-    let same_size =
-        window.across.source == window.across.resized && window.down.source == window.down.resized;
+    let same_size = window.across.is_unchanged() && window.down.is_unchanged();
     match kernel(window.filter) {
         Some(kernel) if !same_size && channels == 1 => {
             resampler.resample::<1>(samples, window, kernel, output);
@@ -216,9 +253,9 @@ fn resample(resampler: &mut Resampler, samples: &[u8], channels: usize, window: 
     }
 }
 
-/// Copies the nearest source pixels; where no size changes, that is a plain crop.
+/// Copies the nearest source samples; where no size changes, that is a plain crop.
 fn pick(samples: &[u8], channels: usize, window: &Window, output: &mut [u8]) {
-    let stride = window.across.source as usize * channels;
+    let stride = window.across.source.samples() as usize * channels;
     let columns: Vec<usize> = window.across.nearest().collect();
     let rows = output.chunks_exact_mut(window.across.wanted as usize * channels);
     for (to, y) in rows.zip(window.down.nearest()) {

@@ -12,6 +12,7 @@ use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tagged};
 use crate::decode::{Limits, PixelBudget, decode};
 use crate::engine::{Engine, EngineError, EngineRecord, Loaded, Outputs};
 use crate::folder::Model;
+use crate::preprocessing::Size;
 use crate::scores::{OptionsError, Ranker, ScoresError};
 use crate::tensor::{Preprocessor, TensorError};
 
@@ -121,8 +122,7 @@ impl Tagger for ImageTagger {
 impl ImageTagger {
     /// Decodes `image` and writes its tensor as number `slot` of the batch. Its pixels are gone when this returns.
     fn prepare(&mut self, image: &[u8], slot: usize) -> Result<Result<Prepared, Failure>, TaggerError> {
-        let resizing = |size, channels| self.preprocessor.memory(size, channels);
-        let decoded = match decode(image, &self.limits, &self.budget, self.exif, &resizing) {
+        let decoded = match decode(image, &self.limits, &self.budget, self.exif, &self.preprocessor) {
             Ok(decoded) => decoded,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -131,8 +131,10 @@ impl ImageTagger {
             self.tensor.resize((slot + 1) * length, 0.0);
         }
         let tensor = &mut self.tensor[slot * length..][..length];
-        self.preprocessor.write(&decoded.pixels, tensor).map_err(|error| TaggerError(error.to_string()))?;
-        let (width, height) = (decoded.pixels.width, decoded.pixels.height);
+        self.preprocessor
+            .write(&decoded.pixels, &decoded.grid, tensor)
+            .map_err(|error| TaggerError(error.to_string()))?;
+        let Size { height, width } = decoded.grid.size();
         Ok(Ok(Prepared { width, height, second_decoder: decoded.second_decoder }))
     }
 

@@ -1,15 +1,17 @@
 //! A decoded picture to the model's input tensor: colour, resize, crop, scale, normalise, layout.
 //!
 //! One struct per thread owns every buffer, so that an ordinary picture costs no allocation here; what a
-//! huge one takes is known beforehand ([`Preprocessor::memory`]) and given back. A sample's value depends on
+//! huge one takes is known beforehand ([`Resizing::memory`]) and given back. A sample's value depends on
 //! that sample alone (a table of 256 entries per channel), so a tensor is bit-identical whatever its neighbours.
 //! It never decodes and never knows an engine.
 
 use thiserror::Error;
 
+use crate::decode::Resizing;
+use crate::grid::{Grid, Reduction};
 use crate::pixels::Pixels;
 use crate::preprocessing::{Color, Layout, Preprocessing, Size};
-use crate::resize::{Cropper, KEPT, Window, trim};
+use crate::resize::{self, Cropper, KEPT, Window, trim};
 
 /// Why a picture does not fit a model's input. All of them are errors of the model's files, not of the picture.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -102,31 +104,20 @@ impl Preprocessor {
         self.tables.len() * height as usize * width as usize
     }
 
-    /// The most bytes that [`Preprocessor::write`] takes for a picture of `size`, beside its pixels and the tensor.
-    #[must_use]
-    pub fn memory(&self, size: Size, channels: u8) -> u64 {
-        let window = Window::new(size, self.steps.resize, self.steps.crop);
-        if !self.to_gray(channels) {
-            return window.memory(channels);
-        }
-        let luma = u64::from(size.height) * u64::from(size.width);
-        luma.saturating_add(window.memory(1))
-    }
-
     fn to_gray(&self, channels: u8) -> bool {
         self.steps.color == Color::Gray && channels == 3
     }
 
-    /// Writes the tensor of one picture; `tensor` is its part of the batch, [`Preprocessor::tensor_len`] values.
+    /// Writes the tensor of one picture, whose samples lie as `grid` says; `tensor` is its part of the batch, [`Preprocessor::tensor_len`] values.
     ///
     /// # Errors
     /// Every [`TensorError`] but `Channels`; then nothing is said of what `tensor` holds.
-    pub fn write(&mut self, pixels: &Pixels, tensor: &mut [f32]) -> Result<(), TensorError> {
+    pub fn write(&mut self, pixels: &Pixels, grid: &Grid, tensor: &mut [f32]) -> Result<(), TensorError> {
         check_length("the tensor", tensor.len(), self.tensor_len())?;
-        let size = Size { height: pixels.height, width: pixels.width };
+        let size = grid.samples();
         let samples = size.height as usize * size.width as usize * usize::from(pixels.channels);
         check_length("the picture", pixels.data.len(), samples)?;
-        let window = Window::new(size, self.steps.resize, self.steps.crop);
+        let window = Window::new(grid, self.steps.resize, self.steps.crop);
         let (found, expected) = (window.output(), self.steps.input);
         if found != expected {
             return Err(TensorError::WrongSize { found, expected });
@@ -164,6 +155,23 @@ impl Preprocessor {
                 Layout::Nhwc => copy(values, tensor[index..].iter_mut().step_by(self.tables.len())),
             }
         }
+    }
+}
+
+impl Resizing for Preprocessor {
+    fn reduction(&self, size: Size) -> Reduction {
+        resize::reduction(size, self.steps.resize, self.steps.decoding)
+    }
+
+    /// The most bytes that [`Preprocessor::write`] takes, beside the samples and the tensor.
+    fn memory(&self, grid: &Grid, channels: u8) -> u64 {
+        let window = Window::new(grid, self.steps.resize, self.steps.crop);
+        if !self.to_gray(channels) {
+            return window.memory(channels);
+        }
+        let Size { height, width } = grid.samples();
+        let luma = u64::from(height) * u64::from(width);
+        luma.saturating_add(window.memory(1))
     }
 }
 

@@ -10,8 +10,9 @@ use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
+use tagfleet_model::grid::Grid;
 use tagfleet_model::pixels::Pixels;
-use tagfleet_model::preprocessing::{Color, Filter, Layout, Preprocessing, Resize, ResizeTo, Size};
+use tagfleet_model::preprocessing::{Color, Decoding, Filter, Layout, Preprocessing, Resize, ResizeTo, Size};
 use tagfleet_model::tensor::Preprocessor;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
@@ -44,6 +45,7 @@ fn steps(color: Color) -> Preprocessing {
         std: vec![1.0; channels],
         layout: Layout::Nchw,
         exif: true,
+        decoding: Decoding::Exact,
     }
 }
 
@@ -55,9 +57,8 @@ fn cost(file: &[u8], color: Color) -> (Result<(), Failure>, u64) {
     let mut tensor = vec![0.0; preprocessor.tensor_len()];
     reset_peak();
     let before = peak();
-    let resizing = |size, channels| preprocessor.memory(size, channels);
-    let outcome = decode(file, &limits, &budget, true, &resizing)
-        .map(|decoded| preprocessor.write(&decoded.pixels, &mut tensor).unwrap());
+    let outcome = decode(file, &limits, &budget, true, &preprocessor)
+        .map(|decoded| preprocessor.write(&decoded.pixels, &decoded.grid, &mut tensor).unwrap());
     (outcome, peak() - before)
 }
 
@@ -138,7 +139,8 @@ fn what_is_large_is_given_back() {
     let mut preprocessor = Preprocessor::new(&steps(Color::Gray)).unwrap();
     let mut tensor = vec![0.0; preprocessor.tensor_len()];
     let picture = Pixels { width: 1, height: 60_000_000, channels: 3, data: vec![9; 180_000_000] };
-    preprocessor.write(&picture, &mut tensor).unwrap();
+    let grid = Grid::whole(Size { height: picture.height, width: picture.width });
+    preprocessor.write(&picture, &grid, &mut tensor).unwrap();
     drop(picture);
     reset_peak();
     assert!(peak() < 60 * MIB, "{} MiB are kept", peak() / MIB);

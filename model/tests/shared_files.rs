@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tagfleet_model::decode::{Decoded, Limits, PixelBudget, decode};
+use tagfleet_model::grid::Grid;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 /// The folder with shared test files, or None, said aloud.
@@ -50,7 +51,7 @@ fn manifest(hostile: &Path) -> Vec<Line> {
 
 fn read(bytes: &[u8], apply_exif: bool) -> Result<Decoded, Failure> {
     let limits = Limits::default();
-    decode(bytes, &limits, &PixelBudget::new(limits.max_memory), apply_exif, &|_, _| 0)
+    decode(bytes, &limits, &PixelBudget::new(limits.max_memory), apply_exif, &|_: &Grid, _: u8| 0)
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn bombs_cost_no_memory() {
         let bytes = fs::read(&path).unwrap();
         let budget = PixelBudget::new(64 << 20);
         let limits = Limits { max_memory: 64 << 20, ..Limits::default() };
-        if let Err(failure) = decode(&bytes, &limits, &budget, true, &|_, _| 0) {
+        if let Err(failure) = decode(&bytes, &limits, &budget, true, &|_: &Grid, _: u8| 0) {
             eprintln!("{}: {:?}: {}", path.display(), failure.reason, failure.message);
             assert_ne!(failure.reason, Reason::Crashed);
         }

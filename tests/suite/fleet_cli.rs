@@ -184,6 +184,7 @@ fn a_published_model_and_a_request_file_are_enough() {
     };
     insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--labels", "shoes"]), @r#"error: the model has no label "shoes"; the nearest are "shoe", "blue", "book""#);
     insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--no-exif"]), @"error: --no-exif was decided when MODEL was published: publish the model anew with it, from its local folder");
+    insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--exact"]), @"error: --exact was decided when MODEL was published: publish the model anew with it, from its local folder");
     insta::assert_snapshot!(refused(&["s3://shop/", "--model", "s3://tagfleet-data/models/none/"]), @"error: the request is wrong: model: s3://tagfleet-data/models/none/: no model is published here: `tagfleet submit --model` does it");
     fs::write(&file, json!({"version": 1, "input": ["s3://shop/"], "model": model, "topk": 5}).to_string())
         .unwrap();

@@ -46,7 +46,8 @@ fn reference(name: &str) -> Option<BTreeMap<String, Reference>> {
 fn tagged(model: &Path, engine: &str) -> Vec<Row> {
     let out = tempfile::tempdir().unwrap();
     let photos = shared("photos").unwrap();
-    let mut command = tagfleet(["run", "--no-exif", "--top-k", "5", "--threshold", "0", "--engine", engine]);
+    let mut command =
+        tagfleet(["run", "--exact", "--no-exif", "--top-k", "5", "--threshold", "0", "--engine", engine]);
     let ran = run(command.arg(photos).arg("--model").arg(model).arg("--out").arg(out.path()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     rows(out.path())

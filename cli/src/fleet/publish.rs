@@ -96,6 +96,7 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
         ("--engine", !matches!(loading.engine, Engine::Auto)),
         ("--onnxruntime", loading.onnxruntime.is_some()),
         ("--no-exif", loading.no_exif),
+        ("--exact", loading.exact),
         ("--output", options.output.is_some()),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {

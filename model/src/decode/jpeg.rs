@@ -5,12 +5,15 @@
 //! because tags of a grey area help nobody. CMYK becomes RGB as Pillow converts it. It never applies a colour profile.
 
 use image::codecs::jpeg::JpegDecoder;
+use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 use super::markers::{self, Markers};
 use super::turbo::{Color, Header, Samples, Turbo};
-use super::{Claim, Decoded, Job, failure, raster};
+use super::{Claim, Decoded, Job, failure, orient, raster};
+use crate::grid::Grid;
 use crate::pixels::Pixels;
+use crate::preprocessing::Size;
 
 /// What a decoder holds beside pixels and coefficients: tables and rows of a few blocks' height.
 const OVERHEAD: u64 = 1 << 20;
@@ -42,18 +45,21 @@ fn with_turbo(job: &Job<'_>, markers: &Markers<'_>) -> Result<Decoded, Refusal> 
     let header = *turbo.header();
     let orientation = job.orientation(markers.exif, markers.xmp);
     let coefficients = coefficient_memory(&header, markers);
-    let claim = Claim {
-        width: header.width,
-        height: header.height,
-        channels: header.color.channels().min(3),
-        orientation,
-        output: u64::from(header.width) * u64::from(header.height) * u64::from(header.color.channels()),
-        extra: OVERHEAD + coefficients,
-    };
+    let claim = claim(job, &header, orientation, OVERHEAD + coefficients);
     let reservation = job.admit(&claim).map_err(Refusal::Final)?;
-    let samples = turbo.decode(coefficients + SLACK).map_err(refuse)?;
+    let samples = turbo.decode(claim.reduction, coefficients + SLACK).map_err(refuse)?;
     check_rows(&samples, &header).map_err(Refusal::Final)?;
-    Ok(job.finish(into_pixels(samples.data, &header), orientation, reservation, false))
+    Ok(job.finish(into_pixels(samples), &claim, reservation, false))
+}
+
+/// The reduction is the caller's choice for the picture as shown.
+fn claim(job: &Job<'_>, header: &Header, orientation: Orientation, extra: u64) -> Claim {
+    let Header { width, height, color, .. } = *header;
+    let shown = orient::turn(Grid::whole(Size { height, width }), orientation).size();
+    let reduction = job.resizing.reduction(shown);
+    let samples = u64::from(reduction.samples(width)) * u64::from(reduction.samples(height));
+    let output = samples * u64::from(color.channels());
+    Claim { width, height, reduction, channels: color.channels().min(3), orientation, output, extra }
 }
 
 /// The second decoder counts no scans, so a file that libjpeg-turbo stopped at for that is not given to it.
@@ -80,26 +86,34 @@ fn check_rows(samples: &Samples, header: &Header) -> Result<(), Failure> {
         return Ok(());
     }
     let is_blank = |row: &[u8]| row.iter().all(|sample| matches!(sample, 127 | 128));
-    check_blank_rows(&samples.data, header.height, is_blank)
+    check_blank_rows(&samples.data, samples.size.height, header.height, is_blank)
 }
 
-fn check_blank_rows(data: &[u8], height: u32, is_blank: impl Fn(&[u8]) -> bool) -> Result<(), Failure> {
-    let rows = data.chunks_exact(data.len() / height as usize);
-    let missing = rows.rev().take_while(|row| is_blank(row)).count();
-    let there = height as usize - missing;
+/// `data` has `rows` rows, which stand for `height` rows of the picture.
+fn check_blank_rows(
+    data: &[u8],
+    rows: u32,
+    height: u32,
+    is_blank: impl Fn(&[u8]) -> bool,
+) -> Result<(), Failure> {
+    let each = data.chunks_exact(data.len() / rows as usize);
+    let missing = each.rev().take_while(|row| is_blank(row)).count() as u64;
+    let there = u64::from(rows) - missing;
     if missing > there {
+        let there = there * u64::from(height) / u64::from(rows);
         let message = format!("damaged or cut off: only {there} of {height} rows can be read");
         return Err(failure(Reason::Corrupt, message));
     }
     Ok(())
 }
 
-fn into_pixels(mut data: Vec<u8>, header: &Header) -> Pixels {
-    if header.color == Color::Cmyk {
+fn into_pixels(samples: Samples) -> Pixels {
+    let Samples { mut data, size, color, .. } = samples;
+    if color == Color::Cmyk {
         cmyk_to_rgb(&mut data);
     }
-    let channels = if header.color == Color::Gray { 1 } else { 3 };
-    Pixels { width: header.width, height: header.height, channels, data }
+    let channels = if color == Color::Gray { 1 } else { 3 };
+    Pixels { width: size.width, height: size.height, channels, data }
 }
 
 /// Pillow's conversion, in place: samples are taken as inverted, as Adobe's encoders write them.
@@ -138,7 +152,8 @@ fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<De
     let mut decoded = made.map_err(corrupt)?;
     let is_blank =
         |row: &[u8]| row.iter().all(|&sample| matches!(sample, 127..=129)) || row.iter().all(|&s| s == 0);
-    check_blank_rows(&decoded.pixels.data, decoded.pixels.height, is_blank).map_err(corrupt)?;
+    let height = decoded.pixels.height;
+    check_blank_rows(&decoded.pixels.data, height, height, is_blank).map_err(corrupt)?;
     decoded.second_decoder = true;
     Ok(decoded)
 }

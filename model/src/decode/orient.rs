@@ -5,6 +5,7 @@
 
 use image::metadata::Orientation;
 
+use crate::grid::Grid;
 use crate::pixels::Pixels;
 
 /// True where the orientation swaps width and height.
@@ -12,13 +13,28 @@ pub(super) fn transposes(orientation: Orientation) -> bool {
     orientation.to_exif() >= 5
 }
 
+fn mirrors_columns(orientation: Orientation) -> bool {
+    matches!(orientation.to_exif(), 2 | 3 | 7 | 8)
+}
+
+fn mirrors_rows(orientation: Orientation) -> bool {
+    matches!(orientation.to_exif(), 3 | 4 | 6 | 7)
+}
+
+/// Where the samples of the picture lie once it is turned by [`apply`].
+pub(super) fn turn(grid: Grid, orientation: Orientation) -> Grid {
+    let Grid { mut across, mut down } = grid;
+    across.mirrored ^= mirrors_columns(orientation);
+    down.mirrored ^= mirrors_rows(orientation);
+    if transposes(orientation) { Grid { across: down, down: across } } else { Grid { across, down } }
+}
+
 /// The picture as it is meant to be seen.
 pub(super) fn apply(mut pixels: Pixels, orientation: Orientation) -> Pixels {
-    let exif = orientation.to_exif();
-    if matches!(exif, 2 | 3 | 7 | 8) {
+    if mirrors_columns(orientation) {
         mirror_columns(&mut pixels);
     }
-    if matches!(exif, 3 | 4 | 6 | 7) {
+    if mirrors_rows(orientation) {
         mirror_rows(&mut pixels);
     }
     if transposes(orientation) { transpose(&pixels) } else { pixels }

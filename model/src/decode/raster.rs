@@ -16,6 +16,7 @@ use tagfleet_pipeline::tags::{Failure, Reason};
 
 use super::format::Format;
 use super::{Claim, Decoded, Job, contain, failure, flatten, ifd};
+use crate::grid::Reduction;
 use crate::pixels::Pixels;
 
 /// What reading a header may take: colour profiles and comments, which come before any size is checked.
@@ -88,7 +89,9 @@ pub(super) fn read(
     let (output, color) = (decoder.total_bytes(), decoder.color_type());
     let extra = extra(output);
     let channels = if color.has_color() { 3 } else { 1 };
-    let memory = job.admit(&Claim { width, height, channels, orientation, output, extra })?;
+    let reduction = Reduction::None;
+    let claim = Claim { width, height, reduction, channels, orientation, output, extra };
+    let memory = job.admit(&claim)?;
     decoder.set_limits(limits(extra)).map_err(|error| explain(&error))?;
     let mut data = vec![0; usize::try_from(output).unwrap_or(usize::MAX)];
     decoder.read_image(&mut data).map_err(|error| explain(&error))?;
@@ -98,7 +101,7 @@ pub(super) fn read(
             format!("samples of kind {color:?} are not decoded"),
         ));
     };
-    Ok(job.finish(Pixels { width, height, channels, data }, orientation, memory, false))
+    Ok(job.finish(Pixels { width, height, channels, data }, &claim, memory, false))
 }
 
 /// The contents of the first chunk of this name in a WebP file.

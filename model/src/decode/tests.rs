@@ -12,7 +12,7 @@ use super::samples::{
 };
 use super::*;
 
-fn no_resizing(_: Size, _: u8) -> u64 {
+fn no_resizing(_: &Grid, _: u8) -> u64 {
     0
 }
 
@@ -166,15 +166,17 @@ fn a_bomb_is_refused_before_it_takes_memory() {
 fn resizing_counts_as_memory_and_is_held() {
     let bytes = insert_exif(&jpeg(&gradient(24, 16, 3)), 6);
     let budget = PixelBudget::new(4 << 20);
-    let resizing = |size: Size, channels: u8| {
-        assert_eq!((size.width, size.height, channels), (16, 24, 3), "the picture as shown");
+    let resizing = |grid: &Grid, channels: u8| {
+        let Size { height, width } = grid.samples();
+        assert_eq!((width, height, channels), (16, 24, 3), "the picture as shown");
         3 << 20
     };
     let decoded = decode(&bytes, &Limits::default(), &budget, true, &resizing).unwrap();
     assert_eq!(decoded.memory.bytes(), decoded.pixels.data.capacity() as u64 + (3 << 20));
     drop(decoded);
     assert_eq!(budget.free(), budget.total());
-    let failure = decode(&bytes, &Limits::default(), &budget, true, &|_, _| 4 << 20).err().unwrap();
+    let failure =
+        decode(&bytes, &Limits::default(), &budget, true, &|_: &Grid, _: u8| 4 << 20).err().unwrap();
     assert_eq!(failure.reason, Reason::TooManyPixels);
     insta::assert_snapshot!(failure.message, @"24x16 needs 4195456 bytes to decode and resize, the limit is 4194304");
 }

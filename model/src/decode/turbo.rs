@@ -10,6 +10,9 @@ use std::ffi::{CStr, c_int};
 
 use turbojpeg::raw;
 
+use crate::grid::Reduction;
+use crate::preprocessing::Size;
+
 /// The most scans a progressive JPEG may have; encoders write about ten, a bomb thousands.
 const MAX_SCANS: c_int = 200;
 
@@ -65,6 +68,9 @@ impl Color {
 /// Samples, and whether libjpeg-turbo warned about damaged data.
 pub(super) struct Samples {
     pub(super) data: Vec<u8>,
+    /// In samples.
+    pub(super) size: Size,
+    pub(super) color: Color,
     pub(super) damaged: bool,
 }
 
@@ -83,17 +89,23 @@ impl<'a> Turbo<'a> {
         &self.header
     }
 
-    /// Decodes the picture. libjpeg-turbo keeps its own memory under `max_memory` bytes.
-    pub(super) fn decode(&mut self, max_memory: u64) -> Result<Samples, String> {
+    /// Decodes the picture, so much smaller. libjpeg-turbo keeps its own memory under `max_memory` bytes.
+    ///
+    /// Each sample is the average of the pixels that it stands for, for libjpeg-turbo's smaller transforms average what
+    /// its full one gives; chrominance that is stored in less detail is taken as it is.
+    pub(super) fn decode(&mut self, reduction: Reduction, max_memory: u64) -> Result<Samples, String> {
         let (header, jpeg) = (&self.header, self.jpeg);
         let mebibytes = c_int::try_from(max_memory.div_ceil(1 << 20)).unwrap_or(c_int::MAX).max(1);
         self.handle.set(raw::TJPARAM_TJPARAM_MAXMEMORY, mebibytes)?;
-        let stride = header.width as usize * usize::from(header.color.channels());
-        let mut data = vec![0; stride * header.height as usize];
+        self.handle.set_scale(reduction)?;
+        let (width, height) = (reduction.samples(header.width), reduction.samples(header.height));
+        let stride = width as usize * usize::from(header.color.channels());
+        let mut data = vec![0; stride * height as usize];
         let unwritten = mark(&mut data, stride);
         // SAFETY: `data` has `height` rows of `width` pixels of the format asked for, by the header that the same
-        // library read from the same bytes: `open` makes every Turbo, and nothing else sets `jpeg` or `header`. A
-        // pitch of 0 means rows without padding.
+        // library read from the same bytes: `open` makes every Turbo, and nothing else sets `jpeg` or `header`. Both
+        // are divided by the factor that was just set and rounded up, as the library's TJSCALED does. A pitch of 0
+        // means rows without padding.
         let status = unsafe {
             let (format, size) = (header.color.pixel_format(), jpeg.len() as raw::size_t);
             raw::tj3Decompress8(self.handle.0, jpeg.as_ptr(), size, data.as_mut_ptr(), 0, format)
@@ -103,7 +115,8 @@ impl<'a> Turbo<'a> {
         if status != 0 && data.ends_with(&unwritten) {
             return Err(self.handle.message());
         }
-        Ok(Samples { data, damaged: status != 0 })
+        let size = Size { height, width };
+        Ok(Samples { data, size, color: header.color, damaged: status != 0 })
     }
 }
 
@@ -149,6 +162,14 @@ impl Handle {
     fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), String> {
         // SAFETY: the handle is a live one from tj3Init.
         let status = unsafe { raw::tj3Set(self.0, parameter as c_int, value) };
+        if status == 0 { Ok(()) } else { Err(self.message()) }
+    }
+
+    /// Needs a header that was read.
+    fn set_scale(&mut self, reduction: Reduction) -> Result<(), String> {
+        let factor = raw::tjscalingfactor { num: 1, denom: reduction.divisor() as c_int };
+        // SAFETY: the handle is a live one from tj3Init, and the factor is passed by value.
+        let status = unsafe { raw::tj3SetScalingFactor(self.0, factor) };
         if status == 0 { Ok(()) } else { Err(self.message()) }
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::ModelError;
 use crate::graph::ImageInput;
-use crate::preprocessing::{Color, Filter, Preprocessing, Resize, ResizeTo, Size};
+use crate::preprocessing::{Color, Decoding, Filter, Preprocessing, Resize, ResizeTo, Size};
 
 /// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it too.
 pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -108,7 +108,7 @@ impl Steps {
         steps
     }
 
-    /// Checks the steps by themselves and against the graph's input.
+    /// Checks the steps by themselves and against the graph's input. Decoding is exact, unless decided otherwise later.
     pub(super) fn finish(self, input: &ImageInput, exif: bool) -> Result<Preprocessing, ModelError> {
         let channels = usize::from(input.channels);
         let color = self.color.unwrap_or(if channels == 1 { Color::Gray } else { Color::Rgb });
@@ -139,6 +139,7 @@ impl Steps {
             std: per_channel("the standard deviation", &self.std)?,
             layout: input.layout,
             exif,
+            decoding: Decoding::Exact,
         };
         self.check_numbers(&finished)?;
         Ok(finished)

@@ -7,6 +7,7 @@ mod real;
 use std::path::Path;
 
 use super::*;
+use crate::preprocessing::Decoding;
 use crate::testing::Toy;
 
 /// A folder with a model made by `toy` and the given files.
@@ -275,4 +276,37 @@ fn a_copy_is_checked() {
     std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\nD").unwrap();
     let error = Model::from_copy(folder.path(), spec).unwrap_err().to_string();
     insta::assert_snapshot!(without(folder.path(), &error), @"labels.txt is not the file this run began with: put that one back, or start a new run");
+}
+
+#[test]
+fn jpegs_are_decoded_smaller_where_that_is_harmless() {
+    let with = |toy: &Toy, files: &[(&str, &str)], exact| {
+        let folder = folder(toy, files);
+        let options = ModelOptions { exact, ..ModelOptions::default() };
+        open_path(folder.path(), folder.path(), &options).unwrap()
+    };
+    let decoding = |toy: &Toy, files: &[(&str, &str)], exact| with(toy, files, exact).preprocessing.decoding;
+    assert!(matches!(decoding(&toy(), &[], false), Decoding::Scaled { .. }));
+    assert_eq!(decoding(&toy(), &[], true), Decoding::Exact);
+    assert_eq!(decoding(&toy(), &[("tagfleet.toml", r#"filter = "nearest""#)], false), Decoding::Exact);
+    let whole = "resize = \"none\"\ncrop = 224";
+    assert_eq!(decoding(&toy(), &[("tagfleet.toml", whole)], false), Decoding::Exact);
+    let dynamic = Toy { dynamic: true, ..toy() };
+    assert_eq!(decoding(&dynamic, &[], false), Decoding::Exact);
+    let said = |exact| with(&dynamic, &[], exact).notes.iter().any(|note| note.contains("decoded exactly"));
+    assert!(said(false) && !said(true), "only what was not asked for is said");
+}
+
+#[test]
+fn what_was_recorded_before_there_was_scaling_means_exact() {
+    let folder = folder(&toy(), &[]);
+    let exact = ModelOptions { exact: true, ..ModelOptions::default() };
+    let exact = open_path(folder.path(), folder.path(), &exact).unwrap().preprocessing;
+    let record = serde_json::to_string(&exact).unwrap();
+    assert!(!record.contains("decoding"), "an unfinished run of before goes on with --exact: {record}");
+    assert_eq!(serde_json::from_str::<Preprocessing>(&record).unwrap(), exact);
+    let scaled = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap().preprocessing;
+    let record = serde_json::to_value(&scaled).unwrap();
+    insta::assert_snapshot!(record["decoding"], @r#"{"scaled":{"cover":4}}"#);
+    assert_eq!(serde_json::from_value::<Preprocessing>(record).unwrap(), scaled);
 }

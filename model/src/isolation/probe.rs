@@ -22,12 +22,13 @@ pub(super) fn picture() -> Result<Vec<u8>, ImageError> {
 mod tests {
     use super::*;
     use crate::decode::{Limits, PixelBudget, decode};
+    use crate::grid::Grid;
 
     #[test]
     fn it_is_a_picture() {
         let limits = Limits::default();
         let budget = PixelBudget::new(limits.max_memory);
-        let decoded = decode(&picture().unwrap(), &limits, &budget, true, &|_, _| 0).unwrap();
+        let decoded = decode(&picture().unwrap(), &limits, &budget, true, &|_: &Grid, _: u8| 0).unwrap();
         assert_eq!((decoded.pixels.width, decoded.pixels.height), (SIDE, SIDE));
         assert!(!decoded.second_decoder);
     }

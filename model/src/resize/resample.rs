@@ -50,7 +50,7 @@ impl Resampler {
         output: &mut [u8],
     ) {
         let rows = reads(&window.down, kernel);
-        let stride = window.across.source as usize * CHANNELS;
+        let stride = window.across.source.samples() as usize * CHANNELS;
         let width = window.across.wanted as usize * CHANNELS;
         let between = grow(&mut self.between, rows.len() * width);
         let needed = samples[rows.start * stride..].chunks_exact(stride);
@@ -72,7 +72,7 @@ impl Resampler {
         output: &mut [u8],
     ) {
         let columns = reads(&window.across, kernel);
-        let stride = window.across.source as usize * CHANNELS;
+        let stride = window.across.source.samples() as usize * CHANNELS;
         let width = columns.len() * CHANNELS;
         let between = grow(&mut self.between, window.down.wanted as usize * width);
         let sums = grow(&mut self.sums, width);
@@ -113,10 +113,10 @@ impl Resampler {
     }
 }
 
-/// The order of Pillow 13: down first where the height shrinks by more than twice what the width does, in pixels of
+/// The order of Pillow 13: down first where the height shrinks by more than twice what the width does, in samples of
 /// the whole picture, whatever part of it is wanted.
 pub(super) fn goes_down_first(window: &Window) -> bool {
-    let shrinks = |span: &Span| i64::from(span.source) - i64::from(span.resized);
+    let shrinks = |span: &Span| i64::from(span.source.samples()) - i64::from(span.resized);
     let (across, down) = (shrinks(&window.across), shrinks(&window.down));
     down > 0 && down > across * 2
 }
@@ -225,7 +225,7 @@ impl Taps {
         self.first = sources.start;
         self.weights.clear();
         self.weights.reserve_exact(sources.len());
-        if span.source == span.resized {
+        if span.is_unchanged() {
             self.weights.push(1 << PRECISION);
             return;
         }
@@ -243,24 +243,20 @@ impl Taps {
 }
 
 impl Span {
-    fn scale(&self) -> f64 {
-        f64::from(self.source) / f64::from(self.resized)
-    }
-
-    /// Where the middle of a resized pixel lies, in source pixels.
+    /// Where the middle of a resized pixel lies, in samples.
     fn centre(&self, pixel: u32) -> f64 {
-        (f64::from(pixel) + 0.5) * self.scale()
+        self.source.start() + (f64::from(pixel) + 0.5) * self.scale()
     }
 }
 
 /// The source pixels that a resized pixel is made of.
 fn sources(span: &Span, kernel: Kernel, pixel: u32) -> Range<usize> {
-    if span.source == span.resized {
+    if span.is_unchanged() {
         return pixel as usize..pixel as usize + 1;
     }
     let (centre, support) = (span.centre(pixel), kernel.support * span.scale().max(1.0));
     let first = (centre - support + 0.5).max(0.0) as usize;
-    first..((centre + support + 0.5) as usize).min(span.source as usize)
+    first..((centre + support + 0.5) as usize).min(span.source.samples() as usize)
 }
 
 /// The source pixels that any wanted pixel is made of.
@@ -272,7 +268,7 @@ fn reads(span: &Span, kernel: Kernel) -> Range<usize> {
 /// No pixel is made of more source pixels than this.
 fn most_taps(span: &Span, kernel: Kernel) -> u64 {
     let reach = (2.0 * kernel.support * span.scale().max(1.0)).ceil() as u64 + 1;
-    if span.source == span.resized { 1 } else { reach.min(u64::from(span.source)) }
+    if span.is_unchanged() { 1 } else { reach.min(u64::from(span.source.samples())) }
 }
 
 /// A filter's curve, and how far it reaches from its centre when it enlarges.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::preprocessing::Decoding;
 
 fn steps(color: Color, layout: Layout, width: u32, height: u32) -> Preprocessing {
     let channels = if color == Color::Gray { 1 } else { 3 };
@@ -17,13 +18,18 @@ fn steps(color: Color, layout: Layout, width: u32, height: u32) -> Preprocessing
         std: vec![1.0; channels],
         layout,
         exif: true,
+        decoding: Decoding::Exact,
     }
+}
+
+fn whole(pixels: &Pixels) -> Grid {
+    Grid::whole(Size { height: pixels.height, width: pixels.width })
 }
 
 fn write(steps: &Preprocessing, pixels: &Pixels) -> Vec<f32> {
     let mut preprocessor = Preprocessor::new(steps).unwrap();
     let mut tensor = vec![f32::NAN; preprocessor.tensor_len()];
-    preprocessor.write(pixels, &mut tensor).unwrap();
+    preprocessor.write(pixels, &whole(pixels), &mut tensor).unwrap();
     tensor
 }
 
@@ -81,12 +87,12 @@ fn padding_is_zero_before_scaling() {
 #[test]
 fn what_does_not_fit_is_named() {
     let mut preprocessor = Preprocessor::new(&steps(Color::Rgb, Layout::Nchw, 3, 2)).unwrap();
-    let error = preprocessor.write(&two_pixels(), &mut [0.0; 18]).unwrap_err();
+    let error = preprocessor.write(&two_pixels(), &whole(&two_pixels()), &mut [0.0; 18]).unwrap_err();
     insta::assert_snapshot!(error, @"a picture comes out 2x1 of resize and crop, but the model's input is 3x2 (width x height)");
-    let error = preprocessor.write(&two_pixels(), &mut [0.0; 17]).unwrap_err();
+    let error = preprocessor.write(&two_pixels(), &whole(&two_pixels()), &mut [0.0; 17]).unwrap_err();
     insta::assert_snapshot!(error, @"the tensor has 17 values, 18 are needed");
     let short = Pixels { data: vec![0; 5], ..two_pixels() };
-    let error = preprocessor.write(&short, &mut [0.0; 18]).unwrap_err();
+    let error = preprocessor.write(&short, &whole(&short), &mut [0.0; 18]).unwrap_err();
     insta::assert_snapshot!(error, @"the picture has 5 values, 6 are needed");
     let mut unequal = steps(Color::Rgb, Layout::Nchw, 3, 2);
     unequal.mean.pop();
@@ -107,8 +113,8 @@ proptest! {
         };
         let mut preprocessor = Preprocessor::new(&steps).unwrap();
         let mut tensor = vec![0.0; preprocessor.tensor_len()];
-        preprocessor.write(&picture(first), &mut tensor).unwrap();
-        preprocessor.write(&picture(second), &mut tensor).unwrap();
+        preprocessor.write(&picture(first), &whole(&picture(first)), &mut tensor).unwrap();
+        preprocessor.write(&picture(second), &whole(&picture(second)), &mut tensor).unwrap();
         prop_assert_eq!(tensor, write(&steps, &picture(second)));
     }
 }

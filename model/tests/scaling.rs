@@ -1,0 +1,218 @@
+//! What decoding JPEGs at a fraction of their size does to tags: top-1 agreement with exact decoding, on real photos made
+//! into large pictures, through real models.
+//!
+//! Neither is part of the project: where they are absent this says so and passes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, outside of the test functions"
+)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use tagfleet_model::decode::{Limits, PixelBudget, decode};
+use tagfleet_model::engine::{EngineChoice, resolve};
+use tagfleet_model::folder::{Model, ModelOptions};
+use tagfleet_model::grid::{Grid, Reduction};
+use tagfleet_model::pixels::Pixels;
+use tagfleet_model::preprocessing::{Decoding, Filter, Resize, ResizeTo, Size};
+use tagfleet_model::resize::{self, Cropper, Window};
+use tagfleet_model::tagger::{ImageTagger, TaggerFactory};
+use tagfleet_pipeline::run::TagOptions;
+use tagfleet_pipeline::tagger::Tagger;
+use tagfleet_pipeline::tags::{Outcome, Tag};
+use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+const SQUEEZENET: &str = r#"
+color = "bgr"
+resize = 256
+crop = 224
+scale = 1.0
+mean = [103.939, 116.779, 123.68]
+activation = "none"
+"#;
+
+/// One tile of a mosaic in pixels: what most of the photos have.
+const TILE: Size = Size { height: 333, width: 500 };
+
+/// The folder with shared test files, or None, said aloud.
+fn shared(folder: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let root = std::env::var_os("TAGFLEET_TEST_DATA").map_or_else(beside, PathBuf::from);
+    let path = root.join(folder);
+    if !path.is_dir() {
+        eprintln!("SKIPPED: no {folder}/ under {} (set TAGFLEET_TEST_DATA)", root.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn photos() -> Option<Vec<Pixels>> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(shared("photos")?).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let limits = Limits::default();
+    let budget = PixelBudget::new(limits.max_memory);
+    let read = |path: &PathBuf| {
+        let whole = |_: &Grid, _: u8| 0;
+        decode(&fs::read(path).unwrap(), &limits, &budget, false, &whole).ok().map(|decoded| decoded.pixels)
+    };
+    let mut photos: Vec<Pixels> = paths.iter().filter_map(read).collect();
+    photos.retain(|photo| photo.channels == 3);
+    Some(photos)
+}
+
+fn resized(photo: &Pixels, to: Size, crop: Option<Size>) -> Pixels {
+    let grid = Grid::whole(Size { height: photo.height, width: photo.width });
+    let resize = Resize { to: ResizeTo::Exact(to), filter: Filter::Bicubic };
+    let window = Window::new(&grid, Some(resize), crop);
+    let Size { height, width } = window.output();
+    let mut data = vec![0; height as usize * width as usize * 3];
+    Cropper::default().crop(&photo.data, 3, &window, &mut data).unwrap();
+    Pixels { width, height, channels: 3, data }
+}
+
+/// The photo, so many times as wide and as high.
+fn enlarged(photo: &Pixels, times: u32) -> Pixels {
+    resized(photo, Size { height: photo.height * times, width: photo.width * times }, None)
+}
+
+/// The middles of `side` times `side` different photos.
+fn mosaic(photos: &[&Pixels], first: usize, side: u32) -> Pixels {
+    let same = |photo: &Pixels| Size { height: photo.height, width: photo.width };
+    let tile = |number: u32| {
+        let photo = photos[(first + number as usize * 37) % photos.len()];
+        resized(photo, same(photo), Some(TILE))
+    };
+    let tiles: Vec<Pixels> = (0..side * side).map(tile).collect();
+    let mut data = Vec::new();
+    for row in tiles.chunks_exact(side as usize) {
+        for y in 0..TILE.height as usize {
+            for tile in row {
+                data.extend_from_slice(&tile.data[y * TILE.width as usize * 3..][..TILE.width as usize * 3]);
+            }
+        }
+    }
+    Pixels { width: TILE.width * side, height: TILE.height * side, channels: 3, data }
+}
+
+fn jpeg(pixels: &Pixels) -> Vec<u8> {
+    let (width, height) = (pixels.width as usize, pixels.height as usize);
+    let image =
+        Image { pixels: pixels.data.as_slice(), width, pitch: width * 3, height, format: PixelFormat::RGB };
+    let mut compressor = Compressor::new().unwrap();
+    compressor.set_quality(85).unwrap();
+    compressor.set_subsamp(Subsamp::Sub2x2).unwrap();
+    compressor.compress_to_vec(image).unwrap()
+}
+
+fn squeezenet() -> Option<(tempfile::TempDir, PathBuf)> {
+    let model = shared("models/squeezenet_fp16_bgr")?;
+    let folder = tempfile::tempdir().unwrap();
+    symlink(model.join("model.onnx"), folder.path().join("model.onnx")).unwrap();
+    fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
+    let path = folder.path().to_owned();
+    Some((folder, path))
+}
+
+/// A tagger that decodes exactly, and one that decodes as small as `cover` allows.
+struct Pair {
+    name: &'static str,
+    resize: Option<Resize>,
+    decoding: Decoding,
+    exact: ImageTagger,
+    scaled: ImageTagger,
+}
+
+fn pair(name: &'static str, path: &Path, cover: u32) -> Pair {
+    let mut model = Model::open(path, &ModelOptions { exact: true, ..ModelOptions::default() }).unwrap();
+    let engine = resolve(EngineChoice::OnnxRuntime, None, &model).unwrap().record;
+    let options = TagOptions { top_k: 2, threshold: f32::MIN, labels: None };
+    let factory = |model: &Model| {
+        TaggerFactory::new(model.clone(), &engine, &options, Limits::default()).unwrap().tagger().unwrap()
+    };
+    let exact = factory(&model);
+    let decoding = Decoding::Scaled { cover };
+    model.spec.preprocessing.decoding = decoding;
+    Pair { name, resize: model.spec.preprocessing.resize, decoding, exact, scaled: factory(&model) }
+}
+
+fn best_two(tagger: &mut ImageTagger, file: &[u8]) -> Vec<Tag> {
+    let tags = match tagger.tag(&[file]).unwrap().remove(0) {
+        Outcome::Tagged(tagged) => Ok(tagged.tags),
+        Outcome::Failed(failure) => Err(failure),
+    };
+    tags.unwrap()
+}
+
+/// How the answers compare.
+#[derive(Default)]
+struct Count {
+    scaled: u32,
+    agree: u32,
+    /// Other answers where the exact one was tied between several labels.
+    ties: u32,
+    largest_flip: f32,
+}
+
+impl Count {
+    fn add(&mut self, exact: &[Tag], scaled: &[Tag]) {
+        self.scaled += 1;
+        let margin = exact[0].score - exact[1].score;
+        if exact[0].index == scaled[0].index {
+            self.agree += 1;
+        } else if margin == 0.0 {
+            self.ties += 1;
+        } else {
+            self.largest_flip = self.largest_flip.max(margin);
+        }
+    }
+
+    fn print(&self, pictures: &str, model: &str) {
+        let Count { scaled, agree, ties, largest_flip } = self;
+        let percent = 100.0 * f64::from(*agree) / f64::from((*scaled).max(1));
+        eprintln!(
+            "{pictures}, {model}: top-1 agreement {agree}/{scaled} ({percent:.1} %), {ties} of the others were ties, largest margin flipped {largest_flip:.4}"
+        );
+    }
+}
+
+fn measure(pictures: &str, files: impl Iterator<Item = (Size, Vec<u8>)>, cover: u32) {
+    let Some((_folder, squeezenet)) = squeezenet() else { return };
+    let Some(mobilenet) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
+    let mut pairs =
+        [pair("squeezenet_fp16_bgr", &squeezenet, cover), pair("mobilenetv2_int8_qdq", &mobilenet, cover)];
+    let mut counts = [Count::default(), Count::default()];
+    for (size, file) in files {
+        for (pair, count) in pairs.iter_mut().zip(&mut counts) {
+            if resize::reduction(size, pair.resize, pair.decoding) != Reduction::None {
+                count.add(&best_two(&mut pair.exact, &file), &best_two(&mut pair.scaled, &file));
+            }
+        }
+    }
+    for (pair, count) in pairs.iter().zip(&counts) {
+        count.print(&format!("{pictures}, cover {cover}"), pair.name);
+    }
+}
+
+fn size_and_file(picture: &Pixels) -> (Size, Vec<u8>) {
+    (Size { height: picture.height, width: picture.width }, jpeg(picture))
+}
+
+#[test]
+fn enlarged_photos() {
+    let Some(photos) = photos() else { return };
+    measure("photos enlarged 8 times", photos.iter().map(|photo| size_and_file(&enlarged(photo, 8))), 2);
+}
+
+#[test]
+fn mosaics() {
+    let Some(photos) = photos() else { return };
+    let sharp: Vec<&Pixels> =
+        photos.iter().filter(|photo| photo.width >= TILE.width && photo.height >= TILE.height).collect();
+    let files = (0..200).map(|first| size_and_file(&mosaic(&sharp, first, 4)));
+    measure("mosaics of 4x4 photos", files, 2);
+}
