@@ -53,6 +53,14 @@ pub enum Filter {
     Hamming,
 }
 
+impl Filter {
+    /// True where a small shift of a pixel changes its weight but a little, so that averages can stand for pixels.
+    #[must_use]
+    pub fn is_continuous(self) -> bool {
+        !matches!(self, Self::Nearest | Self::Box)
+    }
+}
+
 /// The size a picture is resized to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -36,13 +36,13 @@ fn long_side(edge: u32, long: u32, short: u32) -> u32 {
 
 /// The strongest reduction of a picture of `size` that still covers what it is resized to, each side by itself.
 ///
-/// None where nothing is resized, and with the filter that picks single pixels.
+/// None where nothing is resized, and with filters that take a pixel whole or not at all.
 #[must_use]
 pub fn reduction(size: Size, resize: Option<Resize>, decoding: Decoding) -> Reduction {
     let (Decoding::Scaled { cover }, Some(Resize { to, filter })) = (decoding, resize) else {
         return Reduction::None;
     };
-    if filter == Filter::Nearest {
+    if !filter.is_continuous() {
         return Reduction::None;
     }
     let resized = resized_size(size, to);

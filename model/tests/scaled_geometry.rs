@@ -92,14 +92,15 @@ fn psnr(a: &[f32], b: &[f32]) -> f32 {
     10.0 * (255.0 * 255.0 / error).log10()
 }
 
-/// Compares exact and scaled decoding, and returns the scaled samples' size.
-fn assert_equal_but_for_noise(jpeg: &[u8], color: Color, cover: u32, what: &str) -> Size {
+/// Compares exact and scaled decoding, which differ by noise of at least `least` decibels, and returns the scaled samples'
+/// size.
+fn assert_equal_but_for_noise(jpeg: &[u8], color: Color, cover: u32, least: f32, what: &str) -> Size {
     let limits = Limits::default();
     let exact = prepare(jpeg, &steps(color, Decoding::Exact), &limits).unwrap();
     let scaled = prepare(jpeg, &steps(color, Decoding::Scaled { cover }), &limits).unwrap();
     assert_eq!(scaled.1, exact.1, "{what}: a row tells the size of the whole picture");
     let ratio = psnr(&exact.0, &scaled.0);
-    assert!(ratio > 46.0, "{what}: {ratio} dB");
+    assert!(ratio > least, "{what}: {ratio} dB");
     scaled.2
 }
 
@@ -112,7 +113,7 @@ fn every_reduction_and_orientation_gives_the_same_crop() {
         for orientation in 1..=8 {
             let jpeg = turned(&upright, orientation);
             let what = format!("{reduction:?}, orientation {orientation}");
-            let samples = assert_equal_but_for_noise(&jpeg, Color::Rgb, 1, &what);
+            let samples = assert_equal_but_for_noise(&jpeg, Color::Rgb, 1, 46.0, &what);
             let (width, height) = (reduction.samples(width), reduction.samples(height));
             let shown = if orientation < 5 { (width, height) } else { (height, width) };
             assert_eq!((samples.width, samples.height), shown, "{what}");
@@ -129,21 +130,22 @@ fn every_way_to_store_a_picture_gives_the_same_crop() {
                 let jpeg = waves(width, height, stored);
                 for color in [Color::Bgr, Color::Gray] {
                     let what = format!("{stored:?} {width}x{height} {color:?}");
-                    let samples = assert_equal_but_for_noise(&jpeg, color, 1, &what);
+                    // Colours that are stored coarser in one direction alone are smoothed at the reduced size.
+                    let samples = assert_equal_but_for_noise(&jpeg, color, 1, 40.0, &what);
                     assert!(samples.width < width, "{what} was not scaled");
                 }
             }
         }
     }
     let stored = Stored { cmyk: true, subsampling: Subsamp::None, ..BASELINE };
-    let samples = assert_equal_but_for_noise(&waves(405, 310, stored), Color::Rgb, 1, "CMYK");
+    let samples = assert_equal_but_for_noise(&waves(405, 310, stored), Color::Rgb, 1, 46.0, "CMYK");
     assert_eq!((samples.width, samples.height), (102, 78));
 }
 
 #[test]
 fn twice_the_target_decodes_more() {
     let jpeg = waves(841, 667, BASELINE);
-    let samples = assert_equal_but_for_noise(&jpeg, Color::Rgb, 2, "cover 2");
+    let samples = assert_equal_but_for_noise(&jpeg, Color::Rgb, 2, 50.0, "cover 2");
     assert_eq!((samples.width, samples.height), (211, 167));
 }
 

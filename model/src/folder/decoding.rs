@@ -4,7 +4,7 @@
 //! decodes.
 
 use crate::graph::Quantization;
-use crate::preprocessing::{Decoding, Filter, Resize};
+use crate::preprocessing::{Decoding, Resize};
 
 /// Each decoded side is at least so many times the side it is resized to.
 const COVER: u32 = 4;
@@ -16,8 +16,8 @@ pub(super) fn decide(
     quantization: Quantization,
     notes: &mut Vec<String>,
 ) -> Decoding {
-    let shrinks = resize.is_some_and(|resize| resize.filter != Filter::Nearest);
-    if exact || !shrinks {
+    let smooth = resize.is_some_and(|resize| resize.filter.is_continuous());
+    if exact || !smooth {
         return Decoding::Exact;
     }
     if quantization != Quantization::None {

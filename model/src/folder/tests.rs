@@ -288,7 +288,9 @@ fn jpegs_are_decoded_smaller_where_that_is_harmless() {
     let decoding = |toy: &Toy, files: &[(&str, &str)], exact| with(toy, files, exact).preprocessing.decoding;
     assert!(matches!(decoding(&toy(), &[], false), Decoding::Scaled { .. }));
     assert_eq!(decoding(&toy(), &[], true), Decoding::Exact);
-    assert_eq!(decoding(&toy(), &[("tagfleet.toml", r#"filter = "nearest""#)], false), Decoding::Exact);
+    for toml in [r#"filter = "nearest""#, r#"filter = "box""#] {
+        assert_eq!(decoding(&toy(), &[("tagfleet.toml", toml)], false), Decoding::Exact);
+    }
     let whole = "resize = \"none\"\ncrop = 224";
     assert_eq!(decoding(&toy(), &[("tagfleet.toml", whole)], false), Decoding::Exact);
     let dynamic = Toy { dynamic: true, ..toy() };
