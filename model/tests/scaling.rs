@@ -118,26 +118,25 @@ fn squeezenet() -> Option<(tempfile::TempDir, PathBuf)> {
     Some((folder, path))
 }
 
-/// A tagger that decodes exactly, and one that decodes as small as `cover` allows.
+/// A tagger that decodes exactly, and one that decodes as small as was found harmless for the model.
 struct Pair {
-    name: &'static str,
     resize: Option<Resize>,
     decoding: Decoding,
     exact: ImageTagger,
     scaled: ImageTagger,
 }
 
-fn pair(name: &'static str, path: &Path, cover: u32) -> Pair {
-    let mut model = Model::open(path, &ModelOptions { exact: true, ..ModelOptions::default() }).unwrap();
+fn pair(path: &Path) -> Pair {
+    let open = |exact| Model::open(path, &ModelOptions { exact, ..ModelOptions::default() }).unwrap();
+    let model = open(false);
     let engine = resolve(EngineChoice::OnnxRuntime, None, &model).unwrap().record;
     let options = TagOptions { top_k: 2, threshold: f32::MIN, labels: None };
-    let factory = |model: &Model| {
+    let tagger = |model: &Model| {
         TaggerFactory::new(model.clone(), &engine, &options, Limits::default()).unwrap().tagger().unwrap()
     };
-    let exact = factory(&model);
-    let decoding = Decoding::Scaled { cover };
-    model.spec.preprocessing.decoding = decoding;
-    Pair { name, resize: model.spec.preprocessing.resize, decoding, exact, scaled: factory(&model) }
+    let (exact, scaled) = (tagger(&open(true)), tagger(&model));
+    let preprocessing = &model.spec.preprocessing;
+    Pair { resize: preprocessing.resize, decoding: preprocessing.decoding, exact, scaled }
 }
 
 fn best_two(tagger: &mut ImageTagger, file: &[u8]) -> Vec<Tag> {
@@ -148,54 +147,26 @@ fn best_two(tagger: &mut ImageTagger, file: &[u8]) -> Vec<Tag> {
     tags.unwrap()
 }
 
-/// How the answers compare.
-#[derive(Default)]
-struct Count {
-    scaled: u32,
-    agree: u32,
-    /// Other answers where the exact one was tied between several labels.
-    ties: u32,
-    largest_flip: f32,
-}
-
-impl Count {
-    fn add(&mut self, exact: &[Tag], scaled: &[Tag]) {
-        self.scaled += 1;
-        let margin = exact[0].score - exact[1].score;
-        if exact[0].index == scaled[0].index {
-            self.agree += 1;
-        } else if margin == 0.0 {
-            self.ties += 1;
-        } else {
-            self.largest_flip = self.largest_flip.max(margin);
-        }
-    }
-
-    fn print(&self, pictures: &str, model: &str) {
-        let Count { scaled, agree, ties, largest_flip } = self;
-        let percent = 100.0 * f64::from(*agree) / f64::from((*scaled).max(1));
-        eprintln!(
-            "{pictures}, {model}: top-1 agreement {agree}/{scaled} ({percent:.1} %), {ties} of the others were ties, largest margin flipped {largest_flip:.4}"
-        );
-    }
-}
-
-fn measure(pictures: &str, files: impl Iterator<Item = (Size, Vec<u8>)>, cover: u32) {
+/// Prints the agreement; asserts less than the 99 % that were measured, for another processor moves scores a little.
+fn assert_agrees(what: &str, files: impl Iterator<Item = (Size, Vec<u8>)>) {
     let Some((_folder, squeezenet)) = squeezenet() else { return };
-    let Some(mobilenet) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
-    let mut pairs =
-        [pair("squeezenet_fp16_bgr", &squeezenet, cover), pair("mobilenetv2_int8_qdq", &mobilenet, cover)];
-    let mut counts = [Count::default(), Count::default()];
+    let mut pair = pair(&squeezenet);
+    let (mut scaled, mut agree, mut largest_flip) = (0, 0, 0.0_f32);
     for (size, file) in files {
-        for (pair, count) in pairs.iter_mut().zip(&mut counts) {
-            if resize::reduction(size, pair.resize, pair.decoding) != Reduction::None {
-                count.add(&best_two(&mut pair.exact, &file), &best_two(&mut pair.scaled, &file));
-            }
+        if resize::reduction(size, pair.resize, pair.decoding) == Reduction::None {
+            continue;
+        }
+        let (exact, found) = (best_two(&mut pair.exact, &file), best_two(&mut pair.scaled, &file));
+        scaled += 1;
+        if exact[0].index == found[0].index {
+            agree += 1;
+        } else {
+            largest_flip = largest_flip.max(exact[0].score - exact[1].score);
         }
     }
-    for (pair, count) in pairs.iter().zip(&counts) {
-        count.print(&format!("{pictures}, cover {cover}"), pair.name);
-    }
+    eprintln!("{what}: top-1 agreement {agree}/{scaled}, largest margin flipped {largest_flip:.4}");
+    assert!(scaled > 0, "{what}: no picture is large enough to be scaled");
+    assert!(agree * 100 >= scaled * 98, "{what}: {agree} of {scaled} agree");
 }
 
 fn size_and_file(picture: &Pixels) -> (Size, Vec<u8>) {
@@ -203,16 +174,15 @@ fn size_and_file(picture: &Pixels) -> (Size, Vec<u8>) {
 }
 
 #[test]
-fn enlarged_photos() {
+fn photos_enlarged_to_twelve_megapixels() {
     let Some(photos) = photos() else { return };
-    measure("photos enlarged 8 times", photos.iter().map(|photo| size_and_file(&enlarged(photo, 8))), 2);
+    assert_agrees("enlarged photos", photos.iter().map(|photo| size_and_file(&enlarged(photo, 8))));
 }
 
 #[test]
-fn mosaics() {
+fn mosaics_of_twelve_megapixels() {
     let Some(photos) = photos() else { return };
     let sharp: Vec<&Pixels> =
         photos.iter().filter(|photo| photo.width >= TILE.width && photo.height >= TILE.height).collect();
-    let files = (0..200).map(|first| size_and_file(&mosaic(&sharp, first, 4)));
-    measure("mosaics of 4x4 photos", files, 2);
+    assert_agrees("mosaics", (0..200).map(|first| size_and_file(&mosaic(&sharp, first, 8))));
 }

@@ -288,7 +288,7 @@ fn jpegs_are_decoded_smaller_where_that_is_harmless() {
     let decoding = |toy: &Toy, files: &[(&str, &str)], exact| with(toy, files, exact).preprocessing.decoding;
     assert!(matches!(decoding(&toy(), &[], false), Decoding::Scaled { .. }));
     assert_eq!(decoding(&toy(), &[], true), Decoding::Exact);
-    for toml in [r#"filter = "nearest""#, r#"filter = "box""#] {
+    for toml in [r#"filter = "nearest""#, r#"filter = "box""#, r#"filter = "lanczos""#] {
         assert_eq!(decoding(&toy(), &[("tagfleet.toml", toml)], false), Decoding::Exact);
     }
     let whole = "resize = \"none\"\ncrop = 224";
