@@ -2,6 +2,7 @@
 # Installs what building and running tagfleet needs and this machine lacks; says in one line what it could not install.
 # Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
 #   scripts/setup.sh          to build and run
+#   scripts/setup.sh openvino and OpenVINO, the engine for bf16 and int8
 #   scripts/setup.sh emulator and for `make demo-aws`
 #   scripts/setup.sh test     and to test
 #   scripts/setup.sh check    and for `make check`
@@ -75,12 +76,19 @@ wheels .venv engine requirements.txt || {
   [ "$wanted" = run ] || failed=1
   say "could not install ONNX Runtime ('pip install onnxruntime' does it): tagfleet will use tract, which is several times slower"
 }
+case $wanted in openvino | test | check)
+  wheels .venv openvino scripts/openvino.txt || {
+    say "could not install OpenVINO ('pip install openvino' does it)"
+    failed=1
+  }
+  ;;
+esac
 if [ "$wanted" = package ]; then
   wheels .venv package scripts/package.txt || {
     say "could not install cargo-lambda ('pip install cargo-lambda' does it)"
     failed=1
   }
-elif [ "$wanted" != run ]; then
+elif [ "$wanted" != run ] && [ "$wanted" != openvino ]; then
   wheels .venv-emulator emulator tests/emulator/requirements.txt || {
     say "could not install the AWS emulator: Python 3.11 or later is needed"
     failed=1

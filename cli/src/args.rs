@@ -134,12 +134,18 @@ pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
-    /// What runs the model; auto takes ONNX Runtime where it can be loaded, else tract, and says which
+    /// What runs the model; auto takes what the README's table says for the model, and says which
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub(crate) engine: Engine,
+    /// What floats are computed in; bf16 is faster, less exact, and needs OpenVINO and a processor made for it
+    #[arg(long, value_enum, default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
     /// ONNX Runtime's shared library, or its folder, instead of the usual places
     #[arg(long, value_name = "PATH")]
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// The library of OpenVINO's C interface, or its folder, instead of the usual places
+    #[arg(long, value_name = "PATH")]
+    pub(crate) openvino: Option<PathBuf>,
     /// Leave pictures as they are stored, whatever their EXIF orientation says
     #[arg(long)]
     pub(crate) no_exif: bool,
@@ -188,6 +194,13 @@ pub(crate) enum Engine {
     Auto,
     Tract,
     Onnxruntime,
+    Openvino,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    Fp32,
+    Bf16,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

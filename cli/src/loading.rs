@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{self, EngineChoice, Resolved};
+use tagfleet_model::engine::{self, EngineChoice, EngineOptions, Precision, Resolved};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
@@ -37,12 +37,7 @@ impl Loading {
         let model_file = options.model_file.as_deref();
         let model_options = ModelOptions { model_file, vector, exif: !options.no_exif, exact: options.exact };
         let model = Model::open(path, &model_options).map_err(bad_input)?;
-        let choice = match options.engine {
-            Engine::Auto => EngineChoice::Auto,
-            Engine::Tract => EngineChoice::Tract,
-            Engine::Onnxruntime => EngineChoice::OnnxRuntime,
-        };
-        let engine = engine::resolve(choice, options.onnxruntime.as_deref(), &model).map_err(bad_input)?;
+        let engine = engine::resolve(&engine_options(options), &model).map_err(bad_input)?;
         let defaults = scores::default_options(model.spec.activation, model.spec.multi_label);
         let tags = TagOptions {
             top_k: tags.top_k.unwrap_or(defaults.top_k),
@@ -98,5 +93,22 @@ impl Loading {
             let length = port.len.map_or(UNKNOWN_LENGTH, |length| length as u64);
             Vector { output: port.name.clone(), stored, length }
         })
+    }
+}
+
+fn engine_options(options: &LoadOptions) -> EngineOptions<'_> {
+    EngineOptions {
+        choice: match options.engine {
+            Engine::Auto => EngineChoice::Auto,
+            Engine::Tract => EngineChoice::Tract,
+            Engine::Onnxruntime => EngineChoice::OnnxRuntime,
+            Engine::Openvino => EngineChoice::OpenVino,
+        },
+        precision: match options.precision {
+            args::Precision::Fp32 => Precision::Fp32,
+            args::Precision::Bf16 => Precision::Bf16,
+        },
+        onnxruntime: options.onnxruntime.as_deref(),
+        openvino: options.openvino.as_deref(),
     }
 }

@@ -69,8 +69,10 @@ pub enum Element {
 pub enum Quantization {
     /// It does not.
     None,
-    /// With scales fixed when the model was made.
+    /// With scales fixed when the model was made, in operators that take integers.
     Static,
+    /// With such scales between operators on floats, which an engine fuses into integer ones ("QDQ").
+    Qdq,
     /// With scales taken from each batch: an image's scores depend on its neighbours, so it runs alone.
     Dynamic,
 }
@@ -162,10 +164,11 @@ fn quantization(ops: &BTreeSet<&str>) -> Quantization {
     if ops.iter().any(|op| op.starts_with("DynamicQuantize")) {
         return Quantization::Dynamic;
     }
-    let integers = |op: &&str| {
-        op.starts_with("QLinear") || matches!(*op, "QuantizeLinear" | "ConvInteger" | "MatMulInteger")
-    };
-    if ops.iter().any(integers) { Quantization::Static } else { Quantization::None }
+    let integers = |op: &&str| op.starts_with("QLinear") || matches!(*op, "ConvInteger" | "MatMulInteger");
+    if ops.iter().any(integers) {
+        return Quantization::Static;
+    }
+    if ops.contains("QuantizeLinear") { Quantization::Qdq } else { Quantization::None }
 }
 
 fn inputs(graph: &GraphProto) -> Vec<Port> {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{EngineChoice, resolve};
+use tagfleet_model::engine::{EngineChoice, EngineOptions, resolve};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::isolation::{Isolation, Patience, Program, Setup, StartError};
 use tagfleet_pipeline::run::TagOptions;
@@ -34,7 +34,7 @@ fn start_with(
 ) -> Result<Isolation, StartError> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/model");
     let model = Model::open(&model, &ModelOptions::default()).unwrap();
-    let engine = resolve(EngineChoice::Tract, None, &model).unwrap().record;
+    let engine = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().record;
     let options = TagOptions { top_k: 5, threshold: 0.5, labels: None };
     let setup = Setup { model, engine, options, limits: Limits::default(), threads };
     Isolation::start(Program { path, arguments: vec![mode.into()] }, &setup, patience)

@@ -14,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
-use tagfleet_model::engine::{EngineChoice, resolve};
+use tagfleet_model::engine::{EngineChoice, EngineOptions, resolve};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::grid::{Grid, Reduction};
 use tagfleet_model::pixels::Pixels;
@@ -129,7 +129,7 @@ struct Pair {
 fn pair(path: &Path) -> Pair {
     let open = |exact| Model::open(path, &ModelOptions { exact, ..ModelOptions::default() }).unwrap();
     let model = open(false);
-    let engine = resolve(EngineChoice::OnnxRuntime, None, &model).unwrap().record;
+    let engine = resolve(&EngineOptions::of(EngineChoice::OnnxRuntime), &model).unwrap().record;
     let options = TagOptions { top_k: 2, threshold: f32::MIN, labels: None };
     let tagger = |model: &Model| {
         TaggerFactory::new(model.clone(), &engine, &options, Limits::default()).unwrap().tagger().unwrap()

@@ -90,13 +90,13 @@ pub struct ModelRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineRecord {
-    /// `onnxruntime` or `tract`.
+    /// `onnxruntime`, `openvino` or `tract`.
     pub name: String,
     /// Its version, `1.32.0`.
     pub version: String,
-    /// How it computes: `fp32`, `fp16`, `int8`.
+    /// How it computes: `fp32`, `fp16`, `bf16`, `int8`.
     pub precision: String,
-    /// For int8: the widest instruction set of the machine that began the run, for sums may depend on it.
+    /// For int8 and bf16: the widest instruction set of the machine that began the run, for sums may depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use tagfleet_tests::command::{run, tagfleet};
+use tagfleet_tests::command::{Ran, run, tagfleet};
 use tagfleet_tests::rows::{Row, rows};
 use tagfleet_tests::shared;
 
@@ -45,12 +45,27 @@ fn reference(name: &str) -> Option<BTreeMap<String, Reference>> {
 
 fn tagged(model: &Path, engine: &str) -> Vec<Row> {
     let out = tempfile::tempdir().unwrap();
-    let photos = shared("photos").unwrap();
-    let mut command =
-        tagfleet(["run", "--exact", "--no-exif", "--top-k", "5", "--threshold", "0", "--engine", engine]);
-    let ran = run(command.arg(photos).arg("--model").arg(model).arg("--out").arg(out.path()));
+    let ran = run_on_photos(model, &["--engine", engine], out.path());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     rows(out.path())
+}
+
+fn run_on_photos(model: &Path, engine: &[&str], out: &Path) -> Ran {
+    let photos = shared("photos").unwrap();
+    let mut command = tagfleet(["run", "--exact", "--no-exif", "--top-k", "5", "--threshold", "0"]);
+    run(command.args(engine).arg(photos).arg("--model").arg(model).arg("--out").arg(out))
+}
+
+/// The rows in bf16, or `None`, said aloud, where the processor has none.
+fn tagged_in_bf16(model: &Path) -> Option<Vec<Row>> {
+    let out = tempfile::tempdir().unwrap();
+    let ran = run_on_photos(model, &["--precision", "bf16"], out.path());
+    if ran.stderr.contains("--precision bf16 needs a processor with") {
+        eprintln!("SKIPPED: {}", ran.stderr.trim());
+        return None;
+    }
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    Some(rows(out.path()))
 }
 
 /// Top-1 agreement of at least 194 of 200, no flip of a clear answer, accuracy within two points of the reference's.
@@ -76,17 +91,29 @@ fn assert_agrees(name: &str, rows: &[Row], references: &BTreeMap<String, Referen
     assert!(right.abs_diff(reference_right) <= 4, "{name}: {right} right, the reference {reference_right}");
 }
 
-#[test]
-fn squeezenet_fp16_bgr() {
-    let (Some(references), Some(model)) =
-        (reference("squeezenet_fp16"), shared("models/squeezenet_fp16_bgr"))
-    else {
-        return;
-    };
+/// The shared SqueezeNet, told what it was trained on.
+fn squeezenet() -> Option<tempfile::TempDir> {
+    let model = shared("models/squeezenet_fp16_bgr")?;
     let folder = tempfile::tempdir().unwrap();
     symlink(model.join("model.onnx"), folder.path().join("model.onnx")).unwrap();
     fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
-    assert_agrees("squeezenet_fp16_bgr", &tagged(folder.path(), "onnxruntime"), &references);
+    Some(folder)
+}
+
+#[test]
+fn squeezenet_fp16_bgr() {
+    let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
+    for engine in ["onnxruntime", "openvino"] {
+        let name = format!("squeezenet_fp16_bgr, {engine}");
+        assert_agrees(&name, &tagged(folder.path(), engine), &references);
+    }
+}
+
+#[test]
+fn squeezenet_in_bf16() {
+    let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
+    let Some(rows) = tagged_in_bf16(folder.path()) else { return };
+    assert_agrees("squeezenet_fp16_bgr, OpenVINO in bf16", &rows, &references);
 }
 
 #[test]
@@ -103,20 +130,29 @@ fn mobilenetv2_int8_quantised_dynamically() {
 fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
     let Some(references) = reference("mobilenetv2_int8_qdq") else { return };
     let Some(model) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
-    let rows = tagged(&model, "onnxruntime");
-    let agree = rows.iter().filter(|row| row.tags[0].1 == references[&row.key].ids[0]).count();
-    let right = rows.iter().filter(|row| row.tags[0].1 as u64 == references[&row.key].truth).count();
-    eprintln!("mobilenetv2_int8_qdq_batch1: top-1 agreement {agree}/200, right {right}");
-    assert!(agree >= 194, "{agree} of 200 agree");
-    assert!(right.abs_diff(90) <= 4, "the reference is right in 90 of 200, this in {right}");
+    for engine in ["onnxruntime", "openvino"] {
+        let rows = tagged(&model, engine);
+        let agree = rows.iter().filter(|row| row.tags[0].1 == references[&row.key].ids[0]).count();
+        let right = rows.iter().filter(|row| row.tags[0].1 as u64 == references[&row.key].truth).count();
+        eprintln!("mobilenetv2_int8_qdq_batch1, {engine}: top-1 agreement {agree}/200, right {right}");
+        assert!(agree >= 194, "{agree} of 200 agree");
+        assert!(right.abs_diff(90) <= 4, "the reference is right in 90 of 200, this in {right}");
+    }
 }
 
 #[test]
-fn tract_agrees_on_an_fp32_model() {
+fn the_engines_agree_on_an_fp32_model() {
     let Some(model) = shared("models/tinycnn_external_data") else { return };
-    let (tract, onnxruntime) = (tagged(&model, "tract"), tagged(&model, "onnxruntime"));
-    assert_eq!((tract.len(), onnxruntime.len()), (200, 200));
-    for (a, b) in tract.iter().zip(&onnxruntime) {
+    let onnxruntime = tagged(&model, "onnxruntime");
+    for engine in ["tract", "openvino"] {
+        assert_scores_agree(&tagged(&model, engine), &onnxruntime);
+    }
+}
+
+/// To 1e-4 in every score.
+fn assert_scores_agree(these: &[Row], those: &[Row]) {
+    assert_eq!((these.len(), those.len()), (200, 200));
+    for (a, b) in these.iter().zip(those) {
         let scores = |row: &Row| row.tags.iter().map(|tag| (tag.1, tag.2)).collect::<BTreeMap<_, _>>();
         let (a, b) = (scores(a), scores(b));
         assert_eq!(a.len(), b.len());

@@ -19,8 +19,16 @@ const CRATES: [&str; 9] = [
 ];
 
 /// What only the model crate may link.
-const ENGINES_AND_DECODERS: [&str; 6] =
-    ["ort", "tract-onnx", "turbojpeg", "image", "fast_image_resize", "kamadak-exif"];
+const ENGINES_AND_DECODERS: [&str; 8] = [
+    "ort",
+    "openvino",
+    "openvino-sys",
+    "tract-onnx",
+    "turbojpeg",
+    "image",
+    "fast_image_resize",
+    "kamadak-exif",
+];
 
 fn sources(folder: &str) -> Vec<PathBuf> {
     let mut files = files(&project(folder));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
-use tagfleet_model::engine::{self, EngineChoice};
+use tagfleet_model::engine::{self, EngineChoice, EngineOptions};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
@@ -138,7 +138,7 @@ async fn upload(bucket: &S3Bucket) {
 /// Publishes the demo's model, to be run by tract.
 async fn publish(bucket: &S3Bucket, change: impl Fn(&mut EngineRecord)) {
     let model = Model::open(&project("demo/model"), &ModelOptions::default()).unwrap();
-    let engine = engine::resolve(EngineChoice::Tract, None, &model).unwrap();
+    let engine = engine::resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap();
     let mut engine = EngineRecord::from(&engine.record);
     change(&mut engine);
     let published = PublishedModel {

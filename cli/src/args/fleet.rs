@@ -33,12 +33,14 @@ Exit codes:
   4  with --wait: the run was cancelled or is incomplete; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 18] = [
+const REQUEST_FLAGS: [&str; 20] = [
     "input",
     "model",
     "model_file",
     "engine",
+    "precision",
     "onnxruntime",
+    "openvino",
     "no_exif",
     "exact",
     "out",

@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::onnxruntime_elsewhere;
+use tagfleet_model::engine::{EngineName, onnxruntime_elsewhere};
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::address::Address;
@@ -19,7 +19,7 @@ use tagfleet_pipeline::reduce::put_json;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
 use super::stack::FleetStack;
-use crate::args::{Engine, SubmitOptions};
+use crate::args::{Engine, Precision, SubmitOptions};
 use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::Loading;
 use crate::place::Place;
@@ -28,6 +28,8 @@ use crate::place::Place;
 const CPU_REQUIREMENTS: &str = include_str!("../../../requirements.txt");
 /// The image of GPU workers installs what this file pins.
 const GPU_REQUIREMENTS: &str = include_str!("../../../batch-worker/gpu.txt");
+/// The image of CPU workers installs OpenVINO as this file pins it; that of GPU workers has none.
+const OPENVINO: &str = include_str!("../../../scripts/openvino.txt");
 /// What an int8 model's scores may depend on: the stack's default instance types all have it, whatever this machine has.
 const FLEET_INSTRUCTIONS: &str = "vnni";
 /// A model's files together: 1.5 GiB. A worker keeps them in its /tmp, which holds 2 GiB (the template says so), beside
@@ -73,6 +75,11 @@ pub(super) fn check_device(
     device: Device,
     folder: &Address,
 ) -> Result<(), Failure> {
+    if published.engine.name == "openvino" && device == Device::Gpu {
+        return Err(bad_input(format!(
+            "{folder} was published for OpenVINO, which gpu workers do not have: leave out --device gpu"
+        )));
+    }
     let (flag, other) = match device {
         Device::Cpu => ("cpu", pinned(Device::Gpu)?),
         Device::Gpu => ("gpu", pinned(Device::Cpu)?),
@@ -94,7 +101,9 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
     let given = [
         ("--model-file", loading.model_file.is_some()),
         ("--engine", !matches!(loading.engine, Engine::Auto)),
+        ("--precision", loading.precision != Precision::Fp32),
         ("--onnxruntime", loading.onnxruntime.is_some()),
+        ("--openvino", loading.openvino.is_some()),
         ("--no-exif", loading.no_exif),
         ("--exact", loading.exact),
         ("--output", options.output.is_some()),
@@ -136,9 +145,13 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
         tell(&format!("note: {note}"));
     }
     if let Some(instructions) = &published.engine.instructions {
+        let who = if published.engine.precision == "bf16" {
+            "give the stack CpuInstanceTypes that all have it"
+        } else {
+            "the stack's default instance types all have it"
+        };
         tell(&format!(
-            "note: the scores of an int8 model depend on the processor: workers without {instructions}, which the stack's \
-             default instance types all have, will refuse it"
+            "note: the scores of this model depend on the processor, and workers without {instructions} will refuse it: {who}"
         ));
     }
     tell(&format!("model {folder}, {}", published.engine));
@@ -147,13 +160,15 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
 /// What runs the model in the workers' image. Where this machine has just that, the model is tried in it.
 fn engine(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let here = &loading.engine.record;
-    let mut there = match options.loading.engine {
-        Engine::Tract => here.clone(),
-        Engine::Auto | Engine::Onnxruntime => {
-            onnxruntime_elsewhere(pinned(super::submit::device(options))?, &loading.model)
-        }
+    let device = super::submit::device(options);
+    let mut there = match (options.loading.engine, here.name) {
+        (Engine::Tract, _) => here.clone(),
+        (_, EngineName::OpenVino) if has_openvino(options)? => here.elsewhere(openvino()?),
+        _ => onnxruntime_elsewhere(pinned(device)?, &loading.model),
     };
-    there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
+    if options.loading.precision == Precision::Fp32 {
+        there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
+    }
     if *here == there {
         loading.load()?;
     } else if !options.quiet {
@@ -164,6 +179,26 @@ fn engine(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Fa
         ));
     }
     Ok((&there).into())
+}
+
+/// Whether the image of the workers has OpenVINO. The error tells who insists on it that it does not.
+fn has_openvino(options: &SubmitOptions) -> Result<bool, Failure> {
+    let loading = &options.loading;
+    let insists = matches!(loading.engine, Engine::Openvino)
+        || loading.precision == Precision::Bf16
+        || loading.openvino.is_some();
+    match super::submit::device(options) {
+        Device::Cpu => Ok(true),
+        Device::Gpu if insists => Err(bad_input(
+            "gpu workers have no OpenVINO, which --engine, --precision or --openvino asks for: leave out --device gpu",
+        )),
+        Device::Gpu => Ok(false),
+    }
+}
+
+/// The version of OpenVINO in the image of CPU workers.
+fn openvino() -> Result<&'static str, Failure> {
+    version(OPENVINO, "openvino==").ok_or_else(|| broken("scripts/openvino.txt pins no openvino"))
 }
 
 /// The version of ONNX Runtime in the image of a device's workers.
@@ -256,8 +291,8 @@ mod tests {
 
     #[test]
     fn each_devices_image_pins_a_version() {
-        for device in [Device::Cpu, Device::Gpu] {
-            let version = pinned(device).unwrap();
+        for version in [pinned(Device::Cpu), pinned(Device::Gpu), openvino()] {
+            let version = version.unwrap();
             assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
         }
         let requirements = "# onnxruntime\nonnxruntime-gpu==3.2.1\nonnxruntime==1.2.3 \\\n  --hash=x";

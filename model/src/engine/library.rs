@@ -1,24 +1,65 @@
-//! Where ONNX Runtime's shared library may be. Looks at names only: nothing is loaded here.
+//! Finds an engine's shared library and loads the first that fits: once per process, and never another.
+//!
+//! Where it may be is told by names only. Absent or unfit libraries are an error that lists what was tried.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::EngineError;
+
+/// What distinguishes one engine's library from another's.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// The engine, as people know it.
+    pub(super) name: &'static str,
+    /// What its files' names begin with, up to the dot: `libonnxruntime.`
+    pub(super) stem: &'static str,
+    /// Where it stands in `site-packages`.
+    pub(super) in_wheel: &'static str,
+    /// The environment variable that names the library.
+    pub(super) variable: Option<&'static str>,
+    /// The environment variable that names the folder of an installation as Intel's archives have it.
+    pub(super) home: Option<&'static str>,
+    /// Folders of its own, besides the system's.
+    pub(super) folders: &'static [&'static str],
+    /// The flag that names the library.
+    pub(super) flag: &'static str,
+    /// What the flag wants.
+    pub(super) file: &'static str,
+    /// The command that installs it into the project's `.venv`.
+    pub(super) install: &'static str,
+}
+
+/// The library of this process.
+#[derive(Clone, Debug)]
+pub(super) struct Library<T> {
+    pub(super) version: String,
+    pub(super) path: PathBuf,
+    /// What sessions are made with.
+    pub(super) handle: T,
+}
 
 /// The places of this process, as values, so that tests can give their own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Surroundings {
-    /// `ORT_DYLIB_PATH`
-    pub(super) dylib_path: Option<PathBuf>,
+    /// What the engine's variable names.
+    pub(super) named: Option<PathBuf>,
     /// The project that this program was built in, whose `.venv` `make` fills.
     pub(super) project: Option<PathBuf>,
     /// `VIRTUAL_ENV`
     pub(super) virtual_env: Option<PathBuf>,
-    /// `LD_LIBRARY_PATH` or `DYLD_LIBRARY_PATH`, and the system's own folders.
+    /// The installation's folders, those of `LD_LIBRARY_PATH` or `DYLD_LIBRARY_PATH`, and the system's own.
     pub(super) folders: Vec<PathBuf>,
 }
 
 impl Surroundings {
-    pub(super) fn of_this_process() -> Self {
+    pub(super) fn of_this_process(kind: &Kind) -> Self {
         let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let mut folders = Vec::new();
+        if let Some(home) = kind.home.and_then(path) {
+            let inside = ["runtime/lib/intel64", "runtime/lib/aarch64", "runtime/lib/arm64"];
+            folders.extend(inside.map(|folder| home.join(folder)));
+        }
         for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
             folders.extend(std::env::var_os(name).iter().flat_map(std::env::split_paths));
         }
@@ -29,12 +70,11 @@ impl Surroundings {
             "/usr/lib64",
             "/usr/lib/x86_64-linux-gnu",
             "/usr/lib/aarch64-linux-gnu",
-            "/opt/onnxruntime/lib",
             "/opt/homebrew/lib",
         ];
-        folders.extend(usual.map(PathBuf::from));
+        folders.extend(usual.iter().chain(kind.folders).map(PathBuf::from));
         Self {
-            dylib_path: path("ORT_DYLIB_PATH"),
+            named: kind.variable.and_then(path),
             project: Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned),
             virtual_env: path("VIRTUAL_ENV"),
             folders,
@@ -42,20 +82,77 @@ impl Surroundings {
     }
 }
 
-/// The libraries to try, in this order: the one asked for and no other; else `ORT_DYLIB_PATH`, the `.venv` of the
-/// project that the program was built in, the active virtual environment, the folders of libraries. Never the working
-/// directory nor just any folder above the program, such as `/tmp`: whoever fills those would choose the code that runs.
-pub(super) fn candidates(asked: Option<&Path>, around: &Surroundings) -> Vec<PathBuf> {
+/// The library of this process, which is `loaded`; on the first call the first candidate that `try_load` takes. `asked`
+/// is a file or a folder to take it from.
+pub(super) fn load<T: Clone>(
+    kind: &Kind,
+    loaded: &Mutex<Option<Library<T>>>,
+    asked: Option<&Path>,
+    try_load: impl Fn(&Path) -> Result<Library<T>, String>,
+) -> Result<Library<T>, EngineError> {
+    let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    let candidates = candidates(kind, asked, &Surroundings::of_this_process(kind));
+    if let Some(library) = loaded.as_ref() {
+        let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == library.path);
+        let fits = asked.is_none() || candidates.iter().any(same);
+        return if fits { Ok(library.clone()) } else { Err(taken(kind, &library.path, asked)) };
+    }
+    let mut tried = Vec::new();
+    for path in &candidates {
+        match try_load(path) {
+            Ok(library) => return Ok(loaded.insert(library).clone()),
+            Err(reason) => tried.push(reason),
+        }
+    }
+    Err(nothing(kind, asked, &tried))
+}
+
+/// The file that a path stands for, links followed, or why it is none.
+pub(super) fn file(path: &Path) -> Result<PathBuf, String> {
+    if !path.is_file() {
+        return Err(format!("{} is no file", path.display()));
+    }
+    path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn taken(kind: &Kind, loaded: &Path, asked: Option<&Path>) -> EngineError {
+    EngineError::new(format!(
+        "{} is already loaded from {}, and one process loads it once: {} is not taken",
+        kind.name,
+        loaded.display(),
+        asked.unwrap_or(Path::new("another")).display()
+    ))
+}
+
+fn nothing(kind: &Kind, asked: Option<&Path>, tried: &[String]) -> EngineError {
+    let Kind { name, flag, file, install, .. } = kind;
+    let tried = if tried.is_empty() {
+        "no library was found in the usual places".to_owned()
+    } else {
+        tried.join("; ")
+    };
+    let advice = match asked {
+        Some(_) => format!("give {flag} the path of {file}"),
+        None => format!("run `{install}`, or give its path with {flag}"),
+    };
+    EngineError::new(format!("{name} could not be loaded ({tried}): {advice}"))
+}
+
+/// The libraries to try, in this order: the one asked for and no other; else the one that the engine's variable names, the
+/// `.venv` of the project that the program was built in, the active virtual environment, the folders of libraries. Never
+/// the working directory nor just any folder above the program, such as `/tmp`: whoever fills those would choose the code
+/// that runs.
+fn candidates(kind: &Kind, asked: Option<&Path>, around: &Surroundings) -> Vec<PathBuf> {
     if let Some(path) = asked {
-        return if path.is_dir() { within(path) } else { vec![path.to_owned()] };
+        return if path.is_dir() { within(kind, path) } else { vec![path.to_owned()] };
     }
-    let mut found: Vec<PathBuf> = around.dylib_path.iter().cloned().collect();
+    let mut found: Vec<PathBuf> = around.named.iter().cloned().collect();
     if let Some(project) = &around.project {
-        found.extend(in_environment(&project.join(".venv")));
+        found.extend(in_environment(kind, &project.join(".venv")));
     }
-    found.extend(around.virtual_env.iter().flat_map(|environment| in_environment(environment)));
+    found.extend(around.virtual_env.iter().flat_map(|environment| in_environment(kind, environment)));
     for folder in &around.folders {
-        found.extend(within(folder));
+        found.extend(within(kind, folder));
     }
     let mut unique = Vec::new();
     for path in found {
@@ -66,26 +163,26 @@ pub(super) fn candidates(asked: Option<&Path>, around: &Surroundings) -> Vec<Pat
     unique
 }
 
-/// The libraries of the `onnxruntime` wheel in a Python environment.
-fn in_environment(environment: &Path) -> Vec<PathBuf> {
+/// The libraries of the engine's wheel in a Python environment.
+fn in_environment(kind: &Kind, environment: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for python in sorted(&environment.join("lib")) {
         if file_name(&python).starts_with("python3") {
-            found.extend(within(&python.join("site-packages/onnxruntime/capi")));
+            found.extend(within(kind, &python.join("site-packages").join(kind.in_wheel)));
         }
     }
     found
 }
 
 /// The libraries named `libonnxruntime.so`, `libonnxruntime.so.1.32.0` or `libonnxruntime.1.32.0.dylib` in a folder.
-fn within(folder: &Path) -> Vec<PathBuf> {
+fn within(kind: &Kind, folder: &Path) -> Vec<PathBuf> {
     let mut found = sorted(folder);
-    found.retain(|path| is_library(file_name(path)));
+    found.retain(|path| is_library(kind, file_name(path)));
     found
 }
 
-fn is_library(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("libonnxruntime.") else { return false };
+fn is_library(kind: &Kind, name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(kind.stem) else { return false };
     rest == "so" || rest.starts_with("so.") || rest == "dylib" || rest.ends_with(".dylib")
 }
 
@@ -104,32 +201,44 @@ fn file_name(path: &Path) -> &str {
 mod tests {
     use super::*;
 
+    const KIND: Kind = Kind {
+        name: "the engine",
+        stem: "libengine.",
+        in_wheel: "engine/capi",
+        variable: None,
+        home: None,
+        folders: &[],
+        flag: "--library",
+        file: "libengine.so",
+        install: "make setup",
+    };
+
+    const CAPI: &str = "lib/python3.11/site-packages/engine/capi";
+
     fn touch(path: &Path) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "").unwrap();
     }
 
-    const CAPI: &str = "lib/python3.11/site-packages/onnxruntime/capi";
-
     #[test]
     fn the_projects_environment_comes_first_and_each_library_once() {
         let root = tempfile::tempdir().unwrap();
         let project = root.path().join("project");
-        let in_venv = project.join(".venv").join(CAPI).join("libonnxruntime.so.1.32.0");
+        let in_venv = project.join(".venv").join(CAPI).join("libengine.so.1.32.0");
         touch(&in_venv);
-        touch(&project.join(".venv").join(CAPI).join("libonnxruntime_providers_shared.so"));
-        let active = root.path().join("active").join(CAPI).join("libonnxruntime.1.20.0.dylib");
+        touch(&project.join(".venv").join(CAPI).join("libengine_providers_shared.so"));
+        let active = root.path().join("active").join(CAPI).join("libengine.1.20.0.dylib");
         touch(&active);
-        let system = root.path().join("lib/libonnxruntime.so");
+        let system = root.path().join("lib/libengine.so");
         touch(&system);
         let around = Surroundings {
-            dylib_path: Some(PathBuf::from("/named/by/variable.so")),
+            named: Some(PathBuf::from("/named/by/variable.so")),
             project: Some(project),
             virtual_env: Some(root.path().join("active")),
             folders: vec![root.path().join("lib"), root.path().join("none")],
         };
         assert_eq!(
-            candidates(None, &around),
+            candidates(&KIND, None, &around),
             [PathBuf::from("/named/by/variable.so"), in_venv, active, system]
         );
     }
@@ -137,10 +246,34 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_tried_alone() {
         let root = tempfile::tempdir().unwrap();
-        let library = root.path().join("libonnxruntime.so");
+        let library = root.path().join("libengine.so");
         touch(&library);
         let around = Surroundings { folders: vec![root.path().to_owned()], ..Surroundings::default() };
-        assert_eq!(candidates(Some(Path::new("/missing.so")), &around), [PathBuf::from("/missing.so")]);
-        assert_eq!(candidates(Some(root.path()), &around), [library]);
+        let missing = Path::new("/missing.so");
+        assert_eq!(candidates(&KIND, Some(missing), &around), [missing]);
+        assert_eq!(candidates(&KIND, Some(root.path()), &around), [library]);
+    }
+
+    #[test]
+    fn one_process_keeps_the_library_that_it_loaded_first() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["libengine.so", "libengine.so.2"] {
+            touch(&root.path().join(name));
+        }
+        let root = root.path().canonicalize().unwrap();
+        let (loaded, path) = (Mutex::new(None), |name: &str| root.join(name));
+        let try_load = |path: &Path| {
+            let path = file(path)?;
+            if path.ends_with("libengine.so") {
+                return Err(format!("{} does not fit", path.display()));
+            }
+            Ok(Library { version: "2".to_owned(), path, handle: () })
+        };
+        let load = |path: &Path| load(&KIND, &loaded, Some(path), try_load);
+        let shown = |error: EngineError| error.to_string().replace(root.to_str().unwrap(), "/root");
+        insta::assert_snapshot!(shown(load(&path("none.so")).unwrap_err()), @"the engine could not be loaded (/root/none.so is no file): give --library the path of libengine.so");
+        assert_eq!(load(&root).unwrap().path, path("libengine.so.2"));
+        insta::assert_snapshot!(shown(load(&path("libengine.so")).unwrap_err()), @"the engine is already loaded from /root/libengine.so.2, and one process loads it once: /root/libengine.so is not taken");
+        insta::assert_snapshot!(nothing(&KIND, None, &[]), @"the engine could not be loaded (no library was found in the usual places): run `make setup`, or give its path with --library");
     }
 }

@@ -1,10 +1,9 @@
 //! ONNX Runtime, loaded at run time from a shared library: once per process, and never unloaded.
 //!
-//! Sessions have one thread inside and never spin; the library logs errors only. Absent or unfit libraries are an
-//! error that lists what was tried.
+//! Sessions have one thread inside and never spin; the library logs errors only.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use half::f16;
 use ort::environment::Environment;
@@ -14,51 +13,38 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, TensorRef};
 
 use super::batching::Session;
-use super::library::{self, Surroundings};
+use super::library::{self, Kind, Library};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
 use crate::graph::Element;
 
-/// The library of this process.
-#[derive(Clone, Debug)]
-pub(super) struct Library {
-    pub(super) version: String,
-    pub(super) path: PathBuf,
-    environment: Environment,
-}
+static LOADED: Mutex<Option<Library<Environment>>> = Mutex::new(None);
 
-static LOADED: Mutex<Option<Library>> = Mutex::new(None);
+const KIND: Kind = Kind {
+    name: "ONNX Runtime",
+    stem: "libonnxruntime.",
+    in_wheel: "onnxruntime/capi",
+    variable: Some("ORT_DYLIB_PATH"),
+    home: None,
+    folders: &["/opt/onnxruntime/lib"],
+    flag: "--onnxruntime",
+    file: "libonnxruntime.so, version 1.17 or newer",
+    install: "make setup",
+};
 
 /// The library of this process, loading it on the first call. `asked` is a file or a folder to take it from.
-pub(super) fn load(asked: Option<&Path>) -> Result<Library, EngineError> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let candidates = library::candidates(asked, &Surroundings::of_this_process());
-    if let Some(library) = loaded.as_ref() {
-        let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == library.path);
-        let fits = asked.is_none() || candidates.iter().any(same);
-        return if fits { Ok(library.clone()) } else { Err(taken(library, asked)) };
-    }
-    let mut tried = Vec::new();
-    for path in &candidates {
-        match try_load(path) {
-            Ok(library) => return Ok(loaded.insert(library).clone()),
-            Err(reason) => tried.push(reason),
-        }
-    }
-    Err(nothing(asked, &tried))
+pub(super) fn load(asked: Option<&Path>) -> Result<Library<Environment>, EngineError> {
+    library::load(&KIND, &LOADED, asked, try_load)
 }
 
-fn try_load(path: &Path) -> Result<Library, String> {
+fn try_load(path: &Path) -> Result<Library<Environment>, String> {
+    let path = library::file(path)?;
     let shown = path.display();
-    if !path.is_file() {
-        return Err(format!("{shown} is no file"));
-    }
-    let path = path.canonicalize().map_err(|error| format!("{shown}: {error}"))?;
     let builder = ort::init_from(&path).map_err(|error| format!("{shown}: {error}"))?;
     let builder = builder.with_name("tagfleet").with_telemetry(false);
     let environment = builder.build().map_err(|error| format!("{shown}: {error}"))?;
     environment.set_log_level(LogLevel::Error);
-    Ok(Library { version: version(ort::info(), &path), path, environment })
+    Ok(Library { version: version(ort::info(), &path), path, handle: environment })
 }
 
 /// The version in the library's name, else that of the branch it was built from, else the build's description.
@@ -73,27 +59,6 @@ fn version(info: &str, path: &Path) -> String {
     branch.unwrap_or(info).to_owned()
 }
 
-fn taken(library: &Library, asked: Option<&Path>) -> EngineError {
-    EngineError::new(format!(
-        "ONNX Runtime is already loaded from {}, and one process loads it once: {} is not taken",
-        library.path.display(),
-        asked.unwrap_or(Path::new("another")).display()
-    ))
-}
-
-fn nothing(asked: Option<&Path>, tried: &[String]) -> EngineError {
-    let tried = if tried.is_empty() {
-        "no library was found in the usual places".to_owned()
-    } else {
-        tried.join("; ")
-    };
-    let advice = match asked {
-        Some(_) => "give --onnxruntime the path of libonnxruntime.so, version 1.17 or newer",
-        None => "run `make setup`, or give its path with --onnxruntime",
-    };
-    EngineError::new(format!("ONNX Runtime could not be loaded ({tried}): {advice}"))
-}
-
 /// A model's file, from which every thread makes its own session.
 pub(super) struct Program {
     path: PathBuf,
@@ -102,7 +67,7 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
-        let program = Self { path: model.path(), environment: load(None)?.environment };
+        let program = Self { path: model.path(), environment: load(None)?.handle };
         program.session(wiring)?;
         Ok(program)
     }

@@ -1,5 +1,10 @@
-//! Both engines on small models made here, and what is refused.
+//! The engines on small models made here, and what is refused.
 
+mod openvino;
+
+use std::path::Path;
+
+use tagfleet_pipeline::run::EngineRecord as StoredRecord;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::*;
@@ -16,12 +21,12 @@ fn model(toy: &Toy) -> (tempfile::TempDir, Model) {
 }
 
 fn tract(model: &Model) -> Loaded {
-    Loaded::load(&tract_record(model), model).unwrap()
+    Loaded::load(&EngineRecord::tract(model), model).unwrap()
 }
 
 /// ONNX Runtime, or `None`, said aloud, where its library is absent.
 fn onnxruntime(model: &Model) -> Option<Loaded> {
-    match resolve(EngineChoice::OnnxRuntime, None, model) {
+    match resolve(&EngineOptions::of(EngineChoice::OnnxRuntime), model) {
         Ok(resolved) => Some(Loaded::load(&resolved.record, model).unwrap()),
         Err(error) => {
             eprintln!("SKIPPED: {error}");
@@ -103,7 +108,7 @@ fn a_fixed_batch_that_quantises_dynamically_runs_one_by_one() {
 fn half_precision_is_fed_and_read() {
     let (_folder, model) = model(&Toy { element: DataType::Float16, embedding: true, ..Toy::default() });
     let tract = tract(&model);
-    insta::assert_snapshot!(tract_record(&model).precision, @"fp32, widened from fp16");
+    insta::assert_snapshot!(EngineRecord::tract(&model).precision, @"fp32, widened from fp16");
     let Some(onnxruntime) = onnxruntime(&model) else { return };
     assert!(largest_difference(&run(&tract, 2).scores, &run(&onnxruntime, 2).scores) < 1e-2);
 }
@@ -117,9 +122,9 @@ fn wrong_lengths_are_errors() {
     insta::assert_snapshot!(tract(&model).session().unwrap().run(&[0.0; 192], 1).unwrap_err(), @r#"the output "logits" has 4 values for 1 image(s), but 3 per image were expected: check labels and output in tagfleet.toml"#);
 }
 
+/// A model whose file and weights are links, as in Hugging Face's cache, and that cache.
 #[cfg(unix)]
-#[test]
-fn weights_behind_links_are_found_as_in_hugging_faces_cache() {
+fn behind_links() -> (tempfile::TempDir, Model) {
     let cache = tempfile::tempdir().unwrap();
     let path = |name: &str| cache.path().join(name);
     Toy { external: Some("model.onnx_data"), ..Toy::default() }.write(&path("blobs"), "aaaa");
@@ -131,6 +136,13 @@ fn weights_behind_links_are_found_as_in_hugging_faces_cache() {
         std::os::unix::fs::symlink(Path::new("../../../blobs").join(blob), link).unwrap();
     }
     let model = Model::open(&path("snapshots/abc"), &ModelOptions::default()).unwrap();
+    (cache, model)
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_behind_links_are_found_as_in_hugging_faces_cache() {
+    let (_cache, model) = behind_links();
     let by_tract = run(&tract(&model), 2).scores;
     let Some(onnxruntime) = onnxruntime(&model) else { return };
     assert!(largest_difference(&by_tract, &run(&onnxruntime, 2).scores) < 1e-4);
@@ -152,7 +164,7 @@ fn a_model_without_scores_gives_its_vector_alone() {
 #[test]
 fn an_operator_that_tract_lacks_is_a_refusal() {
     let (folder, model) = model(&Toy { last: Some("NoSuchOperator"), ..Toy::default() });
-    let error = Loaded::load(&tract_record(&model), &model).err().unwrap().to_string();
+    let error = Loaded::load(&EngineRecord::tract(&model), &model).err().unwrap().to_string();
     assert!(error.starts_with(&format!("tract can't run {}", folder.path().display())), "{error}");
     assert!(error.contains("NoSuchOperator") && error.contains("--onnxruntime"), "{error}");
 }
@@ -162,21 +174,25 @@ fn what_is_asked_for_is_never_replaced() {
     let (_folder, model) = model(&Toy::default());
     let missing = Path::new("/no/such/libonnxruntime.so");
     for choice in [EngineChoice::Auto, EngineChoice::OnnxRuntime] {
-        let error = resolve(choice, Some(missing), &model).unwrap_err().to_string();
+        let error =
+            resolve(&EngineOptions { onnxruntime: Some(missing), ..EngineOptions::of(choice) }, &model)
+                .unwrap_err()
+                .to_string();
         // Under `cargo test` another test of this process may have loaded the library: another sentence, the same refusal.
         assert!(error.contains("/no/such/libonnxruntime.so"), "{error}");
     }
-    let why = resolve(EngineChoice::Tract, None, &model).unwrap().why;
+    let why = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().why;
     insta::assert_snapshot!(why, @"tract, as asked for with --engine");
 }
 
 #[test]
 fn auto_says_what_it_took_and_why() {
     let (_folder, model) = model(&Toy::default());
-    let resolved = resolve(EngineChoice::Auto, None, &model).unwrap();
-    let expected = match resolved.record.name {
-        EngineName::Tract => "ONNX Runtime could not be loaded",
-        EngineName::OnnxRuntime => "it could be loaded",
+    let resolved = resolve(&EngineOptions::of(EngineChoice::Auto), &model).unwrap();
+    let expected = if resolved.record.name == EngineName::Tract {
+        "ONNX Runtime could not be loaded"
+    } else {
+        "ONNX Runtime"
     };
     assert!(resolved.why.contains(expected), "{}", resolved.why);
 }
@@ -184,14 +200,14 @@ fn auto_says_what_it_took_and_why() {
 #[test]
 fn another_version_than_recorded_is_refused() {
     let (_folder, model) = model(&Toy::default());
-    let record = EngineRecord { version: "0.1.0".to_owned(), ..tract_record(&model) };
+    let record = EngineRecord { version: "0.1.0".to_owned(), ..EngineRecord::tract(&model) };
     insta::assert_snapshot!(Loaded::load(&record, &model).err().unwrap(), @"the run began with tract 0.1.0 (fp32), but here is tract 0.23.9 (fp32): install that one, or start a new run");
 }
 
 #[test]
 fn a_record_is_equal_wherever_the_library_is() {
     let (_folder, model) = model(&Toy::default());
-    let record = onnxruntime_record("1.32.0", Path::new("/a/libonnxruntime.so"), &model);
+    let record = EngineRecord::onnxruntime("1.32.0", Path::new("/a/libonnxruntime.so"), &model);
     let json = serde_json::to_string(&record).unwrap();
     insta::assert_snapshot!(json, @r#"{"name":"onnxruntime","version":"1.32.0","precision":"fp32","instructions":null,"library":"/a/libonnxruntime.so"}"#);
     let read: EngineRecord = serde_json::from_str(&json.replace("/a/", "/b/")).unwrap();
@@ -202,11 +218,10 @@ fn a_record_is_equal_wherever_the_library_is() {
 #[test]
 fn a_runs_record_names_the_same_engine_again() {
     let (_folder, model) = model(&Toy::default());
-    let record = tract_record(&model);
-    let stored = run::EngineRecord::from(&record);
+    let record = EngineRecord::tract(&model);
+    let stored = StoredRecord::from(&record);
     assert_eq!(EngineRecord::try_from(&stored).unwrap(), record);
-    let error =
-        EngineRecord::try_from(&run::EngineRecord { name: "torch".to_owned(), ..stored }).unwrap_err();
+    let error = EngineRecord::try_from(&StoredRecord { name: "torch".to_owned(), ..stored }).unwrap_err();
     assert!(error.to_string().contains("\"torch\""), "{error}");
 }
 

@@ -98,7 +98,7 @@ fn path(bytes: Vec<u8>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{EngineChoice, resolve};
+    use crate::engine::{EngineChoice, EngineOptions, resolve};
     use crate::folder::ModelOptions;
     use crate::testing::Toy;
 
@@ -108,7 +108,7 @@ mod tests {
         let root = folder.path().join(path(vec![b'm', 0xff]));
         Toy::default().write(&root, "model.onnx");
         let model = Model::open(&root, &ModelOptions::default()).unwrap();
-        let mut engine = resolve(EngineChoice::Tract, None, &model).unwrap().record;
+        let mut engine = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().record;
         engine.library = Some(path(vec![b'/', 0xfe]));
         let options = TagOptions { top_k: 3, threshold: 0.1, labels: Some(vec!["ü".to_owned()]) };
         let setup = Setup { model, engine, options, limits: Limits::default(), threads: 2 };

@@ -1,0 +1,259 @@
+//! OpenVINO, loaded at run time from a shared library: once per process, and never unloaded.
+//!
+//! Each session is a model compiled for itself, with one thread inside that is bound to no core: bound, two of them would
+//! share one. Left alone OpenVINO computes in bf16 where it can, so a precision is asked for, and what was granted is
+//! checked. The shape is fixed when the model is read, to the batch the graph insists on or one image.
+
+use std::fs;
+use std::io;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use half::f16;
+use openvino::{
+    CompiledModel, Core, DeviceType, ElementType, InferRequest, InferenceError, PartialShape, RwPropertyKey,
+    Tensor,
+};
+
+use tempfile::TempDir;
+
+use super::batching::Session;
+use super::library::{self, Kind, Library};
+use super::{EngineError, Precision, Wiring};
+use crate::folder::Model;
+use crate::graph::{self, Element};
+
+/// One for the process: its settings are those of the device, so whoever sets them compiles before the next may.
+pub(super) type SharedCore = Arc<Mutex<Core>>;
+
+static LOADED: Mutex<Option<Library<SharedCore>>> = Mutex::new(None);
+
+/// Every library of its C interface says this name.
+const FUNCTION: &[u8] = b"\0ov_get_openvino_version\0";
+
+const KIND: Kind = Kind {
+    name: "OpenVINO",
+    stem: "libopenvino_c.",
+    in_wheel: "openvino/libs",
+    variable: None,
+    home: Some("INTEL_OPENVINO_DIR"),
+    folders: &["/opt/intel/openvino/runtime/lib/intel64", "/opt/openvino/lib"],
+    flag: "--openvino",
+    file: "libopenvino_c.so, version 2025.1 or newer",
+    install: "scripts/setup.sh openvino",
+};
+
+/// The library of this process, loading it on the first call. `asked` is a file or a folder to take it from.
+pub(super) fn load(asked: Option<&Path>) -> Result<Library<SharedCore>, EngineError> {
+    library::load(&KIND, &LOADED, asked, try_load)
+}
+
+fn try_load(path: &Path) -> Result<Library<SharedCore>, String> {
+    let path = library::file(path)?;
+    let shown = path.display();
+    // The bindings panic in whatever other library they are given, and keep it for the life of the process.
+    let bytes = fs::read(&path).map_err(|error| format!("{shown}: {error}"))?;
+    if !bytes.windows(FUNCTION.len()).any(|window| window == FUNCTION) {
+        return Err(format!("{shown} is not the library of OpenVINO's C interface"));
+    }
+    let loaded = catch_unwind(|| {
+        openvino_sys::library::load_from(&path)?;
+        let core = Core::new().map_err(|error| error.to_string())?;
+        Ok((openvino::version().build_number, core))
+    });
+    let (build, core) = loaded
+        .map_err(|_| "it has another interface than expected".to_owned())
+        .flatten()
+        .map_err(|reason: String| format!("{shown}: {reason}"))?;
+    Ok(Library { version: version(&build), path, handle: Arc::new(Mutex::new(core)) })
+}
+
+/// `2026.4.1` of `2026.4.1-22982-0123456789a-releases/2026/4`.
+fn version(build: &str) -> String {
+    build.split('-').next().unwrap_or(build).to_owned()
+}
+
+fn lock(core: &SharedCore) -> MutexGuard<'_, Core> {
+    core.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Precision {
+    /// As OpenVINO spells it.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Fp32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// A model as it was read, which every thread compiles for itself.
+pub(super) struct Program {
+    path: PathBuf,
+    core: SharedCore,
+    model: openvino::Model,
+    precision: Precision,
+    /// Weights are read from it whenever a thread compiles.
+    _copy: Option<TempDir>,
+}
+
+impl Program {
+    pub(super) fn load(model: &Model, wiring: &Wiring, precision: Precision) -> Result<Self, EngineError> {
+        let path = model.path();
+        let core = load(None)?.handle;
+        // The bindings panic on such names, and a file may hold any.
+        if wiring.outputs.iter().chain([&wiring.input]).any(|name| name.contains('\0')) {
+            return Err(refused(&path, "a name in it holds a NUL character"));
+        }
+        let copy = without_links(model).map_err(|reason| refused(&path, &reason))?;
+        let model = {
+            let file = copy.as_ref().map_or_else(|| path.clone(), |copy| copy.path().join(&model.spec.model));
+            let Some(file) = file.to_str() else {
+                return Err(refused(&path, "its path is not UTF-8: copy the model elsewhere"));
+            };
+            read(&core, file, wiring).map_err(|error| refused(&path, &error.to_string()))?
+        };
+        let program = Self { path, core, model, precision, _copy: copy };
+        program.session(wiring)?;
+        Ok(program)
+    }
+
+    pub(super) fn session(&self, wiring: &Wiring) -> Result<OpenVino, EngineError> {
+        let refused = |error: InferenceError| refused(&self.path, &error.to_string());
+        let mut compiled = self.compile().map_err(refused)?;
+        let granted =
+            compiled.get_property(&RwPropertyKey::HintInferencePrecision.into()).map_err(refused)?;
+        if granted != self.precision.hint() {
+            return Err(EngineError::new(format!(
+                "OpenVINO was asked to compute {} in {}, but granted {granted} on this processor",
+                self.path.display(),
+                self.precision.hint()
+            )));
+        }
+        let request = compiled.create_infer_request().map_err(refused)?;
+        let input = request.get_tensor(&wiring.input).map_err(refused)?;
+        Ok(OpenVino { request, input, wiring: wiring.clone(), _compiled: compiled })
+    }
+
+    fn compile(&self) -> Result<CompiledModel, InferenceError> {
+        let mut core = lock(&self.core);
+        let settings = [
+            (RwPropertyKey::HintInferencePrecision, self.precision.hint()),
+            (RwPropertyKey::NumStreams, "1"),
+            (RwPropertyKey::InferenceNumThreads, "1"),
+            (RwPropertyKey::HintEnableCpuPinning, "NO"),
+        ];
+        core.set_properties(&DeviceType::CPU, settings)?;
+        core.compile_model(&self.model, DeviceType::CPU)
+    }
+}
+
+fn refused(path: &Path, reason: &str) -> EngineError {
+    EngineError::new(format!("OpenVINO refuses {}: {}", path.display(), reason.trim_end()))
+}
+
+/// A copy of a model whose weights are links out of its folder, as Hugging Face's cache has them: OpenVINO follows none.
+fn without_links(model: &Model) -> Result<Option<TempDir>, String> {
+    let failed = |error: io::Error| format!("a copy of it without links can't be made: {error}");
+    let path = model.path();
+    let folder = path.parent().unwrap_or(&model.root);
+    let inside = folder.canonicalize().map_err(failed)?;
+    let weights = graph::read(&path).map_err(|error| error.to_string())?.external;
+    let mut linked = false;
+    for file in &weights {
+        linked |= !folder.join(&file.location).canonicalize().map_err(failed)?.starts_with(&inside);
+    }
+    if !linked {
+        return Ok(None);
+    }
+    let copy = tempfile::tempdir().map_err(failed)?;
+    for file in &model.spec.files {
+        let to = copy.path().join(&file.name);
+        fs::create_dir_all(to.parent().unwrap_or(copy.path())).map_err(failed)?;
+        fs::copy(model.root.join(&file.name), to).map_err(failed)?;
+    }
+    Ok(Some(copy))
+}
+
+fn read(core: &SharedCore, file: &str, wiring: &Wiring) -> Result<openvino::Model, InferenceError> {
+    // An ONNX file has no second file of weights as OpenVINO's own format has.
+    let mut model = lock(core).read_model_from_file(file, "")?;
+    let shape = wiring.shape(wiring.batch.unwrap_or(1)).map(|size| size as i64);
+    model.reshape_input_by_name(&wiring.input, &PartialShape::new_static(4, &shape)?)?;
+    Ok(model)
+}
+
+/// One thread's session.
+pub(super) struct OpenVino {
+    request: InferRequest,
+    /// The memory that the request reads its input from.
+    input: Tensor,
+    wiring: Wiring,
+    /// What the request belongs to.
+    _compiled: CompiledModel,
+}
+
+impl Session for OpenVino {
+    fn call(&mut self, input: &[f32], _rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
+        let failed = |error: InferenceError| EngineError::new(format!("OpenVINO failed: {error}"));
+        let room = self.input.get_size().map_err(failed)?;
+        if room != input.len() {
+            return Err(EngineError::new(format!("OpenVINO takes {room} values, not {}", input.len())));
+        }
+        if self.wiring.element == Element::F16 {
+            let tensor = self.input.get_data_mut::<f16>().map_err(failed)?;
+            for (slot, &value) in tensor.iter_mut().zip(input) {
+                *slot = f16::from_f32(value);
+            }
+        } else {
+            self.input.get_data_mut::<f32>().map_err(failed)?.copy_from_slice(input);
+        }
+        self.request.infer().map_err(failed)?;
+        let mut values = Vec::new();
+        for name in &self.wiring.outputs {
+            let output = self.request.get_tensor(name).map_err(failed)?;
+            values.push(floats(&output).map_err(failed)?.ok_or_else(|| not_floats(name))?);
+        }
+        Ok(values)
+    }
+}
+
+fn not_floats(name: &str) -> EngineError {
+    EngineError::new(format!("OpenVINO gave no floats for the output {name:?}"))
+}
+
+/// None where the tensor is empty, or holds no floats.
+fn floats(tensor: &Tensor) -> Result<Option<Vec<f32>>, InferenceError> {
+    if tensor.get_size()? == 0 {
+        return Ok(None);
+    }
+    Ok(match tensor.get_element_type()? {
+        ElementType::F32 => Some(tensor.get_data::<f32>()?.to_vec()),
+        ElementType::F16 => Some(tensor.get_data::<f16>()?.iter().map(|value| value.to_f32()).collect()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_what_stands_before_the_build() {
+        assert_eq!(version("2026.4.1-22982-0123456789a-releases/2026/4"), "2026.4.1");
+        assert_eq!(version("custom"), "custom");
+    }
+
+    #[test]
+    fn unfit_libraries_are_refused_with_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("libopenvino_c.so"), "no library").unwrap();
+        fs::write(path("libopenvino_c.so.1"), FUNCTION).unwrap();
+        let reason = |name: &str| try_load(&path(name)).err().unwrap();
+        assert!(reason("libopenvino_c.so").ends_with("is not the library of OpenVINO's C interface"));
+        assert!(reason("libopenvino_c.so.1").contains("could not be opened"));
+        assert!(reason("none.so").ends_with("is no file"));
+    }
+}

@@ -1,0 +1,207 @@
+//! What is recorded of a run's engine, so that its images are tagged alike wherever they are tagged.
+//!
+//! Records say what an engine, a model and this processor come to; they load nothing.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tagfleet_pipeline::run;
+
+use super::{EngineError, processor, tract};
+use crate::folder::Model;
+use crate::graph::Quantization;
+
+/// An engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// tract, in pure Rust, linked in.
+    Tract,
+    /// ONNX Runtime, a shared library loaded at run time.
+    OnnxRuntime,
+    /// OpenVINO, a shared library loaded at run time.
+    OpenVino,
+}
+
+impl EngineName {
+    const ALL: [Self; 3] = [Self::Tract, Self::OnnxRuntime, Self::OpenVino];
+
+    /// As it is stored and given on the command line.
+    fn stored(self) -> &'static str {
+        match self {
+            Self::Tract => "tract",
+            Self::OnnxRuntime => "onnxruntime",
+            Self::OpenVino => "openvino",
+        }
+    }
+
+    /// As people know it.
+    pub(super) fn shown(self) -> &'static str {
+        match self {
+            Self::Tract => "tract",
+            Self::OnnxRuntime => "ONNX Runtime",
+            Self::OpenVino => "OpenVINO",
+        }
+    }
+}
+
+/// What floats are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// What the model's file says: 32 bits, where it says nothing of 16-bit floats or integers.
+    #[default]
+    Fp32,
+    /// 16-bit brain floats: faster, with two to three digits. Only OpenVINO, and only on processors made for it.
+    Bf16,
+}
+
+/// The engine of a run: what must be the same wherever its images are tagged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EngineRecord {
+    /// Which engine.
+    pub name: EngineName,
+    /// Its version, `1.32.0`.
+    pub version: String,
+    /// How it computes: `fp32`, `fp16`, `bf16`, `int8`, ...
+    pub precision: String,
+    /// For int8 and bf16: the widest instruction set that its sums may depend on.
+    pub instructions: Option<String>,
+    /// Where the library was found; another place with the same version is the same engine.
+    pub library: Option<PathBuf>,
+}
+
+impl PartialEq for EngineRecord {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, &self.version, &self.precision, &self.instructions)
+            == (other.name, &other.version, &other.precision, &other.instructions)
+    }
+}
+
+impl EngineRecord {
+    pub(super) fn tract(model: &Model) -> Self {
+        Self {
+            name: EngineName::Tract,
+            version: tract::VERSION.to_owned(),
+            precision: if model.spec.half { WIDENED } else { stored_precision(model) }.to_owned(),
+            instructions: integers(model),
+            library: None,
+        }
+    }
+
+    pub(super) fn onnxruntime(version: &str, library: &Path, model: &Model) -> Self {
+        Self {
+            name: EngineName::OnnxRuntime,
+            version: version.to_owned(),
+            precision: stored_precision(model).to_owned(),
+            instructions: integers(model),
+            library: Some(library.to_owned()),
+        }
+    }
+
+    /// The error says why this processor or this model has no bf16.
+    pub(super) fn openvino(
+        version: &str,
+        library: &Path,
+        model: &Model,
+        precision: Precision,
+    ) -> Result<Self, EngineError> {
+        let (precision, instructions) = match precision {
+            Precision::Bf16 => (BF16, Some(brain_floats(model)?)),
+            Precision::Fp32 if model.spec.half && model.spec.quantization == Quantization::None => {
+                (WIDENED, None)
+            }
+            Precision::Fp32 => (stored_precision(model), integers(model)),
+        };
+        Ok(Self {
+            name: EngineName::OpenVino,
+            version: version.to_owned(),
+            precision: precision.to_owned(),
+            instructions,
+            library: Some(library.to_owned()),
+        })
+    }
+
+    /// What was asked for when the run began.
+    pub(super) fn asked_precision(&self) -> Precision {
+        if self.precision == BF16 { Precision::Bf16 } else { Precision::Fp32 }
+    }
+
+    /// The same engine in `version` on machines that have it, where this one may not.
+    #[must_use]
+    pub fn elsewhere(&self, version: &str) -> Self {
+        Self { version: version.to_owned(), library: None, ..self.clone() }
+    }
+
+    /// `ONNX Runtime 1.32.0 (fp32)`
+    pub fn describe(&self) -> String {
+        let instructions = self.instructions.as_ref().map(|set| format!(", {set}")).unwrap_or_default();
+        format!("{} {} ({}{instructions})", self.name.shown(), self.version, self.precision)
+    }
+}
+
+/// The record of ONNX Runtime `version` for `model` on machines that have it, where this one may not.
+#[must_use]
+pub fn onnxruntime_elsewhere(version: &str, model: &Model) -> EngineRecord {
+    EngineRecord { library: None, ..EngineRecord::onnxruntime(version, Path::new(""), model) }
+}
+
+const BF16: &str = "bf16";
+const WIDENED: &str = "fp32, widened from fp16";
+
+fn stored_precision(model: &Model) -> &'static str {
+    match (model.spec.quantization, model.spec.half) {
+        (Quantization::Dynamic, _) => "int8, scales per image",
+        (Quantization::Static | Quantization::Qdq, _) => "int8",
+        (Quantization::None, true) => "fp16",
+        (Quantization::None, false) => "fp32",
+    }
+}
+
+fn integers(model: &Model) -> Option<String> {
+    (model.spec.quantization != Quantization::None).then(|| processor::integers().to_owned())
+}
+
+/// The instruction set that computes `model` in bf16 here, or why nothing does.
+pub(super) fn brain_floats(model: &Model) -> Result<String, EngineError> {
+    if model.spec.quantization != Quantization::None {
+        return Err(EngineError::new(
+            "--precision bf16 is for models that compute with floats, but this one computes with 8-bit integers: leave it out",
+        ));
+    }
+    processor::brain_floats().map(str::to_owned).ok_or_else(|| {
+        EngineError::new(
+            "--precision bf16 needs a processor with AVX512_BF16 or AMX under Linux, and this one has neither: leave it out, \
+             or take another machine",
+        )
+    })
+}
+
+impl From<&EngineRecord> for run::EngineRecord {
+    /// What the run's request says: everything but the place of the library, which differs from machine to machine.
+    fn from(record: &EngineRecord) -> Self {
+        Self {
+            name: record.name.stored().to_owned(),
+            version: record.version.clone(),
+            precision: record.precision.clone(),
+            instructions: record.instructions.clone(),
+        }
+    }
+}
+
+impl TryFrom<&run::EngineRecord> for EngineRecord {
+    type Error = EngineError;
+
+    /// The engine that a run's request names, its library still to be found on this machine.
+    fn try_from(record: &run::EngineRecord) -> Result<Self, EngineError> {
+        let Some(name) = EngineName::ALL.into_iter().find(|name| name.stored() == record.name) else {
+            return Err(EngineError::new(format!(
+                "the run began with the engine {:?}, but here are only {}: install the tagfleet that began it, or start a \
+                 new run",
+                record.name,
+                EngineName::ALL.map(EngineName::shown).join(", ")
+            )));
+        };
+        let (version, precision) = (record.version.clone(), record.precision.clone());
+        Ok(Self { name, version, precision, instructions: record.instructions.clone(), library: None })
+    }
+}

@@ -1,0 +1,142 @@
+//! Which engine runs a model: what was asked for or nothing, else a fixed table.
+//!
+//! | model | `--engine auto` takes |
+//! |---|---|
+//! | any, with `--precision bf16` | OpenVINO |
+//! | int8 as QDQ | OpenVINO where it can be loaded and the processor has VNNI; else ONNX Runtime; else tract |
+//! | any other | ONNX Runtime where it can be loaded; else tract |
+//!
+//! A library that is named by its flag is asked for; where both are, the table chooses. Nothing is measured, so that the same
+//! machine always chooses alike, and the choice is made once per run. Whether the engine can run the model is found out by
+//! [`Loaded::load`](super::Loaded::load).
+
+use std::path::Path;
+
+use super::processor::{self, VNNI};
+use super::record::{self, EngineRecord, Precision};
+use super::{EngineError, onnxruntime, openvino};
+use crate::folder::Model;
+use crate::graph::Quantization;
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The table's.
+    #[default]
+    Auto,
+    /// The built-in engine.
+    Tract,
+    /// ONNX Runtime or nothing.
+    OnnxRuntime,
+    /// OpenVINO or nothing.
+    OpenVino,
+}
+
+/// All that the user says of the engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineOptions<'a> {
+    /// Which one.
+    pub choice: EngineChoice,
+    /// What it computes in.
+    pub precision: Precision,
+    /// Where ONNX Runtime is, a file or a folder; by default the usual places are searched.
+    pub onnxruntime: Option<&'a Path>,
+    /// Where OpenVINO is, likewise.
+    pub openvino: Option<&'a Path>,
+}
+
+impl EngineOptions<'_> {
+    /// `choice`, in its default precision, from the usual places.
+    #[must_use]
+    pub fn of(choice: EngineChoice) -> Self {
+        Self { choice, ..Self::default() }
+    }
+}
+
+/// An engine chosen for a model, and why.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// To be recorded with the run.
+    pub record: EngineRecord,
+    /// One sentence for the user.
+    pub why: String,
+}
+
+/// Chooses the engine for `model`.
+///
+/// # Errors
+/// Where an engine was asked for, by name, by library or by precision, and can't be loaded or can't do it.
+pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    if options.precision == Precision::Bf16 {
+        if let EngineChoice::Tract | EngineChoice::OnnxRuntime = options.choice {
+            return Err(EngineError::new(
+                "only OpenVINO computes in bf16: leave out --engine, or --precision bf16",
+            ));
+        }
+        // Said first, for whoever can't have bf16 needs no OpenVINO.
+        record::brain_floats(model)?;
+        return take_openvino(options, model, "as --precision bf16 asks for");
+    }
+    match (options.choice, options.onnxruntime, options.openvino) {
+        (EngineChoice::Tract, ..) => {
+            let record = EngineRecord::tract(model);
+            Ok(Resolved { record, why: "tract, as asked for with --engine".to_owned() })
+        }
+        (EngineChoice::OnnxRuntime, ..) => take_onnxruntime(options, model, "as asked for with --engine"),
+        (EngineChoice::OpenVino, ..) => take_openvino(options, model, "as asked for with --engine"),
+        (EngineChoice::Auto, Some(_), None) => {
+            take_onnxruntime(options, model, "as asked for with --onnxruntime")
+        }
+        (EngineChoice::Auto, None, Some(_)) => take_openvino(options, model, "as asked for with --openvino"),
+        (EngineChoice::Auto, ..) if model.spec.quantization == Quantization::Qdq => qdq(options, model),
+        (EngineChoice::Auto, ..) => floats(options, model),
+    }
+}
+
+/// OpenVINO where it is fast and does not saturate.
+fn qdq(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    if processor::integers() != VNNI {
+        let mut resolved = floats(options, model)?;
+        resolved.why.push_str("; OpenVINO is taken for int8 only on processors with VNNI");
+        return Ok(resolved);
+    }
+    match take_openvino(options, model, "the fastest for int8 models on a processor with VNNI") {
+        Err(error) if options.openvino.is_none() => {
+            let mut resolved = floats(options, model)?;
+            resolved.why = format!("{}; for int8 models OpenVINO would be faster: {error}", resolved.why);
+            Ok(resolved)
+        }
+        taken => taken,
+    }
+}
+
+fn floats(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    match take_onnxruntime(options, model, "it could be loaded") {
+        Err(error) if options.onnxruntime.is_none() => {
+            let why = format!("tract, the built-in engine, several times slower than ONNX Runtime: {error}");
+            Ok(Resolved { record: EngineRecord::tract(model), why })
+        }
+        taken => taken,
+    }
+}
+
+fn take_onnxruntime(
+    options: &EngineOptions<'_>,
+    model: &Model,
+    reason: &str,
+) -> Result<Resolved, EngineError> {
+    let library = onnxruntime::load(options.onnxruntime)?;
+    let record = EngineRecord::onnxruntime(&library.version, &library.path, model);
+    Ok(taken(record, &library.path, reason))
+}
+
+fn take_openvino(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Resolved, EngineError> {
+    let library = openvino::load(options.openvino)?;
+    let record = EngineRecord::openvino(&library.version, &library.path, model, options.precision)?;
+    Ok(taken(record, &library.path, reason))
+}
+
+fn taken(record: EngineRecord, library: &Path, reason: &str) -> Resolved {
+    let why = format!("{} from {}: {reason}", record.describe(), library.display());
+    Resolved { record, why }
+}
