@@ -53,8 +53,7 @@ impl Reporter {
 
     async fn report(&self, event: &str, ended: Option<&str>) {
         let (counts, failures) = (self.progress.counts(), self.progress.shard_failures());
-        let mut fields =
-            json!({"tagged": counts.tagged, "failed": counts.failed, "committed": counts.committed});
+        let mut fields = json!({"tagged": counts.tagged, "failed": counts.failed, "committed": counts.committed, "images_at_once": self.progress.batch_size()});
         if let Some(last) = failures.last {
             fields["shards_given_back"] = json!(failures.count);
             fields["last_shard_failure"] = json!(last);

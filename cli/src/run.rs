@@ -196,6 +196,7 @@ impl Told<'_> {
             model_sha256: self.request.model.sha256.clone(),
             engine: self.request.engine.to_string(),
             threads: self.threads,
+            batch_size: self.worker.progress.batch_size(),
             images_here: counts.done() - counts.before,
             seconds_here: self.seconds,
             results,

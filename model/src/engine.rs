@@ -5,6 +5,7 @@
 
 mod batching;
 mod library;
+mod memory;
 mod onnxruntime;
 mod openvino;
 mod processor;
@@ -13,7 +14,10 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 mod tract;
+mod trial;
 mod wiring;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -21,6 +25,7 @@ pub use self::batching::rows_are_independent;
 use self::batching::{Batching, Session};
 pub use self::record::{EngineName, EngineRecord, Precision, onnxruntime_elsewhere};
 pub use self::resolve::{EngineChoice, EngineOptions, Resolved, resolve};
+use self::trial::Trial;
 use self::wiring::Wiring;
 use crate::folder::Model;
 use crate::graph::Quantization;
@@ -51,7 +56,7 @@ pub struct Outputs {
 
 /// One session: one thread's, with one thread inside.
 pub trait Engine: Send {
-    /// How many images one call should get: more than 1 only where the graph insists on a batch.
+    /// How many images one call should get now: what the graph insists on, else what was found to be the fastest.
     fn batch_size(&self) -> usize;
 
     /// Runs `n` images, at least 1, given as `n * c * h * w` values in the model's layout.
@@ -67,13 +72,13 @@ pub trait Engine: Send {
 pub struct Loaded {
     program: Program,
     wiring: Wiring,
-    rows_at_once: usize,
+    trial: Arc<Trial>,
 }
 
 enum Program {
     Tract(tract::Program),
     OnnxRuntime(onnxruntime::Program),
-    OpenVino(openvino::Program),
+    OpenVino(Arc<openvino::Program>),
 }
 
 impl Loaded {
@@ -95,16 +100,21 @@ impl Loaded {
             EngineName::Tract => Program::Tract(tract::Program::load(model, &wiring)?),
             EngineName::OnnxRuntime => Program::OnnxRuntime(onnxruntime::Program::load(model, &wiring)?),
             EngineName::OpenVino => {
-                Program::OpenVino(openvino::Program::load(model, &wiring, record.asked_precision())?)
+                let program = openvino::Program::load(model, &wiring, record.asked_precision())?;
+                Program::OpenVino(Arc::new(program))
             }
         };
-        let rows_at_once =
-            if model.spec.quantization == Quantization::Dynamic { 1 } else { wiring.batch.unwrap_or(1) };
-        let mut loaded = Self { program, wiring, rows_at_once };
-        if rows_at_once > 1
-            && !rows_are_independent(&mut *loaded.session()?, loaded.wiring.len(), rows_at_once)?
-        {
-            loaded.rows_at_once = 1;
+        let trial = match wiring.batch {
+            _ if model.spec.quantization == Quantization::Dynamic => Trial::fixed(1),
+            Some(rows) => Trial::fixed(rows),
+            // It has one shape, and larger ones are slower.
+            None if record.name == EngineName::Tract => Trial::fixed(1),
+            None => Trial::open(),
+        };
+        let mut loaded = Self { program, wiring, trial: Arc::new(trial) };
+        let rows = loaded.trial.chosen();
+        if rows > 1 && !rows_are_independent(&mut *loaded.session()?, loaded.wiring.len(), rows)? {
+            loaded.trial = Arc::new(Trial::fixed(1));
         }
         Ok(loaded)
     }
@@ -119,7 +129,7 @@ impl Loaded {
             Program::OnnxRuntime(program) => Box::new(program.session(&self.wiring)?),
             Program::OpenVino(program) => Box::new(program.session(&self.wiring)?),
         };
-        Ok(Box::new(Batching::new(session, self.wiring.clone(), self.rows_at_once)))
+        Ok(Box::new(Batching::new(session, self.wiring.clone(), self.trial.clone())))
     }
 }
 

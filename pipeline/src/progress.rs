@@ -13,6 +13,7 @@ pub struct Progress {
     tagged: AtomicU64,
     failed: AtomicU64,
     committed: AtomicU64,
+    batch_size: AtomicU64,
     shard_failures: Mutex<ShardFailures>,
 }
 
@@ -65,6 +66,16 @@ impl Progress {
     #[must_use]
     pub fn shard_failures(&self) -> ShardFailures {
         self.shard_failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Images that a thread tags at once; 0 before the first.
+    #[must_use]
+    pub fn batch_size(&self) -> u64 {
+        self.batch_size.load(Relaxed)
+    }
+
+    pub(crate) fn set_batch_size(&self, images: usize) {
+        self.batch_size.store(images as u64, Relaxed);
     }
 
     pub(crate) fn shard_failed(&self, why: String) {

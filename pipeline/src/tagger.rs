@@ -9,7 +9,7 @@ use crate::tags::Outcome;
 
 /// One worker thread's model: a session of its own, used by one thread only, never shared.
 pub trait Tagger: Send {
-    /// How many images one call of [`Tagger::tag`] should get when that many are waiting; at least 1.
+    /// How many images the next call of [`Tagger::tag`] should get when that many are waiting; at least 1.
     fn batch_size(&self) -> usize;
 
     /// Tags `images`, each the bytes of one file as stored, and returns one outcome per image in their order.

@@ -2,7 +2,11 @@
 //!
 //! It exists so that both engines keep one promise: an image's values never depend on its neighbours.
 
-use super::{Engine, EngineError, Outputs, Wiring};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::trial::{LARGEST, Trial, Tries};
+use super::{Engine, EngineError, Outputs, Wiring, memory};
 
 /// What an engine must do: run exactly `rows` images and give each output flat, in the wiring's order.
 pub(super) trait Session: Send {
@@ -14,17 +18,57 @@ pub(super) struct Batching {
     session: Box<dyn Session>,
     wiring: Wiring,
     /// Images per call of the session.
-    rows_at_once: usize,
+    trial: Arc<Trial>,
+    /// Where this session is the one that tries.
+    tries: Option<Tries>,
     /// A batch with room for padding; used only where the graph insists on more rows than are given.
     padded: Vec<f32>,
 }
 
 impl Batching {
-    pub(super) fn new(session: Box<dyn Session>, wiring: Wiring, rows_at_once: usize) -> Self {
-        Self { session, wiring, rows_at_once, padded: Vec::new() }
+    pub(super) fn new(session: Box<dyn Session>, wiring: Wiring, trial: Arc<Trial>) -> Self {
+        Self { session, wiring, trial, tries: None, padded: Vec::new() }
     }
 
-    /// Runs up to `rows_at_once` images and appends their rows to `outputs`.
+    /// Runs `rows` images at once and returns the rows of all.
+    fn in_batches(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
+        let mut outputs = vec![Vec::new(); self.wiring.outputs.len()];
+        for batch in input.chunks(self.wiring.len() * rows) {
+            self.call(batch, &mut outputs)?;
+        }
+        Ok(outputs)
+    }
+
+    /// Runs [`LARGEST`] images in the batch whose turn it is.
+    fn try_next(&mut self, mut tries: Tries, input: &[f32]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let (rows, is_first) = tries.next();
+        let began = Instant::now();
+        let outputs = self.in_batches(input, if is_first { 1 } else { rows })?;
+        match is_first {
+            false => tries.took(began.elapsed()),
+            true if self.fits(input, rows, &outputs) => tries.fits(),
+            true => tries.refuse(),
+        }
+        match tries.chosen() {
+            Some(rows) => self.trial.end(rows),
+            None => self.tries = Some(tries),
+        }
+        Ok(outputs)
+    }
+
+    /// Whether so many images at once give the rows that each `alone` has. A batch that the engine refuses is none.
+    fn fits(&mut self, input: &[f32], rows: usize, alone: &[Vec<f32>]) -> bool {
+        if rows == 1 {
+            return true;
+        }
+        if !memory::may_double() {
+            return false;
+        }
+        let Ok(together) = self.in_batches(input, rows) else { return false };
+        together.iter().zip(alone).all(|(together, alone)| same_bits(together, alone))
+    }
+
+    /// Runs at most as many images as a session takes at once and appends their rows to `outputs`.
     fn call(&mut self, input: &[f32], outputs: &mut [Vec<f32>]) -> Result<(), EngineError> {
         let rows = input.len() / self.wiring.len();
         let batch = self.wiring.batch.unwrap_or(rows);
@@ -59,7 +103,7 @@ impl Batching {
 
 impl Engine for Batching {
     fn batch_size(&self) -> usize {
-        self.rows_at_once
+        self.trial.wanted()
     }
 
     fn run(&mut self, input: &[f32], n: usize) -> Result<Outputs, EngineError> {
@@ -70,10 +114,13 @@ impl Engine for Batching {
                 input.len()
             )));
         }
-        let mut outputs = vec![Vec::new(); self.wiring.outputs.len()];
-        for rows in input.chunks(len * self.rows_at_once) {
-            self.call(rows, &mut outputs)?;
+        if let Some(tries) = self.trial.begin(n) {
+            self.tries = Some(tries);
         }
+        let outputs = match self.tries.take_if(|_| n == LARGEST) {
+            Some(tries) => self.try_next(tries, input)?,
+            None => self.in_batches(input, self.trial.chosen())?,
+        };
         let mut outputs = outputs.into_iter();
         let scores = if self.wiring.scored { outputs.next() } else { None }.unwrap_or_default();
         let vector = outputs.next();

@@ -7,6 +7,7 @@ use std::path::Path;
 use tagfleet_pipeline::run::EngineRecord as StoredRecord;
 use tract_onnx::pb::tensor_proto::DataType;
 
+use super::trial::LARGEST;
 use super::*;
 use crate::folder::ModelOptions;
 use crate::testing::{Toy, shared_models};
@@ -92,8 +93,45 @@ fn the_probe_finds_rows_that_change_each_other() {
     let Some(loaded) = onnxruntime(&model) else { return };
     assert_eq!(loaded.session().unwrap().batch_size(), 1);
     assert_independent(&loaded);
-    let together = Loaded { rows_at_once: 3, ..loaded };
+    let together = Loaded { trial: Arc::new(Trial::fixed(3)), ..loaded };
     assert!(!rows_are_independent(&mut *together.session().unwrap(), together.wiring.len(), 3).unwrap());
+}
+
+/// Tries all batches at once, and returns the one that is taken; every row has the bits that it has alone.
+pub(super) fn tried(loaded: Loaded) -> usize {
+    let loaded = Loaded { trial: Arc::new(Trial::after(0)), ..loaded };
+    let mut engine = loaded.session().unwrap();
+    let images = images(&loaded, LARGEST);
+    let alone = Loaded { trial: Arc::new(Trial::fixed(1)), ..loaded };
+    let alone = alone.session().unwrap().run(&images, LARGEST).unwrap();
+    // It counts images first, then takes eight for each call.
+    assert_eq!(engine.batch_size(), 1);
+    assert_eq!(engine.run(&images, LARGEST).unwrap(), alone);
+    assert_eq!(engine.batch_size(), LARGEST);
+    let mut calls = 1;
+    while engine.batch_size() == LARGEST && calls < 24 {
+        assert_eq!(engine.run(&images, LARGEST).unwrap(), alone);
+        calls += 1;
+    }
+    assert_eq!(
+        engine.run(&images[..images.len() / 2], LARGEST / 2).unwrap().scores,
+        alone.scores[..alone.scores.len() / 2]
+    );
+    engine.batch_size()
+}
+
+#[test]
+fn batches_are_tried_on_images_that_count() {
+    let (_folder, model) = model(&Toy { embedding: true, ..Toy::default() });
+    let Some(loaded) = onnxruntime(&model) else { return };
+    assert!(tried(loaded) <= LARGEST);
+}
+
+#[test]
+fn a_batch_in_which_rows_change_each_other_is_refused() {
+    let (_folder, model) = model(&Toy { dynamic: true, ..Toy::default() });
+    let Some(loaded) = onnxruntime(&model) else { return };
+    assert_eq!(tried(loaded), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! images one by one while all others wait. An image is failed only where it kills a child that has tagged nothing else,
 //! so that damage done by another image is never blamed on it. No shard, no file and no request is known here.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
@@ -31,6 +32,7 @@ impl Isolation {
         let launch = Launch { program, setup: setup.encode()?, patience };
         let (link, batch_size) = launch.start(&mut 0)?;
         let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
+        let batch_size = AtomicUsize::new(batch_size);
         let crew = Arc::new(Crew { launch, batch_size, together: RwLock::default(), child });
         Ok(Self { crew, threads: setup.threads })
     }
@@ -77,7 +79,8 @@ fn check(idle_deaths: u32, death: &Death) -> Result<(), StartError> {
 /// What all taggers share.
 struct Crew {
     launch: Launch,
-    batch_size: usize,
+    /// As the child said last.
+    batch_size: AtomicUsize,
     /// Read by who asks among others, written by who asks alone.
     together: RwLock<()>,
     child: Mutex<Current>,
@@ -125,7 +128,7 @@ impl Crew {
         let _beside_others = self.together.read().unwrap_or_else(PoisonError::into_inner);
         loop {
             match self.child()?.tag(images) {
-                Reply::Answer(body) => return outcomes(body).map(Some),
+                Reply::Answer(body) => return self.outcomes(body).map(Some),
                 Reply::Died(_) => return Ok(None),
                 Reply::NotSent => {}
             }
@@ -147,21 +150,24 @@ impl Crew {
             let child = self.child()?;
             let is_fresh = !child.has_tagged();
             match child.tag(&[image]) {
-                Reply::Answer(body) => return outcomes(body),
+                Reply::Answer(body) => return self.outcomes(body),
                 Reply::Died(death) if is_fresh => return Ok(vec![death.outcome()]),
                 // What another image has broken may have killed it: a new child will tell.
                 Reply::Died(_) | Reply::NotSent => {}
             }
         }
     }
-}
 
-fn outcomes(body: Body) -> Result<Vec<Outcome>, TaggerError> {
-    match body {
-        Body::Outcomes(outcomes) => Ok(outcomes),
-        Body::Failed(reason) => Err(TaggerError(reason)),
-        Body::Ready { .. } | Body::Refused(_) => {
-            Err(TaggerError("an answer of another kind than was asked for".to_owned()))
+    fn outcomes(&self, body: Body) -> Result<Vec<Outcome>, TaggerError> {
+        match body {
+            Body::Outcomes { outcomes, batch_size } => {
+                self.batch_size.store(batch_size, Relaxed);
+                Ok(outcomes)
+            }
+            Body::Failed(reason) => Err(TaggerError(reason)),
+            Body::Ready { .. } | Body::Refused(_) => {
+                Err(TaggerError("an answer of another kind than was asked for".to_owned()))
+            }
         }
     }
 }
@@ -173,7 +179,7 @@ struct IsolatedTagger {
 
 impl Tagger for IsolatedTagger {
     fn batch_size(&self) -> usize {
-        self.crew.batch_size
+        self.crew.batch_size.load(Relaxed)
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {

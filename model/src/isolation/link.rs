@@ -196,7 +196,7 @@ impl Shared {
     fn deliver(&self, answer: Answer) -> bool {
         let mut traffic = self.traffic();
         let Some(pending) = traffic.pending.remove(&answer.number) else { return false };
-        traffic.has_tagged |= matches!(answer.body, Body::Outcomes(_) | Body::Failed(_));
+        traffic.has_tagged |= matches!(answer.body, Body::Outcomes { .. } | Body::Failed(_));
         drop(traffic);
         pending.reply.send(Reply::Answer(answer.body)).is_ok()
     }

@@ -50,8 +50,8 @@ pub(super) enum Body {
     Ready { batch_size: usize },
     /// Engine, model and options do not fit together.
     Refused(String),
-    /// One outcome per image, in their order.
-    Outcomes(Vec<Outcome>),
+    /// One outcome per image, in their order, and how many images should come at once from now on.
+    Outcomes { outcomes: Vec<Outcome>, batch_size: usize },
     /// The engine failed.
     Failed(String),
 }
@@ -206,7 +206,8 @@ mod tests {
             let vector: Vec<f32> = bits.iter().copied().map(f32::from_bits).collect();
             let tags = vector.iter().map(|&score| Tag { label: "a".to_owned(), index: 7, score }).collect();
             let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true };
-            let Body::Outcomes(outcomes) = sent(Body::Outcomes(vec![Outcome::Tagged(tagged)])) else { panic!() };
+            let outcomes = vec![Outcome::Tagged(tagged)];
+            let Body::Outcomes { outcomes, batch_size: 2 } = sent(Body::Outcomes { outcomes, batch_size: 2 }) else { panic!() };
             let Outcome::Tagged(tagged) = &outcomes[0] else { panic!() };
             let scores: Vec<u32> = tagged.tags.iter().map(|tag| tag.score.to_bits()).collect();
             let vector: Vec<u32> = tagged.vector.iter().flatten().map(|value| value.to_bits()).collect();
@@ -225,7 +226,8 @@ mod tests {
     fn every_reason_arrives() {
         for reason in Reason::ALL {
             let outcome = Outcome::Failed(Failure { reason, message: "ü".to_owned() });
-            let Body::Outcomes(outcomes) = sent(Body::Outcomes(vec![outcome.clone()])) else { panic!() };
+            let body = Body::Outcomes { outcomes: vec![outcome.clone()], batch_size: 1 };
+            let Body::Outcomes { outcomes, .. } = sent(body) else { panic!() };
             assert_eq!(outcomes, [outcome]);
         }
     }

@@ -89,6 +89,8 @@ async fn summary(
         model_sha256: request.model.sha256.clone(),
         engine: request.engine.to_string(),
         threads: usize::try_from(vcpus).unwrap_or(usize::MAX),
+        // Each worker finds its own; its log says which.
+        batch_size: 0,
         images_here: usage.machines.iter().map(|machine| machine.images).sum(),
         seconds_here: usage.infer_seconds as f64,
         results: results(fleet),

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::heartbeat::Signs;
 use super::open_shard::{OpenShard, Turn};
 use crate::bucket::Fetched;
+use crate::progress::Progress;
 use crate::tagger::{Tagger, TaggerError};
 
 /// A fetched image on its way to a core; its bytes count as in flight until this is dropped.
@@ -27,13 +28,13 @@ pub(super) struct Job {
 pub(super) fn start(
     taggers: Vec<Box<dyn Tagger>>,
     waiting: Receiver<Job>,
-    signs: &Arc<Signs>,
+    (signs, progress): (&Arc<Signs>, &Arc<Progress>),
 ) -> JoinSet<Result<(), TaggerError>> {
     let waiting = Arc::new(Mutex::new(waiting));
     let mut cores = JoinSet::new();
     for tagger in taggers {
-        let (waiting, signs) = (waiting.clone(), signs.clone());
-        cores.spawn_blocking(move || run(tagger, &waiting, &signs));
+        let (waiting, signs, progress) = (waiting.clone(), signs.clone(), progress.clone());
+        cores.spawn_blocking(move || run(tagger, &waiting, (&signs, &progress)));
     }
     cores
 }
@@ -41,7 +42,7 @@ pub(super) fn start(
 fn run(
     mut tagger: Box<dyn Tagger>,
     waiting: &Mutex<Receiver<Job>>,
-    signs: &Signs,
+    (signs, progress): (&Signs, &Progress),
 ) -> Result<(), TaggerError> {
     loop {
         let jobs = next(waiting, tagger.batch_size());
@@ -50,6 +51,7 @@ fn run(
         }
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
         let outcomes = signs.tagging(|| tagger.tag(&images))?;
+        progress.set_batch_size(tagger.batch_size());
         if outcomes.len() != jobs.len() {
             return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));
         }

@@ -44,7 +44,7 @@ fn mobilenet_quantised_statically() {
     Rgb Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224
     input InputSpec { name: "image", element: F32, batch: Some(1) }
     scores OutputPort { name: "class_logits", len: Some(1000) }, Softmax, 1000 labels
-    Static, half: false
+    Qdq, half: false
     - preprocessor_config.json names no processor: absent fields take the defaults of the one for mobilenet_v2 models
     - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     "#);

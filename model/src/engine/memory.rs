@@ -1,0 +1,50 @@
+//! Whether this process may take as much memory again as it has.
+//!
+//! It exists because a batch of twice the size takes at most twice the memory, and nobody says beforehand how much. It
+//! reads what the system says and takes nothing.
+
+use std::fs;
+
+/// Where containers find their limit and their use: version 2 of control groups, then version 1.
+const GROUPS: [(&str, &str); 2] = [
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+];
+
+/// False also where the system does not say.
+pub(super) fn may_double() -> bool {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let Some(own) = read("/proc/self/status").and_then(|text| field(&text, "VmRSS:")) else { return false };
+    let Some(available) = read("/proc/meminfo").and_then(|text| field(&text, "MemAvailable:")) else {
+        return false;
+    };
+    let groups = GROUPS.iter().filter_map(|(limit, used)| left(&read(limit)?, &read(used)?));
+    own < groups.fold(available, u64::min)
+}
+
+/// A field of `/proc` in bytes; it is given in kB.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// What a group has left; none where it has no limit.
+fn left(limit: &str, used: &str) -> Option<u64> {
+    let (limit, used) = (limit.trim().parse::<u64>().ok()?, used.trim().parse().ok()?);
+    Some(limit.saturating_sub(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_is_understood() {
+        let status = "Name:\ttagfleet\nVmHWM:\t  2048 kB\nVmRSS:\t    1024 kB\n";
+        assert_eq!(field(status, "VmRSS:"), Some(1 << 20));
+        assert_eq!(field(status, "VmSwap:"), None);
+        assert_eq!(left("1000\n", "400\n"), Some(600));
+        assert_eq!(left("1000\n", "4000\n"), Some(0));
+        assert_eq!(left("max\n", "400\n"), None);
+    }
+}
