@@ -5,8 +5,11 @@
 //! that quantise dynamically (6 of 200 photos, measured). The order is Pillow 13.0.0's; older ones always go across
 //! first, and differ by one level in tall pictures. It computes only the wanted pixels and never pads.
 
+mod passes;
+
 use std::ops::Range;
 
+use self::passes::{ROWS, across, down, turn};
 use super::{Span, Window};
 use crate::preprocessing::Filter;
 
@@ -22,7 +25,8 @@ pub(super) struct Resampler {
     down: Taps,
     /// What the first pass makes and the second one reads.
     between: Vec<u8>,
-    sums: Vec<i32>,
+    /// Some rows that go across at once, turned: a column's samples lie side by side.
+    block: Vec<[u8; ROWS]>,
 }
 
 impl Resampler {
@@ -49,18 +53,21 @@ impl Resampler {
         kernel: Kernel,
         output: &mut [u8],
     ) {
-        let rows = reads(&window.down, kernel);
+        let (rows, columns) = (reads(&window.down, kernel), reads(&window.across, kernel));
         let stride = window.across.source.samples() as usize * CHANNELS;
         let width = window.across.wanted as usize * CHANNELS;
         let between = grow(&mut self.between, rows.len() * width);
-        let needed = samples[rows.start * stride..].chunks_exact(stride);
-        for (to, from) in between.chunks_exact_mut(width).zip(needed) {
-            across::<CHANNELS>(&self.across, 0, from, to);
+        let block = grow(&mut self.block, columns.len() * CHANNELS);
+        let needed = &samples[rows.start * stride..];
+        for (to, from) in between.chunks_mut(width * ROWS).zip(needed.chunks(stride * ROWS)) {
+            for (index, row) in from.chunks_exact(stride).enumerate() {
+                turn(index, &row[columns.start * CHANNELS..columns.end * CHANNELS], block);
+            }
+            across::<CHANNELS>(&self.across, columns.start, block, to, width);
         }
-        let sums = grow(&mut self.sums, width);
         for (to, pixel) in output.chunks_exact_mut(width).zip(window.down.first..) {
             self.down.compute(&window.down, kernel, pixel);
-            down(&self.down.weights, &between[(self.down.first - rows.start) * width..], width, sums, to);
+            down(&self.down.weights, &between[(self.down.first - rows.start) * width..], width, to);
         }
     }
 
@@ -75,15 +82,18 @@ impl Resampler {
         let stride = window.across.source.samples() as usize * CHANNELS;
         let width = columns.len() * CHANNELS;
         let between = grow(&mut self.between, window.down.wanted as usize * width);
-        let sums = grow(&mut self.sums, width);
         for (to, pixel) in between.chunks_exact_mut(width).zip(window.down.first..) {
             self.down.compute(&window.down, kernel, pixel);
             let from = &samples[self.down.first * stride + columns.start * CHANNELS..];
-            down(&self.down.weights, from, stride, sums, to);
+            down(&self.down.weights, from, stride, to);
         }
-        let rows = output.chunks_exact_mut(window.across.wanted as usize * CHANNELS);
-        for (to, from) in rows.zip(between.chunks_exact(width)) {
-            across::<CHANNELS>(&self.across, columns.start, from, to);
+        let block = grow(&mut self.block, width);
+        let wanted = window.across.wanted as usize * CHANNELS;
+        for (to, from) in output.chunks_mut(wanted * ROWS).zip(between.chunks(width * ROWS)) {
+            for (index, row) in from.chunks_exact(width).enumerate() {
+                turn(index, row, block);
+            }
+            across::<CHANNELS>(&self.across, columns.start, block, to, wanted);
         }
     }
 
@@ -96,7 +106,7 @@ impl Resampler {
                 + weights.weights.capacity() * 4
                 + of_taps(&weights.taps)
         };
-        let buffers = self.between.capacity() + self.sums.capacity() * 4;
+        let buffers = self.between.capacity() + self.block.capacity() * ROWS;
         of_weights(&self.across) + of_taps(&self.down) + buffers
     }
 
@@ -109,7 +119,7 @@ impl Resampler {
             super::trim(&mut taps.exact, kept);
         }
         super::trim(&mut self.between, kept);
-        super::trim(&mut self.sums, kept);
+        super::trim(&mut self.block, kept);
     }
 }
 
@@ -127,14 +137,15 @@ pub(super) fn memory(window: &Window, kernel: Kernel, channels: u8) -> u64 {
     let bytes_of = |span: &Span| most_taps(span, kernel) * (size_of::<i32>() + size_of::<f64>()) as u64;
     let pixel =
         size_of::<(usize, Range<usize>)>() as u64 + most_taps(across, kernel) * size_of::<i32>() as u64;
-    let (rows, columns) = if goes_down_first(window) {
-        (u64::from(down.wanted), reads(across, kernel).len() as u64)
-    } else {
-        (reads(down, kernel).len() as u64, u64::from(across.wanted))
+    let columns = reads(across, kernel).len() as u64;
+    let (rows, width) = match goes_down_first(window) {
+        true => (u64::from(down.wanted), columns),
+        false => (reads(down, kernel).len() as u64, u64::from(across.wanted)),
     };
-    let row = columns.saturating_mul(u64::from(channels));
     let weights = u64::from(across.wanted).saturating_mul(pixel);
-    let buffers = row.saturating_mul(rows).saturating_add(row.saturating_mul(size_of::<i32>() as u64));
+    let between = width.saturating_mul(u64::from(channels)).saturating_mul(rows);
+    let block = columns * u64::from(channels) * ROWS as u64;
+    let buffers = between.saturating_add(block);
     weights.saturating_add(buffers).saturating_add(bytes_of(across) + bytes_of(down))
 }
 
@@ -146,38 +157,6 @@ fn grow<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
         buffer.resize(length, T::default());
     }
     &mut buffer[..length]
-}
-
-/// One row of pixels to one shorter or longer row; `from` begins with the source pixel number `start`.
-fn across<const CHANNELS: usize>(weights: &Weights, start: usize, from: &[u8], to: &mut [u8]) {
-    for (pixel, (first, weights)) in to.chunks_exact_mut(CHANNELS).zip(weights.all()) {
-        let mut sums = [HALF; CHANNELS];
-        for (samples, weight) in from[(first - start) * CHANNELS..].chunks_exact(CHANNELS).zip(weights) {
-            for (sum, sample) in sums.iter_mut().zip(samples) {
-                *sum += i32::from(*sample) * weight;
-            }
-        }
-        for (sample, sum) in pixel.iter_mut().zip(sums) {
-            *sample = clip(sum);
-        }
-    }
-}
-
-/// Some rows, `stride` samples apart, to one row; `from` begins with the first of them.
-fn down(weights: &[i32], from: &[u8], stride: usize, sums: &mut [i32], to: &mut [u8]) {
-    sums.fill(HALF);
-    for (row, weight) in from.chunks(stride).zip(weights) {
-        for (sum, sample) in sums.iter_mut().zip(row) {
-            *sum += i32::from(*sample) * weight;
-        }
-    }
-    for (sample, sum) in to.iter_mut().zip(sums) {
-        *sample = clip(*sum);
-    }
-}
-
-fn clip(sum: i32) -> u8 {
-    (sum >> PRECISION).clamp(0, 255) as u8
 }
 
 /// For each wanted pixel of one axis: which source pixels it is made of, and how much of each.

@@ -1,0 +1,76 @@
+//! The two passes over the samples, compiled for AVX2 too, which is chosen where the processor has it.
+//!
+//! Sums of integers: whatever they are compiled for, they give the same bits. They allocate nothing and never compute a weight.
+
+use multiversion::multiversion;
+
+use super::{HALF, PRECISION, Weights};
+
+/// Samples of one row that are summed up at once: as many as the registers hold.
+const AT_ONCE: usize = 32;
+
+/// Rows that go across at once, so that vectors run over rows and every sum of a vector has the same weight.
+pub(super) const ROWS: usize = 16;
+
+/// One row more of a block: its samples become those number `index` of each column.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn turn(index: usize, from: &[u8], block: &mut [[u8; ROWS]]) {
+    for (column, sample) in block.iter_mut().zip(from) {
+        column[index] = *sample;
+    }
+}
+
+/// The samples of some rows, turned, to one shorter or longer row each; `block` begins with the source pixel number `start`.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn across<const CHANNELS: usize>(
+    weights: &Weights,
+    start: usize,
+    block: &[[u8; ROWS]],
+    to: &mut [u8],
+    width: usize,
+) {
+    for (pixel, (first, weights)) in weights.all().enumerate() {
+        let block = &block[(first - start) * CHANNELS..];
+        for channel in 0..CHANNELS {
+            let mut sums = [HALF; ROWS];
+            for (column, weight) in block[channel..].iter().step_by(CHANNELS).zip(weights) {
+                for (sum, sample) in sums.iter_mut().zip(column) {
+                    *sum += i32::from(*sample) * weight;
+                }
+            }
+            let at = pixel * CHANNELS + channel;
+            let samples = sums.map(clip);
+            for (sample, row) in samples.iter().zip(to.chunks_exact_mut(width)) {
+                row[at] = *sample;
+            }
+        }
+    }
+}
+
+/// Some rows, `stride` samples apart, to one row; `from` begins with the first of them.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn down(weights: &[i32], from: &[u8], stride: usize, to: &mut [u8]) {
+    let (blocks, rest) = to.as_chunks_mut::<AT_ONCE>();
+    for (index, block) in blocks.iter_mut().enumerate() {
+        let mut sums = [HALF; AT_ONCE];
+        for (row, weight) in from.chunks(stride).zip(weights) {
+            let Some(samples) = row[index * AT_ONCE..].first_chunk::<AT_ONCE>() else { continue };
+            for (sum, sample) in sums.iter_mut().zip(samples) {
+                *sum += i32::from(*sample) * weight;
+            }
+        }
+        *block = sums.map(clip);
+    }
+    let done = blocks.len() * AT_ONCE;
+    for (index, sample) in rest.iter_mut().enumerate() {
+        let mut sum = HALF;
+        for (row, weight) in from.chunks(stride).zip(weights) {
+            sum += i32::from(row[done + index]) * weight;
+        }
+        *sample = clip(sum);
+    }
+}
+
+fn clip(sum: i32) -> u8 {
+    (sum >> PRECISION).clamp(0, 255) as u8
+}
