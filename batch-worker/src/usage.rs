@@ -11,7 +11,7 @@ use tagfleet_aws::machine::Instance;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::usage::{self, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_pipeline::usage::{self, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::log;
@@ -87,6 +87,7 @@ impl Reporter {
             vcpus: self.vcpus,
             tagged: counts.tagged,
             failed: counts.failed,
+            requests: Requests::default(),
         }
     }
 }

@@ -201,6 +201,7 @@ impl Told<'_> {
             seconds_here: self.seconds,
             results,
             usage: None,
+            cost: None,
             problem: None,
         })
     }

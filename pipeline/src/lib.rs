@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod bucket;
+pub mod cost;
 pub mod embedded;
 pub mod filter;
 pub mod fleet;

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Cost;
 use crate::run::RunId;
 use crate::usage::{MachineUsage, Usage};
 
@@ -73,6 +74,9 @@ pub struct Summary {
     /// What a fleet used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What it cost, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// What went wrong in the last round, where the run is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -208,6 +212,7 @@ mod tests {
             seconds_here: 4.0,
             results: "tags/20261123-170000-0a1b2c/results".to_owned(),
             usage: None,
+            cost: None,
             problem: None,
         }
     }

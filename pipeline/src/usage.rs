@@ -46,6 +46,38 @@ pub struct Machine {
     pub life_cycle: Option<String>,
 }
 
+/// Requests that were sent to AWS, every attempt counted, by operation as IAM spells it: `s3:GetObject`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Requests(pub BTreeMap<String, RequestCount>);
+
+/// Requests of one operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestCount {
+    /// Attempts sent, retries counted.
+    pub calls: u64,
+    /// Bytes of their bodies.
+    pub bytes_out: u64,
+    /// Bytes of the answers' bodies.
+    pub bytes_in: u64,
+    /// Units of 64 KiB, begun ones counted, at least one for each call: what SQS bills.
+    pub chunks: u64,
+}
+
+impl Requests {
+    /// Adds what another process counted.
+    pub fn add(&mut self, other: &Self) {
+        for (operation, count) in &other.0 {
+            let sum = self.0.entry(operation.clone()).or_default();
+            sum.calls += count.calls;
+            sum.bytes_out += count.bytes_out;
+            sum.bytes_in += count.bytes_in;
+            sum.chunks += count.chunks;
+        }
+    }
+}
+
 /// What a worker used and did. Times are seconds since 1970, UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +102,9 @@ pub struct WorkerUsage {
     pub tagged: u64,
     /// Images it failed, likewise.
     pub failed: u64,
+    /// What it sent to AWS.
+    #[serde(default)]
+    pub requests: Requests,
 }
 
 /// What one call of a function used.
@@ -86,6 +121,9 @@ pub struct FunctionUsage {
     pub milliseconds: u64,
     /// Its memory, in MB.
     pub memory_mb: u32,
+    /// What it sent to AWS.
+    #[serde(default)]
+    pub requests: Requests,
 }
 
 /// All records of a run, added up.
@@ -98,6 +136,9 @@ pub struct Usage {
     pub functions: BTreeMap<String, CallUsage>,
     /// Seconds in which at least one worker was there.
     pub infer_seconds: u64,
+    /// What was sent to AWS by stage: `split`, `infer`, `reduce`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, Requests>,
     /// Why workers failed, in their words, and how many did.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
@@ -246,6 +287,7 @@ mod tests {
             vcpus: 4,
             tagged: 90,
             failed: 10,
+            requests: Requests::default(),
         })
     }
 
@@ -259,6 +301,7 @@ mod tests {
             action: "split".to_owned(),
             milliseconds: 250,
             memory_mb: 2048,
+            requests: Requests::default(),
         };
         let records = [
             ("worker-a", worker(1000, 1100, true)),

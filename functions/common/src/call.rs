@@ -10,7 +10,7 @@ use lambda_runtime::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun};
-use tagfleet_pipeline::usage::{self, FunctionUsage, USAGE_VERSION, UsageRecord};
+use tagfleet_pipeline::usage::{self, FunctionUsage, Requests, USAGE_VERSION, UsageRecord};
 
 use crate::CallError;
 
@@ -77,6 +77,7 @@ impl Call {
             action: self.action.to_owned(),
             milliseconds: self.milliseconds(),
             memory_mb: self.memory_mb,
+            requests: Requests::default(),
         });
         let name = format!("call-{}-{}", self.function, self.request_id);
         Ok(usage::put(fleet.output.as_ref(), &fleet.keys, &name, &record).await?)

@@ -94,6 +94,7 @@ async fn summary(
         images_here: usage.machines.iter().map(|machine| machine.images).sum(),
         seconds_here: usage.infer_seconds as f64,
         results: results(fleet),
+        cost: None,
         problem: if is_complete { None } else { problem_in_words(problem, &usage) },
         usage: Some(usage),
     })

@@ -120,7 +120,7 @@ mod tests {
             MachineUsage { machine, workers: 2, seconds: 5400, vcpu_seconds: 21_600, vcpus: 8, images: 1000 };
         let calls = CallUsage { calls: 3, milliseconds: 2000, mb_milliseconds: 2000 * 2048 };
         let functions = [("splitter split".to_owned(), calls)].into();
-        let usage = Usage { machines: vec![used], functions, infer_seconds: 2700, failures: [].into() };
+        let usage = Usage { machines: vec![used], functions, infer_seconds: 2700, ..Usage::default() };
         Summary { usage: Some(usage), model: "<b>net</b>".to_owned(), ..summary() }
     }
 

@@ -37,6 +37,7 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
         vcpus: 8,
         tagged: 190,
         failed: 10,
+        requests: tagfleet_pipeline::usage::Requests::default(),
     }
 }
 
