@@ -101,7 +101,7 @@ pub(crate) fn overhead(bench: &Bench) -> Result<Rows> {
 }
 
 fn options() -> TagOptions {
-    TagOptions { top_k: 5, threshold: f32::MIN, labels: None }
+    TagOptions { top_k: 5, threshold: 0.0, labels: None }
 }
 
 /// A whole run of `pictures` from `source`.

@@ -179,5 +179,8 @@ fn command(options: &Options) -> String {
             command.push_str(text);
         }
     }
+    if options.quick {
+        command.push_str(" (a quick try: figures mean nothing)");
+    }
     command
 }

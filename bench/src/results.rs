@@ -174,8 +174,8 @@ impl Rows {
         self.row(name).problem = Some(problem.into());
     }
 
-    /// True where this one failed already, so that it is not tried again.
+    /// True where nothing came of this one, so that it is not tried again.
     pub(crate) fn has_failed(&self, name: &str) -> bool {
-        self.0.iter().any(|row| row.name == name && row.problem.is_some())
+        self.0.iter().any(|row| row.name == name && row.problem.is_some() && row.figures.is_empty())
     }
 }

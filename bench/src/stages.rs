@@ -164,7 +164,7 @@ fn infer(model: &Model, record: &EngineRecord, pictures: &[Vec<u8>]) -> Result<f
 }
 
 fn all_stages(model: Model, record: &EngineRecord, pictures: &[Vec<u8>]) -> Result<f64> {
-    let options = TagOptions { top_k: 5, threshold: f32::MIN, labels: None };
+    let options = TagOptions { top_k: 5, threshold: 0.0, labels: None };
     let factory = TaggerFactory::new(model, record, &options, Limits::default())?;
     let mut tagger = factory.tagger()?;
     for picture in pictures.iter().take(WARM_UP) {

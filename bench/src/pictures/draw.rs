@@ -17,9 +17,9 @@ const SIZES: [(u32, u32); 5] = [(500, 375), (500, 333), (375, 500), (500, 400), 
 const BYTES: usize = 110_000;
 const QUALITIES: std::ops::RangeInclusive<i32> = 60..=98;
 /// Texture: the distance of its grid in pixels, and how much it changes brightness.
-const OCTAVES: [(u32, f32); 6] = [(96, 26.0), (48, 18.0), (24, 12.0), (12, 8.0), (6, 5.0), (3, 4.0)];
+const OCTAVES: [(u32, f32); 6] = [(96, 26.0), (48, 18.0), (24, 12.0), (12, 9.0), (6, 9.0), (3, 11.0)];
 /// Noise of a sensor, in levels.
-const NOISE: f32 = 2.5;
+const NOISE: f32 = 13.0;
 /// Things with edges in each picture.
 const THINGS: u32 = 14;
 
@@ -34,17 +34,20 @@ pub(super) fn all(folder: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// At the quality that comes closest to [`BYTES`] from below; at the lowest where all are above.
+/// At the quality that comes closest to [`BYTES`].
 fn sized(picture: &Pixels) -> Result<Vec<u8>> {
     let (mut low, mut high) = (*QUALITIES.start(), *QUALITIES.end());
     let mut best = jpeg::encode(picture, low)?;
     while low < high {
         let middle = (low + high + 1) / 2;
         let bytes = jpeg::encode(picture, middle)?;
-        if bytes.len() <= BYTES {
-            (low, best) = (middle, bytes);
-        } else {
+        if bytes.len() > BYTES {
             high = middle - 1;
+        } else {
+            low = middle;
+        }
+        if bytes.len().abs_diff(BYTES) < best.len().abs_diff(BYTES) {
+            best = bytes;
         }
     }
     Ok(best)
