@@ -23,6 +23,9 @@ pub(crate) enum Command {
     /// Be a peer of the harness: tag a folder with `tagfleet run`
     #[command(hide = true)]
     AsPeer(AsPeerOptions),
+    /// Be the process of a run's taggers, with some that look at nothing
+    #[command(hide = true)]
+    ConstantTaggerProcess,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tagfleet_model::decode::Limits;
+use tagfleet_model::isolation::{Isolation, Patience, Program, Setup};
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
 use tagfleet_pipeline::embedded::{self, Ended, Taggers};
@@ -25,11 +26,12 @@ use tagfleet_pipeline::run::{
 use tagfleet_pipeline::split::Source;
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
-use crate::engines::Way;
+use crate::child::children_cpu_seconds;
+use crate::engines::{Engine, Way};
 use crate::measure::{Took, cpu_time, slope};
 use crate::models::Network;
 use crate::parts::Bench;
-use crate::pictures::Folder;
+use crate::pictures::{Folder, Pair};
 use crate::results::{Quantity, Rows};
 use crate::told::tell;
 use constant::Constant;
@@ -39,6 +41,9 @@ use delayed::Delayed;
 pub(crate) const LATENCY: Duration = Duration::from_millis(30);
 /// The row of a run that tags nothing.
 pub(crate) const NO_MODEL: &str = "shards, reading, Parquet, queue, progress: no decoder, no model";
+/// The same, images going to another process and rows coming back.
+pub(crate) const NO_MODEL_ISOLATED: &str =
+    "the same, with the images handed to the process of decoder and model";
 /// More than any run of the benchmark takes.
 const VISIBILITY: Duration = Duration::from_secs(3600);
 
@@ -82,22 +87,46 @@ fn with_and_without(bench: &Bench, way: Way, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// All but the tagging.
+/// All but the tagging: within this process, and with a child process between, as the command has it.
 pub(crate) fn overhead(bench: &Bench) -> Result<Rows> {
     let mut rows = Rows::default();
+    let Pair { short, long } = &bench.pictures.ordinary;
     for repetition in 1..=bench.repetitions {
         tell(format!("overhead, repetition {repetition} of {}", bench.repetitions));
-        let took = |folder: &Folder| {
-            let mut taggers: Vec<Box<dyn Tagger>> = Vec::new();
-            for _ in 0..bench.machine.cores {
-                taggers.push(Box::new(Constant));
-            }
-            run(bench, Arc::new(DirBucket::new(&folder.path)), taggers, folder)
-        };
-        let pictures = &bench.pictures.ordinary;
-        rows.add_slope(NO_MODEL, slope(took(&pictures.short)?, took(&pictures.long)?));
+        let slope_here = slope(nothing_tagged(bench, short)?, nothing_tagged(bench, long)?);
+        rows.add_slope(NO_MODEL, slope_here);
+        let slope_isolated =
+            slope(nothing_tagged_isolated(bench, short)?, nothing_tagged_isolated(bench, long)?);
+        rows.add_slope(NO_MODEL_ISOLATED, slope_isolated);
     }
     Ok(rows)
+}
+
+fn nothing_tagged(bench: &Bench, pictures: &Folder) -> Result<Took> {
+    let source = Arc::new(DirBucket::new(&pictures.path));
+    run(bench, source, Constant::threads(bench.machine.cores), pictures)
+}
+
+fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Took> {
+    // The child loads no model, but has to be told of one.
+    let model = bench.models.open(Network::MobileNetV2, false, false)?;
+    let way = Way { engine: Engine::Tract, ..Way::usual(Network::MobileNetV2) };
+    let engine = way.resolve(&model)?;
+    let (limits, threads) = (Limits::default(), bench.machine.cores);
+    let setup = Setup { model, engine, options: options(), limits, threads };
+    let path = std::env::current_exe().context("this program's own path")?;
+    let program = Program { path, arguments: vec!["constant-tagger-process".into()] };
+    let before = children_cpu_seconds()?;
+    let isolation = Isolation::start(program, &setup, Patience::default())?;
+    let took = run(bench, Arc::new(DirBucket::new(&pictures.path)), isolation.taggers(), pictures)?;
+    // Its CPU time counts once it has ended.
+    drop(isolation);
+    Ok(Took { cpu: took.cpu + children_cpu_seconds()? - before, ..took })
+}
+
+/// Is the child process of [`overhead`].
+pub(crate) fn serve_constant() -> Result<()> {
+    Ok(constant::serve()?)
 }
 
 fn options() -> TagOptions {

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match &args.command {
         None => parts::measure(&args.options),
         Some(Command::AsPeer(options)) => as_peer::run(options),
+        Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
     };
     told::code(outcome)
 }

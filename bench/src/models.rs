@@ -63,6 +63,12 @@ impl Models {
         Ok(models)
     }
 
+    /// Those of a folder, there or not.
+    #[cfg(test)]
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
     /// A model's folder.
     pub(crate) fn folder(&self, network: Network, is_int8: bool) -> PathBuf {
         let suffix = if is_int8 { "_int8" } else { "" };

@@ -24,6 +24,7 @@ use crate::{change, embedded, peers, render, runs, stages};
 pub(crate) struct Bench {
     pub(crate) place: Place,
     pub(crate) machine: Machine,
+    pub(crate) counts: Counts,
     pub(crate) pictures: Pictures,
     pub(crate) models: Models,
     pub(crate) tagfleet: PathBuf,
@@ -70,10 +71,12 @@ impl Bench {
         // The engines' libraries are looked for from here, as the command does.
         std::env::set_current_dir(&place.root).with_context(|| place.root.display().to_string())?;
         fs::create_dir_all(place.generated("out")).context("target/bench/out")?;
-        let pictures = pictures::ready(&place, photos.as_deref(), Counts::new(options.quick))?;
+        let counts = Counts::new(options.quick);
+        let pictures = pictures::ready(&place, photos.as_deref(), counts)?;
         let models = Models::ready(&place, &options.python, &pictures.ordinary.short.path)?;
         let machine = Machine::here();
-        Ok(Self { place, machine, pictures, models, tagfleet, peers, repetitions: options.repetitions })
+        let repetitions = options.repetitions;
+        Ok(Self { place, machine, counts, pictures, models, tagfleet, peers, repetitions })
     }
 
     /// What was measured before, of this machine; parts that are measured now replace theirs.

@@ -173,6 +173,10 @@ print(json.dumps(found))";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Machine;
+    use crate::models::Models;
+    use crate::pictures::{Counts, Folder, Pair, Pictures};
+    use crate::place::Place;
 
     #[test]
     fn a_python_that_lacks_a_module_says_which() {
@@ -182,6 +186,54 @@ mod tests {
         assert!(why.contains("no_such_module_at_all"), "{why}");
         let why = missing_module(Path::new("/no/python"), &["json"]).unwrap();
         assert!(why.contains("/no/python"), "{why}");
+    }
+
+    /// A bench without models, with these peers.
+    fn bench(root: &Path, peers: Option<(PathBuf, PathBuf)>) -> Bench {
+        let folder = Folder { path: root.to_owned(), images: 1 };
+        let pair = Pair { short: folder.clone(), long: folder.clone() };
+        let pictures =
+            Pictures { single: folder, ordinary: pair.clone(), large: pair, description: "none".to_owned() };
+        Bench {
+            place: Place::at(root),
+            machine: Machine::here(),
+            counts: Counts::new(true),
+            pictures,
+            models: Models::at(root),
+            tagfleet: root.join("tagfleet"),
+            peers,
+            repetitions: 1,
+        }
+    }
+
+    fn problems(bench: &Bench) -> Vec<String> {
+        let (Rows(rows), _) = measure(bench, Part::PeersMobilenet).unwrap();
+        assert!(rows.iter().all(|row| row.figures.is_empty()));
+        rows.into_iter().map(|row| format!("{}: {}", row.name, row.problem.unwrap())).collect()
+    }
+
+    #[test]
+    fn peers_that_are_absent_are_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let nobody = problems(&bench(folder.path(), None));
+        assert_eq!(nobody.len(), 10);
+        assert!(
+            nobody.iter().all(|problem| problem.ends_with("absent: no PEERS=dir was given")),
+            "{nobody:?}"
+        );
+
+        let peers = folder.path().join("peers");
+        fs::create_dir(&peers).unwrap();
+        let with_peers = bench(folder.path(), Some((peers.clone(), PathBuf::from("/no/venv/bin/python"))));
+        let error = measure(&with_peers, Part::PeersMobilenet).unwrap_err().to_string();
+        assert!(error.contains("bench.py"), "{error}");
+        fs::write(peers.join("bench.py"), "").unwrap();
+        fs::write(peers.join("peer_pool.py"), "").unwrap();
+        let problems = problems(&with_peers);
+        assert_eq!(problems.len(), 10);
+        let of = |name: &str| problems.iter().find(|problem| problem.starts_with(name)).unwrap();
+        assert!(of("PySpark").contains("the peers' folder has no peer_spark.py"));
+        assert!(of("hand-written").contains("VENV/bin/python"), "{}", of("hand-written"));
     }
 
     #[test]

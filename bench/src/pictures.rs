@@ -24,16 +24,18 @@ pub(crate) struct Counts {
     pub(crate) different: usize,
     /// Ordinary pictures in the short folder and the long one.
     pub(crate) ordinary: (usize, usize),
-    /// Large pictures, likewise.
+    /// Large pictures, likewise. Pools that hand out 32 at a time end them evenly on two cores.
     pub(crate) large: (usize, usize),
+    /// Images that a stage does alone.
+    pub(crate) alone: usize,
 }
 
 impl Counts {
     /// Of a measurement, or of a quick try.
     pub(crate) fn new(quick: bool) -> Self {
         match quick {
-            false => Self { different: 200, ordinary: (500, 2000), large: (50, 200) },
-            true => Self { different: 24, ordinary: (12, 48), large: (2, 6) },
+            false => Self { different: 200, ordinary: (500, 2000), large: (72, 200), alone: 400 },
+            true => Self { different: 24, ordinary: (12, 48), large: (2, 6), alone: 10 },
         }
     }
 }

@@ -19,6 +19,12 @@ impl Place {
         Self { root: package.parent().unwrap_or(package).to_owned(), quick }
     }
 
+    /// Of a project elsewhere.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), quick: true }
+    }
+
     /// What is generated: `target/bench/NAME`.
     pub(crate) fn generated(&self, name: &str) -> PathBuf {
         self.root.join("target/bench").join(name)

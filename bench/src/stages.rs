@@ -33,9 +33,8 @@ const LARGE: &str = "12 megapixels";
 /// Pictures that are held in memory.
 const ORDINARY: usize = 200;
 const LARGE_ONES: usize = 20;
-/// A stage is repeated over the pictures until it has taken so long, or has done so many images.
+/// A model is run until it has taken so long, or has done as many images as are asked for.
 const ENOUGH: Duration = Duration::from_secs(4);
-const IMAGES: usize = 400;
 /// Images before the first that counts: engines arrange their memory on the first ones.
 const WARM_UP: usize = 3;
 
@@ -136,19 +135,21 @@ fn with_model(bench: &Bench, rows: &mut Rows, way: Way, pictures: &[Vec<u8>]) ->
             return Ok(());
         }
     };
-    match infer(&model, &record, pictures) {
+    match infer((&model, &record), pictures, bench.counts.alone) {
         Ok(cpu_ms) => rows.add(&name, Quantity::CpuMs, cpu_ms),
         Err(error) => rows.fail(&name, bench.publishable(&format!("{error:#}"))),
     }
+    // It takes long, and there is no more to learn from it.
     if way.engine == Engine::Tract || rows.has_failed(&name) {
         return Ok(());
     }
-    rows.add(&format!("all stages: {}", way.name()), Quantity::CpuMs, all_stages(model, &record, pictures)?);
+    let cpu_ms = all_stages((model, &record), pictures, bench.counts.alone)?;
+    rows.add(&format!("all stages: {}", way.name()), Quantity::CpuMs, cpu_ms);
     Ok(())
 }
 
 /// CPU milliseconds per image, on the tensors of real pictures.
-fn infer(model: &Model, record: &EngineRecord, pictures: &[Vec<u8>]) -> Result<f64> {
+fn infer((model, record): (&Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
     let mut session = Loaded::load(record, model)?.session()?;
     let batch = session.batch_size();
     let mut preparing = Preparing::new(model)?;
@@ -160,28 +161,33 @@ fn infer(model: &Model, record: &EngineRecord, pictures: &[Vec<u8>]) -> Result<f
     for tensor in tensors.iter().take(WARM_UP) {
         session.run(tensor, batch)?;
     }
-    repeat(&tensors, batch, |tensor| Ok(_ = session.run(tensor, batch)?))
+    repeat((&tensors, batch), images, |tensor| Ok(_ = session.run(tensor, batch)?))
 }
 
-fn all_stages(model: Model, record: &EngineRecord, pictures: &[Vec<u8>]) -> Result<f64> {
+fn all_stages((model, record): (Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
     let options = TagOptions { top_k: 5, threshold: 0.0, labels: None };
     let factory = TaggerFactory::new(model, record, &options, Limits::default())?;
     let mut tagger = factory.tagger()?;
     for picture in pictures.iter().take(WARM_UP) {
         tagger.tag(&[picture])?;
     }
-    repeat(pictures, 1, |picture| Ok(_ = tagger.tag(&[picture])?))
+    repeat((pictures, 1), images, |picture| Ok(_ = tagger.tag(&[picture])?))
 }
 
-/// Does something with one after the other until it is enough, and returns CPU milliseconds per image.
-fn repeat<T>(inputs: &[T], each: usize, mut work: impl FnMut(&T) -> Result<()>) -> Result<f64> {
+/// Does something with one input after the other, each so many images, until it is enough; returns CPU milliseconds
+/// per image.
+fn repeat<T>(
+    (inputs, each): (&[T], usize),
+    enough: usize,
+    mut work: impl FnMut(&T) -> Result<()>,
+) -> Result<f64> {
     let began = cpu_time();
     let mut images = 0;
     for input in inputs.iter().cycle() {
         work(input)?;
         images += each;
         let took = cpu_time() - began;
-        if images >= IMAGES || took >= ENOUGH {
+        if images >= enough || took >= ENOUGH {
             return Ok(per_image(took, images));
         }
     }

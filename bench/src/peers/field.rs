@@ -33,7 +33,9 @@ pub(super) enum Kind {
 impl Competitor {
     fn tagfleet(way: Way, is_exact: bool) -> Self {
         let name = name_of_tagfleet(way, is_exact);
-        let id = name.to_lowercase().replace([' ', ',', '.'], "-");
+        let words =
+            name.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
+        let id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
         Self { id, name, kind: Kind::Tagfleet { way, is_exact } }
     }
 
