@@ -166,7 +166,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
 }
 
 /// CPU of the stages alone over CPU of the whole run.
-pub(crate) fn efficiency(results: &Results, way: Way) -> Option<f64> {
+fn efficiency(results: &Results, way: Way) -> Option<f64> {
     let whole = results.median(Part::Runs, &way.name(), Quantity::CpuMs)?;
     Some(stages(results, way)? / whole)
 }

@@ -8,9 +8,10 @@ pub(crate) mod tests;
 use std::fmt::Write as _;
 
 use crate::engines::Way;
-use crate::goals::{Goal, efficiency, goals, stages};
+use crate::goals::{Goal, goals, stages};
 use crate::measure::median;
 use crate::results::{Measured, Part, Quantity, Results, Row};
+use crate::runs::cores_row;
 
 impl Quantity {
     const ALL: [Self; 7] = [
@@ -142,19 +143,33 @@ fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
     let mut lines = Vec::new();
     for way in Way::of_runs() {
         let whole = results.median(Part::Runs, &way.name(), Quantity::CpuMs);
-        if let (Some(stages), Some(whole), Some(ratio)) =
-            (stages(results, way), whole, efficiency(results, way))
-        {
-            lines.push(format!("| {} | {stages:.2} | {whole:.2} | {ratio:.2} |", way.name()));
+        let one_core = results.median(Part::Cores, &cores_row(way, 1), Quantity::CpuMs);
+        if let (Some(stages), Some(whole)) = (stages(results, way), whole) {
+            let efficiency = stages / whole;
+            let one_core = one_core.map_or([String::new(), String::new()], |one_core| {
+                [format!("{one_core:.2}"), format!("{:.2}", stages / one_core)]
+            });
+            let one_core = one_core.join(" | ");
+            lines.push(format!(
+                "| {} | {stages:.2} | {whole:.2} | {efficiency:.2} | {one_core} |",
+                way.name()
+            ));
         }
     }
     if lines.is_empty() {
         return Ok(());
     }
     writeln!(text, "## Efficiency\n")?;
-    writeln!(text, "CPU milliseconds per image: decode, resize and infer alone, and all of a run.\n")?;
-    writeln!(text, "| | stages alone | whole run | efficiency |")?;
-    writeln!(text, "|---|---|---|---|")?;
+    writeln!(
+        text,
+        "CPU milliseconds per image: decode, resize and infer alone, and all of a run. Where cores share their"
+    )?;
+    writeln!(
+        text,
+        "units, as hyperthreads do, a run on all of them takes more CPU time for the same work than one on one core.\n"
+    )?;
+    writeln!(text, "| | stages alone | whole run | efficiency | whole run on one core | efficiency |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|")?;
     writeln!(text, "{}\n", lines.join("\n"))
 }
 

@@ -9,6 +9,7 @@ use crate::measure::Slope;
 use crate::models::Network;
 use crate::peers::{name_of_pool, name_of_spark, name_of_tagfleet};
 use crate::results::Rows;
+use crate::runs::cores_row;
 use crate::stages::{DECODE, PREPARE, infer_row};
 
 fn measured(rows: Rows) -> Measured {
@@ -31,7 +32,7 @@ fn slopes(rows: &mut Rows, name: &str, rates: [f64; 3]) {
     }
 }
 
-/// Figures of some parts: whole runs at `rate`, stages, and peers of which one is absent.
+/// Figures of some parts: whole runs at `rate`, one core and two, stages, and peers of which one is absent.
 pub(crate) fn results(rate: f64) -> Results {
     let machine = Machine {
         processor: "Some CPU".to_owned(),
@@ -49,12 +50,16 @@ pub(crate) fn results(rate: f64) -> Results {
     runs.add(&way.name(), Quantity::OneImage, 0.4);
     runs.add(&way.name(), Quantity::PeakMb, 210.4);
     runs.fail(&Way::brain_floats(Network::MobileNetV2).name(), "this processor has no bf16");
+    let mut cores = Rows::default();
+    slopes(&mut cores, &cores_row(way, 1), [rate / 2.0; 3]);
+    slopes(&mut cores, &cores_row(way, 2), [rate * 0.96; 3]);
     slopes(&mut peers, &name_of_tagfleet(way, false), [rate; 3]);
     slopes(&mut peers, &name_of_pool("ONNX Runtime fp32"), [200.0; 3]);
     peers.fail(&name_of_spark(), "absent: no module named 'pyspark'");
     let mut results = Results::new(machine);
     results.parts.insert(Part::Stages, measured(stages));
     results.parts.insert(Part::Runs, measured(runs));
+    results.parts.insert(Part::Cores, measured(cores));
     results.parts.insert(Part::PeersMobilenet, measured(peers));
     results
 }
