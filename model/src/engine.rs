@@ -18,6 +18,7 @@ mod trial;
 mod wiring;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -81,6 +82,16 @@ enum Program {
     OpenVino(Arc<openvino::Program>),
 }
 
+impl Program {
+    /// What it takes to make a session ready for another batch.
+    fn another_size(&self) -> Duration {
+        match self {
+            Self::Tract(_) | Self::OnnxRuntime(_) => Duration::ZERO,
+            Self::OpenVino(program) => program.compile_time(),
+        }
+    }
+}
+
 impl Loaded {
     /// Loads `model` into the engine of `record`, and measures what batch leaves rows untouched by their neighbours.
     ///
@@ -109,7 +120,7 @@ impl Loaded {
             Some(rows) => Trial::fixed(rows),
             // It has one shape, and larger ones are slower.
             None if record.name == EngineName::Tract => Trial::fixed(1),
-            None => Trial::open(),
+            None => Trial::open(program.another_size()),
         };
         let mut loaded = Self { program, wiring, trial: Arc::new(trial) };
         let rows = loaded.trial.chosen();

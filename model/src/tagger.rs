@@ -100,6 +100,17 @@ impl Tagger for ImageTagger {
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        let mut outcomes = Vec::with_capacity(images.len());
+        // No more than one batch is decoded at once: what waits for the engine grows cold.
+        for batch in images.chunks(self.engine.batch_size()) {
+            outcomes.extend(self.tag_batch(batch)?);
+        }
+        Ok(outcomes)
+    }
+}
+
+impl ImageTagger {
+    fn tag_batch(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         let mut prepared = Vec::with_capacity(images.len());
         let mut batched = 0;
         for image in images {
@@ -117,9 +128,7 @@ impl Tagger for ImageTagger {
             .map_err(|error| TaggerError(error.to_string()))?;
         self.outcomes(prepared, &outputs)
     }
-}
 
-impl ImageTagger {
     /// Decodes `image` and writes its tensor as number `slot` of the batch. Its pixels are gone when this returns.
     fn prepare(&mut self, image: &[u8], slot: usize) -> Result<Result<Prepared, Failure>, TaggerError> {
         let decoded = match decode(image, &self.limits, &self.budget, self.exif, &self.preprocessor) {

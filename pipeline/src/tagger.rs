@@ -12,6 +12,11 @@ pub trait Tagger: Send {
     /// How many images the next call of [`Tagger::tag`] should get when that many are waiting; at least 1.
     fn batch_size(&self) -> usize;
 
+    /// How many of them the model runs at once, as far as is known; for people.
+    fn rows_at_once(&self) -> usize {
+        self.batch_size()
+    }
+
     /// Tags `images`, each the bytes of one file as stored, and returns one outcome per image in their order.
     ///
     /// A bad image is an [`Outcome::Failed`], never an error. A call ends within minutes: one that can hang on an image has

@@ -114,13 +114,14 @@ impl Engine for Batching {
                 input.len()
             )));
         }
-        if let Some(tries) = self.trial.begin(n) {
-            self.tries = Some(tries);
-        }
+        let began = Instant::now();
         let outputs = match self.tries.take_if(|_| n == LARGEST) {
             Some(tries) => self.try_next(tries, input)?,
             None => self.in_batches(input, self.trial.chosen())?,
         };
+        if let Some(tries) = self.trial.begin(began.elapsed()) {
+            self.tries = Some(tries);
+        }
         let mut outputs = outputs.into_iter();
         let scores = if self.wiring.scored { outputs.next() } else { None }.unwrap_or_default();
         let vector = outputs.next();

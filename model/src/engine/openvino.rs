@@ -12,6 +12,7 @@ use std::io;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use half::f16;
 use openvino::{
@@ -100,6 +101,8 @@ pub(super) struct Program {
     /// In the shape that every session begins with.
     model: openvino::Model,
     precision: Precision,
+    /// What it took to compile it.
+    compile_time: Duration,
     /// Weights are read from it whenever a thread compiles.
     _copy: Option<TempDir>,
 }
@@ -119,9 +122,16 @@ impl Program {
         };
         let model = read(&core, &file, wiring, wiring.batch.unwrap_or(1));
         let model = model.map_err(|error| refused(&path, &error.to_string()))?;
-        let program = Self { path, file, core, model, precision, _copy: copy };
+        let mut program =
+            Self { path, file, core, model, precision, compile_time: Duration::ZERO, _copy: copy };
+        let began = Instant::now();
         program.compiled(&program.model, wiring)?;
+        program.compile_time = began.elapsed();
         Ok(program)
+    }
+
+    pub(super) fn compile_time(&self) -> Duration {
+        self.compile_time
     }
 
     pub(super) fn session(self: &Arc<Self>, wiring: &Wiring) -> Result<OpenVino, EngineError> {

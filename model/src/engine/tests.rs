@@ -3,6 +3,7 @@
 mod openvino;
 
 use std::path::Path;
+use std::time::Duration;
 
 use tagfleet_pipeline::run::EngineRecord as StoredRecord;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -99,14 +100,14 @@ fn the_probe_finds_rows_that_change_each_other() {
 
 /// Tries all batches at once, and returns the one that is taken; every row has the bits that it has alone.
 pub(super) fn tried(loaded: Loaded) -> usize {
-    let loaded = Loaded { trial: Arc::new(Trial::after(0)), ..loaded };
+    let loaded = Loaded { trial: Arc::new(Trial::after(Duration::ZERO)), ..loaded };
     let mut engine = loaded.session().unwrap();
     let images = images(&loaded, LARGEST);
     let alone = Loaded { trial: Arc::new(Trial::fixed(1)), ..loaded };
     let alone = alone.session().unwrap().run(&images, LARGEST).unwrap();
-    // It counts images first, then takes eight for each call.
     assert_eq!(engine.batch_size(), 1);
     assert_eq!(engine.run(&images, LARGEST).unwrap(), alone);
+    // It has run for a while, and takes eight images in each call from now on.
     assert_eq!(engine.batch_size(), LARGEST);
     let mut calls = 1;
     while engine.batch_size() == LARGEST && calls < 24 {

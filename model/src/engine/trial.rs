@@ -2,10 +2,11 @@
 //!
 //! It exists because nobody should have to know. An image's values never depend on the batch, so what is run while it is
 //! tried counts like anything else, and a size that gives other bits is refused. One session of a process tries; the
-//! others go on image by image and then take what it found. It never runs a session itself and never decides in a run that
-//! is too short to win the time back.
+//! others go on image by image and then take what it found. It is tried once what could have been won so far is worth what
+//! trying costs, as one rents skis until they would have been bought: a run too short to win the time back never tries. It
+//! never runs a session itself.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What is tried. Larger ones won nothing on a CPU: MobileNetV2 in fp32 is the fastest at 2, in bf16 at 4, in int8 at 8.
@@ -16,34 +17,37 @@ pub(super) const LARGEST: usize = SIZES[SIZES.len() - 1];
 const ROUNDS: usize = 5;
 /// A larger batch takes memory, and delays the end of a run: it must win so much, as a share of the time.
 const WORTH: f64 = 0.02;
-/// Images that a process has run before it tries. What can be won is up to 8 %, and OpenVINO compiles the model for each
-/// size, which costs up to 2 s: the time of a thousand images.
-const AFTER: usize = 10_000;
+/// What may be won, as a share of the time: the most that was measured.
+const WINNABLE: f64 = 0.08;
+/// Where trying costs nothing, so much time of a session is run before: engines are slower at first.
+const WARM_UP: Duration = Duration::from_millis(500);
 
 /// The batch of all sessions of a model in this process.
 #[derive(Debug)]
 pub(super) struct Trial {
     chosen: AtomicUsize,
-    images: AtomicUsize,
+    /// Time of all sessions so far, in microseconds.
+    spent: AtomicU64,
     is_running: AtomicBool,
-    /// None where nothing is tried.
-    after: Option<usize>,
+    /// The time after which it is tried; none where nothing is.
+    after: Option<Duration>,
 }
 
 impl Trial {
     /// Nothing is tried: so many images at once.
     pub(super) fn fixed(rows: usize) -> Self {
-        Self { chosen: rows.into(), images: 0.into(), is_running: false.into(), after: None }
+        Self { chosen: rows.into(), spent: 0.into(), is_running: false.into(), after: None }
     }
 
-    /// Image by image, until enough of them have been run.
-    pub(super) fn open() -> Self {
-        Self::after(AFTER)
+    /// Image by image at first; `another` is what it takes to make a session ready for another size.
+    pub(super) fn open(another: Duration) -> Self {
+        let cost = another * (SIZES.len() as u32 - 1);
+        Self::after(cost.div_f64(WINNABLE).max(WARM_UP))
     }
 
-    /// Image by image, until so many have been run.
-    pub(super) fn after(images: usize) -> Self {
-        Self { after: Some(images), ..Self::fixed(1) }
+    /// Image by image, until the sessions have run for so long.
+    pub(super) fn after(time: Duration) -> Self {
+        Self { after: Some(time), ..Self::fixed(1) }
     }
 
     /// Images at once, as far as is known.
@@ -56,11 +60,12 @@ impl Trial {
         if self.is_running.load(Relaxed) { LARGEST } else { self.chosen() }
     }
 
-    /// Counts `images` that are to be run; the session that has the first ones beyond the limit gets to try.
-    pub(super) fn begin(&self, images: usize) -> Option<Tries> {
-        let after = self.after?;
-        let before = self.images.fetch_add(images, Relaxed);
-        if before > after || before + images <= after {
+    /// Adds the time of a call; the session that passes the limit with it gets to try.
+    pub(super) fn begin(&self, time: Duration) -> Option<Tries> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (after, time) = (micros(self.after?), micros(time));
+        let before = self.spent.fetch_add(time, Relaxed);
+        if before > after || before.saturating_add(time) <= after {
             return None;
         }
         self.is_running.store(true, Relaxed);
@@ -179,14 +184,23 @@ mod tests {
 
     #[test]
     fn one_session_tries_and_all_take_what_it_found() {
-        let trial = Trial::after(10);
-        assert!(trial.begin(10).is_none() && trial.wanted() == 1);
-        let tries = trial.begin(1);
-        assert!(tries.is_some() && trial.begin(8).is_none());
+        let seconds = Duration::from_secs;
+        let trial = Trial::after(seconds(10));
+        assert!(trial.begin(seconds(10)).is_none() && trial.wanted() == 1);
+        let tries = trial.begin(seconds(1));
+        assert!(tries.is_some() && trial.begin(seconds(8)).is_none());
         assert_eq!((trial.wanted(), trial.chosen()), (LARGEST, 1));
         trial.end(4);
         assert_eq!((trial.wanted(), trial.chosen()), (4, 4));
-        assert!(trial.begin(100).is_none());
-        assert!(Trial::fixed(3).begin(1 << 40).is_none());
+        assert!(trial.begin(seconds(100)).is_none());
+        assert!(Trial::fixed(3).begin(seconds(1 << 40)).is_none());
+    }
+
+    #[test]
+    fn what_costs_more_is_tried_later() {
+        let after =
+            |milliseconds| Trial::open(Duration::from_millis(milliseconds)).after.unwrap().as_millis();
+        // Three more sizes of 160 ms each, at 8 % of the time: 6 s.
+        assert_eq!([after(0), after(160)], [500, 6000]);
     }
 }

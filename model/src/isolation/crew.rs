@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 use tagfleet_pipeline::tags::Outcome;
@@ -42,7 +43,7 @@ impl Isolation {
     pub fn taggers(&self) -> Vec<Box<dyn Tagger>> {
         let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
-            taggers.push(Box::new(IsolatedTagger { crew: self.crew.clone() }));
+            taggers.push(Box::new(IsolatedTagger { crew: self.crew.clone(), at_once: 1 }));
         }
         taggers
     }
@@ -175,10 +176,27 @@ impl Crew {
 /// One thread's way to the child.
 struct IsolatedTagger {
     crew: Arc<Crew>,
+    /// Images that go to the child in one request, whatever its batch: each request costs some changes of threads.
+    at_once: usize,
+}
+
+/// As many images as take so long go to the child at once: the last ones of a run are not shared out more finely.
+const REQUEST_TIME: Duration = Duration::from_millis(30);
+/// And never more than this, however fast the model is.
+const MAX_AT_ONCE: usize = 8;
+
+/// How many images should go at once, after so many took so long.
+fn at_once(images: usize, time: Duration) -> usize {
+    let fit = REQUEST_TIME.as_nanos() * images as u128 / time.as_nanos().max(1);
+    usize::try_from(fit).unwrap_or(MAX_AT_ONCE).clamp(1, MAX_AT_ONCE)
 }
 
 impl Tagger for IsolatedTagger {
     fn batch_size(&self) -> usize {
+        self.rows_at_once().max(self.at_once)
+    }
+
+    fn rows_at_once(&self) -> usize {
         self.crew.batch_size.load(Relaxed)
     }
 
@@ -190,9 +208,25 @@ impl Tagger for IsolatedTagger {
                 images.len()
             )));
         }
+        let began = Instant::now();
         match self.crew.among_others(images)? {
-            Some(outcomes) => Ok(outcomes),
+            Some(outcomes) => {
+                self.at_once = at_once(images.len(), began.elapsed());
+                Ok(outcomes)
+            }
             None => self.crew.one_by_one(images),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_models_get_several_images_at_once_and_slow_ones_get_one() {
+        let after = |images, milliseconds| at_once(images, Duration::from_millis(milliseconds));
+        assert_eq!([after(1, 4), after(8, 32), after(1, 9), after(1, 80), after(8, 4000)], [7, 7, 3, 1, 1]);
+        assert_eq!((after(1, 0), after(0, 5)), (MAX_AT_ONCE, 1));
     }
 }

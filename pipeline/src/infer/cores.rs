@@ -51,7 +51,7 @@ fn run(
         }
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
         let outcomes = signs.tagging(|| tagger.tag(&images))?;
-        progress.set_batch_size(tagger.batch_size());
+        progress.set_batch_size(tagger.rows_at_once());
         if outcomes.len() != jobs.len() {
             return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));
         }
