@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo demo-aws test check lint package deploy destroy setup install
+.PHONY: demo demo-aws test check bench lint package deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -34,6 +34,13 @@ check:
 	cargo deny --workspace check bans licenses sources
 	scripts/lint.sh
 	$(MAKE) test
+
+## What tagfleet costs on this machine, into BENCHMARKS.md. PHOTOS=dir measures with your photos, PEERS=dir beside the
+## peers of that folder, BENCH="--only runs" a part (target/release/bench --help has all options).
+bench:
+	scripts/setup.sh bench
+	cargo build --release --package tagfleet --package tagfleet-bench
+	target/release/bench $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(PEERS),--peers "$(PEERS)") $(BENCH)
 
 ## The templates, the state machine, the Dockerfile and the scripts, linted.
 lint:

@@ -6,6 +6,7 @@
 #   scripts/setup.sh emulator and for `make demo-aws`
 #   scripts/setup.sh test     and to test
 #   scripts/setup.sh check    and for `make check`
+#   scripts/setup.sh bench    for `make bench`: OpenVINO, and torch to export the models (4 GB, in .venv-bench)
 #   scripts/setup.sh package  to build the Lambda functions
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -76,14 +77,20 @@ wheels .venv engine requirements.txt || {
   [ "$wanted" = run ] || failed=1
   say "could not install ONNX Runtime ('pip install onnxruntime' does it): tagfleet will use tract, which is several times slower"
 }
-case $wanted in openvino | test | check)
+case $wanted in openvino | test | check | bench)
   wheels .venv openvino scripts/openvino.txt || {
     say "could not install OpenVINO ('pip install openvino' does it)"
     failed=1
   }
   ;;
 esac
-if [ "$wanted" = package ]; then
+if [ "$wanted" = bench ]; then
+  [ -x .venv-bench/bin/pip ] || say "installing torch for the benchmark's models (some minutes, once)"
+  wheels .venv-bench models bench/requirements.txt || {
+    say "could not install torch, which exports the models of the benchmark: Python 3.11 or later and 4 GB of disk are needed"
+    failed=1
+  }
+elif [ "$wanted" = package ]; then
   wheels .venv package scripts/package.txt || {
     say "could not install cargo-lambda ('pip install cargo-lambda' does it)"
     failed=1

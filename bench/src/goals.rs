@@ -1,0 +1,206 @@
+//! What tagfleet wants to reach, as ratios of figures that were measured together.
+//!
+//! Nothing is asserted: a goal that is missed is shown as missed, one whose figures are missing as not measured.
+
+use crate::embedded::NO_MODEL;
+use crate::engines::Way;
+use crate::models::Network::{MobileNetV2, ResNet50};
+use crate::peers::{name_of_pool, name_of_ray, name_of_spark, name_of_tagfleet};
+use crate::results::{Part, Quantity, Results};
+use crate::runs::cores_row;
+use crate::stages::{DECODE, PREPARE, infer_row};
+use Bound::{AtLeast, Below};
+
+/// One goal and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Goal {
+    pub(crate) what: &'static str,
+    pub(crate) target: &'static str,
+    /// The figure, for people; none where it was not measured.
+    pub(crate) measured: Option<String>,
+    pub(crate) is_reached: Option<bool>,
+}
+
+/// Which side of the bound is good.
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    Below(f64),
+}
+
+/// What is wanted, and how it follows from the figures.
+struct Wanted {
+    what: &'static str,
+    target: &'static str,
+    bound: Bound,
+    unit: &'static str,
+    value: fn(&Results) -> Option<f64>,
+}
+
+const fn wanted(
+    (what, target): (&'static str, &'static str),
+    bound: Bound,
+    unit: &'static str,
+    value: fn(&Results) -> Option<f64>,
+) -> Wanted {
+    Wanted { what, target, bound, unit, value }
+}
+
+const AGAINST_PEERS: [Wanted; 8] = [
+    wanted(
+        ("images/s over the Python pool's, MobileNetV2 fp32 in ONNX Runtime", "at least 1.15"),
+        AtLeast(1.15),
+        "",
+        |results| usual_over(results, &name_of_pool(FP32), Quantity::ImagesPerSecond),
+    ),
+    wanted(("CPU per image over the pool's, the same", "less than 1"), Below(1.0), "", |results| {
+        usual_over(results, &name_of_pool(FP32), Quantity::CpuMs)
+    }),
+    wanted(("images/s over PySpark's, the same", "at least 1.6"), AtLeast(1.6), "", |results| {
+        usual_over(results, &name_of_spark(), Quantity::ImagesPerSecond)
+    }),
+    wanted(("images/s over Ray Data's, the same", "at least 1.45"), AtLeast(1.45), "", |results| {
+        usual_over(results, &name_of_ray(), Quantity::ImagesPerSecond)
+    }),
+    wanted(
+        ("images/s over the pool's with OpenVINO, MobileNetV2 bf16", "at least 1.2"),
+        AtLeast(1.2),
+        "",
+        |results| over_pool(results, Part::PeersMobilenet, Way::brain_floats(MobileNetV2), BRAIN_FLOATS),
+    ),
+    wanted(
+        ("images/s over the fp32 pool's, MobileNetV2 int8", "at least 2.2, on AMX"),
+        AtLeast(2.2),
+        "",
+        |results| over_pool(results, Part::PeersMobilenet, Way::integers(MobileNetV2), FP32),
+    ),
+    wanted(
+        ("images/s over the fp32 pool's, ResNet-50 int8", "at least 6.5, on AMX"),
+        AtLeast(6.5),
+        "",
+        |results| over_pool(results, Part::PeersResnet, Way::integers(ResNet50), FP32),
+    ),
+    wanted(
+        ("images/s over the pool's, pictures of 12 megapixels", "at least 2.8"),
+        AtLeast(2.8),
+        "",
+        |results| over_pool(results, Part::PeersLarge, Way::usual(MobileNetV2), FP32),
+    ),
+];
+
+const ALONE: [Wanted; 8] = [
+    wanted(
+        (
+            "CPU of the stages alone over that of the whole run, MobileNetV2 fp32 in ONNX Runtime",
+            "at least 0.95",
+        ),
+        AtLeast(0.95),
+        "",
+        |results| efficiency(results, Way::usual(MobileNetV2)),
+    ),
+    wanted(
+        ("images/s of two cores over one, MobileNetV2 fp32 in ONNX Runtime", "at least 1.9"),
+        AtLeast(1.9),
+        "",
+        |results| two_cores(results, Way::usual(MobileNetV2)),
+    ),
+    wanted(("the same, MobileNetV2 int8 in OpenVINO", "at least 1.9"), AtLeast(1.9), "", |results| {
+        two_cores(results, Way::integers(MobileNetV2))
+    }),
+    wanted(
+        ("start to first image tagged: at most a whole run of one image", "under 1 s"),
+        Below(1.0),
+        " s",
+        |results| usual_run(results, Quantity::OneImage),
+    ),
+    wanted(("peak memory with MobileNetV2", "under 400 MB"), Below(400.0), " MB", |results| {
+        usual_run(results, Quantity::PeakMb)
+    }),
+    wanted(
+        (
+            "images/s at 30 ms per GET over a local folder's, MobileNetV2 fp32 in ONNX Runtime",
+            "at least 0.97",
+        ),
+        AtLeast(0.97),
+        "",
+        |results| late(results, Way::usual(MobileNetV2)),
+    ),
+    wanted(("the same, MobileNetV2 int8 in OpenVINO", "at least 0.97"), AtLeast(0.97), "", |results| {
+        late(results, Way::integers(MobileNetV2))
+    }),
+    wanted(
+        ("shards, reading, Parquet, queue and progress in the CPU of the whole run", "under 2 %"),
+        Below(2.0),
+        " %",
+        |results| {
+            let others = results.median(Part::Overhead, NO_MODEL, Quantity::CpuMs)?;
+            Some(others / usual_run(results, Quantity::CpuMs)? * 100.0)
+        },
+    ),
+];
+
+/// What the peers run a model in, as their rows say it.
+pub(crate) const FP32: &str = "ONNX Runtime fp32";
+/// Precision is left to OpenVINO, which takes bf16 where the processor has it.
+pub(crate) const BRAIN_FLOATS: &str = "OpenVINO in its default precision";
+
+impl Wanted {
+    fn goal(&self, results: &Results) -> Goal {
+        let value = (self.value)(results);
+        let decimals = if value.is_some_and(|value| value >= 100.0) { 0 } else { 2 };
+        Goal {
+            what: self.what,
+            target: self.target,
+            measured: value.map(|value| format!("{value:.decimals$}{}", self.unit)),
+            is_reached: value.map(|value| match self.bound {
+                AtLeast(bound) => value >= bound,
+                Below(bound) => value < bound,
+            }),
+        }
+    }
+}
+
+/// All of them.
+pub(crate) fn goals(results: &Results) -> Vec<Goal> {
+    AGAINST_PEERS.iter().chain(&ALONE).map(|wanted| wanted.goal(results)).collect()
+}
+
+/// CPU of the stages alone over CPU of the whole run.
+fn efficiency(results: &Results, way: Way) -> Option<f64> {
+    let whole = results.median(Part::Runs, &way.name(), Quantity::CpuMs)?;
+    Some(stages(results, way)? / whole)
+}
+
+/// CPU milliseconds of the stages alone.
+pub(crate) fn stages(results: &Results, way: Way) -> Option<f64> {
+    let stage = |name: &str| results.median(Part::Stages, name, Quantity::CpuMs);
+    Some(stage(DECODE)? + stage(PREPARE)? + stage(&infer_row(way))?)
+}
+
+fn usual_over(results: &Results, theirs: &str, quantity: Quantity) -> Option<f64> {
+    let ours = name_of_tagfleet(Way::usual(MobileNetV2), false);
+    ratio(results, Part::PeersMobilenet, (&ours, theirs), quantity)
+}
+
+fn over_pool(results: &Results, part: Part, way: Way, pool: &str) -> Option<f64> {
+    let (ours, theirs) = (name_of_tagfleet(way, false), name_of_pool(pool));
+    ratio(results, part, (&ours, &theirs), Quantity::ImagesPerSecond)
+}
+
+fn two_cores(results: &Results, way: Way) -> Option<f64> {
+    let (one, two) = (cores_row(way, 1), cores_row(way, 2));
+    ratio(results, Part::Cores, (&two, &one), Quantity::ImagesPerSecond)
+}
+
+fn late(results: &Results, way: Way) -> Option<f64> {
+    let of = |quantity| results.median(Part::Latency, &way.name(), quantity);
+    Some(of(Quantity::DelayedImagesPerSecond)? / of(Quantity::ImagesPerSecond)?)
+}
+
+fn usual_run(results: &Results, quantity: Quantity) -> Option<f64> {
+    results.median(Part::Runs, &Way::usual(MobileNetV2).name(), quantity)
+}
+
+fn ratio(results: &Results, part: Part, (ours, theirs): (&str, &str), quantity: Quantity) -> Option<f64> {
+    Some(results.median(part, ours, quantity)? / results.median(part, theirs, quantity)?)
+}

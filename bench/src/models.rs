@@ -1,0 +1,83 @@
+//! The models that are measured: folders below `target/bench/models`, exported by `bench/models.py` when one is missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tagfleet_model::folder::{Model, ModelOptions};
+
+use crate::place::Place;
+use crate::told::tell;
+
+/// A network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    MobileNetV2,
+    ResNet50,
+}
+
+impl Network {
+    pub(crate) const ALL: [Self; 2] = [Self::MobileNetV2, Self::ResNet50];
+
+    /// As people know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MobileNetV2 => "MobileNetV2",
+            Self::ResNet50 => "ResNet-50",
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::MobileNetV2 => "mobilenet_v2",
+            Self::ResNet50 => "resnet50",
+        }
+    }
+}
+
+/// Where the models are.
+#[derive(Clone, Debug)]
+pub(crate) struct Models(PathBuf);
+
+impl Models {
+    /// Exports them with `python` unless they are there.
+    pub(crate) fn ready(place: &Place, python: &Path, pictures: &Path) -> Result<Self> {
+        let models = Self(place.generated("models"));
+        let are_there = Network::ALL.iter().all(|&network| {
+            [false, true].iter().all(|&is_int8| models.folder(network, is_int8).join("model.onnx").exists())
+        });
+        if are_there {
+            return Ok(models);
+        }
+        tell("exporting the models (a minute or two, once)");
+        let python = place.root.join(python);
+        let mut command = Command::new(&python);
+        command.arg(place.root.join("bench/models.py")).arg("--pictures").arg(pictures);
+        command.arg("--out").arg(&models.0);
+        let status = command.status().with_context(|| {
+            format!("{} cannot be started: `scripts/setup.sh bench` makes it", python.display())
+        })?;
+        if !status.success() {
+            bail!("the models could not be exported (bench/models.py ended with {status})");
+        }
+        Ok(models)
+    }
+
+    /// Those of a folder, there or not.
+    #[cfg(test)]
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// A model's folder.
+    pub(crate) fn folder(&self, network: Network, is_int8: bool) -> PathBuf {
+        let suffix = if is_int8 { "_int8" } else { "" };
+        self.0.join(format!("{}{suffix}", network.folder()))
+    }
+
+    /// A model, its files read.
+    pub(crate) fn open(&self, network: Network, is_int8: bool, exact: bool) -> Result<Model> {
+        let options = ModelOptions { exact, ..ModelOptions::default() };
+        Ok(Model::open(&self.folder(network, is_int8), &options)?)
+    }
+}

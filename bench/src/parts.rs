@@ -1,0 +1,189 @@
+//! One measurement from beginning to end: get ready, measure part after part, write down, compare.
+//!
+//! Each part is stored as soon as it is measured, so that an interrupted measurement keeps what it has.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::args::Options;
+use crate::engines::Way;
+use crate::machine::{self, Machine};
+use crate::models::Models;
+use crate::pictures::{self, Counts, Pictures};
+use crate::place::Place;
+use crate::results::{Measured, Part, Results, Rows};
+use crate::told::{print, tell};
+use crate::{change, embedded, peers, render, runs, stages};
+
+/// What every part needs.
+pub(crate) struct Bench {
+    pub(crate) place: Place,
+    pub(crate) machine: Machine,
+    pub(crate) counts: Counts,
+    pub(crate) pictures: Pictures,
+    pub(crate) models: Models,
+    pub(crate) tagfleet: PathBuf,
+    /// Where the peers are, and their Python.
+    pub(crate) peers: Option<(PathBuf, PathBuf)>,
+    pub(crate) repetitions: u32,
+}
+
+/// Does what the options ask for.
+pub(crate) fn measure(options: &Options) -> Result<()> {
+    let bench = Bench::ready(options)?;
+    let mut results = bench.earlier(options)?;
+    let before = bench.committed();
+    let parts: &[Part] = if options.only.is_empty() { Part::value_variants() } else { &options.only };
+    for &part in parts {
+        let measured = bench.part(part, options)?;
+        results.parts.insert(part, measured);
+        results.save(&bench.place.root.join(bench.place.results()))?;
+        let benchmarks = bench.place.benchmarks();
+        fs::write(&benchmarks, render::markdown(&results))
+            .with_context(|| benchmarks.display().to_string())?;
+    }
+    print(render::markdown(&results));
+    print(change::report(before.as_ref(), &results, parts));
+    tell(format!("written: {}", bench.place.benchmarks().display()));
+    Ok(())
+}
+
+impl Bench {
+    fn ready(options: &Options) -> Result<Self> {
+        let place = Place::new(options.quick);
+        let absolute = |path: &PathBuf| std::path::absolute(path).with_context(|| path.display().to_string());
+        let photos = options.photos.as_ref().map(absolute).transpose()?;
+        let peers = options.peers.as_ref().map(absolute).transpose()?;
+        let python = options.peers_python.as_ref().map(absolute).transpose()?;
+        let peers = peers.map(|folder| {
+            let python = python.unwrap_or_else(|| folder.join("venv/bin/python"));
+            (folder, python)
+        });
+        let tagfleet = options.tagfleet.as_ref().map_or_else(beside, absolute)?;
+        if !tagfleet.exists() {
+            bail!("{} is not there: `make bench` builds it", tagfleet.display());
+        }
+        // The engines' libraries are looked for from here, as the command does.
+        std::env::set_current_dir(&place.root).with_context(|| place.root.display().to_string())?;
+        fs::create_dir_all(place.generated("out")).context("target/bench/out")?;
+        let counts = Counts::new(options.quick);
+        let pictures = pictures::ready(&place, photos.as_deref(), counts)?;
+        let models = Models::ready(&place, &options.python, &pictures.ordinary.short.path)?;
+        let machine = Machine::here();
+        let repetitions = options.repetitions;
+        Ok(Self { place, machine, counts, pictures, models, tagfleet, peers, repetitions })
+    }
+
+    /// What was measured before, of this machine; parts that are measured now replace theirs.
+    fn earlier(&self, options: &Options) -> Result<Results> {
+        let path = self.place.root.join(self.place.results());
+        let fresh = Results::new(self.machine.clone());
+        if options.quick || !path.exists() {
+            return Ok(fresh);
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let earlier = Results::parse(&text).with_context(|| path.display().to_string())?;
+        if earlier.machine == self.machine {
+            return Ok(earlier);
+        }
+        tell(format!("the figures of another machine ({}) are replaced", earlier.machine.processor));
+        Ok(fresh)
+    }
+
+    /// The figures of the last commit, where there are any.
+    fn committed(&self) -> Option<Results> {
+        let object = format!("HEAD:{}", self.place.results());
+        let text = self.git(&["show", &object])?;
+        match Results::parse(&text) {
+            Ok(results) => Some(results),
+            Err(error) => {
+                tell(format!("{object} cannot be compared with: {error:#}"));
+                None
+            }
+        }
+    }
+
+    fn git(&self, arguments: &[&str]) -> Option<String> {
+        let output = Command::new("git").current_dir(&self.place.root).args(arguments).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    }
+
+    fn part(&self, part: Part, options: &Options) -> Result<Measured> {
+        let load = machine::load();
+        let (rows, versions) = match part {
+            Part::Stages => (stages::measure(self)?, self.versions()),
+            Part::Runs => (runs::whole(self)?, self.versions()),
+            Part::Cores => (runs::cores(self)?, self.versions()),
+            Part::Latency => (embedded::latency(self)?, self.versions()),
+            Part::Overhead => (embedded::overhead(self)?, self.versions()),
+            Part::Large => (runs::large(self)?, self.versions()),
+            Part::PeersMobilenet | Part::PeersResnet | Part::PeersLarge => {
+                let (rows, mut versions) = peers::measure(self, part)?;
+                versions.extend(self.versions());
+                (rows, versions)
+            }
+        };
+        let Rows(rows) = rows;
+        Ok(Measured {
+            date: machine::today(),
+            load,
+            command: command(options),
+            repetitions: self.repetitions,
+            pictures: self.pictures.description.clone(),
+            versions,
+            rows,
+        })
+    }
+
+    /// Of tagfleet and the engines that can be loaded.
+    fn versions(&self) -> BTreeMap<String, String> {
+        let commit = self.git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "no commit".to_owned());
+        let version = format!("{} ({commit})", env!("CARGO_PKG_VERSION"));
+        let mut versions = BTreeMap::from([("tagfleet".to_owned(), version)]);
+        for way in Way::all().into_iter().filter(|way| !way.is_int8()) {
+            let Ok(model) = self.models.open(way.network, false, false) else { continue };
+            if let Ok(record) = way.resolve(&model) {
+                versions.insert(way.engine.name().to_owned(), record.version);
+            }
+        }
+        versions
+    }
+
+    /// A message without this machine's paths, for a file that is committed.
+    pub(crate) fn publishable(&self, message: &str) -> String {
+        let mut text = message.replace(&self.place.root.display().to_string(), ".");
+        if let Some((folder, python)) = &self.peers {
+            let environment = python.parent().and_then(|folder| folder.parent()).unwrap_or(python);
+            text = text.replace(&environment.display().to_string(), "VENV");
+            text = text.replace(&folder.display().to_string(), "PEERS");
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect()
+    }
+}
+
+/// The tagfleet that was built with this program.
+fn beside() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("this program's own path")?;
+    Ok(this.with_file_name("tagfleet"))
+}
+
+/// The command as anyone would give it.
+fn command(options: &Options) -> String {
+    let mut command = "make bench".to_owned();
+    for (given, text) in [(options.photos.is_some(), " PHOTOS=dir"), (options.peers.is_some(), " PEERS=dir")]
+    {
+        if given {
+            command.push_str(text);
+        }
+    }
+    if options.quick {
+        command.push_str(" (a quick try: figures mean nothing)");
+    }
+    command
+}

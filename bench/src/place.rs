@@ -1,0 +1,42 @@
+//! Where everything stands: what is committed, and what is generated below `target/bench`.
+//!
+//! Names only; nothing is made here.
+
+use std::path::{Path, PathBuf};
+
+/// The folders and files of the benchmark, below the project's root.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Of the project.
+    pub(crate) root: PathBuf,
+    quick: bool,
+}
+
+impl Place {
+    /// Of the project that this program was built in.
+    pub(crate) fn new(quick: bool) -> Self {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Self { root: package.parent().unwrap_or(package).to_owned(), quick }
+    }
+
+    /// Of a project elsewhere.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), quick: true }
+    }
+
+    /// What is generated: `target/bench/NAME`.
+    pub(crate) fn generated(&self, name: &str) -> PathBuf {
+        self.root.join("target/bench").join(name)
+    }
+
+    /// The figures as data, relative to the root: what is rendered, and compared with.
+    pub(crate) fn results(&self) -> &'static str {
+        if self.quick { "target/bench/quick.json" } else { "bench/results.json" }
+    }
+
+    /// The figures for people.
+    pub(crate) fn benchmarks(&self) -> PathBuf {
+        if self.quick { self.generated("quick.md") } else { self.root.join("BENCHMARKS.md") }
+    }
+}

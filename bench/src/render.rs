@@ -1,0 +1,229 @@
+//! BENCHMARKS.md, from the figures alone.
+//!
+//! Pure: it reads no file and no clock, so that the whole of it is a snapshot test.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt::Write as _;
+
+use crate::engines::Way;
+use crate::goals::{Goal, goals, stages};
+use crate::measure::median;
+use crate::results::{Measured, Part, Quantity, Results, Row};
+use crate::runs::cores_row;
+
+impl Quantity {
+    const ALL: [Self; 7] = [
+        Self::ImagesPerSecond,
+        Self::DelayedImagesPerSecond,
+        Self::CpuMs,
+        Self::StartUp,
+        Self::OneImage,
+        Self::PeakMb,
+        Self::ResidentMb,
+    ];
+
+    /// The head of its column.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::ImagesPerSecond => "images/s",
+            Self::DelayedImagesPerSecond => "images/s at 30 ms per GET",
+            Self::CpuMs => "CPU ms per image",
+            Self::StartUp => "start-up s",
+            Self::OneImage => "run of one image s",
+            Self::PeakMb => "peak MB",
+            Self::ResidentMb => "resident MB",
+        }
+    }
+
+    /// A value with as many digits as mean something.
+    pub(crate) fn shown(self, value: f64) -> String {
+        match self {
+            Self::ImagesPerSecond | Self::DelayedImagesPerSecond if value < 100.0 => format!("{value:.1}"),
+            Self::ImagesPerSecond | Self::DelayedImagesPerSecond | Self::PeakMb | Self::ResidentMb => {
+                format!("{value:.0}")
+            }
+            Self::CpuMs | Self::StartUp | Self::OneImage => format!("{value:.2}"),
+        }
+    }
+}
+
+/// A part's heading, and what its table means.
+fn heading(part: Part) -> (&'static str, &'static str) {
+    match part {
+        Part::Stages => (
+            "Each stage alone",
+            "One thread, through the model crate; CPU time of the process. `all stages` is one thread of a run without its surroundings.",
+        ),
+        Part::Runs => (
+            "Whole runs",
+            "`tagfleet run` on a folder, every core. Images/s and CPU are slopes between a short and a long folder, so that starting and loading cancel; start-up is what a run of no images would take. \
+             Peak memory is of both processes together, pages they share once, files left out; resident is the sum of their largest resident sets, files included.",
+        ),
+        Part::Cores => ("Two cores against one", "The same command, confined to so many cores."),
+        Part::Latency => (
+            "A bucket with latency",
+            "Runs within one process from a folder, and from the same folder with 30 ms before each GET.",
+        ),
+        Part::Overhead => (
+            "Everything but tagging",
+            "A run whose taggers give each image the same row at once: what is left is listing, shards, reading, queue, Parquet and progress.",
+        ),
+        Part::Large => (
+            "Pictures of 12 megapixels",
+            "`tagfleet run` as it decodes by default, and with `--exact`, which decodes every pixel.",
+        ),
+        Part::PeersMobilenet => (
+            "tagfleet and its peers: MobileNetV2",
+            "Measured by the peers' harness, which counts daemons too, taking turns.",
+        ),
+        Part::PeersResnet => ("tagfleet and its peers: ResNet-50", "The same."),
+        Part::PeersLarge => (
+            "tagfleet and its peers: pictures of 12 megapixels",
+            "The same, MobileNetV2. The peers decode every pixel.",
+        ),
+    }
+}
+
+/// The whole file.
+pub(crate) fn markdown(results: &Results) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut text, results);
+    text
+}
+
+fn write_all(text: &mut String, results: &Results) -> std::fmt::Result {
+    let machine = &results.machine;
+    writeln!(text, "# Benchmarks\n")?;
+    writeln!(
+        text,
+        "Written by `make bench` from `bench/results.json`; anyone can measure their own machine. Medians, with the"
+    )?;
+    writeln!(text, "least and the largest of all repetitions behind them.\n")?;
+    writeln!(
+        text,
+        "Machine: {}, {} cores, {} GiB, {}; {}\n",
+        machine.processor,
+        machine.cores,
+        machine.memory_gib,
+        machine.system,
+        if machine.instructions.is_empty() {
+            "no wide vectors".to_owned()
+        } else {
+            machine.instructions.join(" ")
+        }
+    )?;
+    write_goals(text, &goals(results))?;
+    write_efficiency(text, results)?;
+    for (part, measured) in &results.parts {
+        write_part(text, *part, measured)?;
+    }
+    Ok(())
+}
+
+fn write_goals(text: &mut String, goals: &[Goal]) -> std::fmt::Result {
+    writeln!(text, "## Goals\n")?;
+    writeln!(text, "| | goal | measured | |")?;
+    writeln!(text, "|---|---|---|---|")?;
+    for goal in goals {
+        let verdict = match goal.is_reached {
+            Some(true) => "reached",
+            Some(false) => "missed",
+            None => "",
+        };
+        let measured = goal.measured.as_deref().unwrap_or("not measured");
+        writeln!(text, "| {} | {} | {measured} | {verdict} |", goal.what, goal.target)?;
+    }
+    writeln!(text)
+}
+
+fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
+    let mut lines = Vec::new();
+    for way in Way::of_runs() {
+        let whole = results.median(Part::Runs, &way.name(), Quantity::CpuMs);
+        let one_core = results.median(Part::Cores, &cores_row(way, 1), Quantity::CpuMs);
+        if let (Some(stages), Some(whole)) = (stages(results, way), whole) {
+            let efficiency = stages / whole;
+            let one_core = one_core.map_or([String::new(), String::new()], |one_core| {
+                [format!("{one_core:.2}"), format!("{:.2}", stages / one_core)]
+            });
+            let one_core = one_core.join(" | ");
+            lines.push(format!(
+                "| {} | {stages:.2} | {whole:.2} | {efficiency:.2} | {one_core} |",
+                way.name()
+            ));
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "## Efficiency\n")?;
+    writeln!(
+        text,
+        "CPU milliseconds per image: decode, resize and infer alone, and all of a run. Where cores share their"
+    )?;
+    writeln!(
+        text,
+        "units, as hyperthreads do, a run on all of them takes more CPU time for the same work than one on one core.\n"
+    )?;
+    writeln!(text, "| | stages alone | whole run | efficiency | whole run on one core | efficiency |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|")?;
+    writeln!(text, "{}\n", lines.join("\n"))
+}
+
+fn write_part(text: &mut String, part: Part, measured: &Measured) -> std::fmt::Result {
+    let (title, meaning) = heading(part);
+    writeln!(text, "## {title}\n\n{meaning}\n")?;
+    write_table(text, &measured.rows)?;
+    for row in &measured.rows {
+        if let Some(problem) = &row.problem {
+            writeln!(text, "- {}: {problem}", row.name)?;
+        }
+    }
+    if measured.rows.iter().any(|row| row.problem.is_some()) {
+        writeln!(text)?;
+    }
+    let load = measured.load.map_or("unknown".to_owned(), |load| format!("{load:.1}"));
+    let versions: Vec<_> =
+        measured.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    writeln!(
+        text,
+        "{}, `{}`, {} repetitions, load {load} before. {}. {}.\n",
+        measured.date,
+        measured.command,
+        measured.repetitions,
+        measured.pictures,
+        versions.join(", ")
+    )
+}
+
+/// Rows that have figures, and the columns that any of them has.
+fn write_table(text: &mut String, rows: &[Row]) -> std::fmt::Result {
+    let rows: Vec<&Row> = rows.iter().filter(|row| !row.figures.is_empty()).collect();
+    let has = |quantity: &Quantity| rows.iter().any(|row| row.figures.contains_key(quantity));
+    let columns: Vec<Quantity> = Quantity::ALL.into_iter().filter(has).collect();
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let titles: Vec<_> = columns.iter().map(|column| column.title()).collect();
+    writeln!(text, "| | {} |", titles.join(" | "))?;
+    writeln!(text, "|---|{}", "---:|".repeat(columns.len()))?;
+    for row in rows {
+        let cells: Vec<_> = columns.iter().map(|column| cell(row, *column)).collect();
+        writeln!(text, "| {} | {} |", row.name, cells.join(" | "))?;
+    }
+    writeln!(text)
+}
+
+/// `239 (235–241)`; nothing where it was not measured.
+fn cell(row: &Row, quantity: Quantity) -> String {
+    let values = row.figures.get(&quantity).map_or(&[][..], Vec::as_slice);
+    let Some(middle) = median(values) else { return String::new() };
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (least, most) = (quantity.shown(least), quantity.shown(most));
+    let middle = quantity.shown(middle);
+    if least == most { middle } else { format!("{middle} ({least}–{most})") }
+}

@@ -1,0 +1,80 @@
+//! BENCHMARKS.md as it comes out, of figures that were never measured.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::engines::Way;
+use crate::machine::Machine;
+use crate::measure::Slope;
+use crate::models::Network;
+use crate::peers::{name_of_pool, name_of_spark, name_of_tagfleet};
+use crate::results::Rows;
+use crate::runs::cores_row;
+use crate::stages::{DECODE, PREPARE, infer_row};
+
+fn measured(rows: Rows) -> Measured {
+    let Rows(rows) = rows;
+    Measured {
+        date: "2026-11-25".to_owned(),
+        load: Some(0.12),
+        command: "make bench".to_owned(),
+        repetitions: 3,
+        pictures: "200 different generated pictures".to_owned(),
+        versions: BTreeMap::from([("tagfleet".to_owned(), "0.1.0 (0000000)".to_owned())]),
+        rows,
+    }
+}
+
+fn slopes(rows: &mut Rows, name: &str, rates: [f64; 3]) {
+    for images_per_second in rates {
+        let cpu_ms = 2000.0 / images_per_second;
+        rows.add_slope(name, Some(Slope { images_per_second, cpu_ms, start_up: 0.5 }));
+    }
+}
+
+/// Figures of some parts: whole runs at `rate`, one core and two, stages, and peers of which one is absent.
+pub(crate) fn results(rate: f64) -> Results {
+    let machine = Machine {
+        processor: "Some CPU".to_owned(),
+        cores: 2,
+        instructions: vec!["avx2".to_owned(), "avx512_vnni".to_owned()],
+        memory_gib: 24,
+        system: "linux x86_64".to_owned(),
+    };
+    let way = Way::usual(Network::MobileNetV2);
+    let (mut stages, mut runs, mut peers) = (Rows::default(), Rows::default(), Rows::default());
+    for (name, cpu_ms) in [(DECODE.to_owned(), 1.7), (PREPARE.to_owned(), 0.5), (infer_row(way), 5.4)] {
+        stages.add(&name, Quantity::CpuMs, cpu_ms);
+    }
+    slopes(&mut runs, &way.name(), [rate, rate + 2.0, rate - 1.0]);
+    runs.add(&way.name(), Quantity::OneImage, 0.4);
+    runs.add(&way.name(), Quantity::PeakMb, 210.4);
+    runs.fail(&Way::brain_floats(Network::MobileNetV2).name(), "this processor has no bf16");
+    let mut cores = Rows::default();
+    slopes(&mut cores, &cores_row(way, 1), [rate / 2.0; 3]);
+    slopes(&mut cores, &cores_row(way, 2), [rate * 0.96; 3]);
+    slopes(&mut peers, &name_of_tagfleet(way, false), [rate; 3]);
+    slopes(&mut peers, &name_of_pool("ONNX Runtime fp32"), [200.0; 3]);
+    peers.fail(&name_of_spark(), "absent: no module named 'pyspark'");
+    let mut results = Results::new(machine);
+    results.parts.insert(Part::Stages, measured(stages));
+    results.parts.insert(Part::Runs, measured(runs));
+    results.parts.insert(Part::Cores, measured(cores));
+    results.parts.insert(Part::PeersMobilenet, measured(peers));
+    results
+}
+
+#[test]
+fn the_whole_file() {
+    insta::assert_snapshot!(markdown(&results(250.0)));
+}
+
+#[test]
+fn figures_are_stored_as_they_are() {
+    let results = results(250.0);
+    let text = serde_json::to_string_pretty(&results).unwrap();
+    assert_eq!(Results::parse(&text).unwrap(), results);
+    let newer = text.replacen("\"version\": 1", "\"version\": 2", 1);
+    let error = Results::parse(&newer).unwrap_err().to_string();
+    assert!(error.contains("version 2"), "{error}");
+}

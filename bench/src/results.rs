@@ -1,0 +1,181 @@
+//! The figures: every repetition of every one, by part, as stored in `bench/results.json`.
+//!
+//! Medians and ratios are taken when they are shown, so the file holds only what was measured. Parts may be measured at
+//! different times, but on one machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+use crate::measure::{Slope, median};
+
+/// The version of the stored form.
+pub(crate) const VERSION: u32 = 1;
+
+/// What is measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// Each stage alone, in one thread
+    Stages,
+    /// Whole runs of the command
+    Runs,
+    /// Two cores against one
+    Cores,
+    /// A slow bucket against a folder
+    Latency,
+    /// A run without decoder and model
+    Overhead,
+    /// Pictures of 12 megapixels
+    Large,
+    /// tagfleet and its peers, MobileNetV2
+    PeersMobilenet,
+    /// tagfleet and its peers, ResNet-50
+    PeersResnet,
+    /// tagfleet and its peers, pictures of 12 megapixels
+    PeersLarge,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Quantity {
+    /// Images per second.
+    ImagesPerSecond,
+    /// The same, from a bucket that takes its time.
+    DelayedImagesPerSecond,
+    /// CPU milliseconds per image.
+    CpuMs,
+    /// Seconds that a run of no images would take.
+    StartUp,
+    /// Seconds that a run of one image took.
+    OneImage,
+    /// Memory of all processes together at its peak, pages they share counted once; in MB.
+    PeakMb,
+    /// The largest resident sets of all processes, added up, files that are mapped included; in MB.
+    ResidentMb,
+}
+
+/// All figures of one machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Results {
+    /// [`VERSION`].
+    pub(crate) version: u32,
+    /// Where they were measured.
+    pub(crate) machine: Machine,
+    /// The parts that were measured.
+    pub(crate) parts: BTreeMap<Part, Measured>,
+}
+
+/// One part's figures, and how they came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Measured {
+    /// The day, UTC.
+    pub(crate) date: String,
+    /// The load average of the minute before.
+    pub(crate) load: Option<f64>,
+    /// The command that measured it.
+    pub(crate) command: String,
+    /// How often.
+    pub(crate) repetitions: u32,
+    /// What pictures.
+    pub(crate) pictures: String,
+    /// Of what took part.
+    pub(crate) versions: BTreeMap<String, String>,
+    /// The figures, in the order of the table.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// What was measured of one thing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Row {
+    /// What it is.
+    pub(crate) name: String,
+    /// One number per repetition.
+    pub(crate) figures: BTreeMap<Quantity, Vec<f64>>,
+    /// Why figures are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+}
+
+impl Row {
+    /// The median of a figure.
+    pub(crate) fn median(&self, quantity: Quantity) -> Option<f64> {
+        median(self.figures.get(&quantity)?)
+    }
+}
+
+impl Results {
+    /// None yet.
+    pub(crate) fn new(machine: Machine) -> Self {
+        Self { version: VERSION, machine, parts: BTreeMap::new() }
+    }
+
+    /// What is stored in a file's `text`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let results: Self = serde_json::from_str(text)?;
+        if results.version != VERSION {
+            bail!("version {} of the figures, but this program knows {VERSION}", results.version);
+        }
+        Ok(results)
+    }
+
+    /// Stores them.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(path, text).with_context(|| path.display().to_string())
+    }
+
+    /// The median of a figure, where it was measured.
+    pub(crate) fn median(&self, part: Part, row: &str, quantity: Quantity) -> Option<f64> {
+        self.parts.get(&part)?.rows.iter().find(|found| found.name == row)?.median(quantity)
+    }
+}
+
+/// Rows that fill up repetition by repetition.
+#[derive(Debug, Default)]
+pub(crate) struct Rows(pub(crate) Vec<Row>);
+
+impl Rows {
+    fn row(&mut self, name: &str) -> &mut Row {
+        let index = self.0.iter().position(|row| row.name == name).unwrap_or_else(|| {
+            self.0.push(Row { name: name.to_owned(), ..Row::default() });
+            self.0.len() - 1
+        });
+        &mut self.0[index]
+    }
+
+    /// One more repetition of a figure.
+    pub(crate) fn add(&mut self, name: &str, quantity: Quantity, value: f64) {
+        self.row(name).figures.entry(quantity).or_default().push(value);
+    }
+
+    /// One more repetition of what a slope tells; `None` is noise that hid it.
+    pub(crate) fn add_slope(&mut self, name: &str, slope: Option<Slope>) {
+        let Some(slope) = slope else {
+            return self
+                .fail(name, "the longer run was not the longer one: too few pictures, or a busy machine");
+        };
+        self.add(name, Quantity::ImagesPerSecond, slope.images_per_second);
+        self.add(name, Quantity::CpuMs, slope.cpu_ms);
+        self.add(name, Quantity::StartUp, slope.start_up);
+    }
+
+    /// Why a row lacks figures; the last reason stays.
+    pub(crate) fn fail(&mut self, name: &str, problem: impl Into<String>) {
+        self.row(name).problem = Some(problem.into());
+    }
+
+    /// True where nothing came of this one, so that it is not tried again.
+    pub(crate) fn has_failed(&self, name: &str) -> bool {
+        self.0.iter().any(|row| row.name == name && row.problem.is_some() && row.figures.is_empty())
+    }
+}

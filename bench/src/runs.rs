@@ -1,0 +1,127 @@
+//! The whole command, as a user starts it, in a child process: images per second, CPU time, start and memory.
+//!
+//! Repetitions are outermost, so that a machine that gets slower meanwhile is slower for everybody.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::child::{self, Ran};
+use crate::engines::Way;
+use crate::measure::{Took, slope};
+use crate::models::Network;
+use crate::parts::Bench;
+use crate::pictures::{Folder, Pair};
+use crate::results::{Quantity, Rows};
+use crate::told::tell;
+
+/// tagfleet's exit code where some images have failed rows, as some photos may.
+const SOME_FAILED: i32 = 3;
+
+/// One kind of run.
+struct Run {
+    name: String,
+    way: Way,
+    flags: Vec<&'static str>,
+    cores: Option<usize>,
+}
+
+impl Run {
+    fn of(way: Way) -> Self {
+        Self { name: way.name(), way, flags: way.flags(), cores: None }
+    }
+}
+
+/// Every model in every engine.
+pub(crate) fn whole(bench: &Bench) -> Result<Rows> {
+    let runs: Vec<Run> = Way::of_runs().into_iter().map(Run::of).collect();
+    measure(bench, &runs, &bench.pictures.ordinary, Some(&bench.pictures.single))
+}
+
+/// The row of a run on so many cores.
+pub(crate) fn cores_row(way: Way, cores: usize) -> String {
+    format!("{}, {}", way.name(), if cores == 1 { "one core" } else { "two cores" })
+}
+
+/// One core and two, of however many there are.
+pub(crate) fn cores(bench: &Bench) -> Result<Rows> {
+    let mut runs = Vec::new();
+    for way in [Way::usual(Network::MobileNetV2), Way::integers(Network::MobileNetV2)] {
+        for cores in [1, 2] {
+            runs.push(Run { name: cores_row(way, cores), cores: Some(cores), ..Run::of(way) });
+        }
+    }
+    if bench.machine.cores < 2 {
+        let mut rows = Rows::default();
+        for run in runs {
+            rows.fail(&run.name, "this machine has one core");
+        }
+        return Ok(rows);
+    }
+    measure(bench, &runs, &bench.pictures.ordinary, None)
+}
+
+/// Large pictures, as they are decoded by default and pixel by pixel.
+pub(crate) fn large(bench: &Bench) -> Result<Rows> {
+    let mut runs = Vec::new();
+    for way in [Way::usual(Network::MobileNetV2), Way::brain_floats(Network::MobileNetV2)] {
+        let mut flags = way.flags();
+        flags.push("--exact");
+        runs.push(Run::of(way));
+        runs.push(Run { name: format!("{}, --exact", way.name()), flags, ..Run::of(way) });
+    }
+    measure(bench, &runs, &bench.pictures.large, None)
+}
+
+fn measure(bench: &Bench, runs: &[Run], pictures: &Pair, single: Option<&Folder>) -> Result<Rows> {
+    let mut rows = Rows::default();
+    for repetition in 1..=bench.repetitions {
+        for run in runs {
+            if rows.has_failed(&run.name) {
+                continue;
+            }
+            tell(format!("{}, repetition {repetition} of {}", run.name, bench.repetitions));
+            if let Err(problem) = repeat(bench, run, &mut rows, pictures, single) {
+                rows.fail(&run.name, bench.publishable(&format!("{problem:#}")));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// One repetition of one kind of run.
+fn repeat(bench: &Bench, run: &Run, rows: &mut Rows, pictures: &Pair, single: Option<&Folder>) -> Result<()> {
+    if let Some(single) = single {
+        let ran = tag(bench, run, single)?;
+        rows.add(&run.name, Quantity::OneImage, ran.wall);
+    }
+    let (short, long) = (tag(bench, run, &pictures.short)?, tag(bench, run, &pictures.long)?);
+    let took = |ran: &Ran, folder: &Folder| Took { images: folder.images, wall: ran.wall, cpu: ran.cpu };
+    rows.add_slope(&run.name, slope(took(&short, &pictures.short), took(&long, &pictures.long)));
+    rows.add(&run.name, Quantity::PeakMb, long.memory.peak);
+    rows.add(&run.name, Quantity::ResidentMb, long.memory.resident);
+    Ok(())
+}
+
+/// Tags a folder once.
+fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<Ran> {
+    // Fails here in words for people, before a process is started.
+    let model = bench.models.open(run.way.network, run.way.is_int8(), false)?;
+    run.way.resolve(&model)?;
+    let out = bench.place.generated("out/run");
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
+    }
+    fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let mut command = Command::new(&bench.tagfleet);
+    command.current_dir(&bench.place.root).arg("run").arg(&folder.path);
+    command.arg("--model").arg(bench.models.folder(run.way.network, run.way.is_int8()));
+    command.arg("--out").arg(&out).args(["--new", "--quiet"]).args(&run.flags);
+    let log = bench.place.generated("out/last.log");
+    let ran = child::run(&mut command, run.cores, &log)?;
+    match ran.status.code() {
+        Some(0 | SOME_FAILED) => Ok(ran),
+        _ => anyhow::bail!("tagfleet run: {}: {}", ran.status, child::last_words(&log)),
+    }
+}

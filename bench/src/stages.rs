@@ -1,0 +1,195 @@
+//! Each stage alone, in one thread, through the model crate: what the whole run could cost at best.
+//!
+//! Resizing, cropping, normalising and the copy to the tensor are one call, so they are one figure. CPU time is the
+//! process's, of which nothing else runs meanwhile: engines compute in threads of their own.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tagfleet_model::decode::{Limits, PixelBudget, decode};
+use tagfleet_model::engine::{EngineRecord, Loaded};
+use tagfleet_model::folder::Model;
+use tagfleet_model::tagger::TaggerFactory;
+use tagfleet_model::tensor::Preprocessor;
+use tagfleet_pipeline::run::TagOptions;
+use tagfleet_pipeline::tagger::Tagger;
+
+use crate::engines::{Engine, Way};
+use crate::measure::{cpu_time, per_image};
+use crate::models::Network;
+use crate::parts::Bench;
+use crate::pictures::jpegs;
+use crate::results::{Quantity, Rows};
+use crate::told::tell;
+
+/// Rows of the stages before the model.
+pub(crate) const DECODE: &str = "decode";
+pub(crate) const PREPARE: &str = "resize, crop, normalise, copy to tensor";
+/// What follows a stage's name for large pictures.
+const LARGE: &str = "12 megapixels";
+/// Pictures that are held in memory.
+const ORDINARY: usize = 200;
+const LARGE_ONES: usize = 20;
+/// A model is run until it has taken so long, or has done as many images as are asked for.
+const ENOUGH: Duration = Duration::from_secs(4);
+/// Images before the first that counts: engines arrange their memory on the first ones.
+const WARM_UP: usize = 3;
+
+/// `infer: MobileNetV2 fp32, ONNX Runtime`.
+pub(crate) fn infer_row(way: Way) -> String {
+    format!("infer: {}", way.name())
+}
+
+/// Measures every stage.
+pub(crate) fn measure(bench: &Bench) -> Result<Rows> {
+    let ordinary = read(&bench.pictures.ordinary.long.path, ORDINARY)?;
+    let large = read(&bench.pictures.large.long.path, LARGE_ONES)?;
+    let mut rows = Rows::default();
+    for repetition in 1..=bench.repetitions {
+        tell(format!("stages, repetition {repetition} of {}", bench.repetitions));
+        before_the_model(bench, &mut rows, &ordinary, "", false)?;
+        before_the_model(bench, &mut rows, &large, &format!(", {LARGE}"), false)?;
+        before_the_model(bench, &mut rows, &large, &format!(", {LARGE}, --exact"), true)?;
+        for way in Way::all() {
+            with_model(bench, &mut rows, way, &ordinary)?;
+        }
+    }
+    Ok(rows)
+}
+
+fn read(folder: &Path, most: usize) -> Result<Vec<Vec<u8>>> {
+    let mut pictures = Vec::new();
+    for path in jpegs(folder)?.iter().take(most) {
+        pictures.push(fs::read(path).with_context(|| path.display().to_string())?);
+    }
+    Ok(pictures)
+}
+
+/// One thread's decoder and resizer.
+struct Preparing {
+    preprocessor: Preprocessor,
+    budget: Arc<PixelBudget>,
+    tensor: Vec<f32>,
+    decoding: Duration,
+    resizing: Duration,
+}
+
+impl Preparing {
+    fn new(model: &Model) -> Result<Self> {
+        let preprocessor = Preprocessor::new(&model.spec.preprocessing)?;
+        let tensor = vec![0.0; preprocessor.tensor_len()];
+        let budget = PixelBudget::new(Limits::default().max_memory);
+        Ok(Self { preprocessor, budget, tensor, decoding: Duration::ZERO, resizing: Duration::ZERO })
+    }
+
+    /// Fills the tensor, unless the picture is broken.
+    fn prepare(&mut self, picture: &[u8]) -> Result<()> {
+        let began = cpu_time();
+        let Ok(decoded) = decode(picture, &Limits::default(), &self.budget, true, &self.preprocessor) else {
+            return Ok(());
+        };
+        let is_decoded = cpu_time();
+        self.preprocessor.write(&decoded.pixels, &decoded.grid, &mut self.tensor)?;
+        let is_written = cpu_time();
+        drop(decoded);
+        self.decoding += cpu_time() - is_written + (is_decoded - began);
+        self.resizing += is_written - is_decoded;
+        Ok(())
+    }
+}
+
+fn before_the_model(
+    bench: &Bench,
+    rows: &mut Rows,
+    pictures: &[Vec<u8>],
+    what: &str,
+    exact: bool,
+) -> Result<()> {
+    let mut preparing = Preparing::new(&bench.models.open(Network::MobileNetV2, false, exact)?)?;
+    for picture in pictures.iter().take(WARM_UP) {
+        preparing.prepare(picture)?;
+    }
+    (preparing.decoding, preparing.resizing) = (Duration::ZERO, Duration::ZERO);
+    for picture in pictures {
+        preparing.prepare(picture)?;
+    }
+    rows.add(&format!("{DECODE}{what}"), Quantity::CpuMs, per_image(preparing.decoding, pictures.len()));
+    rows.add(&format!("{PREPARE}{what}"), Quantity::CpuMs, per_image(preparing.resizing, pictures.len()));
+    Ok(())
+}
+
+/// The model alone; then all stages as one thread of a run has them.
+fn with_model(bench: &Bench, rows: &mut Rows, way: Way, pictures: &[Vec<u8>]) -> Result<()> {
+    let name = infer_row(way);
+    if rows.has_failed(&name) {
+        return Ok(());
+    }
+    let model = bench.models.open(way.network, way.is_int8(), false)?;
+    let record = match way.resolve(&model) {
+        Ok(record) => record,
+        Err(error) => {
+            rows.fail(&name, bench.publishable(&error.to_string()));
+            return Ok(());
+        }
+    };
+    match infer((&model, &record), pictures, bench.counts.alone) {
+        Ok(cpu_ms) => rows.add(&name, Quantity::CpuMs, cpu_ms),
+        Err(error) => rows.fail(&name, bench.publishable(&format!("{error:#}"))),
+    }
+    // It takes long, and there is no more to learn from it.
+    if way.engine == Engine::Tract || rows.has_failed(&name) {
+        return Ok(());
+    }
+    let cpu_ms = all_stages((model, &record), pictures, bench.counts.alone)?;
+    rows.add(&format!("all stages: {}", way.name()), Quantity::CpuMs, cpu_ms);
+    Ok(())
+}
+
+/// CPU milliseconds per image, on the tensors of real pictures.
+fn infer((model, record): (&Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
+    let mut session = Loaded::load(record, model)?.session()?;
+    let batch = session.batch_size();
+    let mut preparing = Preparing::new(model)?;
+    let mut tensors = Vec::new();
+    for picture in pictures.iter().take(16) {
+        preparing.prepare(picture)?;
+        tensors.push(preparing.tensor.repeat(batch));
+    }
+    for tensor in tensors.iter().take(WARM_UP) {
+        session.run(tensor, batch)?;
+    }
+    repeat((&tensors, batch), images, |tensor| Ok(_ = session.run(tensor, batch)?))
+}
+
+fn all_stages((model, record): (Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
+    let options = TagOptions { top_k: 5, threshold: 0.0, labels: None };
+    let factory = TaggerFactory::new(model, record, &options, Limits::default())?;
+    let mut tagger = factory.tagger()?;
+    for picture in pictures.iter().take(WARM_UP) {
+        tagger.tag(&[picture])?;
+    }
+    repeat((pictures, 1), images, |picture| Ok(_ = tagger.tag(&[picture])?))
+}
+
+/// Does something with one input after the other, each so many images, until it is enough; returns CPU milliseconds
+/// per image.
+fn repeat<T>(
+    (inputs, each): (&[T], usize),
+    enough: usize,
+    mut work: impl FnMut(&T) -> Result<()>,
+) -> Result<f64> {
+    let began = cpu_time();
+    let mut images = 0;
+    for input in inputs.iter().cycle() {
+        work(input)?;
+        images += each;
+        let took = cpu_time() - began;
+        if images >= enough || took >= ENOUGH {
+            return Ok(per_image(took, images));
+        }
+    }
+    Err(anyhow!("there are no pictures to measure with"))
+}

@@ -1,0 +1,26 @@
+//! How things are told to people: figures on stdout, what is going on on stderr, one line for an error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// One or more lines on stderr. Where nobody listens, the work goes on.
+pub(crate) fn tell(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The report itself, on stdout. Where nobody listens, it stands in its file.
+pub(crate) fn print(text: impl Display) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Tells the error, if it is one, and gives the process's exit code.
+pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
