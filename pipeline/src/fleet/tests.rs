@@ -227,6 +227,9 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
     let worker = WorkerUsage {
         version: USAGE_VERSION,
         machine: Machine::default(),
+        instance: None,
+        machine_vcpus: None,
+        reclaimed: false,
         launched: None,
         began: 10,
         updated: 20,

@@ -108,7 +108,7 @@ pub fn escape(text: &str) -> String {
 mod tests {
     use super::super::tests::summary;
     use super::*;
-    use crate::usage::{CallUsage, Machine, MachineUsage, Usage};
+    use crate::usage::{CallUsage, Machine, MachineTime, MachineUsage, Usage};
 
     fn fleet() -> Summary {
         let machine = Machine {
@@ -116,8 +116,16 @@ mod tests {
             zone: Some("us-east-1a".to_owned()),
             life_cycle: Some("spot".to_owned()),
         };
-        let used =
-            MachineUsage { machine, workers: 2, seconds: 5400, vcpu_seconds: 21_600, vcpus: 8, images: 1000 };
+        let time = MachineTime { machines: 2, billed_ms: 5_400_000, worked_ms: 5_000_000, free_ms: 0 };
+        let used = MachineUsage {
+            machine,
+            workers: 2,
+            seconds: 5400,
+            vcpu_seconds: 21_600,
+            vcpus: 8,
+            images: 1000,
+            time,
+        };
         let calls = CallUsage { calls: 3, milliseconds: 2000, mb_milliseconds: 2000 * 2048 };
         let functions = [("splitter split".to_owned(), calls)].into();
         let usage = Usage { machines: vec![used], functions, infer_seconds: 2700, ..Usage::default() };
