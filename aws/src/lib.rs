@@ -9,6 +9,7 @@ pub mod error;
 pub mod executions;
 pub mod machine;
 pub mod mail;
+pub mod prices;
 pub mod queues;
 pub mod s3;
 pub mod signed;

@@ -30,6 +30,8 @@ pub struct MetadataService {
 /// What an instance is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
+    /// Its id, `i-0abc`.
+    pub id: Option<String>,
     /// Its type, zone and life cycle.
     pub machine: Machine,
     /// When it was launched.
@@ -48,6 +50,7 @@ pub struct MetadataError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Identity {
+    instance_id: String,
     instance_type: String,
     availability_zone: String,
     pending_time: String,
@@ -84,7 +87,8 @@ impl MetadataService {
             zone: Some(identity.availability_zone),
             life_cycle: Some(life_cycle.as_ref().to_owned()),
         };
-        Ok(Instance { machine, launched: Some(time(IDENTITY, &identity.pending_time)?) })
+        let launched = Some(time(IDENTITY, &identity.pending_time)?);
+        Ok(Instance { id: Some(identity.instance_id), machine, launched })
     }
 
     /// When this machine is taken away, where a spot notice has been given.
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_the_service_says_is_understood() {
-        let text = r#"{"instanceType": "c7g.xlarge", "availabilityZone": "eu-central-1a", "accountId": "1",
+        let text = r#"{"instanceId": "i-0a1", "instanceType": "c7g.xlarge", "availabilityZone": "eu-central-1a", "accountId": "1",
             "pendingTime": "2026-01-31T08:20:00Z"}"#;
         let identity: Identity = parse(IDENTITY, text).unwrap();
         assert_eq!(identity.instance_type, "c7g.xlarge");

@@ -80,6 +80,9 @@ impl Reporter {
         WorkerUsage {
             version: USAGE_VERSION,
             machine: self.instance.machine.clone(),
+            instance: self.instance.id.clone(),
+            machine_vcpus: None,
+            reclaimed: false,
             launched: self.instance.launched.filter(is_first).map(seconds),
             began: seconds(self.began),
             updated: seconds(now),

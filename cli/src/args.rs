@@ -3,6 +3,7 @@
 //! Parsing only; what a flag means stands where it is used.
 
 mod fleet;
+mod prices;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use fleet::{
     CancelOptions, DEFAULT_STACK, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions,
     StatusOptions, SubmitOptions,
 };
+pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
 #[derive(Debug, Parser)]
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Inspect(InspectOptions),
     /// Show the first rows of a run
     Show(ShowOptions),
+    /// Show what AWS charges, and ask it anew
+    Prices(PricesOptions),
     /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through pipes
     #[command(hide = true)]
     TaggerProcess,

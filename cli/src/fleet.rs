@@ -7,7 +7,7 @@ mod doctor;
 mod executions;
 mod publish;
 mod resume;
-mod stack;
+pub(crate) mod stack;
 mod standing;
 mod status;
 mod submit;

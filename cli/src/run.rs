@@ -202,6 +202,7 @@ impl Told<'_> {
             results,
             usage: None,
             cost: None,
+            cost_problem: None,
             problem: None,
         })
     }

@@ -2,7 +2,15 @@
 //!
 //! Pure. A price that is not in the book is an error and never zero; the total is the sum of the lines and nothing else.
 
+pub mod bill;
+pub mod book;
+mod requests;
+pub mod table;
+
 use serde::{Deserialize, Serialize};
+
+pub use bill::{Extras, bill};
+pub use book::{PriceBook, UnknownPrice};
 
 /// The version of the stored form.
 pub const COST_VERSION: u32 = 1;

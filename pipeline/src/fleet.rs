@@ -7,6 +7,7 @@
 pub mod finish;
 pub mod model;
 pub mod plan;
+pub mod pricing;
 pub mod request;
 pub mod steps;
 

@@ -77,6 +77,9 @@ pub struct Summary {
     /// What it cost, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// Why that is not known, where it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_problem: Option<String>,
     /// What went wrong in the last round, where the run is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -134,6 +137,7 @@ impl Summary {
         if let Some(usage) = &self.usage {
             write_usage(text, usage)?;
         }
+        self.write_cost(text)?;
         if !self.missing_shards.is_empty() {
             writeln!(text, "missing  shards {}", some_of(&self.missing_shards))?;
         }
@@ -142,6 +146,16 @@ impl Summary {
         }
         if self.state == State::Complete {
             writeln!(text, "results  {}", self.results)?;
+        }
+        Ok(())
+    }
+
+    fn write_cost(&self, text: &mut String) -> std::fmt::Result {
+        if let Some(cost) = &self.cost {
+            text.write_str(&cost.short())?;
+        }
+        if let Some(why) = &self.cost_problem {
+            writeln!(text, "cost     not known: {why}")?;
         }
         Ok(())
     }
@@ -213,6 +227,7 @@ mod tests {
             results: "tags/20261123-170000-0a1b2c/results".to_owned(),
             usage: None,
             cost: None,
+            cost_problem: None,
             problem: None,
         }
     }
@@ -229,6 +244,13 @@ mod tests {
         speed    250.0 images/s: 1000 in 4.0 s on 2 threads
         results  tags/20261123-170000-0a1b2c/results
         ");
+    }
+
+    #[test]
+    fn a_cost_that_is_not_known_says_why() {
+        let why = Some("no price of EC2 g6.xlarge spot in mars-1".to_owned());
+        let text = Summary { cost_problem: why, ..summary() }.text();
+        assert!(text.contains("cost     not known: no price of EC2 g6.xlarge spot in mars-1\n"), "{text}");
     }
 
     #[test]

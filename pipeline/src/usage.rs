@@ -3,6 +3,8 @@
 //! Each worker and each call of a function writes a record of its own beside the run; a worker writes its record again
 //! and again, so that one that is killed loses little. It knows no price and reads no clock.
 
+mod machines;
+
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -12,6 +14,8 @@ use crate::bucket::{Bucket, KeyRange, Object};
 use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
 use crate::split::read_json;
+
+pub use machines::MachineTime;
 
 /// The version of the stored records.
 pub const USAGE_VERSION: u32 = 1;
@@ -44,6 +48,14 @@ pub struct Machine {
     /// `spot` or `on-demand`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_cycle: Option<String>,
+}
+
+impl Machine {
+    /// Whether it is a spot machine, as far as is known.
+    #[must_use]
+    pub fn is_spot(&self) -> bool {
+        self.life_cycle.as_deref() == Some("spot")
+    }
 }
 
 /// Requests that were sent to AWS, every attempt counted, by operation as IAM spells it: `s3:GetObject`.
@@ -86,6 +98,15 @@ pub struct WorkerUsage {
     pub version: u32,
     /// Where it ran.
     pub machine: Machine,
+    /// The machine's id, `i-0abc`, where that is known: workers on one machine share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// vCPUs of the whole machine, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_vcpus: Option<u32>,
+    /// Whether EC2 gave notice that it takes this spot machine back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reclaimed: bool,
     /// When its machine was launched, where that is known: boot is paid for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launched: Option<u64>,
@@ -160,6 +181,9 @@ pub struct MachineUsage {
     pub vcpus: u64,
     /// Images tagged or failed by them.
     pub images: u64,
+    /// Time of whole machines, as EC2 bills it.
+    #[serde(default)]
+    pub time: MachineTime,
 }
 
 /// Calls of one function with one action.
@@ -175,7 +199,7 @@ pub struct CallUsage {
 }
 
 impl Usage {
-    /// Adds one record.
+    /// Adds one record; the time of whole machines is [`Usage::add_machine_time`]'s.
     pub fn add(&mut self, record: &UsageRecord) {
         match record {
             UsageRecord::Worker(worker) => self.add_worker(worker),
@@ -190,12 +214,7 @@ impl Usage {
     }
 
     fn add_worker(&mut self, worker: &WorkerUsage) {
-        let position = self.machines.iter().position(|known| known.machine == worker.machine);
-        let at = position.unwrap_or_else(|| {
-            self.machines.push(MachineUsage { machine: worker.machine.clone(), ..MachineUsage::default() });
-            self.machines.len() - 1
-        });
-        let machine = &mut self.machines[at];
+        let machine = self.machine(&worker.machine);
         let seconds = worker.updated.saturating_sub(worker.launched.unwrap_or(worker.began));
         machine.workers += 1;
         machine.seconds += seconds;
@@ -241,20 +260,21 @@ pub async fn put(
 /// Where one cannot be read.
 pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceError> {
     let mut usage = Usage::default();
-    let mut present = Vec::new();
+    let mut workers = Vec::new();
     let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
     while let Some(page) = pages.try_next().await? {
         let read = |object: Object| async move { read_json::<UsageRecord>(output, &object.key).await };
         let mut records = stream::iter(page.into_iter().map(read)).buffer_unordered(FETCHES);
         while let Some(record) = records.try_next().await? {
-            if let UsageRecord::Worker(worker) = &record {
-                present.push((worker.began, worker.updated));
-            }
             usage.add(&record);
+            if let UsageRecord::Worker(worker) = record {
+                workers.push(worker);
+            }
         }
     }
+    usage.add_machine_time(&workers);
     usage.machines.sort_by(|a, b| a.machine.cmp(&b.machine));
-    usage.infer_seconds = covered(present);
+    usage.infer_seconds = covered(workers.iter().map(|worker| (worker.began, worker.updated)).collect());
     Ok(usage)
 }
 
@@ -280,6 +300,9 @@ mod tests {
         UsageRecord::Worker(WorkerUsage {
             version: USAGE_VERSION,
             machine: Machine { instance_type: Some("c7g.xlarge".to_owned()), zone: None, life_cycle },
+            instance: None,
+            machine_vcpus: Some(8),
+            reclaimed: false,
             launched: spot.then(|| began - 60),
             began,
             updated,

@@ -76,9 +76,15 @@ fn a_request_that_is_put_is_planned_split_and_its_end_told() {
     for call in ["splitter event", "splitter plan", "splitter split", "reducer check"] {
         assert!(calls.contains_key(call), "{call}: {summary}");
     }
+    // No worker came: what the functions used is the whole bill.
+    let bill = cloud.get(&format!("tags/{}/cost.json", run_of(&execution))).unwrap();
+    let bill: Value = serde_json::from_slice(&bill).unwrap();
+    assert_eq!(&bill, &summary["cost"], "{summary}");
+    assert!(bill["total_usd"].as_f64().is_some_and(|usd| usd > 0.0), "{bill}");
     let mails = cloud.mails();
     let subject = mails[0]["Subject"].as_str().unwrap();
     assert!(subject.contains("incomplete: 3 images"), "{subject}");
+    assert!(mails[0]["BodyText"].as_str().unwrap().contains("Step Functions"), "{mails:?}");
     assert!(mails[0]["BodyText"].as_str().unwrap().contains("tagfleet resume"), "{mails:?}");
     let queues = cloud.emulator().client().call("sqs", "AmazonSQS.ListQueues", &json!({}));
     assert!(!queues.to_string().contains("-run-"), "its queue is gone: {queues}");

@@ -1,6 +1,6 @@
 //! The function itself: one payload, one answer.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use tagfleet_aws::mail::{OutgoingMail, Sent};
 use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, environment};
-use tagfleet_pipeline::fleet::finish::finish;
+use tagfleet_pipeline::fleet::finish::{Priced, finish};
+use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::fleet::request::Device;
 use tagfleet_pipeline::fleet::steps::{Asked, check, compact, run_id};
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
@@ -109,7 +110,7 @@ impl Reducer {
                 value(compact(valid(fleet)?, *group).await?)
             }
             Action::Finish { queue_url, problem, .. } => {
-                let finished = finish(valid(fleet)?, problem.as_ref()).await?;
+                let finished = finish(valid(fleet)?, problem.as_ref(), &self.priced().await?).await?;
                 self.aws.delete_queue(queue_url).await?;
                 value(finished)
             }
@@ -131,6 +132,13 @@ impl Reducer {
         }
     }
 
+    async fn priced(&self) -> Result<Priced, CallError> {
+        let no_region = || CallError::broken("the function's environment names no region: AWS_REGION");
+        let region = self.aws.region().ok_or_else(no_region)?;
+        let pricing = Pricing::load_or_why(self.stack.bucket.as_ref(), region).await?;
+        Ok(Priced { pricing, now: seconds_since_1970() })
+    }
+
     async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Sent, CallError> {
         let send = async |recipients: &[String], mail: &Mail| {
             let Mail { subject, text, html } = mail;
@@ -143,6 +151,11 @@ impl Reducer {
 
 fn valid<'a>(fleet: Result<&'a FleetRun, &CallError>) -> Result<&'a FleetRun, CallError> {
     fleet.map_err(Clone::clone)
+}
+
+/// Now; no clock of Lambda's stands before that.
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn value(answer: impl serde::Serialize) -> Result<Value, CallError> {

@@ -1,13 +1,14 @@
 //! Finish: counts what there is, writes the summary, and `_SUCCESS` where every input has its row.
 //!
-//! It decides by the same comparison of listings as check; it sends no mail and knows no queue.
+//! It decides by the same comparison of listings as check, and prices the run; it sends no mail and knows no queue.
 
 use serde::{Deserialize, Serialize};
 
+use super::pricing::Pricing;
 use super::steps::Problem;
 use super::{FleetError, FleetRun};
 use crate::address::Address;
-use crate::reduce::{self, RowCounts};
+use crate::reduce::{self, ReduceError, RowCounts};
 use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary};
 use crate::run::RunRequest;
@@ -31,11 +32,24 @@ pub struct Finished {
     pub missing: u64,
 }
 
-/// Ends a run: `problem` is what the last round of infer met.
+/// What a run is priced with.
+#[derive(Clone, Debug)]
+pub struct Priced {
+    /// The prices, or why there are none.
+    pub pricing: Result<Pricing, String>,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// Ends a run: `problem` is what the last round of infer met, `priced` makes its bill.
 ///
 /// # Errors
 /// See [`FleetError`]; doing it again is harmless.
-pub async fn finish(fleet: &FleetRun, problem: Option<&Problem>) -> Result<Finished, FleetError> {
+pub async fn finish(
+    fleet: &FleetRun,
+    problem: Option<&Problem>,
+    priced: &Priced,
+) -> Result<Finished, FleetError> {
     let output = fleet.output.as_ref();
     let missing = reduce::missing(output, &fleet.keys).await?;
     let request = fleet.request().await?;
@@ -44,7 +58,8 @@ pub async fn finish(fleet: &FleetRun, problem: Option<&Problem>) -> Result<Finis
         true => reduce::total(output, &fleet.keys, &groups).await?,
         false => reduce::counts_in(output, &fleet.keys, &groups).await?,
     };
-    let summary = summary(fleet, &request, &counts, &missing, problem).await?;
+    let mut summary = summary(fleet, &request, &counts, &missing, problem).await?;
+    price(fleet, &mut summary, priced).await?;
     let stored = request.vector.as_ref().map(|vector| vector.stored);
     let definition = table::definition(&results(fleet), stored);
     output.put(&fleet.keys.table_definition(), definition.into()).await?;
@@ -61,6 +76,21 @@ pub async fn finish(fleet: &FleetRun, problem: Option<&Problem>) -> Result<Finis
         failed: summary.all_failed(),
         missing: missing.len() as u64,
     })
+}
+
+/// Adds the bill, and puts it beside the summary; where there is none, why.
+async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Result<(), FleetError> {
+    let usage = summary.usage.clone().unwrap_or_default();
+    let pricing = priced.pricing.as_ref().map_err(Clone::clone);
+    match pricing.and_then(|pricing| pricing.bill(fleet, &usage, summary.images, priced.now)) {
+        Ok(cost) => {
+            let key = fleet.keys.cost();
+            fleet.output.put(&key, reduce::json(&key, &cost).map_err(ReduceError::from)?).await?;
+            summary.cost = Some(cost);
+        }
+        Err(why) => summary.cost_problem = Some(why),
+    }
+    Ok(())
 }
 
 async fn summary(
@@ -95,6 +125,7 @@ async fn summary(
         seconds_here: usage.infer_seconds as f64,
         results: results(fleet),
         cost: None,
+        cost_problem: None,
         problem: if is_complete { None } else { problem_in_words(problem, &usage) },
         usage: Some(usage),
     })

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::finish::{Finished, finish, read_summary};
+use super::finish::{Finished, Priced, finish, read_summary};
 use super::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use super::plan::{Plan, plan};
+use super::pricing::Pricing;
 use super::steps::{Asked, Checked, NO_CAPACITY, Problem, check, compact, split};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
@@ -120,7 +121,8 @@ impl World {
         for group in 0..groups {
             compact(&fleet, group).await.unwrap();
         }
-        finish(&fleet, problem).await.unwrap()
+        let pricing = Pricing::load_or_why(self.stack.bucket.as_ref(), "us-east-1").await.unwrap();
+        finish(&fleet, problem, &Priced { pricing, now: 1_795_392_000 }).await.unwrap()
     }
 
     async fn lose_messages(&self) {
@@ -219,6 +221,55 @@ async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() 
 }
 
 #[tokio::test]
+async fn a_run_is_priced_by_what_it_used() {
+    let world = World::new(20).await;
+    world.ask(json!({"notify": ["a@example.com"]})).await;
+    world.split().await;
+    world.infer().await;
+    let fleet = world.fleet().await;
+    let used = |instance_type: Option<&str>| {
+        UsageRecord::Worker(WorkerUsage {
+            version: USAGE_VERSION,
+            machine: Machine {
+                instance_type: instance_type.map(str::to_owned),
+                zone: Some("us-east-1a".to_owned()),
+                life_cycle: Some("spot".to_owned()),
+            },
+            instance: Some("i-1".to_owned()),
+            machine_vcpus: Some(8),
+            reclaimed: false,
+            launched: Some(10),
+            began: 100,
+            updated: 3610,
+            ended: Some("idle".to_owned()),
+            vcpus: 8,
+            tagged: 18,
+            failed: 2,
+            requests: usage::Requests::default(),
+        })
+    };
+    let checked = world.check(1, false, None).await;
+    for (kind, is_known) in [(None, false), (Some("c7a.2xlarge"), true)] {
+        usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &used(kind)).await.unwrap();
+        world.finish(checked.groups, None).await;
+        let summary = read_summary(&fleet).await.unwrap();
+        assert_eq!(
+            (summary.cost.is_some(), summary.cost_problem.is_none()),
+            (is_known, is_known),
+            "{kind:?}"
+        );
+        assert_eq!(fleet.output.exists(&fleet.keys.cost()).await.unwrap(), is_known);
+    }
+    let cost = read_summary(&fleet).await.unwrap().cost.unwrap();
+    // An hour of the dearest zone, 50 GB of gp3 for an hour, an address for an hour, a mail.
+    let expected = 0.2919 + 0.08 * 50.0 / 730.0 + 0.005 + 0.0001;
+    assert!((cost.total_usd - expected).abs() < 1e-9, "{cost:#?}");
+    let stored: crate::cost::Cost =
+        crate::split::read_json(fleet.output.as_ref(), &fleet.keys.cost()).await.unwrap();
+    assert_eq!(stored, cost);
+}
+
+#[tokio::test]
 async fn what_workers_say_ends_the_rounds_and_is_told() {
     let world = World::new(20).await;
     world.ask(json!({})).await;
@@ -227,6 +278,9 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
     let worker = WorkerUsage {
         version: USAGE_VERSION,
         machine: Machine::default(),
+        instance: None,
+        machine_vcpus: None,
+        reclaimed: false,
         launched: None,
         began: 10,
         updated: 20,

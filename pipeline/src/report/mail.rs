@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{State, Summary};
+use crate::cost::Cost;
+use crate::cost::table::dollars;
 use crate::run::RunId;
 
 /// A cause is told up to so many characters.
@@ -47,8 +49,14 @@ impl Mail {
                 ("incomplete", format!("\nto go on: tagfleet resume {run}\n"))
             }
         };
-        let subject = format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");
-        Self::new(subject, format!("{}{next}", summary.text()))
+        let mut subject =
+            format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");
+        let Some(cost) = &summary.cost else {
+            return Self::new(subject, format!("{}{next}", summary.text()), "");
+        };
+        subject.push_str(&format!(", {}", dollars(cost.total_usd)));
+        let mail = Self::new(subject, format!("{}{next}", summary.text()), &html_table(cost));
+        Self { text: format!("{}\n{}", mail.text, cost.table()), ..mail }
     }
 
     /// The mail of a run that failed.
@@ -63,12 +71,61 @@ impl Mail {
         let text = format!(
             "run      {run}: failed\nstate    {state}\nerror    {error}\ncause    {cause}\n\n{next}\n"
         );
-        Self::new(format!("tagfleet: {run} failed"), text)
+        Self::new(format!("tagfleet: {run} failed"), text, "")
     }
 
-    fn new(subject: String, text: String) -> Self {
-        let html = format!("<!DOCTYPE html><html><body><pre>{}</pre></body></html>\n", escape(&text));
+    /// `more` stands behind the text, in HTML only.
+    fn new(subject: String, text: String, more: &str) -> Self {
+        let (title, body) = (escape(&subject), escape(&text));
+        let html = format!(
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\
+             <body><pre style=\"font:14px/1.4 monospace;white-space:pre-wrap\">{body}</pre>{more}</body></html>\n"
+        );
         Self { subject, text, html }
+    }
+}
+
+/// The bill as a table, with what was assumed below it.
+fn html_table(cost: &Cost) -> String {
+    let mut html = format!(
+        "\n<table style=\"border-collapse:collapse;font:14px/1.4 sans-serif\"><caption style=\"text-align:left\">\
+         Cost: {} ({}, prices of {})</caption>\n<thead><tr>",
+        dollars(cost.total_usd),
+        escape(&cost.region),
+        escape(&cost.prices_of)
+    );
+    for (at, head) in
+        ["Stage", "Service", "Item", "Quantity", "Unit", "Unit price", "USD"].into_iter().enumerate()
+    {
+        html.push_str(&format!("<th scope=\"col\" style=\"{}\">{head}</th>", cell_style(at)));
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
+    for line in &cost.lines {
+        html.push_str("<tr>");
+        for (at, cell) in line.cells().iter().enumerate() {
+            html.push_str(&format!("<td style=\"{}\">{}</td>", cell_style(at), escape(cell)));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str(&format!(
+        "</tbody>\n<tfoot><tr><th scope=\"row\" colspan=\"6\" style=\"{}\">Total</th><td style=\"{}\">{:.6}</td></tr>\
+         </tfoot></table>\n<ul style=\"font:12px/1.4 sans-serif\">",
+        cell_style(0),
+        cell_style(6),
+        cost.total_usd
+    ));
+    for note in &cost.notes {
+        html.push_str(&format!("<li>{}</li>", escape(note)));
+    }
+    html.push_str("</ul>");
+    html
+}
+
+/// Figures stand on the right.
+fn cell_style(column: usize) -> &'static str {
+    match column {
+        3 | 5 | 6 => "text-align:right;padding:2px 8px;border-bottom:1px solid #999",
+        _ => "text-align:left;padding:2px 8px;border-bottom:1px solid #999",
     }
 }
 
@@ -108,7 +165,8 @@ pub fn escape(text: &str) -> String {
 mod tests {
     use super::super::tests::summary;
     use super::*;
-    use crate::usage::{CallUsage, Machine, MachineUsage, Usage};
+    use crate::cost::{COST_VERSION, CostLine};
+    use crate::usage::{CallUsage, Machine, MachineTime, MachineUsage, Usage};
 
     fn fleet() -> Summary {
         let machine = Machine {
@@ -116,8 +174,16 @@ mod tests {
             zone: Some("us-east-1a".to_owned()),
             life_cycle: Some("spot".to_owned()),
         };
-        let used =
-            MachineUsage { machine, workers: 2, seconds: 5400, vcpu_seconds: 21_600, vcpus: 8, images: 1000 };
+        let time = MachineTime { machines: 2, billed_ms: 5_400_000, worked_ms: 5_000_000, free_ms: 0 };
+        let used = MachineUsage {
+            machine,
+            workers: 2,
+            seconds: 5400,
+            vcpu_seconds: 21_600,
+            vcpus: 8,
+            images: 1000,
+            time,
+        };
         let calls = CallUsage { calls: 3, milliseconds: 2000, mb_milliseconds: 2000 * 2048 };
         let functions = [("splitter split".to_owned(), calls)].into();
         let usage = Usage { machines: vec![used], functions, infer_seconds: 2700, ..Usage::default() };
@@ -127,6 +193,32 @@ mod tests {
     #[test]
     fn complete() {
         let mail = Mail::of_summary(&fleet());
+        insta::assert_snapshot!(format!("{}\n\n{}\n{}", mail.subject, mail.text, mail.html));
+    }
+
+    #[test]
+    fn what_it_cost() {
+        let line = |item: &str, quantity: f64, unit_price: f64| CostLine {
+            stage: "infer".to_owned(),
+            service: "EC2".to_owned(),
+            item: item.to_owned(),
+            quantity,
+            unit: "hours".to_owned(),
+            unit_price,
+            usd: quantity * unit_price,
+        };
+        let cost = Cost {
+            version: COST_VERSION,
+            region: "us-east-1".to_owned(),
+            prices_of: "2026-11-23".to_owned(),
+            lines: vec![line("g6.xlarge spot <us-east-1a>", 2.0, 0.5), line("disks", 0.25, 0.08)],
+            total_usd: 1.02,
+            usd_per_million: Some(1020.0),
+            spot_saved_usd: 0.6,
+            notes: vec!["list prices".to_owned()],
+        };
+        let mail = Mail::of_summary(&Summary { cost: Some(cost), ..fleet() });
+        assert!(!mail.html.contains("<us-east-1a>"));
         insta::assert_snapshot!(format!("{}\n\n{}\n{}", mail.subject, mail.text, mail.html));
     }
 

@@ -148,6 +148,12 @@ impl RunKeys {
         format!("{}summary.json", self.root)
     }
 
+    /// The bill: [`Cost`](crate::cost::Cost).
+    #[must_use]
+    pub fn cost(&self) -> String {
+        format!("{}cost.json", self.root)
+    }
+
     /// Written last, and only where every input has its row.
     #[must_use]
     pub fn success(&self) -> String {
@@ -167,6 +173,8 @@ impl StackKeys {
     pub const RUNS: &'static str = "runs/";
     /// Prefix of the published models.
     pub const MODELS: &'static str = "models/";
+    /// The price book that `tagfleet prices refresh` put there.
+    pub const PRICES: &'static str = "prices/aws.json";
     /// Prefix of the results of requests that name no output.
     pub const TAGS: &'static str = "tags/";
 

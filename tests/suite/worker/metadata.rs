@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::gate::read_head;
 
-const IDENTITY: &str = r#"{"instanceType": "c7g.xlarge", "availabilityZone": "us-east-1a", "pendingTime": "2026-01-31T08:20:00Z"}"#;
+const IDENTITY: &str = r#"{"instanceId": "i-0a1b2c3d", "instanceType": "c7g.xlarge", "availabilityZone": "us-east-1a", "pendingTime": "2026-01-31T08:20:00Z"}"#;
 
 /// A running service.
 pub(super) struct Metadata {

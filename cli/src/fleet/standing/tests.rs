@@ -30,6 +30,9 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
     WorkerUsage {
         version: 1,
         machine: Machine { instance_type: Some("c7a.2xlarge".to_owned()), ..Machine::default() },
+        instance: None,
+        machine_vcpus: None,
+        reclaimed: false,
         launched: None,
         began,
         updated: began + 100,
