@@ -235,6 +235,7 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
         tagged: 0,
         failed: 0,
         requests: usage::Requests::default(),
+        threads: crate::progress::ThreadTime::default(),
     };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
