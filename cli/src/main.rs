@@ -12,6 +12,7 @@ mod fleet;
 mod inspect;
 mod loading;
 mod place;
+mod report;
 mod run;
 mod show;
 mod tagger_process;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Inspect(options) => inspect::inspect(&options),
         Command::Show(options) => show::show(&options),
+        Command::Report(options) => report::report(&options),
         Command::TaggerProcess => tagger_process::serve(),
         Command::Fleet(command) => fleet::run(&command),
     };
