@@ -54,6 +54,18 @@ asl_validator() {
   npm ci --prefix infra/lint --no-audit --no-fund --silent && cp infra/lint/package-lock.json "$stamp"
 }
 
+# A browser, and what drives it and checks pages: without them one test is skipped and says so.
+browser() {
+  local stamp=tests/browser/node_modules/.installed name
+  command -v npm >/dev/null || system_install npm || return 1
+  cmp -s tests/browser/package-lock.json "$stamp" ||
+    { npm ci --prefix tests/browser --no-audit --no-fund --silent && cp tests/browser/package-lock.json "$stamp"; } || return 1
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    command -v "$name" >/dev/null && return 0
+  done
+  [ -d "/Applications/Google Chrome.app" ] || system_install chromium
+}
+
 # An environment of its own for the emulator and for the linters, whose versions others cannot share.
 wheels() {
   local stamp="$1/.installed-$2"
@@ -107,6 +119,9 @@ if [ "$wanted" = test ] || [ "$wanted" = check ]; then
     say "could not install DuckDB, pandas and datasets for the tests: Python 3.11 or later is needed"
     failed=1
   }
+fi
+if [ "$wanted" = test ] || [ "$wanted" = check ]; then
+  browser || say "could not install Chromium and what drives it (Node.js with npm): nobody will look at the report"
 fi
 if [ "$wanted" = check ]; then
   cargo_tool deny "$DENY"

@@ -91,6 +91,7 @@ impl Reporter {
             tagged: counts.tagged,
             failed: counts.failed,
             requests: Requests::default(),
+            threads: self.progress.thread_time(),
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Show(ShowOptions),
     /// Show what AWS charges, and ask it anew
     Prices(PricesOptions),
+    /// Show what a run did and cost, and open its report
+    Report(ReportOptions),
     /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through pipes
     #[command(hide = true)]
     TaggerProcess,
@@ -122,6 +124,23 @@ pub(crate) struct ShowOptions {
     /// Print as JSON lines
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportOptions {
+    /// A run's folder, or the folder given as --out (then its latest run), s3://bucket/prefix/RUN, or a run of the fleet
+    pub(crate) run: OsString,
+    /// Open report.html in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Write a copy of report.html to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackOptions,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,6 +17,7 @@ use tokio::runtime::Builder;
 
 use crate::args::FleetCommand;
 use crate::exit::{Exit, Failure, broken};
+pub(crate) use stack::FleetStack;
 
 pub(crate) fn run(command: &FleetCommand) -> Result<Exit, Failure> {
     // Requests only: one thread is enough.

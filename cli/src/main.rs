@@ -13,6 +13,7 @@ mod inspect;
 mod loading;
 mod place;
 mod prices;
+mod report;
 mod run;
 mod show;
 mod tagger_process;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => inspect::inspect(&options),
         Command::Show(options) => show::show(&options),
         Command::Prices(options) => prices::prices(&options),
+        Command::Report(options) => report::report(&options),
         Command::TaggerProcess => tagger_process::serve(),
         Command::Fleet(command) => fleet::run(&command),
     };

@@ -5,6 +5,7 @@
 
 mod input;
 mod out;
+mod speed;
 mod stop;
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
-use tagfleet_pipeline::reduce;
+use tagfleet_pipeline::reduce::{self, RowCounts, TagCounts};
+use tagfleet_pipeline::report::html::{self, Report};
+use tagfleet_pipeline::report::throughput::Throughput;
 use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
@@ -29,6 +32,7 @@ use crate::loading::Loading;
 use crate::place::Place;
 use input::Inputs;
 use out::Out;
+use speed::Recording;
 
 /// Shards come again after this long if the process hangs; in memory this matters only to tests.
 const VISIBILITY: Duration = Duration::from_secs(300);
@@ -95,16 +99,23 @@ async fn tag(
     let stop = Stop::default();
     let stopping = tokio::spawn(stop::on_signals(stop.clone(), options.quiet));
     let bar = Bar::start(&worker.progress, options.quiet);
+    let recording = Recording::start(&worker.progress);
     let began = Instant::now();
     let ranges = Ranges { version: 1, ranges: vec![inputs.range.clone()] };
     let ended = embedded::run(&request, &ranges, &inputs.source, &worker, &taggers, &stop).await;
+    let throughput = recording.stop().await?;
     bar.stop().await;
     stopping.abort();
     let ended = ended.map_err(|error| stopped_by(&error, &worker))?;
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
-    let summary = told.summary(&ended, out.results(&worker.keys)).await?;
+    let rows = told.rows(&ended).await?;
+    let summary = told.summary(&ended, &rows, out.results(&worker.keys));
+    told.report(&summary, &rows.tags, &throughput).await?;
     finish(out, &worker, &summary).await?;
     let exit = ending::report(&summary, options.json)?;
+    if !options.quiet && summary.state != State::Interrupted {
+        tell(&format!("report: {}", out.report(&worker.keys)));
+    }
     if exit == Exit::Resumable && !options.quiet {
         tell("to go on, run the same command again");
     }
@@ -173,16 +184,27 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    async fn summary(&self, ended: &Ended, results: String) -> Result<Summary, Failure> {
+    /// The rows that there are, counted.
+    async fn rows(&self, ended: &Ended) -> Result<RowCounts, Failure> {
+        match ended {
+            Ended::Complete(rows) => Ok(rows.clone()),
+            Ended::Interrupted | Ended::Incomplete(_) => {
+                let (output, keys) = (self.worker.output.as_ref(), &self.worker.keys);
+                reduce::counts_so_far(output, keys).await.map_err(broken)
+            }
+        }
+    }
+
+    fn summary(&self, ended: &Ended, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
-        let (state, rows, missing_shards) = match ended {
-            Ended::Complete(rows) => (State::Complete, rows.clone(), vec![]),
-            Ended::Interrupted => (State::Interrupted, self.so_far().await?, vec![]),
+        let (state, missing_shards) = match ended {
+            Ended::Complete(_) => (State::Complete, vec![]),
+            Ended::Interrupted => (State::Interrupted, vec![]),
             Ended::Incomplete(missing) => {
-                (State::Incomplete, self.so_far().await?, missing.iter().map(ToString::to_string).collect())
+                (State::Incomplete, missing.iter().map(ToString::to_string).collect())
             }
         };
-        Ok(Summary {
+        Summary {
             version: SUMMARY_VERSION,
             run: self.worker.run.clone(),
             state,
@@ -190,7 +212,7 @@ impl Told<'_> {
             rows: rows.rows(),
             tagged: rows.tagged,
             second_decoder: rows.second_decoder,
-            failed: rows.failed,
+            failed: rows.failed.clone(),
             missing_shards,
             model: self.request.model.name.clone(),
             model_sha256: self.request.model.sha256.clone(),
@@ -204,11 +226,21 @@ impl Told<'_> {
             cost: None,
             cost_problem: None,
             problem: None,
-        })
+        }
     }
 
-    async fn so_far(&self) -> Result<reduce::RowCounts, Failure> {
-        reduce::counts_so_far(self.worker.output.as_ref(), &self.worker.keys).await.map_err(broken)
+    /// Writes the page of a run that came to an end.
+    async fn report(
+        &self,
+        summary: &Summary,
+        tags: &TagCounts,
+        throughput: &Throughput,
+    ) -> Result<(), Failure> {
+        if summary.state == State::Interrupted {
+            return Ok(());
+        }
+        let report = Report { summary, request: self.request, tags, throughput };
+        html::write(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
     }
 }
 

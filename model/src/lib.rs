@@ -17,3 +17,4 @@ pub mod tagger;
 pub mod tensor;
 #[cfg(test)]
 mod testing;
+pub mod thumbnail;

@@ -15,6 +15,7 @@ use crate::folder::Model;
 use crate::preprocessing::Size;
 use crate::scores::{OptionsError, Ranker, ScoresError};
 use crate::tensor::{Preprocessor, TensorError};
+use crate::thumbnail::thumbnail;
 
 /// Decoded pixels of all threads together: 512 MiB, as much as one picture may take.
 const PIXEL_BUDGET: u64 = 512 << 20;
@@ -92,6 +93,7 @@ struct Prepared {
     width: u32,
     height: u32,
     second_decoder: bool,
+    thumbnail: Option<Vec<u8>>,
 }
 
 impl Tagger for ImageTagger {
@@ -100,21 +102,30 @@ impl Tagger for ImageTagger {
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
-        let mut outcomes = Vec::with_capacity(images.len());
+        self.tag_with_thumbnails(images, &[])
+    }
+
+    fn tag_with_thumbnails(
+        &mut self,
+        images: &[&[u8]],
+        wanted: &[bool],
+    ) -> Result<Vec<Outcome>, TaggerError> {
+        let (mut outcomes, size) = (Vec::with_capacity(images.len()), self.engine.batch_size());
         // No more than one batch is decoded at once: what waits for the engine grows cold.
-        for batch in images.chunks(self.engine.batch_size()) {
-            outcomes.extend(self.tag_batch(batch)?);
+        for (number, batch) in images.chunks(size).enumerate() {
+            outcomes.extend(self.tag_batch(batch, wanted.get(number * size..).unwrap_or_default())?);
         }
         Ok(outcomes)
     }
 }
 
 impl ImageTagger {
-    fn tag_batch(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+    fn tag_batch(&mut self, images: &[&[u8]], wanted: &[bool]) -> Result<Vec<Outcome>, TaggerError> {
         let mut prepared = Vec::with_capacity(images.len());
         let mut batched = 0;
-        for image in images {
-            let outcome = self.prepare(image, batched)?;
+        for (number, image) in images.iter().enumerate() {
+            let with_thumbnail = wanted.get(number).copied().unwrap_or(false);
+            let outcome = self.prepare(image, batched, with_thumbnail)?;
             batched += usize::from(outcome.is_ok());
             prepared.push(outcome);
         }
@@ -130,7 +141,12 @@ impl ImageTagger {
     }
 
     /// Decodes `image` and writes its tensor as number `slot` of the batch. Its pixels are gone when this returns.
-    fn prepare(&mut self, image: &[u8], slot: usize) -> Result<Result<Prepared, Failure>, TaggerError> {
+    fn prepare(
+        &mut self,
+        image: &[u8],
+        slot: usize,
+        with_thumbnail: bool,
+    ) -> Result<Result<Prepared, Failure>, TaggerError> {
         let decoded = match decode(image, &self.limits, &self.budget, self.exif, &self.preprocessor) {
             Ok(decoded) => decoded,
             Err(failure) => return Ok(Err(failure)),
@@ -144,7 +160,8 @@ impl ImageTagger {
             .write(&decoded.pixels, &decoded.grid, tensor)
             .map_err(|error| TaggerError(error.to_string()))?;
         let Size { height, width } = decoded.grid.size();
-        Ok(Ok(Prepared { width, height, second_decoder: decoded.second_decoder }))
+        let thumbnail = if with_thumbnail { thumbnail(&decoded.pixels) } else { None };
+        Ok(Ok(Prepared { width, height, second_decoder: decoded.second_decoder, thumbnail }))
     }
 
     /// One outcome per image; the batch holds only those that could be decoded.
@@ -159,7 +176,7 @@ impl ImageTagger {
             match image {
                 Err(failure) => outcomes.push(Outcome::Failed(failure)),
                 Ok(prepared) => {
-                    outcomes.push(self.outcome(&prepared, outputs, slot)?);
+                    outcomes.push(self.outcome(prepared, outputs, slot)?);
                     slot += 1;
                 }
             }
@@ -167,7 +184,7 @@ impl ImageTagger {
         Ok(outcomes)
     }
 
-    fn outcome(&self, image: &Prepared, outputs: &Outputs, slot: usize) -> Result<Outcome, TaggerError> {
+    fn outcome(&self, image: Prepared, outputs: &Outputs, slot: usize) -> Result<Outcome, TaggerError> {
         let scores = &outputs.scores[slot * outputs.classes..][..outputs.classes];
         let tags = match self.ranker.tags(scores) {
             Ok(tags) => tags,
@@ -186,6 +203,7 @@ impl ImageTagger {
             tags,
             vector: outputs.vector.as_ref().map(values),
             second_decoder: image.second_decoder,
+            thumbnail: image.thumbnail,
         }))
     }
 }

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::{Bucket, BucketError, Kind};
 use crate::progress::Progress;
 use crate::queue::{Message, Queue, QueueError};
+use crate::report::thumbnails;
 use crate::run::{RunId, RunKeys, Vector};
 use crate::shard::ShardId;
 use crate::split::{ShardMessage, SplitError, read_shard};
@@ -314,6 +315,9 @@ async fn tag_shard(
     open.completed().await;
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
     let (rows, run) = (open.take_rows(), worker.run.clone());
+    let key = worker.keys.thumbnails(id);
+    let sample = thumbnails::encode(&key, &rows)?;
+    crew.retries.call(&open, || worker.output.put(&key, sample.clone())).await?;
     let images = rows.len() as u64;
     let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;

@@ -4,6 +4,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// Live counts of images; each is exact once the run has ended.
 #[derive(Debug, Default)]
@@ -14,7 +17,34 @@ pub struct Progress {
     failed: AtomicU64,
     committed: AtomicU64,
     batch_size: AtomicU64,
+    waiting_nanoseconds: AtomicU64,
+    tagging_nanoseconds: AtomicU64,
     shard_failures: Mutex<ShardFailures>,
+}
+
+/// What the threads that tag did with their time, all of them together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThreadTime {
+    /// Milliseconds in which they waited for an image that then came.
+    pub waiting_milliseconds: u64,
+    /// Milliseconds in which they tagged.
+    pub tagging_milliseconds: u64,
+}
+
+impl ThreadTime {
+    /// Adds what other threads did.
+    pub fn add(&mut self, other: Self) {
+        self.waiting_milliseconds += other.waiting_milliseconds;
+        self.tagging_milliseconds += other.tagging_milliseconds;
+    }
+
+    /// The share of their time in which they tagged, of 1; none where nothing was measured.
+    #[must_use]
+    pub fn busy(self) -> Option<f64> {
+        let all = self.waiting_milliseconds + self.tagging_milliseconds;
+        (all > 0).then(|| self.tagging_milliseconds as f64 / all as f64)
+    }
 }
 
 /// Shards that could not be tagged and went back to the queue.
@@ -72,6 +102,22 @@ impl Progress {
     #[must_use]
     pub fn batch_size(&self) -> u64 {
         self.batch_size.load(Relaxed)
+    }
+
+    /// What the threads of this process did with their time so far.
+    #[must_use]
+    pub fn thread_time(&self) -> ThreadTime {
+        let milliseconds = |counter: &AtomicU64| counter.load(Relaxed) / 1_000_000;
+        ThreadTime {
+            waiting_milliseconds: milliseconds(&self.waiting_nanoseconds),
+            tagging_milliseconds: milliseconds(&self.tagging_nanoseconds),
+        }
+    }
+
+    pub(crate) fn add_thread_time(&self, waiting: Duration, tagging: Duration) {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.waiting_nanoseconds.fetch_add(nanoseconds(waiting), Relaxed);
+        self.tagging_nanoseconds.fetch_add(nanoseconds(tagging), Relaxed);
     }
 
     pub(crate) fn set_batch_size(&self, images: usize) {

@@ -2,9 +2,10 @@
 //!
 //! Whether a run is complete is found by comparing two listings, shards and parts; the queue is never asked. Groups are
 //! fixed once, parts are in key order, so compaction sorts nothing and may be done again at any time. It never reads an
-//! image or a tag: rows are copied as they are and only counted.
+//! image and changes no row: they are copied as they are and only counted.
 
 mod count;
+mod tag_counts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use crate::tags::parquet::{self, TableError, TableWriter};
 
 use count::count;
 pub use count::{counts_in, counts_so_far};
+pub use tag_counts::{TagCount, TagCounts};
 
 /// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.
 const GROUP_BYTES: u64 = 256_000_000;
@@ -91,6 +93,9 @@ pub struct RowCounts {
     pub failed: BTreeMap<String, u64>,
     /// Tagged images that the first decoder refused and the second read.
     pub second_decoder: u64,
+    /// Their tags.
+    #[serde(default)]
+    pub tags: TagCounts,
 }
 
 impl RowCounts {
@@ -109,6 +114,7 @@ impl RowCounts {
     fn add(&mut self, other: &Self) {
         self.tagged += other.tagged;
         self.second_decoder += other.second_decoder;
+        self.tags.add(&other.tags);
         for (code, count) in &other.failed {
             *self.failed.entry(code.clone()).or_default() += count;
         }

@@ -1,8 +1,13 @@
-//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it.
+//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it, [`html`] a page.
 //!
-//! Pure: it reads no object and no clock, so every form of it is a snapshot test.
+//! What tells people is pure, so every form of it is a snapshot test; [`samples`] and [`throughput`] read what workers left
+//! behind. Nothing here reads a clock.
 
+pub mod html;
 pub mod mail;
+pub mod samples;
+pub mod throughput;
+pub mod thumbnails;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -25,6 +25,19 @@ pub trait Tagger: Send {
     /// # Errors
     /// Only where the engine itself fails: then the shard goes back and this worker stops.
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError>;
+
+    /// The same, with a thumbnail of each picture that `wanted` marks (true, by position; what it is too short for is not
+    /// wanted). It is for people only: a tagger that cannot make one leaves it out.
+    ///
+    /// # Errors
+    /// Those of [`Tagger::tag`].
+    fn tag_with_thumbnails(
+        &mut self,
+        images: &[&[u8]],
+        _wanted: &[bool],
+    ) -> Result<Vec<Outcome>, TaggerError> {
+        self.tag(images)
+    }
 }
 
 /// The engine failed on valid input: nothing is known about the images, so there is no row for them.

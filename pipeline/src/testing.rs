@@ -57,6 +57,7 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
         tags,
         vector: None,
         second_decoder: image.ends_with(b"2"),
+        thumbnail: None,
     }))
 }
 

@@ -11,6 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{Bucket, KeyRange, Object};
+use crate::progress::ThreadTime;
 use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
 use crate::split::read_json;
@@ -126,6 +127,9 @@ pub struct WorkerUsage {
     /// What it sent to AWS.
     #[serde(default)]
     pub requests: Requests,
+    /// What its threads did with their time.
+    #[serde(default)]
+    pub threads: ThreadTime,
 }
 
 /// What one call of a function used.
@@ -311,6 +315,7 @@ mod tests {
             tagged: 90,
             failed: 10,
             requests: Requests::default(),
+            threads: ThreadTime::default(),
         })
     }
 

@@ -72,7 +72,7 @@ fn what_a_run_leaves_and_says() {
         .map(|path| path.strip_prefix(&folder).unwrap().display().to_string())
         .collect();
     files.sort();
-    assert_eq!(files, ["_SUCCESS", "request.json", "results/00000.parquet", "summary.json"]);
+    assert_eq!(files, ["_SUCCESS", "report.html", "request.json", "results/00000.parquet", "summary.json"]);
     let printed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let stored: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap();

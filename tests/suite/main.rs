@@ -19,6 +19,7 @@ mod hostile;
 mod inputs;
 mod parity;
 mod readme;
+mod report;
 mod resume;
 mod tidy;
 mod vectors;

@@ -185,10 +185,17 @@ impl Out {
     /// Where people find the results of a run.
     pub(super) fn results(&self, keys: &RunKeys) -> String {
         let key = keys.results();
-        let key = key.trim_end_matches('/');
         match &self.place {
-            Place::Path(path) => path.join(key).display().to_string(),
-            Place::S3 { bucket, .. } => format!("s3://{bucket}/{key}/"),
+            Place::Path(path) => path.join(key.trim_end_matches('/')).display().to_string(),
+            Place::S3 { bucket, .. } => format!("s3://{bucket}/{key}"),
+        }
+    }
+
+    /// Where people find its report.
+    pub(super) fn report(&self, keys: &RunKeys) -> String {
+        match &self.place {
+            Place::Path(path) => path.join(keys.report()).display().to_string(),
+            Place::S3 { bucket, .. } => format!("s3://{bucket}/{}", keys.report()),
         }
     }
 }

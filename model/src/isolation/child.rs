@@ -116,7 +116,9 @@ impl<R: Read, W: Write> Pipes<R, W> {
 
 /// A panic is a crash like any other: the hook has told what it was, and the parent finds out on which image.
 fn tagged(tagger: &mut dyn Tagger, request: &Request) -> Body {
-    match catch_unwind(AssertUnwindSafe(|| tagger.tag(&request.images()))) {
+    match catch_unwind(AssertUnwindSafe(|| {
+        tagger.tag_with_thumbnails(&request.images(), &request.thumbnails)
+    })) {
         Ok(Ok(outcomes)) => Body::Outcomes { outcomes, batch_size: tagger.batch_size() },
         Ok(Err(error)) => Body::Failed(error.0),
         Err(_) => std::process::abort(),

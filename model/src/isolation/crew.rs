@@ -125,10 +125,14 @@ impl Crew {
     }
 
     /// Tags `images` beside whatever other threads ask for; none where the child died meanwhile.
-    fn among_others(&self, images: &[&[u8]]) -> Result<Option<Vec<Outcome>>, TaggerError> {
+    fn among_others(
+        &self,
+        images: &[&[u8]],
+        thumbnails: &[bool],
+    ) -> Result<Option<Vec<Outcome>>, TaggerError> {
         let _beside_others = self.together.read().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match self.child()?.tag(images) {
+            match self.child()?.tag(images, thumbnails) {
                 Reply::Answer(body) => return self.outcomes(body).map(Some),
                 Reply::Died(_) => return Ok(None),
                 Reply::NotSent => {}
@@ -136,7 +140,7 @@ impl Crew {
         }
     }
 
-    /// Tags `images` one after the other, each alone in the child.
+    /// Tags `images` one after the other, each alone in the child and without a thumbnail.
     fn one_by_one(&self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         let _alone = self.together.write().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::with_capacity(images.len());
@@ -150,7 +154,7 @@ impl Crew {
         loop {
             let child = self.child()?;
             let is_fresh = !child.has_tagged();
-            match child.tag(&[image]) {
+            match child.tag(&[image], &[]) {
                 Reply::Answer(body) => return self.outcomes(body),
                 Reply::Died(death) if is_fresh => return Ok(vec![death.outcome()]),
                 // What another image has broken may have killed it: a new child will tell.
@@ -201,6 +205,14 @@ impl Tagger for IsolatedTagger {
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        self.tag_with_thumbnails(images, &[])
+    }
+
+    fn tag_with_thumbnails(
+        &mut self,
+        images: &[&[u8]],
+        wanted: &[bool],
+    ) -> Result<Vec<Outcome>, TaggerError> {
         let bytes: usize = images.iter().map(|image| image.len()).sum();
         if bytes > MAX_IMAGES {
             return Err(TaggerError(format!(
@@ -209,7 +221,7 @@ impl Tagger for IsolatedTagger {
             )));
         }
         let began = Instant::now();
-        match self.crew.among_others(images)? {
+        match self.crew.among_others(images, wanted)? {
             Some(outcomes) => {
                 self.at_once = at_once(images.len(), began.elapsed());
                 Ok(outcomes)

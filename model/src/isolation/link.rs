@@ -112,9 +112,9 @@ impl Link {
         Ok(link)
     }
 
-    /// Lets the child tag `images` and waits for what comes of it.
-    pub(super) fn tag(&self, images: &[&[u8]]) -> Reply {
-        self.ask(self.patience, |input, number| protocol::write_request(input, number, images))
+    /// Lets the child tag `images`, with thumbnails of those that are marked, and waits for what comes of it.
+    pub(super) fn tag(&self, images: &[&[u8]], thumbnails: &[bool]) -> Reply {
+        self.ask(self.patience, |input, number| protocol::write_request(input, number, (images, thumbnails)))
     }
 
     fn ask(&self, patience: Duration, write: impl Fn(&mut ChildStdin, u64) -> io::Result<()>) -> Reply {

@@ -26,12 +26,15 @@ const KEPT: usize = 4 << 20;
 struct Head {
     number: u64,
     lengths: Vec<usize>,
+    /// Which of them should get a thumbnail, by position.
+    thumbnails: Vec<bool>,
 }
 
 /// A request: tag these images.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) number: u64,
+    pub(super) thumbnails: Vec<bool>,
     lengths: Vec<usize>,
     bytes: Vec<u8>,
 }
@@ -71,7 +74,7 @@ impl Request {
     /// Waits for the next request and reads it in place of this one; false at the end of the input.
     pub(super) fn read(&mut self, input: &mut impl Read) -> io::Result<bool> {
         let Some(head) = read_frame(input, MAX_HEAD)? else { return Ok(false) };
-        let Head { number, lengths } = decoded(&head)?;
+        let Head { number, lengths, thumbnails } = decoded(&head)?;
         let total = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
         let Some(total) = total.filter(|&total| total <= MAX_IMAGES) else {
             return Err(invalid(format!("a request with more than {MAX_IMAGES} bytes of images")));
@@ -80,15 +83,19 @@ impl Request {
         self.bytes.shrink_to(KEPT.max(total));
         self.bytes.resize(total, 0);
         input.read_exact(&mut self.bytes)?;
-        (self.number, self.lengths) = (number, lengths);
+        (self.number, self.lengths, self.thumbnails) = (number, lengths, thumbnails);
         Ok(true)
     }
 }
 
-/// Writes a request to tag `images`, copying none of their bytes.
-pub(super) fn write_request(output: &mut impl Write, number: u64, images: &[&[u8]]) -> io::Result<()> {
+/// Writes a request to tag `images`, copying none of their bytes, with thumbnails of those that are marked.
+pub(super) fn write_request(
+    output: &mut impl Write,
+    number: u64,
+    (images, thumbnails): (&[&[u8]], &[bool]),
+) -> io::Result<()> {
     let lengths = images.iter().map(|image| image.len()).collect();
-    let head = frame(&Head { number, lengths })?;
+    let head = frame(&Head { number, lengths, thumbnails: thumbnails.to_vec() })?;
     let mut slices = vec![IoSlice::new(&head)];
     slices.extend(images.iter().filter(|image| !image.is_empty()).map(|image| IoSlice::new(image)));
     write_all(output, &mut slices)
@@ -183,6 +190,7 @@ mod tests {
         let (mut request, mut requests) = (Request::default(), Vec::new());
         while request.read(&mut pipe).unwrap() {
             assert_eq!(request.number, requests.len() as u64);
+            assert_eq!(request.thumbnails, [true]);
             requests.push(request.images().iter().map(|image| image.to_vec()).collect());
         }
         requests
@@ -196,7 +204,7 @@ mod tests {
             let mut pipe = Vec::new();
             for (number, images) in (0..).zip(&requests) {
                 let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-                write_request(&mut pipe, number, &images).unwrap();
+                write_request(&mut pipe, number, (&images, &[true])).unwrap();
             }
             prop_assert_eq!(read_all(&pipe), requests);
         }
@@ -205,7 +213,7 @@ mod tests {
         fn floats_keep_their_bits(bits in prop::collection::vec(any::<u32>(), 0..50)) {
             let vector: Vec<f32> = bits.iter().copied().map(f32::from_bits).collect();
             let tags = vector.iter().map(|&score| Tag { label: "a".to_owned(), index: 7, score }).collect();
-            let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true };
+            let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true, thumbnail: Some(vec![0xff, 0xd8]) };
             let outcomes = vec![Outcome::Tagged(tagged)];
             let Body::Outcomes { outcomes, batch_size: 2 } = sent(Body::Outcomes { outcomes, batch_size: 2 }) else { panic!() };
             let Outcome::Tagged(tagged) = &outcomes[0] else { panic!() };
@@ -232,21 +240,25 @@ mod tests {
         }
     }
 
+    fn head_of(lengths: Vec<usize>) -> Head {
+        Head { number: 1, lengths, thumbnails: vec![] }
+    }
+
     #[test]
     fn lengths_are_bounded_before_memory_is_taken() {
         let error = read_answer(&mut u32::MAX.to_le_bytes().as_slice()).unwrap_err();
         insta::assert_snapshot!(error, @"a message of 4294967295 bytes where 1073741824 are allowed");
-        let head = frame(&Head { number: 1, lengths: vec![1 << 29, 1 << 29, 1] }).unwrap();
+        let head = frame(&head_of(vec![1 << 29, 1 << 29, 1])).unwrap();
         let error = Request::default().read(&mut head.as_slice()).unwrap_err();
         insta::assert_snapshot!(error, @"a request with more than 1073741824 bytes of images");
-        let head = frame(&Head { number: 1, lengths: vec![usize::MAX, 2] }).unwrap();
+        let head = frame(&head_of(vec![usize::MAX, 2])).unwrap();
         assert!(Request::default().read(&mut head.as_slice()).is_err());
     }
 
     #[test]
     fn what_ends_too_early_is_an_error() {
         let mut pipe = Vec::new();
-        write_request(&mut pipe, 1, &[b"picture"]).unwrap();
+        write_request(&mut pipe, 1, (&[b"picture"], &[])).unwrap();
         for end in 1..pipe.len() {
             let error = Request::default().read(&mut &pipe[..end]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{end}");

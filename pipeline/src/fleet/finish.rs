@@ -9,8 +9,9 @@ use super::steps::Problem;
 use super::{FleetError, FleetRun};
 use crate::address::Address;
 use crate::reduce::{self, ReduceError, RowCounts};
+use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
-use crate::report::{SUMMARY_VERSION, State, Summary};
+use crate::report::{SUMMARY_VERSION, State, Summary, throughput};
 use crate::run::RunRequest;
 use crate::shard::ShardId;
 use crate::split::read_json;
@@ -63,6 +64,9 @@ pub async fn finish(
     let stored = request.vector.as_ref().map(|vector| vector.stored);
     let definition = table::definition(&results(fleet), stored);
     output.put(&fleet.keys.table_definition(), definition.into()).await?;
+    let throughput = throughput::of_fleet(output, &fleet.keys).await?;
+    let report = Report { summary: &summary, request: &request, tags: &counts.tags, throughput: &throughput };
+    html::write(output, &fleet.keys, &report).await?;
     match summary.state {
         State::Complete => reduce::finish(output, &fleet.keys, &summary).await?,
         State::Interrupted | State::Incomplete => {

@@ -246,6 +246,7 @@ async fn a_run_is_priced_by_what_it_used() {
             tagged: 18,
             failed: 2,
             requests: usage::Requests::default(),
+        threads: usage::ThreadTime::default(),
         })
     };
     let checked = world.check(1, false, None).await;
@@ -289,6 +290,8 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
         tagged: 0,
         failed: 0,
         requests: usage::Requests::default(),
+        threads: usage::ThreadTime::default(),
+        threads: crate::progress::ThreadTime::default(),
     };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();

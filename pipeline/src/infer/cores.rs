@@ -3,6 +3,7 @@
 //! They never fetch and never wait for one another: whoever is free takes what has been fetched, of whichever shard.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
@@ -45,12 +46,16 @@ fn run(
     (signs, progress): (&Signs, &Progress),
 ) -> Result<(), TaggerError> {
     loop {
+        let free = Instant::now();
         let jobs = next(waiting, tagger.batch_size());
         if jobs.is_empty() {
             return Ok(());
         }
+        let began = Instant::now();
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
-        let outcomes = signs.tagging(|| tagger.tag(&images))?;
+        let sampled: Vec<bool> = jobs.iter().map(|job| job.shard.is_sampled(job.index)).collect();
+        let outcomes = signs.tagging(|| tagger.tag_with_thumbnails(&images, &sampled))?;
+        progress.add_thread_time(began.duration_since(free), began.elapsed());
         progress.set_batch_size(tagger.rows_at_once());
         if outcomes.len() != jobs.len() {
             return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));

@@ -11,6 +11,10 @@ use crate::progress::Progress;
 use crate::shard::Image;
 use crate::tags::{Outcome, Row};
 
+/// Pictures of a shard of which a thumbnail is made, at most: few enough to cost nothing beside tagging, enough for the
+/// report to choose from.
+const THUMBNAILS: usize = 48;
+
 pub(super) struct OpenShard {
     pub(super) images: Vec<Image>,
     rows: Mutex<Rows>,
@@ -77,6 +81,11 @@ impl OpenShard {
         if rows.left == 0 {
             self.complete.notify_one();
         }
+    }
+
+    /// Whether a thumbnail is made of image `index`: of every few images of a large shard, of each one of a small shard.
+    pub(super) fn is_sampled(&self, index: usize) -> bool {
+        index.is_multiple_of(self.images.len().div_ceil(THUMBNAILS).max(1))
     }
 
     /// Waits until every image has its row.

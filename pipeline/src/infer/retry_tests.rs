@@ -53,12 +53,12 @@ async fn a_part_whose_put_fails_for_a_while_is_put_again() {
     // Of one shard alone, so that its calls come in their order.
     let other = worker.queue.receive(Duration::ZERO).await.unwrap().unwrap();
     worker.queue.delete(&other.receipt).await.unwrap();
-    // Before the put come one `exists` and one `get`.
+    // Before the puts, of the thumbnails and then of the part, come one `exists` and one `get`.
     let output = Arc::new(FailingBucket::new(worker.output.clone(), Kind::Temporary, 2..10));
     let worker = Worker { output: output.clone(), ..worker };
     assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
     assert_eq!(worker.progress.shard_failures().last, None);
-    assert_eq!((worker.progress.counts().committed, output.calls()), (20, 11));
+    assert_eq!((worker.progress.counts().committed, output.calls()), (20, 12));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Groups, ReduceError, RowCounts, compacted, fetch_part, sizes};
+use super::{Groups, ReduceError, RowCounts, TagCounts, compacted, fetch_part, sizes};
 use crate::bucket::Bucket;
 use crate::run::RunKeys;
 use crate::shard::ShardId;
@@ -20,7 +20,8 @@ const AT_ONCE: usize = 32;
 pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
     let codes = batch.column_by_name("error_code").and_then(|column| column.as_string_opt::<i32>());
     let codes = codes.ok_or_else(|| TableError::missing_column("error_code"))?;
-    let mut counts = RowCounts { tagged: codes.null_count() as u64, ..RowCounts::default() };
+    let tags = TagCounts::of_batch(batch)?;
+    let mut counts = RowCounts { tagged: codes.null_count() as u64, tags, ..RowCounts::default() };
     for code in codes.iter().flatten() {
         match counts.failed.get_mut(code) {
             Some(count) => *count += 1,

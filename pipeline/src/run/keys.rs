@@ -100,6 +100,18 @@ impl RunKeys {
         (key == self.shard(id) || key == self.part(id)).then_some(id)
     }
 
+    /// A few thumbnails and failures of one shard, for the report; disposable.
+    #[must_use]
+    pub fn thumbnails(&self, id: ShardId) -> String {
+        format!("{}{id}.json", self.all_thumbnails())
+    }
+
+    /// Prefix of all [`RunKeys::thumbnails`].
+    #[must_use]
+    pub fn all_thumbnails(&self) -> String {
+        format!("{}thumbnails/", self.work)
+    }
+
     /// The compaction groups, fixed once.
     #[must_use]
     pub fn groups(&self) -> String {
@@ -152,6 +164,12 @@ impl RunKeys {
     #[must_use]
     pub fn cost(&self) -> String {
         format!("{}cost.json", self.root)
+    }
+
+    /// The report for people.
+    #[must_use]
+    pub fn report(&self) -> String {
+        format!("{}report.html", self.root)
     }
 
     /// Written last, and only where every input has its row.

@@ -138,6 +138,7 @@ mod tests {
             tagged: 0,
             failed: 0,
             requests: Requests::default(),
+            threads: super::super::ThreadTime::default(),
         }
     }
 

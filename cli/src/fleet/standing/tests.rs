@@ -41,6 +41,7 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
         tagged: 190,
         failed: 10,
         requests: tagfleet_pipeline::usage::Requests::default(),
+        threads: tagfleet_pipeline::progress::ThreadTime::default(),
     }
 }
 

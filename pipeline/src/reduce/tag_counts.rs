@@ -1,0 +1,133 @@
+//! How often each label was given: counted while rows are copied, for the report.
+//!
+//! Bounded in labels, so that a model with a million of them costs no more than one with ten thousand. It decides nothing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use serde::{Deserialize, Serialize};
+
+use crate::tags::parquet::TableError;
+
+/// Labels that are counted each by itself; tags with any other are counted together.
+const MAX_LABELS: usize = 10_000;
+
+/// Tags counted by label.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagCounts {
+    /// By label.
+    pub labels: BTreeMap<String, TagCount>,
+    /// Tags with labels beyond the first ten thousand.
+    #[serde(default)]
+    pub beyond: u64,
+}
+
+/// How often one label was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagCount {
+    /// Images that have the tag.
+    pub images: u64,
+    /// Of these, images of which it is the best tag.
+    pub best: u64,
+}
+
+impl TagCounts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.beyond += other.beyond;
+        for (label, count) in &other.labels {
+            self.add_label(label, *count);
+        }
+    }
+
+    /// The labels that most images have, the most frequent first; equal ones in the order of their names.
+    #[must_use]
+    pub fn most_frequent(&self, labels: usize) -> Vec<(&str, TagCount)> {
+        let mut all: Vec<_> = self.labels.iter().map(|(label, count)| (label.as_str(), *count)).collect();
+        all.sort_by(|a, b| (b.1.images, b.1.best).cmp(&(a.1.images, a.1.best)).then(a.0.cmp(b.0)));
+        all.truncate(labels);
+        all
+    }
+
+    fn add_label(&mut self, label: &str, count: TagCount) {
+        if let Some(known) = self.labels.get_mut(label) {
+            known.images += count.images;
+            known.best += count.best;
+        } else if self.labels.len() < MAX_LABELS {
+            self.labels.insert(label.to_owned(), count);
+        } else {
+            self.beyond += count.images;
+        }
+    }
+
+    /// Counts the tags of some rows. Within them a label is known by its index, which costs less than its name.
+    pub(super) fn of_batch(batch: &RecordBatch) -> Result<Self, TableError> {
+        let missing = || TableError::missing_column("tags");
+        let lists = batch.column_by_name("tags").and_then(|column| column.as_list_opt::<i32>());
+        let lists = lists.ok_or_else(missing)?;
+        let tags = lists.values().as_struct_opt().ok_or_else(missing)?;
+        let labels = tags.column_by_name("label").and_then(|column| column.as_string_opt::<i32>());
+        let indices = tags.column_by_name("index").and_then(|column| column.as_primitive_opt::<Int32Type>());
+        let (labels, indices) = (labels.ok_or_else(missing)?, indices.ok_or_else(missing)?);
+        let mut by_index: HashMap<i32, (usize, TagCount)> = HashMap::new();
+        for row in lists.offsets().windows(2) {
+            let (first, end) = (row[0] as usize, row[1] as usize);
+            for tag in first..end {
+                let (_, count) = by_index.entry(indices.value(tag)).or_insert((tag, TagCount::default()));
+                count.images += 1;
+                count.best += u64::from(tag == first);
+            }
+        }
+        let mut found: Vec<_> = by_index.into_iter().collect();
+        found.sort_unstable_by_key(|(index, _)| *index);
+        let mut counts = Self::default();
+        for (_, (tag, count)) in found {
+            counts.add_label(labels.value(tag), count);
+        }
+        Ok(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags::{Failure, Outcome, Reason, Row, Tag, Tagged, parquet};
+
+    fn row(labels: &[(u32, &str)]) -> Row {
+        let tag =
+            |(index, label): &(u32, &str)| Tag { label: (*label).to_owned(), index: *index, score: 0.5 };
+        let tags = labels.iter().map(tag).collect();
+        let tagged =
+            Tagged { width: 1, height: 1, tags, vector: None, second_decoder: false, thumbnail: None };
+        Row { key: "a".to_owned(), bytes: None, etag: None, outcome: Outcome::Tagged(tagged) }
+    }
+
+    #[test]
+    fn tags_are_counted_by_label_and_the_best_ones_apart() {
+        let failure = Failure { reason: Reason::Empty, message: String::new() };
+        let failed = Row { outcome: Outcome::Failed(failure), ..row(&[]) };
+        // Two outputs of a model may have the same name.
+        let rows =
+            [row(&[(0, "crane"), (7, "cat")]), failed, row(&[]), row(&[(3, "crane")]), row(&[(7, "cat")])];
+        let counts = TagCounts::of_batch(&parquet::batch(&rows, None).unwrap()).unwrap();
+        let (crane, cat) = (TagCount { images: 2, best: 2 }, TagCount { images: 2, best: 1 });
+        assert_eq!(counts.most_frequent(9), [("crane", crane), ("cat", cat)]);
+        assert_eq!(counts.most_frequent(1), [("crane", crane)]);
+    }
+
+    #[test]
+    fn labels_beyond_the_bound_are_counted_together() {
+        let one = TagCount { images: 1, best: 0 };
+        let labels = (0..MAX_LABELS).map(|number| (format!("{number:05}"), one)).collect();
+        let mut counts = TagCounts { labels, beyond: 0 };
+        let more =
+            TagCounts { labels: [("new".to_owned(), one), ("00000".to_owned(), one)].into(), beyond: 3 };
+        counts.add(&more);
+        assert_eq!((counts.labels.len(), counts.beyond), (MAX_LABELS, 4));
+        assert_eq!(counts.most_frequent(1)[0], ("00000", TagCount { images: 2, best: 0 }));
+    }
+}

@@ -1,0 +1,91 @@
+//! What the run cost, line by line, and where the money went.
+//!
+//! It shows a bill and adds nothing to it.
+
+use super::table::{bar, table};
+use super::text::{dollars, escape, name, number, share};
+use crate::cost::{Cost, CostLine};
+
+pub(super) fn section(cost: Option<&Cost>) -> String {
+    let mut html = "<section aria-labelledby=\"cost\">\n<h2 id=\"cost\">Cost</h2>\n".to_owned();
+    match cost {
+        None => html.push_str("<p>Nothing was priced: there is no bill of this run.</p>\n"),
+        Some(cost) => html.push_str(&bill(cost)),
+    }
+    html.push_str("</section>\n");
+    html
+}
+
+fn bill(cost: &Cost) -> String {
+    let per_million = cost.usd_per_million.map(|usd| format!(", {} per million images", dollars(usd)));
+    let mut html = format!(
+        "<p><strong>{}</strong> in total{}, at the list prices of {} as of {}. {}</p>\n",
+        dollars(cost.total_usd),
+        per_million.unwrap_or_default(),
+        escape(&cost.region),
+        escape(&cost.prices_of),
+        saved(cost)
+    );
+    html.push_str(&by_service(cost));
+    let columns = [
+        ("Stage", false),
+        ("Service", false),
+        ("Item", false),
+        ("Quantity", true),
+        ("Unit", false),
+        ("Unit price", true),
+        ("Amount", true),
+    ];
+    let rows: Vec<Vec<String>> = cost.lines.iter().map(line).collect();
+    let mut foot = vec![String::new(); columns.len()];
+    foot[0] = "Total".to_owned();
+    foot[6] = dollars(cost.total_usd);
+    html.push_str(&table("The bill, line by line", &columns, &rows, Some(&foot)));
+    if !cost.notes.is_empty() {
+        html.push_str("<ul class=\"notes\">\n");
+        for note in &cost.notes {
+            html.push_str(&format!("<li>{}</li>\n", name(note)));
+        }
+        html.push_str("</ul>\n");
+    }
+    html
+}
+
+fn saved(cost: &Cost) -> String {
+    if cost.spot_saved_usd <= 0.0 {
+        return String::new();
+    }
+    format!("Spot machines saved {} against on-demand.", dollars(cost.spot_saved_usd))
+}
+
+/// Where the money went: a bar for each service and stage, the dearest first.
+fn by_service(cost: &Cost) -> String {
+    let mut sums: Vec<(String, f64)> = Vec::new();
+    for line in &cost.lines {
+        let what = format!("{} ({})", escape(&line.service), escape(&line.stage));
+        match sums.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, usd)) => *usd += line.usd,
+            None => sums.push((what, line.usd)),
+        }
+    }
+    sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let most = sums.first().map_or(0.0, |(_, usd)| *usd);
+    let row = |(what, usd): (String, f64)| {
+        vec![what, bar(usd, usd, most), dollars(usd), share(usd, cost.total_usd)]
+    };
+    let rows: Vec<Vec<String>> = sums.into_iter().map(row).collect();
+    let columns = [("Service (stage)", false), ("", false), ("Amount", true), ("Share", true)];
+    table("Where the money went", &columns, &rows, None)
+}
+
+fn line(line: &CostLine) -> Vec<String> {
+    vec![
+        escape(&line.stage),
+        escape(&line.service),
+        name(&line.item),
+        number(line.quantity),
+        escape(&line.unit),
+        dollars(line.unit_price),
+        dollars(line.usd),
+    ]
+}

@@ -1,0 +1,231 @@
+//! The page of a made-up run: its structure as a snapshot, and what no key, label or message can do to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::bucket::memory::MemoryBucket;
+use crate::cost::{COST_VERSION, Cost, CostLine};
+use crate::progress::ThreadTime;
+use crate::reduce::TagCount;
+use crate::report::State;
+use crate::report::samples::{Scored, TagSample};
+use crate::report::tests::summary;
+use crate::report::throughput::Piece;
+use crate::report::thumbnails::{FailedImage, Picture};
+use crate::run::RunId;
+use crate::tags::{Reason, Tag};
+use crate::testing::request;
+use crate::usage::{Machine, MachineUsage, Usage};
+
+/// A run in which every text that comes from outside is `text`.
+struct World {
+    summary: Summary,
+    request: RunRequest,
+    tags: TagCounts,
+    throughput: Throughput,
+    samples: Samples,
+}
+
+impl World {
+    fn new(text: &str) -> Self {
+        let piece = |second: u32| Piece {
+            from: f64::from(second),
+            to: f64::from(second + 1),
+            rate: 200.0 + f64::from(second) * 20.0,
+        };
+        let threads = ThreadTime { waiting_milliseconds: 100, tagging_milliseconds: 7900 };
+        let count = |images| TagCount { images, best: images / 2 };
+        Self {
+            summary: summary_of(text),
+            request: request_of(text),
+            tags: TagCounts {
+                labels: [(text.to_owned(), count(700)), (format!("{text} 2"), count(90))].into(),
+                beyond: 0,
+            },
+            throughput: Throughput { pieces: (0..4).map(piece).collect(), threads },
+            samples: samples_of(text),
+        }
+    }
+
+    fn page(&self) -> String {
+        let Self { summary, request, tags, throughput, samples } = self;
+        page(&Report { summary, request, tags, throughput }, samples)
+    }
+}
+
+fn summary_of(text: &str) -> Summary {
+    let line = CostLine {
+        stage: text.to_owned(),
+        service: "S3".to_owned(),
+        item: text.to_owned(),
+        quantity: 1.0,
+        unit: "1k requests".to_owned(),
+        unit_price: 0.0004,
+        usd: 0.0004,
+    };
+    let cost = Cost {
+        version: COST_VERSION,
+        region: "us-east-1".to_owned(),
+        prices_of: "2026-11-23".to_owned(),
+        lines: vec![line],
+        total_usd: 0.0004,
+        usd_per_million: Some(0.4),
+        spot_saved_usd: 0.01,
+        notes: vec![text.to_owned()],
+    };
+    let machine = Machine { instance_type: Some(text.to_owned()), ..Machine::default() };
+    let machines = vec![MachineUsage { machine, workers: 2, ..MachineUsage::default() }];
+    Summary {
+        state: State::Incomplete,
+        model: text.to_owned(),
+        model_sha256: text.to_owned(),
+        results: text.to_owned(),
+        problem: Some(text.to_owned()),
+        failed: BTreeMap::from([("corrupt".to_owned(), 8), (text.to_owned(), 2)]),
+        missing_shards: vec![text.to_owned()],
+        usage: Some(Usage { machines, ..Usage::default() }),
+        cost: Some(cost),
+        ..summary()
+    }
+}
+
+fn request_of(text: &str) -> RunRequest {
+    let mut request = request();
+    request.input.location = text.to_owned();
+    request.input.include = vec![text.to_owned()];
+    request.model.spec =
+        serde_json::json!({"labels": vec![text; 9], "note": text, "decoding": {"scaled": 1}});
+    request.engine.name = text.to_owned();
+    request
+}
+
+fn samples_of(text: &str) -> Samples {
+    let tags = vec![Tag { label: text.to_owned(), index: 0, score: 0.9 }];
+    let jpeg = "/9j/4AAQ".to_owned();
+    let picture = Arc::new(Picture { key: text.to_owned(), width: 4, height: 3, tags, jpeg });
+    let scored = Scored { score: 0.9, picture };
+    let tag = TagSample { label: text.to_owned(), surest: vec![scored.clone(); 3], least_sure: vec![scored] };
+    let failure = FailedImage { key: text.to_owned(), reason: Reason::Corrupt, message: text.to_owned() };
+    Samples { tags: vec![tag], failures: [("corrupt".to_owned(), vec![failure])].into(), unread: 0 }
+}
+
+/// The page's markup alone: no text, no values of attributes, no style.
+fn structure(page: &str) -> String {
+    let (_, body) = page.split_once("</style>").unwrap();
+    let (mut structure, mut inside, mut quoted) = (String::new(), false, false);
+    for c in body.chars() {
+        match c {
+            '"' if inside => quoted = !quoted,
+            '<' if !quoted => inside = true,
+            '>' if inside && !quoted => {
+                inside = false;
+                structure.push_str(">\n");
+                continue;
+            }
+            _ => {}
+        }
+        if inside && !quoted {
+            structure.push(c);
+        }
+    }
+    structure
+}
+
+#[test]
+fn a_page() {
+    let mut world = World::new("cat");
+    world.summary.state = State::Complete;
+    world.summary.run = RunId::try_from("nightly".to_owned()).unwrap();
+    let page = world.page();
+    insta::assert_snapshot!(page.split_once("</style>").unwrap().1);
+}
+
+#[test]
+fn a_run_of_which_nothing_is_known_has_a_page() {
+    let summary = Summary {
+        images: 0,
+        rows: 0,
+        tagged: 0,
+        failed: BTreeMap::new(),
+        images_here: 0,
+        seconds_here: 0.0,
+        ..summary()
+    };
+    let world = World {
+        summary,
+        request: request(),
+        tags: TagCounts::default(),
+        throughput: Throughput::default(),
+        samples: Samples::default(),
+    };
+    let page = world.page();
+    for said in ["No image has a tag", "no thumbnails", "No image failed", "Nothing was priced", "no speed"] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+}
+
+const HOSTILE: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</style></main><!-- &lt;",
+    "javascript:alert(1)\u{202e}\0\u{1b}[31m\r\n",
+    "שלום/مرحبا\u{2067}/📷",
+];
+
+#[test]
+fn hostile_texts_change_no_markup() {
+    let plain = structure(&World::new("cat").page());
+    for text in HOSTILE {
+        let page = World::new(text).page();
+        assert_eq!(structure(&page), plain, "{text:?}");
+        assert!(!page.contains("<script") && !page.contains("<img src=x"), "{text:?}");
+        let control =
+            page.chars().find(|&c| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{2067}');
+        assert_eq!(control, None, "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_changes_the_markup(text in "\\PC{0,40}|[<>&\"'/=! a-c\u{0}-\u{1f}\u{202a}-\u{202e}]{0,1024}") {
+        // Two labels are equal only where they are the same text.
+        prop_assume!(!text.is_empty() && text != "corrupt");
+        prop_assert_eq!(structure(&World::new(&text).page()), structure(&World::new("cat").page()));
+    }
+}
+
+/// A page is opened on a phone: 24 tags with six pictures of 6 kB each and keys of the longest kind.
+#[test]
+fn a_page_is_bounded() {
+    let key = "<".repeat(1024);
+    let mut world = World::new(&key);
+    let picture =
+        Picture { jpeg: "A".repeat(8192), ..Picture::clone(&world.samples.tags[0].surest[0].picture) };
+    let scored = Scored { score: 0.5, picture: Arc::new(picture) };
+    let tag = TagSample { label: key.clone(), surest: vec![scored.clone(); 3], least_sure: vec![scored; 3] };
+    world.samples.tags = vec![tag; 24];
+    world.tags.labels =
+        (0..10_000).map(|number| (format!("{number}{key}"), TagCount { images: number, best: 0 })).collect();
+    let failure = world.samples.failures["corrupt"][0].clone();
+    world.samples.failures =
+        world.samples.failures.into_keys().map(|code| (code, vec![failure.clone(); 10])).collect();
+    world.summary.missing_shards = vec!["00000-0000001".to_owned(); 30_000];
+    let bytes = world.page().len();
+    assert!(bytes < 4 << 20, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn it_is_written_beside_the_summary() {
+    let (output, run) = (MemoryBucket::default(), RunId::try_from("r".to_owned()).unwrap());
+    let keys = RunKeys::in_bucket("tags/", &run);
+    let world = World::new("cat");
+    let World { summary, request, tags, throughput, .. } = &world;
+    write(&output, &keys, &Report { summary, request, tags, throughput }).await.unwrap();
+    let stored = output.get("tags/r/report.html", None, 1 << 20).await.unwrap();
+    assert!(stored.bytes.starts_with(b"<!DOCTYPE html>"));
+}

@@ -1,0 +1,124 @@
+//! Text and numbers as they stand in the page.
+//!
+//! Whatever a key or a label holds, it comes out as text: markup is escaped, and characters that have no shape of their
+//! own, or turn what follows, are spelled out. It never cuts anything off.
+
+use crate::report::mail;
+
+/// Text that stands in the page as itself, in an element or a quoted attribute.
+pub(super) fn escape(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_invisible(c) {
+            visible.extend(c.escape_unicode());
+        } else {
+            visible.push(c);
+        }
+    }
+    mail::escape(&visible)
+}
+
+/// The same for a key or a label, which may be written in any direction.
+pub(super) fn name(text: &str) -> String {
+    format!("<bdi>{}</bdi>", escape(text))
+}
+
+/// Control characters, line breaks, and what turns the direction of others or cannot be seen at all.
+fn is_invisible(c: char) -> bool {
+    let turns_or_hides = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    turns_or_hides || c.is_control() || (u32::from(c) & 0xfffe) == 0xfffe
+}
+
+/// `1,234,567`
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 image`, `2 images`
+pub(super) fn images(number: u64) -> String {
+    format!("{} {}", count(number), if number == 1 { "image" } else { "images" })
+}
+
+/// A number with as many decimals as say something: `1,234`, `12.5`, `0.0123`.
+pub(super) fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let size = value.abs();
+    match size {
+        _ if size == 0.0 => "0".to_owned(),
+        _ if (1000.0..1e18).contains(&size) => count(size.round() as u64),
+        _ if size >= 100.0 => format!("{size:.0}"),
+        _ if size >= 10.0 => format!("{size:.1}"),
+        _ if size >= 1.0 => format!("{size:.2}"),
+        _ => format!("{size:.*}", (1.0 - size.log10().floor()).clamp(0.0, 12.0) as usize + 1),
+    }
+}
+
+/// Dollars: cents where there are any, else as many decimals as say something.
+pub(super) fn dollars(usd: f64) -> String {
+    let sign = if usd < 0.0 { "-" } else { "" };
+    match usd.abs() {
+        size if (1000.0..1e15).contains(&size) => format!("{sign}${}", count(size.round() as u64)),
+        size if size >= 0.1 || size == 0.0 => format!("{sign}${size:.2}"),
+        size => format!("{sign}${}", number(size)),
+    }
+}
+
+/// `0.4 s`, `12 s`, `3 min 20 s`, `5 h 3 min`
+pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 10.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// `12.5 %` of `all`; 0 where there is nothing.
+pub(super) fn share(part: f64, all: f64) -> String {
+    let percent = if all > 0.0 { part / all * 100.0 } else { 0.0 };
+    match percent {
+        _ if percent >= 99.95 || percent == 0.0 => format!("{percent:.0} %"),
+        _ if percent < 0.1 => "&lt; 0.1 %".to_owned(),
+        _ => format!("{percent:.1} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_cannot_be_seen_stays_as_it_is() {
+        assert_eq!(escape("a\u{202e}gpj.<b>\0\n"), "a\\u{202e}gpj.&lt;b&gt;\\u{0}\\u{a}");
+        assert_eq!(escape("ü/שלום 🦓 &amp;"), "ü/שלום 🦓 &amp;amp;");
+        assert_eq!(name("\"'"), "<bdi>&quot;&#39;</bdi>");
+    }
+
+    #[test]
+    fn numbers() {
+        let counts = [0, 999, 1000, 300_000_000].map(count);
+        assert_eq!(counts, ["0", "999", "1,000", "300,000,000"]);
+        let numbers = [0.0, 0.001_234, 0.5, 1.0, 12.34, 123.4, 12_345.6].map(number);
+        assert_eq!(numbers, ["0", "0.00123", "0.500", "1.00", "12.3", "123", "12,346"]);
+        let sums = [0.0, 0.000_012, 0.25, 133.2, 1804.0].map(dollars);
+        assert_eq!(sums, ["$0.00", "$0.0000120", "$0.25", "$133.20", "$1,804"]);
+        let times = [0.42, 12.0, 200.0, 18_180.0].map(duration);
+        assert_eq!(times, ["0.4 s", "12 s", "3 min 20 s", "5 h 3 min"]);
+        let shares =
+            [(0.0, 10.0), (1.0, 8.0), (10.0, 10.0), (1.0, 1e6), (1.0, 0.0)].map(|(a, b)| share(a, b));
+        assert_eq!(shares, ["0 %", "12.5 %", "100 %", "&lt; 0.1 %", "0 %"]);
+    }
+}
