@@ -2,7 +2,7 @@
 //! shard is either done or back in the queue.
 
 mod gate;
-mod metadata;
+pub(crate) mod metadata;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
