@@ -69,8 +69,12 @@ mod tests {
             .iter()
             .map(|metric| (metric["Name"].as_str().unwrap(), line[metric["Name"].as_str().unwrap()].clone()))
             .collect();
-        let expected =
-            [("failures", json!(10)), ("images", json!(1000)), ("images_per_second", json!(250.0))];
+        let expected = [
+            ("failed_percent", json!(1.0)),
+            ("failures", json!(10)),
+            ("images", json!(1000)),
+            ("images_per_second", json!(250.0)),
+        ];
         assert_eq!(values, BTreeMap::from(expected));
     }
 }
