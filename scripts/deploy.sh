@@ -8,6 +8,7 @@
 #   OUTPUT_BUCKETS, BUCKET_NAME         where else results may go; an existing bucket to use
 #   OWN_KEY_ARNS                        the KMS keys that these are encrypted with
 #   SENDER, ALARM_TOPIC_ARN             the address of reports; a topic for alarms
+#   MAX_FAILED_PERCENT                  how many images of a hundred may fail before an alarm (5)
 #   VPC_ID, SUBNET_IDS, MAX_VCPUS       a VPC of yours; the most vCPUs at once
 #   CPU_PLATFORM, CPU_INSTANCE_TYPES    linux/arm64 and c8g.2xlarge,c8g.4xlarge for Graviton (linux/amd64); change both
 #   GPU_INSTANCE_TYPES
@@ -120,6 +121,7 @@ optional MaxVcpus MAX_VCPUS
 optional CpuInstanceTypes CPU_INSTANCE_TYPES
 optional GpuInstanceTypes GPU_INSTANCE_TYPES
 optional AlarmTopicArn ALARM_TOPIC_ARN
+optional MaxFailedPercent MAX_FAILED_PERCENT
 sender=${SENDER-$(deployed Sender)}
 if [ -n "$sender" ]; then
   identity=$(makes_identity "$sender")

@@ -1,7 +1,7 @@
 //! Configuration as the AWS command line has it: the usual chain of credentials, profile, region, endpoint.
 //!
 //! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request rate, and
-//! success raises it again. S3 has to answer in time; a body that stops coming is the SDK's stalled-stream protection's to
+//! success raises it again. Every attempt is counted. S3 has to answer in time; a body that stops coming is the SDK's stalled-stream protection's to
 //! end. Nothing here makes a request.
 
 use aws_config::retry::RetryConfig;
@@ -9,7 +9,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::time::Duration;
+use tagfleet_pipeline::usage::Requests;
 
+use crate::meter::Meter;
 use crate::signed::Signed;
 
 /// Tries of one request in all; at most five, for a shard that fails comes again anyway.
@@ -40,6 +42,7 @@ pub struct Aws {
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) states: aws_sdk_sfn::Client,
     pub(crate) signed: Signed,
+    meter: Meter,
     region: Option<String>,
 }
 
@@ -92,19 +95,30 @@ impl Aws {
         self.region.as_deref()
     }
 
+    /// What these clients have sent so far, and all that are clones of them.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.meter.requests()
+    }
+
     pub(crate) fn from_config(config: &SdkConfig) -> Self {
         // Buckets have host names of their own on AWS only.
         let by_path = config.endpoint_url().is_some();
         let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let meter = Meter::default();
         let s3 = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(by_path)
+            .interceptor(meter.clone())
             .timeout_config(timeouts.read_timeout(READ_TIMEOUT).build())
             .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(config).interceptor(meter.clone()).build();
+        let states = aws_sdk_sfn::config::Builder::from(config).interceptor(meter.clone()).build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
-            sqs: aws_sdk_sqs::Client::new(config),
-            states: aws_sdk_sfn::Client::new(config),
-            signed: Signed::new(config),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            states: aws_sdk_sfn::Client::from_conf(states),
+            signed: Signed::new(config, meter.clone()),
+            meter,
             region: config.region().map(ToString::to_string),
         }
     }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod executions;
 pub mod machine;
 pub mod mail;
+mod meter;
 pub mod prices;
 pub mod queues;
 pub mod s3;

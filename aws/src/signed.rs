@@ -2,7 +2,7 @@
 //! built for them.
 //!
 //! Credentials, region, endpoint, TLS and signature are the SDK's own; the calls are those of the services' documented
-//! protocols. An answer is read up to a limit. It never logs, and an error tells only what the service said.
+//! protocols. Every try is counted. An answer is read up to a limit. It never logs, and an error tells only what the service said.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -23,6 +23,7 @@ use crate::Aws;
 use crate::cause::cause;
 use crate::client::{CONNECT_TIMEOUT, MAX_ATTEMPTS, tls_provider};
 use crate::error::{ServiceError, kind, plain_code, told};
+use crate::meter::{Meter, body_of_request, body_of_response};
 use crate::xml::Element;
 
 /// No answer that is asked for here has more bytes: 4 MiB.
@@ -82,6 +83,11 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// `ses:SendEmail`
+    fn permission(&self) -> String {
+        format!("{}:{}", self.service.signing_name, self.action)
+    }
+
     fn fail(&self, kind: Kind, code: &str, detail: impl Into<String>) -> ServiceError {
         ServiceError {
             kind,
@@ -106,6 +112,7 @@ pub(crate) struct Signed {
     credentials: Option<SharedCredentialsProvider>,
     region: Option<String>,
     endpoint_url: Option<String>,
+    meter: Meter,
     /// Made with the first request, for it reads the system's certificates.
     connector: Arc<OnceLock<Connector>>,
 }
@@ -176,11 +183,12 @@ fn json(call: Call<'_>, answer: &str) -> Result<Value, ServiceError> {
 }
 
 impl Signed {
-    pub(crate) fn new(config: &SdkConfig) -> Self {
+    pub(crate) fn new(config: &SdkConfig, meter: Meter) -> Self {
         Self {
             credentials: config.credentials_provider(),
             region: config.region().map(ToString::to_string),
             endpoint_url: config.endpoint_url().map(str::to_owned),
+            meter,
             connector: Arc::default(),
         }
     }
@@ -223,8 +231,10 @@ impl Signed {
 
     async fn send_once(&self, call: Call<'_>, unsigned: &Unsigned) -> Result<String, ServiceError> {
         let request = self.sign(call, unsigned).await?;
+        let counted = self.meter.sent(&call.permission(), body_of_request(&request));
         let sent = self.connector().call(request).await;
         let response = sent.map_err(|error| call.fail(Kind::Temporary, "", cause(&error)))?;
+        self.meter.answered(&call.permission(), counted, body_of_response(&response));
         let status = response.status().as_u16();
         let error_type = response.headers().get("x-amzn-errortype").map(str::to_owned);
         let answer = read(call, response).await?;

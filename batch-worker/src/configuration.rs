@@ -6,6 +6,8 @@
 //! | `TAGFLEET_OUTPUT` | where results go, `s3://bucket/tags/` |
 //! | `TAGFLEET_QUEUE_URL` | the queue of shards |
 //! | `TAGFLEET_VCPUS` | vCPUs of the job; else those of the machine |
+//! | `TAGFLEET_MAX_USD` | dollars that this worker may spend; unset or empty: no limit |
+//! | `TAGFLEET_BUCKET` | the stack's bucket, where a newer price book may be; needed with a limit only |
 //! | `TAGFLEET_IDLE_SECONDS` | how long to wait for a message before the queue counts as empty: 1 to 20, by default 20 |
 //! | `TAGFLEET_GRACE_SECONDS` | how long shards in hand may take after SIGTERM: at most 90, which is the default |
 //! | `AWS_BATCH_JOB_ID`, `AWS_BATCH_JOB_ATTEMPT` | set by AWS Batch; they name the usage record |
@@ -17,6 +19,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tagfleet_pipeline::address::Address;
+use tagfleet_pipeline::fleet::budget::is_limit;
 use tagfleet_pipeline::run::RunId;
 use thiserror::Error;
 
@@ -27,13 +30,15 @@ const IDLE_SECONDS: u64 = 20;
 const GRACE_SECONDS: u64 = 90;
 
 /// A worker's configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Configuration {
     pub(crate) run: RunId,
     pub(crate) output: Address,
     pub(crate) queue_url: String,
     /// Threads that tag.
     pub(crate) vcpus: usize,
+    /// What it may spend, and the bucket of the stack; none where there is no limit.
+    pub(crate) budget: Option<Budget>,
     /// How long to wait for a message before the queue counts as empty.
     pub(crate) receive_wait: Duration,
     /// How long shards in hand may take after SIGTERM.
@@ -41,6 +46,14 @@ pub(crate) struct Configuration {
     /// Names this process among the run's usage records.
     pub(crate) name: String,
     pub(crate) metadata_disabled: Option<String>,
+}
+
+/// A worker's share of what its run may cost.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Budget {
+    pub(crate) max_usd: f64,
+    /// The stack's bucket.
+    pub(crate) bucket: String,
 }
 
 /// A variable is missing or wrong.
@@ -79,17 +92,31 @@ impl Configuration {
             0..=GRACE_SECONDS,
         )?;
         let here = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let budget = match set("TAGFLEET_MAX_USD") {
+            Some(max_usd) => {
+                Some(Budget { max_usd: dollars(&max_usd)?, bucket: required("TAGFLEET_BUCKET")? })
+            }
+            None => None,
+        };
         Ok(Self {
             run: run.map_err(|error| invalid("TAGFLEET_RUN", &error))?,
             output: output.map_err(|error| invalid("TAGFLEET_OUTPUT", &error))?.folder(),
             queue_url: required("TAGFLEET_QUEUE_URL")?,
             vcpus: number("TAGFLEET_VCPUS", set("TAGFLEET_VCPUS"), here, 1..=1024)?,
+            budget,
             receive_wait: Duration::from_secs(receive_wait),
             grace: Duration::from_secs(grace),
             name: format!("worker-{}-{attempt}", sanitised(&job)),
             metadata_disabled: set("AWS_EC2_METADATA_DISABLED"),
         })
     }
+}
+
+fn dollars(value: &str) -> Result<f64, ConfigurationError> {
+    let dollars = value.parse().ok().filter(|dollars| is_limit(*dollars));
+    dollars.ok_or_else(|| {
+        wrong("TAGFLEET_MAX_USD", format!("is wrong: {value:?} is no number of dollars above 0"))
+    })
 }
 
 fn number<T: FromStr + PartialOrd + std::fmt::Display>(
@@ -143,12 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_needs_the_bucket_of_its_prices() {
+        let budget = [("TAGFLEET_MAX_USD", "0.25"), ("TAGFLEET_BUCKET", "stack")];
+        let expected = Budget { max_usd: 0.25, bucket: "stack".to_owned() };
+        assert_eq!(configuration(&budget).unwrap().budget, Some(expected));
+        let without = [("TAGFLEET_MAX_USD", ""), ("TAGFLEET_BUCKET", "stack")];
+        assert_eq!(configuration(&without).unwrap().budget, None);
+        let error = configuration(&[("TAGFLEET_MAX_USD", "0.25")]).unwrap_err();
+        assert_eq!(error, "the environment variable TAGFLEET_BUCKET is not set");
+    }
+
+    #[test]
     fn every_error_names_its_variable() {
         let cases = [
             ("TAGFLEET_RUN", "", "is not set"),
             ("TAGFLEET_RUN", "A b", "is wrong: \"A b\" is no run id"),
             ("TAGFLEET_OUTPUT", "tags", "is wrong: \"tags\" is no place in a bucket"),
             ("TAGFLEET_QUEUE_URL", "", "is not set"),
+            ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is no number of dollars above 0"),
             ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is no number from 1 to 1024"),
             ("TAGFLEET_IDLE_SECONDS", "21", "is wrong: \"21\" is no number from 1 to 20"),
             ("TAGFLEET_GRACE_SECONDS", "-1", "is wrong: \"-1\" is no number from 0 to 90"),

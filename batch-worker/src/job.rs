@@ -15,6 +15,7 @@ use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
+use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tagfleet_pipeline::split::read_json;
 use tagfleet_pipeline::usage::FAILED;
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
 use crate::usage::Reporter;
-use crate::{log, published_model, tagger_process};
+use crate::{brake, log, published_model, tagger_process};
 
 /// A shard is seen by other workers so long after its last sign of life; as its queue is made.
 const VISIBILITY: Duration = Duration::from_secs(300);
@@ -51,6 +52,8 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
         name: configuration.name.clone(),
         vcpus: u32::try_from(configuration.vcpus).unwrap_or(u32::MAX),
         instance,
+        reclaimed: shutdown.reclaimed(),
+        aws: aws.clone(),
         began,
         progress: Arc::new(Progress::default()),
     };
@@ -99,7 +102,7 @@ async fn work(
     shutdown: &Shutdown,
 ) -> anyhow::Result<End> {
     let prepared = tokio::select! {
-        prepared = prepare(configuration, aws, reporter) => prepared?,
+        prepared = prepare(configuration, aws, reporter, shutdown) => prepared?,
         () = shutdown.stop.drain.cancelled() => return Ok(End::Stopped),
     };
     let Prepared { worker, isolation, _files } = prepared;
@@ -115,7 +118,12 @@ struct Prepared {
 }
 
 /// What the run's request says this worker works on, and with.
-async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) -> anyhow::Result<Prepared> {
+async fn prepare(
+    configuration: &Configuration,
+    aws: &Aws,
+    reporter: &Reporter,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Prepared> {
     let request: RunRequest = read_json(reporter.output.as_ref(), &reporter.keys.request()).await?;
     ensure!(
         request.version == REQUEST_VERSION,
@@ -126,11 +134,16 @@ async fn prepare(configuration: &Configuration, aws: &Aws, reporter: &Reporter) 
     let source = S3Bucket::new(aws, &source.bucket);
     // It may be another than the stack's, where the request allows that.
     let region = source.region().await?;
+    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY));
+    let queue = match &configuration.budget {
+        Some(budget) => brake::queue(queue, budget, reporter, shutdown.drain()).await?,
+        None => queue,
+    };
     let (isolation, files) = load(aws, &request, configuration.vcpus).await?;
     let worker = Worker {
         source: Arc::new(source.in_region(&region)),
         output: reporter.output.clone(),
-        queue: Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY)),
+        queue,
         run: configuration.run.clone(),
         keys: reporter.keys.clone(),
         vector: request.vector.clone(),

@@ -3,6 +3,7 @@
 //! Only wires: what a worker does with a shard stands in the pipeline, everything about models in the model crate. Exit
 //! codes: 0 where the queue is empty or it gave back all it had, 1 where something broke, 2 for bad configuration.
 
+mod brake;
 mod configuration;
 mod job;
 mod log;

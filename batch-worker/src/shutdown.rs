@@ -4,6 +4,7 @@
 //! Signals, notices and the clock are parameters of [`obey`], which decides; nothing here touches a shard.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,7 @@ pub(crate) enum Notice {
 pub(crate) struct Shutdown {
     pub(crate) stop: Stop,
     why: Arc<OnceLock<&'static str>>,
+    reclaimed: Arc<AtomicBool>,
     /// Ended when this is dropped.
     _tasks: JoinSet<()>,
 }
@@ -43,6 +45,7 @@ impl Shutdown {
     /// Listens from now on; the metadata service is asked where there is one.
     pub(crate) fn listen(service: Option<MetadataService>, grace: Duration) -> io::Result<Self> {
         let (stop, why) = (Stop::default(), Arc::new(OnceLock::new()));
+        let reclaimed = Arc::new(AtomicBool::new(false));
         let (notices, received) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         let mut terminate = signal(SignalKind::terminate())?;
@@ -59,11 +62,21 @@ impl Shutdown {
             }
         });
         if let Some(service) = service {
-            tasks.spawn(ask_for_interruption(service, notices));
+            tasks.spawn(ask_for_interruption(service, notices, reclaimed.clone()));
         }
         let (obeying, reason) = (stop.clone(), why.clone());
         tasks.spawn(async move { obey(received, &obeying, grace, &reason).await });
-        Ok(Self { stop, why, _tasks: tasks })
+        Ok(Self { stop, why, reclaimed, _tasks: tasks })
+    }
+
+    /// True from then on that the machine is to be taken away.
+    pub(crate) fn reclaimed(&self) -> Arc<AtomicBool> {
+        self.reclaimed.clone()
+    }
+
+    /// A way to stop it from within: it finishes the shards in hand and takes no new one.
+    pub(crate) fn drain(&self) -> Drain {
+        Drain { stop: self.stop.clone(), why: self.why.clone() }
     }
 
     /// Why it was told to stop.
@@ -72,8 +85,30 @@ impl Shutdown {
     }
 }
 
+/// Stops a worker from within.
+#[derive(Clone)]
+pub(crate) struct Drain {
+    stop: Stop,
+    why: Arc<OnceLock<&'static str>>,
+}
+
+impl Drain {
+    #[cfg(test)]
+    pub(crate) fn of(stop: &Stop) -> Self {
+        Self { stop: stop.clone(), why: Arc::default() }
+    }
+
+    /// Takes no new shard from now on.
+    pub(crate) fn because(&self, reason: &'static str) {
+        // The first reason is the one that is told.
+        let _ = self.why.set(reason);
+        self.stop.drain.cancel();
+        log::event("stopping", json!({"why": reason}));
+    }
+}
+
 /// Asks until there is a notice. A service that fails is asked again, and said once for all failures in a row.
-async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>) {
+async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>, reclaimed: Arc<AtomicBool>) {
     let mut asks = interval(EVERY);
     asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_failing = false;
@@ -82,6 +117,7 @@ async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>)
         match service.interruption().await {
             Ok(None) => is_failing = false,
             Ok(Some(at)) => {
+                reclaimed.store(true, Relaxed);
                 let left = at.duration_since(SystemTime::now()).unwrap_or_default();
                 let _ = notices.send(Notice::Interruption(left.saturating_sub(LAST_STEPS))).await;
                 return;

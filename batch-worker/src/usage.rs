@@ -3,20 +3,23 @@
 //! A worker that is killed loses what it did since its last record, a minute at most. A record that cannot be written is
 //! said in the log and costs no image.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use tagfleet_aws::Aws;
 use tagfleet_aws::machine::Instance;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::usage::{self, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_pipeline::usage::{self, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::log;
 
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(RECORD_SECONDS);
 /// A worker that begins so long after its machine's launch is not the first there, and the boot is another one's: booting
 /// and fetching the image take a few minutes.
 const LONGEST_BOOT: Duration = Duration::from_secs(600);
@@ -29,6 +32,10 @@ pub(crate) struct Reporter {
     pub(crate) name: String,
     pub(crate) vcpus: u32,
     pub(crate) instance: Instance,
+    /// Whether EC2 has said that it takes the machine away.
+    pub(crate) reclaimed: Arc<AtomicBool>,
+    /// What sends all of the worker's requests.
+    pub(crate) aws: Aws,
     pub(crate) began: SystemTime,
     pub(crate) progress: Arc<Progress>,
 }
@@ -66,13 +73,17 @@ impl Reporter {
     }
 
     async fn put(&self, ended: Option<&str>) {
-        let record = UsageRecord::Worker(self.usage(SystemTime::now(), ended));
+        let mut usage = self.usage(SystemTime::now(), ended);
+        // The request that writes this down.
+        usage.requests.count("s3:PutObject");
+        let record = UsageRecord::Worker(usage);
         if let Err(error) = usage::put(self.output.as_ref(), &self.keys, &self.name, &record).await {
             log::event("usage not recorded", json!({"error": error.to_string()}));
         }
     }
 
-    fn usage(&self, now: SystemTime, ended: Option<&str>) -> WorkerUsage {
+    /// What the worker used until now.
+    pub(crate) fn usage(&self, now: SystemTime, ended: Option<&str>) -> WorkerUsage {
         let counts = self.progress.counts();
         let is_first = |launched: &SystemTime| {
             self.began.duration_since(*launched).is_ok_and(|boot| boot <= LONGEST_BOOT)
@@ -81,8 +92,8 @@ impl Reporter {
             version: USAGE_VERSION,
             machine: self.instance.machine.clone(),
             instance: self.instance.id.clone(),
-            machine_vcpus: None,
-            reclaimed: false,
+            machine_vcpus: machine_vcpus(),
+            reclaimed: self.reclaimed.load(Relaxed),
             launched: self.instance.launched.filter(is_first).map(seconds),
             began: seconds(self.began),
             updated: seconds(now),
@@ -90,10 +101,16 @@ impl Reporter {
             vcpus: self.vcpus,
             tagged: counts.tagged,
             failed: counts.failed,
-            requests: Requests::default(),
+            requests: self.aws.requests(),
             threads: self.progress.thread_time(),
         }
     }
+}
+
+/// vCPUs of the whole machine: AWS Batch gives a job on EC2 a weight among others, and hides no CPU from it.
+fn machine_vcpus() -> Option<u32> {
+    let all = std::thread::available_parallelism().map(NonZeroUsize::get);
+    all.ok().and_then(|all| u32::try_from(all).ok())
 }
 
 /// Seconds since 1970; no clock here stands before that.
@@ -103,12 +120,13 @@ fn seconds(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use tagfleet_aws::client::Options;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
     use tagfleet_pipeline::run::RunId;
 
     use super::*;
 
-    fn reporter(output: &MemoryBucket, launched: u64) -> Reporter {
+    async fn reporter(output: &MemoryBucket, launched: u64) -> Reporter {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         Reporter {
             output: Arc::new(output.clone()),
@@ -116,23 +134,25 @@ mod tests {
             name: "worker-a-1".to_owned(),
             vcpus: 4,
             instance: Instance { launched: Some(at(launched)), ..Instance::default() },
+            reclaimed: Arc::default(),
+            aws: Aws::for_tests(&Options::default()).await,
             began: at(10_000),
             progress: Arc::new(Progress::default()),
         }
     }
 
-    #[test]
-    fn a_boot_is_counted_by_the_first_worker_on_a_machine_only() {
+    #[tokio::test]
+    async fn a_boot_is_counted_by_the_first_worker_on_a_machine_only() {
         let output = MemoryBucket::default();
-        let launched = |at| reporter(&output, at).usage(SystemTime::now(), None).launched;
-        assert_eq!(launched(9_700), Some(9_700));
-        assert_eq!(launched(5_000), None, "another job has used the machine before");
+        let launched = async |at| reporter(&output, at).await.usage(SystemTime::now(), None).launched;
+        assert_eq!(launched(9_700).await, Some(9_700));
+        assert_eq!(launched(5_000).await, None, "another job has used the machine before");
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_is_a_record_from_the_start_and_it_says_why_the_worker_ended() {
         let output = MemoryBucket::default();
-        let reporter = reporter(&output, 9_700);
+        let reporter = reporter(&output, 9_700).await;
         let key = reporter.keys.usage(&reporter.name);
         let _ = tokio::time::timeout(EVERY / 2, reporter.clone().each_minute()).await;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -141,5 +161,7 @@ mod tests {
         reporter.end("the queue was empty").await;
         let last = text(&output.get(&key, None, 1000).await.unwrap().bytes);
         assert!(last.contains("the queue was empty"), "{last}");
+        assert!(last.contains("s3:PutObject"), "the record itself is a request: {last}");
+        assert!(!last.contains("reclaimed"), "{last}");
     }
 }

@@ -15,6 +15,6 @@ pub(crate) fn report(summary: &Summary, json: bool) -> Result<Exit, Failure> {
     Ok(match summary.state {
         State::Complete if summary.all_failed() == 0 => Exit::Finished,
         State::Complete => Exit::FailedImages,
-        State::Interrupted | State::Incomplete => Exit::Resumable,
+        State::Interrupted | State::Incomplete | State::StoppedAtBudget => Exit::Resumable,
     })
 }

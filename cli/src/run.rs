@@ -257,7 +257,9 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             }
             Ok(())
         }
-        State::Incomplete => reduce::put_summary(output, &worker.keys, summary).await.map_err(broken),
+        State::Incomplete | State::StoppedAtBudget => {
+            reduce::put_summary(output, &worker.keys, summary).await.map_err(broken)
+        }
         State::Interrupted => Ok(()),
     }
 }

@@ -4,6 +4,8 @@
 //! any stop. The order of the steps is the state machine's. It names no cloud: buckets are opened by a function, the
 //! queue is handed in.
 
+pub mod budget;
+pub mod deadline;
 pub mod finish;
 pub mod model;
 pub mod plan;
@@ -139,6 +141,14 @@ impl Stack {
         let output = (self.open)(&valid.output.bucket);
         let keys = RunKeys::in_bucket(&valid.output.prefix, run);
         Ok(FleetRun { run: run.clone(), valid, output, keys })
+    }
+
+    /// The dollars that a run may cost; none where it has no limit.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
+        budget::limit_of(self.bucket.as_ref(), &fleet.run, fleet.valid.request.max_usd).await
     }
 
     /// The recipients that a request names, where it can be read that far: its failure is told to them even if the rest

@@ -34,6 +34,8 @@ pub enum State {
     Interrupted,
     /// Some shards could not be tagged in any round.
     Incomplete,
+    /// What it may cost is spent.
+    StoppedAtBudget,
 }
 
 /// What a run did.
@@ -118,6 +120,7 @@ impl Summary {
             State::Complete => "complete",
             State::Interrupted => "interrupted",
             State::Incomplete => "incomplete",
+            State::StoppedAtBudget => "stopped at budget",
         };
         writeln!(text, "run      {run}: {state}")?;
         writeln!(text, "images   {images}: {tagged} tagged, {} failed{}", self.all_failed(), self.open())?;

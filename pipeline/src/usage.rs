@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{Bucket, KeyRange, Object};
-use crate::progress::ThreadTime;
+pub use crate::progress::ThreadTime;
 use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
 use crate::split::read_json;
@@ -23,6 +23,18 @@ pub const USAGE_VERSION: u32 = 1;
 
 /// What a worker's reason to end begins with where it failed.
 pub const FAILED: &str = "failed: ";
+/// What a worker's reason to end is where its share of the run's budget is spent.
+pub const SHARE_IS_SPENT: &str = "its share of the budget is spent";
+/// A worker writes its record so often, in seconds: one that is killed may have been there for so long after its last.
+pub const RECORD_SECONDS: u64 = 60;
+/// The function that splits; the other one reduces.
+const SPLITTER: &str = "splitter";
+/// What the splitter is asked first in every execution.
+const PLAN: &str = "plan";
+/// What the reducer is asked once all workers of a round have ended.
+const CHECK: &str = "check";
+/// The stage that the workers are.
+const INFER: &str = "infer";
 /// Records that are fetched at once.
 const FETCHES: usize = 32;
 
@@ -79,6 +91,32 @@ pub struct RequestCount {
 }
 
 impl Requests {
+    /// Counts one more request without a body.
+    pub fn count(&mut self, operation: &str) {
+        let count = self.0.entry(operation.to_owned()).or_default();
+        count.calls += 1;
+        count.chunks += 1;
+    }
+
+    /// What was counted since `before`, an earlier state of the same counts.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let mut requests = Self::default();
+        for (operation, now) in &self.0 {
+            let then = before.0.get(operation).copied().unwrap_or_default();
+            let count = RequestCount {
+                calls: now.calls - then.calls,
+                bytes_out: now.bytes_out - then.bytes_out,
+                bytes_in: now.bytes_in - then.bytes_in,
+                chunks: now.chunks - then.chunks,
+            };
+            if count.calls > 0 || count.bytes_in > 0 {
+                requests.0.insert(operation.clone(), count);
+            }
+        }
+        requests
+    }
+
     /// Adds what another process counted.
     pub fn add(&mut self, other: &Self) {
         for (operation, count) in &other.0 {
@@ -142,7 +180,11 @@ pub struct FunctionUsage {
     pub function: String,
     /// What it was asked to do.
     pub action: String,
-    /// Wall time by its own clock, in milliseconds.
+    /// When it began, in seconds since 1970.
+    #[serde(default)]
+    pub began: u64,
+    /// Wall time by its own clock, in milliseconds, the last one begun: what Lambda bills, but for the start of a process
+    /// that was not there yet.
     pub milliseconds: u64,
     /// Its memory, in MB.
     pub memory_mb: u32,
@@ -164,6 +206,12 @@ pub struct Usage {
     /// What was sent to AWS by stage: `split`, `infer`, `reduce`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Requests>,
+    /// When the latest execution was planned, in seconds since 1970.
+    #[serde(skip)]
+    pub planned_at: Option<u64>,
+    /// Workers of that execution that ended for their share of the budget was spent.
+    #[serde(skip)]
+    pub shares_spent: u64,
     /// Why workers failed, in their words, and how many did.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
@@ -213,11 +261,22 @@ impl Usage {
                 calls.calls += 1;
                 calls.milliseconds += call.milliseconds;
                 calls.mb_milliseconds += call.milliseconds * u64::from(call.memory_mb);
+                self.add_requests(stage_of(&call.function), &call.requests);
+                if call.function == SPLITTER && call.action == PLAN {
+                    self.planned_at = self.planned_at.max(Some(call.began));
+                }
             }
         }
     }
 
+    fn add_requests(&mut self, stage: &str, requests: &Requests) {
+        if !requests.0.is_empty() {
+            self.requests.entry(stage.to_owned()).or_default().add(requests);
+        }
+    }
+
     fn add_worker(&mut self, worker: &WorkerUsage) {
+        self.add_requests(INFER, &worker.requests);
         let machine = self.machine(&worker.machine);
         let seconds = worker.updated.saturating_sub(worker.launched.unwrap_or(worker.began));
         machine.workers += 1;
@@ -263,23 +322,68 @@ pub async fn put(
 /// # Errors
 /// Where one cannot be read.
 pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceError> {
-    let mut usage = Usage::default();
-    let mut workers = Vec::new();
+    let mut found = Vec::new();
     let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
     while let Some(page) = pages.try_next().await? {
         let read = |object: Object| async move { read_json::<UsageRecord>(output, &object.key).await };
         let mut records = stream::iter(page.into_iter().map(read)).buffer_unordered(FETCHES);
         while let Some(record) = records.try_next().await? {
-            usage.add(&record);
-            if let UsageRecord::Worker(worker) = record {
-                workers.push(worker);
-            }
+            found.push(record);
         }
+    }
+    Ok(sum(found))
+}
+
+/// Adds up all records of a run. A worker that never said why it ended was there for a minute more than it told, or until
+/// the check that came after it: no check begins before every worker's job has ended.
+#[must_use]
+pub fn sum(mut records: Vec<UsageRecord>) -> Usage {
+    let checks = checks(&records);
+    let mut usage = Usage::default();
+    let mut workers = Vec::new();
+    for record in &mut records {
+        if let UsageRecord::Worker(worker) = record {
+            worker.updated = last_seen(worker, &checks);
+            workers.push(worker.clone());
+        }
+        usage.add(record);
     }
     usage.add_machine_time(&workers);
     usage.machines.sort_by(|a, b| a.machine.cmp(&b.machine));
     usage.infer_seconds = covered(workers.iter().map(|worker| (worker.began, worker.updated)).collect());
-    Ok(usage)
+    let since = usage.planned_at.unwrap_or(0);
+    let is_spent =
+        |worker: &&WorkerUsage| worker.began >= since && worker.ended.as_deref() == Some(SHARE_IS_SPENT);
+    usage.shares_spent = workers.iter().filter(is_spent).count() as u64;
+    usage
+}
+
+/// When the checks began, the earliest first.
+fn checks(records: &[UsageRecord]) -> Vec<u64> {
+    let mut checks: Vec<u64> = records.iter().filter_map(check_began).collect();
+    checks.sort_unstable();
+    checks
+}
+
+fn check_began(record: &UsageRecord) -> Option<u64> {
+    match record {
+        UsageRecord::Function(call) if call.action == CHECK && call.began > 0 => Some(call.began),
+        _ => None,
+    }
+}
+
+fn last_seen(worker: &WorkerUsage, checks: &[u64]) -> u64 {
+    if worker.ended.is_some() {
+        return worker.updated;
+    }
+    let at_most = worker.updated + RECORD_SECONDS;
+    let after = checks.iter().find(|check| **check >= worker.updated);
+    after.map_or(at_most, |check| at_most.min(*check))
+}
+
+/// The stage that a function belongs to.
+fn stage_of(function: &str) -> &'static str {
+    if function == SPLITTER { "split" } else { "reduce" }
 }
 
 /// The seconds that the spans cover together; pauses between them do not count.
@@ -294,59 +398,4 @@ fn covered(mut spans: Vec<(u64, u64)>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bucket::memory::MemoryBucket;
-    use crate::run::RunId;
-
-    fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
-        let life_cycle = Some(if spot { "spot" } else { "on-demand" }.to_owned());
-        UsageRecord::Worker(WorkerUsage {
-            version: USAGE_VERSION,
-            machine: Machine { instance_type: Some("c7g.xlarge".to_owned()), zone: None, life_cycle },
-            instance: None,
-            machine_vcpus: Some(8),
-            reclaimed: false,
-            launched: spot.then(|| began - 60),
-            began,
-            updated,
-            ended: None,
-            vcpus: 4,
-            tagged: 90,
-            failed: 10,
-            requests: Requests::default(),
-            threads: ThreadTime::default(),
-        })
-    }
-
-    #[tokio::test]
-    async fn records_are_added_up() {
-        let (output, run) = (MemoryBucket::default(), RunId::try_from("r".to_owned()).unwrap());
-        let keys = RunKeys::in_bucket("", &run);
-        let call = FunctionUsage {
-            version: USAGE_VERSION,
-            function: "splitter".to_owned(),
-            action: "split".to_owned(),
-            milliseconds: 250,
-            memory_mb: 2048,
-            requests: Requests::default(),
-        };
-        let records = [
-            ("worker-a", worker(1000, 1100, true)),
-            ("worker-b", worker(1010, 1200, true)),
-            ("worker-c", worker(1000, 1001, false)),
-            ("call-a", UsageRecord::Function(call.clone())),
-            ("call-b", UsageRecord::Function(call)),
-        ];
-        for (name, record) in &records {
-            put(&output, &keys, name, record).await.unwrap();
-        }
-        insta::assert_json_snapshot!(total(&output, &keys).await.unwrap());
-    }
-
-    #[test]
-    fn a_pause_between_two_executions_is_no_time_of_the_workers() {
-        assert_eq!(covered(vec![(1000, 1100), (5000, 5010), (1050, 1200)]), 210);
-        assert_eq!(covered(vec![]), 0);
-    }
-}
+mod tests;

@@ -142,7 +142,7 @@ fn a_failed_job_is_judged_by_the_listing_and_a_failed_mail_by_nobody() {
     assert_eq!(successors(&states["Infer"]), ["Check"]);
     assert_eq!(on_failure(&states["Mail"]), Some("Outcome"));
     assert_eq!(successors(&states["Mail"]), ["Outcome"]);
-    assert_eq!(successors(&states["Outcome"]), ["Complete", "Incomplete"]);
+    assert_eq!(successors(&states["Outcome"]), ["Complete", "StoppedAtBudget", "Incomplete"]);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn infer_is_an_array_only_for_two_workers_or_more_and_ends_in_time() {
     let variables =
         &states()["AnotherRound"]["Choices"][0]["Assign"]["job"]["ContainerOverrides"]["Environment"];
     let names: Vec<_> = variables.as_array().unwrap().iter().map(|variable| &variable["Name"]).collect();
-    assert_eq!(names, ["TAGFLEET_RUN", "TAGFLEET_OUTPUT", "TAGFLEET_QUEUE_URL"]);
+    assert_eq!(names, ["TAGFLEET_RUN", "TAGFLEET_OUTPUT", "TAGFLEET_QUEUE_URL", "TAGFLEET_MAX_USD"]);
 }
 
 #[test]
@@ -333,12 +333,15 @@ fn the_environment_is_named_alike_everywhere() {
     let template = words(&text("infra/template.yaml"), "TAGFLEET_");
     let of_functions = [
         "TAGFLEET_BUCKET",
+        "TAGFLEET_CPU_INSTANCE_TYPES",
         "TAGFLEET_CPU_WORKER_VCPUS",
         "TAGFLEET_DLQ_ARN",
+        "TAGFLEET_GPU_INSTANCE_TYPES",
         "TAGFLEET_GPU_WORKER_VCPUS",
         "TAGFLEET_MAX_VCPUS",
         "TAGFLEET_QUEUE_PREFIX",
         "TAGFLEET_SENDER",
+        "TAGFLEET_STACK",
         "TAGFLEET_STATE_MACHINE",
     ];
     let of_workers = ["TAGFLEET_BUCKET", "TAGFLEET_VCPUS"];

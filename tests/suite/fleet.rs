@@ -1,6 +1,8 @@
 //! The whole AWS path on the emulator: the real template, the real functions, real worker processes, the real command.
 
+mod budget;
 mod faults;
+mod metering;
 mod policy;
 mod requests;
 mod whole;

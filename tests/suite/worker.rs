@@ -2,7 +2,7 @@
 //! shard is either done or back in the queue.
 
 mod gate;
-mod metadata;
+pub(crate) mod metadata;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -20,6 +20,7 @@ use tagfleet_pipeline::fleet::{FleetRun, Stack, plan, steps};
 use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::run::{EngineRecord, ModelRecord, RunId, StackKeys, TagOptions};
 use tagfleet_pipeline::shard::ShardId;
+use tagfleet_pipeline::split::read_json;
 use tagfleet_pipeline::usage;
 use tagfleet_tests::command::{Ran, built, run};
 use tagfleet_tests::emulator::Emulator;
@@ -119,6 +120,12 @@ impl Split {
             }
             found
         })
+    }
+
+    /// The worker's own record.
+    fn record(&self) -> Value {
+        let key = self.fleet.keys.usage("worker-0a1b-1-1");
+        block_on(async { read_json(self.fleet.output.as_ref(), &key).await.unwrap() })
     }
 
     fn usage(&self) -> usage::Usage {
@@ -246,7 +253,42 @@ fn a_spot_notice_does_the_same() {
     let machine = &split.usage().machines[0].machine;
     assert_eq!(machine.instance_type.as_deref(), Some("c7g.xlarge"));
     assert_eq!((machine.zone.as_deref(), machine.life_cycle.as_deref()), (Some("us-east-1a"), Some("spot")));
+    let record = split.record();
+    assert_eq!((&record["reclaimed"], &record["instance"]), (&json!(true), &json!("i-0a1b2c3d")), "{record}");
+    assert!(record["machine_vcpus"].as_u64().is_some_and(|vcpus| vcpus > 0), "{record}");
     assert_nothing_is_lost(&split);
+}
+
+/// The worker with a share of a run's budget, on a machine that has a price.
+fn limited(split: &Split, metadata: &Metadata, max_usd: &str) -> Ran {
+    let mut worker = split.worker();
+    worker.env("TAGFLEET_MAX_USD", max_usd).env("TAGFLEET_BUCKET", "stack");
+    worker.env_remove("AWS_EC2_METADATA_DISABLED");
+    run(worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint()))
+}
+
+#[test]
+fn no_shard_is_taken_past_the_share_of_the_budget() {
+    let (split, metadata) = (Split::new(), Metadata::start_on("c7a.2xlarge"));
+    // The machine's first minute alone costs more.
+    let ran = limited(&split, &metadata, "0.000001");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(log(&ran).last().unwrap()["why"], usage::SHARE_IS_SPENT);
+    assert_eq!(split.record()["ended"], json!(usage::SHARE_IS_SPENT));
+    assert_eq!((split.visible().len(), split.parts()), (2, Vec::new()), "no message was touched");
+    let ran = limited(&split, &metadata, "5");
+    assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");
+}
+
+#[test]
+fn a_limit_on_a_machine_without_a_price_ends_the_worker() {
+    let (split, metadata) = (Split::new(), Metadata::start_on("x9z.large"));
+    let ran = limited(&split, &metadata, "5");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let log = log(&ran);
+    let error = log.last().unwrap()["error"].as_str().unwrap();
+    assert!(error.contains("its share of the budget cannot be kept: no price of EC2 x9z.large"), "{error}");
+    assert_eq!(split.visible().len(), 2, "no message was touched");
 }
 
 /// The shard that was in hand can be had at once, and another worker completes the run.

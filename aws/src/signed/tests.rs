@@ -74,8 +74,11 @@ async fn an_error_is_told_in_one_line_and_shows_no_credential() {
 async fn a_server_error_is_tried_again() {
     let (url, served) = serve(&[(503, ""), (429, "{\"message\":\"slow\"}"), (200, "{\"a\":1}")]);
     let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", thing: "L-1" };
-    let answer = aws(url).await.json(call, &json!({"b": 2})).await.unwrap();
+    let aws = aws(url).await;
+    let answer = aws.json(call, &json!({"b": 2})).await.unwrap();
     assert_eq!(answer, json!({"a": 1}));
+    let counted = aws.requests().0["servicequotas:GetServiceQuota"];
+    assert_eq!((counted.calls, counted.bytes_out), (3, 3 * 7), "{counted:?}");
     let asked = served.join().unwrap();
     assert_eq!(asked.len(), 3);
     assert!(

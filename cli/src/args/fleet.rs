@@ -15,7 +15,7 @@ pub(crate) enum FleetCommand {
     Status(StatusOptions),
     /// Stop a run of the fleet; what is done is kept
     Cancel(CancelOptions),
-    /// Go on with a run of the fleet that was cancelled, failed or ended incomplete
+    /// Go on with a run of the fleet that was cancelled, failed, ended incomplete or stopped at its budget
     Resume(ResumeOptions),
     /// Check that the fleet's stack can work, and say what to do where it cannot
     Doctor(DoctorOptions),
@@ -30,10 +30,10 @@ Exit codes:
   1  broken: AWS or the run failed, and the error says where
   2  bad usage, or a request that is wrong: nothing was started
   3  with --wait: finished, some images failed: their rows say why
-  4  with --wait: the run was cancelled or is incomplete; or this command was interrupted and the run goes on";
+  4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 20] = [
+const REQUEST_FLAGS: [&str; 22] = [
     "input",
     "model",
     "model_file",
@@ -52,6 +52,8 @@ const REQUEST_FLAGS: [&str; 20] = [
     "output",
     "device",
     "workers",
+    "max_usd",
+    "deadline",
     "notify",
     "any_region",
 ];
@@ -93,6 +95,12 @@ pub(crate) struct SubmitOptions {
     /// At most this many workers [default: one per 50,000 images, at most 100]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u32>,
+    /// Stop taking work before the run costs more dollars than this; what is done is kept, and `resume` goes on
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_usd: Option<f64>,
+    /// When it is to be done, from its start, as 6h or 90m: so many workers as that takes, up to --workers
+    #[arg(long, value_name = "TIME")]
+    pub(crate) deadline: Option<String>,
     /// Mail the report to this address at the end; may be given several times
     #[arg(long, value_name = "EMAIL")]
     pub(crate) notify: Vec<String>,
@@ -144,6 +152,9 @@ pub(crate) struct CancelOptions {
 pub(crate) struct ResumeOptions {
     /// The run, as `submit` named it
     pub(crate) run: String,
+    /// Dollars that the run may cost from now on, all that it has cost so far included
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_usd: Option<f64>,
     /// Show progress until the run has ended, then its summary
     #[arg(long)]
     pub(crate) wait: bool,

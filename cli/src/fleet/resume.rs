@@ -3,10 +3,15 @@
 //! The one way on after any stop: it finds what is missing by itself, whatever the reason.
 
 use serde_json::json;
+use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::fleet::FleetRun;
+use tagfleet_pipeline::fleet::budget::{LIMIT_VERSION, LimitOverride, is_limit};
+use tagfleet_pipeline::report::State;
+use tagfleet_pipeline::run::StackKeys;
 
 use super::executions::{self, Executions};
 use super::stack::FleetStack;
-use super::standing::Look;
+use super::standing::{Look, summary};
 use super::watch;
 use crate::args::ResumeOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
@@ -35,6 +40,7 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
             stack.command("submit")
         )));
     }
+    limit(&stack, fleet, options.max_usd).await?;
     let name = executions.next_name(run);
     let execution = executions::start(&stack, run, &name).await?;
     if options.wait {
@@ -51,4 +57,24 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
         ))?,
     }
     Ok(Exit::Finished)
+}
+
+/// Keeps the limit that is given now; a run that stopped at its limit needs a higher one.
+async fn limit(stack: &FleetStack, fleet: &FleetRun, max_usd: Option<f64>) -> Result<(), Failure> {
+    if max_usd.is_some_and(|max_usd| !is_limit(max_usd)) {
+        return Err(bad_input("--max-usd: give dollars, more than 0"));
+    }
+    let run = &fleet.run;
+    let summary = summary(fleet).await.map_err(broken)?;
+    let is_spent = summary.is_some_and(|summary| summary.state == State::StoppedAtBudget);
+    let before = stack.pipeline().limit(fleet).await.map_err(broken)?;
+    if let Some(before) = before.filter(|before| is_spent && max_usd.unwrap_or(0.0) <= *before) {
+        return Err(bad_input(format!(
+            "run {run} is stopped at its budget of ${before}: give more with `{}`, N above {before}",
+            stack.command(&format!("resume {run} --max-usd N"))
+        )));
+    }
+    let Some(max_usd) = max_usd else { return Ok(()) };
+    let stored = serde_json::to_vec(&LimitOverride { version: LIMIT_VERSION, max_usd }).map_err(broken)?;
+    stack.bucket().put(&StackKeys::limit(run), stored.into()).await.map_err(broken)
 }

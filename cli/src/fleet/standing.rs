@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tagfleet_aws::executions::Execution;
+use tagfleet_pipeline::fleet::budget::STOPPED_AT_BUDGET;
 use tagfleet_pipeline::report::{self, Summary};
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
@@ -18,7 +19,7 @@ use tagfleet_pipeline::split::RangeSplit;
 use tagfleet_pipeline::usage::{Machine, WorkerUsage};
 
 use super::executions::is_running;
-pub(super) use look::Look;
+pub(super) use look::{Look, summary};
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +37,8 @@ pub(super) enum Now {
     Complete,
     /// Some shards could not be tagged.
     Incomplete,
+    /// What it may cost is spent.
+    StoppedAtBudget,
     /// An error ended it.
     Failed,
     /// Somebody ended it.
@@ -60,6 +63,19 @@ pub(super) struct Workers {
     pub(super) ended: u64,
 }
 
+/// What a run has cost so far, all its executions together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Spent {
+    /// None where a price is not known.
+    pub(super) usd: Option<f64>,
+    /// The same for all images, as long as some are not done.
+    pub(super) projected_usd: Option<f64>,
+    /// What it may cost.
+    pub(super) max_usd: Option<f64>,
+    /// Why the cost is not known.
+    pub(super) problem: Option<String>,
+}
+
 /// How a run stands. Times are seconds since 1970, UTC.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Standing {
@@ -79,6 +95,7 @@ pub(super) struct Standing {
     pub(super) images_per_second: Option<f64>,
     pub(super) seconds_left: Option<u64>,
     pub(super) workers: Vec<Workers>,
+    pub(super) cost: Option<Spent>,
     pub(super) error: Option<String>,
     pub(super) cause: Option<String>,
     /// Where the rows are, or will be.
@@ -98,6 +115,9 @@ pub(super) struct Seen {
     parts: BTreeSet<ShardId>,
     /// Of all executions.
     workers: Vec<WorkerUsage>,
+    /// What all records cost together, or which price is not known; none before they were read.
+    spent: Option<Result<f64, String>>,
+    max_usd: Option<f64>,
     summary: Option<Summary>,
     results: Option<String>,
 }
@@ -117,6 +137,7 @@ impl Now {
             Self::Reducing => "reducing",
             Self::Complete => "complete",
             Self::Incomplete => "incomplete",
+            Self::StoppedAtBudget => "stopped at budget",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Stopped => "stopped",
@@ -149,6 +170,7 @@ impl Standing {
             images_per_second: rate,
             seconds_left,
             workers: by_machine(&workers),
+            cost: seen.cost(images),
             error: execution.and_then(|execution| execution.error.clone()),
             cause: execution.and_then(|execution| execution.cause.clone()),
             results: seen.results.clone(),
@@ -178,6 +200,7 @@ impl Seen {
             ("SUCCEEDED", _) => Now::Complete,
             ("ABORTED", _) => Now::Cancelled,
             _ if execution.error.as_deref() == Some("tagfleet.Incomplete") => Now::Incomplete,
+            _ if execution.error.as_deref() == Some(STOPPED_AT_BUDGET) => Now::StoppedAtBudget,
             _ => Now::Failed,
         }
     }
@@ -204,6 +227,21 @@ impl Seen {
             Some(summary) => summary.all_failed(),
             None => self.workers.iter().map(|worker| worker.failed).sum(),
         }
+    }
+
+    /// In the end the bill counts; until then the records do, and what is done so far stands for all.
+    fn cost(&self, images: Option<Done>) -> Option<Spent> {
+        let max_usd = self.max_usd;
+        if let Some(cost) = self.summary.as_ref().and_then(|summary| summary.cost.as_ref()) {
+            return Some(Spent { usd: Some(cost.total_usd), projected_usd: None, max_usd, problem: None });
+        }
+        let (usd, problem) = match self.spent.clone()? {
+            Ok(usd) => (Some(usd), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        let open = images.filter(|images| images.done > 0 && images.done < images.all);
+        let projected_usd = usd.zip(open).map(|(usd, images)| usd / images.done as f64 * images.all as f64);
+        Some(Spent { usd, projected_usd, max_usd, problem })
     }
 
     fn complete(&self) -> Option<&Summary> {

@@ -14,7 +14,7 @@ use tagfleet_aws::executions::Execution;
 use tagfleet_pipeline::usage::Machine;
 
 use super::stack::FleetStack;
-use super::standing::{Look, Now, Standing, Workers};
+use super::standing::{Look, Now, Spent, Standing, Workers};
 use super::watch;
 use crate::args::StatusOptions;
 use crate::bar::clock;
@@ -111,11 +111,18 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
     for (number, workers) in standing.workers.iter().enumerate() {
         writeln!(text, "{}{}", if number == 0 { "workers  " } else { "         " }, of_machine(workers))?;
     }
+    if let Some(cost) = &standing.cost {
+        writeln!(text, "cost     {}", of_cost(cost))?;
+    }
+    if let (Now::StoppedAtBudget, Some(cause)) = (standing.state, &standing.cause) {
+        writeln!(text, "cause    {cause}")?;
+    }
     if let (Now::Failed | Now::Cancelled, Some(error)) = (standing.state, &standing.error) {
         writeln!(text, "cause    {error}: {}", standing.cause.as_deref().unwrap_or("nothing more is known"))?;
     }
     match (standing.state, &standing.results) {
         (Now::Complete, Some(results)) => writeln!(text, "results  {results}"),
+        (Now::StoppedAtBudget, Some(_)) => writeln!(text, "go on    {resume} --max-usd N"),
         (Now::Incomplete | Now::Failed | Now::Cancelled | Now::Stopped, Some(_)) => {
             writeln!(text, "go on    {resume}")
         }
@@ -159,6 +166,19 @@ fn of_machine(workers: &Workers) -> String {
     text
 }
 
+/// `$0.1234 so far, about $1.2000 in the end, of at most $5`
+fn of_cost(cost: &Spent) -> String {
+    let mut text = match (cost.usd, cost.projected_usd) {
+        (Some(usd), Some(projected)) => format!("${usd:.4} so far, about ${projected:.4} in the end"),
+        (Some(usd), None) => format!("${usd:.4}"),
+        (None, _) => format!("not known: {}", cost.problem.as_deref().unwrap_or("nothing was counted yet")),
+    };
+    if let Some(max_usd) = cost.max_usd {
+        text.push_str(&format!(", of at most ${max_usd}"));
+    }
+    text
+}
+
 /// The same in one line, for a log.
 pub(super) fn line(standing: &Standing) -> String {
     let mut line = standing.state.word().to_owned();
@@ -172,6 +192,9 @@ pub(super) fn line(standing: &Standing) -> String {
     }
     if let Some(rate) = standing.images_per_second {
         line.push_str(&format!(", {rate:.1} images/s{}", left(standing)));
+    }
+    if let Some(cost) = standing.cost.as_ref().filter(|cost| cost.usd.is_some()) {
+        line.push_str(&format!(", {}", of_cost(cost)));
     }
     line
 }

@@ -79,6 +79,8 @@ fn request(options: &SubmitOptions, model: String) -> FleetRequest {
         tags: tags(options),
         device: device(options),
         workers: options.workers,
+        max_usd: options.max_usd,
+        deadline: options.deadline.clone(),
         notify: options.notify.clone(),
         any_region: options.any_region,
     }

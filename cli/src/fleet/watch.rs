@@ -100,10 +100,10 @@ fn goes_on(look: &Look<'_>) -> Exit {
 /// The summary where there is one of this end, else why there is none.
 fn report(look: &Look<'_>, standing: &Standing, json: bool) -> Result<Exit, Failure> {
     match (standing.state, look.summary()) {
-        (Now::Complete | Now::Incomplete, Some(summary)) => {
+        (Now::Complete | Now::Incomplete | Now::StoppedAtBudget, Some(summary)) => {
             let exit = ending::report(summary, json)?;
             if exit == Exit::Resumable {
-                tell(&format!("to go on: {}", look.resume()));
+                tell(&format!("to go on: {}", go_on(standing.state, &look.resume())));
             }
             Ok(exit)
         }
@@ -121,10 +121,16 @@ fn exit(standing: &Standing, resume: &str) -> Result<Exit, Failure> {
         Now::Failed if standing.error.as_deref() == Some("BadRequest") => Err(bad_input(cause)),
         Now::Failed => Err(broken(cause)),
         _ => {
+            let resume = go_on(standing.state, resume);
             tell(&format!("run {run} is {}: to go on: {resume}", standing.state.word()));
             Ok(Exit::Resumable)
         }
     }
+}
+
+/// What a limit stopped needs a higher one.
+fn go_on(state: Now, resume: &str) -> String {
+    if state == Now::StoppedAtBudget { format!("{resume} --max-usd N") } else { resume.to_owned() }
 }
 
 /// Progress on stderr.

@@ -4,11 +4,12 @@
 //! nobody else hears of it where an event was the caller. No error shows a secret.
 
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use lambda_runtime::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tagfleet_aws::Aws;
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun};
 use tagfleet_pipeline::usage::{self, FunctionUsage, Requests, USAGE_VERSION, UsageRecord};
 
@@ -22,19 +23,28 @@ pub struct Call {
     request_id: String,
     memory_mb: u32,
     began: Instant,
+    /// Seconds since 1970.
+    began_at: u64,
+    aws: Aws,
+    /// What the clients had sent before: a function lives for many calls.
+    before: Requests,
     details: Map<String, Value>,
 }
 
 impl Call {
-    /// A call of `function` that begins now.
+    /// A call of `function` that begins now and sends its requests with `aws`.
     #[must_use]
-    pub fn begin(function: &'static str, action: &'static str, context: &Context) -> Self {
+    pub fn begin(function: &'static str, action: &'static str, context: &Context, aws: &Aws) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             function,
             action,
             request_id: context.request_id.clone(),
             memory_mb: u32::try_from(context.env_config.memory).unwrap_or(0),
             began: Instant::now(),
+            began_at: since.map_or(0, |since| since.as_secs()),
+            before: aws.requests(),
+            aws: aws.clone(),
             details: Map::new(),
         }
     }
@@ -71,20 +81,36 @@ impl Call {
     /// # Errors
     /// Where it cannot be written.
     pub async fn record(&self, fleet: &FleetRun) -> Result<(), CallError> {
-        let record = UsageRecord::Function(FunctionUsage {
-            version: USAGE_VERSION,
-            function: self.function.to_owned(),
-            action: self.action.to_owned(),
-            milliseconds: self.milliseconds(),
-            memory_mb: self.memory_mb,
-            requests: Requests::default(),
-        });
+        let record = self.used();
         let name = format!("call-{}-{}", self.function, self.request_id);
         Ok(usage::put(fleet.output.as_ref(), &fleet.keys, &name, &record).await?)
     }
 
+    /// What the call used until now, and the request that writes this down.
+    #[must_use]
+    pub fn used(&self) -> UsageRecord {
+        let mut requests = self.aws.requests().since(&self.before);
+        requests.count("s3:PutObject");
+        UsageRecord::Function(FunctionUsage {
+            version: USAGE_VERSION,
+            function: self.function.to_owned(),
+            action: self.action.to_owned(),
+            began: self.began_at,
+            milliseconds: self.milliseconds(),
+            memory_mb: self.memory_mb,
+            requests,
+        })
+    }
+
+    /// Begun ones count, as Lambda bills them.
     fn milliseconds(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.began.elapsed().as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
+    }
+
+    /// When it began, in seconds since 1970.
+    #[must_use]
+    pub fn began(&self) -> u64 {
+        self.began_at
     }
 
     fn log(&self, result: &Result<Value, CallError>) {
@@ -119,6 +145,7 @@ fn shown(answer: &Value) -> Value {
 mod tests {
     use std::sync::Arc;
 
+    use tagfleet_aws::client::Options;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
     use tagfleet_pipeline::bucket::{Bucket, KeyRange};
     use tagfleet_pipeline::fleet::Stack;
@@ -136,30 +163,31 @@ mod tests {
         stack.find(&run).await.unwrap()
     }
 
-    fn call() -> Call {
+    async fn call() -> Call {
         let mut context = Context::default();
         context.request_id = "5f0e".to_owned();
-        Call::begin("splitter", "split", &context)
+        Call::begin("splitter", "split", &context, &Aws::for_tests(&Options::default()).await)
     }
 
     #[tokio::test]
     async fn a_call_leaves_a_record_and_a_wrong_request_leaves_none() {
         let bucket = MemoryBucket::default();
         let fleet = fleet(&bucket).await;
-        let wrong = call().end(Some(&fleet), Err::<(), _>(CallError::bad_request("x"))).await;
+        let wrong = call().await.end(Some(&fleet), Err::<(), _>(CallError::bad_request("x"))).await;
         assert_eq!(wrong.unwrap_err().message, "x");
         let key = fleet.keys.usage("call-splitter-5f0e");
         assert!(!bucket.exists(&key).await.unwrap());
-        assert_eq!(call().end(Some(&fleet), Ok(json!({"n": 1}))).await.unwrap(), json!({"n": 1}));
+        assert_eq!(call().await.end(Some(&fleet), Ok(json!({"n": 1}))).await.unwrap(), json!({"n": 1}));
         assert!(bucket.exists(&key).await.unwrap());
         let usage = usage::total(&bucket, &fleet.keys).await.unwrap();
         assert_eq!(usage.functions["splitter split"].calls, 1);
+        assert_eq!(usage.requests["split"].0["s3:PutObject"].calls, 1, "the record itself");
         assert!(KeyRange::prefix(&fleet.keys.work()).contains(&key));
     }
 
-    #[test]
-    fn the_line_tells_numbers_and_no_place() {
-        let mut call = call();
+    #[tokio::test]
+    async fn the_line_tells_numbers_and_no_place() {
+        let mut call = call().await;
         call.detail("run", "r");
         let answer = json!({"queue_url": "https://secret", "ranges": 3, "resumed": false});
         let line = call.line(&Ok(answer)).to_string();

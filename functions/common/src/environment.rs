@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::fleet::request::Device;
 use tagfleet_pipeline::fleet::{OpenBucket, Stack};
+use tagfleet_pipeline::usage::Machine;
 
 /// A variable that the template always sets.
 ///
@@ -24,6 +26,29 @@ pub fn number(name: &str) -> Result<u32, String> {
     let value = variable(name)?;
     let number = value.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| format!("the function's environment: {name}: {value:?} is no number of at least 1"))
+}
+
+/// What workers may run on, as the template's compute environments have it: on spot, and those with a GPU on demand too.
+///
+/// # Errors
+/// Where the environment does not say.
+pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
+    let (name, life_cycles): (_, &[&str]) = match device {
+        Device::Cpu => ("TAGFLEET_CPU_INSTANCE_TYPES", &["spot"]),
+        Device::Gpu => ("TAGFLEET_GPU_INSTANCE_TYPES", &["spot", "on-demand"]),
+    };
+    let types = variable(name)?;
+    let mut machines = Vec::new();
+    for instance_type in types.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+        for life_cycle in life_cycles {
+            machines.push(Machine {
+                instance_type: Some(instance_type.to_owned()),
+                zone: None,
+                life_cycle: Some((*life_cycle).to_owned()),
+            });
+        }
+    }
+    Ok(machines)
 }
 
 /// The clients of the region that the function runs in.

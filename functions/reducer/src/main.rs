@@ -2,6 +2,7 @@
 
 mod action;
 mod mail;
+mod metrics;
 mod reducer;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};

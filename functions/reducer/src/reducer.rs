@@ -1,5 +1,6 @@
 //! The function itself: one payload, one answer.
 
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::LambdaEvent;
@@ -8,16 +9,18 @@ use tagfleet_aws::mail::{OutgoingMail, Sent};
 use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, environment};
-use tagfleet_pipeline::fleet::finish::{Priced, finish};
+use tagfleet_pipeline::fleet::budget::Limit;
+use tagfleet_pipeline::fleet::finish::{Priced, finish, read_summary};
 use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::fleet::request::Device;
-use tagfleet_pipeline::fleet::steps::{Asked, check, compact, run_id};
+use tagfleet_pipeline::fleet::steps::{Asked, Problem, check, compact, run_id};
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_pipeline::report::mail::{Failure, Mail};
 use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::usage::{Machine, Usage};
 
 use crate::action::Action;
-use crate::mail;
+use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
 /// Messages are only sent here; workers say how long they hide them.
@@ -29,8 +32,20 @@ pub(crate) struct Reducer {
     stack: Stack,
     /// Empty where no mail is sent.
     sender: String,
-    /// Workers that can be there at once: with CPUs only, and with a GPU each.
-    most_workers: (u32, u32),
+    /// The stack's name.
+    name: String,
+    region: String,
+    /// vCPUs that the stack may hold at once.
+    most_vcpus: u32,
+    cpu: Workers,
+    gpu: Workers,
+}
+
+/// The workers of one device.
+struct Workers {
+    vcpus: u32,
+    /// What they may run on.
+    machines: Vec<Machine>,
 }
 
 impl Reducer {
@@ -38,19 +53,28 @@ impl Reducer {
     pub(crate) async fn from_environment() -> Result<Self, String> {
         let aws = environment::clients().await;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
-        let vcpus = environment::number("TAGFLEET_MAX_VCPUS")?;
-        let workers = (
-            vcpus / environment::number("TAGFLEET_CPU_WORKER_VCPUS")?,
-            vcpus / environment::number("TAGFLEET_GPU_WORKER_VCPUS")?,
-        );
-        let sender = environment::variable("TAGFLEET_SENDER")?;
-        Ok(Self { aws, stack, sender, most_workers: workers })
+        let workers = |vcpus: &str, device| {
+            Ok::<_, String>(Workers {
+                vcpus: environment::number(vcpus)?,
+                machines: environment::machines(device)?,
+            })
+        };
+        Ok(Self {
+            region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
+            aws,
+            stack,
+            sender: environment::variable("TAGFLEET_SENDER")?,
+            name: environment::variable("TAGFLEET_STACK")?,
+            most_vcpus: environment::number("TAGFLEET_MAX_VCPUS")?,
+            cpu: workers("TAGFLEET_CPU_WORKER_VCPUS", Device::Cpu)?,
+            gpu: workers("TAGFLEET_GPU_WORKER_VCPUS", Device::Gpu)?,
+        })
     }
 
-    fn most_workers(&self, device: Device) -> u32 {
+    fn workers(&self, device: Device) -> &Workers {
         match device {
-            Device::Cpu => self.most_workers.0,
-            Device::Gpu => self.most_workers.1,
+            Device::Cpu => &self.cpu,
+            Device::Gpu => &self.gpu,
         }
     }
 
@@ -59,11 +83,11 @@ impl Reducer {
         let action = match Action::parse(event.payload) {
             Ok(action) => action,
             Err(error) => {
-                let call = Call::begin(FUNCTION, "unknown", &event.context);
+                let call = Call::begin(FUNCTION, "unknown", &event.context, &self.aws);
                 return call.end(None, Err::<(), _>(error)).await;
             }
         };
-        let mut call = Call::begin(FUNCTION, action.name(), &event.context);
+        let mut call = Call::begin(FUNCTION, action.name(), &event.context, &self.aws);
         call.detail("run", action.run());
         let (fleet, result) = match self.find(action.run()).await {
             Ok((run, fleet)) => {
@@ -94,24 +118,18 @@ impl Reducer {
         match action {
             Action::Check { queue_url, round, resumed, before, problem, .. } => {
                 call.detail("round", *round);
-                let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
-                let fleet = valid(fleet)?;
-                let asked = Asked {
-                    round: *round,
-                    resumed: *resumed,
-                    before: *before,
-                    problem: problem.as_ref(),
-                    most_workers: self.most_workers(fleet.valid.request.device),
-                };
-                value(check(fleet, &queue, asked).await?)
+                let rounds = (*round, *resumed, *before);
+                self.check(call, valid(fleet)?, queue_url, rounds, problem.as_ref()).await
             }
             Action::Compact { group, .. } => {
                 call.detail("group", *group);
                 value(compact(valid(fleet)?, *group).await?)
             }
             Action::Finish { queue_url, problem, .. } => {
-                let finished = finish(valid(fleet)?, problem.as_ref(), &self.priced().await?).await?;
+                let fleet = valid(fleet)?;
+                let finished = finish(fleet, problem.as_ref(), &self.priced().await?).await?;
                 self.aws.delete_queue(queue_url).await?;
+                self.measure(fleet).await?;
                 value(finished)
             }
             Action::Fail { queue_url, failure, .. } => {
@@ -133,10 +151,55 @@ impl Reducer {
     }
 
     async fn priced(&self) -> Result<Priced, CallError> {
-        let no_region = || CallError::broken("the function's environment names no region: AWS_REGION");
-        let region = self.aws.region().ok_or_else(no_region)?;
-        let pricing = Pricing::load_or_why(self.stack.bucket.as_ref(), region).await?;
+        let pricing = Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?;
         Ok(Priced { pricing, now: seconds_since_1970() })
+    }
+
+    async fn check(
+        &self,
+        call: &Call,
+        fleet: &FleetRun,
+        queue_url: &str,
+        (round, resumed, before): (u32, bool, Option<u64>),
+        problem: Option<&Problem>,
+    ) -> Result<Value, CallError> {
+        let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
+        let workers = self.workers(fleet.valid.request.device);
+        let limited = self.limited(fleet).await?;
+        let price = limited.as_ref().map(|(_, pricing)| |usage: &Usage| pricing.usd(usage));
+        let limit = limited.as_ref().zip(price.as_ref()).map(|((max_usd, _), price)| Limit {
+            max_usd: *max_usd,
+            price,
+            machines: &workers.machines,
+            vcpus: workers.vcpus,
+        });
+        let used = call.used();
+        let asked = Asked {
+            round,
+            resumed,
+            before,
+            problem,
+            most_workers: self.most_vcpus / workers.vcpus,
+            vcpus: workers.vcpus,
+            now: call.began(),
+            limit,
+            used: Some(&used),
+        };
+        value(check(fleet, &queue, asked).await?)
+    }
+
+    /// What the run may cost and what tells it; without a limit no price is read.
+    async fn limited(&self, fleet: &FleetRun) -> Result<Option<(f64, Pricing)>, CallError> {
+        let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(None) };
+        Ok(Some((max_usd, Pricing::load(self.stack.bucket.as_ref(), &self.region).await?)))
+    }
+
+    /// Writes the run's metrics into the log.
+    async fn measure(&self, fleet: &FleetRun) -> Result<(), CallError> {
+        let line = metrics::line(&self.name, &read_summary(fleet).await?, seconds_since_1970() * 1000);
+        // Without a log there are no metrics, and nowhere to say so.
+        let _ = writeln!(io::stdout().lock(), "{line}");
+        Ok(())
     }
 
     async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Sent, CallError> {

@@ -9,9 +9,12 @@ use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
 use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::fleet::budget::Limit;
+use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::fleet::steps::{run_id, split};
 use tagfleet_pipeline::fleet::{FleetRun, Stack};
 use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::usage::Usage;
 
 use crate::action::{Action, Asked};
 use crate::event::{self, ObjectCreated, Taken};
@@ -54,12 +57,14 @@ impl Splitter {
             Ok(Asked::Action(Action::Split { run, queue_url, range })) => {
                 self.split(&run, &queue_url, range, context).await
             }
-            Err(error) => Call::begin(FUNCTION, "unknown", context).end(None, Err::<(), _>(error)).await,
+            Err(error) => {
+                Call::begin(FUNCTION, "unknown", context, &self.aws).end(None, Err::<(), _>(error)).await
+            }
         }
     }
 
     async fn take(&self, event: &ObjectCreated, context: &Context) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "event", context);
+        let mut call = Call::begin(FUNCTION, "event", context, &self.aws);
         let taken = self.start_run(event).await;
         match &taken {
             Ok(Taken::Started(run)) => {
@@ -91,7 +96,7 @@ impl Splitter {
     }
 
     async fn plan(&self, run: &str, execution: &str, context: &Context) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "plan", context);
+        let mut call = Call::begin(FUNCTION, "plan", context, &self.aws);
         call.detail("run", run);
         call.detail("execution", execution);
         let fleet = match self.find(run).await {
@@ -107,6 +112,7 @@ impl Splitter {
         fleet: &FleetRun,
         execution: &str,
     ) -> Result<impl serde::Serialize, CallError> {
+        self.check_limit(fleet).await?;
         let stack = self.stack_for(fleet).await?;
         let source_region = async || S3Bucket::new(&self.aws, &fleet.valid.source).region().await;
         let create_queue = async || {
@@ -122,6 +128,16 @@ impl Splitter {
         plan::plan(&stack, fleet, (&self.region, source_region), create_queue).await
     }
 
+    /// A run with a limit is refused where anything that it may use has no price.
+    async fn check_limit(&self, fleet: &FleetRun) -> Result<(), CallError> {
+        let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(()) };
+        let pricing = Pricing::load(self.stack.bucket.as_ref(), &self.region).await?;
+        let price = |usage: &Usage| pricing.usd(usage);
+        let machines = environment::machines(fleet.valid.request.device).map_err(CallError::broken)?;
+        // Whether there is a price does not depend on how much of a machine is used.
+        Ok(Limit { max_usd, price: &price, machines: &machines, vcpus: 1 }.is_priced()?)
+    }
+
     async fn split(
         &self,
         run: &str,
@@ -129,7 +145,7 @@ impl Splitter {
         range: u32,
         context: &Context,
     ) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "split", context);
+        let mut call = Call::begin(FUNCTION, "split", context, &self.aws);
         call.detail("run", run);
         call.detail("range", range);
         let fleet = match self.find(run).await {

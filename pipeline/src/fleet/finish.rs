@@ -69,7 +69,7 @@ pub async fn finish(
     html::write(output, &fleet.keys, &report).await?;
     match summary.state {
         State::Complete => reduce::finish(output, &fleet.keys, &summary).await?,
-        State::Interrupted | State::Incomplete => {
+        State::Interrupted | State::Incomplete | State::StoppedAtBudget => {
             reduce::put_summary(output, &fleet.keys, &summary).await?;
         }
     }
@@ -112,7 +112,7 @@ async fn summary(
     Ok(Summary {
         version: SUMMARY_VERSION,
         run: fleet.run.clone(),
-        state: if is_complete { State::Complete } else { State::Incomplete },
+        state: state(is_complete, problem),
         images: splits.iter().map(|split| split.images).sum(),
         rows: counts.rows(),
         tagged: counts.tagged,
@@ -135,8 +135,19 @@ async fn summary(
     })
 }
 
+fn state(is_complete: bool, problem: Option<&Problem>) -> State {
+    match problem {
+        _ if is_complete => State::Complete,
+        Some(problem) if problem.is_budget() => State::StoppedAtBudget,
+        _ => State::Incomplete,
+    }
+}
+
 /// What workers say of themselves, for the state machine knows only that they ended; else what it met.
 fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> {
+    if let Some(budget) = problem.filter(|problem| problem.is_budget()) {
+        return Some(budget.cause.clone());
+    }
     if let Some((why, workers)) = usage.most_common_failure() {
         return Some(format!("{workers} workers failed: {why}"));
     }

@@ -4,10 +4,12 @@
 //! ignored for hours. Nothing here makes a request to AWS.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::{budget, deadline};
 use crate::address::Address;
 use crate::filter::Filter;
 use crate::run::{StackKeys, TagOptions};
@@ -50,6 +52,12 @@ pub struct FleetRequest {
     /// At most so many workers, 1 to 10,000; else one for each 50,000 images, at most 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
+    /// Dollars that the run may cost: it stops taking work before it costs more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_usd: Option<f64>,
+    /// When the run is to be done, from its start: `6h`, `90m`. It decides how many workers there are, up to `workers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
     /// Who gets a mail at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
@@ -120,6 +128,8 @@ pub struct ValidRequest {
     pub model: Address,
     /// The folder that the run's results go to.
     pub output: Address,
+    /// How long the run may take.
+    pub deadline: Option<Duration>,
 }
 
 impl ValidRequest {
@@ -152,7 +162,9 @@ impl ValidRequest {
         check_output(&output, &inputs, stack)?;
         let source = inputs[0].bucket.clone();
         let prefixes = inputs.into_iter().map(|input| input.prefix).collect();
-        Ok(Self { request, source, prefixes, filter, model, output })
+        let deadline = request.deadline.as_deref().map(deadline::parse).transpose();
+        let deadline = deadline.map_err(|why| invalid(format!("deadline: {why}")))?;
+        Ok(Self { request, source, prefixes, filter, model, output, deadline })
     }
 }
 
@@ -211,6 +223,9 @@ fn check_options(request: &FleetRequest) -> Result<(), InvalidRequest> {
     }
     if request.workers.is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers)) {
         return Err(invalid(format!("workers: give 1 to {MAX_WORKERS}, or leave it out")));
+    }
+    if request.max_usd.is_some_and(|max_usd| !budget::is_limit(max_usd)) {
+        return Err(invalid("max_usd: give dollars, more than 0, or leave it out"));
     }
     if request.notify.len() > MAX_RECIPIENTS {
         return Err(invalid(format!("notify: a mail has at most {MAX_RECIPIENTS} recipients")));

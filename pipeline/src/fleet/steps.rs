@@ -5,13 +5,15 @@
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{Allowed, Limit, STOPPED_AT_BUDGET, Work};
 use super::request::Device;
-use super::{FleetError, FleetRun, Stack};
+use super::{FleetError, FleetRun, Stack, deadline};
 use crate::queue::Queue;
 use crate::reduce;
 use crate::run::{Ranges, RunId};
+use crate::shard::ShardId;
 use crate::split::{self, RangeSplit, Reached, Source, read_json};
-use crate::usage;
+use crate::usage::{self, Usage, UsageRecord};
 
 /// Infer runs at most so often: the first round, and two for what is missing after it.
 const ROUNDS: u32 = 3;
@@ -67,6 +69,12 @@ impl Problem {
         self.error == "States.Timeout"
     }
 
+    /// True where the run ended, for what it may cost was spent.
+    #[must_use]
+    pub fn is_budget(&self) -> bool {
+        self.error == STOPPED_AT_BUDGET
+    }
+
     /// True where the job never got a machine: another round would wait as long in vain.
     #[must_use]
     pub fn is_no_capacity(&self) -> bool {
@@ -75,7 +83,7 @@ impl Problem {
 }
 
 /// What check says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     /// All shards.
     pub shards: u64,
@@ -85,6 +93,10 @@ pub struct Checked {
     pub again: bool,
     /// With so many workers.
     pub workers: u32,
+    /// Dollars that each of them may spend, as their environment takes it; empty where there is no limit.
+    pub share_usd: String,
+    /// Why no round is begun although something is missing, where that is the run's limit.
+    pub stopped: Option<Problem>,
     /// Compaction groups, from 0.
     pub groups: u32,
 }
@@ -133,7 +145,7 @@ fn said(reached: &Reached) -> SplitSaid {
 }
 
 /// What the state machine knows when it asks to check.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// 0 after split, then the number of rounds of infer that count.
     pub round: u32,
@@ -145,6 +157,14 @@ pub struct Asked<'a> {
     pub problem: Option<&'a Problem>,
     /// Workers that the stack can run at once.
     pub most_workers: u32,
+    /// vCPUs of each.
+    pub vcpus: u32,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// What the run may cost, where it has a limit.
+    pub limit: Option<Limit<'a>>,
+    /// What the call that asks has used so far: it is not among the records yet.
+    pub used: Option<&'a UsageRecord>,
 }
 
 /// Compares shards and parts after split or after a round of infer, and decides whether infer runs (again). Then what is
@@ -160,45 +180,108 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
     }
     let missing = reduce::missing(output, &fleet.keys).await?;
     let groups = reduce::groups(output, &fleet.keys, fleet.request().await?.vector.as_ref()).await?;
-    let again = !missing.is_empty() && is_worth_a_round(fleet, &asked, missing.len() as u64).await?;
-    if again && (asked.before.is_some() || asked.round > 0 || asked.resumed) {
-        split::send_shards(queue, &fleet.run, &missing).await?;
-    }
-    let missing_images = missing
-        .iter()
-        .filter_map(|shard| splits.get(shard.range as usize)?.shard_images.get(shard.number as usize))
-        .map(|images| u64::from(*images))
-        .sum();
-    let wanted = workers(fleet.valid.request.workers, missing.len() as u64, missing_images);
-    Ok(Checked {
+    let mut checked = Checked {
         shards: splits.iter().map(|split: &RangeSplit| u64::from(split.shards)).sum(),
         missing: missing.len() as u64,
-        again,
-        workers: wanted.min(asked.most_workers.max(1)),
+        again: false,
+        workers: 1,
+        share_usd: String::new(),
+        stopped: None,
         groups: u32::try_from(groups.groups.len()).unwrap_or(u32::MAX),
-    })
+    };
+    if missing.is_empty() {
+        return Ok(checked);
+    }
+    let mut usage = usage::total(output, &fleet.keys).await?;
+    if let Some(used) = asked.used {
+        usage.add(used);
+    }
+    let work = work(&splits, &missing, &checked);
+    checked.again = is_worth_a_round(&asked, missing.len() as u64, &usage);
+    checked.workers = wanted(fleet, &asked, (missing.len() as u64, work.images), &usage);
+    if let Some(limit) = &asked.limit {
+        keep(limit, (fleet, &asked), &work, &usage, &mut checked)?;
+    }
+    if checked.again && (asked.before.is_some() || asked.round > 0 || asked.resumed) {
+        split::send_shards(queue, &fleet.run, &missing).await?;
+    }
+    Ok(checked)
+}
+
+/// What there is to do, for what is missing and for the whole run.
+fn work(splits: &[RangeSplit], missing: &[ShardId], checked: &Checked) -> Work {
+    let of_shard = |shard: &ShardId| {
+        splits.get(shard.range as usize)?.shard_images.get(shard.number as usize).copied().map(u64::from)
+    };
+    let images = || missing.iter().filter_map(of_shard);
+    Work {
+        images: images().sum(),
+        fewest: images().min().unwrap_or(0),
+        all_images: splits.iter().map(|split| split.images).sum(),
+        shards: checked.shards,
+        groups: u64::from(checked.groups),
+    }
+}
+
+/// Divides what is left of the limit, or stops the run there.
+fn keep(
+    limit: &Limit<'_>,
+    (fleet, asked): (&FleetRun, &Asked<'_>),
+    work: &Work,
+    usage: &Usage,
+    checked: &mut Checked,
+) -> Result<(), FleetError> {
+    if !checked.again {
+        // The rounds are over. Where workers stopped at their shares it is the limit that ended them.
+        if asked.problem.is_none() && usage.shares_spent > 0 {
+            checked.stopped = Some(limit.ended(&fleet.run, work, usage)?);
+        }
+        return Ok(());
+    }
+    let is_first = asked.round == 0 && asked.before.is_none();
+    match limit.allows(&fleet.run, work, checked.workers, (usage, is_first))? {
+        Allowed::Workers(workers, share) => {
+            checked.workers = workers;
+            checked.share_usd = share.to_string();
+        }
+        Allowed::Nothing(problem) => {
+            checked.again = false;
+            checked.stopped = Some(problem);
+        }
+    }
+    Ok(())
 }
 
 /// Whether another round may do what the last one left: not where no machine could be had, nor where nothing was done
 /// in it and its time ran out or its workers said why.
-async fn is_worth_a_round(fleet: &FleetRun, asked: &Asked<'_>, missing: u64) -> Result<bool, FleetError> {
-    let Some(problem) = asked.problem else { return Ok(asked.round < ROUNDS) };
+fn is_worth_a_round(asked: &Asked<'_>, missing: u64, usage: &Usage) -> bool {
+    let Some(problem) = asked.problem else { return asked.round < ROUNDS };
     if asked.round >= ROUNDS || problem.is_no_capacity() {
-        return Ok(false);
+        return false;
     }
     let is_stuck = asked.before == Some(missing);
     if is_stuck && problem.is_timeout() {
-        return Ok(false);
+        return false;
     }
-    let failures = usage::total(fleet.output.as_ref(), &fleet.keys).await?.failures;
-    Ok(!is_stuck || failures.is_empty())
+    !is_stuck || usage.failures.is_empty()
 }
 
-/// As many as the request allows and the round needs; never more than there are shards.
-fn workers(asked: Option<u32>, shards: u64, images: u64) -> u32 {
-    let wanted = match asked {
-        Some(asked) => u64::from(asked),
-        None => images.div_ceil(IMAGES_PER_WORKER).min(DEFAULT_WORKERS),
+/// As many as the request allows and the round needs, and no more than the stack may hold.
+fn wanted(fleet: &FleetRun, asked: &Asked<'_>, (shards, images): (u64, u64), usage: &Usage) -> u32 {
+    let needed = fleet
+        .valid
+        .deadline
+        .map(|deadline| deadline::workers(deadline, images, usage, (asked.vcpus, asked.now)));
+    workers(fleet.valid.request.workers, needed, shards, images).min(asked.most_workers.max(1))
+}
+
+/// `needed` are those that a deadline asks for; never more than there are shards.
+fn workers(asked: Option<u32>, needed: Option<u64>, shards: u64, images: u64) -> u32 {
+    let wanted = match (asked.map(u64::from), needed) {
+        (Some(asked), Some(needed)) => asked.min(needed),
+        (Some(asked), None) => asked,
+        (None, Some(needed)) => needed,
+        (None, None) => images.div_ceil(IMAGES_PER_WORKER).min(DEFAULT_WORKERS),
     };
     u32::try_from(wanted.min(shards)).unwrap_or(u32::MAX).max(1)
 }
@@ -233,11 +316,14 @@ mod tests {
 
     #[test]
     fn a_small_round_gets_one_worker_and_a_large_one_a_hundred() {
-        assert_eq!(workers(None, 1, 200), 1);
-        assert_eq!(workers(None, 40, 50_001), 2);
-        assert_eq!(workers(None, 30_000, 300_000_000), 100);
-        assert_eq!(workers(Some(20), 3, 600), 3);
-        assert_eq!(workers(Some(500), 30_000, 300_000_000), 500);
-        assert_eq!(workers(None, 0, 0), 1);
+        assert_eq!(workers(None, None, 1, 200), 1);
+        assert_eq!(workers(None, None, 40, 50_001), 2);
+        assert_eq!(workers(None, None, 30_000, 300_000_000), 100);
+        assert_eq!(workers(Some(20), None, 3, 600), 3);
+        assert_eq!(workers(Some(500), None, 30_000, 300_000_000), 500);
+        assert_eq!(workers(None, None, 0, 0), 1);
+        assert_eq!(workers(None, Some(347), 30_000, 300_000_000), 347);
+        assert_eq!(workers(Some(20), Some(347), 30_000, 300_000_000), 20);
+        assert_eq!(workers(Some(500), Some(3), 30_000, 300_000_000), 3);
     }
 }

@@ -1,5 +1,7 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
+mod limits;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,20 @@ use crate::progress::Progress;
 use crate::queue::{MemoryQueue, Queue};
 use crate::report::State;
 use crate::testing::{LengthTagger, request};
-use crate::usage::{self, FAILED, Machine, USAGE_VERSION, UsageRecord, WorkerUsage};
+use crate::usage::{self, FAILED, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
+
+/// The first check of a run without a limit.
+const ASKED: Asked<'_> = Asked {
+    round: 0,
+    resumed: false,
+    before: None,
+    problem: None,
+    most_workers: 100,
+    vcpus: 8,
+    now: 0,
+    limit: None,
+    used: None,
+};
 
 struct World {
     source: MemoryBucket,
@@ -90,7 +105,7 @@ impl World {
 
     async fn check(&self, round: u32, resumed: bool, problem: Option<&Problem>) -> Checked {
         let before = if round > 0 { Some(u64::MAX) } else { None };
-        self.check_with(Asked { round, resumed, before, problem, most_workers: 100 }).await
+        self.check_with(Asked { round, resumed, before, problem, ..ASKED }).await
     }
 
     async fn check_with(&self, asked: Asked<'_>) -> Checked {
@@ -139,6 +154,25 @@ impl World {
         let error = plan(&self.stack, &fleet).await.unwrap_err();
         assert!(!fleet.output.exists(&fleet.keys.request()).await.unwrap(), "nothing is half begun");
         (error.error_type(), error.to_string())
+    }
+}
+
+fn usage_of_a_worker() -> WorkerUsage {
+    WorkerUsage {
+        version: USAGE_VERSION,
+        machine: Machine::default(),
+        instance: None,
+        machine_vcpus: None,
+        reclaimed: false,
+        launched: None,
+        began: 10,
+        updated: 20,
+        ended: None,
+        vcpus: 2,
+        tagged: 0,
+        failed: 0,
+        requests: Requests::default(),
+        threads: usage::ThreadTime::default(),
     }
 }
 
@@ -209,13 +243,7 @@ async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() 
     world.split().await;
     let first = world.check(0, false, None).await;
     let problem = Problem { error: "States.Timeout".to_owned(), cause: String::new() };
-    let asked = |before| Asked {
-        round: 0,
-        resumed: false,
-        before: Some(before),
-        problem: Some(&problem),
-        most_workers: 100,
-    };
+    let asked = |before| Asked { before: Some(before), problem: Some(&problem), ..ASKED };
     assert!(!world.check_with(asked(first.missing)).await.again);
     assert!(world.check_with(asked(first.missing + 1)).await.again);
 }
@@ -276,29 +304,12 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
     world.ask(json!({})).await;
     world.split().await;
     let fleet = world.fleet().await;
-    let worker = WorkerUsage {
-        version: USAGE_VERSION,
-        machine: Machine::default(),
-        instance: None,
-        machine_vcpus: None,
-        reclaimed: false,
-        launched: None,
-        began: 10,
-        updated: 20,
-        ended: Some(format!("{FAILED}s3://shop: denied")),
-        vcpus: 2,
-        tagged: 0,
-        failed: 0,
-        requests: usage::Requests::default(),
-        threads: usage::ThreadTime::default(),
-        threads: crate::progress::ThreadTime::default(),
-    };
+    let worker = WorkerUsage { ended: Some(format!("{FAILED}s3://shop: denied")), ..usage_of_a_worker() };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() };
     let missing = world.check(0, false, None).await.missing;
-    let asked =
-        Asked { round: 1, resumed: false, before: Some(missing), problem: Some(&problem), most_workers: 100 };
+    let asked = Asked { round: 1, before: Some(missing), problem: Some(&problem), ..ASKED };
     let checked = world.check_with(asked).await;
     assert!(!checked.again);
     world.finish(checked.groups, Some(&problem)).await;
@@ -323,8 +334,7 @@ async fn a_request_whose_globs_leave_nothing_is_wrong() {
     let world = World::new(20).await;
     world.ask(json!({"include": ["*.png"]})).await;
     world.split().await;
-    let asked = Asked { round: 0, resumed: false, before: None, problem: None, most_workers: 1 };
-    let error = check(&world.fleet().await, world.queue.as_ref(), asked).await.unwrap_err();
+    let error = check(&world.fleet().await, world.queue.as_ref(), ASKED).await.unwrap_err();
     assert!(error.to_string().contains("no object passes include and exclude"), "{error}");
 }
 

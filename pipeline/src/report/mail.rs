@@ -48,6 +48,9 @@ impl Mail {
             State::Interrupted | State::Incomplete => {
                 ("incomplete", format!("\nto go on: tagfleet resume {run}\n"))
             }
+            State::StoppedAtBudget => {
+                ("stopped at budget", format!("\nto go on: tagfleet resume {run} --max-usd N\n"))
+            }
         };
         let mut subject =
             format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");

@@ -202,6 +202,12 @@ impl StackKeys {
         format!("{}{id}.json", Self::RUNS)
     }
 
+    /// A limit in dollars that was given when the run was taken up again, over its request's.
+    #[must_use]
+    pub fn limit(id: &RunId) -> String {
+        format!("{}{id}.budget.json", Self::RUNS)
+    }
+
     /// The run that such a key belongs to.
     #[must_use]
     pub fn run_of(key: &str) -> Option<RunId> {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use super::gate::read_head;
 
-const IDENTITY: &str = r#"{"instanceId": "i-0a1b2c3d", "instanceType": "c7g.xlarge", "availabilityZone": "us-east-1a", "pendingTime": "2026-01-31T08:20:00Z"}"#;
+const IDENTITY: &str = r#"{"instanceId": "i-0a1b2c3d", "instanceType": "TYPE", "availabilityZone": "us-east-1a", "pendingTime": "2026-01-31T08:20:00Z"}"#;
 
 /// A running service.
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     address: String,
     notice: Arc<Mutex<Option<String>>>,
 }
@@ -17,6 +17,12 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Starts one that has no notice yet.
     pub(super) fn start() -> Self {
+        Self::start_on("c7g.xlarge")
+    }
+
+    /// The same for an instance of this type.
+    pub(crate) fn start_on(instance_type: &str) -> Self {
+        let identity = IDENTITY.replace("TYPE", instance_type);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let notice: Arc<Mutex<Option<String>>> = Arc::default();
@@ -24,14 +30,14 @@ impl Metadata {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 // A client that goes away asks again.
-                let _ = answer(stream?, given.lock().unwrap().as_deref());
+                let _ = answer(stream?, &identity, given.lock().unwrap().as_deref());
             }
             io::Result::Ok(())
         });
         Self { address, notice }
     }
 
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}/", self.address)
     }
 
@@ -42,7 +48,7 @@ impl Metadata {
     }
 }
 
-fn answer(mut stream: TcpStream, notice: Option<&str>) -> io::Result<()> {
+fn answer(mut stream: TcpStream, identity: &str, notice: Option<&str>) -> io::Result<()> {
     let (head, _) = read_head(&mut stream)?;
     let is_for = |path: &str| head.contains(&format!(" /latest/{path} "));
     let body = if head.starts_with("PUT ") {
@@ -50,7 +56,7 @@ fn answer(mut stream: TcpStream, notice: Option<&str>) -> io::Result<()> {
     } else if !head.to_ascii_lowercase().contains("x-aws-ec2-metadata-token: token") {
         None
     } else if is_for("dynamic/instance-identity/document") {
-        Some(IDENTITY)
+        Some(identity)
     } else if is_for("meta-data/instance-life-cycle") {
         Some("spot")
     } else if is_for("meta-data/spot/instance-action") {

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use tagfleet_aws::executions::Execution;
 use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
-use tagfleet_pipeline::fleet::FleetRun;
+use tagfleet_pipeline::fleet::budget::limit_of;
+use tagfleet_pipeline::fleet::pricing::Pricing;
+use tagfleet_pipeline::fleet::{FleetError, FleetRun};
 use tagfleet_pipeline::reduce::{self, ReduceError};
 use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::{SplitError, read_json};
-use tagfleet_pipeline::usage::{UsageRecord, WorkerUsage};
+use tagfleet_pipeline::usage::{self, UsageRecord, WorkerUsage};
 
 use super::{Seen, Standing};
 use crate::begin::began;
@@ -36,11 +38,13 @@ pub(in crate::fleet) struct Look<'a> {
     started: Option<(String, Instant)>,
     seen: Seen,
     records_read: Option<Instant>,
+    /// Read once.
+    pricing: Option<Result<Pricing, String>>,
 }
 
 impl<'a> Look<'a> {
     pub(in crate::fleet) fn new(stack: &'a FleetStack, found: FoundRun) -> Self {
-        Self { stack, found, started: None, seen: Seen::default(), records_read: None }
+        Self { stack, found, started: None, seen: Seen::default(), records_read: None, pricing: None }
     }
 
     /// A look at the execution with this ARN, which was started just now: not at an earlier one of the run.
@@ -101,13 +105,13 @@ impl<'a> Look<'a> {
         self.seen.summary.as_ref()
     }
 
-    async fn look_at_objects(&mut self, fleet: &FleetRun) -> Result<(), ReduceError> {
+    async fn look_at_objects(&mut self, fleet: &FleetRun) -> Result<(), FleetError> {
         let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
         let is_running = self.seen.is_starting || self.seen.execution.as_ref().is_some_and(is_running);
         self.seen.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
         self.seen.is_planned = self.seen.is_planned || output.exists(&keys.ranges()).await?;
         if !self.seen.is_planned {
-            return self.look_at_end(fleet, is_running).await;
+            return Ok(self.look_at_end(fleet, is_running).await?);
         }
         if self.seen.splits.is_none() {
             self.seen.splits = match reduce::range_splits(output, keys).await {
@@ -120,10 +124,30 @@ impl<'a> Look<'a> {
             Some(_) => self.seen.parts = shards(fleet, &keys.parts()).await?,
         }
         if !is_running || self.records_read.is_none_or(|read| read.elapsed() > RECORDS_EVERY) {
-            self.seen.workers = workers(fleet).await?;
+            let records = records(fleet).await?;
+            self.seen.workers = records.iter().filter_map(worker).collect();
+            self.seen.spent = Some(self.spent(records).await);
+            self.seen.max_usd = self.limit(fleet).await?;
             self.records_read = Some(Instant::now());
         }
-        self.look_at_end(fleet, is_running).await
+        Ok(self.look_at_end(fleet, is_running).await?)
+    }
+
+    /// What the records cost; a price that is not known is told, and stops nobody from looking.
+    async fn spent(&mut self, records: Vec<UsageRecord>) -> Result<f64, String> {
+        if self.pricing.is_none() {
+            self.pricing = Some(pricing(self.stack).await);
+        }
+        match &self.pricing {
+            Some(Ok(pricing)) => pricing.usd(&usage::sum(records)),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("no prices were read".to_owned()),
+        }
+    }
+
+    async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
+        let requested = fleet.valid.request.max_usd;
+        limit_of(&self.stack.bucket(), &fleet.run, requested).await
     }
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.
@@ -146,20 +170,28 @@ async fn shards(fleet: &FleetRun, prefix: &str) -> Result<BTreeSet<ShardId>, Buc
     Ok(shards)
 }
 
-async fn workers(fleet: &FleetRun) -> Result<Vec<WorkerUsage>, ReduceError> {
+async fn records(fleet: &FleetRun) -> Result<Vec<UsageRecord>, ReduceError> {
     let pages = fleet.output.list(&KeyRange::prefix(&fleet.keys.usages()));
     let objects: Vec<_> = pages.try_concat().await?;
     let records = stream::iter(objects)
         .map(async |object| read_json::<UsageRecord>(fleet.output.as_ref(), &object.key).await);
-    let records: Vec<UsageRecord> = records.buffer_unordered(RECORDS_AT_ONCE).try_collect().await?;
-    let worker = |record| match record {
-        UsageRecord::Worker(worker) => Some(worker),
-        UsageRecord::Function(_) => None,
-    };
-    Ok(records.into_iter().filter_map(worker).collect())
+    Ok(records.buffer_unordered(RECORDS_AT_ONCE).try_collect().await?)
 }
 
-async fn summary(fleet: &FleetRun) -> Result<Option<Summary>, SplitError> {
+fn worker(record: &UsageRecord) -> Option<WorkerUsage> {
+    match record {
+        UsageRecord::Worker(worker) => Some(worker.clone()),
+        UsageRecord::Function(_) => None,
+    }
+}
+
+async fn pricing(stack: &FleetStack) -> Result<Pricing, String> {
+    let region = stack.aws.region().ok_or("no region is set, so no prices are known")?;
+    Pricing::load(&stack.bucket(), region).await.map_err(|error| error.to_string())
+}
+
+/// The summary that the run's latest end left; none where it left none.
+pub(in crate::fleet) async fn summary(fleet: &FleetRun) -> Result<Option<Summary>, SplitError> {
     match read_json(fleet.output.as_ref(), &fleet.keys.summary()).await {
         Ok(summary) => Ok(Some(summary)),
         Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),

@@ -81,6 +81,16 @@ fn speed_is_that_of_this_executions_workers() {
 }
 
 #[test]
+fn what_is_done_so_far_tells_what_all_will_cost() {
+    let cost = stands(&Seen { spent: Some(Ok(1.0)), max_usd: Some(2.0), ..running() }).cost.unwrap();
+    // 500 of 600 images for a dollar.
+    assert_eq!((cost.usd, cost.projected_usd, cost.max_usd), (Some(1.0), Some(600.0 / 500.0), Some(2.0)));
+    let unknown = stands(&Seen { spent: Some(Err("no price".to_owned())), ..running() }).cost.unwrap();
+    assert_eq!((unknown.usd, unknown.problem.as_deref()), (None, Some("no price")));
+    assert_eq!(stands(&running()).cost, None, "nothing was read yet");
+}
+
+#[test]
 fn states_of_a_running_execution() {
     let all = BTreeSet::from_iter((0..3).map(|number| ShardId { range: 0, number }));
     assert_eq!(stands(&Seen { is_planned: false, splits: None, ..running() }).state, Now::Planning);
@@ -96,6 +106,7 @@ fn states_of_an_execution_that_has_ended() {
     assert_eq!(ended("TIMED_OUT", None), Now::Failed);
     assert_eq!(ended("FAILED", Some("BadRequest")), Now::Failed);
     assert_eq!(ended("FAILED", Some("tagfleet.Incomplete")), Now::Incomplete);
+    assert_eq!(ended("FAILED", Some("tagfleet.StoppedAtBudget")), Now::StoppedAtBudget);
     assert_eq!(stands(&Seen { execution: None, ..running() }).state, Now::Stopped);
     let starting = Seen { execution: None, is_starting: true, ..running() };
     assert_eq!(stands(&starting).state, Now::Planning);

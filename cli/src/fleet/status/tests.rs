@@ -30,6 +30,12 @@ fn running() -> Standing {
             Workers { machine: machine("c7a.2xlarge"), running: 12, ended: 3 },
             Workers { machine: Machine::default(), running: 1, ended: 0 },
         ],
+        cost: Some(Spent {
+            usd: Some(0.1234),
+            projected_usd: Some(0.41133),
+            max_usd: Some(0.5),
+            problem: None,
+        }),
         error: None,
         cause: None,
         results: Some("s3://tagfleet-data/tags/20261123-170000-0a1b2c/results/".to_owned()),
@@ -45,8 +51,9 @@ fn a_running_run() {
     speed    1250.0 images/s, 7:28 left
     workers  12 c7a.2xlarge spot us-east-1a, 3 ended
              1 of an unknown machine
+    cost     $0.1234 so far, about $0.4113 in the end, of at most $0.5
     ");
-    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240000/800000 images, 12 failed, 1250.0 images/s, 7:28 left");
+    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240000/800000 images, 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
 }
 
 #[test]
@@ -58,6 +65,7 @@ fn a_run_that_is_split() {
         shards_so_far: 31,
         images_per_second: None,
         workers: vec![],
+        cost: None,
         execution: Some("20261123-170000-0a1b2c-2".to_owned()),
         ..running()
     };
@@ -77,6 +85,7 @@ fn a_run_that_failed() {
         cause: Some("run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown".to_owned()),
         seconds_left: None,
         workers: vec![],
+        cost: None,
         ..running()
     };
     insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
@@ -87,6 +96,37 @@ fn a_run_that_failed() {
     cause    Temporary: run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown
     go on    tagfleet resume 20261123-170000-0a1b2c
     ");
+}
+
+#[test]
+fn a_run_that_stopped_at_its_budget() {
+    let cost = Spent { usd: Some(0.4991), projected_usd: None, max_usd: Some(0.5), problem: None };
+    let standing = Standing {
+        state: Now::StoppedAtBudget,
+        stopped: Some(STARTED + 60),
+        error: Some("tagfleet.StoppedAtBudget".to_owned()),
+        cause: Some("280 shards have no part".to_owned()),
+        seconds_left: None,
+        workers: vec![],
+        cost: Some(cost),
+        ..running()
+    };
+    insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
+    run      20261123-170000-0a1b2c: stopped at budget after 1:00
+    shards   120 of 400 done
+    images   240000 of 800000 done, 12 failed
+    speed    1250.0 images/s
+    cost     $0.4991, of at most $0.5
+    cause    280 shards have no part
+    go on    tagfleet resume 20261123-170000-0a1b2c --max-usd N
+    ");
+}
+
+#[test]
+fn a_cost_that_is_not_known_is_said() {
+    let problem = Some("no price of x1.large".to_owned());
+    let cost = Spent { usd: None, projected_usd: None, max_usd: None, problem };
+    assert_eq!(of_cost(&cost), "not known: no price of x1.large");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(super) fn header(summary: &Summary) -> String {
         State::Complete => ("good", "complete"),
         State::Interrupted => ("bad", "interrupted"),
         State::Incomplete => ("bad", "incomplete"),
+        State::StoppedAtBudget => ("bad", "stopped at budget"),
     };
     format!(
         "<header>\n<p class=\"brand\">tagfleet</p>\n<h1>Run {}</h1>\n<p class=\"state {class}\">{state}</p>\n\
@@ -100,7 +101,8 @@ pub(super) fn problem(summary: &Summary) -> String {
     }
     let next = match summary.usage {
         Some(_) => {
-            format!("<code>tagfleet resume {}</code> goes on from here.", escape(&summary.run.to_string()))
+            let more = if summary.state == State::StoppedAtBudget { " --max-usd N" } else { "" };
+            format!("<code>tagfleet resume {}{more}</code> goes on from here.", escape(&summary.run.to_string()))
         }
         None => "The same command goes on from here.".to_owned(),
     };

@@ -1,0 +1,106 @@
+//! Budgets with prices that divide well.
+
+use super::*;
+
+/// A dollar for a thousand GETs, ten cents for a minute of a machine, nothing else.
+fn price(usage: &Usage) -> Result<f64, String> {
+    let gets = |requests: &Requests| requests.0.get("s3:GetObject").map_or(0, |count| count.calls);
+    let fetched: u64 = usage.requests.get("infer").map_or(0, gets);
+    let mut usd = fetched as f64 / 1000.0;
+    for used in &usage.machines {
+        if used.machine.instance_type.as_deref() == Some("unheard.of") {
+            return Err("there is none of unheard.of".to_owned());
+        }
+        usd += used.seconds as f64 / 60.0 * 0.1;
+    }
+    // The reserve: half a dollar a group.
+    let groups = usage.functions.get("reducer compact").map_or(0, |calls| calls.calls);
+    Ok(usd + groups as f64 * 0.5)
+}
+
+fn machine(instance_type: &str) -> Machine {
+    Machine { instance_type: Some(instance_type.to_owned()), ..Machine::default() }
+}
+
+fn run() -> RunId {
+    RunId::try_from("r".to_owned()).unwrap()
+}
+
+fn work(images: u64) -> Work {
+    Work { images, fewest: 256, all_images: 10_000, shards: 10, groups: 2 }
+}
+
+fn allowed(max_usd: f64, images: u64, workers: u32, spent: (&Usage, bool)) -> Allowed {
+    let machines = [machine("c7a.2xlarge")];
+    let limit = Limit { max_usd, price: &price, machines: &machines, vcpus: 8 };
+    limit.allows(&run(), &work(images), workers, spent).unwrap()
+}
+
+#[test]
+fn what_is_left_after_the_reserve_is_divided_equally() {
+    // 12 - 1 for two groups = 11, for four workers.
+    let nothing = Usage::default();
+    assert_eq!(allowed(12.0, 10_000, 4, (&nothing, true)), Allowed::Workers(4, 2.75));
+    // The next round divides the rest: 4 dollars of GETs are spent.
+    let spent = of_fetches(4_000);
+    assert_eq!(allowed(12.0, 6_000, 2, (&spent, false)), Allowed::Workers(2, 3.5));
+}
+
+#[test]
+fn no_more_workers_than_can_do_anything() {
+    // Each needs a minute, 0.10, and a shard, 0.256: of 1.0 two can.
+    let nothing = Usage::default();
+    assert_eq!(allowed(2.0, 10_000, 40, (&nothing, false)), Allowed::Workers(2, 0.5));
+}
+
+#[test]
+fn a_run_that_cannot_be_paid_does_not_begin() {
+    let Allowed::Nothing(problem) = allowed(10.5, 10_000, 4, (&Usage::default(), true)) else {
+        panic!("it begins")
+    };
+    assert_eq!(problem.error, STOPPED_AT_BUDGET);
+    assert_eq!(
+        problem.cause,
+        "$0.000000 of $10.5 is spent and $9.500000 is left for workers, but to fetch 10000 images costs $10.000000; \
+         to go on: tagfleet resume r --max-usd N, with N above 10.5"
+    );
+    // A round later the same is no reason: what can be done is done.
+    assert!(matches!(allowed(10.5, 10_000, 4, (&Usage::default(), false)), Allowed::Workers(4, _)));
+}
+
+#[test]
+fn a_run_that_has_spent_all_stops() {
+    let spent = of_fetches(10_900);
+    let Allowed::Nothing(problem) = allowed(12.0, 300, 4, (&spent, false)) else { panic!("it goes on") };
+    assert!(problem.cause.contains("a worker costs $0.356000 at least"), "{problem:?}");
+}
+
+#[test]
+fn an_unknown_price_is_an_error_and_never_nothing() {
+    let machines = [machine("c7a.2xlarge"), machine("unheard.of")];
+    let limit = Limit { max_usd: 5.0, price: &price, machines: &machines, vcpus: 8 };
+    let error = limit.is_priced().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the request is wrong: max_usd: a limit needs every price, and there is none of unheard.of"
+    );
+}
+
+#[test]
+fn a_limit_is_an_amount_of_dollars() {
+    assert!(is_limit(0.01) && is_limit(1e6));
+    for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(!is_limit(wrong), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_limit_given_last_counts() {
+    let bucket = crate::bucket::memory::MemoryBucket::default();
+    assert_eq!(limit_of(&bucket, &run(), Some(1.0)).await.unwrap(), Some(1.0));
+    let higher = LimitOverride { version: LIMIT_VERSION, max_usd: 2.5 };
+    let bytes = serde_json::to_vec(&higher).unwrap();
+    bucket.put(&StackKeys::limit(&run()), bytes.into()).await.unwrap();
+    assert_eq!(limit_of(&bucket, &run(), Some(1.0)).await.unwrap(), Some(2.5));
+    assert_eq!(limit_of(&bucket, &run(), None).await.unwrap(), Some(2.5));
+}

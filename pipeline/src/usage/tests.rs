@@ -1,0 +1,123 @@
+//! Records that are added up.
+
+use super::*;
+use crate::bucket::memory::MemoryBucket;
+use crate::run::RunId;
+
+fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
+    let life_cycle = Some(if spot { "spot" } else { "on-demand" }.to_owned());
+    UsageRecord::Worker(WorkerUsage {
+        version: USAGE_VERSION,
+        machine: Machine { instance_type: Some("c7g.xlarge".to_owned()), zone: None, life_cycle },
+        instance: None,
+        machine_vcpus: Some(8),
+        reclaimed: false,
+        launched: spot.then(|| began - 60),
+        began,
+        updated,
+        ended: Some("the queue was empty".to_owned()),
+        vcpus: 4,
+        tagged: 90,
+        failed: 10,
+        requests: Requests::default(),
+        threads: ThreadTime::default(),
+    })
+}
+
+#[tokio::test]
+async fn records_are_added_up() {
+    let (output, run) = (MemoryBucket::default(), RunId::try_from("r".to_owned()).unwrap());
+    let keys = RunKeys::in_bucket("", &run);
+    let call = FunctionUsage {
+        version: USAGE_VERSION,
+        function: "splitter".to_owned(),
+        action: "split".to_owned(),
+        began: 900,
+        milliseconds: 250,
+        memory_mb: 2048,
+        requests: Requests::default(),
+    };
+    let records = [
+        ("worker-a", worker(1000, 1100, true)),
+        ("worker-b", worker(1010, 1200, true)),
+        ("worker-c", worker(1000, 1001, false)),
+        ("call-a", UsageRecord::Function(call.clone())),
+        ("call-b", UsageRecord::Function(call)),
+    ];
+    for (name, record) in &records {
+        put(&output, &keys, name, record).await.unwrap();
+    }
+    insta::assert_json_snapshot!(total(&output, &keys).await.unwrap());
+}
+
+fn killed(updated: u64) -> UsageRecord {
+    let UsageRecord::Worker(killed) = worker(1000, updated, false) else { panic!("a worker") };
+    UsageRecord::Worker(WorkerUsage { ended: None, ..killed })
+}
+
+fn call(function: &str, action: &str, began: u64) -> UsageRecord {
+    let (function, action) = (function.to_owned(), action.to_owned());
+    let (milliseconds, memory_mb, requests) = (250, 2048, Requests::default());
+    let version = USAGE_VERSION;
+    UsageRecord::Function(FunctionUsage {
+        version,
+        function,
+        action,
+        began,
+        milliseconds,
+        memory_mb,
+        requests,
+    })
+}
+
+#[test]
+fn a_worker_that_was_killed_was_there_for_a_minute_more_or_until_the_check_after_it() {
+    let seconds = |records: Vec<UsageRecord>| sum(records).machines[0].seconds;
+    assert_eq!(seconds(vec![killed(1100)]), 160);
+    assert_eq!(seconds(vec![killed(1100), call("reducer", "check", 1150)]), 150);
+    // The check before the round, and one long after it.
+    let checks = [call("reducer", "check", 990), call("reducer", "check", 5000)];
+    assert_eq!(seconds(vec![killed(1100), checks[0].clone(), checks[1].clone()]), 160);
+    assert_eq!(seconds(vec![worker(1000, 1100, false), call("reducer", "check", 1150)]), 100);
+}
+
+#[test]
+fn only_workers_of_the_latest_execution_stopped_at_its_budget() {
+    let stopped = |began| {
+        let UsageRecord::Worker(stopped) = worker(began, began + 10, false) else { panic!("a worker") };
+        UsageRecord::Worker(WorkerUsage { ended: Some(SHARE_IS_SPENT.to_owned()), ..stopped })
+    };
+    let usage =
+        sum(vec![stopped(1000), call("splitter", "plan", 2000), stopped(2001), call("splitter", "plan", 1)]);
+    assert_eq!((usage.planned_at, usage.shares_spent), (Some(2000), 1));
+}
+
+#[test]
+fn requests_are_added_by_stage_and_a_call_counts_only_its_own() {
+    let mut before = Requests::default();
+    before.count("s3:GetObject");
+    let mut now = before.clone();
+    now.count("s3:GetObject");
+    now.count("sqs:SendMessage");
+    let own = now.since(&before);
+    assert_eq!((own.0["s3:GetObject"].calls, own.0["sqs:SendMessage"].calls), (1, 1));
+    let used = |function: &str| {
+        let UsageRecord::Function(call) = call(function, "x", 1) else { panic!("a call") };
+        UsageRecord::Function(FunctionUsage { requests: own.clone(), ..call })
+    };
+    let UsageRecord::Worker(worker) = worker(1000, 1100, true) else { panic!("a worker") };
+    let worker = UsageRecord::Worker(WorkerUsage { requests: own.clone(), ..worker });
+    let usage = sum(vec![used("splitter"), used("splitter"), worker, used("reducer")]);
+    let calls: Vec<_> = usage
+        .requests
+        .iter()
+        .map(|(stage, requests)| (stage.as_str(), requests.0["s3:GetObject"].calls))
+        .collect();
+    assert_eq!(calls, [("infer", 1), ("reduce", 1), ("split", 2)]);
+}
+
+#[test]
+fn a_pause_between_two_executions_is_no_time_of_the_workers() {
+    assert_eq!(covered(vec![(1000, 1100), (5000, 5010), (1050, 1200)]), 210);
+    assert_eq!(covered(vec![]), 0);
+}
