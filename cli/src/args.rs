@@ -29,6 +29,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Tag the images of a folder, one file, a bucket's prefix, or a list of keys
     Run(RunOptions),
+    /// Say how long a fleet will take over these images and what it will cost, before anything runs
+    Plan(PlanOptions),
     /// Show what tagfleet understood of a model, and the tags of one picture
     Inspect(InspectOptions),
     /// Show the first rows of a run
@@ -62,15 +64,8 @@ pub(crate) struct RunOptions {
     /// Folder or s3://bucket/prefix for the results; each run gets a folder of its own in it
     #[arg(long, value_name = "PLACE")]
     pub(crate) out: OsString,
-    /// Tag only these keys, paths relative to the input folder (whole keys of a bucket): one per line, or separated by NUL bytes; - for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
-    pub(crate) keys: Option<PathBuf>,
-    /// Tag only keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) include: Vec<String>,
-    /// Leave out keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     #[command(flatten)]
     pub(crate) tags: TagOptions,
     /// Write this output of the model whole, as the column `vector`
@@ -91,6 +86,44 @@ pub(crate) struct RunOptions {
     /// No progress, no notes: only the summary, and errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    // Last, for its heading holds for every flag behind it.
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SelectOptions {
+    /// Only these keys, paths relative to the input folder (whole keys of a bucket): one per line, or separated by NUL bytes; - for stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
+    pub(crate) keys: Option<PathBuf>,
+    /// Only keys that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out keys that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanOptions {
+    /// A folder, one image file, or s3://bucket/prefix: a sample of it is measured here
+    pub(crate) input: OsString,
+    #[command(flatten)]
+    pub(crate) model: ModelOptions,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
+    /// Plan for so many images instead of those that are there: 300000, 300k, 300M, 3B
+    #[arg(long, value_name = "N", value_parser = crate::plan::count)]
+    pub(crate) images: Option<u64>,
+    /// Be done within this time: 6h, 90m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) deadline: Option<String>,
+    /// Prices from this file of `tagfleet prices refresh`, over the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     // Last, for its heading holds for every flag behind it.
     #[command(flatten)]
     pub(crate) aws: AwsOptions,

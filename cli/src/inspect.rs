@@ -2,6 +2,8 @@
 //!
 //! It writes nothing and starts no run.
 
+mod describe;
+
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,7 +14,6 @@ use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;
 
 use crate::args::InspectOptions;
-use crate::describe;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
 use crate::loading::Loading;
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{self, EngineChoice, EngineOptions, Precision, Resolved};
+use tagfleet_model::engine::{self, EngineChoice, EngineOptions, EngineRecord, Precision, Resolved};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
@@ -49,9 +49,14 @@ impl Loading {
 
     /// Loads the model into its engine, in a process of its own with so many threads.
     pub(crate) fn isolate(&self, threads: usize) -> Result<Isolation, Failure> {
+        self.isolate_with(&self.engine.record, threads)
+    }
+
+    /// The same in another engine than the one that was chosen.
+    pub(crate) fn isolate_with(&self, engine: &EngineRecord, threads: usize) -> Result<Isolation, Failure> {
         let setup = Setup {
             model: self.model.clone(),
-            engine: self.engine.record.clone(),
+            engine: engine.clone(),
             options: self.tags.clone(),
             limits: Limits::default(),
             threads,

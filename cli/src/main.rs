@@ -1,17 +1,16 @@
-//! The `tagfleet` command: tag images with an ONNX model.
-//!
-//! Only wires: every stage stands in the pipeline, everything about models in the model crate.
+//! The `tagfleet` command. Only wires: every stage stands in the pipeline, everything about models in the model crate.
 
 mod args;
 mod bar;
 mod begin;
-mod describe;
 mod ending;
 mod exit;
 mod fleet;
+mod inputs;
 mod inspect;
 mod loading;
 mod place;
+mod plan;
 mod prices;
 mod report;
 mod run;
@@ -28,6 +27,7 @@ fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
     let outcome = match Args::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Plan(options) => plan::plan(&options),
         Command::Inspect(options) => inspect::inspect(&options),
         Command::Show(options) => show::show(&options),
         Command::Prices(options) => prices::prices(&options),

@@ -3,7 +3,7 @@
 //! It resolves everything once (model, engine, inputs), finds the run to go on with or begins one, and tells how it
 //! went. What the stages do stands in the pipeline.
 
-mod input;
+mod cost;
 mod out;
 mod speed;
 mod stop;
@@ -11,6 +11,7 @@ mod stop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tagfleet_aws::Aws;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
@@ -28,9 +29,9 @@ use crate::args::RunOptions;
 use crate::bar::Bar;
 use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+use crate::inputs::Inputs;
 use crate::loading::Loading;
 use crate::place::Place;
-use input::Inputs;
 use out::Out;
 use speed::Recording;
 
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse(&options.input)?, Place::parse(&options.out)?);
     let aws = if input.is_s3() || out.is_s3() { Some(options.aws.connect().await) } else { None };
-    let inputs = Inputs::new(&input, aws.as_ref(), options)?;
+    let inputs = Inputs::new(&input, aws.as_ref(), &options.select)?;
     inputs.first().await?;
     if options.dry_run {
         return dry_run(options, &inputs).await;
@@ -67,7 +68,7 @@ async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
     let out = Out::open(&out, aws.as_ref())?;
-    tag(options, &inputs, (&loading, &isolation, threads), &out).await
+    tag(options, &inputs, (&loading, &isolation, threads), &out, aws.as_ref()).await
 }
 
 async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
@@ -88,6 +89,7 @@ async fn tag(
     inputs: &Inputs,
     (loading, isolation, threads): (&Loading, &Isolation, usize),
     out: &Out,
+    aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
     let request = request(options, inputs, loading)?;
     let (run, is_new) = out.find_or_begin(&request, options.new).await?;
@@ -109,7 +111,8 @@ async fn tag(
     let ended = ended.map_err(|error| stopped_by(&error, &worker))?;
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let rows = told.rows(&ended).await?;
-    let summary = told.summary(&ended, &rows, out.results(&worker.keys));
+    let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
+    cost::add(&mut summary, aws);
     told.report(&summary, &rows.tags, &throughput).await?;
     finish(out, &worker, &summary).await?;
     let exit = ending::report(&summary, options.json)?;

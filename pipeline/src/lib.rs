@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod filter;
 pub mod fleet;
 pub mod infer;
+pub mod plan;
 pub mod progress;
 pub mod queue;
 pub mod reduce;

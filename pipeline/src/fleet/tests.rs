@@ -274,7 +274,7 @@ async fn a_run_is_priced_by_what_it_used() {
             tagged: 18,
             failed: 2,
             requests: usage::Requests::default(),
-        threads: usage::ThreadTime::default(),
+            threads: usage::ThreadTime::default(),
         })
     };
     let checked = world.check(1, false, None).await;

@@ -102,7 +102,10 @@ pub(super) fn problem(summary: &Summary) -> String {
     let next = match summary.usage {
         Some(_) => {
             let more = if summary.state == State::StoppedAtBudget { " --max-usd N" } else { "" };
-            format!("<code>tagfleet resume {}{more}</code> goes on from here.", escape(&summary.run.to_string()))
+            format!(
+                "<code>tagfleet resume {}{more}</code> goes on from here.",
+                escape(&summary.run.to_string())
+            )
         }
         None => "The same command goes on from here.".to_owned(),
     };

@@ -15,7 +15,7 @@ use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::run::Input;
 use tagfleet_pipeline::split::Source;
 
-use crate::args::RunOptions;
+use crate::args::SelectOptions;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::Place;
 
@@ -23,21 +23,21 @@ use crate::place::Place;
 const MAX_LIST_BYTES: u64 = 1 << 30;
 
 /// Where a run's images come from.
-pub(super) struct Inputs {
+pub(crate) struct Inputs {
     /// As people know it.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// What keys are relative to.
-    pub(super) bucket: Arc<dyn Bucket>,
+    pub(crate) bucket: Arc<dyn Bucket>,
     /// What split reads, and of it this range.
-    pub(super) source: Source,
-    pub(super) range: KeyRange,
+    pub(crate) source: Source,
+    pub(crate) range: KeyRange,
     /// What the request says of them.
-    pub(super) record: Input,
+    pub(crate) record: Input,
 }
 
 impl Inputs {
     /// `aws` is there where `place` is a bucket's.
-    pub(super) fn new(place: &Place, aws: Option<&Aws>, options: &RunOptions) -> Result<Self, Failure> {
+    pub(crate) fn new(place: &Place, aws: Option<&Aws>, options: &SelectOptions) -> Result<Self, Failure> {
         match (place, aws) {
             (Place::S3 { bucket, prefix }, Some(aws)) => {
                 Self::of_bucket(place, &S3Bucket::new(aws, bucket), prefix, options)
@@ -51,7 +51,7 @@ impl Inputs {
         place: &Place,
         bucket: &S3Bucket,
         prefix: &str,
-        options: &RunOptions,
+        options: &SelectOptions,
     ) -> Result<Self, Failure> {
         if options.keys.is_some() && !prefix.is_empty() {
             return Err(bad_input(format!(
@@ -62,7 +62,7 @@ impl Inputs {
         Self::assemble(place.clone(), Arc::new(bucket.clone()), KeyRange::prefix(prefix), keys, options)
     }
 
-    fn of_path(path: &Path, options: &RunOptions) -> Result<Self, Failure> {
+    fn of_path(path: &Path, options: &SelectOptions) -> Result<Self, Failure> {
         let found = fs::metadata(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
         if found.is_dir() {
             let keys = options.keys.as_deref().map(read_keys).transpose()?;
@@ -85,7 +85,7 @@ impl Inputs {
         Self::of_folder(folder, Some(vec![key.to_owned()]), options)
     }
 
-    fn of_folder(path: &Path, keys: Option<Vec<String>>, options: &RunOptions) -> Result<Self, Failure> {
+    fn of_folder(path: &Path, keys: Option<Vec<String>>, options: &SelectOptions) -> Result<Self, Failure> {
         let folder =
             fs::canonicalize(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
         // The request carries it as text, and two folders must never share that.
@@ -101,7 +101,7 @@ impl Inputs {
         bucket: Arc<dyn Bucket>,
         range: KeyRange,
         keys: Option<Vec<String>>,
-        options: &RunOptions,
+        options: &SelectOptions,
     ) -> Result<Self, Failure> {
         let filter = Filter::new(&options.include, &options.exclude).map_err(bad_input)?;
         let record = Input {
@@ -119,12 +119,12 @@ impl Inputs {
     }
 
     /// True where the folder is listed, false where keys were named.
-    pub(super) fn is_listed(&self) -> bool {
+    pub(crate) fn is_listed(&self) -> bool {
         matches!(self.source, Source::Listed(..))
     }
 
     /// Makes sure that there is anything to do, before a run begins.
-    pub(super) async fn first(&self) -> Result<(), Failure> {
+    pub(crate) async fn first(&self) -> Result<(), Failure> {
         let mut pages = self.source.pages(&self.range);
         while let Some(page) = pages.try_next().await.map_err(bad_input)? {
             if !page.images.is_empty() {

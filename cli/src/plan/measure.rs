@@ -1,0 +1,122 @@
+//! Each engine and precision that can run here, timed on the sample, and whether its answers are those of fp32.
+//!
+//! One thread at a time in a process of its own, as a run has it, so that an image that crashes costs itself. What counts is
+//! the faster of two passes, for whatever disturbs makes one slower.
+
+use std::time::Instant;
+
+use tagfleet_model::engine::{self, EngineChoice, EngineOptions, EngineRecord, Precision};
+use tagfleet_model::graph::Quantization;
+use tagfleet_pipeline::plan::Way;
+use tagfleet_pipeline::run;
+use tagfleet_pipeline::tagger::Tagger;
+use tagfleet_pipeline::tags::Outcome;
+
+use crate::args::LoadOptions;
+use crate::exit::{Failure, broken, tell};
+use crate::loading::Loading;
+
+/// A pass ends after so many seconds, with however many images it has done: slow models need no two hundred.
+const MOST_SECONDS: u64 = 30;
+
+/// What may be tried, with the flags that choose it: the first one that runs is what the others are compared with.
+const WAYS: [(EngineChoice, Precision, &str); 4] = [
+    (EngineChoice::OnnxRuntime, Precision::Fp32, "--engine onnxruntime"),
+    (EngineChoice::OpenVino, Precision::Fp32, "--engine openvino"),
+    (EngineChoice::OpenVino, Precision::Bf16, "--precision bf16"),
+    (EngineChoice::Tract, Precision::Fp32, "--engine tract"),
+];
+
+/// The top label of each image; none where it failed.
+type Answers = Vec<Option<u32>>;
+
+/// Measures all that run; those that do not are named with the reason.
+pub(super) fn ways(
+    loading: &Loading,
+    options: &LoadOptions,
+    images: &[Vec<u8>],
+) -> Result<Vec<Way>, Failure> {
+    let (mut ways, mut reference): (Vec<Way>, Option<Answers>) = (Vec::new(), None);
+    for (choice, precision, flags) in WAYS {
+        if precision == Precision::Bf16 && loading.model.spec.quantization != Quantization::None {
+            continue;
+        }
+        let asked = EngineOptions {
+            choice,
+            precision,
+            onnxruntime: options.onnxruntime.as_deref(),
+            openvino: options.openvino.as_deref(),
+        };
+        let measured =
+            engine::resolve(&asked, &loading.model).map_err(|error| error.to_string()).and_then(|resolved| {
+                measure(loading, &resolved.record, images).map(|found| (resolved.record, found))
+            });
+        let (record, (cpu_ms, answers)) = match measured {
+            Ok(measured) => measured,
+            Err(why) => {
+                tell(&format!("note: not measured with {flags}: {why}"));
+                continue;
+            }
+        };
+        let agreement = reference.as_ref().map(|reference| agreement(reference, &answers));
+        reference.get_or_insert(answers);
+        let engine = run::EngineRecord::from(&record).to_string();
+        ways.push(Way {
+            engine,
+            flags: flags.to_owned(),
+            cpu_ms,
+            agreement,
+            needs: record.instructions.clone(),
+        });
+    }
+    if ways.is_empty() {
+        return Err(broken("no engine can run this model here: the notes say why"));
+    }
+    Ok(ways)
+}
+
+/// Milliseconds per image, and the answers.
+fn measure(loading: &Loading, record: &EngineRecord, images: &[Vec<u8>]) -> Result<(f64, Answers), String> {
+    let isolation = loading.isolate_with(record, 1).map_err(|failure| failure.message().to_owned())?;
+    let mut taggers = isolation.taggers();
+    let Some(tagger) = taggers.first_mut() else { return Err("no tagger was made".to_owned()) };
+    let (first, answers) = pass(tagger.as_mut(), images)?;
+    let (second, _) = pass(tagger.as_mut(), images)?;
+    Ok((first.min(second), answers))
+}
+
+fn pass(tagger: &mut dyn Tagger, images: &[Vec<u8>]) -> Result<(f64, Answers), String> {
+    let (began, mut answers) = (Instant::now(), Answers::new());
+    for image in images {
+        let outcomes = tagger.tag(&[image.as_slice()]).map_err(|error| error.to_string())?;
+        answers.extend(outcomes.iter().map(top));
+        if began.elapsed().as_secs() >= MOST_SECONDS {
+            break;
+        }
+    }
+    Ok((began.elapsed().as_secs_f64() * 1e3 / answers.len().max(1) as f64, answers))
+}
+
+fn top(outcome: &Outcome) -> Option<u32> {
+    match outcome {
+        Outcome::Tagged(tagged) => tagged.tags.first().map(|tag| tag.index),
+        Outcome::Failed(_) => None,
+    }
+}
+
+/// Of the images that both tagged, how many have the same answer.
+fn agreement(reference: &Answers, answers: &Answers) -> (u32, u32) {
+    let both = reference.iter().zip(answers).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
+    both.fold((0, 0), |(same, of), (a, b)| (same + u32::from(a == b), of + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_both_tagged_is_compared() {
+        let reference = vec![Some(1), Some(2), None, Some(4), Some(5)];
+        assert_eq!(agreement(&reference, &vec![Some(1), Some(3), Some(3), None]), (1, 2));
+    }
+}

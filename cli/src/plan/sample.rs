@@ -1,0 +1,111 @@
+//! A few hundred images out of all, and how many there are.
+//!
+//! Which ones is decided by a hash of the key, so that the same inputs always give the same sample, wherever they stand in
+//! the listing. It lists up to a limit and says where it stopped; it decodes nothing.
+
+use std::collections::BinaryHeap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use futures::TryStreamExt;
+use tagfleet_model::decode::Limits;
+use tagfleet_pipeline::bucket::{Access, Bucket};
+use tagfleet_pipeline::plan::Known;
+use tagfleet_pipeline::shard::Image;
+
+use crate::exit::{Failure, bad_input, tell};
+use crate::inputs::Inputs;
+
+/// Images of the sample.
+const SAMPLE: usize = 200;
+/// Listing ends after so many images: 1,000 requests and some minutes.
+const MOST_LISTED: u64 = 1_000_000;
+
+/// What was found.
+pub(super) struct Sample {
+    /// The bytes of some images.
+    pub(super) images: Vec<Vec<u8>>,
+    /// All images that were listed.
+    pub(super) count: u64,
+    /// Whether that is all.
+    pub(super) known: Known,
+    /// Bytes of an image, on average over all that were listed; over the sample where sizes were not listed.
+    pub(super) mean_bytes: f64,
+}
+
+/// Lists and reads.
+pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
+    let mut chosen: BinaryHeap<(u64, Candidate)> = BinaryHeap::new();
+    let (mut count, mut bytes, mut known) = (0_u64, 0_u64, Known::Counted);
+    let mut pages = inputs.source.pages(&inputs.range);
+    while let Some(page) = pages.try_next().await.map_err(bad_input)? {
+        for image in page.images {
+            count += 1;
+            bytes += image.size.unwrap_or(0);
+            if image.access == Access::Readable {
+                chosen.push((hash(&image.key), Candidate(image)));
+            }
+            if chosen.len() > SAMPLE {
+                chosen.pop();
+            }
+        }
+        if count >= MOST_LISTED {
+            known = Known::AtLeast;
+            break;
+        }
+    }
+    let images = read(inputs.bucket.as_ref(), chosen.into_sorted_vec()).await?;
+    if images.is_empty() {
+        return Err(bad_input(format!("{}: no image could be read: nothing to plan with", inputs.place)));
+    }
+    let of_sample = || images.iter().map(Vec::len).sum::<usize>() as f64 / images.len() as f64;
+    let mean_bytes = if bytes > 0 { bytes as f64 / count as f64 } else { of_sample() };
+    Ok(Sample { images, count, known, mean_bytes })
+}
+
+/// An image that is compared by nothing but its hash.
+struct Candidate(Image);
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+/// The same on every machine: its keys are fixed.
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The bytes of those that can be read; how many cannot is said.
+async fn read(bucket: &dyn Bucket, chosen: Vec<(u64, Candidate)>) -> Result<Vec<Vec<u8>>, Failure> {
+    let (mut images, mut unread, mut last) = (Vec::with_capacity(chosen.len()), 0, None);
+    for (_, Candidate(image)) in chosen {
+        match bucket.get(&image.key, image.etag.as_deref(), Limits::default().max_bytes).await {
+            Ok(fetched) => images.push(fetched.bytes.to_vec()),
+            Err(error) => {
+                unread += 1;
+                last = Some(error.to_string());
+            }
+        }
+    }
+    if let Some(last) = last {
+        tell(&format!("note: {unread} images of the sample could not be read; the last one: {last}"));
+    }
+    Ok(images)
+}

@@ -1,0 +1,28 @@
+//! What a run on this machine cost: the requests that this process sent, at the prices of the configured region.
+//!
+//! The machine is the user's, and counts nothing. Without a bucket there is nothing to tell.
+
+use tagfleet_aws::Aws;
+use tagfleet_pipeline::cost::{Extras, PriceBook, bill};
+use tagfleet_pipeline::report::Summary;
+use tagfleet_pipeline::usage::Usage;
+
+/// Adds the bill, or why there is none, where `aws` was asked for anything.
+pub(super) fn add(summary: &mut Summary, aws: Option<&Aws>) {
+    let Some(aws) = aws else { return };
+    let requests = [("run".to_owned(), aws.requests())].into();
+    let usage = Usage { requests, ..Usage::default() };
+    let Some(region) = aws.region() else {
+        summary.cost_problem = Some("nothing says the region: --region or AWS_REGION does".to_owned());
+        return;
+    };
+    let extras = Extras { region: region.to_owned(), images: summary.images_here, ..Extras::default() };
+    let book = PriceBook::built_in().map_err(|error| error.to_string());
+    match book.and_then(|book| bill(&usage, &extras, &book).map_err(|error| error.to_string())) {
+        Ok(mut cost) => {
+            cost.notes.push("requests of this process only; its machine is not counted".to_owned());
+            summary.cost = Some(cost);
+        }
+        Err(why) => summary.cost_problem = Some(why),
+    }
+}

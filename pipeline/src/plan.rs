@@ -1,0 +1,300 @@
+//! Plan: what a run will take and cost, from a sample that was measured beforehand.
+//!
+//! Pure arithmetic over what others found: the sample's times, the prices, the machines. Every assumption that goes into
+//! a figure is a note of the plan. It measures nothing, lists nothing and never looks a price up.
+
+mod text;
+
+use serde::Serialize;
+
+/// The version of the JSON form.
+pub const PLAN_VERSION: u32 = 1;
+/// GET requests per second that S3 promises for one partitioned prefix (S3 User Guide, "performance guidelines").
+const S3_GETS_PER_SECOND: f64 = 5500.0;
+/// Time of a machine that tags nothing: boot, image pull, the last shard. Eight percent, as in the plan for 300 million.
+const OVERHEAD: f64 = 0.08;
+/// From a job to a worker that tags, in seconds: a machine boots and pulls its image.
+const BOOT_SECONDS: f64 = 300.0;
+/// vCPUs of one worker on CPU machines, as the job definition has it.
+pub const WORKER_VCPUS: u32 = 8;
+/// Images for which a worker is worth its boot, as check sizes a round.
+const IMAGES_PER_WORKER: u64 = 50_000;
+/// Workers of a request that names no number.
+const MOST_WORKERS: u64 = 100;
+/// What one vCPU of another machine does, as a share of a core here: a vCPU that is a core of its own, and one that is
+/// half of a core. Wide on purpose: measure on the target to narrow it.
+const WHOLE_CORE: (f64, f64) = (0.7, 1.1);
+const HALF_CORE: (f64, f64) = (0.4, 0.75);
+/// The same where the sample was measured on the target's own type.
+const SAME_TYPE: (f64, f64) = (0.95, 1.05);
+
+/// What is to be planned.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Images of the run.
+    pub images: u64,
+    /// How that number is known.
+    pub images_are: Known,
+    /// Bytes of an image, on average.
+    pub mean_bytes: f64,
+    /// Prefixes that the images stand under.
+    pub prefixes: u32,
+    /// Seconds within which it has to be done.
+    pub deadline_seconds: Option<u64>,
+    /// `us-east-1`
+    pub region: String,
+    /// What was measured, one for each engine and precision.
+    pub ways: Vec<Way>,
+    /// What it could run on.
+    pub machines: Vec<Machine>,
+    /// Dollars of everything but machines, for all images.
+    pub requests: Vec<Fixed>,
+    /// The type of the machine that measured, where it is one of EC2's.
+    pub measured_on: Option<String>,
+}
+
+/// How a number of images is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// All were listed.
+    Counted,
+    /// So many were listed, and there are more.
+    AtLeast,
+    /// The user said so.
+    Said,
+}
+
+/// An engine in a precision, measured on the sample.
+#[derive(Clone, Debug, Serialize)]
+pub struct Way {
+    /// `onnxruntime 1.32.0 fp32`
+    pub engine: String,
+    /// Flags that choose it.
+    pub flags: String,
+    /// CPU time of one image on one core here, decoding included, in milliseconds.
+    pub cpu_ms: f64,
+    /// Of so many images, how many have the top tag that fp32 gives them; none for fp32 itself.
+    pub agreement: Option<(u32, u32)>,
+    /// The instruction set without which a worker refuses it, `vnni` or a set of brain floats.
+    pub needs: Option<String>,
+}
+
+/// A type of machine with its prices per hour, disk and address included.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// `c7a.2xlarge`
+    pub instance_type: String,
+    /// Its vCPUs.
+    pub vcpus: u32,
+    /// 2 where two vCPUs share a core.
+    pub threads_per_core: u32,
+    /// What its network carries all the time, in Mbit/s.
+    pub network_mbps: Option<u32>,
+    /// Instruction sets that matter here.
+    pub has: Vec<String>,
+    /// Dollars per hour, lowest and highest.
+    pub spot: (f64, f64),
+    /// Dollars per hour.
+    pub on_demand: f64,
+}
+
+/// A cost that no machine changes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fixed {
+    /// `GET of 300000000 images`
+    pub what: String,
+    /// Dollars.
+    pub usd: f64,
+}
+
+/// From the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Range {
+    /// The least.
+    pub low: f64,
+    /// The most.
+    pub high: f64,
+}
+
+/// What bounds a fleet's speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Its processors.
+    Processors,
+    /// The machine's network.
+    Network,
+    /// What S3 promises for the prefixes.
+    S3Requests,
+}
+
+/// One engine on one type of machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    /// As in [`Way::engine`].
+    pub engine: String,
+    /// As in [`Machine::instance_type`].
+    pub instance_type: String,
+    /// Machines at once.
+    pub instances: u32,
+    /// vCPUs of all of them: what the account's quota has to allow.
+    pub vcpus: u32,
+    /// Images a second, all machines together.
+    pub images_per_second: Range,
+    /// From the start to the end.
+    pub hours: Range,
+    /// Machine hours paid for.
+    pub instance_hours: Range,
+    /// Dollars in all on spot machines.
+    pub spot_usd: Range,
+    /// Dollars in all on demand.
+    pub on_demand_usd: Range,
+    /// What binds.
+    pub limit: Limit,
+    /// False where it may take longer than the deadline.
+    pub keeps_deadline: bool,
+    /// True where it was measured on another type of machine.
+    pub is_scaled: bool,
+}
+
+/// The plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// Images.
+    pub images: u64,
+    /// How that is known.
+    pub images_are: Known,
+    /// Bytes of one, on average.
+    pub mean_bytes: f64,
+    /// The region of the prices.
+    pub region: String,
+    /// What was measured here.
+    pub measured: Vec<Way>,
+    /// What no machine changes.
+    pub requests: Vec<Fixed>,
+    /// The cheapest on spot first.
+    pub lines: Vec<Line>,
+    /// One sentence.
+    pub recommendation: String,
+    /// The place in `lines` of what is recommended.
+    pub recommended: Option<usize>,
+    /// What was assumed.
+    pub notes: Vec<String>,
+}
+
+/// Plans a run.
+#[must_use]
+pub fn plan(question: Question) -> Plan {
+    let mut lines = Vec::new();
+    for way in &question.ways {
+        for machine in &question.machines {
+            if way.needs.as_ref().is_none_or(|set| machine.has.contains(set)) {
+                lines.push(line(&question, way, machine));
+            }
+        }
+    }
+    lines.sort_by(|a, b| a.spot_usd.high.total_cmp(&b.spot_usd.high));
+    let recommended = recommended(&lines, &question.ways);
+    Plan {
+        version: PLAN_VERSION,
+        images: question.images,
+        images_are: question.images_are,
+        mean_bytes: question.mean_bytes,
+        recommendation: text::recommendation(recommended.map(|at| &lines[at]), &question),
+        notes: text::notes(&question, &lines),
+        region: question.region,
+        measured: question.ways,
+        requests: question.requests,
+        lines,
+        recommended,
+    }
+}
+
+fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
+    let is_scaled = question.measured_on.as_deref() != Some(&machine.instance_type);
+    let share = match (is_scaled, machine.threads_per_core) {
+        (false, _) => SAME_TYPE,
+        (true, 1) => WHOLE_CORE,
+        (true, _) => HALF_CORE,
+    };
+    let network = machine.network_mbps.map(|mbps| f64::from(mbps) * 1e6 / 8.0 / question.mean_bytes.max(1.0));
+    let of_processors = |share: f64| f64::from(machine.vcpus) * share * 1000.0 / way.cpu_ms;
+    let of_one = |share: f64| of_processors(share).min(network.unwrap_or(f64::INFINITY));
+    let (slow, fast) = (of_one(share.0), of_one(share.1));
+    let instances = instances(question, machine, slow);
+    let s3 = S3_GETS_PER_SECOND * f64::from(question.prefixes.max(1));
+    let of_all = |rate: f64| (rate * f64::from(instances)).min(s3);
+    let rate = Range { low: of_all(slow), high: of_all(fast) };
+    let limit = match (rate.low * 1.0001 >= s3, network) {
+        (true, _) => Limit::S3Requests,
+        (false, Some(network)) if of_processors(share.0) > network => Limit::Network,
+        _ => Limit::Processors,
+    };
+    let images = question.images as f64;
+    let hours = |rate: f64| (images / rate * (1.0 + OVERHEAD) + BOOT_SECONDS) / 3600.0;
+    let hours = Range { low: hours(rate.high), high: hours(rate.low) };
+    let instance_hours =
+        Range { low: hours.low * f64::from(instances), high: hours.high * f64::from(instances) };
+    let fixed: f64 = question.requests.iter().map(|fixed| fixed.usd).sum();
+    let usd = |(low, high): (f64, f64)| Range {
+        low: fixed + instance_hours.low * low,
+        high: fixed + instance_hours.high * high,
+    };
+    Line {
+        engine: way.engine.clone(),
+        instance_type: machine.instance_type.clone(),
+        instances,
+        vcpus: instances * machine.vcpus,
+        images_per_second: rate,
+        hours,
+        instance_hours,
+        spot_usd: usd(machine.spot),
+        on_demand_usd: usd((machine.on_demand, machine.on_demand)),
+        limit,
+        keeps_deadline: question
+            .deadline_seconds
+            .is_none_or(|deadline| hours.high * 3600.0 <= deadline as f64),
+        is_scaled,
+    }
+}
+
+/// As many as the deadline needs at the lowest rate; else as many as a request gets that names no number.
+fn instances(question: &Question, machine: &Machine, slow: f64) -> u32 {
+    let needed = match question.deadline_seconds {
+        Some(deadline) => {
+            let seconds = (deadline as f64 - BOOT_SECONDS).max(1.0);
+            (question.images as f64 * (1.0 + OVERHEAD) / slow / seconds).ceil()
+        }
+        None => {
+            let workers = question.images.div_ceil(IMAGES_PER_WORKER).clamp(1, MOST_WORKERS);
+            (workers as f64 * f64::from(WORKER_VCPUS) / f64::from(machine.vcpus)).ceil()
+        }
+    };
+    // A cast of a float saturates.
+    (needed as u32).clamp(1, 10_000)
+}
+
+/// The cheapest that keeps the deadline and whose answers are those of fp32 in at least 99 of 100 images of the sample.
+fn recommended(lines: &[Line], ways: &[Way]) -> Option<usize> {
+    let agrees = |line: &&Line| {
+        let way = ways.iter().find(|way| way.engine == line.engine);
+        way.and_then(|way| way.agreement).is_none_or(|(same, of)| same * 100 >= of * 99)
+    };
+    let best = lines.iter().filter(agrees).find(|line| line.keeps_deadline);
+    let best = best.or_else(|| lines.iter().find(agrees))?;
+    lines.iter().position(|line| line == best)
+}
+
+impl Plan {
+    /// The plan for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text::text(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

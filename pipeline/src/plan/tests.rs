@@ -1,0 +1,98 @@
+//! Plans of hand-made samples, against hand-computed figures.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn machine(instance_type: &str, vcpus: u32, threads_per_core: u32) -> Machine {
+    Machine {
+        instance_type: instance_type.to_owned(),
+        vcpus,
+        threads_per_core,
+        network_mbps: Some(2500),
+        has: vec!["vnni".to_owned()],
+        spot: (0.1, 0.2),
+        on_demand: 0.4,
+    }
+}
+
+fn way(engine: &str, cpu_ms: f64, agreement: Option<(u32, u32)>) -> Way {
+    Way { engine: engine.to_owned(), flags: String::new(), cpu_ms, agreement, needs: None }
+}
+
+fn question() -> Question {
+    Question {
+        images: 3_000_000,
+        images_are: Known::Counted,
+        mean_bytes: 100_000.0,
+        prefixes: 1,
+        deadline_seconds: None,
+        region: "us-east-1".to_owned(),
+        ways: vec![
+            way("onnxruntime 1.32.0 fp32", 10.0, None),
+            way("openvino 2026.4.1 bf16", 6.0, Some((199, 200))),
+        ],
+        machines: vec![machine("c7a.2xlarge", 8, 1), machine("c7i.2xlarge", 8, 2)],
+        requests: vec![Fixed { what: "3000000 GET".to_owned(), usd: 1.2 }],
+        measured_on: None,
+    }
+}
+
+#[test]
+fn in_words() {
+    insta::assert_snapshot!(plan(question()).text());
+}
+
+#[test]
+fn a_line_is_what_one_computes_by_hand() {
+    let question = Question { measured_on: Some("c7a.2xlarge".to_owned()), ..question() };
+    let plan = plan(question);
+    let line = plan.lines.iter().find(|line| line.engine.contains("fp32") && !line.is_scaled).unwrap();
+    // 3,000,000 / 50,000 = 60 workers of 8 vCPUs, one per machine; 8 * 0.95 * 1000 / 10 = 760 images/s each at least.
+    assert_eq!(line.instances, 60);
+    // 60 * 760 = 45,600 is more than S3's 5,500 for one prefix.
+    assert_eq!((line.images_per_second.low, line.limit), (5500.0, Limit::S3Requests));
+    // (3,000,000 / 5,500 * 1.08 + 300) / 3600 = 0.24697 hours; times 60 machines and 0.2 dollars, and 1.2 for the GETs.
+    assert!((line.hours.high - 0.246_97).abs() < 1e-4, "{line:?}");
+    assert!((line.spot_usd.high - (1.2 + 0.246_97 * 60.0 * 0.2)).abs() < 1e-2, "{line:?}");
+}
+
+#[test]
+fn a_deadline_decides_how_many_machines() {
+    let deadline = |seconds| {
+        let plan = plan(Question { deadline_seconds: Some(seconds), prefixes: 100, ..question() });
+        let line = plan
+            .lines
+            .iter()
+            .find(|line| line.instance_type == "c7a.2xlarge" && line.engine.contains("fp32"));
+        let line = line.unwrap().clone();
+        (line.instances, line.keeps_deadline)
+    };
+    // 8 * 0.7 * 1000 / 10 = 560 images/s; 3,000,000 * 1.08 / 560 = 5786 s of one machine.
+    assert_eq!(deadline(6100), (1, true));
+    assert_eq!(deadline(3600), (2, true));
+}
+
+#[test]
+fn what_disagrees_or_lacks_an_instruction_set_is_not_recommended() {
+    let mut asked = question();
+    asked.ways[1].agreement = Some((190, 200));
+    let unlike = plan(asked.clone());
+    assert!(unlike.recommendation.contains("fp32"), "{}", unlike.recommendation);
+    asked.ways[1].needs = Some("amx_bf16".to_owned());
+    assert!(plan(asked).lines.iter().all(|line| line.engine.contains("fp32")));
+    let none = plan(Question { machines: vec![], ..question() });
+    assert!(none.recommended.is_none() && none.recommendation.contains("refresh"));
+}
+
+proptest! {
+    #[test]
+    fn more_images_never_cost_less(images in 1_u64..1_000_000_000, more in 1_u64..1_000_000_000) {
+        let cost = |images| {
+            let plan = plan(Question { images, requests: vec![], prefixes: 1000, ..question() });
+            plan.lines.iter().find(|line| line.instance_type == "c7a.2xlarge" && line.engine.contains("fp32")).unwrap().instance_hours
+        };
+        let (less, more) = (cost(images), cost(images.saturating_add(more)));
+        prop_assert!(less.low <= less.high && less.high <= more.high * 1.000_001);
+    }
+}
