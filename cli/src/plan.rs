@@ -110,7 +110,7 @@ async fn measured_on() -> Option<String> {
 
 /// All that is compared is the best tag, whatever its score.
 fn top_tag() -> TagOptions {
-    TagOptions { top_k: Some(1), threshold: Some(f32::MIN), labels: vec![] }
+    TagOptions { top_k: Some(1), threshold: Some(0.0), labels: vec![] }
 }
 
 /// The built-in prices, and over them those of `--prices`.

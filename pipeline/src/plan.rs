@@ -224,8 +224,9 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     let of_processors = |share: f64| f64::from(machine.vcpus) * share * 1000.0 / way.cpu_ms;
     let of_one = |share: f64| of_processors(share).min(network.unwrap_or(f64::INFINITY));
     let (slow, fast) = (of_one(share.0), of_one(share.1));
-    let instances = instances(question, machine, slow);
     let s3 = S3_GETS_PER_SECOND * f64::from(question.prefixes.max(1));
+    // More than S3 can feed would only wait.
+    let instances = instances(question, machine, slow).min((s3 / slow).ceil() as u32).max(1);
     let of_all = |rate: f64| (rate * f64::from(instances)).min(s3);
     let rate = Range { low: of_all(slow), high: of_all(fast) };
     let limit = match (rate.low * 1.0001 >= s3, network) {

@@ -130,12 +130,13 @@ fn mobilenetv2_int8_quantised_dynamically() {
 fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
     let Some(references) = reference("mobilenetv2_int8_qdq") else { return };
     let Some(model) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
-    for engine in ["onnxruntime", "openvino"] {
+    // The reference is ONNX Runtime's; OpenVINO rounds its sums elsewhere, and many of these scores are one step apart.
+    for (engine, least) in [("onnxruntime", 194), ("openvino", 188)] {
         let rows = tagged(&model, engine);
         let agree = rows.iter().filter(|row| row.tags[0].1 == references[&row.key].ids[0]).count();
         let right = rows.iter().filter(|row| row.tags[0].1 as u64 == references[&row.key].truth).count();
         eprintln!("mobilenetv2_int8_qdq_batch1, {engine}: top-1 agreement {agree}/200, right {right}");
-        assert!(agree >= 194, "{agree} of 200 agree");
+        assert!(agree >= least, "{agree} of 200 agree");
         assert!(right.abs_diff(90) <= 4, "the reference is right in 90 of 200, this in {right}");
     }
 }

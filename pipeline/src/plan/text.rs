@@ -34,7 +34,7 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "\n  {:<34} {:<12} {:>9} {:>11} {:>9} {:>15} {:>17}  bound by",
+        "\n  {:<30} {:<16} {:>11} {:>11} {:>9} {:>15} {:>17}  bound by",
         "engine", "machines", "images/s", "hours", "machine h", "spot $", "on demand $"
     )?;
     for line in plan.lines.iter().take(SHOWN) {
@@ -61,7 +61,7 @@ fn row(text: &mut String, line: &Line) -> std::fmt::Result {
     let scaled = if line.is_scaled { "*" } else { "" };
     writeln!(
         text,
-        "  {:<34} {:<12} {:>9} {:>11} {:>9} {:>15} {:>17}  {limit}{late}",
+        "  {:<30} {:<16} {:>11} {:>11} {:>9} {:>15} {:>17}  {limit}{late}",
         line.engine,
         format!("{}x {}{scaled}", line.instances, line.instance_type),
         between(line.images_per_second, 0),
