@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{State, Summary};
 use crate::cost::Cost;
 use crate::cost::table::dollars;
-use crate::run::RunId;
+use crate::run::{RunId, RunKeys};
 
 /// A cause is told up to so many characters.
 const LONGEST_CAUSE: usize = 2000;
@@ -46,12 +46,17 @@ impl Mail {
         let (state, next) = match summary.state {
             State::Complete => ("complete", String::new()),
             State::Interrupted | State::Incomplete => {
-                ("incomplete", format!("\nto go on: tagfleet resume {run}\n"))
+                ("incomplete", format!("to go on: tagfleet resume {run}\n"))
             }
             State::StoppedAtBudget => {
-                ("stopped at budget", format!("\nto go on: tagfleet resume {run} --max-usd N\n"))
+                ("stopped at budget", format!("to go on: tagfleet resume {run} --max-usd N\n"))
             }
         };
+        // A link signed by a role dies with its credentials, so the mail names places and a command.
+        let next = format!(
+            "report   {}\n\nto open it: tagfleet report {run} --open\n{next}",
+            RunKeys::report_beside(&summary.results)
+        );
         let mut subject =
             format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");
         let Some(cost) = &summary.cost else {

@@ -166,6 +166,13 @@ impl RunKeys {
         format!("{}cost.json", self.root)
     }
 
+    /// The report of a run whose results people find at `results`.
+    #[must_use]
+    pub fn report_beside(results: &str) -> String {
+        let root = results.trim_end_matches('/').trim_end_matches("results");
+        format!("{root}report.html")
+    }
+
     /// The report for people.
     #[must_use]
     pub fn report(&self) -> String {
