@@ -1,7 +1,7 @@
 //! The report of a run as one page: `report.html`, which needs no network, no script and no other file.
 //!
-//! Pure but for [`write`], which fetches the pictures and stores the page. Keys, labels and messages come from users and
-//! their objects: all of them go through [`text`], and a policy in the page forbids everything but its own style and
+//! Pure but for [`write()`], which fetches the pictures and stores the page. Keys, labels and messages come from users and
+//! their objects: all of them go through `text`, and a policy in the page forbids everything but its own style and
 //! pictures.
 
 mod chart;
