@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::trial::{LARGEST, Trial, Tries};
+use super::trial::{Trial, Tries};
 use super::{Engine, EngineError, Outputs, Wiring, memory};
 
 /// What an engine must do: run exactly `rows` images and give each output flat, in the wiring's order.
@@ -39,7 +39,7 @@ impl Batching {
         Ok(outputs)
     }
 
-    /// Runs [`LARGEST`] images in the batch whose turn it is.
+    /// Runs [`Trial::largest`] images in the batch whose turn it is.
     fn try_next(&mut self, mut tries: Tries, input: &[f32]) -> Result<Vec<Vec<f32>>, EngineError> {
         let (rows, is_first) = tries.next();
         let began = Instant::now();
@@ -115,7 +115,7 @@ impl Engine for Batching {
             )));
         }
         let began = Instant::now();
-        let outputs = match self.tries.take_if(|_| n == LARGEST) {
+        let outputs = match self.tries.take_if(|_| n == self.trial.largest()) {
             Some(tries) => self.try_next(tries, input)?,
             None => self.in_batches(input, self.trial.chosen())?,
         };

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What is tried. Larger ones won nothing on a CPU: MobileNetV2 in fp32 is the fastest at 2, in bf16 at 4, in int8 at 8.
-const SIZES: [usize; 4] = [1, 2, 4, 8];
-/// Images in one call while it is tried: each size divides it.
-pub(super) const LARGEST: usize = SIZES[SIZES.len() - 1];
+const SIZES: &[usize] = &[1, 2, 4, 8];
+/// The same where each size has its price: the one that wins most of what there is.
+const FEW_SIZES: &[usize] = &[1, 4];
 /// Calls that are timed for each size. The fastest of them counts, for everything that disturbs makes it slower.
 const ROUNDS: usize = 5;
 /// A larger batch takes memory, and delays the end of a run: it must win so much, as a share of the time.
@@ -29,6 +29,7 @@ pub(super) struct Trial {
     /// Time of all sessions so far, in microseconds.
     spent: AtomicU64,
     is_running: AtomicBool,
+    sizes: &'static [usize],
     /// The time after which it is tried; none where nothing is.
     after: Option<Duration>,
 }
@@ -36,13 +37,19 @@ pub(super) struct Trial {
 impl Trial {
     /// Nothing is tried: so many images at once.
     pub(super) fn fixed(rows: usize) -> Self {
-        Self { chosen: rows.into(), spent: 0.into(), is_running: false.into(), after: None }
+        Self { chosen: rows.into(), spent: 0.into(), is_running: false.into(), sizes: SIZES, after: None }
     }
 
     /// Image by image at first; `another` is what it takes to make a session ready for another size.
     pub(super) fn open(another: Duration) -> Self {
-        let cost = another * (SIZES.len() as u32 - 1);
-        Self::after(cost.div_f64(WINNABLE).max(WARM_UP))
+        let sizes = if another.is_zero() { SIZES } else { FEW_SIZES };
+        let cost = another * (sizes.len() as u32 - 1);
+        Self { sizes, ..Self::after(cost.div_f64(WINNABLE).max(WARM_UP)) }
+    }
+
+    /// Images in one call while it is tried: each size divides it.
+    pub(super) fn largest(&self) -> usize {
+        self.sizes.last().copied().unwrap_or(1)
     }
 
     /// Image by image, until the sessions have run for so long.
@@ -57,7 +64,7 @@ impl Trial {
 
     /// Images that one call should get.
     pub(super) fn wanted(&self) -> usize {
-        if self.is_running.load(Relaxed) { LARGEST } else { self.chosen() }
+        if self.is_running.load(Relaxed) { self.largest() } else { self.chosen() }
     }
 
     /// Adds the time of a call; the session that passes the limit with it gets to try.
@@ -69,7 +76,7 @@ impl Trial {
             return None;
         }
         self.is_running.store(true, Relaxed);
-        Some(Tries::default())
+        Some(Tries::of(self.sizes))
     }
 
     /// The session that tried is done.
@@ -80,18 +87,28 @@ impl Trial {
 }
 
 /// What one session has found out so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tries {
+    sizes: &'static [usize],
     /// Turns taken, refused sizes counted.
     turn: usize,
-    refused: [bool; SIZES.len()],
-    fastest: [Option<Duration>; SIZES.len()],
+    refused: Vec<bool>,
+    fastest: Vec<Option<Duration>>,
 }
 
 impl Tries {
+    fn of(sizes: &'static [usize]) -> Self {
+        Self { sizes, turn: 0, refused: vec![false; sizes.len()], fastest: vec![None; sizes.len()] }
+    }
+
+    /// The place of the size whose turn it is.
+    fn at(&self) -> usize {
+        self.turn % self.sizes.len()
+    }
+
     /// Images at once in the next call, and whether this size is tried for the first time: then it is checked, not timed.
     pub(super) fn next(&self) -> (usize, bool) {
-        (SIZES[self.turn % SIZES.len()], self.turn < SIZES.len())
+        (self.sizes[self.at()], self.turn < self.sizes.len())
     }
 
     /// The size was found fit.
@@ -101,26 +118,28 @@ impl Tries {
 
     /// The size gives other values, or does not run.
     pub(super) fn refuse(&mut self) {
-        self.refused[self.turn % SIZES.len()] = true;
+        let at = self.at();
+        self.refused[at] = true;
         self.go_on();
     }
 
     /// The size took so long.
     pub(super) fn took(&mut self, time: Duration) {
-        let fastest = &mut self.fastest[self.turn % SIZES.len()];
+        let at = self.at();
+        let fastest = &mut self.fastest[at];
         *fastest = Some(fastest.map_or(time, |fastest| fastest.min(time)));
         self.go_on();
     }
 
     fn go_on(&mut self) {
         self.turn += 1;
-        while self.refused[self.turn % SIZES.len()] && !self.is_over() {
+        while self.refused[self.at()] && !self.is_over() {
             self.turn += 1;
         }
     }
 
     fn is_over(&self) -> bool {
-        self.turn >= SIZES.len() * (1 + ROUNDS)
+        self.turn >= self.sizes.len() * (1 + ROUNDS)
     }
 
     /// What to take, once every size had all its turns.
@@ -128,11 +147,11 @@ impl Tries {
         if !self.is_over() {
             return None;
         }
-        let mut best = (SIZES[0], self.fastest[0]?);
-        for (size, time) in SIZES.into_iter().zip(self.fastest).skip(1) {
-            let Some(time) = time else { continue };
+        let mut best = (self.sizes[0], self.fastest[0]?);
+        for (size, time) in self.sizes.iter().zip(&self.fastest).skip(1) {
+            let Some(time) = *time else { continue };
             if time < best.1.mul_f64(1.0 - WORTH) {
-                best = (size, time);
+                best = (*size, time);
             }
         }
         Some(best.0)
@@ -147,7 +166,7 @@ mod tests {
 
     /// What is chosen where a size takes so many milliseconds, or is refused.
     fn chosen(times: [Option<u64>; 4]) -> usize {
-        let mut tries = Tries::default();
+        let mut tries = Tries::of(SIZES);
         while tries.chosen().is_none() {
             let (size, is_first) = tries.next();
             let time = times[SIZES.iter().position(|other| *other == size).unwrap()];
@@ -189,7 +208,7 @@ mod tests {
         assert!(trial.begin(seconds(10)).is_none() && trial.wanted() == 1);
         let tries = trial.begin(seconds(1));
         assert!(tries.is_some() && trial.begin(seconds(8)).is_none());
-        assert_eq!((trial.wanted(), trial.chosen()), (LARGEST, 1));
+        assert_eq!((trial.wanted(), trial.chosen()), (8, 1));
         trial.end(4);
         assert_eq!((trial.wanted(), trial.chosen()), (4, 4));
         assert!(trial.begin(seconds(100)).is_none());
@@ -200,7 +219,8 @@ mod tests {
     fn what_costs_more_is_tried_later() {
         let after =
             |milliseconds| Trial::open(Duration::from_millis(milliseconds)).after.unwrap().as_millis();
-        // Three more sizes of 160 ms each, at 8 % of the time: 6 s.
-        assert_eq!([after(0), after(160)], [500, 6000]);
+        // One more size of 160 ms, at 8 % of the time: 2 s.
+        assert_eq!([after(0), after(160)], [500, 2000]);
+        assert_eq!(Trial::open(Duration::from_millis(160)).largest(), 4);
     }
 }
