@@ -9,6 +9,7 @@ mod sample;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
+use tagfleet_pipeline::cost::bill::{DISK_GB, HOURS_A_MONTH};
 use tagfleet_pipeline::cost::{Extras, PriceBook, UnknownPrice, bill};
 use tagfleet_pipeline::fleet::deadline;
 use tagfleet_pipeline::plan::{self, Fixed, Known, Machine, Plan, Question};
@@ -28,8 +29,6 @@ const KEYS_PER_SECOND: u64 = 100_000;
 const ROWS_PER_SECOND: u64 = 50_000;
 /// Memory of the functions, in MB, as the template has it.
 const FUNCTION_MB: u64 = 2048;
-/// A disk of 50 GB, as the template has it, at the price of a month of 730 hours.
-const DISK_GB_MONTHS_PER_HOUR: f64 = 50.0 / 730.0;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
@@ -149,7 +148,7 @@ fn machines(region: &str, book: &PriceBook) -> Vec<Machine> {
     let mut found = Vec::new();
     for kind in &machines::TYPES {
         let prices = || -> Result<Machine, UnknownPrice> {
-            let beside = book.price(region, "EC2", "gp3 storage")?.usd * DISK_GB_MONTHS_PER_HOUR
+            let beside = book.price(region, "EC2", "gp3 storage")?.usd * (DISK_GB / HOURS_A_MONTH)
                 + book.price(region, "EC2", "public IPv4 address")?.usd;
             let spot = book.spot(region, kind.name, None)?;
             let on_demand = book.price(region, "EC2", &format!("{} on-demand", kind.name))?;

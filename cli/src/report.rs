@@ -13,7 +13,8 @@ use bytes::Bytes;
 use tagfleet_aws::S3Bucket;
 use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, Kind};
-use tagfleet_pipeline::cost::Cost;
+use tagfleet_pipeline::cost::table::columns;
+use tagfleet_pipeline::cost::{Cost, CostLine};
 use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::{RunId, RunKeys};
 use tokio::runtime::Builder;
@@ -190,41 +191,18 @@ fn text(summary: &Summary, page: &str) -> String {
 
 /// Every line of the bill, in columns.
 fn bill(cost: &Cost) -> String {
-    let mut rows =
-        vec![["stage", "service", "item", "quantity", "unit", "unit price", "usd"].map(str::to_owned)];
-    for line in &cost.lines {
-        rows.push([
-            line.stage.clone(),
-            line.service.clone(),
-            line.item.clone(),
-            format!("{:.3}", line.quantity),
-            line.unit.clone(),
-            format!("{}", line.unit_price),
-            format!("{:.4}", line.usd),
-        ]);
-    }
-    let total = ["total", "", "", "", "", ""].map(str::to_owned);
-    let [a, b, c, d, e, f] = total;
-    rows.push([a, b, c, d, e, f, format!("{:.4}", cost.total_usd)]);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..7).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let is_number = matches!(column, 3 | 5 | 6);
-            let _ =
-                if is_number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let head = ["stage", "service", "item", "quantity", "unit", "unit price", "usd"];
+    let cells = |line: &CostLine| {
+        let [stage, service, item, _, unit, _, _] = line.cells();
+        let (quantity, price) = (format!("{:.3}", line.quantity), line.unit_price.to_string());
+        [stage, service, item, quantity, unit, price, format!("{:.4}", line.usd)]
+    };
+    columns(head, cost.lines.iter().map(cells), format!("{:.4}", cost.total_usd))
 }
 
 #[cfg(test)]
 mod tests {
-    use tagfleet_pipeline::cost::{COST_VERSION, CostLine};
+    use tagfleet_pipeline::cost::COST_VERSION;
 
     use super::*;
 

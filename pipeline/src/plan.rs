@@ -7,6 +7,8 @@ mod text;
 
 use serde::Serialize;
 
+use crate::fleet::steps::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
+
 /// The version of the JSON form.
 pub const PLAN_VERSION: u32 = 1;
 /// GET requests per second that S3 promises for one partitioned prefix (S3 User Guide, "performance guidelines").
@@ -17,10 +19,6 @@ const OVERHEAD: f64 = 0.08;
 const BOOT_SECONDS: f64 = 300.0;
 /// vCPUs of one worker on CPU machines, as the job definition has it.
 pub const WORKER_VCPUS: u32 = 8;
-/// Images for which a worker is worth its boot, as check sizes a round.
-const IMAGES_PER_WORKER: u64 = 50_000;
-/// Workers of a request that names no number.
-const MOST_WORKERS: u64 = 100;
 /// What one vCPU of another machine does, as a share of a core here: a vCPU that is a core of its own, and one that is
 /// half of a core. Wide on purpose: measure on the target to narrow it.
 const WHOLE_CORE: (f64, f64) = (0.7, 1.1);
@@ -270,7 +268,7 @@ fn instances(question: &Question, machine: &Machine, slow: f64) -> u32 {
             (question.images as f64 * (1.0 + OVERHEAD) / slow / seconds).ceil()
         }
         None => {
-            let workers = question.images.div_ceil(IMAGES_PER_WORKER).clamp(1, MOST_WORKERS);
+            let workers = question.images.div_ceil(IMAGES_PER_WORKER).clamp(1, DEFAULT_WORKERS);
             (workers as f64 * f64::from(WORKER_VCPUS) / f64::from(machine.vcpus)).ceil()
         }
     };

@@ -266,6 +266,14 @@ pub async fn put(
 /// # Errors
 /// Where one cannot be read.
 pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceError> {
+    Ok(sum(records(output, keys).await?))
+}
+
+/// Reads all records of a run, in no order.
+///
+/// # Errors
+/// Where one cannot be read.
+pub async fn records(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<UsageRecord>, ReduceError> {
     let mut found = Vec::new();
     let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
     while let Some(page) = pages.try_next().await? {
@@ -275,7 +283,7 @@ pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceE
             found.push(record);
         }
     }
-    Ok(sum(found))
+    Ok(found)
 }
 
 /// Adds up all records of a run. A worker that never said why it ended was there for a minute more than it told, or until
@@ -326,7 +334,7 @@ fn last_seen(worker: &WorkerUsage, checks: &[u64]) -> u64 {
 }
 
 /// The stage that a function belongs to.
-fn stage_of(function: &str) -> &'static str {
+pub(crate) fn stage_of(function: &str) -> &'static str {
     if function == SPLITTER { "split" } else { "reduce" }
 }
 

@@ -6,12 +6,12 @@
 use super::book::{PriceBook, UnknownPrice};
 use super::requests::{self, Billed};
 use super::{COST_VERSION, Cost, CostLine};
-use crate::usage::{MachineUsage, Usage};
+use crate::usage::{self, MachineUsage, Usage};
 
 /// What a worker's machine has for a disk, in GB: the stack's launch template says so.
-const DISK_GB: f64 = 50.0;
+pub const DISK_GB: f64 = 50.0;
 /// Hours of a month, as EC2 bills disks.
-const HOURS_A_MONTH: f64 = 730.0;
+pub const HOURS_A_MONTH: f64 = 730.0;
 /// Stages, in their order; requests of any other come behind them.
 const STAGES: [&str; 3] = ["split", "infer", "reduce"];
 
@@ -191,7 +191,8 @@ impl Bill<'_> {
 
     fn functions(&mut self, usage: &Usage, stage: &str) -> Result<(), UnknownPrice> {
         for (name, calls) in &usage.functions {
-            if requests::stage_of_function(name) != stage {
+            // Called by function and action: `splitter plan`.
+            if usage::stage_of(name.split(' ').next().unwrap_or_default()) != stage {
                 continue;
             }
             // As Lambda bills: GB-seconds of 1,024 MB.

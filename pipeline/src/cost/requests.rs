@@ -37,11 +37,6 @@ fn of_s3(action: &str) -> Billed {
     Billed::S3(if is_write { WRITES } else { READS })
 }
 
-/// The stage that a call belongs to, by the name of its function and action: `splitter plan`.
-pub(super) fn stage_of_function(name: &str) -> &'static str {
-    if name.starts_with("splitter ") { "split" } else { "reduce" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

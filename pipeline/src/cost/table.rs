@@ -44,28 +44,35 @@ impl Cost {
     }
 
     fn write_table(&self, text: &mut String) -> std::fmt::Result {
-        let heads = ["stage", "service", "item", "quantity", "unit", "unit price", "USD"].map(str::to_owned);
-        let mut rows = vec![heads];
-        rows.extend(self.lines.iter().map(CostLine::cells));
-        let total = ["total", "", "", "", "", ""].map(str::to_owned);
-        let [a, b, c, d, e, f] = total;
-        rows.push([a, b, c, d, e, f, format!("{:.6}", self.total_usd)]);
-        let widths: [usize; 7] =
-            std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
-        for row in &rows {
-            let [stage, service, item, quantity, unit, price, usd] = row;
-            let [a, b, c, d, e, f, g] = widths;
-            let line = format!(
-                "{stage:<a$}  {service:<b$}  {item:<c$}  {quantity:>d$}  {unit:<e$}  {price:>f$}  {usd:>g$}"
-            );
-            writeln!(text, "{}", line.trim_end())?;
-        }
+        let head = ["stage", "service", "item", "quantity", "unit", "unit price", "USD"];
+        let total = format!("{:.6}", self.total_usd);
+        text.write_str(&columns(head, self.lines.iter().map(CostLine::cells), total))?;
         writeln!(text)?;
         for note in &self.notes {
             writeln!(text, "note: {note}")?;
         }
         Ok(())
     }
+}
+
+/// Lines of a bill in columns, figures on the right, between their heads and the total.
+#[must_use]
+pub fn columns(head: [&str; 7], lines: impl Iterator<Item = [String; 7]>, total_usd: String) -> String {
+    let [a, b, c, d, e, f] = ["total", "", "", "", "", ""].map(str::to_owned);
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(lines);
+    rows.push([a, b, c, d, e, f, total_usd]);
+    let [a, b, c, d, e, f, g] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for [stage, service, item, quantity, unit, price, usd] in &rows {
+        let line = format!(
+            "{stage:<a$}  {service:<b$}  {item:<c$}  {quantity:>d$}  {unit:<e$}  {price:>f$}  {usd:>g$}"
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 impl CostLine {

@@ -59,12 +59,15 @@ pub async fn finish(
         true => reduce::total(output, &fleet.keys, &groups).await?,
         false => reduce::counts_in(output, &fleet.keys, &groups).await?,
     };
-    let mut summary = summary(fleet, &request, &counts, &missing, problem).await?;
+    let records = usage::records(output, &fleet.keys).await?;
+    // Before they are added up: a curve shows what workers said, without the minute that a killed one is charged.
+    let throughput = throughput::of_fleet(&records);
+    let done = (&counts, missing.as_slice(), usage::sum(records));
+    let mut summary = summary(fleet, &request, done, problem).await?;
     price(fleet, &mut summary, priced).await?;
     let stored = request.vector.as_ref().map(|vector| vector.stored);
     let definition = table::definition(&results(fleet), stored);
     output.put(&fleet.keys.table_definition(), definition.into()).await?;
-    let throughput = throughput::of_fleet(output, &fleet.keys).await?;
     let report = Report { summary: &summary, request: &request, tags: &counts.tags, throughput: &throughput };
     html::write(output, &fleet.keys, &report).await?;
     match summary.state {
@@ -100,13 +103,10 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
 async fn summary(
     fleet: &FleetRun,
     request: &RunRequest,
-    counts: &RowCounts,
-    missing: &[ShardId],
+    (counts, missing, usage): (&RowCounts, &[ShardId], Usage),
     problem: Option<&Problem>,
 ) -> Result<Summary, FleetError> {
-    let output = fleet.output.as_ref();
-    let splits = reduce::range_splits(output, &fleet.keys).await?;
-    let usage = usage::total(output, &fleet.keys).await?;
+    let splits = reduce::range_splits(fleet.output.as_ref(), &fleet.keys).await?;
     let is_complete = missing.is_empty();
     let vcpus: u64 = usage.machines.iter().map(|machine| machine.vcpus).sum();
     Ok(Summary {

@@ -18,9 +18,9 @@ use crate::usage::{self, Usage, UsageRecord};
 /// Infer runs at most so often: the first round, and two for what is missing after it.
 const ROUNDS: u32 = 3;
 /// A worker has work for some minutes at least, for its machine takes as long to boot: 50,000 images.
-const IMAGES_PER_WORKER: u64 = 50_000;
+pub(crate) const IMAGES_PER_WORKER: u64 = 50_000;
 /// Workers of a request that names no number.
-const DEFAULT_WORKERS: u64 = 100;
+pub(crate) const DEFAULT_WORKERS: u64 = 100;
 /// How a job queue's time limit says that it ended a job that no machine could be had for.
 pub const NO_CAPACITY: &str = "tagfleet: no capacity";
 

@@ -3,19 +3,11 @@
 //! On one machine from samples of its progress, in a fleet from what workers say of themselves, each as if it had gone at
 //! its mean speed. For people: nothing is decided by it.
 
-use futures::stream::{self, StreamExt, TryStreamExt};
-
-use crate::bucket::{Bucket, KeyRange, Object};
 use crate::progress::ThreadTime;
-use crate::reduce::ReduceError;
-use crate::run::RunKeys;
-use crate::split::read_json;
 use crate::usage::{UsageRecord, WorkerUsage};
 
 /// Points of a curve at most.
 const POINTS: usize = 200;
-/// Records that are fetched at once.
-const FETCHES: usize = 32;
 /// Threads that tagged for this share of their time did not wait: what is left is noise.
 const BUSY: f64 = 0.9;
 
@@ -120,23 +112,14 @@ impl Recorder {
     }
 }
 
-/// The curve of a fleet, from the usage records of its workers.
-///
-/// # Errors
-/// Where a record cannot be read.
-pub async fn of_fleet(output: &dyn Bucket, keys: &RunKeys) -> Result<Throughput, ReduceError> {
-    let mut workers = Vec::new();
-    let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
-    while let Some(page) = pages.try_next().await? {
-        let read = |object: Object| async move { read_json::<UsageRecord>(output, &object.key).await };
-        let mut records = stream::iter(page.into_iter().map(read)).buffer_unordered(FETCHES);
-        while let Some(record) = records.try_next().await? {
-            if let UsageRecord::Worker(worker) = record {
-                workers.push(worker);
-            }
-        }
-    }
-    Ok(of_workers(&workers))
+/// The curve of a fleet, from the usage records of its workers; those of functions say nothing of it.
+#[must_use]
+pub fn of_fleet(records: &[UsageRecord]) -> Throughput {
+    let workers = records.iter().filter_map(|record| match record {
+        UsageRecord::Worker(worker) => Some(worker.clone()),
+        UsageRecord::Function(_) => None,
+    });
+    of_workers(&workers.collect::<Vec<_>>())
 }
 
 /// Cuts the time from the first beginning to the last word into equal pieces of a second at least.
