@@ -73,16 +73,18 @@ fn with_and_without(bench: &Bench, way: Way, rows: &mut Rows) -> Result<()> {
     let pictures = &bench.pictures.ordinary.long;
     let folder: Arc<dyn Bucket> = Arc::new(DirBucket::new(&pictures.path));
     let delayed: Arc<dyn Bucket> = Arc::new(Delayed::new(folder.clone(), LATENCY));
-    for (bucket, quantity) in
-        [(folder, Quantity::ImagesPerSecond), (delayed, Quantity::DelayedImagesPerSecond)]
-    {
+    for (bucket, rate, cpu) in [
+        (folder, Quantity::ImagesPerSecond, Quantity::CpuMs),
+        (delayed, Quantity::DelayedImagesPerSecond, Quantity::DelayedCpuMs),
+    ] {
         // Loaded before the clock runs.
         let mut taggers: Vec<Box<dyn Tagger>> = Vec::new();
         for _ in 0..bench.machine.cores {
             taggers.push(Box::new(factory.tagger()?));
         }
         let took = run(bench, bucket, taggers, pictures)?;
-        rows.add(&way.name(), quantity, took.images as f64 / took.wall);
+        rows.add(&way.name(), rate, took.images as f64 / took.wall);
+        rows.add(&way.name(), cpu, took.cpu * 1e3 / took.images as f64);
     }
     Ok(())
 }

@@ -14,10 +14,11 @@ use crate::results::{Measured, Part, Quantity, Results, Row};
 use crate::runs::cores_row;
 
 impl Quantity {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::ImagesPerSecond,
         Self::DelayedImagesPerSecond,
         Self::CpuMs,
+        Self::DelayedCpuMs,
         Self::StartUp,
         Self::OneImage,
         Self::PeakMb,
@@ -30,6 +31,7 @@ impl Quantity {
             Self::ImagesPerSecond => "images/s",
             Self::DelayedImagesPerSecond => "images/s at 30 ms per GET",
             Self::CpuMs => "CPU ms per image",
+            Self::DelayedCpuMs => "CPU ms per image at 30 ms per GET",
             Self::StartUp => "start-up s",
             Self::OneImage => "run of one image s",
             Self::PeakMb => "peak MB",
@@ -44,7 +46,7 @@ impl Quantity {
             Self::ImagesPerSecond | Self::DelayedImagesPerSecond | Self::PeakMb | Self::ResidentMb => {
                 format!("{value:.0}")
             }
-            Self::CpuMs | Self::StartUp | Self::OneImage => format!("{value:.2}"),
+            Self::CpuMs | Self::DelayedCpuMs | Self::StartUp | Self::OneImage => format!("{value:.2}"),
         }
     }
 }

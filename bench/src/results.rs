@@ -51,6 +51,8 @@ pub(crate) enum Quantity {
     DelayedImagesPerSecond,
     /// CPU milliseconds per image.
     CpuMs,
+    /// The same, from a bucket that takes its time.
+    DelayedCpuMs,
     /// Seconds that a run of no images would take.
     StartUp,
     /// Seconds that a run of one image took.
