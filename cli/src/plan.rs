@@ -10,25 +10,15 @@ mod sample;
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
 use tagfleet_pipeline::cost::bill::{DISK_GB, HOURS_A_MONTH};
-use tagfleet_pipeline::cost::{Extras, PriceBook, UnknownPrice, bill};
+use tagfleet_pipeline::cost::{PriceBook, UnknownPrice};
 use tagfleet_pipeline::fleet::deadline;
-use tagfleet_pipeline::plan::{self, Fixed, Known, Machine, Plan, Question};
-use tagfleet_pipeline::usage::{CallUsage, RequestCount, Requests, Usage};
+use tagfleet_pipeline::plan::{self, FixedCosts, Known, Machine, Plan, Question};
 
 use crate::args::{PlanOptions, TagOptions};
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::Loading;
 use crate::place::Place;
-
-/// Images of a shard, once shards have grown.
-const SHARD: u64 = 10_000;
-/// Keys that one call of the splitter cuts in a second, and rows that one of the reducer compacts: what the plan for 300
-/// million assumes.
-const KEYS_PER_SECOND: u64 = 100_000;
-const ROWS_PER_SECOND: u64 = 50_000;
-/// Memory of the functions, in MB, as the template has it.
-const FUNCTION_MB: u64 = 2048;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
@@ -61,7 +51,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         mean_bytes: sample.mean_bytes,
         prefixes: 1,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
-        requests: fixed(images, &region, &book).map_err(bad_input)?,
+        fixed: FixedCosts::of(images, &region, &book).map_err(bad_input)?,
         machines: machines(&region, &book),
         region,
         ways,
@@ -170,55 +160,6 @@ fn machines(region: &str, book: &PriceBook) -> Vec<Machine> {
     found
 }
 
-/// What is paid whatever machines are taken.
-fn fixed(images: u64, region: &str, book: &PriceBook) -> Result<Vec<Fixed>, UnknownPrice> {
-    let shards = images.div_ceil(SHARD);
-    let calls = |calls: u64| RequestCount { calls, chunks: calls, ..RequestCount::default() };
-    let of = |counts: &[(&str, u64)]| {
-        Requests(counts.iter().map(|(name, count)| ((*name).to_owned(), calls(*count))).collect())
-    };
-    let split = of(&[
-        ("s3:ListBucket", images.div_ceil(1000)),
-        ("s3:PutObject", shards),
-        ("sqs:SendMessage", shards.div_ceil(10)),
-    ]);
-    let infer = of(&[
-        ("s3:GetObject", images + shards),
-        ("s3:PutObject", shards),
-        ("sqs:ReceiveMessage", shards),
-        ("sqs:DeleteMessage", shards),
-        ("sqs:ChangeMessageVisibility", shards),
-    ]);
-    let reduce = of(&[("s3:GetObject", shards), ("s3:ListBucket", 6 * shards.div_ceil(1000))]);
-    let call = |calls: u64, seconds: u64| CallUsage {
-        calls,
-        milliseconds: seconds * 1000,
-        mb_milliseconds: seconds * 1000 * FUNCTION_MB,
-    };
-    let usage = Usage {
-        requests: [("split", split), ("infer", infer), ("reduce", reduce)]
-            .map(|(name, of)| (name.to_owned(), of))
-            .into(),
-        functions: [
-            (
-                "splitter split".to_owned(),
-                call(images.div_ceil(10_000_000), images.div_ceil(KEYS_PER_SECOND)),
-            ),
-            ("reducer compact".to_owned(), call(shards.div_ceil(300), images.div_ceil(ROWS_PER_SECOND))),
-        ]
-        .into(),
-        ..Usage::default()
-    };
-    let transitions = 20 + images.div_ceil(10_000_000) + shards.div_ceil(300);
-    let extras = Extras { region: region.to_owned(), images, transitions, mails: 1, ..Extras::default() };
-    let bill = bill(&usage, &extras, book)?;
-    Ok(bill
-        .lines
-        .into_iter()
-        .map(|line| Fixed { what: format!("{} {} ({})", line.service, line.item, line.stage), usd: line.usd })
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,18 +173,5 @@ mod tests {
         for wrong in ["", "0", "M", "-1", "1.5M", "99999999999B"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn getting_three_hundred_million_images_costs_what_the_price_list_says() {
-        let book = PriceBook::built_in().unwrap();
-        let fixed = fixed(300_000_000, "us-east-1", &book).unwrap();
-        let of = |what: &str| {
-            fixed.iter().filter(|line| line.what.contains(what)).map(|line| line.usd).sum::<f64>()
-        };
-        // 300,030,000 GETs at $0.40 a million, 300,000 pages at $5 a million.
-        assert!((of("GetObject (infer)") - 120.012).abs() < 1e-6, "{fixed:?}");
-        assert!((of("ListBucket (split)") - 1.5).abs() < 1e-6);
-        assert!(fixed.iter().map(|line| line.usd).sum::<f64>() < 124.0, "{fixed:?}");
     }
 }

@@ -3,9 +3,14 @@
 //! Pure arithmetic over what others found: the sample's times, the prices, the machines. Every assumption that goes into
 //! a figure is a note of the plan. It measures nothing, lists nothing and never looks a price up.
 
+pub mod estimate;
+pub mod fixed;
 mod text;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use estimate::Estimate;
+pub use fixed::{Fixed, FixedCosts};
 
 use crate::fleet::steps::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
 
@@ -45,8 +50,8 @@ pub struct Question {
     pub ways: Vec<Way>,
     /// What it could run on.
     pub machines: Vec<Machine>,
-    /// Dollars of everything but machines, for all images.
-    pub requests: Vec<Fixed>,
+    /// What everything but machines costs, for all images.
+    pub fixed: FixedCosts,
     /// The type of the machine that measured, where it is one of EC2's.
     pub measured_on: Option<String>,
 }
@@ -97,22 +102,21 @@ pub struct Machine {
     pub on_demand: f64,
 }
 
-/// A cost that no machine changes.
-#[derive(Clone, Debug, Serialize)]
-pub struct Fixed {
-    /// `GET of 300000000 images`
-    pub what: String,
-    /// Dollars.
-    pub usd: f64,
-}
-
 /// From the least to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Range {
     /// The least.
     pub low: f64,
     /// The most.
     pub high: f64,
+}
+
+impl Range {
+    /// The same of both figures.
+    pub(crate) fn map(self, of: impl Fn(f64) -> f64) -> Self {
+        Self { low: of(self.low), high: of(self.high) }
+    }
 }
 
 /// What bounds a fleet's speed.
@@ -181,6 +185,8 @@ pub struct Plan {
     pub recommended: Option<usize>,
     /// What was assumed.
     pub notes: Vec<String>,
+    /// What is recommended in figures, as a request keeps it.
+    pub estimate: Option<Estimate>,
 }
 
 /// Plans a run.
@@ -196,6 +202,7 @@ pub fn plan(question: Question) -> Plan {
     }
     lines.sort_by(|a, b| a.spot_usd.high.total_cmp(&b.spot_usd.high));
     let recommended = recommended(&lines, &question.ways);
+    let estimate = recommended.map(|at| Estimate::of(&lines[at], question.images, &question.fixed));
     Plan {
         version: PLAN_VERSION,
         images: question.images,
@@ -205,9 +212,10 @@ pub fn plan(question: Question) -> Plan {
         notes: text::notes(&question, &lines),
         region: question.region,
         measured: question.ways,
-        requests: question.requests,
+        requests: question.fixed.lines,
         lines,
         recommended,
+        estimate,
     }
 }
 
@@ -237,7 +245,7 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     let hours = Range { low: hours(rate.high), high: hours(rate.low) };
     let instance_hours =
         Range { low: hours.low * f64::from(instances), high: hours.high * f64::from(instances) };
-    let fixed: f64 = question.requests.iter().map(|fixed| fixed.usd).sum();
+    let fixed = question.fixed.usd(|_| true);
     let usd = |(low, high): (f64, f64)| Range {
         low: fixed + instance_hours.low * low,
         high: fixed + instance_hours.high * high,

@@ -6,12 +6,14 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::json;
 use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::fleet::request::{
     self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagsAsked, ValidRequest,
 };
+use tagfleet_pipeline::plan::Estimate;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 use super::stack::FleetStack;
@@ -56,9 +58,10 @@ async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Byt
 /// Flags that are wrong are found before a model is published.
 async fn from_flags(stack: &FleetStack, options: &SubmitOptions) -> Result<(ValidRequest, Bytes), Failure> {
     let own = Address { bucket: stack.outputs.bucket.clone(), prefix: StackKeys::MODELS.to_owned() };
-    check(stack, &valid(stack, request(options, own.to_string()))?)?;
+    let plan = options.plan.as_deref().map(estimate).transpose()?;
+    check(stack, &valid(stack, request(options, own.to_string(), plan.clone()))?)?;
     let model = publish::model(stack, options).await?;
-    let valid = valid(stack, request(options, model.to_string()))?;
+    let valid = valid(stack, request(options, model.to_string(), plan))?;
     let mut bytes = serde_json::to_vec_pretty(&valid.request).map_err(broken)?;
     bytes.push(b'\n');
     Ok((valid, bytes.into()))
@@ -68,7 +71,21 @@ fn valid(stack: &FleetStack, request: FleetRequest) -> Result<ValidRequest, Fail
     ValidRequest::new(request, &stack.outputs.bucket).map_err(bad_input)
 }
 
-fn request(options: &SubmitOptions, model: String) -> FleetRequest {
+/// What `tagfleet plan --json` printed, as far as a request keeps it.
+#[derive(Deserialize)]
+struct Printed {
+    estimate: Option<Estimate>,
+}
+
+fn estimate(file: &Path) -> Result<Estimate, Failure> {
+    let named = |why: &dyn std::fmt::Display| bad_input(format!("--plan {}: {why}", file.display()));
+    let bytes = fs::read(file).map_err(|error| named(&error))?;
+    let printed: Printed = serde_json::from_slice(&bytes)
+        .map_err(|error| named(&format!("not what `tagfleet plan --json` prints: {error}")))?;
+    printed.estimate.ok_or_else(|| named(&"this plan recommends nothing that a run could be compared with"))
+}
+
+fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> FleetRequest {
     FleetRequest {
         version: FLEET_REQUEST_VERSION,
         input: options.input.clone(),
@@ -83,6 +100,7 @@ fn request(options: &SubmitOptions, model: String) -> FleetRequest {
         deadline: options.deadline.clone(),
         notify: options.notify.clone(),
         any_region: options.any_region,
+        plan,
     }
 }
 

@@ -20,6 +20,17 @@ fn way(engine: &str, cpu_ms: f64, agreement: Option<(u32, u32)>) -> Way {
     Way { engine: engine.to_owned(), flags: String::new(), cpu_ms, agreement, needs: None }
 }
 
+fn fixed() -> FixedCosts {
+    let line = |service: &str, what: &str, usd| {
+        let (service, what) = (service.to_owned(), what.to_owned());
+        Fixed { service, what, usd }
+    };
+    FixedCosts {
+        lines: vec![line("S3", "S3 GetObject (infer)", 1.2), line("Lambda", "Lambda calls (reduce)", 0.1)],
+        requests: 3_000_434,
+    }
+}
+
 fn question() -> Question {
     Question {
         images: 3_000_000,
@@ -33,7 +44,7 @@ fn question() -> Question {
             way("openvino 2026.4.1 bf16", 6.0, Some((199, 200))),
         ],
         machines: vec![machine("c7a.2xlarge", 8, 1), machine("c7i.2xlarge", 8, 2)],
-        requests: vec![Fixed { what: "3000000 GET".to_owned(), usd: 1.2 }],
+        fixed: fixed(),
         measured_on: None,
     }
 }
@@ -52,9 +63,44 @@ fn a_line_is_what_one_computes_by_hand() {
     // least, so that 8 of them do S3's 5,500 for one prefix.
     assert_eq!(line.instances, 8);
     assert_eq!((line.images_per_second.low, line.limit), (5500.0, Limit::S3Requests));
-    // (3,000,000 / 5,500 * 1.08 + 300) / 3600 = 0.24697 hours; times 8 machines and 0.2 dollars, and 1.2 for the GETs.
+    // (3,000,000 / 5,500 * 1.08 + 300) / 3600 = 0.24697 hours; times 8 machines and 0.2 dollars, and 1.3 for the rest.
     assert!((line.hours.high - 0.246_97).abs() < 1e-4, "{line:?}");
-    assert!((line.spot_usd.high - (1.2 + 0.246_97 * 8.0 * 0.2)).abs() < 1e-2, "{line:?}");
+    assert!((line.spot_usd.high - (1.3 + 0.246_97 * 8.0 * 0.2)).abs() < 1e-2, "{line:?}");
+}
+
+#[test]
+fn the_estimate_is_the_recommended_line_and_its_parts_add_up() {
+    let plan = plan(question());
+    let (line, estimate) = (&plan.lines[plan.recommended.unwrap()], plan.estimate.clone().unwrap());
+    assert_eq!((estimate.usd, estimate.instance_hours), (line.spot_usd, line.instance_hours));
+    assert_eq!((estimate.requests, estimate.requests_usd, estimate.rest_usd), (3_000_434, 1.2, 0.1));
+    for (all, machines) in
+        [(estimate.usd.low, estimate.machines_usd.low), (estimate.usd.high, estimate.machines_usd.high)]
+    {
+        assert!((machines + 1.3 - all).abs() < 1e-9, "{estimate:?}");
+    }
+    // 3,000,000 / 5,500 * 1.08 / 3600 hours: without the boot.
+    assert!((estimate.tagging_hours.high - 0.163_636).abs() < 1e-5, "{estimate:?}");
+    assert_eq!(estimate.problem(), None);
+    let stored = serde_json::to_string(&estimate).unwrap();
+    assert_eq!(serde_json::from_str::<Estimate>(&stored).unwrap(), estimate);
+}
+
+#[test]
+fn an_estimate_that_is_none_says_why() {
+    let estimate = plan(question()).estimate.unwrap();
+    let upside_down = Range { low: 2.0, high: 1.0 };
+    for (wrong, why) in [
+        (Estimate { version: 7, ..estimate.clone() }, "version 7: this tagfleet reads 1"),
+        (
+            Estimate { usd: upside_down, ..estimate.clone() },
+            "usd: give two figures above 0, the lower one first",
+        ),
+        (Estimate { images: 0, ..estimate.clone() }, "a figure in it is none of a plan"),
+        (Estimate { spot_share: 1.5, ..estimate }, "a figure in it is none of a plan"),
+    ] {
+        assert_eq!(wrong.problem().as_deref(), Some(why));
+    }
 }
 
 #[test]
@@ -89,7 +135,7 @@ proptest! {
     #[test]
     fn more_images_never_cost_less(images in 1_u64..1_000_000_000, more in 1_u64..1_000_000_000) {
         let cost = |images| {
-            let plan = plan(Question { images, requests: vec![], prefixes: 1000, ..question() });
+            let plan = plan(Question { images, fixed: FixedCosts::default(), prefixes: 1000, ..question() });
             plan.lines.iter().find(|line| line.instance_type == "c7a.2xlarge" && line.engine.contains("fp32")).unwrap().instance_hours
         };
         let (less, more) = (cost(images), cost(images.saturating_add(more)));

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{State, Summary};
-use crate::cost::Cost;
 use crate::cost::table::dollars;
+use crate::cost::{Cost, PlanBesideActual};
 use crate::run::{RunId, RunKeys};
 
 /// A cause is told up to so many characters.
@@ -126,6 +126,26 @@ fn html_table(cost: &Cost) -> String {
         html.push_str(&format!("<li>{}</li>", escape(note)));
     }
     html.push_str("</ul>");
+    if let Some(plan) = &cost.plan {
+        html.push_str(&html_plan(plan));
+    }
+    html
+}
+
+/// The plan beside the bill; why they differ stands in the text above.
+fn html_plan(plan: &PlanBesideActual) -> String {
+    let mut html = "\n<table style=\"border-collapse:collapse;font:14px/1.4 sans-serif\"><caption style=\"text-align:left\">\
+         Plan beside actual</caption>\n<thead><tr>"
+        .to_owned();
+    for head in ["Figure", "Planned", "Actual"] {
+        html.push_str(&format!("<th scope=\"col\" style=\"{}\">{head}</th>", cell_style(0)));
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
+    for row in plan.rows() {
+        let cells = row.map(|cell| format!("<td style=\"{}\">{}</td>", cell_style(0), escape(&cell)));
+        html.push_str(&format!("<tr>{}</tr>\n", cells.concat()));
+    }
+    html.push_str("</tbody></table>");
     html
 }
 
@@ -224,6 +244,7 @@ mod tests {
             usd_per_million: Some(1020.0),
             spot_saved_usd: 0.6,
             notes: vec!["list prices".to_owned()],
+            plan: Some(crate::cost::planned::tests::a_dear_run()),
         };
         let mail = Mail::of_summary(&Summary { cost: Some(cost), ..fleet() });
         assert!(!mail.html.contains("<us-east-1a>"));
