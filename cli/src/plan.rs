@@ -1,11 +1,12 @@
 //! `tagfleet plan`: how long a fleet will take over these images and what that costs, before anything runs.
 //!
 //! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes nothing but the
-//! request file that it is asked for.
+//! request file that it is asked for, and the model that this names.
 
 mod machines;
 mod measure;
 mod sample;
+mod save;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
@@ -27,7 +28,8 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let place = Place::parse(&options.input)?;
-    let aws = if place.is_s3() { Some(options.aws.connect().await) } else { None };
+    let aws = if place.is_s3() { Some(options.stack.aws.connect().await) } else { None };
+    save::check(options, &place).await?;
     let region = region(options, aws.as_ref());
     let book = book(options)?;
     let deadline = options
@@ -63,32 +65,24 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
             "the price book has no machine of {region}: `tagfleet prices refresh --region {region}`"
         )));
     }
-    told(options, &place, &plan::plan(question))
+    told(options, &place, &plan::plan(question)).await
 }
 
-fn told(options: &PlanOptions, place: &Place, plan: &Plan) -> Result<Exit, Failure> {
-    if options.json {
-        print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?;
-        return Ok(Exit::Finished);
+async fn told(options: &PlanOptions, place: &Place, plan: &Plan) -> Result<Exit, Failure> {
+    match options.json {
+        true => print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?,
+        false => print(&plan.text())?,
     }
-    print(&plan.text())?;
-    if let (true, Some(at)) = (place.is_s3(), plan.recommended) {
-        print(&format!("{}\n", submit(options, place, plan, at)))?;
+    if let Some(file) = &options.save {
+        let said = save::save(options, file, place, plan).await?;
+        match options.json {
+            true => tell(said.trim_end()),
+            false => print(&said)?,
+        }
+    } else if let (false, true, Some(at)) = (options.json, place.is_s3(), plan.recommended) {
+        print(&save::command(options, place, plan, &plan.lines[at]))?;
     }
     Ok(Exit::Finished)
-}
-
-/// The command that does what is recommended; with `--save FILE` behind it, it writes the request file instead.
-fn submit(options: &PlanOptions, place: &Place, plan: &Plan, at: usize) -> String {
-    let line = &plan.lines[at];
-    let way = plan.measured.iter().find(|way| way.engine == line.engine);
-    let flags = way.map_or("", |way| way.flags.as_str());
-    let deadline = options.deadline.as_deref().map(|text| format!(" --deadline {text}")).unwrap_or_default();
-    let model = options.model.model.display();
-    format!(
-        "tagfleet submit {place} --model {model} {flags} --workers {}{deadline}",
-        line.vcpus / plan::WORKER_VCPUS
-    )
 }
 
 /// The type of this machine, where it is one of EC2's; nowhere else does a metadata service answer.
@@ -127,7 +121,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 
 fn region(options: &PlanOptions, aws: Option<&Aws>) -> String {
     let configured = aws.and_then(|aws| aws.region().map(str::to_owned));
-    options.aws.region.clone().or(configured).unwrap_or_else(|| {
+    options.stack.aws.region.clone().or(configured).unwrap_or_else(|| {
         tell("note: no region is configured: prices are those of us-east-1, --region names another");
         "us-east-1".to_owned()
     })

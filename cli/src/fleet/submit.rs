@@ -27,7 +27,10 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     let stack = FleetStack::find(&options.stack).await?;
     let (valid, bytes) = match &options.request {
         Some(file) => from_file(&stack, file).await?,
-        None => from_flags(&stack, options).await?,
+        None => {
+            let plan = options.plan.as_deref().map(estimate).transpose()?;
+            from_flags(&stack, options, plan).await?
+        }
     };
     if valid.request.device == request::Device::Gpu && !options.quiet {
         tell(
@@ -35,9 +38,24 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         );
     }
     match &options.save {
-        Some(file) => save(&stack, file, &valid, &bytes, options.json),
+        Some(file) => {
+            let said = save(&stack, file, &valid, &bytes)?;
+            match options.json {
+                true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
+                false => print(&said)?,
+            }
+            Ok(Exit::Finished)
+        }
         None => start(&stack, &valid, bytes, options).await,
     }
+}
+
+/// Writes the request that `options` ask for to their file, with what was planned in it, and says what to do with it.
+pub(crate) async fn save_planned(options: &SubmitOptions, plan: Estimate) -> Result<String, Failure> {
+    let stack = FleetStack::find(&options.stack).await?;
+    let file = options.save.as_deref().ok_or_else(|| broken("no file to save the request in"))?;
+    let (valid, bytes) = from_flags(&stack, options, Some(plan)).await?;
+    save(&stack, file, &valid, &bytes)
 }
 
 /// A request file as it is, with its model looked at.
@@ -56,9 +74,12 @@ async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Byt
 }
 
 /// Flags that are wrong are found before a model is published.
-async fn from_flags(stack: &FleetStack, options: &SubmitOptions) -> Result<(ValidRequest, Bytes), Failure> {
+async fn from_flags(
+    stack: &FleetStack,
+    options: &SubmitOptions,
+    plan: Option<Estimate>,
+) -> Result<(ValidRequest, Bytes), Failure> {
     let own = Address { bucket: stack.outputs.bucket.clone(), prefix: StackKeys::MODELS.to_owned() };
-    let plan = options.plan.as_deref().map(estimate).transpose()?;
     check(stack, &valid(stack, request(options, own.to_string(), plan.clone()))?)?;
     let model = publish::model(stack, options).await?;
     let valid = valid(stack, request(options, model.to_string(), plan))?;
@@ -134,22 +155,10 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-fn save(
-    stack: &FleetStack,
-    file: &Path,
-    valid: &ValidRequest,
-    bytes: &Bytes,
-    json: bool,
-) -> Result<Exit, Failure> {
+fn save(stack: &FleetStack, file: &Path, valid: &ValidRequest, bytes: &Bytes) -> Result<String, Failure> {
     fs::write(file, bytes).map_err(|error| bad_input(format!("--save {}: {error}", file.display())))?;
-    match json {
-        true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
-        false => {
-            let start = stack.command(&format!("submit --request {}", file.display()));
-            print(&saved(&file.display().to_string(), &start, &valid.request.model, &stack.outputs.bucket))?;
-        }
-    }
-    Ok(Exit::Finished)
+    let start = stack.command(&format!("submit --request {}", file.display()));
+    Ok(saved(&file.display().to_string(), &start, &valid.request.model, &stack.outputs.bucket))
 }
 
 async fn start(

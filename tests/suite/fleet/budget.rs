@@ -8,7 +8,7 @@ use tagfleet_tests::fleet::Fleet;
 use crate::worker::metadata::Metadata;
 
 /// A stack whose workers run on a machine that has a price.
-fn deploy() -> Fleet {
+pub(super) fn deploy() -> Fleet {
     let metadata = Metadata::start_on("c7a.2xlarge");
     let options = Options::default()
         .variable("AWS_EC2_METADATA_DISABLED", "false")
