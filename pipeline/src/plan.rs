@@ -12,16 +12,11 @@ use serde::{Deserialize, Serialize};
 pub use estimate::Estimate;
 pub use fixed::{Fixed, FixedCosts};
 
+use crate::assumed::{BOOT_SECONDS, OVERHEAD, S3_GETS_PER_SECOND};
 use crate::fleet::steps::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
 
 /// The version of the JSON form.
 pub const PLAN_VERSION: u32 = 1;
-/// GET requests per second that S3 promises for one partitioned prefix (S3 User Guide, "performance guidelines").
-const S3_GETS_PER_SECOND: f64 = 5500.0;
-/// Time of a machine that tags nothing: boot, image pull, the last shard. Eight percent, as in the plan for 300 million.
-const OVERHEAD: f64 = 0.08;
-/// From a job to a worker that tags, in seconds: a machine boots and pulls its image.
-const BOOT_SECONDS: f64 = 300.0;
 /// vCPUs of one worker on CPU machines, as the job definition has it.
 pub const WORKER_VCPUS: u32 = 8;
 /// What one vCPU of another machine does, as a share of a core here: a vCPU that is a core of its own, and one that is
@@ -241,7 +236,7 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
         _ => Limit::Processors,
     };
     let images = question.images as f64;
-    let hours = |rate: f64| (images / rate * (1.0 + OVERHEAD) + BOOT_SECONDS) / 3600.0;
+    let hours = |rate: f64| (images / rate * (1.0 + OVERHEAD) + BOOT_SECONDS as f64) / 3600.0;
     let hours = Range { low: hours(rate.high), high: hours(rate.low) };
     let instance_hours =
         Range { low: hours.low * f64::from(instances), high: hours.high * f64::from(instances) };
@@ -272,7 +267,7 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
 fn instances(question: &Question, machine: &Machine, slow: f64) -> u32 {
     let needed = match question.deadline_seconds {
         Some(deadline) => {
-            let seconds = (deadline as f64 - BOOT_SECONDS).max(1.0);
+            let seconds = deadline.saturating_sub(BOOT_SECONDS).max(1) as f64;
             (question.images as f64 * (1.0 + OVERHEAD) / slow / seconds).ceil()
         }
         None => {

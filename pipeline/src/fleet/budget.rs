@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Problem;
+use crate::assumed::{KEYS_A_PAGE, REDUCER_MB, ROWS_PER_SECOND};
 use crate::bucket::{Bucket, Kind};
 use crate::run::{RunId, StackKeys};
 use crate::split::{SplitError, read_json};
@@ -29,17 +30,12 @@ pub const STOPPED_AT_BUDGET: &str = "tagfleet.StoppedAtBudget";
 /// The version of a [`LimitOverride`]'s stored form.
 pub const LIMIT_VERSION: u32 = 1;
 
-/// Rows that compaction is assumed to write in a second: half of what a reducer of 3 GB is planned for, for a reserve that
-/// is too small stops nothing in time.
-const ROWS_PER_SECOND: u64 = 25_000;
+/// Compaction may take so many times what a plan reckons with: a reserve that is too small stops nothing in time.
+const CAUTION: u64 = 2;
 /// What a call of compact takes besides its rows, in milliseconds.
 const COMPACT_MILLISECONDS: u64 = 5_000;
 /// What the last check, finish and mail take together, in milliseconds.
 const LAST_CALLS_MILLISECONDS: u64 = 60_000;
-/// The memory of the reducer as it is deployed, in MB.
-const REDUCER_MB: u64 = 3_008;
-/// Keys of a page of S3's listings.
-const KEYS_A_PAGE: u64 = 1_000;
 /// The least time that EC2 bills for a machine: no worker costs less.
 const LEAST_SECONDS: u64 = 60;
 
@@ -202,7 +198,7 @@ fn of_reduce(work: &Work) -> Usage {
     requests.0.insert("s3:GetObject".to_owned(), count(work.shards + 4 * (work.groups + 3)));
     requests.0.insert("s3:PutObject".to_owned(), count(3 * (work.groups + 3)));
     requests.0.insert("s3:ListBucket".to_owned(), count(8 * (work.shards / KEYS_A_PAGE + 1)));
-    let compaction = work.groups * COMPACT_MILLISECONDS + work.all_images * 1000 / ROWS_PER_SECOND;
+    let compaction = work.groups * COMPACT_MILLISECONDS + CAUTION * work.all_images * 1000 / ROWS_PER_SECOND;
     let functions = [
         ("reducer compact", calls(work.groups, compaction)),
         ("reducer finish", calls(3, LAST_CALLS_MILLISECONDS)),

@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::fixed::{Fixed, FixedCosts};
-use super::{BOOT_SECONDS, Line, Range};
+use super::{Line, Range};
+use crate::assumed::BOOT_SECONDS;
 
 /// The version of the stored form.
 pub const ESTIMATE_VERSION: u32 = 1;
@@ -48,7 +49,7 @@ impl Estimate {
     /// What this line of a plan is expected to take on spot machines.
     pub(super) fn of(line: &Line, images: u64, fixed: &FixedCosts) -> Self {
         let is_request = |fixed: &Fixed| matches!(fixed.service.as_str(), "S3" | "SQS");
-        let tagging = |hours: f64| hours - BOOT_SECONDS / 3600.0;
+        let tagging = |hours: f64| hours - BOOT_SECONDS as f64 / 3600.0;
         let all = fixed.usd(|_| true);
         Self {
             version: ESTIMATE_VERSION,

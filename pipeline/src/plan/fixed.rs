@@ -4,16 +4,11 @@
 
 use serde::Serialize;
 
+use crate::assumed::{KEYS_A_PAGE, KEYS_PER_SECOND, REDUCER_MB, ROWS_PER_SECOND, SPLITTER_MB};
 use crate::cost::{Extras, PriceBook, UnknownPrice, bill, billed_requests};
 use crate::shard::ShardId;
 use crate::usage::{CallUsage, RequestCount, Requests, Usage};
 
-/// Keys that one call of the splitter cuts in a second.
-const KEYS_PER_SECOND: u64 = 100_000;
-/// Rows that one call of the reducer compacts in a second.
-const ROWS_PER_SECOND: u64 = 50_000;
-/// Memory of the functions, in MB, as the template has it.
-const FUNCTION_MB: u64 = 2048;
 /// Keys of a range that one call of the splitter takes.
 const KEYS_PER_RANGE: u64 = 10_000_000;
 /// Parts that one call of the reducer compacts.
@@ -84,7 +79,7 @@ const LARGEST: u64 = 10_000;
 
 fn usage(images: u64, shards: u64) -> Usage {
     let split = requests(&[
-        ("s3:ListBucket", images.div_ceil(1000)),
+        ("s3:ListBucket", images.div_ceil(KEYS_A_PAGE)),
         ("s3:PutObject", shards),
         ("sqs:SendMessage", shards.div_ceil(10)),
     ]);
@@ -95,10 +90,12 @@ fn usage(images: u64, shards: u64) -> Usage {
         ("sqs:DeleteMessage", shards),
         ("sqs:ChangeMessageVisibility", shards),
     ]);
-    let reduce = requests(&[("s3:GetObject", shards), ("s3:ListBucket", 6 * shards.div_ceil(1000))]);
+    let reduce = requests(&[("s3:GetObject", shards), ("s3:ListBucket", 6 * shards.div_ceil(KEYS_A_PAGE))]);
+    let split_seconds = images.div_ceil(KEYS_PER_SECOND);
+    let compact_seconds = images.div_ceil(ROWS_PER_SECOND);
     let functions = [
-        ("splitter split", calls(images.div_ceil(KEYS_PER_RANGE), images.div_ceil(KEYS_PER_SECOND))),
-        ("reducer compact", calls(shards.div_ceil(PARTS_PER_GROUP), images.div_ceil(ROWS_PER_SECOND))),
+        ("splitter split", calls(images.div_ceil(KEYS_PER_RANGE), split_seconds, SPLITTER_MB)),
+        ("reducer compact", calls(shards.div_ceil(PARTS_PER_GROUP), compact_seconds, REDUCER_MB)),
     ];
     Usage {
         requests: [("split", split), ("infer", infer), ("reduce", reduce)]
@@ -114,8 +111,9 @@ fn requests(counts: &[(&str, u64)]) -> Requests {
     Requests(counts.iter().map(|(name, calls)| ((*name).to_owned(), count(*calls))).collect())
 }
 
-fn calls(calls: u64, seconds: u64) -> CallUsage {
-    CallUsage { calls, milliseconds: seconds * 1000, mb_milliseconds: seconds * 1000 * FUNCTION_MB }
+fn calls(calls: u64, seconds: u64, memory_mb: u64) -> CallUsage {
+    let milliseconds = seconds * 1000;
+    CallUsage { calls, milliseconds, mb_milliseconds: milliseconds * memory_mb }
 }
 
 #[cfg(test)]

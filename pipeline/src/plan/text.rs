@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Known, Limit, Line, Plan, Question, Range};
+use super::{BOOT_SECONDS, Known, Limit, Line, OVERHEAD, Plan, Question, Range};
 
 /// Lines of the table that a person gets to see; JSON has all.
 const SHOWN: usize = 12;
@@ -98,10 +98,11 @@ pub(super) fn notes(question: &Question, lines: &[Line]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    notes.push(
-        "8 % are added for boot, image pull and the last shards, and 5 minutes until the first worker tags"
-            .to_owned(),
-    );
+    notes.push(format!(
+        "{:.0} % are added for image pulls and the last shards, and {} minutes until the first worker tags",
+        OVERHEAD * 100.0,
+        BOOT_SECONDS / 60
+    ));
     notes.push(
         "list prices without free tiers and discounts; spot prices are a snapshot, lowest to highest zone"
             .to_owned(),
