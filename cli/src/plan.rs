@@ -10,10 +10,9 @@ mod save;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
-use tagfleet_pipeline::cost::bill::{DISK_GB, HOURS_A_MONTH};
-use tagfleet_pipeline::cost::{PriceBook, UnknownPrice};
+use tagfleet_pipeline::cost::PriceBook;
 use tagfleet_pipeline::fleet::deadline;
-use tagfleet_pipeline::plan::{self, FixedCosts, Known, Machine, Plan, Question};
+use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
 
 use crate::args::{PlanOptions, TagOptions};
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
@@ -46,17 +45,19 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         Some(images) => (images, Known::Said),
         None => (sample.count, sample.known),
     };
-    let ways = measure::ways(&loading, &options.model.loading, &sample.images)?;
+    let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
     let question = Question {
         images,
         images_are,
         mean_bytes: sample.mean_bytes,
-        prefixes: 1,
+        prefixes: sample.prefixes,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
         fixed: FixedCosts::of(images, &region, &book).map_err(bad_input)?,
-        machines: machines(&region, &book),
+        machines: machines::with_prices(&region, &book),
+        gpus: machines::gpus_with_prices(&region, &book),
         region,
-        ways,
+        ways: measured.ways,
+        decode_ms: measured.decode_ms,
         measured_on: measured_on().await,
     };
     if question.machines.is_empty() {
@@ -125,33 +126,6 @@ fn region(options: &PlanOptions, aws: Option<&Aws>) -> String {
         tell("note: no region is configured: prices are those of us-east-1, --region names another");
         "us-east-1".to_owned()
     })
-}
-
-/// Those types of which the book has both prices; disk and address are added.
-fn machines(region: &str, book: &PriceBook) -> Vec<Machine> {
-    let mut found = Vec::new();
-    for kind in &machines::TYPES {
-        let prices = || -> Result<Machine, UnknownPrice> {
-            let beside = book.price(region, "EC2", "gp3 storage")?.usd * (DISK_GB / HOURS_A_MONTH)
-                + book.price(region, "EC2", "public IPv4 address")?.usd;
-            let spot = book.spot(region, kind.name, None)?;
-            let on_demand = book.price(region, "EC2", &format!("{} on-demand", kind.name))?;
-            Ok(Machine {
-                instance_type: kind.name.to_owned(),
-                vcpus: kind.vcpus,
-                threads_per_core: kind.threads_per_core,
-                network_mbps: kind.network_mbps,
-                has: kind.has.iter().map(|&set| set.to_owned()).collect(),
-                spot: (spot.low_usd.unwrap_or(spot.usd) + beside, spot.usd + beside),
-                on_demand: on_demand.usd + beside,
-            })
-        };
-        match prices() {
-            Ok(machine) => found.push(machine),
-            Err(error) => tell(&format!("note: {} is left out: {error}", kind.name)),
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@
 
 pub mod estimate;
 pub mod fixed;
+pub mod gpu;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub use estimate::Estimate;
 pub use fixed::{Fixed, FixedCosts};
+pub use gpu::{GpuLine, GpuMachine};
 
 use crate::assumed::{BOOT_SECONDS, OVERHEAD, S3_GETS_PER_SECOND};
 use crate::fleet::steps::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
@@ -35,7 +37,7 @@ pub struct Question {
     pub images_are: Known,
     /// Bytes of an image, on average.
     pub mean_bytes: f64,
-    /// Prefixes that the images stand under.
+    /// Prefixes, folders, that the listed images stand in.
     pub prefixes: u32,
     /// Seconds within which it has to be done.
     pub deadline_seconds: Option<u64>,
@@ -45,10 +47,21 @@ pub struct Question {
     pub ways: Vec<Way>,
     /// What it could run on.
     pub machines: Vec<Machine>,
+    /// Machines with a GPU, of which only decoding can be told.
+    pub gpus: Vec<GpuMachine>,
+    /// CPU time of decoding and preparing one image on one core here, without the model, in milliseconds.
+    pub decode_ms: Option<f64>,
     /// What everything but machines costs, for all images.
     pub fixed: FixedCosts,
     /// The type of the machine that measured, where it is one of EC2's.
     pub measured_on: Option<String>,
+}
+
+impl Question {
+    /// Images a second that a network carries.
+    fn network_rate(&self, mbps: Option<u32>) -> Option<f64> {
+        mbps.map(|mbps| f64::from(mbps) * 1e6 / 8.0 / self.mean_bytes.max(1.0))
+    }
 }
 
 /// How a number of images is known.
@@ -178,6 +191,10 @@ pub struct Plan {
     pub recommendation: String,
     /// The place in `lines` of what is recommended.
     pub recommended: Option<usize>,
+    /// CPU time of decoding and preparing one image on one core here, in milliseconds.
+    pub decode_ms: Option<f64>,
+    /// What is known of machines with a GPU.
+    pub gpu_lines: Vec<GpuLine>,
     /// What was assumed.
     pub notes: Vec<String>,
     /// What is recommended in figures, as a request keeps it.
@@ -197,6 +214,7 @@ pub fn plan(question: Question) -> Plan {
     }
     lines.sort_by(|a, b| a.spot_usd.high.total_cmp(&b.spot_usd.high));
     let recommended = recommended(&lines, &question.ways);
+    let gpu_lines = gpu::lines(&question, recommended.map(|at| &lines[at]));
     let estimate = recommended.map(|at| Estimate::of(&lines[at], question.images, &question.fixed));
     Plan {
         version: PLAN_VERSION,
@@ -204,24 +222,22 @@ pub fn plan(question: Question) -> Plan {
         images_are: question.images_are,
         mean_bytes: question.mean_bytes,
         recommendation: text::recommendation(recommended.map(|at| &lines[at]), &question),
-        notes: text::notes(&question, &lines),
+        notes: text::notes(&question, &lines, &gpu_lines),
         region: question.region,
         measured: question.ways,
         requests: question.fixed.lines,
         lines,
         recommended,
+        decode_ms: question.decode_ms,
+        gpu_lines,
         estimate,
     }
 }
 
 fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     let is_scaled = question.measured_on.as_deref() != Some(&machine.instance_type);
-    let share = match (is_scaled, machine.threads_per_core) {
-        (false, _) => SAME_TYPE,
-        (true, 1) => WHOLE_CORE,
-        (true, _) => HALF_CORE,
-    };
-    let network = machine.network_mbps.map(|mbps| f64::from(mbps) * 1e6 / 8.0 / question.mean_bytes.max(1.0));
+    let share = share_of_a_core(is_scaled, machine.threads_per_core);
+    let network = question.network_rate(machine.network_mbps);
     let of_processors = |share: f64| f64::from(machine.vcpus) * share * 1000.0 / way.cpu_ms;
     let of_one = |share: f64| of_processors(share).min(network.unwrap_or(f64::INFINITY));
     let (slow, fast) = (of_one(share.0), of_one(share.1));
@@ -260,6 +276,15 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
             .deadline_seconds
             .is_none_or(|deadline| hours.high * 3600.0 <= deadline as f64),
         is_scaled,
+    }
+}
+
+/// What a vCPU does of what a core here does, least and most.
+fn share_of_a_core(is_scaled: bool, threads_per_core: u32) -> (f64, f64) {
+    match (is_scaled, threads_per_core) {
+        (false, _) => SAME_TYPE,
+        (true, 1) => WHOLE_CORE,
+        (true, _) => HALF_CORE,
     }
 }
 

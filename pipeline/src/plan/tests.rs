@@ -46,7 +46,52 @@ fn question() -> Question {
         machines: vec![machine("c7a.2xlarge", 8, 1), machine("c7i.2xlarge", 8, 2)],
         fixed: fixed(),
         measured_on: None,
+        gpus: vec![gpu("g6.xlarge", 4, (0.4, 0.6))],
+        decode_ms: Some(2.0),
     }
+}
+
+fn gpu(instance_type: &str, vcpus: u32, spot: (f64, f64)) -> GpuMachine {
+    GpuMachine {
+        instance_type: instance_type.to_owned(),
+        gpu: "NVIDIA L4".to_owned(),
+        vcpus,
+        threads_per_core: 2,
+        network_mbps: Some(2500),
+        spot,
+        on_demand: 0.9,
+    }
+}
+
+#[test]
+fn of_a_gpu_only_bounds_are_told() {
+    // Of 3,000,000 images: 10 ms on 8 cores of a machine are at most 3,125 images/s by its network.
+    let asked = Question {
+        prefixes: 100,
+        gpus: vec![gpu("g6.xlarge", 4, (0.4, 0.6)), gpu("g6.24xlarge", 96, (0.4, 0.6))],
+        ..question()
+    };
+    let plan = plan(asked);
+    let [small, large] = plan.gpu_lines.as_slice() else { panic!("two lines") };
+    // 4 vCPUs of 0.4 to 0.75 cores at 2 ms; 96 are bound by 2,500 Mbit/s at 100 kB.
+    assert_eq!((small.decodes.low, small.decodes.high), (800.0, 1500.0));
+    assert_eq!((large.decodes.low, large.decodes.high), (3125.0, 3125.0));
+    // 3,000,000 / 1,500 * 1.08 / 3600 = 0.6 hours at $0.4, and 1.3 for the rest.
+    assert!((small.spot_usd_at_least - 1.54).abs() < 1e-9, "{small:?}");
+    assert!((small.on_demand_usd_at_least - 1.84).abs() < 1e-9, "{small:?}");
+    // As dear as the recommended machines at R images/s: 3,000,000 * 1.08 / 3600 / R * $0.6.
+    let of_machines = plan.estimate.unwrap().machines_usd.high;
+    assert!((small.pays_from.unwrap() - 540.0 / of_machines).abs() < 1e-6, "{small:?}");
+    assert!(small.infers.is_none());
+}
+
+#[test]
+fn more_prefixes_are_more_requests() {
+    let rate = |prefixes| {
+        let plan = plan(Question { prefixes, images: 3_000_000_000, ..question() });
+        plan.lines.iter().map(|line| line.images_per_second.high).fold(0.0, f64::max)
+    };
+    assert_eq!((rate(0), rate(1), rate(3)), (5500.0, 5500.0, 16_500.0));
 }
 
 #[test]
