@@ -4,7 +4,7 @@
 //! or were killed up to a minute more than they told; the reserve is the bill of what reduce will use. Each worker gets an
 //! equal share of what is left, and takes no new shard once it is spent; the round after divides the rest. So a run may
 //! pass its limit by the shards that its workers had in hand, and by no more. A price that is not known stops a limited
-//! run before it begins: there is no run whose spending nobody can tell. It makes no request and reads no clock.
+//! run before it begins, and one that has begun before its next round: no run spends what nobody can tell. It makes no request and reads no clock.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,9 @@ pub type Price<'a> = dyn Fn(&Usage) -> Result<f64, String> + Send + Sync + 'a;
 
 /// The error of a run that ended for its limit was reached.
 pub const STOPPED_AT_BUDGET: &str = "tagfleet.StoppedAtBudget";
+
+/// The error of a run that had begun and ended for a price was not known any more.
+pub const PRICE_UNKNOWN: &str = "tagfleet.PriceUnknown";
 
 /// The version of a [`LimitOverride`]'s stored form.
 pub const LIMIT_VERSION: u32 = 1;
@@ -173,8 +176,7 @@ impl Limit<'_> {
     }
 
     fn usd(&self, usage: &Usage) -> Result<f64, FleetError> {
-        (self.price)(usage)
-            .map_err(|why| FleetError::Unusable(format!("max_usd: a limit needs every price, and {why}")))
+        (self.price)(usage).map_err(FleetError::PriceUnknown)
     }
 
     fn stopped(&self, run: &RunId, spent: f64, left: f64, why: &str) -> Problem {
@@ -186,6 +188,18 @@ impl Limit<'_> {
                  tagfleet resume {run} --max-usd N, with N above {max}"
             ),
         }
+    }
+}
+
+/// The end of a run that has begun, where a price that its limit needs is not known any more: what is done is kept.
+#[must_use]
+pub fn price_unknown(run: &RunId, why: &str) -> Problem {
+    Problem {
+        error: PRICE_UNKNOWN.to_owned(),
+        cause: format!(
+            "a run with a limit begins no round while it cannot be told what it spends: {why}; once the price is known, to \
+             go on: tagfleet resume {run}"
+        ),
     }
 }
 

@@ -156,8 +156,9 @@ fn state(is_complete: bool, problem: Option<&Problem>) -> State {
 
 /// What workers say of themselves, for the state machine knows only that they ended; else what it met.
 fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> {
-    if let Some(budget) = problem.filter(|problem| problem.is_budget()) {
-        return Some(budget.cause.clone());
+    let is_of_limit = |problem: &&Problem| problem.is_budget() || problem.is_price_unknown();
+    if let Some(stopped) = problem.filter(is_of_limit) {
+        return Some(stopped.cause.clone());
     }
     if let Some((why, workers)) = usage.most_common_failure() {
         return Some(format!("{workers} workers failed: {why}"));
