@@ -189,7 +189,10 @@ fn bill() -> Cost {
             "time": {"machines": 4, "billed_ms": 23_400_000, "worked_ms": 0, "free_ms": 0}}
     ]);
     let usage: Usage =
-        serde_json::from_value(json!({"machines": machines, "functions": {}, "infer_seconds": 26_000}))
+        serde_json::from_value(json!({
+        "machines": machines, "functions": {}, "infer_seconds": 26_000,
+        "requests": {"infer": {"s3:GetObject": {"calls": 303_812_004, "bytes_out": 0, "bytes_in": 0, "chunks": 0}}}
+    }))
             .unwrap();
     let done = Done { images: 300_000_000, not_done: 0, engine: "openvino 2026.4.1 bf16" };
     cost.plan = Some(PlanBesideActual::new(planned, &done, &usage, &cost));

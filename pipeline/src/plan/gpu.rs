@@ -41,8 +41,8 @@ pub struct GpuLine {
     pub spot_usd_at_least: f64,
     /// The same on demand.
     pub on_demand_usd_at_least: f64,
-    /// Images a second that one machine has to do, decoding and model together, to cost no more on spot than what is
-    /// recommended costs at the most; none where nothing is recommended.
+    /// Images a second that one machine has to do, decoding and model together, to cost no more at the lowest spot price
+    /// than what is recommended costs at the most; none where nothing is recommended.
     pub pays_from: Option<f64>,
     /// True where decoding was measured on another type of machine.
     pub is_scaled: bool,
@@ -73,7 +73,7 @@ fn line(question: &Question, decode_ms: f64, machine: &GpuMachine, recommended: 
     let at_least = |hour_usd: f64| fixed + images / decodes.high * (1.0 + OVERHEAD) / 3600.0 * hour_usd;
     let pays_from = recommended.map(|line| {
         let of_machines = line.spot_usd.high - fixed;
-        images * (1.0 + OVERHEAD) / 3600.0 * machine.spot.1 / of_machines
+        images * (1.0 + OVERHEAD) / 3600.0 * machine.spot.0 / of_machines
     });
     GpuLine {
         instance_type: machine.instance_type.clone(),

@@ -79,10 +79,14 @@ fn of_a_gpu_only_bounds_are_told() {
     // 3,000,000 / 1,500 * 1.08 / 3600 = 0.6 hours at $0.4, and 1.3 for the rest.
     assert!((small.spot_usd_at_least - 1.54).abs() < 1e-9, "{small:?}");
     assert!((small.on_demand_usd_at_least - 1.84).abs() < 1e-9, "{small:?}");
-    // As dear as the recommended machines at R images/s: 3,000,000 * 1.08 / 3600 / R * $0.6.
+    // As dear as the recommended machines at R images/s: 3,000,000 * 1.08 / 3600 / R * $0.4.
     let of_machines = plan.estimate.unwrap().machines_usd.high;
-    assert!((small.pays_from.unwrap() - 540.0 / of_machines).abs() < 1e-6, "{small:?}");
+    assert!((small.pays_from.unwrap() - 360.0 / of_machines).abs() < 1e-6, "{small:?}");
     assert!(small.infers.is_none());
+    // Where it cannot pay, it costs more at the least than what is recommended does at the most.
+    for line in &plan.gpu_lines {
+        assert_eq!(line.may_pay(), line.spot_usd_at_least < of_machines + 1.3, "{line:?}");
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn on_the_gpu(line: &GpuLine) -> String {
     }
     match line.pays_from {
         Some(_) if !line.may_pay() => "not known: cannot pay, whatever it does".to_owned(),
-        Some(rate) => format!("not known: measure on a GPU; pays from {rate:.0} images/s a machine"),
+        Some(rate) => format!("not known: measure on a GPU; may pay from {rate:.0} images/s a machine"),
         None => "not known: measure on a GPU".to_owned(),
     }
 }

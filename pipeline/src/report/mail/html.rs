@@ -12,7 +12,10 @@ const LABEL: usize = 9;
 const FONT: &str = "font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif";
 const TABLE: &str = "width:100%;border-collapse:collapse;margin:0 0 20px;font-size:14px";
 const CAPTION: &str = "text-align:left;font-weight:600;font-size:16px;padding:0 0 4px";
-const CELL: &str = "text-align:left;vertical-align:top;padding:4px 8px 4px 0;border-bottom:1px solid #8886;overflow-wrap:anywhere";
+/// Figures and words of ours are not broken.
+const CELL: &str = "text-align:left;vertical-align:top;padding:4px 8px 4px 0;border-bottom:1px solid #8886;overflow-wrap:break-word";
+/// Names from outside may be of any length.
+const TEXT_CELL: &str = "text-align:left;vertical-align:top;padding:4px 8px 4px 0;border-bottom:1px solid #8886;overflow-wrap:anywhere";
 const LABEL_CELL: &str =
     "text-align:left;vertical-align:top;padding:2px 12px 2px 0;font-weight:600;white-space:nowrap";
 const VALUE_CELL: &str = "vertical-align:top;padding:2px 0;overflow-wrap:anywhere";
@@ -125,8 +128,8 @@ pub(super) fn bill(cost: &Cost) -> String {
 fn row(line: &CostLine) -> String {
     let [stage, service, item, quantity, unit, price, usd] = line.cells().map(|cell| escape(&cell));
     format!(
-        "<tr><td style=\"{CELL}\">{service} {item}<br><small>{stage}</small></td>\
-         <td style=\"{CELL}\">{quantity} {unit}<br><small>at {price}</small></td><td style=\"{FIGURE}\">{usd}</td></tr>\n"
+        "<tr><td style=\"{TEXT_CELL}\">{service} {item}<br><small>{stage}</small></td>\
+         <td style=\"{CELL}\">{quantity}<br><small>{unit} at {price}</small></td><td style=\"{FIGURE}\">{usd}</td></tr>\n"
     )
 }
 
@@ -139,7 +142,7 @@ fn plan_beside_actual(plan: &PlanBesideActual) -> String {
     for [name, planned, actual] in plan.rows() {
         html.push_str(&format!(
             "<tr><th scope=\"row\" style=\"{CELL};font-weight:400\">{}</th><td style=\"{CELL}\">{}</td>\
-             <td style=\"{CELL}\">{}</td></tr>\n",
+             <td style=\"{TEXT_CELL}\">{}</td></tr>\n",
             escape(&name),
             escape(&planned),
             escape(&actual)
