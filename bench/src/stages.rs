@@ -14,6 +14,7 @@ use tagfleet_model::engine::{EngineRecord, Loaded};
 use tagfleet_model::folder::Model;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_model::tensor::Preprocessor;
+use tagfleet_model::thumbnail::thumbnail;
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 
@@ -28,6 +29,8 @@ use crate::told::tell;
 /// Rows of the stages before the model.
 pub(crate) const DECODE: &str = "decode";
 pub(crate) const PREPARE: &str = "resize, crop, normalise, copy to tensor";
+/// Of at most 48 pictures of a shard.
+const THUMBNAIL: &str = "thumbnail, for each of the few pictures of a shard that get one";
 /// What follows a stage's name for large pictures.
 const LARGE: &str = "12 megapixels";
 /// Pictures that are held in memory.
@@ -75,6 +78,7 @@ struct Preparing {
     tensor: Vec<f32>,
     decoding: Duration,
     resizing: Duration,
+    thumbnails: Duration,
 }
 
 impl Preparing {
@@ -82,7 +86,8 @@ impl Preparing {
         let preprocessor = Preprocessor::new(&model.spec.preprocessing)?;
         let tensor = vec![0.0; preprocessor.tensor_len()];
         let budget = PixelBudget::new(Limits::default().max_memory);
-        Ok(Self { preprocessor, budget, tensor, decoding: Duration::ZERO, resizing: Duration::ZERO })
+        let [decoding, resizing, thumbnails] = [Duration::ZERO; 3];
+        Ok(Self { preprocessor, budget, tensor, decoding, resizing, thumbnails })
     }
 
     /// Fills the tensor, unless the picture is broken.
@@ -98,6 +103,16 @@ impl Preparing {
         self.decoding += cpu_time() - is_written + (is_decoded - began);
         self.resizing += is_written - is_decoded;
         Ok(())
+    }
+
+    /// Makes the thumbnail that a report shows, of what is decoded anew for it: only the thumbnail is timed.
+    fn show(&mut self, picture: &[u8]) {
+        let decoded = decode(picture, &Limits::default(), &self.budget, true, &self.preprocessor);
+        let Ok(decoded) = decoded else { return };
+        let began = cpu_time();
+        let shown = thumbnail(&decoded.pixels);
+        self.thumbnails += cpu_time() - began;
+        drop(shown);
     }
 }
 
@@ -115,9 +130,11 @@ fn before_the_model(
     (preparing.decoding, preparing.resizing) = (Duration::ZERO, Duration::ZERO);
     for picture in pictures {
         preparing.prepare(picture)?;
+        preparing.show(picture);
     }
     rows.add(&format!("{DECODE}{what}"), Quantity::CpuMs, per_image(preparing.decoding, pictures.len()));
     rows.add(&format!("{PREPARE}{what}"), Quantity::CpuMs, per_image(preparing.resizing, pictures.len()));
+    rows.add(&format!("{THUMBNAIL}{what}"), Quantity::CpuMs, per_image(preparing.thumbnails, pictures.len()));
     Ok(())
 }
 

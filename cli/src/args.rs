@@ -121,12 +121,15 @@ pub(crate) struct PlanOptions {
     /// Prices from this file of `tagfleet prices refresh`, over the built-in ones
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
+    /// Write the request file of what is recommended, which `submit --request` takes; a local model is published in the stack's bucket
+    #[arg(long, value_name = "FILE", conflicts_with = "keys")]
+    pub(crate) save: Option<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
     // Last, for its heading holds for every flag behind it.
     #[command(flatten)]
-    pub(crate) aws: AwsOptions,
+    pub(crate) stack: StackOptions,
 }
 
 #[derive(Debug, ClapArgs)]

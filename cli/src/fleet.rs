@@ -10,7 +10,7 @@ mod resume;
 pub(crate) mod stack;
 mod standing;
 mod status;
-mod submit;
+pub(crate) mod submit;
 mod watch;
 
 use tokio::runtime::Builder;

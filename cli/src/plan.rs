@@ -1,34 +1,24 @@
 //! `tagfleet plan`: how long a fleet will take over these images and what that costs, before anything runs.
 //!
 //! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes nothing but the
-//! request file that it is asked for.
+//! request file that it is asked for, and the model that this names.
 
 mod machines;
 mod measure;
 mod sample;
+mod save;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
-use tagfleet_pipeline::cost::bill::{DISK_GB, HOURS_A_MONTH};
-use tagfleet_pipeline::cost::{Extras, PriceBook, UnknownPrice, bill};
+use tagfleet_pipeline::cost::PriceBook;
 use tagfleet_pipeline::fleet::deadline;
-use tagfleet_pipeline::plan::{self, Fixed, Known, Machine, Plan, Question};
-use tagfleet_pipeline::usage::{CallUsage, RequestCount, Requests, Usage};
+use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
 
 use crate::args::{PlanOptions, TagOptions};
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::Loading;
 use crate::place::Place;
-
-/// Images of a shard, once shards have grown.
-const SHARD: u64 = 10_000;
-/// Keys that one call of the splitter cuts in a second, and rows that one of the reducer compacts: what the plan for 300
-/// million assumes.
-const KEYS_PER_SECOND: u64 = 100_000;
-const ROWS_PER_SECOND: u64 = 50_000;
-/// Memory of the functions, in MB, as the template has it.
-const FUNCTION_MB: u64 = 2048;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
@@ -37,7 +27,8 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let place = Place::parse(&options.input)?;
-    let aws = if place.is_s3() { Some(options.aws.connect().await) } else { None };
+    let aws = if place.is_s3() { Some(options.stack.aws.connect().await) } else { None };
+    save::check(options, &place).await?;
     let region = region(options, aws.as_ref());
     let book = book(options)?;
     let deadline = options
@@ -54,17 +45,19 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         Some(images) => (images, Known::Said),
         None => (sample.count, sample.known),
     };
-    let ways = measure::ways(&loading, &options.model.loading, &sample.images)?;
+    let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
     let question = Question {
         images,
         images_are,
         mean_bytes: sample.mean_bytes,
-        prefixes: 1,
+        prefixes: sample.prefixes,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
-        requests: fixed(images, &region, &book).map_err(bad_input)?,
-        machines: machines(&region, &book),
+        fixed: FixedCosts::of(images, &region, &book).map_err(bad_input)?,
+        machines: machines::with_prices(&region, &book),
+        gpus: machines::gpus_with_prices(&region, &book),
         region,
-        ways,
+        ways: measured.ways,
+        decode_ms: measured.decode_ms,
         measured_on: measured_on().await,
     };
     if question.machines.is_empty() {
@@ -73,32 +66,24 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
             "the price book has no machine of {region}: `tagfleet prices refresh --region {region}`"
         )));
     }
-    told(options, &place, &plan::plan(question))
+    told(options, &place, &plan::plan(question)).await
 }
 
-fn told(options: &PlanOptions, place: &Place, plan: &Plan) -> Result<Exit, Failure> {
-    if options.json {
-        print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?;
-        return Ok(Exit::Finished);
+async fn told(options: &PlanOptions, place: &Place, plan: &Plan) -> Result<Exit, Failure> {
+    match options.json {
+        true => print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?,
+        false => print(&plan.text())?,
     }
-    print(&plan.text())?;
-    if let (true, Some(at)) = (place.is_s3(), plan.recommended) {
-        print(&format!("{}\n", submit(options, place, plan, at)))?;
+    if let Some(file) = &options.save {
+        let said = save::save(options, file, place, plan).await?;
+        match options.json {
+            true => tell(said.trim_end()),
+            false => print(&said)?,
+        }
+    } else if let (false, true, Some(at)) = (options.json, place.is_s3(), plan.recommended) {
+        print(&save::command(options, place, plan, &plan.lines[at]))?;
     }
     Ok(Exit::Finished)
-}
-
-/// The command that does what is recommended; with `--save FILE` behind it, it writes the request file instead.
-fn submit(options: &PlanOptions, place: &Place, plan: &Plan, at: usize) -> String {
-    let line = &plan.lines[at];
-    let way = plan.measured.iter().find(|way| way.engine == line.engine);
-    let flags = way.map_or("", |way| way.flags.as_str());
-    let deadline = options.deadline.as_deref().map(|text| format!(" --deadline {text}")).unwrap_or_default();
-    let model = options.model.model.display();
-    format!(
-        "tagfleet submit {place} --model {model} {flags} --workers {}{deadline}",
-        line.vcpus / plan::WORKER_VCPUS
-    )
 }
 
 /// The type of this machine, where it is one of EC2's; nowhere else does a metadata service answer.
@@ -137,86 +122,10 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 
 fn region(options: &PlanOptions, aws: Option<&Aws>) -> String {
     let configured = aws.and_then(|aws| aws.region().map(str::to_owned));
-    options.aws.region.clone().or(configured).unwrap_or_else(|| {
+    options.stack.aws.region.clone().or(configured).unwrap_or_else(|| {
         tell("note: no region is configured: prices are those of us-east-1, --region names another");
         "us-east-1".to_owned()
     })
-}
-
-/// Those types of which the book has both prices; disk and address are added.
-fn machines(region: &str, book: &PriceBook) -> Vec<Machine> {
-    let mut found = Vec::new();
-    for kind in &machines::TYPES {
-        let prices = || -> Result<Machine, UnknownPrice> {
-            let beside = book.price(region, "EC2", "gp3 storage")?.usd * (DISK_GB / HOURS_A_MONTH)
-                + book.price(region, "EC2", "public IPv4 address")?.usd;
-            let spot = book.spot(region, kind.name, None)?;
-            let on_demand = book.price(region, "EC2", &format!("{} on-demand", kind.name))?;
-            Ok(Machine {
-                instance_type: kind.name.to_owned(),
-                vcpus: kind.vcpus,
-                threads_per_core: kind.threads_per_core,
-                network_mbps: kind.network_mbps,
-                has: kind.has.iter().map(|&set| set.to_owned()).collect(),
-                spot: (spot.low_usd.unwrap_or(spot.usd) + beside, spot.usd + beside),
-                on_demand: on_demand.usd + beside,
-            })
-        };
-        match prices() {
-            Ok(machine) => found.push(machine),
-            Err(error) => tell(&format!("note: {} is left out: {error}", kind.name)),
-        }
-    }
-    found
-}
-
-/// What is paid whatever machines are taken.
-fn fixed(images: u64, region: &str, book: &PriceBook) -> Result<Vec<Fixed>, UnknownPrice> {
-    let shards = images.div_ceil(SHARD);
-    let calls = |calls: u64| RequestCount { calls, chunks: calls, ..RequestCount::default() };
-    let of = |counts: &[(&str, u64)]| {
-        Requests(counts.iter().map(|(name, count)| ((*name).to_owned(), calls(*count))).collect())
-    };
-    let split = of(&[
-        ("s3:ListBucket", images.div_ceil(1000)),
-        ("s3:PutObject", shards),
-        ("sqs:SendMessage", shards.div_ceil(10)),
-    ]);
-    let infer = of(&[
-        ("s3:GetObject", images + shards),
-        ("s3:PutObject", shards),
-        ("sqs:ReceiveMessage", shards),
-        ("sqs:DeleteMessage", shards),
-        ("sqs:ChangeMessageVisibility", shards),
-    ]);
-    let reduce = of(&[("s3:GetObject", shards), ("s3:ListBucket", 6 * shards.div_ceil(1000))]);
-    let call = |calls: u64, seconds: u64| CallUsage {
-        calls,
-        milliseconds: seconds * 1000,
-        mb_milliseconds: seconds * 1000 * FUNCTION_MB,
-    };
-    let usage = Usage {
-        requests: [("split", split), ("infer", infer), ("reduce", reduce)]
-            .map(|(name, of)| (name.to_owned(), of))
-            .into(),
-        functions: [
-            (
-                "splitter split".to_owned(),
-                call(images.div_ceil(10_000_000), images.div_ceil(KEYS_PER_SECOND)),
-            ),
-            ("reducer compact".to_owned(), call(shards.div_ceil(300), images.div_ceil(ROWS_PER_SECOND))),
-        ]
-        .into(),
-        ..Usage::default()
-    };
-    let transitions = 20 + images.div_ceil(10_000_000) + shards.div_ceil(300);
-    let extras = Extras { region: region.to_owned(), images, transitions, mails: 1, ..Extras::default() };
-    let bill = bill(&usage, &extras, book)?;
-    Ok(bill
-        .lines
-        .into_iter()
-        .map(|line| Fixed { what: format!("{} {} ({})", line.service, line.item, line.stage), usd: line.usd })
-        .collect())
 }
 
 #[cfg(test)]
@@ -232,18 +141,5 @@ mod tests {
         for wrong in ["", "0", "M", "-1", "1.5M", "99999999999B"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn getting_three_hundred_million_images_costs_what_the_price_list_says() {
-        let book = PriceBook::built_in().unwrap();
-        let fixed = fixed(300_000_000, "us-east-1", &book).unwrap();
-        let of = |what: &str| {
-            fixed.iter().filter(|line| line.what.contains(what)).map(|line| line.usd).sum::<f64>()
-        };
-        // 300,030,000 GETs at $0.40 a million, 300,000 pages at $5 a million.
-        assert!((of("GetObject (infer)") - 120.012).abs() < 1e-6, "{fixed:?}");
-        assert!((of("ListBucket (split)") - 1.5).abs() < 1e-6);
-        assert!(fixed.iter().map(|line| line.usd).sum::<f64>() < 124.0, "{fixed:?}");
     }
 }

@@ -180,11 +180,14 @@ impl Found {
 
 fn text(summary: &Summary, page: &str) -> String {
     let mut text = summary.text();
+    // Writing to a String cannot fail.
     if let Some(cost) = &summary.cost {
         text.push('\n');
         text.push_str(&bill(cost));
+        if let Some(plan) = &cost.plan {
+            let _ = write!(text, "\n{}", plan.table());
+        }
     }
-    // Writing to a String cannot fail.
     let _ = writeln!(text, "\nreport   {page}");
     text
 }
@@ -229,6 +232,7 @@ mod tests {
             usd_per_million: None,
             spot_saved_usd: 0.0,
             notes: vec![],
+            plan: None,
         };
         insta::assert_snapshot!(bill(&cost), @r"
         stage  service  item           quantity  unit         unit price     usd

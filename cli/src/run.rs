@@ -250,6 +250,11 @@ impl Told<'_> {
 /// A complete run gets its summary and `_SUCCESS`, and loses what only its stages needed.
 async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Failure> {
     let output = out.bucket.as_ref();
+    if let Some(cost) = &summary.cost {
+        // Anew each time: it is of the process that ended last, as the summary is.
+        let bytes = serde_json::to_vec_pretty(cost).map_err(broken)?;
+        output.put(&worker.keys.cost(), bytes.into()).await.map_err(broken)?;
+    }
     match summary.state {
         State::Complete => {
             reduce::finish(output, &worker.keys, summary).await.map_err(broken)?;

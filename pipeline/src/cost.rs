@@ -4,6 +4,7 @@
 
 pub mod bill;
 pub mod book;
+pub mod planned;
 mod requests;
 pub mod table;
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use bill::{Extras, bill};
 pub use book::{PriceBook, UnknownPrice};
+pub use planned::PlanBesideActual;
+pub(crate) use requests::billed_requests;
 
 /// The version of the stored form.
 pub const COST_VERSION: u32 = 1;
@@ -38,6 +41,9 @@ pub struct Cost {
     /// What was assumed, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What was planned beside what came; none where the run had no plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanBesideActual>,
 }
 
 /// One line of a bill.

@@ -63,6 +63,9 @@ pub enum FleetError {
     /// The request asks for what cannot be reached or is not there; another try finds it the same.
     #[error("the request is wrong: {0}")]
     Unusable(String),
+    /// What a run with a limit may use has no price, so that nobody could tell what it spends.
+    #[error("the request is wrong: max_usd: a limit needs every price, and {0}")]
+    PriceUnknown(String),
     /// A bucket failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -115,7 +118,9 @@ impl FleetError {
     #[must_use]
     pub fn error_type(&self) -> ErrorType {
         match self {
-            Self::NoRun(_) | Self::Invalid(_) | Self::Unusable(_) => ErrorType::BadRequest,
+            Self::NoRun(_) | Self::Invalid(_) | Self::Unusable(_) | Self::PriceUnknown(_) => {
+                ErrorType::BadRequest
+            }
             Self::Bucket(error)
             | Self::Split(SplitError::Bucket(error))
             | Self::Reduce(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error))) => {

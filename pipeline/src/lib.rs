@@ -3,6 +3,7 @@
 //! The same stages run on a laptop and on AWS. This crate never names an AWS crate, an engine or a decoder.
 
 pub mod address;
+mod assumed;
 pub mod bucket;
 pub mod cost;
 pub mod embedded;

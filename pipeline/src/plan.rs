@@ -3,20 +3,22 @@
 //! Pure arithmetic over what others found: the sample's times, the prices, the machines. Every assumption that goes into
 //! a figure is a note of the plan. It measures nothing, lists nothing and never looks a price up.
 
+pub mod estimate;
+pub mod fixed;
+pub mod gpu;
 mod text;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+pub use estimate::Estimate;
+pub use fixed::{Fixed, FixedCosts};
+pub use gpu::{GpuLine, GpuMachine};
+
+use crate::assumed::{BOOT_SECONDS, OVERHEAD, S3_GETS_PER_SECOND};
 use crate::fleet::steps::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
 
 /// The version of the JSON form.
 pub const PLAN_VERSION: u32 = 1;
-/// GET requests per second that S3 promises for one partitioned prefix (S3 User Guide, "performance guidelines").
-const S3_GETS_PER_SECOND: f64 = 5500.0;
-/// Time of a machine that tags nothing: boot, image pull, the last shard. Eight percent, as in the plan for 300 million.
-const OVERHEAD: f64 = 0.08;
-/// From a job to a worker that tags, in seconds: a machine boots and pulls its image.
-const BOOT_SECONDS: f64 = 300.0;
 /// vCPUs of one worker on CPU machines, as the job definition has it.
 pub const WORKER_VCPUS: u32 = 8;
 /// What one vCPU of another machine does, as a share of a core here: a vCPU that is a core of its own, and one that is
@@ -35,7 +37,7 @@ pub struct Question {
     pub images_are: Known,
     /// Bytes of an image, on average.
     pub mean_bytes: f64,
-    /// Prefixes that the images stand under.
+    /// Prefixes, folders, that the listed images stand in.
     pub prefixes: u32,
     /// Seconds within which it has to be done.
     pub deadline_seconds: Option<u64>,
@@ -45,10 +47,21 @@ pub struct Question {
     pub ways: Vec<Way>,
     /// What it could run on.
     pub machines: Vec<Machine>,
-    /// Dollars of everything but machines, for all images.
-    pub requests: Vec<Fixed>,
+    /// Machines with a GPU, of which only decoding can be told.
+    pub gpus: Vec<GpuMachine>,
+    /// CPU time of decoding and preparing one image on one core here, without the model, in milliseconds.
+    pub decode_ms: Option<f64>,
+    /// What everything but machines costs, for all images.
+    pub fixed: FixedCosts,
     /// The type of the machine that measured, where it is one of EC2's.
     pub measured_on: Option<String>,
+}
+
+impl Question {
+    /// Images a second that a network carries.
+    fn network_rate(&self, mbps: Option<u32>) -> Option<f64> {
+        mbps.map(|mbps| f64::from(mbps) * 1e6 / 8.0 / self.mean_bytes.max(1.0))
+    }
 }
 
 /// How a number of images is known.
@@ -97,22 +110,21 @@ pub struct Machine {
     pub on_demand: f64,
 }
 
-/// A cost that no machine changes.
-#[derive(Clone, Debug, Serialize)]
-pub struct Fixed {
-    /// `GET of 300000000 images`
-    pub what: String,
-    /// Dollars.
-    pub usd: f64,
-}
-
 /// From the least to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Range {
     /// The least.
     pub low: f64,
     /// The most.
     pub high: f64,
+}
+
+impl Range {
+    /// The same of both figures.
+    pub(crate) fn map(self, of: impl Fn(f64) -> f64) -> Self {
+        Self { low: of(self.low), high: of(self.high) }
+    }
 }
 
 /// What bounds a fleet's speed.
@@ -179,8 +191,14 @@ pub struct Plan {
     pub recommendation: String,
     /// The place in `lines` of what is recommended.
     pub recommended: Option<usize>,
+    /// CPU time of decoding and preparing one image on one core here, in milliseconds.
+    pub decode_ms: Option<f64>,
+    /// What is known of machines with a GPU.
+    pub gpu_lines: Vec<GpuLine>,
     /// What was assumed.
     pub notes: Vec<String>,
+    /// What is recommended in figures, as a request keeps it.
+    pub estimate: Option<Estimate>,
 }
 
 /// Plans a run.
@@ -196,29 +214,30 @@ pub fn plan(question: Question) -> Plan {
     }
     lines.sort_by(|a, b| a.spot_usd.high.total_cmp(&b.spot_usd.high));
     let recommended = recommended(&lines, &question.ways);
+    let gpu_lines = gpu::lines(&question, recommended.map(|at| &lines[at]));
+    let estimate = recommended.map(|at| Estimate::of(&lines[at], question.images, &question.fixed));
     Plan {
         version: PLAN_VERSION,
         images: question.images,
         images_are: question.images_are,
         mean_bytes: question.mean_bytes,
         recommendation: text::recommendation(recommended.map(|at| &lines[at]), &question),
-        notes: text::notes(&question, &lines),
+        notes: text::notes(&question, &lines, &gpu_lines),
         region: question.region,
         measured: question.ways,
-        requests: question.requests,
+        requests: question.fixed.lines,
         lines,
         recommended,
+        decode_ms: question.decode_ms,
+        gpu_lines,
+        estimate,
     }
 }
 
 fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     let is_scaled = question.measured_on.as_deref() != Some(&machine.instance_type);
-    let share = match (is_scaled, machine.threads_per_core) {
-        (false, _) => SAME_TYPE,
-        (true, 1) => WHOLE_CORE,
-        (true, _) => HALF_CORE,
-    };
-    let network = machine.network_mbps.map(|mbps| f64::from(mbps) * 1e6 / 8.0 / question.mean_bytes.max(1.0));
+    let share = share_of_a_core(is_scaled, machine.threads_per_core);
+    let network = question.network_rate(machine.network_mbps);
     let of_processors = |share: f64| f64::from(machine.vcpus) * share * 1000.0 / way.cpu_ms;
     let of_one = |share: f64| of_processors(share).min(network.unwrap_or(f64::INFINITY));
     let (slow, fast) = (of_one(share.0), of_one(share.1));
@@ -233,11 +252,11 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
         _ => Limit::Processors,
     };
     let images = question.images as f64;
-    let hours = |rate: f64| (images / rate * (1.0 + OVERHEAD) + BOOT_SECONDS) / 3600.0;
+    let hours = |rate: f64| (images / rate * (1.0 + OVERHEAD) + BOOT_SECONDS as f64) / 3600.0;
     let hours = Range { low: hours(rate.high), high: hours(rate.low) };
     let instance_hours =
         Range { low: hours.low * f64::from(instances), high: hours.high * f64::from(instances) };
-    let fixed: f64 = question.requests.iter().map(|fixed| fixed.usd).sum();
+    let fixed = question.fixed.usd(|_| true);
     let usd = |(low, high): (f64, f64)| Range {
         low: fixed + instance_hours.low * low,
         high: fixed + instance_hours.high * high,
@@ -260,11 +279,20 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     }
 }
 
+/// What a vCPU does of what a core here does, least and most.
+fn share_of_a_core(is_scaled: bool, threads_per_core: u32) -> (f64, f64) {
+    match (is_scaled, threads_per_core) {
+        (false, _) => SAME_TYPE,
+        (true, 1) => WHOLE_CORE,
+        (true, _) => HALF_CORE,
+    }
+}
+
 /// As many as the deadline needs at the lowest rate; else as many as a request gets that names no number.
 fn instances(question: &Question, machine: &Machine, slow: f64) -> u32 {
     let needed = match question.deadline_seconds {
         Some(deadline) => {
-            let seconds = (deadline as f64 - BOOT_SECONDS).max(1.0);
+            let seconds = deadline.saturating_sub(BOOT_SECONDS).max(1) as f64;
             (question.images as f64 * (1.0 + OVERHEAD) / slow / seconds).ceil()
         }
         None => {

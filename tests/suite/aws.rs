@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use serde_json::Value;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_pipeline::bucket::{self, Bucket, KeyRange, Put};
@@ -135,6 +136,45 @@ fn a_bucket_is_tagged_as_a_folder_is() {
     }
     let again = tag_bucket(&emulator, &["s3://photos/shop/", "--out", "s3://photos/shop/tags"]);
     assert!(again.stderr.contains("is inside the input s3://photos/shop/"), "{}", again.stderr);
+}
+
+/// The sum of a bill's lines of this item, in what they count.
+fn quantity(cost: &Value, item: &str) -> f64 {
+    let lines = cost["lines"].as_array().unwrap().iter();
+    lines.filter(|line| line["item"] == item).map(|line| line["quantity"].as_f64().unwrap()).sum()
+}
+
+#[test]
+fn a_run_of_a_bucket_has_a_bill_and_is_told_from_its_place() {
+    let emulator = Emulator::start();
+    emulator.make_bucket("photos");
+    emulator.make_bucket("results");
+    block_on(async { upload(&S3Bucket::new(&clients(&emulator).await, "photos")).await });
+    let ran = tag_bucket(&emulator, &["s3://photos/shop/", "--out", "s3://results/tags", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let (run_id, cost) = (summary["run"].as_str().unwrap(), &summary["cost"]);
+    // 64 pictures, and a few objects of the run's own; a thousand of them are the unit.
+    let gets = quantity(cost, "GetObject");
+    assert!((0.064..0.1).contains(&gets), "{cost}");
+    let sum: f64 = cost["lines"].as_array().unwrap().iter().map(|line| line["usd"].as_f64().unwrap()).sum();
+    assert!((sum - cost["total_usd"].as_f64().unwrap()).abs() < 1e-12 && sum > 0.0, "{cost}");
+    let folder = tempfile::tempdir().unwrap();
+    block_on(async { download(&S3Bucket::new(&clients(&emulator).await, "results"), folder.path()).await });
+    let stored = |name: &str| fs::read(folder.path().join(format!("tags/{run_id}/{name}"))).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&stored("cost.json")).unwrap(), *cost);
+
+    let copy = folder.path().join("copy.html");
+    let place = format!("s3://results/tags/{run_id}/");
+    let mut command = tagfleet(["report", &place, "--region", "us-east-1", "--endpoint-url"]);
+    command.arg(emulator.endpoint_url()).arg("--html").arg(&copy);
+    let told = run(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"));
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let lines: Vec<&str> = told.stdout.lines().collect();
+    assert_eq!(lines[0], format!("run      {run_id}: complete"));
+    assert!(lines.iter().any(|line| line.starts_with("run    S3       GetObject")), "{}", told.stdout);
+    assert_eq!(*lines.last().unwrap(), format!("report   s3://results/tags/{run_id}/report.html"));
+    assert_eq!(fs::read(copy).unwrap(), stored("report.html"));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn a_failed_job_is_judged_by_the_listing_and_a_failed_mail_by_nobody() {
     assert_eq!(successors(&states["Infer"]), ["Check"]);
     assert_eq!(on_failure(&states["Mail"]), Some("Outcome"));
     assert_eq!(successors(&states["Mail"]), ["Outcome"]);
-    assert_eq!(successors(&states["Outcome"]), ["Complete", "StoppedAtBudget", "Incomplete"]);
+    assert_eq!(successors(&states["Outcome"]), ["Complete", "StoppedAtBudget", "PriceUnknown", "Incomplete"]);
 }
 
 #[test]

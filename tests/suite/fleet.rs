@@ -3,6 +3,7 @@
 mod budget;
 mod faults;
 mod metering;
+mod planned;
 mod policy;
 mod requests;
 mod whole;

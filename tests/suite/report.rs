@@ -4,7 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tagfleet_pipeline::cost::Cost;
+use tagfleet_pipeline::cost::planned::{Done, PlanBesideActual};
+use tagfleet_pipeline::plan::Estimate;
+use tagfleet_pipeline::report::mail::{Failure, Mail};
+use tagfleet_pipeline::report::{State, Summary};
+use tagfleet_pipeline::usage::Usage;
 use tagfleet_tests::command::{Ran, run, tagfleet};
 use tagfleet_tests::project;
 use tagfleet_tests::rows::runs;
@@ -111,18 +117,13 @@ fn what_is_no_run_is_named() {
     assert!(ran.stderr.contains("no such folder, and no run's id"), "{ran:?}");
 }
 
-/// Pictures of it are left in `target/report` for people.
-#[test]
-fn a_browser_shows_it_on_a_phone_on_a_desktop_in_the_dark_and_on_paper() {
-    let (Some(chromium), Some(tools)) = (chromium(), browser_tools()) else { return };
-    let tagged = tag_demo();
-    let pictures = project("target/report");
-    fs::create_dir_all(&pictures).unwrap();
-    let look = Command::new("node")
-        .arg(tools.join("look.js"))
-        .args([&chromium, &tagged.page(), &pictures])
-        .output()
-        .unwrap();
+/// What a browser saw of a page: on a phone, on a desktop, in the dark, on paper. Pictures of it are left in `folder` for
+/// people. None where there is no browser.
+fn look_at(page: &Path, folder: &Path) -> Option<serde_json::Map<String, Value>> {
+    let (chromium, tools) = (chromium()?, browser_tools()?);
+    fs::create_dir_all(folder).unwrap();
+    let look =
+        Command::new("node").arg(tools.join("look.js")).args([&chromium, page, folder]).output().unwrap();
     assert!(look.status.success(), "{}", String::from_utf8_lossy(&look.stderr));
     let seen: Value = serde_json::from_slice(&look.stdout).unwrap();
     assert_eq!(seen["requests"], Value::Array(vec![]), "it asks nobody");
@@ -131,14 +132,110 @@ fn a_browser_shows_it_on_a_phone_on_a_desktop_in_the_dark_and_on_paper() {
     assert_eq!(views.len(), 4);
     for (name, view) in views {
         assert_eq!(view["violations"], Value::Array(vec![]), "{name}");
-        assert!(view["rules"].as_u64().unwrap() > 15, "{name}: {view}");
         assert_eq!(view["contentWidth"], view["width"], "{name} scrolls sideways");
+        let picture = fs::read(folder.join(format!("{name}.png"))).unwrap();
+        assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "{name}: {} bytes", picture.len());
+    }
+    assert!(fs::read(folder.join("print.pdf")).unwrap().starts_with(b"%PDF"));
+    Some(views.clone())
+}
+
+#[test]
+fn a_browser_shows_it_on_a_phone_on_a_desktop_in_the_dark_and_on_paper() {
+    let tagged = tag_demo();
+    for (name, view) in look_at(&tagged.page(), &project("target/report")).unwrap_or_default() {
+        assert!(view["rules"].as_u64().unwrap() > 15, "{name}: {view}");
         assert_eq!(view["brokenImages"], 0, "{name}");
         assert!(view["images"].as_u64().unwrap() > 20, "{name}");
-        let picture = fs::read(pictures.join(format!("{name}.png"))).unwrap();
-        assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "{name}: {} bytes", picture.len());
     }
-    assert!(fs::read(pictures.join("print.pdf")).unwrap().starts_with(b"%PDF"));
+}
+
+/// The bill of a run that was planned, and dearer than that.
+fn bill() -> Cost {
+    let line = |(stage, service, item, quantity, unit, unit_price): (&str, &str, &str, f64, &str, f64)| {
+        json!({"stage": stage, "service": service, "item": item, "quantity": quantity, "unit": unit,
+            "unit_price": unit_price, "usd": quantity * unit_price})
+    };
+    let lines = [
+        ("split", "S3", "ListBucket", 300.0, "1k requests", 0.005),
+        ("infer", "S3", "GetObject", 300_030.134, "1k requests", 0.0004),
+        ("infer", "SQS", "ChangeMessageVisibility", 0.030_134, "1M requests", 0.4),
+        ("infer", "EC2", "c7a.2xlarge spot us-east-1a", 83.25, "hours", 0.2919),
+        ("infer", "EC2", "c7i.2xlarge on-demand us-east-1b, idle", 6.5, "hours", 0.357),
+        ("reduce", "Lambda", "reducer compact", 17_625.0, "GB-s", 0.000_013_333_4),
+        ("run", "Step Functions", "state transitions", 0.3, "1k transitions", 0.025),
+    ];
+    let usd: f64 = lines.iter().map(|line| line.3 * line.5).sum();
+    let cost = json!({
+        "version": 1, "region": "us-east-1", "prices_of": "2026-11-23", "lines": lines.map(line), "total_usd": usd,
+        "usd_per_million": usd / 300.0, "spot_saved_usd": 9.87,
+        "notes": ["list prices, without free tiers and discounts", "idle is boot, pauses, and vCPUs that no worker took"]
+    });
+    let mut cost: Cost = serde_json::from_value(cost).unwrap();
+    let range = |low: f64, high: f64| json!({"low": low, "high": high});
+    let planned: Estimate = serde_json::from_value(json!({
+        "version": 1, "images": 280_000_000, "engine": "openvino 2026.4.1 bf16", "instance_type": "c7a.2xlarge",
+        "instances": 24, "spot_share": 1.0, "images_per_second": range(13_000.0, 16_000.0),
+        "tagging_hours": range(4.9, 6.0), "instance_hours": range(60.0, 74.0), "usd": range(130.0, 139.0),
+        "machines_usd": range(14.0, 23.0), "requests": 280_900_000, "requests_usd": 115.5, "rest_usd": 0.5
+    }))
+    .unwrap();
+    let machines = json!([
+        {"machine": {"instance_type": "c7a.2xlarge", "life_cycle": "spot"}, "workers": 20, "seconds": 299_700,
+            "vcpu_seconds": 2_397_600, "vcpus": 160, "images": 280_000_000,
+            "time": {"machines": 20, "billed_ms": 299_700_000, "worked_ms": 290_000_000, "free_ms": 0}},
+        {"machine": {"instance_type": "c7i.2xlarge", "life_cycle": "on-demand"}, "workers": 4, "seconds": 23_400,
+            "vcpu_seconds": 187_200, "vcpus": 32, "images": 20_000_000,
+            "time": {"machines": 4, "billed_ms": 23_400_000, "worked_ms": 0, "free_ms": 0}}
+    ]);
+    let usage: Usage =
+        serde_json::from_value(json!({
+        "machines": machines, "functions": {}, "infer_seconds": 26_000,
+        "requests": {"infer": {"s3:GetObject": {"calls": 303_812_004, "bytes_out": 0, "bytes_in": 0, "chunks": 0}}}
+    }))
+            .unwrap();
+    let done = Done { images: 300_000_000, not_done: 0, engine: "openvino 2026.4.1 bf16" };
+    cost.plan = Some(PlanBesideActual::new(planned, &done, &usage, &cost));
+    cost
+}
+
+/// Pictures of them are left in `target/mail` for people.
+#[test]
+fn a_browser_shows_the_mails_too() {
+    let summary = json!({
+        "version": 1, "run": "20261126-020000-0a1b2c", "state": "complete", "images": 300_000_000,
+        "rows": 300_000_000, "tagged": 299_812_345, "failed": {"corrupt": 180_000, "empty": 7_655},
+        "second_decoder": 12, "model": "mobilenet", "model_sha256": "ab", "engine": "openvino 2026.4.1 bf16",
+        "threads": 192, "images_here": 300_000_000, "seconds_here": 26_000.0,
+        "results": "s3://tagfleet-data/tags/20261126-020000-0a1b2c/results/"
+    });
+    let summary = Summary { cost: Some(bill()), ..serde_json::from_value(summary).unwrap() };
+    let run = summary.run.clone();
+    let stopped = Summary {
+        state: State::StoppedAtBudget,
+        rows: 120_000_000,
+        problem: Some(format!(
+            "$40 of $40 is spent; to go on: tagfleet resume {run} --max-usd N, with N above 40"
+        )),
+        ..summary.clone()
+    };
+    let failure = Failure {
+        state: "Plan".to_owned(),
+        error: "BadRequest".to_owned(),
+        cause: "the request is wrong: input: there is no bucket shop".to_owned(),
+    };
+    let mails = [
+        ("complete", Mail::of_summary(&summary)),
+        ("stopped", Mail::of_summary(&stopped)),
+        ("failed", Mail::of_failure(&run, &failure)),
+    ];
+    for (name, mail) in mails {
+        let folder = project("target/mail").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let page = folder.join("mail.html");
+        fs::write(&page, mail.html).unwrap();
+        let _ = look_at(&page, &folder);
+    }
 }
 
 /// A Chromium in one of the usual places.

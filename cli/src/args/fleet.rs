@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 22] = [
+const REQUEST_FLAGS: [&str; 23] = [
     "input",
     "model",
     "model_file",
@@ -56,6 +56,7 @@ const REQUEST_FLAGS: [&str; 22] = [
     "deadline",
     "notify",
     "any_region",
+    "plan",
 ];
 
 #[derive(Debug, ClapArgs)]
@@ -107,6 +108,9 @@ pub(crate) struct SubmitOptions {
     /// Read images of another region than the stack's all the same: every byte then pays for the transfer
     #[arg(long)]
     pub(crate) any_region: bool,
+    /// What `tagfleet plan --json` printed: the run's bill then stands beside it, with why they differ
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
     /// Write the request to this file instead of starting a run; a local model is published all the same
     #[arg(long, value_name = "FILE", conflicts_with_all = ["request", "wait"])]
     pub(crate) save: Option<PathBuf>,

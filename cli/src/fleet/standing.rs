@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tagfleet_aws::executions::Execution;
-use tagfleet_pipeline::fleet::budget::STOPPED_AT_BUDGET;
+use tagfleet_pipeline::fleet::budget::{PRICE_UNKNOWN, STOPPED_AT_BUDGET};
 use tagfleet_pipeline::report::{self, Summary};
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
@@ -39,6 +39,8 @@ pub(super) enum Now {
     Incomplete,
     /// What it may cost is spent.
     StoppedAtBudget,
+    /// It has a limit, and a price that this needs is not known any more.
+    PriceUnknown,
     /// An error ended it.
     Failed,
     /// Somebody ended it.
@@ -138,6 +140,7 @@ impl Now {
             Self::Complete => "complete",
             Self::Incomplete => "incomplete",
             Self::StoppedAtBudget => "stopped at budget",
+            Self::PriceUnknown => "stopped, for a price is not known",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Stopped => "stopped",
@@ -201,6 +204,7 @@ impl Seen {
             ("ABORTED", _) => Now::Cancelled,
             _ if execution.error.as_deref() == Some("tagfleet.Incomplete") => Now::Incomplete,
             _ if execution.error.as_deref() == Some(STOPPED_AT_BUDGET) => Now::StoppedAtBudget,
+            _ if execution.error.as_deref() == Some(PRICE_UNKNOWN) => Now::PriceUnknown,
             _ => Now::Failed,
         }
     }

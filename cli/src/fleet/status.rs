@@ -114,7 +114,7 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
     if let Some(cost) = &standing.cost {
         writeln!(text, "cost     {}", of_cost(cost))?;
     }
-    if let (Now::StoppedAtBudget, Some(cause)) = (standing.state, &standing.cause) {
+    if let (Now::StoppedAtBudget | Now::PriceUnknown, Some(cause)) = (standing.state, &standing.cause) {
         writeln!(text, "cause    {cause}")?;
     }
     if let (Now::Failed | Now::Cancelled, Some(error)) = (standing.state, &standing.error) {
@@ -123,7 +123,7 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
     match (standing.state, &standing.results) {
         (Now::Complete, Some(results)) => writeln!(text, "results  {results}"),
         (Now::StoppedAtBudget, Some(_)) => writeln!(text, "go on    {resume} --max-usd N"),
-        (Now::Incomplete | Now::Failed | Now::Cancelled | Now::Stopped, Some(_)) => {
+        (Now::Incomplete | Now::PriceUnknown | Now::Failed | Now::Cancelled | Now::Stopped, Some(_)) => {
             writeln!(text, "go on    {resume}")
         }
         _ => Ok(()),

@@ -6,12 +6,14 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::json;
 use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::fleet::request::{
     self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagsAsked, ValidRequest,
 };
+use tagfleet_pipeline::plan::Estimate;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 use super::stack::FleetStack;
@@ -25,7 +27,10 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     let stack = FleetStack::find(&options.stack).await?;
     let (valid, bytes) = match &options.request {
         Some(file) => from_file(&stack, file).await?,
-        None => from_flags(&stack, options).await?,
+        None => {
+            let plan = options.plan.as_deref().map(estimate).transpose()?;
+            from_flags(&stack, options, plan).await?
+        }
     };
     if valid.request.device == request::Device::Gpu && !options.quiet {
         tell(
@@ -33,9 +38,24 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         );
     }
     match &options.save {
-        Some(file) => save(&stack, file, &valid, &bytes, options.json),
+        Some(file) => {
+            let said = save(&stack, file, &valid, &bytes)?;
+            match options.json {
+                true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
+                false => print(&said)?,
+            }
+            Ok(Exit::Finished)
+        }
         None => start(&stack, &valid, bytes, options).await,
     }
+}
+
+/// Writes the request that `options` ask for to their file, with what was planned in it, and says what to do with it.
+pub(crate) async fn save_planned(options: &SubmitOptions, plan: Estimate) -> Result<String, Failure> {
+    let stack = FleetStack::find(&options.stack).await?;
+    let file = options.save.as_deref().ok_or_else(|| broken("no file to save the request in"))?;
+    let (valid, bytes) = from_flags(&stack, options, Some(plan)).await?;
+    save(&stack, file, &valid, &bytes)
 }
 
 /// A request file as it is, with its model looked at.
@@ -54,11 +74,15 @@ async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Byt
 }
 
 /// Flags that are wrong are found before a model is published.
-async fn from_flags(stack: &FleetStack, options: &SubmitOptions) -> Result<(ValidRequest, Bytes), Failure> {
+async fn from_flags(
+    stack: &FleetStack,
+    options: &SubmitOptions,
+    plan: Option<Estimate>,
+) -> Result<(ValidRequest, Bytes), Failure> {
     let own = Address { bucket: stack.outputs.bucket.clone(), prefix: StackKeys::MODELS.to_owned() };
-    check(stack, &valid(stack, request(options, own.to_string()))?)?;
+    check(stack, &valid(stack, request(options, own.to_string(), plan.clone()))?)?;
     let model = publish::model(stack, options).await?;
-    let valid = valid(stack, request(options, model.to_string()))?;
+    let valid = valid(stack, request(options, model.to_string(), plan))?;
     let mut bytes = serde_json::to_vec_pretty(&valid.request).map_err(broken)?;
     bytes.push(b'\n');
     Ok((valid, bytes.into()))
@@ -68,7 +92,21 @@ fn valid(stack: &FleetStack, request: FleetRequest) -> Result<ValidRequest, Fail
     ValidRequest::new(request, &stack.outputs.bucket).map_err(bad_input)
 }
 
-fn request(options: &SubmitOptions, model: String) -> FleetRequest {
+/// What `tagfleet plan --json` printed, as far as a request keeps it.
+#[derive(Deserialize)]
+struct Printed {
+    estimate: Option<Estimate>,
+}
+
+fn estimate(file: &Path) -> Result<Estimate, Failure> {
+    let named = |why: &dyn std::fmt::Display| bad_input(format!("--plan {}: {why}", file.display()));
+    let bytes = fs::read(file).map_err(|error| named(&error))?;
+    let printed: Printed = serde_json::from_slice(&bytes)
+        .map_err(|error| named(&format!("not what `tagfleet plan --json` prints: {error}")))?;
+    printed.estimate.ok_or_else(|| named(&"this plan recommends nothing that a run could be compared with"))
+}
+
+fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> FleetRequest {
     FleetRequest {
         version: FLEET_REQUEST_VERSION,
         input: options.input.clone(),
@@ -83,6 +121,7 @@ fn request(options: &SubmitOptions, model: String) -> FleetRequest {
         deadline: options.deadline.clone(),
         notify: options.notify.clone(),
         any_region: options.any_region,
+        plan,
     }
 }
 
@@ -116,22 +155,10 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-fn save(
-    stack: &FleetStack,
-    file: &Path,
-    valid: &ValidRequest,
-    bytes: &Bytes,
-    json: bool,
-) -> Result<Exit, Failure> {
+fn save(stack: &FleetStack, file: &Path, valid: &ValidRequest, bytes: &Bytes) -> Result<String, Failure> {
     fs::write(file, bytes).map_err(|error| bad_input(format!("--save {}: {error}", file.display())))?;
-    match json {
-        true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
-        false => {
-            let start = stack.command(&format!("submit --request {}", file.display()));
-            print(&saved(&file.display().to_string(), &start, &valid.request.model, &stack.outputs.bucket))?;
-        }
-    }
-    Ok(Exit::Finished)
+    let start = stack.command(&format!("submit --request {}", file.display()));
+    Ok(saved(&file.display().to_string(), &start, &valid.request.model, &stack.outputs.bucket))
 }
 
 async fn start(

@@ -100,7 +100,7 @@ fn goes_on(look: &Look<'_>) -> Exit {
 /// The summary where there is one of this end, else why there is none.
 fn report(look: &Look<'_>, standing: &Standing, json: bool) -> Result<Exit, Failure> {
     match (standing.state, look.summary()) {
-        (Now::Complete | Now::Incomplete | Now::StoppedAtBudget, Some(summary)) => {
+        (Now::Complete | Now::Incomplete | Now::StoppedAtBudget | Now::PriceUnknown, Some(summary)) => {
             let exit = ending::report(summary, json)?;
             if exit == Exit::Resumable {
                 tell(&format!("to go on: {}", go_on(standing.state, &look.resume())));

@@ -5,8 +5,10 @@
 
 use std::time::Instant;
 
+use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::engine::{self, EngineChoice, EngineOptions, EngineRecord, Precision};
 use tagfleet_model::graph::Quantization;
+use tagfleet_model::tensor::{Preprocessor, TensorError};
 use tagfleet_pipeline::plan::Way;
 use tagfleet_pipeline::run;
 use tagfleet_pipeline::tagger::Tagger;
@@ -30,12 +32,20 @@ const WAYS: [(EngineChoice, Precision, &str); 4] = [
 /// The top label of each image; none where it failed.
 type Answers = Vec<Option<u32>>;
 
+/// What was measured.
+pub(super) struct Measured {
+    /// An engine in a precision each.
+    pub(super) ways: Vec<Way>,
+    /// CPU time of decoding and preparing an image, without the model, in milliseconds; none where nothing was tagged.
+    pub(super) decode_ms: Option<f64>,
+}
+
 /// Measures all that run; those that do not are named with the reason.
-pub(super) fn ways(
+pub(super) fn measure(
     loading: &Loading,
     options: &LoadOptions,
     images: &[Vec<u8>],
-) -> Result<Vec<Way>, Failure> {
+) -> Result<Measured, Failure> {
     let (mut ways, mut reference): (Vec<Way>, Option<Answers>) = (Vec::new(), None);
     for (choice, precision, flags) in WAYS {
         if precision == Precision::Bf16 && loading.model.spec.quantization != Quantization::None {
@@ -49,7 +59,7 @@ pub(super) fn ways(
         };
         let measured =
             engine::resolve(&asked, &loading.model).map_err(|error| error.to_string()).and_then(|resolved| {
-                measure(loading, &resolved.record, images).map(|found| (resolved.record, found))
+                timed(loading, &resolved.record, images).map(|found| (resolved.record, found))
             });
         let (record, (cpu_ms, answers)) = match measured {
             Ok(measured) => measured,
@@ -69,14 +79,40 @@ pub(super) fn ways(
             needs: record.instructions.clone(),
         });
     }
-    if ways.is_empty() {
+    let Some(answers) = reference else {
         return Err(broken("no engine can run this model here: the notes say why"));
-    }
-    Ok(ways)
+    };
+    let tagged = images.iter().zip(&answers).filter(|(_, answer)| answer.is_some()).map(|(image, _)| image);
+    let decode_ms = decoding(loading, &tagged.collect::<Vec<_>>()).map_err(broken)?;
+    Ok(Measured { ways, decode_ms })
+}
+
+/// Milliseconds that decoding and preparing take of an image, the faster of two passes. In this process, so only of images
+/// that another one has decoded before without harm.
+fn decoding(loading: &Loading, images: &[&Vec<u8>]) -> Result<Option<f64>, TensorError> {
+    let spec = &loading.model.spec.preprocessing;
+    let mut preprocessor = Preprocessor::new(spec)?;
+    let mut tensor = vec![0.0; preprocessor.tensor_len()];
+    let budget = PixelBudget::new(Limits::default().max_memory);
+    let mut pass = || -> Result<Option<f64>, TensorError> {
+        let (began, mut done) = (Instant::now(), 0);
+        for image in images {
+            if let Ok(decoded) = decode(image, &Limits::default(), &budget, spec.exif, &preprocessor) {
+                preprocessor.write(&decoded.pixels, &decoded.grid, &mut tensor)?;
+                done += 1;
+            }
+            if began.elapsed().as_secs() >= MOST_SECONDS {
+                break;
+            }
+        }
+        Ok((done > 0).then(|| began.elapsed().as_secs_f64() * 1e3 / f64::from(done)))
+    };
+    let (first, second) = (pass()?, pass()?);
+    Ok(first.zip(second).map(|(first, second)| first.min(second)))
 }
 
 /// Milliseconds per image, and the answers.
-fn measure(loading: &Loading, record: &EngineRecord, images: &[Vec<u8>]) -> Result<(f64, Answers), String> {
+fn timed(loading: &Loading, record: &EngineRecord, images: &[Vec<u8>]) -> Result<(f64, Answers), String> {
     let isolation = loading.isolate_with(record, 1).map_err(|failure| failure.message().to_owned())?;
     let mut taggers = isolation.taggers();
     let Some(tagger) = taggers.first_mut() else { return Err("no tagger was made".to_owned()) };

@@ -3,7 +3,7 @@
 //! Which ones is decided by a hash of the key, so that the same inputs always give the same sample, wherever they stand in
 //! the listing. It lists up to a limit and says where it stopped; it decodes nothing.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::TryStreamExt;
@@ -28,6 +28,8 @@ pub(super) struct Sample {
     pub(super) count: u64,
     /// Whether that is all.
     pub(super) known: Known,
+    /// Folders that the listed images stand in: 1 where none is in any.
+    pub(super) prefixes: u32,
     /// Bytes of an image, on average over all that were listed; over the sample where sizes were not listed.
     pub(super) mean_bytes: f64,
 }
@@ -36,11 +38,13 @@ pub(super) struct Sample {
 pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
     let mut chosen: BinaryHeap<(u64, Candidate)> = BinaryHeap::new();
     let (mut count, mut bytes, mut known) = (0_u64, 0_u64, Known::Counted);
+    let mut folders = HashSet::new();
     let mut pages = inputs.source.pages(&inputs.range);
     while let Some(page) = pages.try_next().await.map_err(bad_input)? {
         for image in page.images {
             count += 1;
             bytes += image.size.unwrap_or(0);
+            folders.insert(hash(folder(&image.key)));
             if image.access == Access::Readable {
                 chosen.push((hash(&image.key), Candidate(image)));
             }
@@ -59,7 +63,13 @@ pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
     }
     let of_sample = || images.iter().map(Vec::len).sum::<usize>() as f64 / images.len() as f64;
     let mean_bytes = if bytes > 0 { bytes as f64 / count as f64 } else { of_sample() };
-    Ok(Sample { images, count, known, mean_bytes })
+    let prefixes = u32::try_from(folders.len()).unwrap_or(u32::MAX);
+    Ok(Sample { images, count, known, prefixes, mean_bytes })
+}
+
+/// The common prefix that a key shares with its neighbours: all up to its last slash.
+fn folder(key: &str) -> &str {
+    key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
 /// An image that is compared by nothing but its hash.
@@ -108,4 +118,15 @@ async fn read(bucket: &dyn Bucket, chosen: Vec<(u64, Candidate)>) -> Result<Vec<
         tell(&format!("note: {unread} images of the sample could not be read; the last one: {last}"));
     }
     Ok(images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_all_up_to_the_last_slash() {
+        let folders = ["a/b/c.jpg", "a//c.jpg", "/c.jpg", "c.jpg", "a/"].map(folder);
+        assert_eq!(folders, ["a/b/", "a//", "/", "", "a/"]);
+    }
 }

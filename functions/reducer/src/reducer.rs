@@ -166,7 +166,10 @@ impl Reducer {
         let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
         let workers = self.workers(fleet.valid.request.device);
         let limited = self.limited(fleet).await?;
-        let price = limited.as_ref().map(|(_, pricing)| |usage: &Usage| pricing.usd(usage));
+        // A price book that is none leaves every price unknown, which ends the run as such.
+        let price = limited
+            .as_ref()
+            .map(|(_, pricing)| |usage: &Usage| pricing.as_ref().map_err(Clone::clone)?.usd(usage));
         let limit = limited.as_ref().zip(price.as_ref()).map(|((max_usd, _), price)| Limit {
             max_usd: *max_usd,
             price,
@@ -189,9 +192,9 @@ impl Reducer {
     }
 
     /// What the run may cost and what tells it; without a limit no price is read.
-    async fn limited(&self, fleet: &FleetRun) -> Result<Option<(f64, Pricing)>, CallError> {
+    async fn limited(&self, fleet: &FleetRun) -> Result<Option<(f64, Result<Pricing, String>)>, CallError> {
         let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(None) };
-        Ok(Some((max_usd, Pricing::load(self.stack.bucket.as_ref(), &self.region).await?)))
+        Ok(Some((max_usd, Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?)))
     }
 
     /// Writes the run's metrics into the log.

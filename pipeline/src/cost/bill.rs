@@ -226,6 +226,7 @@ impl Bill<'_> {
             usd_per_million: (images > 0).then(|| total_usd / images as f64 * 1e6),
             spot_saved_usd: self.spot_saved_usd,
             notes: self.notes,
+            plan: None,
         }
     }
 }

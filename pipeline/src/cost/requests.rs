@@ -1,5 +1,7 @@
 //! What AWS bills a request as, by its operation as IAM spells it.
 
+use crate::usage::Usage;
+
 /// How a request is billed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Billed {
@@ -27,6 +29,12 @@ pub(super) fn billed(operation: &str) -> Billed {
         Some(("sqs", _)) => Billed::Sqs,
         _ => Billed::Free,
     }
+}
+
+/// Requests that cost something, of all stages.
+pub(crate) fn billed_requests(usage: &Usage) -> u64 {
+    let counts = usage.requests.values().flat_map(|requests| &requests.0);
+    counts.filter(|(operation, _)| billed(operation) != Billed::Free).map(|(_, count)| count.calls).sum()
 }
 
 fn of_s3(action: &str) -> Billed {

@@ -23,6 +23,9 @@ impl Cost {
         if self.spot_saved_usd > 0.0 {
             text.push_str(&format!("saved    {} by spot machines\n", dollars(self.spot_saved_usd)));
         }
+        if let Some(plan) = &self.plan {
+            text.push_str(&plan.short());
+        }
         text
     }
 
@@ -50,6 +53,9 @@ impl Cost {
         writeln!(text)?;
         for note in &self.notes {
             writeln!(text, "note: {note}")?;
+        }
+        if let Some(plan) = &self.plan {
+            write!(text, "\n{}", plan.table())?;
         }
         Ok(())
     }

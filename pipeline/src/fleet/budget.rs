@@ -4,13 +4,14 @@
 //! or were killed up to a minute more than they told; the reserve is the bill of what reduce will use. Each worker gets an
 //! equal share of what is left, and takes no new shard once it is spent; the round after divides the rest. So a run may
 //! pass its limit by the shards that its workers had in hand, and by no more. A price that is not known stops a limited
-//! run before it begins: there is no run whose spending nobody can tell. It makes no request and reads no clock.
+//! run before it begins, and one that has begun before its next round: no run spends what nobody can tell. It makes no request and reads no clock.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::steps::Problem;
+use crate::assumed::{KEYS_A_PAGE, REDUCER_MB, ROWS_PER_SECOND};
 use crate::bucket::{Bucket, Kind};
 use crate::run::{RunId, StackKeys};
 use crate::split::{SplitError, read_json};
@@ -26,20 +27,18 @@ pub type Price<'a> = dyn Fn(&Usage) -> Result<f64, String> + Send + Sync + 'a;
 /// The error of a run that ended for its limit was reached.
 pub const STOPPED_AT_BUDGET: &str = "tagfleet.StoppedAtBudget";
 
+/// The error of a run that had begun and ended for a price was not known any more.
+pub const PRICE_UNKNOWN: &str = "tagfleet.PriceUnknown";
+
 /// The version of a [`LimitOverride`]'s stored form.
 pub const LIMIT_VERSION: u32 = 1;
 
-/// Rows that compaction is assumed to write in a second: half of what a reducer of 3 GB is planned for, for a reserve that
-/// is too small stops nothing in time.
-const ROWS_PER_SECOND: u64 = 25_000;
+/// Compaction may take so many times what a plan reckons with: a reserve that is too small stops nothing in time.
+const CAUTION: u64 = 2;
 /// What a call of compact takes besides its rows, in milliseconds.
 const COMPACT_MILLISECONDS: u64 = 5_000;
 /// What the last check, finish and mail take together, in milliseconds.
 const LAST_CALLS_MILLISECONDS: u64 = 60_000;
-/// The memory of the reducer as it is deployed, in MB.
-const REDUCER_MB: u64 = 3_008;
-/// Keys of a page of S3's listings.
-const KEYS_A_PAGE: u64 = 1_000;
 /// The least time that EC2 bills for a machine: no worker costs less.
 const LEAST_SECONDS: u64 = 60;
 
@@ -177,8 +176,7 @@ impl Limit<'_> {
     }
 
     fn usd(&self, usage: &Usage) -> Result<f64, FleetError> {
-        (self.price)(usage)
-            .map_err(|why| FleetError::Unusable(format!("max_usd: a limit needs every price, and {why}")))
+        (self.price)(usage).map_err(FleetError::PriceUnknown)
     }
 
     fn stopped(&self, run: &RunId, spent: f64, left: f64, why: &str) -> Problem {
@@ -193,6 +191,18 @@ impl Limit<'_> {
     }
 }
 
+/// The end of a run that has begun, where a price that its limit needs is not known any more: what is done is kept.
+#[must_use]
+pub fn price_unknown(run: &RunId, why: &str) -> Problem {
+    Problem {
+        error: PRICE_UNKNOWN.to_owned(),
+        cause: format!(
+            "a run with a limit begins no round while it cannot be told what it spends: {why}; once the price is known, to \
+             go on: tagfleet resume {run}"
+        ),
+    }
+}
+
 /// What is still to come once the last worker has ended: each part is read once and each group written once, and three
 /// calls compare, finish and tell.
 fn of_reduce(work: &Work) -> Usage {
@@ -202,7 +212,7 @@ fn of_reduce(work: &Work) -> Usage {
     requests.0.insert("s3:GetObject".to_owned(), count(work.shards + 4 * (work.groups + 3)));
     requests.0.insert("s3:PutObject".to_owned(), count(3 * (work.groups + 3)));
     requests.0.insert("s3:ListBucket".to_owned(), count(8 * (work.shards / KEYS_A_PAGE + 1)));
-    let compaction = work.groups * COMPACT_MILLISECONDS + work.all_images * 1000 / ROWS_PER_SECOND;
+    let compaction = work.groups * COMPACT_MILLISECONDS + CAUTION * work.all_images * 1000 / ROWS_PER_SECOND;
     let functions = [
         ("reducer compact", calls(work.groups, compaction)),
         ("reducer finish", calls(3, LAST_CALLS_MILLISECONDS)),

@@ -6,12 +6,9 @@
 
 use std::time::Duration;
 
+use crate::assumed::{BOOT_SECONDS, IMAGES_PER_VCPU_SECOND};
 use crate::usage::Usage;
 
-/// Images that a vCPU is assumed to do in a second while nothing is measured. ResNet-50 in fp32 does about 10.
-const ASSUMED_RATE: f64 = 5.0;
-/// From a request for a machine until its worker works, in seconds.
-const BOOT_SECONDS: u64 = 240;
 /// No deadline is shorter: booting alone takes minutes.
 pub const SHORTEST: Duration = Duration::from_secs(600);
 
@@ -54,7 +51,7 @@ fn rate(usage: &Usage, vcpus: u32) -> f64 {
     let images: u64 = usage.machines.iter().map(|machine| machine.images).sum();
     let seconds: u64 = usage.machines.iter().map(|machine| machine.seconds).sum();
     if images == 0 || seconds == 0 {
-        return ASSUMED_RATE * f64::from(vcpus.max(1));
+        return IMAGES_PER_VCPU_SECOND * f64::from(vcpus.max(1));
     }
     images as f64 / seconds as f64
 }

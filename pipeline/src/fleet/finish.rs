@@ -8,6 +8,9 @@ use super::pricing::Pricing;
 use super::steps::Problem;
 use super::{FleetError, FleetRun};
 use crate::address::Address;
+use crate::cost::Cost;
+use crate::cost::planned::{Done, PlanBesideActual};
+use crate::plan::Estimate;
 use crate::reduce::{self, ReduceError, RowCounts};
 use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
@@ -90,7 +93,8 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
     let usage = summary.usage.clone().unwrap_or_default();
     let pricing = priced.pricing.as_ref().map_err(Clone::clone);
     match pricing.and_then(|pricing| pricing.bill(fleet, &usage, summary.images, priced.now)) {
-        Ok(cost) => {
+        Ok(mut cost) => {
+            cost.plan = fleet.valid.request.plan.clone().map(|plan| beside(plan, summary, &usage, &cost));
             let key = fleet.keys.cost();
             fleet.output.put(&key, reduce::json(&key, &cost).map_err(ReduceError::from)?).await?;
             summary.cost = Some(cost);
@@ -98,6 +102,13 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
         Err(why) => summary.cost_problem = Some(why),
     }
     Ok(())
+}
+
+/// What was planned beside what came.
+fn beside(plan: Estimate, summary: &Summary, usage: &Usage, cost: &Cost) -> PlanBesideActual {
+    let not_done = summary.images.saturating_sub(summary.rows);
+    let done = Done { images: summary.rows, not_done, engine: &summary.engine };
+    PlanBesideActual::new(plan, &done, usage, cost)
 }
 
 async fn summary(
@@ -145,8 +156,9 @@ fn state(is_complete: bool, problem: Option<&Problem>) -> State {
 
 /// What workers say of themselves, for the state machine knows only that they ended; else what it met.
 fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> {
-    if let Some(budget) = problem.filter(|problem| problem.is_budget()) {
-        return Some(budget.cause.clone());
+    let is_of_limit = |problem: &&Problem| problem.is_budget() || problem.is_price_unknown();
+    if let Some(stopped) = problem.filter(is_of_limit) {
+        return Some(stopped.cause.clone());
     }
     if let Some((why, workers)) = usage.most_common_failure() {
         return Some(format!("{workers} workers failed: {why}"));

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::{budget, deadline};
 use crate::address::Address;
 use crate::filter::Filter;
+use crate::plan::Estimate;
 use crate::run::{StackKeys, TagOptions};
 
 /// The version of the request file.
@@ -64,6 +65,9 @@ pub struct FleetRequest {
     /// Whether the images may be in another region than the stack: each GET then pays for the transfer.
     #[serde(default)]
     pub any_region: bool,
+    /// What `tagfleet plan` expected the run to take and cost: the bill stands beside it. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Estimate>,
 }
 
 /// The tags a request asks for; what is left out is as the model was published.
@@ -226,6 +230,9 @@ fn check_options(request: &FleetRequest) -> Result<(), InvalidRequest> {
     }
     if request.max_usd.is_some_and(|max_usd| !budget::is_limit(max_usd)) {
         return Err(invalid("max_usd: give dollars, more than 0, or leave it out"));
+    }
+    if let Some(why) = request.plan.as_ref().and_then(Estimate::problem) {
+        return Err(invalid(format!("plan: {why}: take what `tagfleet plan` writes, or leave it out")));
     }
     if request.notify.len() > MAX_RECIPIENTS {
         return Err(invalid(format!("notify: a mail has at most {MAX_RECIPIENTS} recipients")));

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Allowed, Limit, STOPPED_AT_BUDGET, Work};
+use super::budget::{self, Allowed, Limit, PRICE_UNKNOWN, STOPPED_AT_BUDGET, Work};
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
 use crate::queue::Queue;
@@ -73,6 +73,12 @@ impl Problem {
     #[must_use]
     pub fn is_budget(&self) -> bool {
         self.error == STOPPED_AT_BUDGET
+    }
+
+    /// True where the run ended, for nobody could tell any more what it spends.
+    #[must_use]
+    pub fn is_price_unknown(&self) -> bool {
+        self.error == PRICE_UNKNOWN
     }
 
     /// True where the job never got a machine: another round would wait as long in vain.
@@ -200,7 +206,13 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
     checked.again = is_worth_a_round(&asked, missing.len() as u64, &usage);
     checked.workers = wanted(fleet, &asked, (missing.len() as u64, work.images), &usage);
     if let Some(limit) = &asked.limit {
-        keep(limit, (fleet, &asked), &work, &usage, &mut checked)?;
+        match keep(limit, (fleet, &asked), &work, &usage, &mut checked) {
+            Err(FleetError::PriceUnknown(why)) => {
+                checked.again = false;
+                checked.stopped = Some(budget::price_unknown(&fleet.run, &why));
+            }
+            kept => kept?,
+        }
     }
     if checked.again && (asked.before.is_some() || asked.round > 0 || asked.resumed) {
         split::send_shards(queue, &fleet.run, &missing).await?;

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Known, Limit, Line, Plan, Question, Range};
+use super::{BOOT_SECONDS, GpuLine, Known, Limit, Line, OVERHEAD, Plan, Question, Range, S3_GETS_PER_SECOND};
 
 /// Lines of the table that a person gets to see; JSON has all.
 const SHOWN: usize = 12;
@@ -43,6 +43,7 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if plan.lines.len() > SHOWN {
         writeln!(text, "  and {} more: --json", plan.lines.len() - SHOWN)?;
     }
+    gpus(text, plan)?;
     writeln!(text)?;
     for note in &plan.notes {
         writeln!(text, "note     {note}")?;
@@ -72,6 +73,43 @@ fn row(text: &mut String, line: &Line) -> std::fmt::Result {
     )
 }
 
+fn gpus(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    if plan.gpu_lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\n  {:<14} {:<12} {:>16} {:>12} {:>14}  model on the GPU",
+        "with a GPU", "", "decodes images/s", "spot $ from", "on demand from"
+    )?;
+    for line in &plan.gpu_lines {
+        let scaled = if line.is_scaled { "*" } else { "" };
+        writeln!(
+            text,
+            "  {:<14} {:<12} {:>16} {:>12.2} {:>14.2}  {}",
+            format!("{}{scaled}", line.instance_type),
+            line.gpu,
+            format!("{:.0}-{:.0}", line.decodes.low, line.decodes.high),
+            line.spot_usd_at_least,
+            line.on_demand_usd_at_least,
+            on_the_gpu(line),
+        )?;
+    }
+    Ok(())
+}
+
+/// What the model would have to do there.
+fn on_the_gpu(line: &GpuLine) -> String {
+    if let Some(Range { low, high }) = line.infers {
+        return format!("{low:.0}-{high:.0} images/s");
+    }
+    match line.pays_from {
+        Some(_) if !line.may_pay() => "not known: cannot pay, whatever it does".to_owned(),
+        Some(rate) => format!("not known: measure on a GPU; may pay from {rate:.0} images/s a machine"),
+        None => "not known: measure on a GPU".to_owned(),
+    }
+}
+
 pub(super) fn recommendation(line: Option<&Line>, question: &Question) -> String {
     let Some(line) = line else {
         return "no engine and machine fit together: install an engine, or refresh the prices with `tagfleet prices refresh`"
@@ -89,7 +127,7 @@ pub(super) fn recommendation(line: Option<&Line>, question: &Question) -> String
     )
 }
 
-pub(super) fn notes(question: &Question, lines: &[Line]) -> Vec<String> {
+pub(super) fn notes(question: &Question, lines: &[Line], gpu_lines: &[GpuLine]) -> Vec<String> {
     let mut notes = Vec::new();
     if lines.iter().any(|line| line.is_scaled) {
         notes.push(
@@ -98,19 +136,22 @@ pub(super) fn notes(question: &Question, lines: &[Line]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    notes.push(
-        "8 % are added for boot, image pull and the last shards, and 5 minutes until the first worker tags"
-            .to_owned(),
-    );
+    notes.push(format!(
+        "{:.0} % are added for image pulls and the last shards, and {} minutes until the first worker tags",
+        OVERHEAD * 100.0,
+        BOOT_SECONDS / 60
+    ));
     notes.push(
         "list prices without free tiers and discounts; spot prices are a snapshot, lowest to highest zone"
             .to_owned(),
     );
-    if lines.iter().any(|line| line.limit == Limit::S3Requests) {
-        notes.push(format!(
-            "S3 promises 5,500 GET/s for each partitioned prefix: {} counted here; a bucket with more partitions is faster",
-            question.prefixes.max(1)
-        ));
+    notes.push(s3_requests(question));
+    if !gpu_lines.is_empty() {
+        notes.push(
+            "machines with a GPU: decoding is measured here and assumed to be done by their vCPUs alone; no engine of this tagfleet \
+             uses a GPU and none was measured, so none is recommended"
+                .to_owned(),
+        );
     }
     if let Some(most) = lines.iter().map(|line| line.vcpus).max() {
         notes.push(format!(
@@ -118,4 +159,15 @@ pub(super) fn notes(question: &Question, lines: &[Line]) -> Vec<String> {
         ));
     }
     notes
+}
+
+fn s3_requests(question: &Question) -> String {
+    let prefixes = question.prefixes.max(1);
+    let at_least = if question.images_are == Known::AtLeast { " at least" } else { "" };
+    let folders = if prefixes == 1 { "folder" } else { "folders" };
+    format!(
+        "S3 promises {S3_GETS_PER_SECOND:.0} GET/s for each prefix that it keeps in a partition of its own: the images listed \
+         here are in{at_least} {prefixes} {folders}, and it is assumed to have one for each. It makes them only under load, \
+         in half an hour to an hour: until then a large fleet is slower"
+    )
 }

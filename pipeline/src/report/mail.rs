@@ -3,11 +3,12 @@
 //! Pure. Names, causes and places come from users and their objects: in HTML they are escaped, in a subject only run ids
 //! and our own words stand.
 
+mod html;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{State, Summary};
-use crate::cost::Cost;
 use crate::cost::table::dollars;
 use crate::run::{RunId, RunKeys};
 
@@ -63,7 +64,7 @@ impl Mail {
             return Self::new(subject, format!("{}{next}", summary.text()), "");
         };
         subject.push_str(&format!(", {}", dollars(cost.total_usd)));
-        let mail = Self::new(subject, format!("{}{next}", summary.text()), &html_table(cost));
+        let mail = Self::new(subject, format!("{}{next}", summary.text()), &html::bill(cost));
         Self { text: format!("{}\n{}", mail.text, cost.table()), ..mail }
     }
 
@@ -84,56 +85,8 @@ impl Mail {
 
     /// `more` stands behind the text, in HTML only.
     fn new(subject: String, text: String, more: &str) -> Self {
-        let (title, body) = (escape(&subject), escape(&text));
-        let html = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\
-             <body><pre style=\"font:14px/1.4 monospace;white-space:pre-wrap\">{body}</pre>{more}</body></html>\n"
-        );
+        let html = html::page(&subject, &text, more);
         Self { subject, text, html }
-    }
-}
-
-/// The bill as a table, with what was assumed below it.
-fn html_table(cost: &Cost) -> String {
-    let mut html = format!(
-        "\n<table style=\"border-collapse:collapse;font:14px/1.4 sans-serif\"><caption style=\"text-align:left\">\
-         Cost: {} ({}, prices of {})</caption>\n<thead><tr>",
-        dollars(cost.total_usd),
-        escape(&cost.region),
-        escape(&cost.prices_of)
-    );
-    for (at, head) in
-        ["Stage", "Service", "Item", "Quantity", "Unit", "Unit price", "USD"].into_iter().enumerate()
-    {
-        html.push_str(&format!("<th scope=\"col\" style=\"{}\">{head}</th>", cell_style(at)));
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for line in &cost.lines {
-        html.push_str("<tr>");
-        for (at, cell) in line.cells().iter().enumerate() {
-            html.push_str(&format!("<td style=\"{}\">{}</td>", cell_style(at), escape(cell)));
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str(&format!(
-        "</tbody>\n<tfoot><tr><th scope=\"row\" colspan=\"6\" style=\"{}\">Total</th><td style=\"{}\">{:.6}</td></tr>\
-         </tfoot></table>\n<ul style=\"font:12px/1.4 sans-serif\">",
-        cell_style(0),
-        cell_style(6),
-        cost.total_usd
-    ));
-    for note in &cost.notes {
-        html.push_str(&format!("<li>{}</li>", escape(note)));
-    }
-    html.push_str("</ul>");
-    html
-}
-
-/// Figures stand on the right.
-fn cell_style(column: usize) -> &'static str {
-    match column {
-        3 | 5 | 6 => "text-align:right;padding:2px 8px;border-bottom:1px solid #999",
-        _ => "text-align:left;padding:2px 8px;border-bottom:1px solid #999",
     }
 }
 
@@ -173,7 +126,7 @@ pub fn escape(text: &str) -> String {
 mod tests {
     use super::super::tests::summary;
     use super::*;
-    use crate::cost::{COST_VERSION, CostLine};
+    use crate::cost::{COST_VERSION, Cost, CostLine};
     use crate::usage::{CallUsage, Machine, MachineTime, MachineUsage, Usage};
 
     fn fleet() -> Summary {
@@ -224,6 +177,7 @@ mod tests {
             usd_per_million: Some(1020.0),
             spot_saved_usd: 0.6,
             notes: vec!["list prices".to_owned()],
+            plan: Some(crate::cost::planned::tests::a_dear_run()),
         };
         let mail = Mail::of_summary(&Summary { cost: Some(cost), ..fleet() });
         assert!(!mail.html.contains("<us-east-1a>"));

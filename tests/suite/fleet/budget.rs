@@ -8,7 +8,7 @@ use tagfleet_tests::fleet::Fleet;
 use crate::worker::metadata::Metadata;
 
 /// A stack whose workers run on a machine that has a price.
-fn deploy() -> Fleet {
+pub(super) fn deploy() -> Fleet {
     let metadata = Metadata::start_on("c7a.2xlarge");
     let options = Options::default()
         .variable("AWS_EC2_METADATA_DISABLED", "false")
@@ -66,6 +66,75 @@ fn a_run_stops_at_its_budget_and_goes_on_with_a_higher_one() {
     let worker = summary(&fleet, &run)["usage"]["machines"][0].clone();
     assert_eq!(worker["machine"]["instance_type"], json!("c7a.2xlarge"), "{worker}");
     assert!(fleet.tagfleet(&["status", &run]).stdout.contains("cost     $"));
+}
+
+/// Dollars for the reserve, for what came before, and for a worker that does one shard and no second: the least that a
+/// machine costs is a minute of it, half a cent.
+const ONE_SHARD: &str = "0.0107";
+
+#[test]
+fn a_run_stops_in_the_middle_of_its_work_and_goes_on_to_the_same_rows() {
+    let fleet = deploy();
+    // Two shards of 256.
+    fleet.upload_copies(512);
+    let input = format!("s3://{}/photos/0", fleet.bucket());
+    let max_usd: f64 = ONE_SHARD.parse().unwrap();
+    let asked = json!({"max_usd": max_usd, "workers": 1, "input": [input]});
+    let run = fleet.submit(&fleet.request(&asked));
+    let (_, ended) = fleet.wait(&fleet.execution(&run));
+    assert_eq!(ended["error"], json!("tagfleet.StoppedAtBudget"), "{ended}\n{}", summary(&fleet, &run));
+    let stopped = summary(&fleet, &run);
+    assert_eq!(
+        (&stopped["state"], &stopped["images"], &stopped["rows"], &stopped["tagged"]),
+        (&json!("stopped_at_budget"), &json!(512), &json!(256), &json!(256)),
+        "{stopped}"
+    );
+    assert_eq!(stopped["missing_shards"].as_array().unwrap().len(), 1);
+    let spent = stopped["cost"]["total_usd"].as_f64().unwrap();
+    assert!(spent > 0.005 && spent <= max_usd, "{spent} of {max_usd}");
+    assert_eq!(fleet.cloud.jobs().len(), 1, "the rest was not enough for a second round");
+    let told = fleet.tagfleet(&["report", &run]).stdout;
+    assert!(told.contains("stopped at budget") && told.contains("EC2"), "{told}");
+
+    let ran = fleet.tagfleet(&["resume", &run, "--max-usd", "1", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let (status, ended) = fleet.wait(&fleet.execution(&format!("{run}-2")));
+    assert_eq!(status, "SUCCEEDED", "{ended}");
+    let quiet = fleet.submit(&fleet.request(&json!({"workers": 1, "input": [input]})));
+    assert_eq!(fleet.wait(&fleet.execution(&quiet)).0, "SUCCEEDED");
+    let rows = fleet.rows(&run);
+    assert_eq!(rows.len(), 512);
+    assert_eq!(rows, fleet.rows(&quiet));
+}
+
+/// From now on the reducer takes workers to run on this type of machine.
+fn deploy_reducer_for(fleet: &Fleet, instance_type: &str) {
+    let function = fleet.cloud.output("ReducerFunction");
+    let path = format!("/2015-03-31/functions/{function}/configuration");
+    let mut environment = fleet.cloud.emulator().client().get("lambda", &path)["Environment"].clone();
+    assert_eq!(environment["Variables"]["TAGFLEET_STACK"], json!("tagfleet"), "{environment}");
+    environment["Variables"]["TAGFLEET_CPU_INSTANCE_TYPES"] = json!(instance_type);
+    fleet.cloud.configure(function, &json!({"Environment": environment}));
+}
+
+#[test]
+fn a_price_that_is_lost_in_the_middle_of_a_run_has_an_end_of_its_own() {
+    let fleet = deploy();
+    let run = fleet.submit(&fleet.request(&json!({"max_usd": 0.00001})));
+    let _ = fleet.wait(&fleet.execution(&run));
+    // What the functions are told of the machines changes between plan and check only where somebody deploys.
+    deploy_reducer_for(&fleet, "x9z.large");
+    let ran = fleet.tagfleet(&["resume", &run, "--max-usd", "2.5", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let (status, ended) = fleet.wait(&fleet.execution(&format!("{run}-2")));
+    assert_eq!((status.as_str(), &ended["error"]), ("FAILED", &json!("tagfleet.PriceUnknown")), "{ended}");
+    let cause = ended["cause"].as_str().unwrap();
+    assert!(cause.contains("x9z.large") && cause.contains(&format!("tagfleet resume {run}")), "{cause}");
+    let said = fleet.tagfleet(&["status", &run]).stdout;
+    assert!(said.contains("stopped, for a price is not known") && said.contains("x9z.large"), "{said}");
+    deploy_reducer_for(&fleet, "c7a.2xlarge");
+    assert_eq!(fleet.tagfleet(&["resume", &run, "--json"]).code, Some(0));
+    assert_eq!(fleet.wait(&fleet.execution(&format!("{run}-3"))).0, "SUCCEEDED");
 }
 
 #[test]

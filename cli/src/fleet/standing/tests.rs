@@ -107,6 +107,7 @@ fn states_of_an_execution_that_has_ended() {
     assert_eq!(ended("FAILED", Some("BadRequest")), Now::Failed);
     assert_eq!(ended("FAILED", Some("tagfleet.Incomplete")), Now::Incomplete);
     assert_eq!(ended("FAILED", Some("tagfleet.StoppedAtBudget")), Now::StoppedAtBudget);
+    assert_eq!(ended("FAILED", Some("tagfleet.PriceUnknown")), Now::PriceUnknown);
     assert_eq!(stands(&Seen { execution: None, ..running() }).state, Now::Stopped);
     let starting = Seen { execution: None, is_starting: true, ..running() };
     assert_eq!(stands(&starting).state, Now::Planning);

@@ -32,6 +32,24 @@ fn the_smallest_request() {
     assert_eq!(valid.request.device, Device::Cpu);
 }
 
+/// A plan of no images.
+fn without_images() -> Value {
+    let range = json!({"low": 1.0, "high": 2.0});
+    json!({
+        "version": 1, "images": 0, "engine": "e", "instance_type": "t", "instances": 1, "spot_share": 1.0,
+        "images_per_second": range, "tagging_hours": range, "instance_hours": range, "usd": range,
+        "machines_usd": range, "requests": 1, "requests_usd": 0.1, "rest_usd": 0.1
+    })
+}
+
+#[test]
+fn a_plan_is_kept() {
+    let mut plan = without_images();
+    plan["images"] = json!(7);
+    let valid = parse(&with("plan", plan)).unwrap();
+    assert_eq!(valid.request.plan.map(|plan| plan.images), Some(7));
+}
+
 #[test]
 fn prefixes_are_sorted() {
     let valid = parse(&with("input", json!(["s3://shop/b", "s3://shop/a"]))).unwrap();
@@ -65,6 +83,8 @@ fn what_is_wrong_is_named() {
         with("workers", json!(10_001)),
         with("notify", json!(["a@example.com\nBcc: b@example.com"])),
         with("notify", json!(["<script>@example.com"])),
+        with("plan", json!({"version": 1})),
+        with("plan", without_images()),
         json!("hello"),
     ];
     let said: Vec<String> = wrong.iter().map(|request| parse(request).unwrap_err().to_string()).collect();

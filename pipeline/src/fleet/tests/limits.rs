@@ -61,6 +61,31 @@ async fn what_workers_left_at_their_shares_is_divided_again_until_the_rounds_are
 }
 
 #[tokio::test]
+async fn a_price_that_is_not_known_any_more_ends_a_run_that_has_begun_and_keeps_what_is_done() {
+    let world = World::new(600).await;
+    world.ask(json!({"max_usd": 100})).await;
+    world.split().await;
+    world.infer().await;
+    let fleet = world.fleet().await;
+    // One of three shards is to be done again.
+    let part = fleet.keys.part(crate::shard::ShardId { range: 0, number: 1 });
+    world.own.delete(&part);
+    let unknown = |_: &Usage| Err("no price of EC2 x9z.large spot in us-east-1".to_owned());
+    let limit = Limit { max_usd: 100.0, price: &unknown, machines: &[], vcpus: 8 };
+    let checked = world.check_with(Asked { round: 1, before: Some(3), limit: Some(limit), ..ASKED }).await;
+    let stopped = checked.stopped.clone().unwrap();
+    assert!(!checked.again && stopped.is_price_unknown(), "{checked:?}");
+    let finished = world.finish(checked.groups, Some(&stopped)).await;
+    assert_eq!((finished.state, finished.missing), (State::Incomplete, 1));
+    let summary = read_summary(&fleet).await.unwrap();
+    let problem = summary.problem.clone().unwrap();
+    assert!(problem.contains("x9z.large") && problem.contains("tagfleet resume nightly-1"), "{problem}");
+    assert!(summary.text().contains(&format!("problem  {problem}")), "{}", summary.text());
+    // Before anything has begun the same is a wrong request.
+    assert_eq!(limit.is_priced().unwrap_err().error_type(), ErrorType::BadRequest);
+}
+
+#[tokio::test]
 async fn a_deadline_decides_how_many_workers_there_are() {
     let world = World::new(600).await;
     world.ask(json!({"deadline": "10m"})).await;

@@ -4,7 +4,7 @@
 
 use super::table::{bar, table};
 use super::text::{dollars, escape, name, number, share};
-use crate::cost::{Cost, CostLine};
+use crate::cost::{Cost, CostLine, PlanBesideActual};
 
 pub(super) fn section(cost: Option<&Cost>) -> String {
     let mut html = "<section aria-labelledby=\"cost\">\n<h2 id=\"cost\">Cost</h2>\n".to_owned();
@@ -26,6 +26,9 @@ fn bill(cost: &Cost) -> String {
         escape(&cost.prices_of),
         saved(cost)
     );
+    if let Some(plan) = &cost.plan {
+        html.push_str(&planned(plan));
+    }
     html.push_str(&by_service(cost));
     let columns = [
         ("Stage", false),
@@ -48,6 +51,20 @@ fn bill(cost: &Cost) -> String {
         }
         html.push_str("</ul>\n");
     }
+    html
+}
+
+/// What was planned beside what came, and why they differ.
+fn planned(plan: &PlanBesideActual) -> String {
+    let mut html = format!("<p>Planned were {}.</p>\n", escape(&plan.verdict()));
+    let sentences: Vec<String> = plan.sentences().map(|why| format!("<li>{}</li>\n", name(&why))).collect();
+    if !sentences.is_empty() {
+        html.push_str(&format!("<ul>\n{}</ul>\n", sentences.concat()));
+    }
+    let columns = [("Figure", false), ("Planned", false), ("Actual", false)];
+    let rows: Vec<Vec<String>> =
+        plan.rows().iter().map(|row| row.iter().map(|cell| name(cell)).collect()).collect();
+    html.push_str(&table("Plan beside actual", &columns, &rows, None));
     html
 }
 

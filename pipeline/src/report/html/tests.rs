@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bucket::memory::MemoryBucket;
-use crate::cost::{COST_VERSION, Cost, CostLine};
+use crate::cost::planned::tests::a_dear_run;
+use crate::cost::{COST_VERSION, Cost, CostLine, PlanBesideActual};
 use crate::progress::ThreadTime;
 use crate::reduce::TagCount;
 use crate::report::State;
@@ -75,6 +76,7 @@ fn summary_of(text: &str) -> Summary {
         usd_per_million: Some(0.4),
         spot_saved_usd: 0.01,
         notes: vec![text.to_owned()],
+        plan: Some(plan_of(text)),
     };
     let machine = Machine { instance_type: Some(text.to_owned()), ..Machine::default() };
     let machines = vec![MachineUsage { machine, workers: 2, ..MachineUsage::default() }];
@@ -90,6 +92,15 @@ fn summary_of(text: &str) -> Summary {
         cost: Some(cost),
         ..summary()
     }
+}
+
+fn plan_of(text: &str) -> PlanBesideActual {
+    let mut plan = a_dear_run();
+    plan.planned.instance_type = text.to_owned();
+    plan.actual.machines[0].instance_type = text.to_owned();
+    plan.reasons[0].why = text.to_owned();
+    plan.notes = vec![text.to_owned()];
+    plan
 }
 
 fn request_of(text: &str) -> RunRequest {
