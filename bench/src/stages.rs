@@ -130,6 +130,9 @@ fn before_the_model(
     (preparing.decoding, preparing.resizing) = (Duration::ZERO, Duration::ZERO);
     for picture in pictures {
         preparing.prepare(picture)?;
+    }
+    // Behind all others: what is decoded for it would leave the caches in another state.
+    for picture in pictures {
         preparing.show(picture);
     }
     rows.add(&format!("{DECODE}{what}"), Quantity::CpuMs, per_image(preparing.decoding, pictures.len()));
