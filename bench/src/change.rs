@@ -68,12 +68,12 @@ mod tests {
     use super::*;
     use crate::render::tests::results;
 
-    const PARTS: [Part; 3] = [Part::Stages, Part::Runs, Part::PeersMobilenet];
+    const PARTS: [Part; 3] = [Part::Stages, Part::RunsMobilenet, Part::PeersMobilenet];
 
     #[test]
     fn what_moved_is_told_and_what_did_not_is_not() {
         let (before, mut now) = (results(250.0), results(220.0));
-        let runs = &mut now.parts.get_mut(&Part::Runs).unwrap().rows;
+        let runs = &mut now.parts.get_mut(&Part::RunsMobilenet).unwrap().rows;
         runs[1].problem = None;
         insta::assert_snapshot!(report(Some(&before), &now, &PARTS), @r"
         runs: MobileNetV2 fp32, ONNX Runtime: images/s 250 -> 220 (-12.0 %, worse)

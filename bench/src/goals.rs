@@ -167,7 +167,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
 
 /// CPU of the stages alone over CPU of the whole run.
 fn efficiency(results: &Results, way: Way) -> Option<f64> {
-    let whole = results.median(Part::Runs, &way.name(), Quantity::CpuMs)?;
+    let whole = results.median(Part::runs(way.network), &way.name(), Quantity::CpuMs)?;
     Some(stages(results, way)? / whole)
 }
 
@@ -198,7 +198,7 @@ fn late(results: &Results, way: Way) -> Option<f64> {
 }
 
 fn usual_run(results: &Results, quantity: Quantity) -> Option<f64> {
-    results.median(Part::Runs, &Way::usual(MobileNetV2).name(), quantity)
+    results.median(Part::RunsMobilenet, &Way::usual(MobileNetV2).name(), quantity)
 }
 
 fn ratio(results: &Results, part: Part, (ours, theirs): (&str, &str), quantity: Quantity) -> Option<f64> {

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use crate::args::Options;
 use crate::engines::Way;
 use crate::machine::{self, Machine};
-use crate::models::Models;
+use crate::models::{Models, Network};
 use crate::pictures::{self, Counts, Pictures};
 use crate::place::Place;
 use crate::results::{Measured, Part, Results, Rows};
@@ -118,7 +118,8 @@ impl Bench {
         let load = machine::load();
         let (rows, versions) = match part {
             Part::Stages => (stages::measure(self)?, self.versions()),
-            Part::Runs => (runs::whole(self)?, self.versions()),
+            Part::RunsMobilenet => (runs::whole(self, Network::MobileNetV2)?, self.versions()),
+            Part::RunsResnet => (runs::whole(self, Network::ResNet50)?, self.versions()),
             Part::Cores => (runs::cores(self)?, self.versions()),
             Part::Latency => (embedded::latency(self)?, self.versions()),
             Part::Overhead => (embedded::overhead(self)?, self.versions()),

@@ -58,11 +58,12 @@ fn heading(part: Part) -> (&'static str, &'static str) {
             "Each stage alone",
             "One thread, through the model crate; CPU time of the process. `all stages` is one thread of a run without its surroundings.",
         ),
-        Part::Runs => (
-            "Whole runs",
+        Part::RunsMobilenet => (
+            "Whole runs: MobileNetV2",
             "`tagfleet run` on a folder, every core. Images/s and CPU are slopes between a short and a long folder, so that starting and loading cancel; start-up is what a run of no images would take. \
              Peak memory is of both processes together, pages they share once, files left out; resident is the sum of their largest resident sets, files included.",
         ),
+        Part::RunsResnet => ("Whole runs: ResNet-50", "The same."),
         Part::Cores => ("Two cores against one", "The same command, confined to so many cores."),
         Part::Latency => (
             "A bucket with latency",
@@ -144,7 +145,7 @@ fn write_goals(text: &mut String, goals: &[Goal]) -> std::fmt::Result {
 fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
     let mut lines = Vec::new();
     for way in Way::of_runs() {
-        let whole = results.median(Part::Runs, &way.name(), Quantity::CpuMs);
+        let whole = results.median(Part::runs(way.network), &way.name(), Quantity::CpuMs);
         let one_core = results.median(Part::Cores, &cores_row(way, 1), Quantity::CpuMs);
         if let (Some(stages), Some(whole)) = (stages(results, way), whole) {
             let efficiency = stages / whole;

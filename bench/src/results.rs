@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::measure::{Slope, median};
+use crate::models::Network;
 
 /// The version of the stored form.
 pub(crate) const VERSION: u32 = 1;
@@ -23,8 +24,10 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) enum Part {
     /// Each stage alone, in one thread
     Stages,
-    /// Whole runs of the command
-    Runs,
+    /// Whole runs of the command, MobileNetV2
+    RunsMobilenet,
+    /// Whole runs of the command, ResNet-50
+    RunsResnet,
     /// Two cores against one
     Cores,
     /// A slow bucket against a folder
@@ -39,6 +42,16 @@ pub(crate) enum Part {
     PeersResnet,
     /// tagfleet and its peers, pictures of 12 megapixels
     PeersLarge,
+}
+
+impl Part {
+    /// Whole runs of `network`.
+    pub(crate) fn runs(network: Network) -> Self {
+        match network {
+            Network::MobileNetV2 => Self::RunsMobilenet,
+            Network::ResNet50 => Self::RunsResnet,
+        }
+    }
 }
 
 /// What a number counts.

@@ -33,9 +33,10 @@ impl Run {
     }
 }
 
-/// Every model in every engine.
-pub(crate) fn whole(bench: &Bench) -> Result<Rows> {
-    let runs: Vec<Run> = Way::of_runs().into_iter().map(Run::of).collect();
+/// A network in every engine.
+pub(crate) fn whole(bench: &Bench, network: Network) -> Result<Rows> {
+    let ways = Way::of_runs().into_iter().filter(|way| way.network == network);
+    let runs: Vec<Run> = ways.map(Run::of).collect();
     measure(bench, &runs, &bench.pictures.ordinary, Some(&bench.pictures.single))
 }
 
