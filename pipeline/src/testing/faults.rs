@@ -62,8 +62,8 @@ impl Storm {
     pub fn of(seed: u64) -> Self {
         let mut random = Random::of(("storm", seed));
         let (now, seconds) = (Instant::now(), 60 + random.below(3600));
-        let began = now + Duration::from_secs(random.below(seconds));
-        let minutes = if random.one_in(4) { random.below(12) } else { 0 };
+        let began = now + Duration::from_secs(random.below(600));
+        let minutes = if random.one_in(3) { random.below(20) } else { 0 };
         let outage = began..began + Duration::from_secs(60 * minutes);
         let failing = [0, 3, 15, 60][random.below(4) as usize];
         let unruly = [0, 100, 300, 800][random.below(4) as usize];

@@ -5,7 +5,12 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "tests fail by panicking and say what they measured"
 )]
 
+mod load;
+mod protocol;
+mod rows;
+mod same_answer;
 mod storm;

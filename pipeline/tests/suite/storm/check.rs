@@ -3,10 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int32Type, Int64Type};
-use arrow_array::{Array, RecordBatch};
-use bytes::Bytes;
 use futures::stream::TryStreamExt;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
 use tagfleet_pipeline::fleet::finish::{Finished, read_summary};
@@ -14,69 +10,12 @@ use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::report::{State, Summary};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::read_shard;
-use tagfleet_pipeline::tags::parquet;
 use tagfleet_pipeline::usage::{self, RECORD_SECONDS};
+
+use crate::rows::{Rows, rows_of};
 
 use super::worker::{Death, Life, recorded};
 use super::world::{World, vector};
-
-/// Every column of a row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FlatRow {
-    pub(super) key: String,
-    /// Status, code, message, etag.
-    pub(super) texts: Vec<Option<String>>,
-    /// Width, height, bytes.
-    numbers: Vec<Option<i64>>,
-    /// Label, index, bits of the score.
-    tags: Vec<(String, i32, u32)>,
-}
-
-pub(super) type Rows = Vec<FlatRow>;
-
-/// The rows of one stored table.
-fn rows_of(bytes: Bytes) -> Rows {
-    let batches = parquet::open(bytes).unwrap().batches;
-    batches.flat_map(|batch| flat(&batch.unwrap())).collect()
-}
-
-fn flat(batch: &RecordBatch) -> Rows {
-    let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
-    let optional = |name: &str, row| text(name).is_valid(row).then(|| text(name).value(row).to_owned());
-    let int = |name: &str, row| {
-        let column = batch.column_by_name(name).unwrap().as_primitive::<Int32Type>();
-        column.is_valid(row).then(|| i64::from(column.value(row)))
-    };
-    let sizes = batch.column_by_name("bytes").unwrap().as_primitive::<Int64Type>();
-    let tags = batch.column_by_name("tags").unwrap().as_list::<i32>();
-    let mut rows = Vec::new();
-    for row in 0..batch.num_rows() {
-        let list = tags.value(row);
-        let list = list.as_struct();
-        let (labels, indices) =
-            (list.column(0).as_string::<i32>(), list.column(1).as_primitive::<Int32Type>());
-        let scores = list.column(2).as_primitive::<Float32Type>();
-        let tag = |at| (labels.value(at).to_owned(), indices.value(at), scores.value(at).to_bits());
-        rows.push(FlatRow {
-            key: text("key").value(row).to_owned(),
-            texts: ["status", "error_code", "error_message", "etag"].map(|name| optional(name, row)).to_vec(),
-            numbers: vec![
-                int("width", row),
-                int("height", row),
-                sizes.is_valid(row).then(|| sizes.value(row)),
-            ],
-            tags: (0..labels.len()).map(tag).collect(),
-        });
-    }
-    rows
-}
-
-pub(super) fn assert_same(rows: &Rows, quiet: &Rows) {
-    for (row, other) in rows.iter().zip(quiet) {
-        assert_eq!(row, other, "not as in a quiet run");
-    }
-    assert_eq!(rows.len(), quiet.len());
-}
 
 /// The rows of every group that is compacted; none of one that is not.
 pub(super) async fn results(world: &World) -> Vec<Option<Rows>> {

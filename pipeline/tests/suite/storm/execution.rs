@@ -14,7 +14,9 @@ use tagfleet_pipeline::testing::faults::{Random, Storm};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::check::{self as checks, Rows};
+use crate::rows::{Rows, assert_same};
+
+use super::check as checks;
 use super::steps::{StepFailed, Steps};
 use super::worker::{Death, Job, Life, now};
 use super::world::World;
@@ -57,7 +59,7 @@ struct Fleet {
 pub(super) async fn storm(seed: u64) -> Seen {
     let quiet = run(seed, Storm::calm()).await.1;
     let (seen, rows) = run(seed, Storm::of(seed)).await;
-    checks::assert_same(&rows, &quiet);
+    assert_same(&rows, &quiet);
     seen
 }
 

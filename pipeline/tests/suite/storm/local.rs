@@ -17,7 +17,9 @@ use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
 use tagfleet_pipeline::testing::request;
 use tokio::time::{Instant, sleep_until};
 
-use super::check::{self, Rows};
+use crate::rows::{Rows, assert_same};
+
+use super::check;
 use super::worker::{obey, taggers};
 use super::world::{VISIBILITY, World, vector};
 
@@ -28,7 +30,7 @@ const MOST_PROCESSES: u32 = 500;
 pub(super) async fn storm(seed: u64) -> u32 {
     let (_, quiet) = run_to_its_end(seed, &Storm::calm()).await;
     let (processes, rows) = run_to_its_end(seed, &Storm::of(seed)).await;
-    check::assert_same(&rows, &quiet);
+    assert_same(&rows, &quiet);
     processes
 }
 
