@@ -169,8 +169,8 @@ impl Fleet {
     /// One job of so many workers; what it met.
     async fn infer(&self, steps: &Steps, round: u32, workers: u32) -> Option<Problem> {
         let mut random = Random::of(("round", self.storm.seed, &steps.name, round));
-        let is_short = random.one_in(8) && !self.storm.is_over();
-        let time = Duration::from_secs(if is_short { 1 + random.below(300) } else { 21_600 });
+        let is_short = random.one_in(3) && !self.storm.is_over();
+        let time = Duration::from_secs(if is_short { 1 + random.below(120) } else { 21_600 });
         let children = (0..workers).map(|child| {
             let child = self.child(steps, &format!("worker-{}-{round}-{child}", steps.name));
             tokio::spawn(child)
