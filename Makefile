@@ -30,6 +30,10 @@ SEEDS ?= 0..500
 storm:
 	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-pipeline) & test(/^storm::/)'
 
+## A hundred thousand shards, a shard of ten thousand images, a million keys: time for each and memory, in memory alone.
+load:
+	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-pipeline) & test(/^load::/)'
+
 ## What a change must pass before it is committed.
 check:
 	scripts/setup.sh check

@@ -44,9 +44,25 @@ pub struct Priced {
 
 /// Ends a run: `problem` is what the last round of infer met, `priced` makes its bill.
 ///
+/// Two calls may overlap, where one went on that nobody heard of any more, and a late part may have come between what
+/// each of them saw. Whoever finds the other's word against its own does it again: what is complete stays so.
+///
 /// # Errors
 /// See [`FleetError`]; doing it again is harmless.
 pub async fn finish(
+    fleet: &FleetRun,
+    problem: Option<&Problem>,
+    priced: &Priced,
+) -> Result<Finished, FleetError> {
+    let finished = finish_once(fleet, problem, priced).await?;
+    let is_contradicted = match finished.state {
+        State::Complete => read_summary(fleet).await?.state != State::Complete,
+        _ => fleet.output.exists(&fleet.keys.success()).await?,
+    };
+    if is_contradicted { finish_once(fleet, problem, priced).await } else { Ok(finished) }
+}
+
+async fn finish_once(
     fleet: &FleetRun,
     problem: Option<&Problem>,
     priced: &Priced,

@@ -1,6 +1,12 @@
 //! Workers that put parts when nobody waits for them any more: a round's time ran out, or they were cut off.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
 use super::*;
+use crate::bucket::{BucketError, Fetched, KeyRange, Object, Put};
 use crate::reduce;
 
 #[tokio::test]
@@ -32,4 +38,54 @@ async fn a_part_that_comes_after_it_was_missed_is_not_counted() {
         reduce::counts_in(fleet.output.as_ref(), &fleet.keys, &groups, missing).await.unwrap().rows()
     };
     assert_eq!((rows(&missing[..]).await, rows(&missing[1..]).await, rows(&[]).await), (0, 256, 300));
+}
+
+/// The stack's bucket, in which the rest of the run comes to its end just before its first incomplete summary is written.
+struct Overtaken {
+    world: Arc<World>,
+    is_over: AtomicBool,
+}
+
+#[async_trait]
+impl Bucket for Overtaken {
+    fn name(&self) -> &str {
+        self.world.own.name()
+    }
+
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        self.world.own.list(range)
+    }
+
+    async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        self.world.own.get(key, if_match, limit).await
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
+        self.world.own.exists(key).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
+        self.world.own.put_if_absent(key, bytes).await
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        if key == self.world.fleet().await.keys.summary() && !self.is_over.swap(true, Relaxed) {
+            self.world.infer().await;
+            assert_eq!(self.world.finish(1, None).await.state, State::Complete);
+        }
+        self.world.own.put(key, bytes).await
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_overtaken_by_the_end_of_the_run_does_not_undo_it() {
+    let world = Arc::new(World::new(300).await);
+    world.ask(json!({})).await;
+    world.split().await;
+    let overtaken = Overtaken { world: world.clone(), is_over: AtomicBool::new(false) };
+    let late = FleetRun { output: Arc::new(overtaken), ..world.fleet().await };
+    let pricing = Err("no prices".to_owned());
+    let finished = finish(&late, None, &Priced { pricing, now: 0 }).await.unwrap();
+    assert_eq!(finished.state, State::Complete);
+    assert_eq!(read_summary(&world.fleet().await).await.unwrap().state, State::Complete);
 }
