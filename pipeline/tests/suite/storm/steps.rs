@@ -80,7 +80,7 @@ impl Steps {
         T: Send + 'static,
         F: Future<Output = Result<T, FleetError>> + Send + 'static,
     {
-        let process = Arc::new(Process::new(&self.storm, name, 30));
+        let process = Arc::new(Process::new(&self.storm, name, 100));
         let stack = self.world.stack(&process);
         let queue = Arc::new(FaultyQueue::new(self.queue.clone(), process.clone()));
         let (run, record) = (self.world.run.clone(), self.record(name, step));
