@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo demo-aws test check bench lint package deploy destroy setup install
+.PHONY: demo demo-aws test storm load check bench lint package deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -24,6 +24,15 @@ test:
 	cargo build --workspace --all-targets
 	cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
+
+## Whole runs while everything goes wrong that can, one for each seed: make storm SEEDS=17..18 repeats one.
+SEEDS ?= 0..500
+storm:
+	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-pipeline) & test(/^storm::/)'
+
+## A hundred thousand shards, a shard of ten thousand images, a million keys: time for each and memory, in memory alone.
+load:
+	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-pipeline) & test(/^load::/)'
 
 ## What a change must pass before it is committed.
 check:

@@ -71,15 +71,17 @@ pub async fn run(
     reduce::put_json(output, &worker.keys.ranges(), ranges).await?;
     // Both can be dropped at any point and done again.
     tokio::select! {
-        split = split_all((request, ranges), source, worker, is_fresh) => split?,
+        biased;
         () = stop.asked_for() => return Ok(Ended::Interrupted),
+        split = split_all((request, ranges), source, worker, is_fresh) => split?,
     }
 
     let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
     match missing.is_empty() {
         true => tokio::select! {
-            counts = compact_all(worker) => Ok(Ended::Complete(counts?)),
+            biased;
             () = stop.now.cancelled() => Ok(Ended::Interrupted),
+            counts = compact_all(worker) => Ok(Ended::Complete(counts?)),
         },
         false if stop.is_asked_for() => Ok(Ended::Interrupted),
         false => Ok(Ended::Incomplete(missing)),

@@ -2,8 +2,9 @@
 //!
 //! A thread per core runs each image to completion; fetching is asynchronous beside them, bounded by bytes in flight, and
 //! goes on across shard borders so that the cores never wait for a shard to end. A message is deleted only once the part
-//! is there, and a part is written only where none is: any delivery may come twice, late, or after a crash. It never
-//! lists the source and never decides whether a run is complete.
+//! is there, and a part is written only where none is: any delivery may come twice, late, or after a crash. Of several
+//! things that have happened the same one is always seen to first, so that a run can be repeated. It never lists the source
+//! and never decides whether a run is complete.
 
 mod cores;
 mod fetch;
@@ -95,6 +96,7 @@ impl Stop {
 
     pub(crate) async fn asked_for(&self) {
         tokio::select! {
+            biased;
             () = self.drain.cancelled() => {}
             () = self.now.cancelled() => {}
         }
@@ -229,6 +231,7 @@ async fn drive(
     let mut is_empty = false;
     while !stop.is_asked_for() {
         tokio::select! {
+            biased;
             () = stop.asked_for() => {}
             Some(core) = cores.join_next() => core_ended(core)?,
             Some(ended) = shards.join_next() => {
@@ -249,6 +252,7 @@ async fn drive(
 async fn drain(cores: &mut Cores, shards: &mut Shards, stop: &Stop) -> Result<End, InferError> {
     loop {
         tokio::select! {
+            biased;
             () = stop.now.cancelled() => return Ok(End::Stopped),
             Some(core) = cores.join_next() => core_ended(core)?,
             ended = shards.join_next() => if ended.is_none() { return Ok(End::Stopped) },
@@ -283,6 +287,7 @@ fn core_ended(ended: Result<Result<(), TaggerError>, JoinError>) -> Result<(), I
 /// Tags the shard of one message; where that fails or hangs, the message comes again.
 async fn work(crew: Arc<Crew>, message: Message, feeding: OwnedSemaphorePermit) -> Result<(), ShardFailure> {
     let outcome = tokio::select! {
+        biased;
         outcome = tag_shard(&crew, &message, feeding) => outcome,
         stalled = heartbeat::keep_invisible(&crew, &message) => Err(stalled),
     };
@@ -347,6 +352,7 @@ impl Crew {
     /// unless there is no time left.
     async fn receive(&self, stop: &Stop) -> Result<Option<Message>, QueueError> {
         let received = tokio::select! {
+            biased;
             received = self.worker.queue.receive(self.worker.receive_wait) => received?,
             () = stop.now.cancelled() => None,
         };

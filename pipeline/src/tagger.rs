@@ -17,6 +17,12 @@ pub trait Tagger: Send {
         self.batch_size()
     }
 
+    /// Whether its calls take long enough to need a thread of their own, as those of every model do. One that answers at once
+    /// is called among the worker's other tasks.
+    fn needs_thread(&self) -> bool {
+        true
+    }
+
     /// Tags `images`, each the bytes of one file as stored, and returns one outcome per image in their order.
     ///
     /// A bad image is an [`Outcome::Failed`], never an error. A call ends within minutes: one that can hang on an image has

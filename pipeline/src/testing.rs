@@ -1,6 +1,10 @@
 //! What the tests of several stages need: a tagger without a model, a bucket that fails on purpose.
 //!
-//! It never leaves a test.
+//! [`faults`] makes a storm of them. It never leaves a test.
+
+pub mod faults;
+pub mod faulty_bucket;
+pub mod faulty_queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -26,6 +30,32 @@ impl LengthTagger {
     #[must_use]
     pub fn threads(count: usize, batch_size: usize) -> Vec<Box<dyn Tagger>> {
         (0..count).map(|_| Box::new(Self { batch_size }) as Box<dyn Tagger>).collect()
+    }
+}
+
+/// The same without a thread: it is asked among the worker's other tasks, so that the clock may be paused. It breaks when it
+/// has tagged so many images.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskTagger {
+    /// Images per call.
+    pub batch_size: usize,
+    /// Images until the engine breaks.
+    pub lasts: usize,
+}
+
+impl Tagger for TaskTagger {
+    fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn needs_thread(&self) -> bool {
+        false
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        let left = self.lasts.checked_sub(images.len());
+        self.lasts = left.ok_or_else(|| TaggerError("the engine broke".to_owned()))?;
+        LengthTagger { batch_size: self.batch_size }.tag(images)
     }
 }
 

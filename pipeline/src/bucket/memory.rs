@@ -3,6 +3,7 @@
 //! It passes the same contract as the real ones. It never leaves a test.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,6 +11,9 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+
+/// Objects of one page of a listing.
+const PAGE: usize = 1000;
 
 type Objects = BTreeMap<String, (Bytes, u64)>;
 
@@ -23,6 +27,28 @@ impl MemoryBucket {
     /// Removes an object, as somebody else might.
     pub fn delete(&self, key: &str) {
         self.lock().remove(key);
+    }
+
+    /// The first objects of `range` as they are now, and what is behind them. A page is read when it is asked for, as in S3.
+    fn page(&self, range: &KeyRange) -> (Vec<Object>, Option<KeyRange>) {
+        let first = match &range.after {
+            Some(after) if *after >= range.prefix => Bound::Excluded(after.as_str()),
+            _ => Bound::Included(range.prefix.as_str()),
+        };
+        let objects = self.lock();
+        let inside = objects
+            .range::<str, _>((first, Bound::Unbounded))
+            .take_while(|(key, _)| range.contains(key))
+            .take(PAGE);
+        let object = |(key, (bytes, version)): (&String, &(Bytes, u64))| Object {
+            key: key.clone(),
+            size: bytes.len() as u64,
+            etag: format!("v{version}"),
+            access: Access::Readable,
+        };
+        let page: Vec<Object> = inside.map(object).collect();
+        let after = page.last().map(|object| object.key.clone());
+        (page, after.map(|after| KeyRange { after: Some(after), ..range.clone() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Objects> {
@@ -47,17 +73,12 @@ impl Bucket for MemoryBucket {
     }
 
     fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        let objects = self.lock();
-        let inside = objects.iter().filter(|(key, _)| range.contains(key));
-        let object = |(key, (bytes, version)): (&String, &(Bytes, u64))| Object {
-            key: key.clone(),
-            size: bytes.len() as u64,
-            etag: format!("v{version}"),
-            access: Access::Readable,
+        let pages = (self.clone(), Some(range.clone()));
+        let next = |(bucket, rest): (Self, Option<KeyRange>)| async move {
+            let (page, rest) = bucket.page(&rest?);
+            (!page.is_empty()).then_some((Ok(page), (bucket, rest)))
         };
-        let listed: Vec<Object> = inside.map(object).collect();
-        let pages: Vec<_> = listed.chunks(1000).map(|page| Ok(page.to_vec())).collect();
-        stream::iter(pages).boxed()
+        stream::unfold(pages, next).boxed()
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {

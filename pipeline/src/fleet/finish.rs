@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::cost::Cost;
 use crate::cost::planned::{Done, PlanBesideActual};
 use crate::plan::Estimate;
-use crate::reduce::{self, ReduceError, RowCounts};
+use crate::reduce::{self, Groups, ReduceError, RowCounts};
 use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary, throughput};
@@ -47,9 +47,25 @@ pub struct Priced {
 
 /// Ends a run: `problem` is what the last round of infer met, `priced` makes its bill.
 ///
+/// Two calls may overlap, where one went on that nobody heard of any more, and a late part may have come between what
+/// each of them saw. Whoever finds the other's word against its own does it again: what is complete stays so.
+///
 /// # Errors
 /// See [`FleetError`]; doing it again is harmless.
 pub async fn finish(
+    fleet: &FleetRun,
+    problem: Option<&Problem>,
+    priced: &Priced,
+) -> Result<Finished, FleetError> {
+    let finished = finish_once(fleet, problem, priced).await?;
+    let is_contradicted = match finished.state {
+        State::Complete => read_summary(fleet).await?.state != State::Complete,
+        _ => fleet.output.exists(&fleet.keys.success()).await?,
+    };
+    if is_contradicted { finish_once(fleet, problem, priced).await } else { Ok(finished) }
+}
+
+async fn finish_once(
     fleet: &FleetRun,
     problem: Option<&Problem>,
     priced: &Priced,
@@ -59,8 +75,8 @@ pub async fn finish(
     let request = fleet.request().await?;
     let groups = reduce::groups(output, &fleet.keys, request.vector.as_ref()).await?;
     let counts = match missing.is_empty() {
-        true => reduce::total(output, &fleet.keys, &groups).await?,
-        false => reduce::counts_in(output, &fleet.keys, &groups).await?,
+        true => total(fleet, &request, &groups).await?,
+        false => reduce::counts_in(output, &fleet.keys, &groups, &missing).await?,
     };
     let records = usage::records(output, &fleet.keys).await?;
     // Before they are added up: a curve shows what workers said, without the minute that a killed one is charged.
@@ -86,6 +102,17 @@ pub async fn finish(
         failed: summary.all_failed(),
         missing: missing.len() as u64,
     })
+}
+
+/// The counts of a run that has every part. Workers of a round whose time ran out may have put the last ones after their
+/// group was passed over: it is compacted here.
+async fn total(fleet: &FleetRun, request: &RunRequest, groups: &Groups) -> Result<RowCounts, FleetError> {
+    let (output, run) = (fleet.output.as_ref(), (&fleet.run, &fleet.keys));
+    let stored = request.vector.as_ref().map(|vector| vector.stored);
+    for (number, group) in (0..).zip(&groups.groups) {
+        reduce::compact_once(output, run, (number, group), stored).await?;
+    }
+    Ok(reduce::total(output, &fleet.keys, groups).await?)
 }
 
 /// Adds the bill, and puts it beside the summary; where there is none, why.

@@ -1,12 +1,14 @@
-//! The threads that tag: one per tagger, each running its images to completion with its own session.
+//! The cores that tag: a thread per tagger, running its images to completion with its own session. Only a tagger that
+//! answers at once has a task instead, so that a worker can live on a paused clock, which stands while a thread runs.
 //!
 //! They never fetch and never wait for one another: whoever is free takes what has been fetched, of whichever shard.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 
 use super::heartbeat::Signs;
@@ -25,7 +27,7 @@ pub(super) struct Job {
     pub(super) _in_flight: OwnedSemaphorePermit,
 }
 
-/// Starts one thread per tagger; each ends when `waiting` is closed and empty, or with its engine's error.
+/// Starts one core per tagger; each ends when `waiting` is closed and empty, or with its engine's error.
 pub(super) fn start(
     taggers: Vec<Box<dyn Tagger>>,
     waiting: Receiver<Job>,
@@ -34,20 +36,26 @@ pub(super) fn start(
     let waiting = Arc::new(Mutex::new(waiting));
     let mut cores = JoinSet::new();
     for tagger in taggers {
-        let (waiting, signs, progress) = (waiting.clone(), signs.clone(), progress.clone());
-        cores.spawn_blocking(move || run(tagger, &waiting, (&signs, &progress)));
+        let needs_thread = tagger.needs_thread();
+        let core = run(tagger, waiting.clone(), (signs.clone(), progress.clone()));
+        if needs_thread {
+            let runtime = Handle::current();
+            cores.spawn_blocking(move || runtime.block_on(core));
+        } else {
+            cores.spawn(core);
+        }
     }
     cores
 }
 
-fn run(
+async fn run(
     mut tagger: Box<dyn Tagger>,
-    waiting: &Mutex<Receiver<Job>>,
-    (signs, progress): (&Signs, &Progress),
+    waiting: Arc<Mutex<Receiver<Job>>>,
+    (signs, progress): (Arc<Signs>, Arc<Progress>),
 ) -> Result<(), TaggerError> {
     loop {
         let free = Instant::now();
-        let jobs = next(waiting, tagger.batch_size());
+        let jobs = next(&waiting, tagger.batch_size()).await;
         if jobs.is_empty() {
             return Ok(());
         }
@@ -68,11 +76,11 @@ fn run(
 }
 
 /// Waits for an image, and takes what else is there up to `limit`; none once the worker is done.
-fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
-    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+async fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
+    let mut waiting = waiting.lock().await;
     let mut jobs = Vec::with_capacity(limit);
     while jobs.is_empty() {
-        let Some(job) = waiting.blocking_recv() else { return jobs };
+        let Some(job) = waiting.recv().await else { return jobs };
         jobs.extend(useful(job));
     }
     while jobs.len() < limit {

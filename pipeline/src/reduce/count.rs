@@ -2,6 +2,8 @@
 //!
 //! It decides nothing; a run that is complete is counted from its compacted groups.
 
+use std::collections::BTreeSet;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
@@ -40,7 +42,8 @@ pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCou
     count_parts(output, keys, parts.into_keys().collect()).await
 }
 
-/// The same of a run that is split, where whole groups may be compacted already: these are not counted anew.
+/// The counts of a run that is split but for the shards in `missing`, whatever has become of these since they were
+/// listed: counts and what is missing come out even. Groups that are compacted are not counted anew.
 ///
 /// # Errors
 /// Where a part cannot be read.
@@ -48,14 +51,17 @@ pub async fn counts_in(
     output: &dyn Bucket,
     keys: &RunKeys,
     groups: &Groups,
+    missing: &[ShardId],
 ) -> Result<RowCounts, ReduceError> {
-    let parts = sizes(output, keys, &keys.parts()).await?;
+    let missing: BTreeSet<&ShardId> = missing.iter().collect();
     let mut counts = RowCounts::default();
     let mut open = Vec::new();
     for (number, group) in (0..).zip(&groups.groups) {
-        match compacted(output, keys, number).await? {
+        let is_whole = group.shards.iter().all(|shard| !missing.contains(shard));
+        let counted = if is_whole { compacted(output, keys, number).await? } else { None };
+        match counted {
             Some(compacted) => counts.add(&compacted),
-            None => open.extend(group.shards.iter().filter(|shard| parts.contains_key(shard))),
+            None => open.extend(group.shards.iter().filter(|shard| !missing.contains(shard))),
         }
     }
     counts.add(&count_parts(output, keys, open).await?);

@@ -1,0 +1,176 @@
+//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys. Outside CI: `make load`
+//! prints the processor's time per item and memory at several sizes, and fails where the time grows with their number.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::TryStreamExt;
+use tagfleet_pipeline::bucket::memory::MemoryBucket;
+use tagfleet_pipeline::bucket::{Bucket, KeyRange};
+use tagfleet_pipeline::filter::Filter;
+use tagfleet_pipeline::infer::{Stop, Worker, infer};
+use tagfleet_pipeline::progress::Progress;
+use tagfleet_pipeline::queue::MemoryQueue;
+use tagfleet_pipeline::reduce::{self, put_json};
+use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
+use tagfleet_pipeline::shard::{Image, Shard, ShardId};
+use tagfleet_pipeline::split::cut::cut;
+use tagfleet_pipeline::split::{Source, dry_run, send_shards, split_range};
+use tagfleet_pipeline::testing::LengthTagger;
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
+
+/// Ten times as many items may take so many times as long for each of them: caches, not squares.
+const MOST_GROWTH: f64 = 3.0;
+
+/// The most memory that this process has had, in MB; 0 where the system does not say.
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0) / 1000
+}
+
+/// The processor's time that this process has taken, all threads together: others on the machine do not show in it.
+fn processor_time() -> Duration {
+    const TICK: u64 = 10;
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = status.rsplit(')').next().unwrap().split_whitespace().collect();
+    // In user mode and in the kernel.
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * TICK)
+}
+
+/// The processor's time since the last lap.
+struct Laps(Duration);
+
+impl Laps {
+    fn begin() -> Self {
+        Self(processor_time())
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = processor_time();
+        now - std::mem::replace(&mut self.0, now)
+    }
+}
+
+/// Measures at each of these sizes, the smallest first, and holds the last against the first.
+fn measure(what: &str, sizes: [usize; 3], run: impl AsyncFn(usize) -> Vec<(&'static str, Duration)>) {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let mut first: Vec<f64> = Vec::new();
+    for size in sizes {
+        let stages = runtime.block_on(run(size));
+        let micros: Vec<f64> =
+            stages.iter().map(|(_, time)| time.as_secs_f64() * 1e6 / size as f64).collect();
+        let each: Vec<String> =
+            stages.iter().zip(&micros).map(|((stage, _), micros)| format!("{stage} {micros:.1}")).collect();
+        println!("{what}: {size}: {} us each, peak {} MB", each.join(", "), peak_mb());
+        if first.is_empty() {
+            first.clone_from(&micros);
+        }
+        for (now, before) in micros.iter().zip(&first) {
+            // Ticks of the clock are not much less than the smallest size takes.
+            assert!(*now < MOST_GROWTH * before.max(10.0), "{what}: {now} us each, and {before} us at first");
+        }
+    }
+}
+
+fn worker(source: Arc<dyn Bucket>) -> Worker {
+    let run = RunId::try_from("run".to_owned()).unwrap();
+    Worker {
+        source,
+        output: Arc::new(MemoryBucket::default()),
+        queue: Arc::new(MemoryQueue::new(Duration::from_secs(300), 20)),
+        keys: RunKeys::new("", &run),
+        run,
+        vector: None,
+        max_image_bytes: 1000,
+        receive_wait: Duration::ZERO,
+        retry_delay: Duration::ZERO,
+        retry_time: Duration::ZERO,
+        progress: Arc::new(Progress::default()),
+    }
+}
+
+async fn source_of(images: usize) -> Arc<MemoryBucket> {
+    let source = MemoryBucket::default();
+    for number in 0..images {
+        let key = format!("photos/{:016x}.jpg", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        source.put(&key, Bytes::from_static(b"image")).await.unwrap();
+    }
+    Arc::new(source)
+}
+
+/// Every stage over so many images, with at most so many in a shard.
+async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Duration)> {
+    let source = source_of(images).await;
+    let worker = worker(source.clone());
+    let (output, keys, run) = (worker.output.as_ref(), &worker.keys, (&worker.run, &worker.keys));
+    let mut laps = Laps::begin();
+    let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
+    put_json(output, &keys.ranges(), &ranges).await.unwrap();
+    let (listed, never) = (Source::Listed(source, Filter::default()), CancellationToken::new());
+    let ports = (output, worker.queue.as_ref());
+    split_range(&listed, (0, &ranges.ranges[0]), shard_images, ports, run, &never).await.unwrap();
+    let split = laps.lap();
+    infer(worker.clone(), LengthTagger::threads(1, 8), &Stop::default()).await.unwrap();
+    let inferred = laps.lap();
+    assert_eq!(reduce::missing(output, keys).await.unwrap(), []);
+    let compared = laps.lap();
+    let groups = reduce::groups(output, keys, None).await.unwrap();
+    for (number, group) in (0..).zip(&groups.groups) {
+        reduce::compact_once(output, run, (number, group), None).await.unwrap();
+    }
+    assert_eq!(reduce::total(output, keys, &groups).await.unwrap().rows(), images as u64);
+    vec![("split", split), ("infer", inferred), ("compare", compared), ("compact", laps.lap())]
+}
+
+#[test]
+#[ignore = "make load"]
+fn a_queue_of_very_many_tiny_shards() {
+    measure("tiny shards", [10_000, 20_000, 100_000], async |shards| whole_run(shards, 1).await);
+}
+
+#[test]
+#[ignore = "make load"]
+fn one_very_large_shard() {
+    // Only the shards behind the 160th hold 10,000.
+    measure("images of one shard", [1000, 2000, 10_000], one_shard);
+}
+
+async fn one_shard(images: usize) -> Vec<(&'static str, Duration)> {
+    let source = source_of(images).await;
+    let pages: Vec<Vec<_>> = source.list(&KeyRange::default()).try_collect().await.unwrap();
+    let id = ShardId { range: 0, number: 200 };
+    let shard =
+        Shard { id, images: pages.concat().into_iter().map(Image::from).collect(), folder_markers: 0 };
+    let worker = worker(source);
+    let mut laps = Laps::begin();
+    worker.output.put_if_absent(&worker.keys.shard(id), shard.encode().unwrap()).await.unwrap();
+    let encoded = laps.lap();
+    send_shards(worker.queue.as_ref(), &worker.run, &[id]).await.unwrap();
+    infer(worker.clone(), LengthTagger::threads(1, 8), &Stop::default()).await.unwrap();
+    assert!(worker.output.exists(&worker.keys.part(id)).await.unwrap());
+    vec![("write", encoded), ("infer", laps.lap())]
+}
+
+#[test]
+#[ignore = "make load"]
+fn a_key_space_of_a_million_keys() {
+    measure("keys", [100_000, 200_000, 1_000_000], keys);
+}
+
+async fn keys(keys: usize) -> Vec<(&'static str, Duration)> {
+    let source = source_of(keys).await;
+    let mut laps = Laps::begin();
+    let ranges = cut(source.as_ref(), &["photos/".to_owned()]).await.unwrap();
+    let planned = laps.lap();
+    let listed = Source::Listed(source, Filter::default());
+    let mut images = 0;
+    for range in &ranges {
+        images += dry_run(&listed, range).await.unwrap().images;
+    }
+    assert_eq!(images, keys as u64);
+    vec![("cut", planned), ("list", laps.lap())]
+}

@@ -1,0 +1,157 @@
+//! The reference: messages and parts, and what must be true of them.
+//!
+//! A message is queued, in hand until a moment, deleted, or dead; a shard has a part or none. Whether a message whose time
+//! is up can still be deleted is left open, as SQS leaves it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tagfleet_pipeline::queue::Message;
+use tagfleet_pipeline::shard::ShardId;
+use tokio::time::Instant;
+
+pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    Queued,
+    InHand {
+        receipt: String,
+        until: Instant,
+    },
+    /// Deleted when its time was up already: it may come again or not.
+    PerhapsDeleted,
+    Deleted,
+    /// Received too often.
+    Dead,
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    shard: ShardId,
+    receipts: u32,
+    state: State,
+}
+
+pub(super) struct Model {
+    shards: u32,
+    most_receipts: u32,
+    messages: Vec<Sent>,
+    parts: BTreeMap<ShardId, Bytes>,
+    /// How often each was received, in all rounds, and how often it was tagged.
+    received: BTreeMap<ShardId, u32>,
+    tagged: BTreeMap<ShardId, u32>,
+}
+
+impl Model {
+    /// Split has sent one message for each shard.
+    pub(super) fn new(shards: u32, most_receipts: u32) -> Self {
+        let (messages, parts) = (Vec::new(), BTreeMap::new());
+        let (received, tagged) = (BTreeMap::new(), BTreeMap::new());
+        let mut model = Self { shards, most_receipts, messages, parts, received, tagged };
+        (0..shards).for_each(|number| model.sent(ShardId { range: 0, number }));
+        model
+    }
+
+    pub(super) fn shards(&self) -> u32 {
+        self.shards
+    }
+
+    pub(super) fn parts(&self) -> &BTreeMap<ShardId, Bytes> {
+        &self.parts
+    }
+
+    pub(super) fn sent(&mut self, shard: ShardId) {
+        self.messages.push(Sent { shard, receipts: 0, state: State::Queued });
+    }
+
+    /// Another execution has a queue of its own.
+    pub(super) fn begins_anew(&mut self) {
+        self.messages.clear();
+    }
+
+    pub(super) fn received(&mut self, shard: ShardId, message: &Message) {
+        self.time_passes();
+        let until = Instant::now() + VISIBILITY;
+        let count = message.receive_count;
+        let may_come = |state: State| {
+            let mut sent = self.messages.iter();
+            sent.position(|sent| sent.shard == shard && sent.receipts + 1 == count && sent.state == state)
+        };
+        // Of two that cannot be told apart the one that surely comes, comes.
+        let at = may_come(State::Queued).or_else(|| may_come(State::PerhapsDeleted));
+        let sent = &mut self.messages[at.expect("a message that may come now")];
+        sent.receipts += 1;
+        sent.state = State::InHand { receipt: message.receipt.clone(), until };
+        *self.received.entry(shard).or_default() += 1;
+    }
+
+    pub(super) fn received_nothing(&mut self) {
+        self.time_passes();
+        let queued = self.messages.iter().find(|sent| sent.state == State::Queued);
+        assert!(queued.is_none(), "it should have come: {queued:?}");
+    }
+
+    pub(super) fn changed(&mut self, receipt: &str, timeout: Duration) {
+        self.time_passes();
+        if let Some(sent) = self.of_receipt(receipt)
+            && let State::InHand { until, .. } = &mut sent.state
+        {
+            *until = Instant::now() + timeout;
+        }
+        self.time_passes();
+    }
+
+    pub(super) fn deleted(&mut self, receipt: &str) {
+        let Some(sent) = self.of_receipt(receipt) else { return };
+        let State::InHand { until, .. } = sent.state else { return };
+        sent.state = if until > Instant::now() { State::Deleted } else { State::PerhapsDeleted };
+    }
+
+    pub(super) fn tagged(&mut self, shard: ShardId) {
+        *self.tagged.entry(shard).or_default() += 1;
+    }
+
+    /// Whether this part is the first.
+    pub(super) fn committed(&mut self, shard: ShardId, rows: Bytes) -> bool {
+        let is_first = !self.parts.contains_key(&shard);
+        self.parts.entry(shard).or_insert(rows);
+        is_first
+    }
+
+    /// The shards without a part, in order.
+    pub(super) fn missing(&self) -> Vec<ShardId> {
+        let all = (0..self.shards).map(|number| ShardId { range: 0, number });
+        all.filter(|shard| !self.parts.contains_key(shard)).collect()
+    }
+
+    /// A shard without a part always has a message that will come again, or one that came too often; and it is never
+    /// tagged more often than its messages came.
+    pub(super) fn holds(&self) {
+        for shard in self.missing() {
+            let alive = |sent: &&Sent| !matches!(sent.state, State::Deleted | State::PerhapsDeleted);
+            let found = self.messages.iter().filter(|sent| sent.shard == shard).find(alive);
+            assert!(found.is_some(), "nobody will ever hear of {shard} in this round");
+        }
+        for (shard, times) in &self.tagged {
+            assert!(self.received.get(shard) >= Some(times), "{shard} was tagged without a message");
+        }
+    }
+
+    fn of_receipt(&mut self, wanted: &str) -> Option<&mut Sent> {
+        let has =
+            |sent: &&mut Sent| matches!(&sent.state, State::InHand { receipt, .. } if receipt == wanted);
+        self.messages.iter_mut().find(has)
+    }
+
+    fn time_passes(&mut self) {
+        for sent in &mut self.messages {
+            if let State::InHand { until, .. } = sent.state
+                && until <= Instant::now()
+            {
+                sent.state = if sent.receipts >= self.most_receipts { State::Dead } else { State::Queued };
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Rows as they are stored, in a form that can be compared: every column, scores to the bit.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int32Type, Int64Type};
+use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
+use tagfleet_pipeline::tags::parquet;
+
+/// Every column of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FlatRow {
+    pub(super) key: String,
+    /// Status, code, message, etag.
+    pub(super) texts: Vec<Option<String>>,
+    /// Width, height, bytes.
+    pub(super) numbers: Vec<Option<i64>>,
+    /// Label, index, bits of the score.
+    pub(super) tags: Vec<(String, i32, u32)>,
+}
+
+pub(super) type Rows = Vec<FlatRow>;
+
+/// The rows of one stored table.
+pub(super) fn rows_of(bytes: Bytes) -> Rows {
+    let batches = parquet::open(bytes).unwrap().batches;
+    batches.flat_map(|batch| flat(&batch.unwrap())).collect()
+}
+
+fn flat(batch: &RecordBatch) -> Rows {
+    let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+    let optional = |name: &str, row| text(name).is_valid(row).then(|| text(name).value(row).to_owned());
+    let int = |name: &str, row| {
+        let column = batch.column_by_name(name).unwrap().as_primitive::<Int32Type>();
+        column.is_valid(row).then(|| i64::from(column.value(row)))
+    };
+    let sizes = batch.column_by_name("bytes").unwrap().as_primitive::<Int64Type>();
+    let tags = batch.column_by_name("tags").unwrap().as_list::<i32>();
+    let mut rows = Vec::new();
+    for row in 0..batch.num_rows() {
+        let list = tags.value(row);
+        let list = list.as_struct();
+        let (labels, indices) =
+            (list.column(0).as_string::<i32>(), list.column(1).as_primitive::<Int32Type>());
+        let scores = list.column(2).as_primitive::<Float32Type>();
+        let tag = |at| (labels.value(at).to_owned(), indices.value(at), scores.value(at).to_bits());
+        rows.push(FlatRow {
+            key: text("key").value(row).to_owned(),
+            texts: ["status", "error_code", "error_message", "etag"].map(|name| optional(name, row)).to_vec(),
+            numbers: vec![
+                int("width", row),
+                int("height", row),
+                sizes.is_valid(row).then(|| sizes.value(row)),
+            ],
+            tags: (0..labels.len()).map(tag).collect(),
+        });
+    }
+    rows
+}
+
+pub(super) fn assert_same(rows: &Rows, quiet: &Rows) {
+    for (row, other) in rows.iter().zip(quiet) {
+        assert_eq!(row, other, "not as in a quiet run");
+    }
+    assert_eq!(rows.len(), quiet.len());
+}

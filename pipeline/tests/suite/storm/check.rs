@@ -1,0 +1,110 @@
+//! What holds whatever happened: one row for each input, counts that are exact, objects that are written once, usage that
+//! every worker accounts for.
+
+use std::collections::BTreeMap;
+
+use futures::stream::TryStreamExt;
+use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
+use tagfleet_pipeline::fleet::finish::{Finished, read_summary};
+use tagfleet_pipeline::reduce;
+use tagfleet_pipeline::report::{State, Summary};
+use tagfleet_pipeline::shard::ShardId;
+use tagfleet_pipeline::split::read_shard;
+use tagfleet_pipeline::usage::{self, RECORD_SECONDS};
+
+use crate::rows::{Rows, rows_of};
+
+use super::worker::{Death, Life, recorded};
+use super::world::{World, vector};
+
+/// The rows of every group that is compacted; none of one that is not.
+pub(super) async fn results(world: &World) -> Vec<Option<Rows>> {
+    let groups = reduce::groups(&world.own, &world.keys, Some(&vector())).await.unwrap();
+    let mut results = Vec::new();
+    for number in (0..).take(groups.groups.len()) {
+        let stored = world.own.get(&world.keys.result(number), None, u64::MAX).await;
+        results.push(stored.ok().map(|stored| rows_of(stored.bytes)));
+    }
+    results
+}
+
+/// The run is complete, and all of it says so; returns its rows.
+pub(super) async fn assert_complete(world: &World) -> Rows {
+    let rows: Rows = results(world).await.into_iter().flat_map(Option::unwrap).collect();
+    let keys: Vec<&String> = rows.iter().map(|row| &row.key).collect();
+    assert_eq!(keys, world.inputs().await.iter().collect::<Vec<_>>(), "one row for each input, in key order");
+    let summary = read_summary(&world.fleet().await).await.unwrap();
+    assert_eq!(summary.state, State::Complete);
+    assert_eq!(summary.missing_shards, Vec::<String>::new());
+    assert_eq!((summary.images, summary.rows), (rows.len() as u64, rows.len() as u64));
+    assert_counted(&summary, &rows);
+    assert!(world.own.exists(&world.keys.success()).await.unwrap());
+    assert_written_once(world).await;
+    rows
+}
+
+fn assert_counted(summary: &Summary, rows: &Rows) {
+    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
+    for code in rows.iter().filter_map(|row| row.texts[1].clone()) {
+        *failed.entry(code).or_default() += 1;
+    }
+    assert_eq!(summary.failed, failed);
+    assert_eq!(summary.tagged + failed.values().sum::<u64>(), rows.len() as u64);
+    let second = rows.iter().filter(|row| row.key.ends_with("second")).count();
+    assert_eq!(summary.second_decoder, second as u64);
+}
+
+/// No object that a run rests on was ever written a second time.
+async fn assert_written_once(world: &World) {
+    let all = KeyRange::prefix(&world.keys.work());
+    let pages: Vec<Vec<Object>> = world.own.list(&all).try_collect().await.unwrap();
+    let keys = &world.keys;
+    let rewritten = [keys.usages(), keys.all_thumbnails(), keys.range_cursor(0).replace("00000.json", "")];
+    for object in pages.concat() {
+        if !rewritten.iter().any(|prefix| object.key.starts_with(prefix)) {
+            assert_eq!(object.etag, "v0", "{} was written again", object.key);
+        }
+    }
+    for object in world.own.list(&KeyRange::prefix(&keys.results())).try_concat().await.unwrap() {
+        assert_eq!(object.etag, "v0", "{} was written again", object.key);
+    }
+}
+
+/// What the run says of itself while it is incomplete is so: whoever is late may have added to it since.
+pub(super) async fn assert_incomplete(world: &World, finished: &Finished) {
+    let summary = read_summary(&world.fleet().await).await.unwrap();
+    assert!(!world.own.exists(&world.keys.success()).await.unwrap(), "{finished:?}");
+    assert_eq!(summary.missing_shards.len() as u64, finished.missing);
+    let missing = images_of(world, &summary.missing_shards).await;
+    assert_eq!(summary.rows + missing, summary.images, "what is missing is told exactly: {summary:?}");
+    assert_eq!(summary.images, world.inputs().await.len() as u64);
+    let still = reduce::missing(&world.own, &world.keys).await.unwrap();
+    let unnamed = still.iter().find(|shard| !summary.missing_shards.contains(&shard.to_string()));
+    assert_eq!(unnamed, None, "missing and not named");
+    let whole: Rows = results(world).await.into_iter().flatten().flatten().collect();
+    assert!(whole.len() as u64 <= summary.rows, "only whole groups are compacted");
+}
+
+async fn images_of(world: &World, shards: &[String]) -> u64 {
+    let mut images = 0;
+    for shard in shards {
+        let id = ShardId::parse(shard).unwrap();
+        images += read_shard(&world.own, &world.keys, id).await.unwrap().images.len() as u64;
+    }
+    images
+}
+
+/// Every worker that has left a record is counted, for no less than it told and no more than a minute beyond its life.
+pub(super) async fn assert_usage(world: &World, lives: &BTreeMap<String, (Life, Death)>) {
+    let records = recorded(world).await;
+    let (mut least, mut most) = (0, 0);
+    for (name, record) in &records {
+        let (life, _) = lives.get(name).unwrap_or_else(|| panic!("{name} never lived"));
+        least += record.updated - record.began;
+        most += life.ended - life.began + RECORD_SECONDS;
+    }
+    let total = usage::total(&world.own, &world.keys).await.unwrap();
+    assert_eq!(total.workers(), records.len() as u64);
+    let seconds: u64 = total.machines.iter().map(|machine| machine.seconds).sum();
+    assert!((least..=most).contains(&seconds), "{seconds} s of {least} to {most}");
+}
