@@ -45,7 +45,7 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
     let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
     log::event("started", started(configuration, &instance));
     let shutdown = Shutdown::listen(service, configuration.grace)?;
-    let aws = Aws::new(&Options::default()).await;
+    let aws = Aws::new(&Options { answer_time: configuration.answer_time, ..Options::default() }).await;
     let reporter = Reporter {
         output: Arc::new(S3Bucket::new(&aws, &configuration.output.bucket)),
         keys: RunKeys::in_bucket(&configuration.output.prefix, &configuration.run),
