@@ -16,6 +16,10 @@ use crate::signed::Signed;
 
 /// Tries of one request in all; at most five, for a shard that fails comes again anyway.
 pub(crate) const MAX_ATTEMPTS: u32 = 5;
+/// Tries of a request about messages; their pauses, which double up to 20 s, take [`OUTAGE`] together.
+const MAX_QUEUE_ATTEMPTS: u32 = 36;
+/// How long a queue may be out of reach.
+const OUTAGE: Duration = Duration::from_secs(300);
 /// How long a connection may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a service may take from a request to its answer's first byte, unless it is told otherwise; S3 takes a tenth
@@ -51,6 +55,17 @@ pub struct Aws {
 /// TLS of every connection.
 pub(crate) fn tls_provider() -> Provider {
     Provider::Rustls(CryptoMode::Ring)
+}
+
+/// What differs in requests about the messages of a queue: nobody makes them again, and a worker without its queue ends. So
+/// they outlast what takes minutes, as a shard's requests to S3 do.
+pub(crate) fn of_messages(client: &aws_sdk_sqs::Client) -> aws_sdk_sqs::Client {
+    let retries = RetryConfig::adaptive().with_max_attempts(MAX_QUEUE_ATTEMPTS);
+    let timeouts =
+        client.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+    let timeouts = timeouts.operation_timeout(OUTAGE).build();
+    let config = client.config().to_builder().retry_config(retries).timeout_config(timeouts).build();
+    aws_sdk_sqs::Client::from_conf(config)
 }
 
 /// What differs in a request to S3 that carries an object.

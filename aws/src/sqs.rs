@@ -11,7 +11,7 @@ use tagfleet_pipeline::queue::{Message, Queue, QueueError};
 
 use crate::Aws;
 use crate::cause::cause;
-use crate::client::of_long_poll;
+use crate::client::{of_long_poll, of_messages};
 
 /// The most messages of one batch, SQS's limit.
 const BATCH: usize = 10;
@@ -32,7 +32,7 @@ impl SqsQueue {
     /// The queue at `url`, whose messages are received for `visibility_timeout`.
     #[must_use]
     pub fn new(aws: &Aws, url: &str, visibility_timeout: Duration) -> Self {
-        Self { client: aws.sqs.clone(), url: url.to_owned(), visibility_timeout }
+        Self { client: of_messages(&aws.sqs), url: url.to_owned(), visibility_timeout }
     }
 
     fn fail(&self, detail: impl Into<String>) -> QueueError {
@@ -141,3 +141,6 @@ impl Queue for SqsQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod outage_tests;
