@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use tagfleet_tests::fleet::Fleet;
 use tagfleet_tests::rows::batches;
 
+use super::schedule::{Caller, Census};
 use super::sea::Quiet;
 
 /// How AWS Batch tells that a process was killed.
 const KILLED: u64 = 128 + 9;
+/// A worker's last record counts the request that writes it once; all workers together may have to send it so often again.
+const LAST_RECORDS_AGAIN: u64 = 16;
 
 fn json_of(fleet: &Fleet, key: &str) -> Value {
     let bytes = fleet.cloud.get(key);
@@ -73,6 +76,28 @@ fn workers_are_accounted_for(fleet: &Fleet, run: &str, summary: &Value, full_dis
     assert_eq!(sum("workers"), records.len() as u64, "{summary}");
     let counted = |record: &Value| record["tagged"].as_u64().unwrap() + record["failed"].as_u64().unwrap();
     assert_eq!(sum("images"), records.values().map(counted).sum::<u64>(), "{summary}");
+}
+
+/// Every request that came from workers, of which none was killed or told to stop, is in their records, and no other.
+pub(super) fn requests_are_counted(fleet: &Fleet, run: &str, census: &Census) {
+    let (mut seen, mut counted) = (BTreeMap::new(), BTreeMap::new());
+    for ((_, name), count) in census.iter().filter(|((caller, _), _)| *caller == Caller::Worker) {
+        let operation = match name.split(' ').next().unwrap_or_default() {
+            "s3:HeadObject" => "s3:GetObject",
+            "s3:HeadBucket" => "s3:ListBucket",
+            operation => operation,
+        };
+        *seen.entry(operation.to_owned()).or_default() += *count;
+    }
+    for key in fleet.cloud.keys(&format!("tags/work/{run}/usage/worker-")) {
+        for (operation, count) in json_of(fleet, &key)["requests"].as_object().unwrap() {
+            *counted.entry(operation.clone()).or_default() += count["calls"].as_u64().unwrap();
+        }
+    }
+    let puts = "s3:PutObject";
+    let again = seen[puts] - counted.insert(puts.to_owned(), seen[puts]).unwrap_or(0_u64);
+    assert!(again <= LAST_RECORDS_AGAIN, "{again} of {} PUTs are in no record", seen[puts]);
+    assert_eq!(counted, seen);
 }
 
 /// The names of the records of all workers that were started for a run, and their exit codes, where there is one.

@@ -67,6 +67,14 @@ pub(super) struct Fault {
     pub(super) what: What,
 }
 
+impl Fault {
+    /// Whether it ends a worker before its time: what that one sent last is in no record.
+    pub(super) fn stops_a_worker(&self) -> bool {
+        let stops = [What::KillBefore, What::KillAfter, What::Reclaim, What::Terminate].contains(&self.what);
+        self.of.0 == Caller::Worker && (stops || matches!(self.what, What::Notice(_)))
+    }
+}
+
 /// A storm.
 #[derive(Debug)]
 pub(super) struct Schedule {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::checks;
 use super::proxy::Proxy;
-use super::schedule::{Census, Schedule, WORKERS};
+use super::schedule::{Census, Fault, Schedule, WORKERS};
 use crate::worker::metadata::Metadata;
 
 /// A run in a storm is gone on with at most so often: a storm has fewer faults than could stop it more often.
@@ -89,6 +89,7 @@ impl Sea {
             census: self.proxy.census(),
         };
         checks::all_is_told(&self.fleet, &run, &quiet, 0);
+        checks::requests_are_counted(&self.fleet, &run, &quiet.census);
         quiet
     }
 
@@ -98,6 +99,7 @@ impl Sea {
         self.fill_disks(schedule.full_disks);
         let before = self.keys();
         eprintln!("    {} faults, {} full disks", schedule.faults.len(), schedule.full_disks);
+        let is_anyone_stopped = schedule.faults.iter().any(Fault::stops_a_worker);
         self.proxy.begin(schedule.faults);
         let run = self.submit();
         let (status, ended) = self.fleet.wait(&self.fleet.execution(&run));
@@ -106,6 +108,9 @@ impl Sea {
         }
         checks::nothing_is_written_elsewhere(&self.fleet, &run, &before);
         checks::all_is_told(&self.fleet, &run, quiet, schedule.full_disks);
+        if !is_anyone_stopped {
+            checks::requests_are_counted(&self.fleet, &run, &self.proxy.census());
+        }
         let rows = self.fleet.rows(&run);
         assert!(rows == quiet.rows, "the rows differ: {:?}", first_difference(&rows, &quiet.rows));
     }
