@@ -22,7 +22,8 @@ use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tagfleet_pipeline::split::{SplitError, read_json};
 use tagfleet_pipeline::usage::FAILED;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
@@ -34,6 +35,9 @@ const VISIBILITY: Duration = Duration::from_secs(300);
 
 /// Between two tries to prepare; the clients have tried a few times in each.
 const PREPARE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a record that is being written may hold the last one up: a spot machine leaves ten seconds for both.
+const RECORD_GRACE: Duration = Duration::from_secs(4);
 
 /// How long a thread that hangs may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -63,11 +67,15 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
         began,
         progress: Arc::new(Progress::default()),
     };
-    let reporting = tokio::spawn(reporter.clone().each_minute());
+    let ending = Arc::new(Notify::new());
+    let mut reporting = tokio::spawn(reporter.clone().each_minute(ending.clone()));
     let ended = work(configuration, &aws, &reporter, &shutdown).await;
-    reporting.abort();
+    ending.notify_one();
     // A record that is being written must not come after the last one.
-    let _ = reporting.await;
+    if timeout(RECORD_GRACE, &mut reporting).await.is_err() {
+        reporting.abort();
+        let _ = reporting.await;
+    }
     let why = match &ended {
         Ok(End::Idle) => "the queue was empty".to_owned(),
         Ok(End::Stopped) => shutdown.why().to_owned(),
