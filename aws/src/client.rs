@@ -1,8 +1,8 @@
 //! Configuration as the AWS command line has it: the usual chain of credentials, profile, region, endpoint.
 //!
 //! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request rate, and
-//! success raises it again. Every attempt is counted. S3 has to answer in time; a body that stops coming is the SDK's stalled-stream protection's to
-//! end. Nothing here makes a request.
+//! success raises it again. Every attempt is counted. Every service has to answer in time, for a connection may be lost without
+//! a word; a body that stops coming is the SDK's stalled-stream protection's to end. Nothing here makes a request.
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -16,13 +16,17 @@ use crate::signed::Signed;
 
 /// Tries of one request in all; at most five, for a shard that fails comes again anyway.
 pub(crate) const MAX_ATTEMPTS: u32 = 5;
+/// Tries of a request about messages; their pauses, which double up to 20 s, take [`OUTAGE`] together.
+const MAX_QUEUE_ATTEMPTS: u32 = 36;
+/// How long a queue may be out of reach.
+const OUTAGE: Duration = Duration::from_secs(300);
 /// How long a connection may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long S3 may take from a request to its answer's first byte; it takes a tenth of a second. The other services have
-/// no such limit: a queue answers a long poll late on purpose.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same where the request is an upload, whose bytes have to go out first: 64 MiB in this time are 1.8 Mbit/s.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a service may take from a request to its answer's first byte, unless it is told otherwise; S3 takes a tenth
+/// of a second.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// So many times longer where the request is an upload, whose bytes have to go out first: 64 MiB in 300 s are 1.8 Mbit/s.
+const OF_UPLOAD: u32 = 10;
 
 /// What a user may say instead of what the environment says.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,8 @@ pub struct Options {
     pub region: Option<String>,
     /// Where every service is, instead of AWS's own endpoints; buckets are then addressed by path.
     pub endpoint_url: Option<String>,
+    /// How long a service may take to begin its answer, a queue's long poll not counted; 30 s where nothing is said.
+    pub answer_time: Option<Duration>,
 }
 
 /// Clients of the services that a run needs, with one configuration.
@@ -51,10 +57,35 @@ pub(crate) fn tls_provider() -> Provider {
     Provider::Rustls(CryptoMode::Ring)
 }
 
+/// What differs in requests about the messages of a queue: nobody makes them again, and a worker without its queue ends. So
+/// they outlast what takes minutes, as a shard's requests to S3 do.
+pub(crate) fn of_messages(client: &aws_sdk_sqs::Client) -> aws_sdk_sqs::Client {
+    let retries = RetryConfig::adaptive().with_max_attempts(MAX_QUEUE_ATTEMPTS);
+    let timeouts =
+        client.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+    let timeouts = timeouts.operation_timeout(OUTAGE).build();
+    let config = client.config().to_builder().retry_config(retries).timeout_config(timeouts).build();
+    aws_sdk_sqs::Client::from_conf(config)
+}
+
 /// What differs in a request to S3 that carries an object.
-pub(crate) fn of_upload() -> aws_sdk_s3::config::Builder {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(UPLOAD_TIMEOUT);
-    aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
+pub(crate) fn of_upload(client: &aws_sdk_s3::Client) -> aws_sdk_s3::config::Builder {
+    let time = answer_time(client.config().timeout_config()) * OF_UPLOAD;
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts(time))
+}
+
+/// What differs in a request to SQS that is answered late on purpose.
+pub(crate) fn of_long_poll(client: &aws_sdk_sqs::Client, wait: Duration) -> aws_sdk_sqs::config::Builder {
+    let time = answer_time(client.config().timeout_config()) + wait;
+    aws_sdk_sqs::config::Builder::new().timeout_config(timeouts(time))
+}
+
+fn answer_time(timeouts: Option<&TimeoutConfig>) -> Duration {
+    timeouts.and_then(TimeoutConfig::read_timeout).unwrap_or(ANSWER_TIME)
+}
+
+fn timeouts(answer_time: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(answer_time).build()
 }
 
 impl Aws {
@@ -68,7 +99,7 @@ impl Aws {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(client)
             .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
+            .timeout_config(timeouts(options.answer_time.unwrap_or(ANSWER_TIME)));
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
         }
@@ -104,12 +135,10 @@ impl Aws {
     pub(crate) fn from_config(config: &SdkConfig) -> Self {
         // Buckets have host names of their own on AWS only.
         let by_path = config.endpoint_url().is_some();
-        let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let meter = Meter::default();
         let s3 = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(by_path)
             .interceptor(meter.clone())
-            .timeout_config(timeouts.read_timeout(READ_TIMEOUT).build())
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(config).interceptor(meter.clone()).build();
         let states = aws_sdk_sfn::config::Builder::from(config).interceptor(meter.clone()).build();
@@ -123,3 +152,6 @@ impl Aws {
         }
     }
 }
+
+#[cfg(test)]
+mod timeout_tests;

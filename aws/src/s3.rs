@@ -193,7 +193,7 @@ impl Bucket for S3Bucket {
             } else {
                 let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
                 let put = put.body(ByteStream::from(bytes.clone()));
-                let written = put.customize().config_override(of_upload()).send().await;
+                let written = put.customize().config_override(of_upload(&self.client)).send().await;
                 written.map(|_| ()).map_err(|error| self.error(key, &error))
             };
             tries += 1;
@@ -211,15 +211,13 @@ impl Bucket for S3Bucket {
             return self.put_parts(key, &bytes, false).await;
         }
         let put = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
-        let written = put.customize().config_override(of_upload()).send().await;
+        let written = put.customize().config_override(of_upload(&self.client)).send().await;
         written.map(|_| ()).map_err(|error| self.error(key, &error))
     }
 }
 
 #[cfg(test)]
 mod throttling_tests;
-#[cfg(test)]
-mod timeout_tests;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use tagfleet_pipeline::queue::{Message, Queue, QueueError};
 
 use crate::Aws;
 use crate::cause::cause;
+use crate::client::{of_long_poll, of_messages};
 
 /// The most messages of one batch, SQS's limit.
 const BATCH: usize = 10;
@@ -31,7 +32,7 @@ impl SqsQueue {
     /// The queue at `url`, whose messages are received for `visibility_timeout`.
     #[must_use]
     pub fn new(aws: &Aws, url: &str, visibility_timeout: Duration) -> Self {
-        Self { client: aws.sqs.clone(), url: url.to_owned(), visibility_timeout }
+        Self { client: of_messages(&aws.sqs), url: url.to_owned(), visibility_timeout }
     }
 
     fn fail(&self, detail: impl Into<String>) -> QueueError {
@@ -101,17 +102,17 @@ impl Queue for SqsQueue {
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {
         let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
-        let received = self
+        let wait = wait.min(LONGEST_POLL);
+        let receive = self
             .client
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(1)
             .visibility_timeout(seconds(self.visibility_timeout))
-            .wait_time_seconds(seconds(wait.min(LONGEST_POLL)))
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .send()
-            .await
-            .map_err(|error| self.error(&error))?;
+            .wait_time_seconds(seconds(wait))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let received = receive.customize().config_override(of_long_poll(&self.client, wait)).send().await;
+        let received = received.map_err(|error| self.error(&error))?;
         let Some(message) = received.messages.unwrap_or_default().pop() else { return Ok(None) };
         let count = message.attributes.unwrap_or_default();
         let count = count
@@ -140,3 +141,6 @@ impl Queue for SqsQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod outage_tests;

@@ -10,6 +10,7 @@
 //! | `TAGFLEET_BUCKET` | the stack's bucket, where a newer price book may be; needed with a limit only |
 //! | `TAGFLEET_IDLE_SECONDS` | how long to wait for a message before the queue counts as empty: 1 to 20, by default 20 |
 //! | `TAGFLEET_GRACE_SECONDS` | how long shards in hand may take after SIGTERM: at most 90, which is the default |
+//! | `TAGFLEET_ANSWER_SECONDS` | how long S3 and SQS may take to begin an answer: 1 to 300, by default 30 |
 //! | `AWS_BATCH_JOB_ID`, `AWS_BATCH_JOB_ATTEMPT` | set by AWS Batch; they name the usage record |
 //!
 //! Region, credentials and endpoints are those of every AWS SDK. Nothing here makes a request.
@@ -29,6 +30,9 @@ const IDLE_SECONDS: u64 = 20;
 /// giving shards back and for the last usage record.
 const GRACE_SECONDS: u64 = 90;
 
+/// Nobody waits longer for an answer: the shard's message would be seen by others.
+const ANSWER_SECONDS: u64 = 300;
+
 /// A worker's configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Configuration {
@@ -43,6 +47,8 @@ pub(crate) struct Configuration {
     pub(crate) receive_wait: Duration,
     /// How long shards in hand may take after SIGTERM.
     pub(crate) grace: Duration,
+    /// How long S3 and SQS may take to begin an answer, where that is said.
+    pub(crate) answer_time: Option<Duration>,
     /// Names this process among the run's usage records.
     pub(crate) name: String,
     pub(crate) metadata_disabled: Option<String>,
@@ -91,6 +97,8 @@ impl Configuration {
             GRACE_SECONDS,
             0..=GRACE_SECONDS,
         )?;
+        let answer = set("TAGFLEET_ANSWER_SECONDS")
+            .map(|seconds| number("TAGFLEET_ANSWER_SECONDS", Some(seconds), 1, 1..=ANSWER_SECONDS));
         let here = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let budget = match set("TAGFLEET_MAX_USD") {
             Some(max_usd) => {
@@ -106,6 +114,7 @@ impl Configuration {
             budget,
             receive_wait: Duration::from_secs(receive_wait),
             grace: Duration::from_secs(grace),
+            answer_time: answer.transpose()?.map(Duration::from_secs),
             name: format!("worker-{}-{attempt}", sanitised(&job)),
             metadata_disabled: set("AWS_EC2_METADATA_DISABLED"),
         })
@@ -190,6 +199,7 @@ mod tests {
             ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is no number of dollars above 0"),
             ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is no number from 1 to 1024"),
             ("TAGFLEET_IDLE_SECONDS", "21", "is wrong: \"21\" is no number from 1 to 20"),
+            ("TAGFLEET_ANSWER_SECONDS", "0", "is wrong: \"0\" is no number from 1 to 300"),
             ("TAGFLEET_GRACE_SECONDS", "-1", "is wrong: \"-1\" is no number from 0 to 90"),
         ];
         for (name, value, problem) in cases {

@@ -13,13 +13,17 @@ use tagfleet_aws::machine::{Instance, MetadataService};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::address::Address;
+use tagfleet_pipeline::bucket::{BucketError, Kind};
+use tagfleet_pipeline::fleet::{ErrorType, FleetError};
 use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
-use tagfleet_pipeline::split::read_json;
+use tagfleet_pipeline::split::{SplitError, read_json};
 use tagfleet_pipeline::usage::FAILED;
 use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
@@ -28,6 +32,12 @@ use crate::{brake, log, published_model, tagger_process};
 
 /// A shard is seen by other workers so long after its last sign of life; as its queue is made.
 const VISIBILITY: Duration = Duration::from_secs(300);
+
+/// Between two tries to prepare; the clients have tried a few times in each.
+const PREPARE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a record that is being written may hold the last one up: a spot machine leaves ten seconds for both.
+const RECORD_GRACE: Duration = Duration::from_secs(4);
 
 /// How long a thread that hangs may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -45,7 +55,7 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
     let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
     log::event("started", started(configuration, &instance));
     let shutdown = Shutdown::listen(service, configuration.grace)?;
-    let aws = Aws::new(&Options::default()).await;
+    let aws = Aws::new(&Options { answer_time: configuration.answer_time, ..Options::default() }).await;
     let reporter = Reporter {
         output: Arc::new(S3Bucket::new(&aws, &configuration.output.bucket)),
         keys: RunKeys::in_bucket(&configuration.output.prefix, &configuration.run),
@@ -57,11 +67,15 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
         began,
         progress: Arc::new(Progress::default()),
     };
-    let reporting = tokio::spawn(reporter.clone().each_minute());
+    let ending = Arc::new(Notify::new());
+    let mut reporting = tokio::spawn(reporter.clone().each_minute(ending.clone()));
     let ended = work(configuration, &aws, &reporter, &shutdown).await;
-    reporting.abort();
+    ending.notify_one();
     // A record that is being written must not come after the last one.
-    let _ = reporting.await;
+    if timeout(RECORD_GRACE, &mut reporting).await.is_err() {
+        reporting.abort();
+        let _ = reporting.await;
+    }
     let why = match &ended {
         Ok(End::Idle) => "the queue was empty".to_owned(),
         Ok(End::Stopped) => shutdown.why().to_owned(),
@@ -102,7 +116,7 @@ async fn work(
     shutdown: &Shutdown,
 ) -> anyhow::Result<End> {
     let prepared = tokio::select! {
-        prepared = prepare(configuration, aws, reporter, shutdown) => prepared?,
+        prepared = prepare_in_time(configuration, aws, reporter, shutdown) => prepared?,
         () = shutdown.stop.drain.cancelled() => return Ok(End::Stopped),
     };
     let Prepared { worker, isolation, _files } = prepared;
@@ -115,6 +129,34 @@ struct Prepared {
     isolation: Isolation,
     /// The model's files: the process that runs it reads them again where it is started again.
     _files: TempDir,
+}
+
+/// Prepares again where the way to S3 is disturbed, for as long as a shard's requests are made again: Batch starts no
+/// worker anew that failed.
+async fn prepare_in_time(
+    configuration: &Configuration,
+    aws: &Aws,
+    reporter: &Reporter,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Prepared> {
+    let end = Instant::now() + RETRY_TIME;
+    loop {
+        match prepare(configuration, aws, reporter, shutdown).await {
+            Err(error) if is_temporary(&error) && Instant::now() + PREPARE_PAUSE < end => {
+                log::event("prepares again", json!({"error": format!("{error:#}")}));
+                sleep(PREPARE_PAUSE).await;
+            }
+            prepared => return prepared,
+        }
+    }
+}
+
+/// Throttling, a server error, a broken connection.
+fn is_temporary(error: &anyhow::Error) -> bool {
+    let of_bucket = |error: &BucketError| error.kind == Kind::Temporary;
+    error.downcast_ref().is_some_and(of_bucket)
+        || matches!(error.downcast_ref(), Some(SplitError::Bucket(error)) if of_bucket(error))
+        || error.downcast_ref::<FleetError>().is_some_and(|error| error.error_type() == ErrorType::Temporary)
 }
 
 /// What the run's request says this worker works on, and with.

@@ -15,6 +15,7 @@ use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::RunKeys;
 use tagfleet_pipeline::usage::{self, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::log;
@@ -41,15 +42,18 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Reports at once and then each minute, for as long as it is let.
-    pub(crate) async fn each_minute(self) {
+    /// Reports at once and then each minute, until it is told to end. A record that is being written is written to its end:
+    /// given up in the middle, it could still come after the last one.
+    pub(crate) async fn each_minute(self, end: Arc<Notify>) {
         let mut minutes = interval(EVERY);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         minutes.tick().await;
         self.put(None).await;
         loop {
-            minutes.tick().await;
-            self.report("working", None).await;
+            tokio::select! {
+                _ = minutes.tick() => self.report("working", None).await,
+                () = end.notified() => return,
+            }
         }
     }
 
@@ -154,7 +158,7 @@ mod tests {
         let output = MemoryBucket::default();
         let reporter = reporter(&output, 9_700).await;
         let key = reporter.keys.usage(&reporter.name);
-        let _ = tokio::time::timeout(EVERY / 2, reporter.clone().each_minute()).await;
+        let _ = tokio::time::timeout(EVERY / 2, reporter.clone().each_minute(Arc::default())).await;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let first = text(&output.get(&key, None, 1000).await.unwrap().bytes);
         assert!(!first.contains("ended"), "{first}");
@@ -163,5 +167,15 @@ mod tests {
         assert!(last.contains("the queue was empty"), "{last}");
         assert!(last.contains("s3:PutObject"), "the record itself is a request: {last}");
         assert!(!last.contains("reclaimed"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn told_to_end_it_writes_the_record_at_hand_and_no_other() {
+        let output = MemoryBucket::default();
+        let reporter = reporter(&output, 9_700).await;
+        let end = Arc::new(Notify::new());
+        end.notify_one();
+        reporter.clone().each_minute(end).await;
+        assert!(output.exists(&reporter.keys.usage(&reporter.name)).await.unwrap());
     }
 }

@@ -244,7 +244,8 @@ impl AwsOptions {
     /// Reads the configuration; no request is made yet.
     pub(crate) async fn connect(&self) -> Aws {
         let (profile, region) = (self.profile.clone(), self.region.clone());
-        Aws::new(&client::Options { profile, region, endpoint_url: self.endpoint_url.clone() }).await
+        let endpoint_url = self.endpoint_url.clone();
+        Aws::new(&client::Options { profile, region, endpoint_url, answer_time: None }).await
     }
 }
 

@@ -81,7 +81,8 @@ fn first(regions: &[String]) -> Option<&str> {
 
 async fn clients(options: &RefreshPricesOptions, region: Option<&str>) -> Aws {
     let (profile, region) = (options.profile.clone(), region.map(str::to_owned));
-    Aws::new(&Options { profile, region, endpoint_url: options.endpoint_url.clone() }).await
+    let endpoint_url = options.endpoint_url.clone();
+    Aws::new(&Options { profile, region, endpoint_url, answer_time: None }).await
 }
 
 fn regions(options: &RefreshPricesOptions, stack: Option<&FleetStack>) -> Result<Vec<String>, Failure> {

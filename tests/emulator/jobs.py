@@ -397,6 +397,12 @@ def everything():
     return [{**job.describe(), "pid": job.process and job.process.pid} for job in list(_JOBS.values())]
 
 
+def has_ended_but(pid):
+    """Whether every job but the one whose latest process this is has ended; arrays end with their children."""
+    others = [job for job in list(_JOBS.values()) if not job.children and (job.process is None or job.process.pid != pid)]
+    return all(job.record["status"] in ENDED for job in others)
+
+
 def install():
     """Puts these operations in the place of ministack's."""
     batch._DISPATCH.update({

@@ -6,10 +6,13 @@
     POST /_tagfleet/kill        {"job", "signal", "reason"?}: with a reason, the host went away under the job
     POST /_tagfleet/duplicate   {"on": true}: from now on every message sent to a queue arrives twice
     POST /_tagfleet/wait        {"execution": ARN} until it has ended, {"executions": n} until so many were started,
-                                {"job": ID, "status": STATUS} until it has that status or has ended: {"met": bool} after
-                                four minutes at most
+                                {"job": ID, "status": STATUS} until it has that status or has ended, {"alone": PID} until
+                                every job but that of the process has ended: {"met": bool} after four minutes at most
     POST /_tagfleet/fill        {"bucket", "keys", "base64"}: writes one object under many keys, faster than requests
-    POST /_tagfleet/slow_down   {"prefix": "BUCKET/PREFIX", "count": n}: the next n S3 requests there get 503 SlowDown
+    POST /_tagfleet/expire      {}: every message in flight is visible now, as once its time is over, the last first
+    POST /_tagfleet/bury        {}: every message of a queue with a dead-letter queue has been received too often
+    POST /_tagfleet/slow_down   {"prefix": "BUCKET/PREFIX", "count": n, "code": "SlowDown"}: the next n S3 requests there get
+                                503 with this code
 """
 
 import asyncio
@@ -27,11 +30,12 @@ from ministack.services import lambda_svc, s3, sqs
 
 _WAIT_SECONDS = 240
 _POLL_SECONDS = 0.01
-_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+_TOO_OFTEN = 1000  # more receives than any queue here allows
+_UNAVAILABLE = "<Error><Code>%s</Code><Message>Please reduce your request rate.</Message></Error>"
 
 _LOCK = threading.Lock()
 _DUPLICATE = {"on": False}
-_SLOW = {"prefix": "", "count": 0}
+_SLOW = {"prefix": "", "count": 0, "code": ""}
 
 _dispatch = app._dispatch_service_request
 _handle_ses_v2 = app._handle_ses_v2_request
@@ -45,7 +49,8 @@ async def dispatch(method, path, headers, body, parameters, request_id):
     service = detect_service(method, path, headers, app._routing_params(method, path, headers, body, parameters))
     calls.record_request(service, method, path, headers, body, parameters)
     if service == "s3" and _is_slow(path):
-        return 503, {"Content-Type": "application/xml", "x-amz-request-id": request_id}, _SLOW_DOWN
+        body = (_UNAVAILABLE % _SLOW["code"]).encode()
+        return 503, {"Content-Type": "application/xml", "x-amz-request-id": request_id}, body
     return await _dispatch(method, path, headers, body, parameters, request_id)
 
 
@@ -107,6 +112,22 @@ def _fill(request):
     return {}
 
 
+def _expire(_request):
+    for _, queue in sqs._queues.all_items():
+        queue["messages"].reverse()
+        for message in queue["messages"]:
+            message["visible_at"] = min(message["visible_at"], time.time())
+    return {}
+
+
+def _bury(_request):
+    for _, queue in sqs._queues.all_items():
+        if "RedrivePolicy" in queue["attributes"]:
+            for message in queue["messages"]:
+                message["receive_count"] = _TOO_OFTEN
+    return {}
+
+
 def _set(switch):
     def change(request):
         with _LOCK:
@@ -129,6 +150,8 @@ def _met(request):
         return machines.has_ended(request["execution"])
     if "executions" in request:
         return machines.count() >= request["executions"]
+    if "alone" in request:
+        return jobs.has_ended_but(request["alone"])
     return jobs.find(request["job"]).record["status"] in (request["status"], *jobs.ENDED)
 
 
@@ -139,6 +162,8 @@ _OPERATIONS = {
     ("POST", "duplicate"): _set(_DUPLICATE),
     ("POST", "wait"): _wait,
     ("POST", "fill"): _fill,
+    ("POST", "expire"): _expire,
+    ("POST", "bury"): _bury,
     ("POST", "slow_down"): _set(_SLOW),
 }
 

@@ -22,6 +22,8 @@ pub struct Options {
     environment: Map<String, Value>,
     slots: Option<usize>,
     time_scale: Option<f64>,
+    endpoint_url: Option<String>,
+    own: Vec<(String, String)>,
 }
 
 impl Options {
@@ -37,6 +39,20 @@ impl Options {
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), json!(value));
         self
+    }
+
+    /// Jobs and functions find every service here, where something passes their requests on to the emulator.
+    #[must_use]
+    pub fn endpoint_url(mut self, url: &str) -> Self {
+        self.endpoint_url = Some(url.to_owned());
+        self
+    }
+
+    /// A variable in the environment of every job and every function.
+    #[must_use]
+    pub fn variable_of_all(mut self, name: &str, value: &str) -> Self {
+        self.own.push((name.to_owned(), value.to_owned()));
+        self.variable(name, value)
     }
 
     /// So many jobs run at a time; 4 if not said.
@@ -87,7 +103,10 @@ impl Emulator {
         command.arg(project("tests/emulator/launcher.py")).arg("--until-eof");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", free.port().to_string());
-        command.env("AWS_ENDPOINT_URL", format!("http://{free}")).env("MINISTACK_REGION", "us-east-1");
+        let endpoint_url = options.endpoint_url.clone().unwrap_or_else(|| format!("http://{free}"));
+        command.env("AWS_ENDPOINT_URL", endpoint_url).env("MINISTACK_REGION", "us-east-1");
+        // Functions inherit them from the emulator.
+        command.envs(options.own.iter().map(|(name, value)| (name, value)));
         // Nobody waits for the intervals of a state machine's retries.
         command.env("SFN_WAIT_SCALE", "0.01").env("PYTHONDONTWRITEBYTECODE", "1");
         command.env("TMPDIR", folder.path());
@@ -164,7 +183,16 @@ impl Emulator {
 
     /// The next `count` requests for keys that begin with `prefix` (`BUCKET/PREFIX`) are answered 503 `SlowDown`.
     pub fn slow_down(&self, prefix: &str, count: usize) {
-        let request = json!({"prefix": prefix, "count": count});
+        self.refuse(prefix, count, "SlowDown");
+    }
+
+    /// The same with `ServiceUnavailable`, which slows no client down.
+    pub fn be_unavailable(&self, prefix: &str, count: usize) {
+        self.refuse(prefix, count, "ServiceUnavailable");
+    }
+
+    fn refuse(&self, prefix: &str, count: usize, code: &str) {
+        let request = json!({"prefix": prefix, "count": count, "code": code});
         let _ = self.client.post("tagfleet", "/_tagfleet/slow_down", &request);
     }
 

@@ -24,7 +24,8 @@ const S3_KEYS: [&str; 6] = ["a", "a//b.jpg", "/a.jpg", "folder/", "./a", "a/../b
 
 async fn clients(emulator: &Emulator) -> Aws {
     let region = Some("us-east-1".to_owned());
-    Aws::for_tests(&Options { profile: None, region, endpoint_url: Some(emulator.endpoint_url()) }).await
+    Aws::for_tests(&Options { region, endpoint_url: Some(emulator.endpoint_url()), ..Options::default() })
+        .await
 }
 
 fn block_on(work: impl Future<Output = ()>) {

@@ -163,7 +163,7 @@ mod services {
     async fn clients(cloud: &Cloud) -> Aws {
         let endpoint_url = Some(cloud.emulator().endpoint_url());
         let region = Some("us-east-1".to_owned());
-        Aws::for_tests(&Options { profile: None, region, endpoint_url }).await
+        Aws::for_tests(&Options { region, endpoint_url, ..Options::default() }).await
     }
 
     async fn queues_are_made_and_deleted_any_number_of_times(aws: &Aws, dead: &str) {

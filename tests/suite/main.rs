@@ -21,6 +21,7 @@ mod parity;
 mod readme;
 mod report;
 mod resume;
+mod storm;
 mod tidy;
 mod vectors;
 mod worker;

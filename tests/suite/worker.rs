@@ -1,7 +1,7 @@
 //! The real worker on the emulator's S3 and SQS: it tags what the steps of a fleet have split, and whatever stops it, every
 //! shard is either done or back in the queue.
 
-mod gate;
+pub(crate) mod gate;
 pub(crate) mod metadata;
 
 use std::fs;
@@ -312,6 +312,16 @@ fn denied_again_and_again_it_stops_and_names_the_image() {
     let begins = "run run-1: 3 shards in a row could not be tagged; the last one: s3://photos: \"00";
     assert!(error.starts_with(begins) && error.ends_with("AccessDenied: Access Denied"), "{error}");
     assert_eq!(split.parts(), [0_u32; 0]);
+}
+
+#[test]
+fn an_outage_before_its_first_shard_is_waited_out() {
+    let split = Split::new();
+    // As often as a client asks.
+    split.emulator.be_unavailable(&format!("stack/{MODEL}model.onnx"), 5);
+    let ran = run(&mut split.worker());
+    assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");
+    assert!(log(&ran).iter().any(|line| line["event"] == "prepares again"), "{ran:?}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl S3Bucket {
             let part = bytes.slice(start..bytes.len().min(start + PART_BYTES));
             let put =
                 self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
-            let put = put.body(ByteStream::from(part)).customize().config_override(of_upload());
+            let put = put.body(ByteStream::from(part)).customize().config_override(of_upload(&self.client));
             let put = put.send().await.map_err(|error| self.error(key, &error))?;
             parts.push(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).build());
         }

@@ -42,7 +42,7 @@ fn answer(mut stream: &TcpStream, status: u16, body: &str) -> String {
 
 async fn aws(url: String) -> Aws {
     let region = Some("eu-central-1".to_owned());
-    Aws::for_tests(&Options { profile: None, region, endpoint_url: Some(url) }).await
+    Aws::for_tests(&Options { region, endpoint_url: Some(url), ..Options::default() }).await
 }
 
 const STACKS: Call<'_> = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", thing: "fleet" };

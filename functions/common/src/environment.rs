@@ -2,6 +2,7 @@
 
 use std::env;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket};
@@ -9,6 +10,8 @@ use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::fleet::request::Device;
 use tagfleet_pipeline::fleet::{OpenBucket, Stack};
 use tagfleet_pipeline::usage::Machine;
+
+const ANSWER_SECONDS: &str = "TAGFLEET_ANSWER_SECONDS";
 
 /// A variable that the template always sets.
 ///
@@ -51,9 +54,15 @@ pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
     Ok(machines)
 }
 
-/// The clients of the region that the function runs in.
-pub async fn clients() -> Aws {
-    Aws::new(&Options::default()).await
+/// The clients of the region that the function runs in; `TAGFLEET_ANSWER_SECONDS` says how long a service may take to begin
+/// an answer, where it is not what the clients take by default.
+///
+/// # Errors
+/// Where that is no number of at least 1.
+pub async fn clients() -> Result<Aws, String> {
+    let seconds = env::var_os(ANSWER_SECONDS).map(|_| number(ANSWER_SECONDS)).transpose()?;
+    let answer_time = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    Ok(Aws::new(&Options { answer_time, ..Options::default() }).await)
 }
 
 /// The stack whose bucket has this name.

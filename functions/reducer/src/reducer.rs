@@ -51,7 +51,7 @@ struct Workers {
 impl Reducer {
     /// As the template sets it up.
     pub(crate) async fn from_environment() -> Result<Self, String> {
-        let aws = environment::clients().await;
+        let aws = environment::clients().await?;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
         let workers = |vcpus: &str, device| {
             Ok::<_, String>(Workers {

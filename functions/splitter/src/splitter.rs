@@ -36,7 +36,7 @@ pub(crate) struct Splitter {
 impl Splitter {
     /// As the template sets it up.
     pub(crate) async fn from_environment() -> Result<Self, String> {
-        let aws = environment::clients().await;
+        let aws = environment::clients().await?;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
         Ok(Self {
             stack,

@@ -89,7 +89,7 @@ fn refuse(client: &mut TcpStream, rule: Rule) -> io::Result<()> {
 }
 
 /// A request's head, its empty line included, and what came of the body with it.
-pub(super) fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use super::gate::read_head;
@@ -11,7 +12,14 @@ const IDENTITY: &str = r#"{"instanceId": "i-0a1b2c3d", "instanceType": "TYPE", "
 /// A running service.
 pub(crate) struct Metadata {
     address: String,
-    notice: Arc<Mutex<Option<String>>>,
+    notice: Arc<Mutex<Option<Notice>>>,
+}
+
+/// That an instance is taken away.
+struct Notice {
+    body: String,
+    /// Told once it was given: then it holds no more. None where it is for everybody.
+    given: Option<Sender<()>>,
 }
 
 impl Metadata {
@@ -25,12 +33,12 @@ impl Metadata {
         let identity = IDENTITY.replace("TYPE", instance_type);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let notice: Arc<Mutex<Option<String>>> = Arc::default();
-        let given = notice.clone();
+        let notice: Arc<Mutex<Option<Notice>>> = Arc::default();
+        let notices = notice.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 // A client that goes away asks again.
-                let _ = answer(stream?, &identity, given.lock().unwrap().as_deref());
+                let _ = answer(stream?, &identity, &notices);
             }
             io::Result::Ok(())
         });
@@ -43,14 +51,37 @@ impl Metadata {
 
     /// From now on it says that the instance is taken away at `time`, `2026-01-31T08:22:00Z`.
     pub(super) fn take_away_at(&self, time: &str) {
-        let notice = format!("{{\"action\": \"terminate\", \"time\": \"{time}\"}}");
-        *self.notice.lock().unwrap() = Some(notice);
+        *self.notice.lock().unwrap() = Some(Notice { body: body(time), given: None });
+    }
+
+    /// The same to one worker only, whichever asks next; the receiver hears when it has.
+    pub(crate) fn take_one_away_at(&self, time: &str) -> Receiver<()> {
+        let (given, receiver) = channel();
+        *self.notice.lock().unwrap() = Some(Notice { body: body(time), given: Some(given) });
+        receiver
     }
 }
 
-fn answer(mut stream: TcpStream, identity: &str, notice: Option<&str>) -> io::Result<()> {
+fn body(time: &str) -> String {
+    format!("{{\"action\": \"terminate\", \"time\": \"{time}\"}}")
+}
+
+/// The notice that is given to who asks now.
+fn next(notices: &Mutex<Option<Notice>>) -> Option<String> {
+    let mut notice = notices.lock().unwrap();
+    let body = notice.as_ref()?.body.clone();
+    if let Some(given) = notice.as_ref().and_then(|notice| notice.given.clone()) {
+        // Nobody may listen any more.
+        let _ = given.send(());
+        *notice = None;
+    }
+    Some(body)
+}
+
+fn answer(mut stream: TcpStream, identity: &str, notices: &Mutex<Option<Notice>>) -> io::Result<()> {
     let (head, _) = read_head(&mut stream)?;
     let is_for = |path: &str| head.contains(&format!(" /latest/{path} "));
+    let notice;
     let body = if head.starts_with("PUT ") {
         Some("token")
     } else if !head.to_ascii_lowercase().contains("x-aws-ec2-metadata-token: token") {
@@ -60,7 +91,8 @@ fn answer(mut stream: TcpStream, identity: &str, notice: Option<&str>) -> io::Re
     } else if is_for("meta-data/instance-life-cycle") {
         Some("spot")
     } else if is_for("meta-data/spot/instance-action") {
-        notice
+        notice = next(notices);
+        notice.as_deref()
     } else {
         None
     };
