@@ -27,6 +27,7 @@ pub(super) struct Batching {
 
 impl Batching {
     pub(super) fn new(session: Box<dyn Session>, wiring: Wiring, trial: Arc<Trial>) -> Self {
+        trial.join();
         Self { session, wiring, trial, tries: None, padded: Vec::new() }
     }
 
@@ -98,6 +99,12 @@ impl Batching {
             "the output {:?} has {values} values for {rows} image(s), but {promised} per image were expected: check labels and output in tagfleet.toml",
             self.wiring.outputs[output]
         )))
+    }
+}
+
+impl Drop for Batching {
+    fn drop(&mut self) {
+        self.trial.leave();
     }
 }
 

@@ -3,8 +3,8 @@
 //! It exists because nobody should have to know. An image's values never depend on the batch, so what is run while it is
 //! tried counts like anything else, and a size that gives other bits is refused. One session of a process tries; the
 //! others go on image by image and then take what it found. It is tried once what could have been won so far is worth what
-//! trying costs, as one rents skis until they would have been bought: a run too short to win the time back never tries. It
-//! never runs a session itself.
+//! trying costs each session, as one rents skis until they would have been bought: a run too short to win the time back
+//! never tries. It never runs a session itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -26,18 +26,27 @@ const WARM_UP: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Trial {
     chosen: AtomicUsize,
-    /// Time of all sessions so far, in microseconds.
+    /// Sessions that take what is found, and pay for it.
+    sessions: AtomicU64,
+    /// Time of all of them so far, in microseconds.
     spent: AtomicU64,
     is_running: AtomicBool,
     sizes: &'static [usize],
-    /// The time after which it is tried; none where nothing is.
+    /// The time of a session after which it is tried; none where nothing is.
     after: Option<Duration>,
 }
 
 impl Trial {
     /// Nothing is tried: so many images at once.
     pub(super) fn fixed(rows: usize) -> Self {
-        Self { chosen: rows.into(), spent: 0.into(), is_running: false.into(), sizes: SIZES, after: None }
+        Self {
+            chosen: rows.into(),
+            sessions: 0.into(),
+            spent: 0.into(),
+            is_running: false.into(),
+            sizes: SIZES,
+            after: None,
+        }
     }
 
     /// Image by image at first; `another` is what it takes to make a session ready for another size.
@@ -52,7 +61,7 @@ impl Trial {
         self.sizes.last().copied().unwrap_or(1)
     }
 
-    /// Image by image, until the sessions have run for so long.
+    /// Image by image, until the sessions have run for so long each, on the average.
     pub(super) fn after(time: Duration) -> Self {
         Self { after: Some(time), ..Self::fixed(1) }
     }
@@ -67,10 +76,21 @@ impl Trial {
         if self.is_running.load(Relaxed) { self.largest() } else { self.chosen() }
     }
 
+    /// One more session takes part.
+    pub(super) fn join(&self) {
+        self.sessions.fetch_add(1, Relaxed);
+    }
+
+    /// A session is no more.
+    pub(super) fn leave(&self) {
+        self.sessions.fetch_sub(1, Relaxed);
+    }
+
     /// Adds the time of a call; the session that passes the limit with it gets to try.
     pub(super) fn begin(&self, time: Duration) -> Option<Tries> {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let (after, time) = (micros(self.after?), micros(time));
+        let after = micros(self.after?).saturating_mul(self.sessions.load(Relaxed));
+        let time = micros(time);
         let before = self.spent.fetch_add(time, Relaxed);
         if before > after || before.saturating_add(time) <= after {
             return None;
@@ -204,13 +224,17 @@ mod tests {
     #[test]
     fn one_session_tries_and_all_take_what_it_found() {
         let seconds = Duration::from_secs;
-        let trial = Trial::after(seconds(10));
+        let trial = Trial::after(seconds(5));
+        trial.join();
+        trial.join();
         assert!(trial.begin(seconds(10)).is_none() && trial.wanted() == 1);
         let tries = trial.begin(seconds(1));
         assert!(tries.is_some() && trial.begin(seconds(8)).is_none());
         assert_eq!((trial.wanted(), trial.chosen()), (8, 1));
         trial.end(4);
         assert_eq!((trial.wanted(), trial.chosen()), (4, 4));
+        assert!(trial.begin(seconds(100)).is_none());
+        trial.leave();
         assert!(trial.begin(seconds(100)).is_none());
         assert!(Trial::fixed(3).begin(seconds(1 << 40)).is_none());
     }
