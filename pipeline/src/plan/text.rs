@@ -32,13 +32,15 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     for fixed in &plan.requests {
         writeln!(text, "  {:<38} {:>12}", fixed.what, format!("${:.2}", fixed.usd))?;
     }
+    let shown = &plan.lines[..plan.lines.len().min(SHOWN)];
+    let width = shown.iter().map(|line| line.engine.len()).max().unwrap_or(0).max(30);
     writeln!(
         text,
-        "\n  {:<30} {:<16} {:>11} {:>11} {:>9} {:>15} {:>17}  bound by",
+        "\n  {:<width$} {:<16} {:>11} {:>11} {:>9} {:>15} {:>17}  bound by",
         "engine", "machines", "images/s", "hours", "machine h", "spot $", "on demand $"
     )?;
-    for line in plan.lines.iter().take(SHOWN) {
-        row(text, line)?;
+    for line in shown {
+        row(text, line, width)?;
     }
     if plan.lines.len() > SHOWN {
         writeln!(text, "  and {} more: --json", plan.lines.len() - SHOWN)?;
@@ -51,7 +53,7 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     writeln!(text, "\n{}", plan.recommendation)
 }
 
-fn row(text: &mut String, line: &Line) -> std::fmt::Result {
+fn row(text: &mut String, line: &Line, width: usize) -> std::fmt::Result {
     let between = |range: Range, digits: usize| format!("{:.digits$}-{:.digits$}", range.low, range.high);
     let limit = match line.limit {
         Limit::Processors => "processors",
@@ -62,7 +64,7 @@ fn row(text: &mut String, line: &Line) -> std::fmt::Result {
     let scaled = if line.is_scaled { "*" } else { "" };
     writeln!(
         text,
-        "  {:<30} {:<16} {:>11} {:>11} {:>9} {:>15} {:>17}  {limit}{late}",
+        "  {:<width$} {:<16} {:>11} {:>11} {:>9} {:>15} {:>17}  {limit}{late}",
         line.engine,
         format!("{}x {}{scaled}", line.instances, line.instance_type),
         between(line.images_per_second, 0),
