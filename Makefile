@@ -25,10 +25,12 @@ test:
 	cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
 
-## Whole runs while everything goes wrong that can, one for each seed: make storm SEEDS=17..18 repeats one.
+## Whole runs while everything goes wrong that can, one for each seed: SEEDS on a virtual clock, FLEET_SEEDS on the emulator.
 SEEDS ?= 0..500
-storm:
+FLEET_SEEDS ?= 0..20
+storm: setup
 	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-pipeline) & test(/^storm::/)'
+	TAGFLEET_FLEET_STORM_SEEDS=$(FLEET_SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-tests) & test(/^storm::/)'
 
 ## A hundred thousand shards, a shard of ten thousand images, a million keys: time for each and memory, in memory alone.
 load:
