@@ -1,7 +1,7 @@
 //! The mail at the end of a run: what came out and what it used, or what stopped it and how to go on.
 //!
-//! Pure. Names, causes and places come from users and their objects: in HTML they are escaped, in a subject only run ids
-//! and our own words stand.
+//! Pure. Names, causes and places come from users and their objects: each stands on its own line with nothing in it that
+//! cannot be seen, in HTML they are escaped, in a subject only run ids and our own words stand.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use super::{State, Summary};
 use crate::cost::Cost;
 use crate::cost::table::dollars;
 use crate::run::{RunId, RunKeys};
+use crate::visible::visible;
 
 /// A cause is told up to so many characters.
 const LONGEST_CAUSE: usize = 2000;
@@ -55,7 +56,7 @@ impl Mail {
         // A link signed by a role dies with its credentials, so the mail names places and a command.
         let next = format!(
             "report   {}\n\nto open it: tagfleet report {run} --open\n{next}",
-            RunKeys::report_beside(&summary.results)
+            visible(&RunKeys::report_beside(&summary.results))
         );
         let mut subject =
             format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");
@@ -75,7 +76,7 @@ impl Mail {
             ("BadRequest", "Plan") => "nothing was begun: correct the request and put it again".to_owned(),
             _ => format!("what is done is kept; once the cause is mended, to go on: tagfleet resume {run}"),
         };
-        let cause = cause_in_words(cause);
+        let (state, error, cause) = (visible(state), visible(error), cause_in_words(cause));
         let text = format!(
             "run      {run}: failed\nstate    {state}\nerror    {error}\ncause    {cause}\n\n{next}\n"
         );
@@ -99,8 +100,8 @@ fn html_table(cost: &Cost) -> String {
         "\n<table style=\"border-collapse:collapse;font:14px/1.4 sans-serif\"><caption style=\"text-align:left\">\
          Cost: {} ({}, prices of {})</caption>\n<thead><tr>",
         dollars(cost.total_usd),
-        escape(&cost.region),
-        escape(&cost.prices_of)
+        escape(&visible(&cost.region)),
+        escape(&visible(&cost.prices_of))
     );
     for (at, head) in
         ["Stage", "Service", "Item", "Quantity", "Unit", "Unit price", "USD"].into_iter().enumerate()
@@ -123,7 +124,7 @@ fn html_table(cost: &Cost) -> String {
         cost.total_usd
     ));
     for note in &cost.notes {
-        html.push_str(&format!("<li>{}</li>", escape(note)));
+        html.push_str(&format!("<li>{}</li>", escape(&visible(note))));
     }
     html.push_str("</ul>");
     html
@@ -146,6 +147,7 @@ pub fn cause_in_words(cause: &str) -> String {
     });
     let words = words.unwrap_or_else(|| cause.to_owned());
     let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = visible(&line);
     match line.char_indices().nth(LONGEST_CAUSE) {
         Some((end, _)) => format!("{} ...", &line[..end]),
         None => line,
@@ -169,6 +171,8 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests {
     use super::super::tests::summary;
