@@ -17,6 +17,7 @@ mod fleet_cli;
 mod functions;
 mod hostile;
 mod inputs;
+mod names;
 mod parity;
 mod readme;
 mod report;
