@@ -22,6 +22,7 @@ mod parity;
 mod readme;
 mod report;
 mod resume;
+mod security;
 mod tidy;
 mod vectors;
 mod worker;
