@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo demo-aws test storm load check bench lint package deploy destroy setup install
+.PHONY: demo demo-aws test storm load fuzz check advisories bench lint package deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -43,8 +43,20 @@ check:
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo deny --workspace check bans licenses sources
+	cargo deny --manifest-path fuzz/Cargo.toml check bans licenses sources
 	scripts/lint.sh
 	$(MAKE) test
+
+## What is known against the versions that are used here; asks the network.
+advisories:
+	scripts/setup.sh check
+	cargo deny --workspace check advisories
+	cargo deny --manifest-path fuzz/Cargo.toml check advisories
+
+## The readers of foreign bytes, each fuzzed for SECONDS (1200), two at a time, with a nightly compiler.
+fuzz:
+	scripts/setup.sh fuzz
+	scripts/fuzz.sh $(or $(SECONDS),1200)
 
 ## What tagfleet costs on this machine, into BENCHMARKS.md. PHOTOS=dir measures with your photos, PEERS=dir beside the
 ## peers of that folder, BENCH="--only runs" a part (target/release/bench --help has all options).

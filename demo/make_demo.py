@@ -1,10 +1,9 @@
 """Makes the demo: draws pictures, trains a small tagging network on them, exports it, and measures it on pictures it never saw.
 
-Install (Python 3.10 to 3.12; the usual wheel of torch brings gigabytes of CUDA libraries along, its CPU build does as well):
+Install (Python 3.11 or 3.12; the wheel of torch brings gigabytes of CUDA libraries along):
 
     python3 -m venv /tmp/demo-venv
-    /tmp/demo-venv/bin/pip install torch==2.5.1
-    /tmp/demo-venv/bin/pip install -r demo/requirements.txt
+    /tmp/demo-venv/bin/pip install --require-hashes -r demo/requirements.txt
 
 Run:
 

@@ -8,11 +8,13 @@
 #   scripts/setup.sh check    and for `make check`
 #   scripts/setup.sh bench    for `make bench`: OpenVINO, and torch to export the models (4 GB, in .venv-bench)
 #   scripts/setup.sh package  to build the Lambda functions
+#   scripts/setup.sh fuzz     for `make fuzz`: a nightly compiler and cargo-fuzz
 set -u
 cd "$(dirname "$0")/.." || exit
 wanted=${1:-run}
 NEXTEST=0.9.143
 DENY=0.20.2
+FUZZ=0.13.2
 
 say() { echo "setup: $*" >&2; }
 
@@ -107,6 +109,12 @@ elif [ "$wanted" = package ]; then
     say "could not install cargo-lambda ('pip install cargo-lambda' does it)"
     failed=1
   }
+elif [ "$wanted" = fuzz ]; then
+  cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal || {
+    say "could not install a nightly compiler: install Rust with rustup, then run this again"
+    failed=1
+  }
+  cargo_tool fuzz "$FUZZ"
 elif [ "$wanted" != run ] && [ "$wanted" != openvino ]; then
   wheels .venv-emulator emulator tests/emulator/requirements.txt || {
     say "could not install the AWS emulator: Python 3.11 or later is needed"

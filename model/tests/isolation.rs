@@ -203,6 +203,18 @@ fn what_the_engine_reports_stays_an_error() {
     assert_eq!(text(&tag(tagger.as_mut(), &["red"]).unwrap()), quiet(&["red"]));
 }
 
+/// A picture may have taken the process over: what it answers is checked before anything is done with it.
+#[test]
+fn a_child_that_lies_is_an_error_and_takes_no_memory() {
+    for (mode, asks) in [("wants-too-many", usize::MAX), ("wants-none", 0)] {
+        let error = start(mode, 1).err().unwrap().to_string();
+        assert!(error.contains(&format!("asks for {asks} images at once")), "{error}");
+    }
+    let mut tagger = start("tells-too-much", 1).unwrap().taggers().remove(0);
+    let error = tag(tagger.as_mut(), &["red", "blue"]).unwrap_err();
+    insta::assert_snapshot!(error, @"the model could not be run: the model's process gave 3 outcomes for 2 images");
+}
+
 #[test]
 fn what_an_engine_prints_is_no_answer() {
     let mut tagger = taggers(1).remove(0);

@@ -23,3 +23,4 @@ pub mod tags;
 #[cfg(any(test, feature = "contract"))]
 pub mod testing;
 pub mod usage;
+pub mod visible;

@@ -35,14 +35,14 @@ pub struct ThreadTime {
 impl ThreadTime {
     /// Adds what other threads did.
     pub fn add(&mut self, other: Self) {
-        self.waiting_milliseconds += other.waiting_milliseconds;
-        self.tagging_milliseconds += other.tagging_milliseconds;
+        self.waiting_milliseconds = self.waiting_milliseconds.saturating_add(other.waiting_milliseconds);
+        self.tagging_milliseconds = self.tagging_milliseconds.saturating_add(other.tagging_milliseconds);
     }
 
     /// The share of their time in which they tagged, of 1; none where nothing was measured.
     #[must_use]
     pub fn busy(self) -> Option<f64> {
-        let all = self.waiting_milliseconds + self.tagging_milliseconds;
+        let all = self.waiting_milliseconds.saturating_add(self.tagging_milliseconds);
         (all > 0).then(|| self.tagging_milliseconds as f64 / all as f64)
     }
 }

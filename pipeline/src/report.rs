@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::cost::Cost;
 use crate::run::RunId;
 use crate::usage::{MachineUsage, Usage};
+use crate::visible::visible;
 
 /// The version of the summary's stored form.
 pub const SUMMARY_VERSION: u32 = 1;
@@ -102,7 +103,7 @@ impl Summary {
     /// All failed rows.
     #[must_use]
     pub fn all_failed(&self) -> u64 {
-        self.failed.values().sum()
+        self.failed.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The summary for a person: a few lines, no colour.
@@ -125,12 +126,12 @@ impl Summary {
         writeln!(text, "run      {run}: {state}")?;
         writeln!(text, "images   {images}: {tagged} tagged, {} failed{}", self.all_failed(), self.open())?;
         for (code, count) in &self.failed {
-            writeln!(text, "         {count:>7} {code}")?;
+            writeln!(text, "         {count:>7} {}", visible(code))?;
         }
         if self.second_decoder > 0 {
             writeln!(text, "decoder  {} images were read only by the second decoder", self.second_decoder)?;
         }
-        writeln!(text, "model    {}, {}", self.model, self.engine)?;
+        writeln!(text, "model    {}, {}", visible(&self.model), visible(&self.engine))?;
         if self.images_here > 0 {
             let (rate, seconds, threads) = (self.images_per_second(), self.seconds_here, self.threads);
             write!(
@@ -147,13 +148,13 @@ impl Summary {
         }
         self.write_cost(text)?;
         if !self.missing_shards.is_empty() {
-            writeln!(text, "missing  shards {}", some_of(&self.missing_shards))?;
+            writeln!(text, "missing  shards {}", visible(&some_of(&self.missing_shards)))?;
         }
         if let Some(problem) = &self.problem {
-            writeln!(text, "problem  {problem}")?;
+            writeln!(text, "problem  {}", visible(problem))?;
         }
         if self.state == State::Complete {
-            writeln!(text, "results  {}", self.results)?;
+            writeln!(text, "results  {}", visible(&self.results))?;
         }
         Ok(())
     }
@@ -163,7 +164,7 @@ impl Summary {
             text.write_str(&cost.short())?;
         }
         if let Some(why) = &self.cost_problem {
-            writeln!(text, "cost     not known: {why}")?;
+            writeln!(text, "cost     not known: {}", visible(why))?;
         }
         Ok(())
     }
@@ -181,8 +182,11 @@ fn write_usage(text: &mut String, usage: &Usage) -> std::fmt::Result {
         let label = if number == 0 { "workers " } else { "        " };
         writeln!(text, "{label} {}", machine(used))?;
     }
-    let calls: u64 = usage.functions.values().map(|calls| calls.calls).sum();
-    let mb_milliseconds: u64 = usage.functions.values().map(|calls| calls.mb_milliseconds).sum();
+    let (mut calls, mut mb_milliseconds) = (0_u64, 0_u64);
+    for used in usage.functions.values() {
+        calls = calls.saturating_add(used.calls);
+        mb_milliseconds = mb_milliseconds.saturating_add(used.mb_milliseconds);
+    }
     // As Lambda bills: GB-seconds of 1,024 MB.
     let gb_seconds = mb_milliseconds as f64 / 1024.0 / 1000.0;
     writeln!(text, "lambda   {calls} calls, {gb_seconds:.1} GB-seconds")
@@ -192,11 +196,9 @@ fn machine(used: &MachineUsage) -> String {
     let kind = used.machine.instance_type.as_deref().unwrap_or("machines of unknown type");
     let life_cycle = used.machine.life_cycle.as_deref().map(|it| format!(" {it}")).unwrap_or_default();
     let zone = used.machine.zone.as_deref().map(|it| format!(" in {it}")).unwrap_or_default();
+    let kind = visible(&format!("{kind}{life_cycle}{zone}"));
     let (workers, hours, vcpu_hours) = (used.workers, hours(used.seconds), hours(used.vcpu_seconds));
-    format!(
-        "{workers} on {kind}{life_cycle}{zone}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {} images",
-        used.images
-    )
+    format!("{workers} on {kind}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {} images", used.images)
 }
 
 fn hours(seconds: u64) -> f64 {

@@ -14,6 +14,8 @@ use crate::bucket::{Access, Object};
 
 /// The version of the stored form.
 const VERSION: u32 = 1;
+/// No shard holds more, see [`ShardId::max_images`].
+const MAX_IMAGES: usize = 10_000;
 /// No shard of 10,000 keys of 1,024 bytes each needs more, however much JSON escapes.
 const MAX_STORED_BYTES: u64 = 128 << 20;
 /// The most bytes of images in one shard, but for a single larger image: 1 GB.
@@ -83,7 +85,7 @@ impl ShardId {
         match self.number {
             0..32 => 256,
             32..160 => 2_000,
-            _ => 10_000,
+            _ => MAX_IMAGES,
         }
     }
 }
@@ -150,7 +152,7 @@ impl Shard {
         Ok(writer.finish()?.into())
     }
 
-    /// Reads the stored form, at most 128 MiB of it.
+    /// Reads the stored form, at most 128 MiB and 10,000 images of it.
     ///
     /// # Errors
     /// Where it is not whole, of another version, or too large.
@@ -162,12 +164,16 @@ impl Shard {
         if header.version != VERSION {
             return Err(ShardError(format!("version {}, this tagfleet reads {VERSION}", header.version)));
         }
+        if header.images > MAX_IMAGES {
+            return Err(ShardError(format!("{} images, a shard has at most {MAX_IMAGES}", header.images)));
+        }
         let mut images = Vec::new();
-        for line in lines {
+        // One line more than there should be is as wrong as thousands, which would take memory.
+        for line in lines.take(header.images + 1) {
             images.push(serde_json::from_str(&line?)?);
         }
         if images.len() != header.images {
-            return Err(ShardError(format!("{} images instead of {}", images.len(), header.images)));
+            return Err(ShardError(format!("other than the {} images that it should hold", header.images)));
         }
         Ok(Self { id: header.shard, images, folder_markers: header.folder_markers })
     }
@@ -231,6 +237,19 @@ mod tests {
         for length in 0..stored.len() {
             assert!(Shard::decode(&stored[..length]).is_err(), "{length} of {} bytes", stored.len());
         }
+    }
+
+    #[test]
+    fn more_images_than_a_shard_may_have_take_no_memory() {
+        let id = ShardId { range: 0, number: 200 };
+        let images = vec![Image::named(String::new()); MAX_IMAGES + 1];
+        let stored = Shard { id, images, folder_markers: 0 }.encode().unwrap();
+        let error = Shard::decode(&stored).unwrap_err();
+        insta::assert_snapshot!(error, @"not a shard: 10001 images, a shard has at most 10000");
+        let header = "{\"version\":1,\"shard\":\"00000-0000000\",\"images\":1}";
+        let lines = [header, &"\n{\"key\":\"\"}".repeat(1_000_000)].concat();
+        let error = Shard::decode(&zstd::encode_all(lines.as_bytes(), 1).unwrap()).unwrap_err();
+        insta::assert_snapshot!(error, @"not a shard: other than the 1 images that it should hold");
     }
 
     #[test]

@@ -195,7 +195,7 @@ pub struct CallUsage {
 }
 
 impl Usage {
-    /// Adds one record; the time of whole machines is [`Usage::add_machine_time`]'s.
+    /// Adds one record, whose numbers are another process's word: sums end at the largest number. The time of whole machines is [`Usage::add_machine_time`]'s.
     pub fn add(&mut self, record: &UsageRecord) {
         match record {
             UsageRecord::Worker(worker) => self.add_worker(worker),
@@ -203,8 +203,9 @@ impl Usage {
                 let name = format!("{} {}", call.function, call.action);
                 let calls = self.functions.entry(name).or_default();
                 calls.calls += 1;
-                calls.milliseconds += call.milliseconds;
-                calls.mb_milliseconds += call.milliseconds * u64::from(call.memory_mb);
+                calls.milliseconds = calls.milliseconds.saturating_add(call.milliseconds);
+                let mb_milliseconds = call.milliseconds.saturating_mul(u64::from(call.memory_mb));
+                calls.mb_milliseconds = calls.mb_milliseconds.saturating_add(mb_milliseconds);
                 self.add_requests(stage_of(&call.function), &call.requests);
                 if call.function == SPLITTER && call.action == PLAN {
                     self.planned_at = self.planned_at.max(Some(call.began));
@@ -224,10 +225,11 @@ impl Usage {
         let machine = self.machine(&worker.machine);
         let seconds = worker.updated.saturating_sub(worker.launched.unwrap_or(worker.began));
         machine.workers += 1;
-        machine.seconds += seconds;
-        machine.vcpu_seconds += seconds * u64::from(worker.vcpus);
-        machine.vcpus += u64::from(worker.vcpus);
-        machine.images += worker.tagged + worker.failed;
+        let vcpus = u64::from(worker.vcpus);
+        machine.seconds = machine.seconds.saturating_add(seconds);
+        machine.vcpu_seconds = machine.vcpu_seconds.saturating_add(seconds.saturating_mul(vcpus));
+        machine.vcpus += vcpus;
+        machine.images = machine.images.saturating_add(worker.tagged).saturating_add(worker.failed);
         if let Some(why) = worker.ended.as_deref().and_then(|ended| ended.strip_prefix(FAILED)) {
             *self.failures.entry(why.to_owned()).or_default() += 1;
         }
@@ -328,7 +330,7 @@ fn last_seen(worker: &WorkerUsage, checks: &[u64]) -> u64 {
     if worker.ended.is_some() {
         return worker.updated;
     }
-    let at_most = worker.updated + RECORD_SECONDS;
+    let at_most = worker.updated.saturating_add(RECORD_SECONDS);
     let after = checks.iter().find(|check| **check >= worker.updated);
     after.map_or(at_most, |check| at_most.min(*check))
 }

@@ -71,6 +71,27 @@ fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_r
     assert_eq!(messages, expected);
 }
 
+/// It takes minutes: a picture counts as hanging after one, among others and then alone.
+#[test]
+fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, quiet, out) =
+        (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
+    fill(&photos, 60);
+    assert_eq!(run(&mut command(&photos, &quiet)).code, Some(0));
+    deadly::write(&photos.join("00030-hangs.jpg"), deadly::HANG);
+    let library = deadly::library(folder.path());
+    let ran = run(command(&photos, &out).env("LD_PRELOAD", library));
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let (crashed, others): (Vec<Row>, Vec<Row>) =
+        rows(&out).into_iter().partition(|row| row.error_code.as_deref() == Some("crashed"));
+    assert_eq!(others, rows(&quiet));
+    let messages: Vec<_> =
+        crashed.iter().map(|row| (row.key.as_str(), row.error_message.as_deref())).collect();
+    let message = "the decoder or engine did not end on this image within 60 s";
+    assert_eq!(messages, [("00030-hangs.jpg", Some(message))]);
+}
+
 #[test]
 fn a_process_that_something_else_kills_costs_no_row() {
     let folder = tempfile::tempdir().unwrap();

@@ -39,7 +39,8 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_sources() -> Vec<PathBuf> {
-    CRATES.iter().flat_map(|folder| sources(folder)).collect()
+    let fuzz = ["fuzz/src", "fuzz/fuzz_targets"];
+    CRATES.iter().chain(&fuzz).flat_map(|folder| sources(folder)).collect()
 }
 
 fn read(path: &Path) -> String {

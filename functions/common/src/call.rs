@@ -193,6 +193,8 @@ mod tests {
         let line = call.line(&Ok(answer)).to_string();
         assert!(line.contains("\"ranges\":3") && line.contains("\"run\":\"r\""), "{line}");
         assert!(!line.contains("secret"), "{line}");
+        let line = call.line(&Err(CallError::broken("two\r\nlines\0\u{1b}[1m"))).to_string();
+        assert!(!line.contains(char::is_control), "a record is one line: {line:?}");
         let line = call.line(&Err(CallError::broken("why"))).to_string();
         assert!(line.contains(r#"{"message":"why","type":"Broken"}"#), "{line}");
     }

@@ -8,7 +8,8 @@ use super::{Element, Graph, Port};
 use crate::folder::ModelError;
 use crate::preprocessing::Layout;
 
-const LARGEST_BATCH: usize = 1024;
+/// No graph may insist on more images at once.
+pub(crate) const LARGEST_BATCH: usize = 1024;
 
 /// The input that takes the image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use tagfleet_pipeline::tags::Outcome;
 use super::link::{Link, Reply};
 use super::protocol::{Body, MAX_IMAGES};
 use super::{Death, Patience, Program, Setup, StartError};
+use crate::graph::LARGEST_BATCH;
 
 /// So many deaths in a row with no image in hand mean that the next child dies too.
 const MAX_IDLE_DEATHS: u32 = 3;
@@ -32,6 +33,7 @@ impl Isolation {
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         let launch = Launch { program, setup: setup.encode()?, patience };
         let (link, batch_size) = launch.start(&mut 0)?;
+        let batch_size = checked(batch_size).map_err(|error| StartError::Refused(error.to_string()))?;
         let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
         let batch_size = AtomicUsize::new(batch_size);
         let crew = Arc::new(Crew { launch, batch_size, together: RwLock::default(), child });
@@ -74,6 +76,14 @@ fn check(idle_deaths: u32, death: &Death) -> Result<(), StartError> {
     match idle_deaths < MAX_IDLE_DEATHS {
         true => Ok(()),
         false => Err(StartError::Died { times: idle_deaths, death: death.clone() }),
+    }
+}
+
+/// How many images a child says should come at once, if that can be.
+fn checked(batch_size: usize) -> Result<usize, TaggerError> {
+    match (1..=LARGEST_BATCH).contains(&batch_size) {
+        true => Ok(batch_size),
+        false => Err(TaggerError(format!("the model's process asks for {batch_size} images at once"))),
     }
 }
 
@@ -133,7 +143,7 @@ impl Crew {
         let _beside_others = self.together.read().unwrap_or_else(PoisonError::into_inner);
         loop {
             match self.child()?.tag(images, thumbnails) {
-                Reply::Answer(body) => return self.outcomes(body).map(Some),
+                Reply::Answer(body) => return self.outcomes(body, images.len()).map(Some),
                 Reply::Died(_) => return Ok(None),
                 Reply::NotSent => {}
             }
@@ -155,7 +165,7 @@ impl Crew {
             let child = self.child()?;
             let is_fresh = !child.has_tagged();
             match child.tag(&[image], &[]) {
-                Reply::Answer(body) => return self.outcomes(body),
+                Reply::Answer(body) => return self.outcomes(body, 1),
                 Reply::Died(death) if is_fresh => return Ok(vec![death.outcome()]),
                 // What another image has broken may have killed it: a new child will tell.
                 Reply::Died(_) | Reply::NotSent => {}
@@ -163,10 +173,16 @@ impl Crew {
         }
     }
 
-    fn outcomes(&self, body: Body) -> Result<Vec<Outcome>, TaggerError> {
+    /// The outcomes of so many images. The child decodes hostile bytes, so that what it says is checked like theirs.
+    fn outcomes(&self, body: Body, images: usize) -> Result<Vec<Outcome>, TaggerError> {
         match body {
             Body::Outcomes { outcomes, batch_size } => {
-                self.batch_size.store(batch_size, Relaxed);
+                if outcomes.len() != images {
+                    let found = outcomes.len();
+                    let answer = format!("the model's process gave {found} outcomes for {images} images");
+                    return Err(TaggerError(answer));
+                }
+                self.batch_size.store(checked(batch_size)?, Relaxed);
                 Ok(outcomes)
             }
             Body::Failed(reason) => Err(TaggerError(reason)),

@@ -19,6 +19,9 @@ fn main() {
         "dies-loading" => std::process::exit(9),
         "hangs-loading" => hang(),
         "dies-on-every-picture" => Ok(taggers(setup.threads, || Box::new(Broken))),
+        "wants-too-many" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: usize::MAX, more: 0 }))),
+        "wants-none" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 0, more: 0 }))),
+        "tells-too-much" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 4, more: 1 }))),
         _ => Ok(taggers(setup.threads, || Box::new(Obedient))),
     })
     .expect("pipes");
@@ -40,6 +43,23 @@ impl Tagger for Broken {
 
     fn tag(&mut self, _: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         std::process::abort()
+    }
+}
+
+/// What a picture that has taken the process over could answer.
+struct Liar {
+    batch_size: usize,
+    /// Outcomes beside one for each image.
+    more: usize,
+}
+
+impl Tagger for Liar {
+    fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        Ok(vec![tagged(b"lie"); images.len() + self.more])
     }
 }
 

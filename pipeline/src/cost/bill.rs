@@ -121,11 +121,11 @@ impl Bill<'_> {
     fn machines(&mut self, usage: &Usage) -> Result<(), UnknownPrice> {
         let (mut disk_hours, mut machines_of_runs) = (0.0, false);
         for machine in &usage.machines {
-            let time = &machine.time;
-            if time.billed_ms + time.free_ms == 0 {
+            let all_ms = machine.time.billed_ms.saturating_add(machine.time.free_ms);
+            if all_ms == 0 {
                 continue;
             }
-            disk_hours += hours(time.billed_ms + time.free_ms);
+            disk_hours += hours(all_ms);
             machines_of_runs = true;
             self.machine(machine)?;
         }

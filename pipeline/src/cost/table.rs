@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Cost, CostLine};
+use crate::visible::visible;
 
 /// Lines that a summary shows.
 const LINES_SHOWN: usize = 3;
@@ -15,10 +16,11 @@ impl Cost {
         if let Some(million) = self.usd_per_million {
             text.push_str(&format!(", {} per million images", dollars(million)));
         }
-        text.push_str(&format!(" ({}, prices of {})\n", self.region, self.prices_of));
+        let (region, prices_of) = (visible(&self.region), visible(&self.prices_of));
+        text.push_str(&format!(" ({region}, prices of {prices_of})\n"));
         for line in self.dearest() {
-            let CostLine { service, item, usd, .. } = line;
-            text.push_str(&format!("         {:>9} {service} {item}\n", dollars(*usd)));
+            let what = visible(&format!("{} {}", line.service, line.item));
+            text.push_str(&format!("         {:>9} {what}\n", dollars(line.usd)));
         }
         if self.spot_saved_usd > 0.0 {
             text.push_str(&format!("saved    {} by spot machines\n", dollars(self.spot_saved_usd)));
@@ -52,7 +54,7 @@ impl Cost {
         text.write_str(&columns(head, self.lines.iter().map(CostLine::cells), total))?;
         writeln!(text)?;
         for note in &self.notes {
-            writeln!(text, "note: {note}")?;
+            writeln!(text, "note: {}", visible(note))?;
         }
         if let Some(plan) = &self.plan {
             write!(text, "\n{}", plan.table())?;
@@ -86,11 +88,11 @@ impl CostLine {
     #[must_use]
     pub fn cells(&self) -> [String; 7] {
         [
-            self.stage.clone(),
-            self.service.clone(),
-            self.item.clone(),
+            visible(&self.stage),
+            visible(&self.service),
+            visible(&self.item),
             figure(self.quantity),
-            self.unit.clone(),
+            visible(&self.unit),
             figure(self.unit_price),
             format!("{:.6}", self.usd),
         ]

@@ -14,6 +14,7 @@ use crate::address::Address;
 use crate::filter::Filter;
 use crate::plan::Estimate;
 use crate::run::{StackKeys, TagOptions};
+use crate::visible::visible;
 
 /// The version of the request file.
 pub const FLEET_REQUEST_VERSION: u32 = 1;
@@ -22,6 +23,8 @@ pub const MAX_REQUEST_BYTES: u64 = 1 << 20;
 const MAX_PREFIXES: usize = 1000;
 /// SES takes 50 recipients a mail.
 pub(crate) const MAX_RECIPIENTS: usize = 50;
+/// S3's keys have 1,024 bytes at most, and what a run writes below its output takes some of them.
+const MAX_OUTPUT_BYTES: usize = 800;
 /// AWS Batch's limit for an array job.
 const MAX_WORKERS: u32 = 10_000;
 
@@ -113,8 +116,9 @@ pub enum Device {
 #[error("the request is wrong: {0}")]
 pub struct InvalidRequest(String);
 
+/// What a request holds stands in its error: on one line, for the error goes into a mail.
 fn invalid(why: impl Display) -> InvalidRequest {
-    InvalidRequest(why.to_string())
+    InvalidRequest(visible(&why.to_string()))
 }
 
 /// A request that was found valid, with its addresses parsed.
@@ -202,6 +206,12 @@ fn check_output(output: &Address, inputs: &[Address], stack: &str) -> Result<(),
     if let Some(input) = inputs.iter().find(|input| input.holds(output)) {
         return Err(invalid(format!(
             "output: {output} is inside the input {input}, so results would be inputs of the next run: choose another"
+        )));
+    }
+    if output.prefix.len() > MAX_OUTPUT_BYTES {
+        let bytes = output.prefix.len();
+        return Err(invalid(format!(
+            "output: its prefix has {bytes} bytes, and S3 takes no key that is longer than 1024: give at most {MAX_OUTPUT_BYTES}"
         )));
     }
     // The rest of the stack's bucket has another use: a result below requests/ would start a run.

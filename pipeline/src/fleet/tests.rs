@@ -2,6 +2,7 @@
 
 mod late;
 mod limits;
+mod names;
 mod planned;
 
 use std::sync::Arc;

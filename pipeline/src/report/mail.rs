@@ -1,7 +1,7 @@
 //! The mail at the end of a run: what came out and what it used, or what stopped it and how to go on.
 //!
-//! Pure. Names, causes and places come from users and their objects: in HTML they are escaped, in a subject only run ids
-//! and our own words stand.
+//! Pure. Names, causes and places come from users and their objects: each stands on its own line with nothing in it that
+//! cannot be seen, in HTML they are escaped, in a subject only run ids and our own words stand.
 
 mod html;
 
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{State, Summary};
 use crate::cost::table::dollars;
 use crate::run::{RunId, RunKeys};
+use crate::visible::visible;
 
 /// A cause is told up to so many characters.
 const LONGEST_CAUSE: usize = 2000;
@@ -56,7 +57,7 @@ impl Mail {
         // A link signed by a role dies with its credentials, so the mail names places and a command.
         let next = format!(
             "report   {}\n\nto open it: tagfleet report {run} --open\n{next}",
-            RunKeys::report_beside(&summary.results)
+            visible(&RunKeys::report_beside(&summary.results))
         );
         let mut subject =
             format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");
@@ -76,7 +77,7 @@ impl Mail {
             ("BadRequest", "Plan") => "nothing was begun: correct the request and put it again".to_owned(),
             _ => format!("what is done is kept; once the cause is mended, to go on: tagfleet resume {run}"),
         };
-        let cause = cause_in_words(cause);
+        let (state, error, cause) = (visible(state), visible(error), cause_in_words(cause));
         let text = format!(
             "run      {run}: failed\nstate    {state}\nerror    {error}\ncause    {cause}\n\n{next}\n"
         );
@@ -99,6 +100,7 @@ pub fn cause_in_words(cause: &str) -> String {
     });
     let words = words.unwrap_or_else(|| cause.to_owned());
     let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = visible(&line);
     match line.char_indices().nth(LONGEST_CAUSE) {
         Some((end, _)) => format!("{} ...", &line[..end]),
         None => line,
@@ -122,6 +124,8 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests {
     use super::super::tests::summary;

@@ -128,7 +128,7 @@ fn of_workers(workers: &[WorkerUsage]) -> Throughput {
     // All at once is no speed: a worker that lived for less than a second counts as one second.
     let span = |worker: &WorkerUsage| {
         let from = worker.began - began;
-        (from, worker.updated.saturating_sub(began).max(from + 1))
+        (from, worker.updated.saturating_sub(began).max(from.saturating_add(1)))
     };
     let seconds = workers.iter().map(|worker| span(worker).1).max().unwrap_or_default();
     let number = usize::try_from(seconds).unwrap_or(POINTS).min(POINTS);
@@ -137,7 +137,7 @@ fn of_workers(workers: &[WorkerUsage]) -> Throughput {
     for worker in workers {
         threads.add(worker.threads);
         let (from, to) = span(worker);
-        let rate = (worker.tagged + worker.failed) as f64 / (to - from) as f64;
+        let rate = worker.tagged.saturating_add(worker.failed) as f64 / (to - from).max(1) as f64;
         for (piece, images) in images.iter_mut().enumerate() {
             let (begin, end) = (piece as f64 * width, (piece + 1) as f64 * width);
             *images += rate * (end.min(to as f64) - begin.max(from as f64)).max(0.0);

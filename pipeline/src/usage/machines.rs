@@ -82,12 +82,13 @@ impl Span {
         self.launched = earliest;
         self.began = self.began.min(worker.launched.unwrap_or(worker.began));
         self.ended = self.ended.max(worker.updated);
-        self.worked_ms += share_ms(worker, worker.updated.saturating_sub(worker.began) * 1000);
+        let worked_ms = worker.updated.saturating_sub(worker.began).saturating_mul(1000);
+        self.worked_ms = self.worked_ms.saturating_add(share_ms(worker, worked_ms));
         self.reclaimed |= worker.reclaimed;
     }
 
     fn billed_ms(&self) -> u64 {
-        (self.ended.saturating_sub(self.began) * 1000).max(MIN_BILLED_MS)
+        self.ended.saturating_sub(self.began).saturating_mul(1000).max(MIN_BILLED_MS)
     }
 
     fn is_free(&self, machine: &Machine) -> bool {
@@ -99,11 +100,11 @@ impl Span {
     fn count(&self, machine: &Machine, billed_ms: u64, time: &mut MachineTime) {
         time.machines += 1;
         if self.is_free(machine) {
-            time.free_ms += billed_ms;
+            time.free_ms = time.free_ms.saturating_add(billed_ms);
             return;
         }
-        time.billed_ms += billed_ms;
-        time.worked_ms += self.worked_ms.min(billed_ms);
+        time.billed_ms = time.billed_ms.saturating_add(billed_ms);
+        time.worked_ms = time.worked_ms.saturating_add(self.worked_ms.min(billed_ms));
     }
 }
 
@@ -111,7 +112,8 @@ impl Span {
 fn share_ms(worker: &WorkerUsage, milliseconds: u64) -> u64 {
     let vcpus = u64::from(worker.vcpus);
     match worker.machine_vcpus.map(u64::from) {
-        Some(all) if all > vcpus => milliseconds * vcpus / all,
+        // Whole first, so that it fits whatever the numbers are.
+        Some(all) if all > vcpus => milliseconds / all * vcpus + milliseconds % all * vcpus / all,
         _ => milliseconds,
     }
 }

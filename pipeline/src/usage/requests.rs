@@ -52,14 +52,14 @@ impl Requests {
         requests
     }
 
-    /// Adds what another process counted.
+    /// Adds what another process says it counted; sums end at the largest number.
     pub fn add(&mut self, other: &Self) {
         for (operation, count) in &other.0 {
             let sum = self.0.entry(operation.clone()).or_default();
-            sum.calls += count.calls;
-            sum.bytes_out += count.bytes_out;
-            sum.bytes_in += count.bytes_in;
-            sum.chunks += count.chunks;
+            sum.calls = sum.calls.saturating_add(count.calls);
+            sum.bytes_out = sum.bytes_out.saturating_add(count.bytes_out);
+            sum.bytes_in = sum.bytes_in.saturating_add(count.bytes_in);
+            sum.chunks = sum.chunks.saturating_add(count.chunks);
         }
     }
 }

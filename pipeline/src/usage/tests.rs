@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::bucket::memory::MemoryBucket;
+use crate::cost::bill::{Extras, bill};
+use crate::cost::book::PriceBook;
+use crate::report::throughput::of_fleet;
 use crate::run::RunId;
 
 fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
@@ -120,4 +123,45 @@ fn requests_are_added_by_stage_and_a_call_counts_only_its_own() {
 fn a_pause_between_two_executions_is_no_time_of_the_workers() {
     assert_eq!(covered(vec![(1000, 1100), (5000, 5010), (1050, 1200)]), 210);
     assert_eq!(covered(vec![]), 0);
+}
+
+/// Records stand in a bucket, so their numbers are anybody's who may write there.
+#[test]
+fn the_largest_numbers_add_up_to_a_bill_and_do_not_overflow() {
+    let most = RequestCount { calls: u64::MAX, bytes_out: u64::MAX, bytes_in: u64::MAX, chunks: u64::MAX };
+    let requests = Requests([("s3:GetObject".to_owned(), most)].into());
+    let UsageRecord::Worker(worker) = worker(60, u64::MAX, false) else { panic!() };
+    let threads = ThreadTime { waiting_milliseconds: u64::MAX, tagging_milliseconds: u64::MAX };
+    let machine = Machine { instance_type: Some("c7a.2xlarge".to_owned()), ..worker.machine };
+    let worker = WorkerUsage {
+        machine,
+        tagged: u64::MAX,
+        failed: u64::MAX,
+        vcpus: u32::MAX,
+        machine_vcpus: None,
+        requests: requests.clone(),
+        ended: None,
+        threads,
+        ..worker
+    };
+    let late = WorkerUsage { began: u64::MAX, ..worker.clone() };
+    let call = FunctionUsage {
+        version: USAGE_VERSION,
+        function: "splitter".to_owned(),
+        action: "plan".to_owned(),
+        began: u64::MAX,
+        milliseconds: u64::MAX,
+        memory_mb: u32::MAX,
+        requests,
+    };
+    let workers = [worker.clone(), worker, late].map(UsageRecord::Worker);
+    let calls = [call.clone(), call].map(UsageRecord::Function);
+    let records = [workers.to_vec(), calls.to_vec()].concat();
+    assert!(of_fleet(&records).peak().is_finite());
+    let usage = sum(records);
+    assert_eq!(usage.machines[0].images, u64::MAX);
+    let extras = Extras { region: "us-east-1".to_owned(), images: 1, ..Extras::default() };
+    let cost = bill(&usage, &extras, &PriceBook::built_in().unwrap()).unwrap();
+    assert!(cost.total_usd.is_finite());
+    assert_eq!(cost.total_usd, cost.lines.iter().map(|line| line.usd).sum::<f64>());
 }

@@ -83,18 +83,26 @@ fn throttling_is_waited_out() {
     holds_each_once(&complete(&fleet, &run), 300, &[]);
 }
 
+/// It takes minutes: one of them hangs.
 #[test]
-fn an_image_that_kills_the_process_each_time_is_a_row() {
+fn images_that_kill_or_hang_the_process_each_time_are_rows() {
     let folder = tempfile::tempdir().unwrap();
     let library = deadly::library(folder.path());
     let options = Options::default().variable("LD_PRELOAD", library.to_str().unwrap());
     let fleet = Fleet::deploy(&options, &[]);
     fleet.upload_copies(40);
     let picture = folder.path().join("deadly.jpg");
-    deadly::write(&picture, deadly::SEGV);
-    fleet.cloud.put("photos/000020.jpg", &std::fs::read(&picture).unwrap());
+    let deaths = [
+        ("photos/000005.jpg", deadly::KILL),
+        ("photos/000020.jpg", deadly::SEGV),
+        ("photos/000030.jpg", deadly::HANG),
+    ];
+    for (key, what) in deaths {
+        deadly::write(&picture, what);
+        fleet.cloud.put(key, &std::fs::read(&picture).unwrap());
+    }
     let run = fleet.submit(&fleet.request(&json!({})));
-    holds_each_once(&complete(&fleet, &run), 40, &[("photos/000020.jpg", "crashed")]);
+    holds_each_once(&complete(&fleet, &run), 40, &deaths.map(|(key, _)| (key, "crashed")));
 }
 
 #[test]

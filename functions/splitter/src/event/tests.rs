@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tagfleet_pipeline::bucket::KeyRange;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::fleet::ErrorType;
 
@@ -129,6 +131,25 @@ async fn a_start_that_fails_is_an_error() {
     let event = parsed(event("requests/a.json", "v0", "0A"));
     let error = take(&world.stack, &event, start).await.unwrap_err();
     assert_eq!(error.error_type, ErrorType::Temporary);
+}
+
+/// Whoever may put a request may choose its name: it is no path, no id of another run and no line of a log.
+#[tokio::test]
+async fn no_name_of_a_request_leads_anywhere_else() {
+    let long = "x".repeat(1024 - "requests/.json".len());
+    for name in ["..", "a\r\nb", "<script>", "\0", "\u{202e}gpj", "nightly-0a1b2c", "%2e%2e%2f", "ß", &long]
+    {
+        let world = World::new();
+        let key = format!("requests/{name}.json");
+        world.bucket.put(&key, Bytes::from_static(b"{}")).await.unwrap();
+        let Taken::Started(run) = world.take(event(&key, "v0", "0A")).await.unwrap() else {
+            panic!("{name:?} started nothing");
+        };
+        assert!(RunId::try_from(run.to_string()).is_ok());
+        let pages: Vec<_> = world.bucket.list(&KeyRange::default()).try_collect().await.unwrap();
+        let keys: Vec<String> = pages.into_iter().flatten().map(|object| object.key).collect();
+        assert_eq!(keys, [key, StackKeys::run(&run)]);
+    }
 }
 
 proptest! {

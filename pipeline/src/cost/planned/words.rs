@@ -5,6 +5,7 @@
 use super::{Actual, MachineHours, PlanBesideActual};
 use crate::cost::table::dollars;
 use crate::plan::{Estimate, Range};
+use crate::visible::visible;
 
 /// What differs by less than this share is told to be the same.
 const SAME: f64 = 0.05;
@@ -21,7 +22,7 @@ impl PlanBesideActual {
             row("images", planned.images.to_string(), actual.images.to_string()),
             row("images per second", range(planned.images_per_second), figure(actual.images_per_second)),
             row("hours of tagging", range(planned.tagging_hours), figure(actual.tagging_hours)),
-            row("machines", machines_planned(planned), machines_used(&actual.machines)),
+            row("machines", visible(&machines_planned(planned)), visible(&machines_used(&actual.machines))),
             row("machine hours", range(planned.instance_hours), figure(actual.instance_hours)),
             row("of these spot", percent(planned.spot_share), percent(actual.spot_share)),
             row("requests", planned.requests.to_string(), actual.requests.to_string()),
@@ -47,7 +48,7 @@ impl PlanBesideActual {
     pub fn sentences(&self) -> impl Iterator<Item = String> {
         let shown = self.reasons.iter().filter(|reason| reason.usd.abs() >= NOTHING);
         let reasons = shown.map(|reason| format!("{} {}", signed(reason.usd), reason.why));
-        reasons.chain(self.notes.iter().cloned())
+        reasons.chain(self.notes.iter().cloned()).map(|sentence| visible(&sentence))
     }
 
     /// The comparison in a few lines that begin with a label, as a summary's do.

@@ -91,6 +91,37 @@ fn what_is_wrong_is_named() {
     insta::assert_snapshot!(said.join("\n"));
 }
 
+#[test]
+fn a_prefix_that_leaves_no_room_for_keys_is_refused() {
+    let output =
+        |bytes: usize| with("output", json!(format!("s3://tagfleet-data/tags/{}/", "p".repeat(bytes))));
+    assert!(parse(&output(700)).is_ok());
+    let error = parse(&output(1000)).unwrap_err();
+    insta::assert_snapshot!(error, @"the request is wrong: output: its prefix has 1006 bytes, and S3 takes no key that is longer than 1024: give at most 800");
+}
+
+#[test]
+fn what_a_request_holds_stays_on_one_line_of_its_error() {
+    for text in ["a\r\nBcc: b@example.com", "\u{202e}gpj", "\0", "\u{1b}[31m", "\u{2028}"] {
+        let mut misspelt = small();
+        misspelt[text] = json!(1);
+        let place = format!("s3://shop/photos/{text}");
+        for wrong in [
+            misspelt,
+            with("device", json!(text)),
+            with("notify", json!([text])),
+            with("include", json!([format!("[{text}")])),
+            with("deadline", json!(text)),
+            with("output", json!(place)),
+            with("input", json!([place, place])),
+        ] {
+            let error = parse(&wrong).unwrap_err().to_string();
+            let odd = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
+            assert!(!error.contains(odd), "{error:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn hostile_bytes_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -4,29 +4,16 @@
 //! own, or turn what follows, are spelled out. It never cuts anything off.
 
 use crate::report::mail;
+use crate::visible::visible;
 
 /// Text that stands in the page as itself, in an element or a quoted attribute.
 pub(super) fn escape(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_invisible(c) {
-            visible.extend(c.escape_unicode());
-        } else {
-            visible.push(c);
-        }
-    }
-    mail::escape(&visible)
+    mail::escape(&visible(text))
 }
 
 /// The same for a key or a label, which may be written in any direction.
 pub(super) fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", escape(text))
-}
-
-/// Control characters, line breaks, and what turns the direction of others or cannot be seen at all.
-fn is_invisible(c: char) -> bool {
-    let turns_or_hides = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-    turns_or_hides || c.is_control() || (u32::from(c) & 0xfffe) == 0xfffe
 }
 
 /// `1,234,567`

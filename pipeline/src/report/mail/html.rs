@@ -6,6 +6,7 @@
 use super::escape;
 use crate::cost::table::dollars;
 use crate::cost::{Cost, CostLine, PlanBesideActual};
+use crate::visible::visible;
 
 /// Characters of a label in a text.
 const LABEL: usize = 9;
@@ -105,8 +106,8 @@ pub(super) fn bill(cost: &Cost) -> String {
     html.push_str(&format!(
         "<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Cost: {} ({}, prices of {})</caption>\n",
         dollars(cost.total_usd),
-        escape(&cost.region),
-        escape(&cost.prices_of)
+        escape(&visible(&cost.region)),
+        escape(&visible(&cost.prices_of))
     ));
     html.push_str(&head(&[("Item", CELL), ("Quantity and price", CELL), ("USD", FIGURE)]));
     html.push_str("<tbody>\n");
@@ -119,7 +120,8 @@ pub(super) fn bill(cost: &Cost) -> String {
         cost.total_usd
     ));
     if !cost.notes.is_empty() {
-        let notes: String = cost.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+        let notes: String =
+            cost.notes.iter().map(|note| format!("<li>{}</li>", escape(&visible(note)))).collect();
         html.push_str(&format!("<ul style=\"margin:0;padding:0 0 0 18px;font-size:13px\">{notes}</ul>\n"));
     }
     html

@@ -1,0 +1,116 @@
+//! What SECURITY.md claims: each test that it names is there, and nothing is installed that is not pinned.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tagfleet_tests::photos::files;
+use tagfleet_tests::{project, root};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(project(path)).unwrap()
+}
+
+/// What stands between backticks in SECURITY.md.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_test_that_it_names_is_there() {
+    let text = read("SECURITY.md");
+    let mut named = 0;
+    for name in quoted(&text) {
+        let Some((path, test)) = name.split_once(".rs::") else { continue };
+        let source = read(&format!("{path}.rs"));
+        let is_there = source.contains(&format!("fn {test}("));
+        assert!(is_there, "{path}.rs has no test {test}");
+        named += 1;
+    }
+    assert!(named > 30, "{named} tests are named");
+}
+
+#[test]
+fn every_fuzz_target_is_in_it_and_has_seeds() {
+    let text = read("SECURITY.md");
+    let targets = files(&project("fuzz/fuzz_targets"));
+    assert!(targets.len() >= 5);
+    for target in targets {
+        let name = target.file_stem().unwrap().to_str().unwrap();
+        assert!(quoted(&text).contains(&name), "{name} is not in SECURITY.md");
+        assert!(!files(&project("fuzz/seeds").join(name)).is_empty(), "{name} has no seeds");
+    }
+    let bytes: u64 = files(&project("fuzz/seeds")).iter().map(|seed| seed.metadata().unwrap().len()).sum();
+    assert!(bytes < 200_000, "the seeds have {bytes} bytes");
+}
+
+/// The lists of Python packages.
+fn requirements() -> Vec<PathBuf> {
+    let scripts = files(&project("scripts")).into_iter();
+    let mut lists: Vec<PathBuf> =
+        scripts.filter(|path| path.extension().is_some_and(|extension| extension == "txt")).collect();
+    for folder in ["", "demo", "bench", "tests", "tests/emulator"] {
+        lists.push(project(folder).join("requirements.txt"));
+    }
+    lists.push(project("batch-worker/gpu.txt"));
+    lists
+}
+
+/// A package, its version, and at least one hash: `a==1 \` and lines of `--hash=sha256:...`.
+fn assert_pinned(list: &Path) {
+    let text = fs::read_to_string(list).unwrap().replace("\\\n", " ");
+    let packages = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for package in packages {
+        let name = package.split_whitespace().next().unwrap();
+        let is_pinned = name.contains("==") && package.contains("--hash=sha256:");
+        assert!(is_pinned, "{}: {name}", list.display());
+    }
+}
+
+#[test]
+fn python_packages_are_pinned_by_hash() {
+    let lists = requirements();
+    for list in lists {
+        assert_pinned(&list);
+    }
+    for path in ["scripts/setup.sh", "scripts/package.sh", "batch-worker/Dockerfile", "demo/make_demo.py"] {
+        let installs = |line: &&str| line.contains("pip\" install") || line.contains("pip install -");
+        for line in read(path).lines().filter(installs) {
+            assert!(line.contains("--require-hashes"), "{path}: {line}");
+        }
+    }
+}
+
+#[test]
+fn npm_packages_are_pinned_by_hash_and_cargos_tools_by_version() {
+    for folder in ["infra/lint", "tests/browser"] {
+        let lock: Value = serde_json::from_str(&read(&format!("{folder}/package-lock.json"))).unwrap();
+        for (name, package) in lock["packages"].as_object().unwrap() {
+            let is_pinned = package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-"));
+            assert!(is_pinned || name.is_empty(), "{folder}: {name}");
+            assert!(package.get("resolved").is_none(), "{folder}: {name} names a host");
+        }
+    }
+    let setup = read("scripts/setup.sh");
+    assert!(!setup.contains("npm install") && setup.contains("npm ci"));
+    assert!(setup.contains("cargo install --quiet --locked \"cargo-$1@$2\""));
+}
+
+#[test]
+fn a_check_looks_at_licences_and_sources_and_advisories_have_a_command() {
+    let makefile = read("Makefile");
+    for line in [
+        "\tcargo deny --workspace check bans licenses sources\n",
+        "\tcargo deny --manifest-path fuzz/Cargo.toml check bans licenses sources\n",
+        "\tcargo deny --workspace check advisories\n",
+    ] {
+        assert!(makefile.contains(line), "{line}");
+    }
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let lock: toml::Table = fs::read_to_string(root().join(lock)).unwrap().parse().unwrap();
+        for package in lock["package"].as_array().unwrap() {
+            let (source, checksum) = (package.get("source"), package.get("checksum"));
+            assert_eq!(source.is_some(), checksum.is_some(), "{package:?}");
+        }
+    }
+}
