@@ -12,7 +12,7 @@ mod pictures;
 mod table;
 mod tags;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use crate::bucket::Bucket;

@@ -94,7 +94,7 @@ fn summary_of(text: &str) -> Summary {
     }
 }
 
-fn plan_of(text: &str) -> PlanBesideActual {
+pub(crate) fn plan_of(text: &str) -> PlanBesideActual {
     let mut plan = a_dear_run();
     plan.planned.instance_type = text.to_owned();
     plan.actual.machines[0].instance_type = text.to_owned();

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::super::tests::summary;
 use super::*;
-use crate::cost::{COST_VERSION, CostLine};
+use crate::cost::{COST_VERSION, Cost, CostLine};
+use crate::report::html::tests::plan_of;
 use crate::usage::{Machine, MachineUsage, Usage};
 
 /// The mails of a run and of a failure in which every text that comes from outside is `text`.
@@ -30,6 +31,7 @@ fn mails(text: &str) -> [Mail; 2] {
         usd_per_million: None,
         spot_saved_usd: 0.0,
         notes: vec![own()],
+        plan: Some(plan_of(text)),
     };
     let machine = Machine { instance_type: Some(own()), zone: Some(own()), life_cycle: Some(own()) };
     let machines = vec![MachineUsage { machine, workers: 1, ..MachineUsage::default() }];
