@@ -125,7 +125,7 @@ pub fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod hostile;
+mod hostile_tests;
 #[cfg(test)]
 mod tests {
     use super::super::tests::summary;
