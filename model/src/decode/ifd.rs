@@ -1,7 +1,8 @@
-//! The first directory of a TIFF: whether its pixels may be JPEG streams.
+//! The first directory of a TIFF: whether its pixels may be JPEG streams, and whether it holds more than it may take.
 //!
 //! It exists because a stream inside of a TIFF has a size of its own, which the `image` crate's decoder obeys and no limit
-//! here sees. So it errs on the side of refusing: a compression that is written in an unusual way counts as JPEG.
+//! here sees, and because that decoder takes memory for as many values as an entry claims before it reads one. So it errs
+//! on the side of refusing: a compression that is written in an unusual way counts as JPEG.
 
 /// TIFF's number of the tag.
 const COMPRESSION: u64 = 259;
@@ -9,11 +10,22 @@ const COMPRESSION: u64 = 259;
 const JPEG: [u64; 2] = [6, 7];
 const SHORT: u64 = 3;
 const LONG: u64 = 4;
+/// XMP's. The decoder reads values of tags below it alone.
+const FIRST_UNREAD: u64 = 700;
+/// What a value takes once it is read, in bytes.
+const VALUE: u64 = 32;
 
 /// True unless each compression that the first directory names is plainly another one.
 pub(super) fn may_hold_jpeg(file: &[u8]) -> bool {
     entries(file)
         .is_some_and(|entries| entries.filter(|entry| entry.tag == COMPRESSION).any(|entry| entry.is_jpeg()))
+}
+
+/// True where an entry of the first directory claims so many values that they take more than `limit` bytes.
+pub(super) fn claims_more_than(file: &[u8], limit: u64) -> bool {
+    entries(file).is_some_and(|mut entries| {
+        entries.any(|entry| entry.tag < FIRST_UNREAD && entry.count.saturating_mul(VALUE) > limit)
+    })
 }
 
 struct Entry {
@@ -85,6 +97,21 @@ mod tests {
         let mut cut = tiff_directory(&[(259, 3, 7), (256, 3, 1)]);
         cut.truncate(30);
         assert!(may_hold_jpeg(&cut));
+    }
+
+    #[test]
+    fn claims_are_counted_before_memory_is_taken() {
+        const LIMIT: u64 = 8 << 20;
+        let claiming = |count: u32, tag| {
+            let mut file = tiff_directory(&[(256, 4, 1), (tag, 3, 1)]);
+            // The second entry's count: behind the header, the number of entries, the first one, a tag and a kind.
+            file[8 + 2 + 12 + 4..][..4].copy_from_slice(&count.to_le_bytes());
+            claims_more_than(&file, LIMIT)
+        };
+        assert!(claiming(7_143_425, 262), "what a fuzzer found: 229 MB");
+        assert!(claiming(u32::MAX, 273));
+        assert!(!claiming((LIMIT / VALUE) as u32, 273));
+        assert!(!claiming(u32::MAX, 700), "no value of it is read");
     }
 
     #[test]

@@ -69,6 +69,10 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
             if ifd::may_hold_jpeg(job.bytes) {
                 return Err(failure(Reason::UnsupportedFeature, "jpeg inside of a tiff is not decoded"));
             }
+            if ifd::claims_more_than(job.bytes, STRIP) {
+                let message = "an entry of the tiff's directory has more values than are read";
+                return Err(failure(Reason::UnsupportedFeature, message));
+            }
             let mut decoder = TiffDecoder::new(input).map_err(|error| explain(&error))?;
             let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             let orientation = if job.apply_exif { turned } else { Orientation::NoTransforms };

@@ -191,6 +191,15 @@ fn a_jpeg_inside_of_a_tiff_is_not_decoded() {
 }
 
 #[test]
+fn a_tiff_with_millions_of_values_in_its_directory_is_not_decoded() {
+    let mut file = jpeg_in_tiff(&jpeg(&gradient(64, 64, 1)));
+    file[8 + 2 + 3 * 12 + 8] = 1; // Not compressed.
+    file[8 + 2 + 4 * 12 + 4..][..4].copy_from_slice(&7_143_425_u32.to_le_bytes());
+    let expected = "tiff: an entry of the tiff's directory has more values than are read".to_owned();
+    assert_eq!(reason(&file), (Reason::UnsupportedFeature, expected));
+}
+
+#[test]
 fn coefficients_of_progressive_jpegs_count_as_memory() {
     let claimed = |mut bytes: Vec<u8>| {
         claim(&mut bytes, 1000, 1000);
