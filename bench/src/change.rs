@@ -76,9 +76,9 @@ mod tests {
         let runs = &mut now.parts.get_mut(&Part::RunsMobilenet).unwrap().rows;
         runs[1].problem = None;
         insta::assert_snapshot!(report(Some(&before), &now, &PARTS), @r"
-        runs: MobileNetV2 fp32, ONNX Runtime: images/s 250 -> 220 (-12.0 %, worse)
-        runs: MobileNetV2 fp32, ONNX Runtime: CPU ms per image 8.00 -> 9.09 (+13.6 %, worse)
-        runs: MobileNetV2 bf16, OpenVINO: has figures now
+        runs-mobilenet: MobileNetV2 fp32, ONNX Runtime: images/s 250 -> 220 (-12.0 %, worse)
+        runs-mobilenet: MobileNetV2 fp32, ONNX Runtime: CPU ms per image 8.00 -> 9.09 (+13.6 %, worse)
+        runs-mobilenet: MobileNetV2 bf16, OpenVINO: has figures now
         peers-mobilenet: tagfleet, MobileNetV2 fp32, ONNX Runtime: images/s 250 -> 220 (-12.0 %, worse)
         peers-mobilenet: tagfleet, MobileNetV2 fp32, ONNX Runtime: CPU ms per image 8.00 -> 9.09 (+13.6 %, worse)
         ");
