@@ -9,7 +9,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use super::{Cost, billed_requests};
-use crate::plan::Estimate;
+use crate::plan::{Estimate, Range};
 use crate::usage::Usage;
 
 /// What was planned of a run, and what came of it.
@@ -113,9 +113,9 @@ impl PlanBesideActual {
         let actual = Actual::of(done, usage, cost);
         let usd = planned.usd;
         let (difference_usd, end) = if actual.usd > usd.high {
-            (actual.usd - usd.high, Some(Planned::high(&planned)))
+            (actual.usd - usd.high, Some(Planned::at(&planned, |range| range.high)))
         } else if actual.usd < usd.low {
-            (actual.usd - usd.low, Some(Planned::low(&planned)))
+            (actual.usd - usd.low, Some(Planned::at(&planned, |range| range.low)))
         } else {
             (0.0, None)
         };
@@ -148,23 +148,13 @@ fn reasons(planned: &Estimate, end: &Planned, actual: &Actual) -> Vec<Reason> {
 }
 
 impl Planned {
-    fn high(planned: &Estimate) -> Self {
-        let Estimate { instance_hours, usd, machines_usd, .. } = planned;
+    /// At one end of each range.
+    fn at(planned: &Estimate, end: fn(Range) -> f64) -> Self {
         Self {
             images: planned.images as f64,
-            instance_hours: instance_hours.high,
-            usd: usd.high,
-            machines_usd: machines_usd.high,
-        }
-    }
-
-    fn low(planned: &Estimate) -> Self {
-        let Estimate { instance_hours, usd, machines_usd, .. } = planned;
-        Self {
-            images: planned.images as f64,
-            instance_hours: instance_hours.low,
-            usd: usd.low,
-            machines_usd: machines_usd.low,
+            instance_hours: end(planned.instance_hours),
+            usd: end(planned.usd),
+            machines_usd: end(planned.machines_usd),
         }
     }
 }
