@@ -40,6 +40,11 @@ fn signal(name: &str, process: &str) {
     assert!(Command::new("kill").args([name, "--", process]).status().unwrap().success());
 }
 
+/// The rows of images that cost the process, and all others.
+fn crashed_and_others(out: &Path) -> (Vec<Row>, Vec<Row>) {
+    rows(out).into_iter().partition(|row| row.error_code.as_deref() == Some("crashed"))
+}
+
 #[test]
 fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -61,8 +66,7 @@ fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_r
     let library = deadly::library(folder.path());
     let ran = run(command(&photos, &out).env("LD_PRELOAD", library));
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let (crashed, others): (Vec<Row>, Vec<Row>) =
-        rows(&out).into_iter().partition(|row| row.error_code.as_deref() == Some("crashed"));
+    let (crashed, others) = crashed_and_others(&out);
     assert_eq!(others, rows(&quiet));
     let messages: Vec<_> = crashed.iter().map(|row| (row.key.as_str(), row.error_message.clone())).collect();
     let expected = killers.map(|(name, _, signal)| {
@@ -83,8 +87,7 @@ fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
     let library = deadly::library(folder.path());
     let ran = run(command(&photos, &out).env("LD_PRELOAD", library));
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let (crashed, others): (Vec<Row>, Vec<Row>) =
-        rows(&out).into_iter().partition(|row| row.error_code.as_deref() == Some("crashed"));
+    let (crashed, others) = crashed_and_others(&out);
     assert_eq!(others, rows(&quiet));
     let messages: Vec<_> =
         crashed.iter().map(|row| (row.key.as_str(), row.error_message.as_deref())).collect();
