@@ -8,15 +8,61 @@ pub mod faulty_queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
-use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunRequest, TagOptions};
+use crate::infer::Worker;
+use crate::progress::Progress;
+use crate::queue::MemoryQueue;
+use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest, TagOptions};
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::{Failure, Outcome, Reason, Tag, Tagged};
+use crate::usage::{Machine, Requests, ThreadTime, USAGE_VERSION, WorkerUsage};
+
+/// A worker of run `run` on two buckets and a queue in memory, which waits for nothing and makes no request again.
+#[must_use]
+#[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "the id is one")]
+pub fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>, visibility: Duration) -> Worker {
+    let run = RunId::try_from("run".to_owned()).expect("an id");
+    Worker {
+        source,
+        output,
+        queue: Arc::new(MemoryQueue::new(visibility, 20)),
+        keys: RunKeys::new("", &run),
+        run,
+        vector: None,
+        max_image_bytes: 1000,
+        receive_wait: Duration::ZERO,
+        retry_delay: Duration::ZERO,
+        retry_time: Duration::ZERO,
+        progress: Arc::new(Progress::default()),
+    }
+}
+
+/// The record of a worker that has tagged nothing on a machine that nothing is known of, from second 10 to second 20.
+#[must_use]
+pub fn usage_of_a_worker() -> WorkerUsage {
+    WorkerUsage {
+        version: USAGE_VERSION,
+        machine: Machine::default(),
+        instance: None,
+        machine_vcpus: None,
+        reclaimed: false,
+        launched: None,
+        began: 10,
+        updated: 20,
+        ended: None,
+        vcpus: 2,
+        tagged: 0,
+        failed: 0,
+        requests: Requests::default(),
+        threads: ThreadTime::default(),
+    }
+}
 
 /// Tags an image with its own length; bytes that begin with `bad` are corrupt, with `broken` break the engine.
 #[derive(Clone, Copy, Debug)]

@@ -11,30 +11,15 @@ use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{Bucket, KeyRange, Kind};
 use crate::filter::Filter;
-use crate::progress::Progress;
-use crate::run::{RunId, RunKeys};
 use crate::tags::{Outcome, parquet};
-use crate::testing::{FailingBucket, LengthTagger, request};
+use crate::testing::{self, FailingBucket, LengthTagger, request};
 
 fn ranges() -> Ranges {
     Ranges { version: 1, ranges: vec![KeyRange::default()] }
 }
 
 fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>) -> Worker {
-    let run = RunId::try_from("run".to_owned()).unwrap();
-    Worker {
-        source,
-        output,
-        queue: Arc::new(MemoryQueue::new(Duration::from_secs(60), 20)),
-        keys: RunKeys::new("", &run),
-        run,
-        vector: None,
-        max_image_bytes: 1000,
-        receive_wait: Duration::ZERO,
-        retry_delay: Duration::ZERO,
-        retry_time: Duration::ZERO,
-        progress: Arc::new(Progress::default()),
-    }
+    testing::worker(source, output, Duration::from_secs(60))
 }
 
 async fn source_of(images: usize) -> Arc<MemoryBucket> {

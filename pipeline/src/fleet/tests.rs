@@ -23,7 +23,7 @@ use crate::infer::{Stop, Worker, infer};
 use crate::progress::Progress;
 use crate::queue::{MemoryQueue, Queue};
 use crate::report::State;
-use crate::testing::{LengthTagger, request};
+use crate::testing::{LengthTagger, request, usage_of_a_worker};
 use crate::usage::{self, FAILED, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
 
 /// The first check of a run without a limit.
@@ -157,25 +157,6 @@ impl World {
         let error = plan(&self.stack, &fleet).await.unwrap_err();
         assert!(!fleet.output.exists(&fleet.keys.request()).await.unwrap(), "nothing is half begun");
         (error.error_type(), error.to_string())
-    }
-}
-
-fn usage_of_a_worker() -> WorkerUsage {
-    WorkerUsage {
-        version: USAGE_VERSION,
-        machine: Machine::default(),
-        instance: None,
-        machine_vcpus: None,
-        reclaimed: false,
-        launched: None,
-        began: 10,
-        updated: 20,
-        ended: None,
-        vcpus: 2,
-        tagged: 0,
-        failed: 0,
-        requests: Requests::default(),
-        threads: usage::ThreadTime::default(),
     }
 }
 

@@ -14,8 +14,8 @@ use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{Fetched, KeyRange, Kind, Object, Put};
 use crate::filter::Filter;
-use crate::queue::MemoryQueue;
 use crate::split::{Source, split_range};
+use crate::testing;
 
 pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
 pub(super) const IMAGES: usize = 40;
@@ -88,20 +88,7 @@ pub(super) fn shard(number: u32) -> ShardId {
 
 /// A worker on two shards whose images are gone since they were listed.
 pub(super) async fn worker(source: Arc<SlowBucket>, output: Arc<dyn Bucket>) -> Worker {
-    let run = RunId::try_from("run".to_owned()).unwrap();
-    let worker = Worker {
-        source: source.clone(),
-        output,
-        queue: Arc::new(MemoryQueue::new(VISIBILITY, 20)),
-        keys: RunKeys::new("", &run),
-        run,
-        vector: None,
-        max_image_bytes: 1000,
-        receive_wait: Duration::ZERO,
-        retry_delay: Duration::ZERO,
-        retry_time: RETRY_TIME,
-        progress: Arc::new(Progress::default()),
-    };
+    let worker = Worker { retry_time: RETRY_TIME, ..testing::worker(source.clone(), output, VISIBILITY) };
     let listed = MemoryBucket::default();
     for image in 0..IMAGES {
         listed.put(&key(image), Bytes::from_static(b"picture")).await.unwrap();

@@ -153,7 +153,7 @@ fn of_workers(workers: &[WorkerUsage]) -> Throughput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{Machine, Requests, USAGE_VERSION};
+    use crate::testing::usage_of_a_worker;
 
     fn rates(throughput: &Throughput) -> Vec<f64> {
         throughput.pieces.iter().map(|piece| piece.rate).collect()
@@ -195,20 +195,12 @@ mod tests {
     #[test]
     fn workers_become_a_curve() {
         let worker = |began, updated, tagged, tagging_milliseconds| WorkerUsage {
-            version: USAGE_VERSION,
-            machine: Machine::default(),
-            instance: None,
-            machine_vcpus: None,
-            reclaimed: false,
-            launched: None,
             began,
             updated,
-            ended: None,
             vcpus: 1,
             tagged,
-            failed: 0,
-            requests: Requests::default(),
             threads: ThreadTime { waiting_milliseconds: 1000, tagging_milliseconds },
+            ..usage_of_a_worker()
         };
         // The last one is done within its second.
         let curve =

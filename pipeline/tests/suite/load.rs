@@ -10,14 +10,12 @@ use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
-use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce::{self, put_json};
-use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
+use tagfleet_pipeline::run::Ranges;
 use tagfleet_pipeline::shard::{Image, Shard, ShardId};
 use tagfleet_pipeline::split::cut::cut;
 use tagfleet_pipeline::split::{Source, dry_run, send_shards, split_range};
-use tagfleet_pipeline::testing::LengthTagger;
+use tagfleet_pipeline::testing::{self, LengthTagger};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
@@ -77,20 +75,7 @@ fn measure(what: &str, sizes: [usize; 3], run: impl AsyncFn(usize) -> Vec<(&'sta
 }
 
 fn worker(source: Arc<dyn Bucket>) -> Worker {
-    let run = RunId::try_from("run".to_owned()).unwrap();
-    Worker {
-        source,
-        output: Arc::new(MemoryBucket::default()),
-        queue: Arc::new(MemoryQueue::new(Duration::from_secs(300), 20)),
-        keys: RunKeys::new("", &run),
-        run,
-        vector: None,
-        max_image_bytes: 1000,
-        receive_wait: Duration::ZERO,
-        retry_delay: Duration::ZERO,
-        retry_time: Duration::ZERO,
-        progress: Arc::new(Progress::default()),
-    }
+    testing::worker(source, Arc::new(MemoryBucket::default()), Duration::from_secs(300))
 }
 
 async fn source_of(images: usize) -> Arc<MemoryBucket> {

@@ -11,12 +11,10 @@ use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::run::{RunKeys, RunRequest};
 use tagfleet_pipeline::split::read_json;
 use tagfleet_pipeline::tagger::Tagger;
-use tagfleet_pipeline::testing::TaskTagger;
 use tagfleet_pipeline::testing::faults::{Process, Random, Storm};
 use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
-use tagfleet_pipeline::usage::{
-    self, FAILED, Machine, RECORD_SECONDS, Requests, USAGE_VERSION, UsageRecord, WorkerUsage,
-};
+use tagfleet_pipeline::testing::{TaskTagger, usage_of_a_worker};
+use tagfleet_pipeline::usage::{self, FAILED, RECORD_SECONDS, UsageRecord, WorkerUsage};
 use tokio::time::{Instant, sleep_until};
 
 use super::world::World;
@@ -138,20 +136,12 @@ impl Job {
     async fn put(&self, output: &dyn Bucket, progress: &Progress, (began, ended): (u64, Option<String>)) {
         let counts = progress.counts();
         let record = UsageRecord::Worker(WorkerUsage {
-            version: USAGE_VERSION,
-            machine: Machine::default(),
-            instance: None,
-            machine_vcpus: None,
-            reclaimed: false,
-            launched: None,
             began,
             updated: now(self.clock),
             ended,
-            vcpus: 2,
             tagged: counts.tagged,
             failed: counts.failed,
-            requests: Requests::default(),
-            threads: usage::ThreadTime::default(),
+            ..usage_of_a_worker()
         });
         let _ = usage::put(output, &self.world.keys, &self.name, &record).await;
     }
