@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Try whether everything works, on a few pictures: figures mean nothing, BENCHMARKS.md stays as it is
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure nothing: write BENCHMARKS.md again from bench/results.json
+    #[arg(long, conflicts_with_all = ["photos", "peers", "only", "quick"])]
+    pub(crate) render: bool,
 }
 
 #[derive(Debug, ClapArgs)]

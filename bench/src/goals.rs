@@ -171,10 +171,15 @@ fn efficiency(results: &Results, way: Way) -> Option<f64> {
     Some(stages(results, way)? / whole)
 }
 
-/// CPU milliseconds of the stages alone.
-pub(crate) fn stages(results: &Results, way: Way) -> Option<f64> {
+/// CPU milliseconds of decode, resize and infer, each alone.
+pub(crate) fn each_stage(results: &Results, way: Way) -> Option<[f64; 3]> {
     let stage = |name: &str| results.median(Part::Stages, name, Quantity::CpuMs);
-    Some(stage(DECODE)? + stage(PREPARE)? + stage(&infer_row(way))?)
+    Some([stage(DECODE)?, stage(PREPARE)?, stage(&infer_row(way))?])
+}
+
+/// The same together.
+fn stages(results: &Results, way: Way) -> Option<f64> {
+    each_stage(results, way).map(|stages| stages.iter().sum())
 }
 
 fn usual_over(results: &Results, theirs: &str, quantity: Quantity) -> Option<f64> {

@@ -35,6 +35,9 @@ pub(crate) struct Bench {
 
 /// Does what the options ask for.
 pub(crate) fn measure(options: &Options) -> Result<()> {
+    if options.render {
+        return render_again(&Place::new(false));
+    }
     let bench = Bench::ready(options)?;
     let mut results = bench.earlier(options)?;
     let before = bench.committed();
@@ -43,14 +46,23 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         let measured = bench.part(part, options)?;
         results.parts.insert(part, measured);
         results.save(&bench.place.root.join(bench.place.results()))?;
-        let benchmarks = bench.place.benchmarks();
-        fs::write(&benchmarks, render::markdown(&results))
-            .with_context(|| benchmarks.display().to_string())?;
+        write(&bench.place, &results)?;
     }
     print(render::markdown(&results));
     print(change::report(before.as_ref(), &results, parts));
     tell(format!("written: {}", bench.place.benchmarks().display()));
     Ok(())
+}
+
+fn render_again(place: &Place) -> Result<()> {
+    let path = place.root.join(place.results());
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    write(place, &Results::parse(&text).with_context(|| path.display().to_string())?)
+}
+
+fn write(place: &Place, results: &Results) -> Result<()> {
+    let benchmarks = place.benchmarks();
+    fs::write(&benchmarks, render::markdown(results)).with_context(|| benchmarks.display().to_string())
 }
 
 impl Bench {

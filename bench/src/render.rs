@@ -8,7 +8,7 @@ pub(crate) mod tests;
 use std::fmt::Write as _;
 
 use crate::engines::Way;
-use crate::goals::{Goal, goals, stages};
+use crate::goals::{Goal, each_stage, goals};
 use crate::measure::median;
 use crate::results::{Measured, Part, Quantity, Results, Row};
 use crate::runs::cores_row;
@@ -147,14 +147,15 @@ fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
     for way in Way::of_runs() {
         let whole = results.median(Part::runs(way.network), &way.name(), Quantity::CpuMs);
         let one_core = results.median(Part::Cores, &cores_row(way, 1), Quantity::CpuMs);
-        if let (Some(stages), Some(whole)) = (stages(results, way), whole) {
-            let efficiency = stages / whole;
+        if let (Some([decode, resize, infer]), Some(whole)) = (each_stage(results, way), whole) {
+            let stages = decode + resize + infer;
+            let (efficiency, engine) = (stages / whole, 100.0 * infer / whole);
             let one_core = one_core.map_or([String::new(), String::new()], |one_core| {
                 [format!("{one_core:.2}"), format!("{:.2}", stages / one_core)]
             });
             let one_core = one_core.join(" | ");
             lines.push(format!(
-                "| {} | {stages:.2} | {whole:.2} | {efficiency:.2} | {one_core} |",
+                "| {} | {decode:.2} | {resize:.2} | {infer:.2} | {stages:.2} | {whole:.2} | {efficiency:.2} | {engine:.0} % | {one_core} |",
                 way.name()
             ));
         }
@@ -169,10 +170,17 @@ fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
     )?;
     writeln!(
         text,
-        "units, as hyperthreads do, a run on all of them takes more CPU time for the same work than one on one core.\n"
+        "units, as hyperthreads do, a run on all of them takes more CPU time for the same work than one on one core."
     )?;
-    writeln!(text, "| | stages alone | whole run | efficiency | whole run on one core | efficiency |")?;
-    writeln!(text, "|---|---:|---:|---:|---:|---:|")?;
+    writeln!(
+        text,
+        "Infer is the engine's own code: its share of the whole run is what no work on tagfleet can win.\n"
+    )?;
+    writeln!(
+        text,
+        "| | decode | resize | infer | together | whole run | efficiency | infer's share | whole run on one core | efficiency |"
+    )?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")?;
     writeln!(text, "{}\n", lines.join("\n"))
 }
 

@@ -78,3 +78,11 @@ fn figures_are_stored_as_they_are() {
     let error = Results::parse(&newer).unwrap_err().to_string();
     assert!(error.contains("version 2"), "{error}");
 }
+
+#[test]
+fn what_is_committed_is_what_was_measured() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let results = Results::parse(&read("bench/results.json")).unwrap();
+    assert!(markdown(&results) == read("BENCHMARKS.md"), "write it again: target/debug/bench --render");
+}
