@@ -14,7 +14,7 @@ use tagfleet_aws::machine::Instance;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::usage::{self, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_pipeline::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -33,6 +33,7 @@ pub(crate) struct Reporter {
     pub(crate) name: String,
     pub(crate) vcpus: u32,
     pub(crate) instance: Instance,
+    pub(crate) gpu: Option<Gpu>,
     /// Whether EC2 has said that it takes the machine away.
     pub(crate) reclaimed: Arc<AtomicBool>,
     /// What sends all of the worker's requests.
@@ -107,6 +108,8 @@ impl Reporter {
             failed: counts.failed,
             requests: self.aws.requests(),
             threads: self.progress.thread_time(),
+            gpu: self.gpu.clone(),
+            device: self.progress.device_time(),
         }
     }
 }
@@ -138,6 +141,7 @@ mod tests {
             name: "worker-a-1".to_owned(),
             vcpus: 4,
             instance: Instance { launched: Some(at(launched)), ..Instance::default() },
+            gpu: None,
             reclaimed: Arc::default(),
             aws: Aws::for_tests(&Options::default()).await,
             began: at(10_000),

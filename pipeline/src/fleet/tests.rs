@@ -259,6 +259,8 @@ async fn a_run_is_priced_by_what_it_used() {
             failed: 2,
             requests: usage::Requests::default(),
             threads: usage::ThreadTime::default(),
+            gpu: None,
+            device: None,
         })
     };
     let checked = world.check(1, false, None).await;

@@ -24,6 +24,8 @@ fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
         failed: 10,
         requests: Requests::default(),
         threads: ThreadTime::default(),
+        gpu: None,
+        device: None,
     })
 }
 
@@ -142,6 +144,13 @@ fn the_largest_numbers_add_up_to_a_bill_and_do_not_overflow() {
         requests: requests.clone(),
         ended: None,
         threads,
+        gpu: Some(Gpu { name: String::new(), count: u32::MAX }),
+        device: Some(DeviceTime {
+            wall_milliseconds: u64::MAX,
+            decode_milliseconds: u64::MAX,
+            transfer_milliseconds: u64::MAX,
+            compute_milliseconds: u64::MAX,
+        }),
         ..worker
     };
     let late = WorkerUsage { began: u64::MAX, ..worker.clone() };
