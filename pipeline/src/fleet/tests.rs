@@ -1,5 +1,6 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
+mod device;
 mod late;
 mod limits;
 mod names;
