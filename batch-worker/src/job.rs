@@ -3,6 +3,7 @@
 //!
 //! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it ended.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +21,7 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tagfleet_pipeline::split::{SplitError, read_json};
-use tagfleet_pipeline::usage::FAILED;
+use tagfleet_pipeline::usage::{FAILED, Gpu};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -28,7 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
 use crate::usage::Reporter;
-use crate::{brake, log, published_model, tagger_process};
+use crate::{brake, gpu, log, published_model, tagger_process};
 
 /// A shard is seen by other workers so long after its last sign of life; as its queue is made.
 const VISIBILITY: Duration = Duration::from_secs(300);
@@ -53,7 +54,8 @@ pub(crate) fn run(configuration: &Configuration) -> anyhow::Result<()> {
 async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
     let began = SystemTime::now();
     let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
-    log::event("started", started(configuration, &instance));
+    let gpu = gpu::find(Path::new(gpu::DRIVER));
+    log::event("started", started(configuration, &instance, gpu.as_ref()));
     let shutdown = Shutdown::listen(service, configuration.grace)?;
     let aws = Aws::new(&Options { answer_time: configuration.answer_time, ..Options::default() }).await;
     let reporter = Reporter {
@@ -62,6 +64,7 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
         name: configuration.name.clone(),
         vcpus: u32::try_from(configuration.vcpus).unwrap_or(u32::MAX),
         instance,
+        gpu,
         reclaimed: shutdown.reclaimed(),
         aws: aws.clone(),
         began,
@@ -98,15 +101,19 @@ async fn find_out(disabled: Option<&str>) -> (Option<MetadataService>, Instance)
     }
 }
 
-fn started(configuration: &Configuration, instance: &Instance) -> serde_json::Value {
-    json!({
+fn started(configuration: &Configuration, instance: &Instance, gpu: Option<&Gpu>) -> serde_json::Value {
+    let mut fields = json!({
         "run": configuration.run,
         "output": configuration.output.to_string(),
         "worker": configuration.name,
         "vcpus": configuration.vcpus,
         "machine": instance.machine,
         "version": env!("CARGO_PKG_VERSION"),
-    })
+    });
+    if let Some(gpu) = gpu {
+        fields["gpu"] = json!(gpu);
+    }
+    fields
 }
 
 async fn work(

@@ -5,6 +5,7 @@
 
 mod brake;
 mod configuration;
+mod gpu;
 mod job;
 mod log;
 mod published_model;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::Instance;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
+use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::usage::{self, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_pipeline::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -33,6 +34,7 @@ pub(crate) struct Reporter {
     pub(crate) name: String,
     pub(crate) vcpus: u32,
     pub(crate) instance: Instance,
+    pub(crate) gpu: Option<Gpu>,
     /// Whether EC2 has said that it takes the machine away.
     pub(crate) reclaimed: Arc<AtomicBool>,
     /// What sends all of the worker's requests.
@@ -63,17 +65,26 @@ impl Reporter {
     }
 
     async fn report(&self, event: &str, ended: Option<&str>) {
+        log::event(event, self.fields(ended));
+        self.put(ended).await;
+    }
+
+    /// What a line of the log says of the work so far.
+    fn fields(&self, ended: Option<&str>) -> Value {
         let (counts, failures) = (self.progress.counts(), self.progress.shard_failures());
         let mut fields = json!({"tagged": counts.tagged, "failed": counts.failed, "committed": counts.committed, "images_at_once": self.progress.batch_size()});
         if let Some(last) = failures.last {
             fields["shards_given_back"] = json!(failures.count);
             fields["last_shard_failure"] = json!(last);
         }
+        let used = self.usage(SystemTime::now(), ended).device_use();
+        if let Some(binding) = used.as_ref().and_then(Binding::new) {
+            fields["stages"] = json!(binding);
+        }
         if let Some(why) = ended {
             fields["why"] = json!(why);
         }
-        log::event(event, fields);
-        self.put(ended).await;
+        fields
     }
 
     async fn put(&self, ended: Option<&str>) {
@@ -107,6 +118,8 @@ impl Reporter {
             failed: counts.failed,
             requests: self.aws.requests(),
             threads: self.progress.thread_time(),
+            gpu: self.gpu.clone(),
+            device: self.progress.device_time(),
         }
     }
 }
@@ -125,8 +138,16 @@ fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use tagfleet_aws::client::Options;
+    use tagfleet_pipeline::bucket::KeyRange;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
-    use tagfleet_pipeline::run::RunId;
+    use tagfleet_pipeline::embedded;
+    use tagfleet_pipeline::filter::Filter;
+    use tagfleet_pipeline::infer::Stop;
+    use tagfleet_pipeline::run::{Ranges, RunId};
+    use tagfleet_pipeline::split::Source;
+    use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
+    use tagfleet_pipeline::tags::Outcome;
+    use tagfleet_pipeline::testing::{self, LengthTagger};
 
     use super::*;
 
@@ -138,6 +159,7 @@ mod tests {
             name: "worker-a-1".to_owned(),
             vcpus: 4,
             instance: Instance { launched: Some(at(launched)), ..Instance::default() },
+            gpu: None,
             reclaimed: Arc::default(),
             aws: Aws::for_tests(&Options::default()).await,
             began: at(10_000),
@@ -167,6 +189,56 @@ mod tests {
         assert!(last.contains("the queue was empty"), "{last}");
         assert!(last.contains("s3:PutObject"), "the record itself is a request: {last}");
         assert!(!last.contains("reclaimed"), "{last}");
+    }
+
+    /// Its model runs on a device.
+    struct OnDevice;
+
+    impl Tagger for OnDevice {
+        fn batch_size(&self) -> usize {
+            2
+        }
+
+        fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+            LengthTagger { batch_size: 2 }.tag(images)
+        }
+
+        fn device_time(&self) -> Option<DeviceTime> {
+            Some(DeviceTime {
+                wall_milliseconds: 1000,
+                decode_milliseconds: 3600,
+                transfer_milliseconds: 40,
+                compute_milliseconds: 500,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gpu_and_what_its_stages_did_are_recorded_and_in_the_log() {
+        let (source, output) = (Arc::new(MemoryBucket::default()), MemoryBucket::default());
+        for key in ["a.jpg", "b.jpg"] {
+            source.put(key, "picture".into()).await.unwrap();
+        }
+        let worker = testing::worker(source.clone(), Arc::new(output.clone()), EVERY);
+        let gpu = Some(Gpu { name: "NVIDIA L4".to_owned(), count: 1 });
+        let reporter = Reporter { gpu, progress: worker.progress.clone(), ..reporter(&output, 9_700).await };
+        assert_eq!(reporter.fields(None).get("stages"), None, "nothing is tagged yet");
+        let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
+        let taggers = || Ok(vec![Box::new(OnDevice) as Box<dyn Tagger>]);
+        let listed = Source::Listed(source, Filter::default());
+        embedded::run(&testing::request(), &ranges, &listed, &worker, &taggers, &Stop::default())
+            .await
+            .unwrap();
+        // 3.6 s of 4 s of its vCPUs; 2 images in 1 s.
+        let expected = json!({"stage": "decode", "decode": 0.9, "transfer": 0.04, "compute": 0.5,
+            "images_per_second_per_vcpu": 0.5, "images_per_second_per_gpu": 2.0});
+        assert_eq!(reporter.fields(None)["stages"], expected);
+        reporter.end("the queue was empty").await;
+        let key = reporter.keys.usage(&reporter.name);
+        let record: Value =
+            serde_json::from_slice(&output.get(&key, None, 2000).await.unwrap().bytes).unwrap();
+        assert_eq!(record["gpu"], json!({"name": "NVIDIA L4", "count": 1}));
+        assert_eq!(record["device"]["decode_milliseconds"], 3600);
     }
 
     #[tokio::test]

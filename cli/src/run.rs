@@ -19,11 +19,13 @@ use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce::{self, RowCounts, TagCounts};
+use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::report::html::{self, Report};
 use tagfleet_pipeline::report::throughput::Throughput;
 use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
+use tagfleet_pipeline::usage::DeviceUse;
 
 use crate::args::RunOptions;
 use crate::bar::Bar;
@@ -200,6 +202,7 @@ impl Told<'_> {
 
     fn summary(&self, ended: &Ended, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
+        let images_here = counts.done() - counts.before;
         let (state, missing_shards) = match ended {
             Ended::Complete(_) => (State::Complete, vec![]),
             Ended::Interrupted => (State::Interrupted, vec![]),
@@ -222,14 +225,21 @@ impl Told<'_> {
             engine: self.request.engine.to_string(),
             threads: self.threads,
             batch_size: self.worker.progress.batch_size(),
-            images_here: counts.done() - counts.before,
+            images_here,
             seconds_here: self.seconds,
             results,
+            device: self.device(images_here),
             usage: None,
             cost: None,
             cost_problem: None,
             problem: None,
         }
+    }
+
+    /// What bound it, where a device ran the model: of this machine every vCPU decodes.
+    fn device(&self, images: u64) -> Option<Binding> {
+        let time = self.worker.progress.device_time()?;
+        Binding::new(&DeviceUse::new(time, self.threads as u64, images))
     }
 
     /// Writes the page of a run that came to an end.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tagger::DeviceTime;
+
 /// Live counts of images; each is exact once the run has ended.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -20,6 +22,7 @@ pub struct Progress {
     waiting_nanoseconds: AtomicU64,
     tagging_nanoseconds: AtomicU64,
     shard_failures: Mutex<ShardFailures>,
+    device_time: Mutex<Option<DeviceTime>>,
 }
 
 /// What the threads that tag did with their time, all of them together.
@@ -114,6 +117,20 @@ impl Progress {
         }
     }
 
+    /// What the stages of a model on a device did so far; none where the processor runs it, or nothing is tagged yet.
+    #[must_use]
+    pub fn device_time(&self) -> Option<DeviceTime> {
+        *self.device_time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what a tagger tells of all of them, unless another has told later.
+    pub(crate) fn set_device_time(&self, told: DeviceTime) {
+        let mut known = self.device_time.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none_or(|known| known.wall_milliseconds <= told.wall_milliseconds) {
+            *known = Some(told);
+        }
+    }
+
     pub(crate) fn add_thread_time(&self, waiting: Duration, tagging: Duration) {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.waiting_nanoseconds.fetch_add(nanoseconds(waiting), Relaxed);
@@ -148,5 +165,25 @@ impl Progress {
     pub(crate) fn take_back(&self, tagged: u64, failed: u64) {
         self.tagged.fetch_sub(tagged, Relaxed);
         self.failed.fetch_sub(failed, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_taggers_tell_the_latest_stays() {
+        let progress = Progress::default();
+        assert_eq!(progress.device_time(), None);
+        let told = |wall_milliseconds, decode_milliseconds| DeviceTime {
+            wall_milliseconds,
+            decode_milliseconds,
+            ..DeviceTime::default()
+        };
+        for (time, kept) in [(told(20, 5), 5), (told(10, 2), 5), (told(20, 6), 6), (told(30, 7), 7)] {
+            progress.set_device_time(time);
+            assert_eq!(progress.device_time().map(|time| time.decode_milliseconds), Some(kept));
+        }
     }
 }

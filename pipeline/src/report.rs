@@ -3,6 +3,7 @@
 //! What tells people is pure, so every form of it is a snapshot test; [`samples`] and [`throughput`] read what workers left
 //! behind. Nothing here reads a clock.
 
+pub mod binding;
 pub mod html;
 pub mod mail;
 pub mod samples;
@@ -14,6 +15,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use self::binding::Binding;
 use crate::cost::Cost;
 use crate::run::RunId;
 use crate::usage::{MachineUsage, Usage};
@@ -79,6 +81,9 @@ pub struct Summary {
     pub seconds_here: f64,
     /// Where people find the rows.
     pub results: String,
+    /// What bound it, where a device ran the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Binding>,
     /// What a fleet used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -143,6 +148,10 @@ impl Summary {
                 if self.batch_size > 1 { format!(", {} at once", self.batch_size) } else { String::new() };
             writeln!(text, "{batch}")?;
         }
+        if let Some(device) = &self.device {
+            writeln!(text, "stages   {}: {}", device.verdict(), device.shares())?;
+            writeln!(text, "         {}", device.rates())?;
+        }
         if let Some(usage) = &self.usage {
             write_usage(text, usage)?;
         }
@@ -198,7 +207,9 @@ fn machine(used: &MachineUsage) -> String {
     let zone = used.machine.zone.as_deref().map(|it| format!(" in {it}")).unwrap_or_default();
     let kind = visible(&format!("{kind}{life_cycle}{zone}"));
     let (workers, hours, vcpu_hours) = (used.workers, hours(used.seconds), hours(used.vcpu_seconds));
-    format!("{workers} on {kind}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {} images", used.images)
+    let gpus =
+        used.gpu.as_ref().map(|gpu| format!(", {} {}", gpu.count, visible(&gpu.name))).unwrap_or_default();
+    format!("{workers} on {kind}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {} images{gpus}", used.images)
 }
 
 fn hours(seconds: u64) -> f64 {
@@ -235,6 +246,7 @@ mod tests {
             images_here: 1000,
             seconds_here: 4.0,
             results: "tags/20261123-170000-0a1b2c/results".to_owned(),
+            device: None,
             usage: None,
             cost: None,
             cost_problem: None,

@@ -3,9 +3,25 @@
 //! It exists so that `infer` never links an engine or a decoder: the Lambda functions build without either.
 //! It never fetches, never writes, and never decides what a bad image means for a run.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::tags::Outcome;
+
+/// What a tagger's stages did since its model was loaded, where a device runs the model: all taggers of a process share one
+/// device, and each tells of all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceTime {
+    /// Milliseconds since the first image came.
+    pub wall_milliseconds: u64,
+    /// Processor milliseconds of decoding, resizing and cropping, all threads together.
+    pub decode_milliseconds: u64,
+    /// Milliseconds in which images were copied to the device.
+    pub transfer_milliseconds: u64,
+    /// Milliseconds in which the device ran the model.
+    pub compute_milliseconds: u64,
+}
 
 /// One worker thread's model: a session of its own, used by one thread only, never shared.
 pub trait Tagger: Send {
@@ -43,6 +59,11 @@ pub trait Tagger: Send {
         _wanted: &[bool],
     ) -> Result<Vec<Outcome>, TaggerError> {
         self.tag(images)
+    }
+
+    /// What its stages did so far, where a device runs the model; none where the processor does.
+    fn device_time(&self) -> Option<DeviceTime> {
+        None
     }
 }
 

@@ -61,6 +61,8 @@ pub fn usage_of_a_worker() -> WorkerUsage {
         failed: 0,
         requests: Requests::default(),
         threads: ThreadTime::default(),
+        gpu: None,
+        device: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each worker and each call of a function writes a record of its own beside the run; a worker writes its record again
 //! and again, so that one that is killed loses little. It knows no price and reads no clock.
 
+mod device;
 mod machines;
 mod requests;
 
@@ -16,7 +17,9 @@ pub use crate::progress::ThreadTime;
 use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
 use crate::split::read_json;
+use crate::tagger::DeviceTime;
 
+pub use device::{DeviceUse, Gpu, gpus_of};
 pub use machines::MachineTime;
 pub use requests::{RequestCount, Requests};
 
@@ -43,6 +46,10 @@ const FETCHES: usize = 32;
 /// What one process used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has some thousand, held for as long as they are added up"
+)]
 pub enum UsageRecord {
     /// A worker.
     Worker(WorkerUsage),
@@ -112,6 +119,12 @@ pub struct WorkerUsage {
     /// What its threads did with their time.
     #[serde(default)]
     pub threads: ThreadTime,
+    /// Its GPU, where it found one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+    /// What its stages did, where a device ran the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceTime>,
 }
 
 /// What one call of a function used.
@@ -156,6 +169,9 @@ pub struct Usage {
     /// Workers of that execution that ended for their share of the budget was spent.
     #[serde(skip)]
     pub shares_spent: u64,
+    /// What the stages of all workers did whose model ran on a device.
+    #[serde(skip)]
+    pub device: Option<DeviceUse>,
     /// Why workers failed, in their words, and how many did.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
@@ -180,6 +196,9 @@ pub struct MachineUsage {
     /// Time of whole machines, as EC2 bills it.
     #[serde(default)]
     pub time: MachineTime,
+    /// GPUs of all together, as those were named that were told of first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
 }
 
 /// Calls of one function with one action.
@@ -230,6 +249,13 @@ impl Usage {
         machine.vcpu_seconds = machine.vcpu_seconds.saturating_add(seconds.saturating_mul(vcpus));
         machine.vcpus += vcpus;
         machine.images = machine.images.saturating_add(worker.tagged).saturating_add(worker.failed);
+        if let Some(gpu) = &worker.gpu {
+            let all = machine.gpu.get_or_insert_with(|| Gpu { count: 0, ..gpu.clone() });
+            all.count = all.count.saturating_add(gpu.count);
+        }
+        if let Some(used) = worker.device_use() {
+            self.device.get_or_insert_default().add(used);
+        }
         if let Some(why) = worker.ended.as_deref().and_then(|ended| ended.strip_prefix(FAILED)) {
             *self.failures.entry(why.to_owned()).or_default() += 1;
         }

@@ -371,3 +371,26 @@ fn the_reducer_knows_what_a_worker_takes() {
     let of_reducer = [value("TAGFLEET_CPU_WORKER_VCPUS:"), value("TAGFLEET_GPU_WORKER_VCPUS:")];
     assert_eq!(of_jobs, of_reducer.map(Option::unwrap));
 }
+
+/// With their vCPUs and MiB, by AWS's pages.
+const SMALLEST_WITH_A_GPU: [(&str, u64, u64); 3] =
+    [("g4dn.xlarge", 4, 16_384), ("g5.xlarge", 4, 16_384), ("g6.xlarge", 4, 16_384)];
+/// What the kernel, the driver and the agent of ECS have of it: AWS Batch's guide counts 239 MiB of 8 GiB without a driver.
+const SYSTEM_MIB: u64 = 1024;
+
+#[test]
+fn a_gpu_worker_takes_one_gpu_and_nearly_all_of_the_smallest_machine() {
+    let template = text("infra/template.yaml");
+    let (job, types) =
+        (block(&template, "GpuJobDefinition:"), block(&template, "GpuInstanceTypes:").join(" "));
+    let asked = |kind: &str| -> u64 {
+        let line = job.iter().find(|line| line.contains(&format!("{{Type: {kind},"))).unwrap();
+        line.split('"').nth(1).unwrap().parse().unwrap()
+    };
+    for (name, vcpus, memory_mib) in SMALLEST_WITH_A_GPU {
+        assert!(types.contains(name), "{name}: {types}");
+        assert_eq!((asked("GPU"), asked("VCPU")), (1, vcpus), "{name}");
+        let most = memory_mib - SYSTEM_MIB;
+        assert!((most * 9 / 10..=most).contains(&asked("MEMORY")), "{name}");
+    }
+}

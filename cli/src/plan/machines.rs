@@ -129,6 +129,8 @@ pub(super) fn gpus_with_prices(region: &str, book: &PriceBook) -> Vec<GpuMachine
 
 #[cfg(test)]
 mod tests {
+    use tagfleet_pipeline::usage::gpus_of;
+
     use super::*;
 
     #[test]
@@ -136,6 +138,7 @@ mod tests {
         let template = include_str!("../../../infra/template.yaml");
         let names: Vec<&str> = TYPES.iter().map(|kind| kind.name).collect();
         assert!(template.contains(&format!("Default: {}\n", names.join(","))), "{names:?}");
+        assert!(GPU_TYPES.iter().all(|kind| gpus_of(kind.name) == Some(1)), "as a bill counts them");
         let names: Vec<&str> = GPU_TYPES[..6].iter().map(|kind| kind.name).collect();
         assert!(template.contains(&format!("Default: {}\n", names.join(","))), "{names:?}");
     }

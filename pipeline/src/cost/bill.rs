@@ -159,6 +159,9 @@ impl Bill<'_> {
             self.push("infer", ("EC2", &format!("{shown}, idle")), idle, &unit, unit_price);
             self.note("idle is boot, pauses, and vCPUs that no worker took");
         }
+        if used.gpu.is_some() {
+            self.note("of a machine with GPUs a worker took its share of the vCPUs or of the GPUs, whichever is larger");
+        }
         if machine.life_cycle.is_none() {
             self.note("machines that did not say whether they are spot are counted on demand");
         }

@@ -1,6 +1,7 @@
 //! The embedded run over real ports in memory and a tagger without a model: one row per key, whatever happens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -11,6 +12,7 @@ use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{Bucket, KeyRange, Kind};
 use crate::filter::Filter;
+use crate::tagger::DeviceTime;
 use crate::tags::{Outcome, parquet};
 use crate::testing::{self, FailingBucket, LengthTagger, request};
 
@@ -214,6 +216,41 @@ impl Tagger for Blocking {
         }
         LengthTagger { batch_size: 1 }.tag(images)
     }
+}
+
+/// Its model runs on a device that takes a millisecond for a call.
+struct OnDevice(Arc<AtomicU64>);
+
+impl Tagger for OnDevice {
+    fn batch_size(&self) -> usize {
+        4
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        self.0.fetch_add(1, Relaxed);
+        LengthTagger { batch_size: 4 }.tag(images)
+    }
+
+    fn device_time(&self) -> Option<DeviceTime> {
+        let compute_milliseconds = self.0.load(Relaxed);
+        let wall_milliseconds = compute_milliseconds * 2;
+        Some(DeviceTime { wall_milliseconds, compute_milliseconds, ..DeviceTime::default() })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_stages_of_a_device_did_is_known_in_the_end() {
+    let source = source_of(300).await;
+    let quiet = worker(source.clone(), Arc::new(MemoryBucket::default()));
+    let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
+    run_on(&source, &quiet, &Stop::default()).await.unwrap();
+    assert_eq!(quiet.progress.device_time(), None, "the processor ran the model");
+    let calls = Arc::new(AtomicU64::new(0));
+    let taggers = || Ok((0..3).map(|_| Box::new(OnDevice(calls.clone())) as Box<dyn Tagger>).collect());
+    let listed = Source::Listed(source.clone(), Filter::default());
+    run(&request(), &ranges(), &listed, &worker, &taggers, &Stop::default()).await.unwrap();
+    let told = worker.progress.device_time().unwrap();
+    assert_eq!(told.compute_milliseconds, calls.load(Relaxed), "what the last one told");
 }
 
 #[tokio::test]

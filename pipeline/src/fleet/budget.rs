@@ -251,6 +251,8 @@ fn of_worker(machine: &Machine, vcpus: u32) -> Usage {
         failed: 0,
         requests: Requests::default(),
         threads: ThreadTime::default(),
+        gpu: None,
+        device: None,
     };
     Usage::of_worker(worker)
 }

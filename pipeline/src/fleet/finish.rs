@@ -12,6 +12,7 @@ use crate::cost::Cost;
 use crate::cost::planned::{Done, PlanBesideActual};
 use crate::plan::Estimate;
 use crate::reduce::{self, Groups, ReduceError, RowCounts};
+use crate::report::binding::Binding;
 use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary, throughput};
@@ -166,6 +167,7 @@ async fn summary(
         images_here: usage.machines.iter().map(|machine| machine.images).sum(),
         seconds_here: usage.infer_seconds as f64,
         results: results(fleet),
+        device: usage.device.as_ref().and_then(Binding::new),
         cost: None,
         cost_problem: None,
         problem: if is_complete { None } else { problem_in_words(problem, &usage) },

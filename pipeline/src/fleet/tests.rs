@@ -1,5 +1,6 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
+mod device;
 mod late;
 mod limits;
 mod names;
@@ -259,6 +260,8 @@ async fn a_run_is_priced_by_what_it_used() {
             failed: 2,
             requests: usage::Requests::default(),
             threads: usage::ThreadTime::default(),
+            gpu: None,
+            device: None,
         })
     };
     let checked = world.check(1, false, None).await;

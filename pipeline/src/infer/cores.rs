@@ -65,6 +65,9 @@ async fn run(
         let outcomes = signs.tagging(|| tagger.tag_with_thumbnails(&images, &sampled))?;
         progress.add_thread_time(began.duration_since(free), began.elapsed());
         progress.set_batch_size(tagger.rows_at_once());
+        if let Some(told) = tagger.device_time() {
+            progress.set_device_time(told);
+        }
         if outcomes.len() != jobs.len() {
             return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));
         }

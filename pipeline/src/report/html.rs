@@ -57,7 +57,7 @@ pub fn page(report: &Report<'_>, samples: &Samples) -> String {
     let sections = [
         overview::figures(summary),
         overview::problem(summary),
-        chart::section(throughput, summary.images_here),
+        chart::section(throughput, summary.images_here, summary.device.as_ref()),
         tags::section(tags, summary.tagged),
         pictures::section(samples),
         failures::section(summary, samples),

@@ -148,6 +148,7 @@ mod tests {
             vcpus: 8,
             images: 1000,
             time,
+            gpu: None,
         };
         let calls = CallUsage { calls: 3, milliseconds: 2000, mb_milliseconds: 2000 * 2048 };
         let functions = [("splitter split".to_owned(), calls)].into();

@@ -1,14 +1,15 @@
 //! Time of whole machines, out of the records of the workers on them.
 //!
 //! EC2 bills a machine from its launch to its end, by the second and for 60 at least, whatever part of it workers take. A
-//! spot machine that EC2 takes back within its first hour costs nothing. Whether other runs used a machine too is not
+//! worker's part is that of its vCPUs or of its GPUs, whichever is larger: what is left of the other is of no use. A spot
+//! machine that EC2 takes back within its first hour costs nothing. Whether other runs used a machine too is not
 //! known here: a machine is counted whole.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Machine, MachineUsage, Usage, WorkerUsage};
+use super::{Machine, MachineUsage, Usage, WorkerUsage, gpus_of};
 
 /// EC2 bills no less for a machine.
 const MIN_BILLED_MS: u64 = 60_000;
@@ -23,7 +24,7 @@ pub struct MachineTime {
     pub machines: u64,
     /// Time that EC2 bills.
     pub billed_ms: u64,
-    /// Of this, what workers had of the vCPUs; the rest is boot, pauses, and vCPUs that no worker took.
+    /// Of this, the workers' parts; the rest is boot, pauses, and vCPUs or GPUs that no worker took.
     pub worked_ms: u64,
     /// Time of spot machines that EC2 took back within their first hour: not billed, and in nothing above but their count.
     pub free_ms: u64,
@@ -110,17 +111,30 @@ impl Span {
 
 /// The worker's part of its machine in this time; all of it where the machine's size is not known.
 fn share_ms(worker: &WorkerUsage, milliseconds: u64) -> u64 {
-    let vcpus = u64::from(worker.vcpus);
-    match worker.machine_vcpus.map(u64::from) {
-        // Whole first, so that it fits whatever the numbers are.
-        Some(all) if all > vcpus => milliseconds / all * vcpus + milliseconds % all * vcpus / all,
-        _ => milliseconds,
+    let Some(all_vcpus) = worker.machine_vcpus else { return milliseconds };
+    let of_vcpus = part(milliseconds, worker.vcpus, all_vcpus);
+    let all_gpus = worker.machine.instance_type.as_deref().and_then(gpus_of);
+    let of_gpus = match (&worker.gpu, all_gpus) {
+        (Some(gpu), Some(all)) => part(milliseconds, gpu.count, all),
+        // A machine without GPUs, or of a type whose GPUs are not known.
+        _ => 0,
+    };
+    of_vcpus.max(of_gpus)
+}
+
+/// So many of all, of this time.
+fn part(milliseconds: u64, taken: u32, all: u32) -> u64 {
+    let (taken, all) = (u64::from(taken), u64::from(all));
+    if taken >= all {
+        return milliseconds;
     }
+    // Whole first, so that it fits whatever the numbers are.
+    milliseconds / all * taken + milliseconds % all * taken / all
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Requests, USAGE_VERSION};
+    use super::super::{Gpu, Requests, USAGE_VERSION};
     use super::*;
 
     fn worker(instance: Option<&str>, launched: Option<u64>, began: u64, updated: u64) -> WorkerUsage {
@@ -141,6 +155,8 @@ mod tests {
             failed: 0,
             requests: Requests::default(),
             threads: super::super::ThreadTime::default(),
+            gpu: None,
+            device: None,
         }
     }
 
@@ -162,6 +178,51 @@ mod tests {
         // 1000 to 1800, whole; 300 + 400 + 100 s of half a machine.
         let expected = MachineTime { machines: 1, billed_ms: 800_000, worked_ms: 400_000, free_ms: 0 };
         assert_eq!(time(&workers), expected);
+    }
+
+    /// Four GPUs and 48 vCPUs.
+    fn on_four_gpus(instance: Option<&str>, updated: u64) -> WorkerUsage {
+        let machine = Machine { instance_type: Some("g6.12xlarge".to_owned()), ..Machine::default() };
+        WorkerUsage {
+            machine,
+            machine_vcpus: Some(48),
+            vcpus: 4,
+            gpu: Some(Gpu { name: "NVIDIA L4".to_owned(), count: 1 }),
+            ..worker(instance, Some(1000), 1100, updated)
+        }
+    }
+
+    #[test]
+    fn of_a_machine_with_gpus_a_worker_has_the_larger_share() {
+        // 1000 to 1500, whole; a quarter of 400 s and of 200 s, where the vCPUs alone were a twelfth.
+        let workers = [on_four_gpus(Some("i-1"), 1500), on_four_gpus(Some("i-1"), 1300)];
+        let expected = MachineTime { machines: 1, billed_ms: 500_000, worked_ms: 150_000, free_ms: 0 };
+        assert_eq!(time(&workers), expected);
+        // Half of the vCPUs are more than a quarter of the GPUs: 200 s of 400 s.
+        let greedy = WorkerUsage { vcpus: 24, ..on_four_gpus(Some("i-1"), 1500) };
+        assert_eq!(time(&[greedy]).worked_ms, 200_000);
+        // Without a name, a quarter of 500 s is all that is known to be the run's.
+        assert_eq!(time(&[on_four_gpus(None, 1500)]).billed_ms, 125_000);
+        // A worker that found no GPU has its vCPUs, and so has one on a type whose GPUs are not known: 400 s / 12.
+        let unseen = WorkerUsage { gpu: None, ..on_four_gpus(Some("i-1"), 1500) };
+        let mut elsewhere = on_four_gpus(Some("i-1"), 1500);
+        elsewhere.machine.instance_type = Some("p9.12xlarge".to_owned());
+        assert_eq!([time(&[unseen]).worked_ms, time(&[elsewhere]).worked_ms], [33_333, 33_333]);
+    }
+
+    #[test]
+    fn workers_never_have_more_than_the_machine() {
+        // Each says that it has three of four GPUs.
+        let gpu = Some(Gpu { name: "NVIDIA L4".to_owned(), count: 3 });
+        let workers = [1500, 1500]
+            .map(|updated| WorkerUsage { gpu: gpu.clone(), ..on_four_gpus(Some("i-1"), updated) });
+        assert_eq!(time(&workers).worked_ms, 500_000);
+        let endless = WorkerUsage {
+            gpu: Some(Gpu { name: String::new(), count: u32::MAX }),
+            updated: u64::MAX,
+            ..on_four_gpus(Some("i-1"), 1500)
+        };
+        assert_eq!(time(&[endless]).worked_ms, u64::MAX);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::cost::bill::{Extras, bill};
 use crate::cost::book::PriceBook;
+use crate::report::binding::Binding;
 use crate::report::throughput::of_fleet;
 use crate::run::RunId;
 
@@ -24,6 +25,8 @@ fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
         failed: 10,
         requests: Requests::default(),
         threads: ThreadTime::default(),
+        gpu: None,
+        device: None,
     })
 }
 
@@ -142,6 +145,13 @@ fn the_largest_numbers_add_up_to_a_bill_and_do_not_overflow() {
         requests: requests.clone(),
         ended: None,
         threads,
+        gpu: Some(Gpu { name: String::new(), count: u32::MAX }),
+        device: Some(DeviceTime {
+            wall_milliseconds: u64::MAX,
+            decode_milliseconds: u64::MAX,
+            transfer_milliseconds: u64::MAX,
+            compute_milliseconds: u64::MAX,
+        }),
         ..worker
     };
     let late = WorkerUsage { began: u64::MAX, ..worker.clone() };
@@ -160,6 +170,7 @@ fn the_largest_numbers_add_up_to_a_bill_and_do_not_overflow() {
     assert!(of_fleet(&records).peak().is_finite());
     let usage = sum(records);
     assert_eq!(usage.machines[0].images, u64::MAX);
+    assert!(Binding::new(&usage.device.unwrap()).is_some_and(|binding| binding.decode.is_finite()));
     let extras = Extras { region: "us-east-1".to_owned(), images: 1, ..Extras::default() };
     let cost = bill(&usage, &extras, &PriceBook::built_in().unwrap()).unwrap();
     assert!(cost.total_usd.is_finite());

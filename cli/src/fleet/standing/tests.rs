@@ -42,6 +42,8 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
         failed: 10,
         requests: tagfleet_pipeline::usage::Requests::default(),
         threads: tagfleet_pipeline::progress::ThreadTime::default(),
+        gpu: None,
+        device: None,
     }
 }
 

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use super::super::book::{Confidence, Price};
 use super::*;
-use crate::usage::{CallUsage, Machine, MachineTime, RequestCount, Requests};
+use crate::testing::usage_of_a_worker;
+use crate::usage::{
+    CallUsage, Gpu, Machine, MachineTime, RequestCount, Requests, UsageRecord, WorkerUsage, sum,
+};
 
 /// Round figures, so that a bill can be computed by hand.
 fn book() -> PriceBook {
@@ -22,6 +25,7 @@ fn book() -> PriceBook {
         ("EC2", "gp3 storage", "GB-months", 0.073),
         ("EC2", "public IPv4 address", "hours", 0.005),
         ("EC2", "c7a.4xlarge on-demand", "hours", 0.8),
+        ("EC2", "g6.12xlarge on-demand", "hours", 4.0),
         ("EC2", "c7a.4xlarge spot us-east-1a", "hours", 0.3),
         ("EC2", "c7a.4xlarge spot us-east-1b", "hours", 0.4),
     ];
@@ -134,6 +138,30 @@ fn a_spot_machine_taken_back_in_its_first_hour_costs_its_disk_and_address_only()
     assert!(cost.notes.iter().any(|note| note.contains("are free")), "{:?}", cost.notes);
     // What it would have cost on demand.
     assert!(close(cost.spot_saved_usd, 0.4), "{}", cost.spot_saved_usd);
+}
+
+#[test]
+fn a_machine_with_four_gpus_and_two_workers_is_half_idle() {
+    // For an hour each has one of 4 GPUs, and 4 of 48 vCPUs: 2 x 0.25 h at $4 are worked, 0.5 h at $4 are idle, and the disk and
+    // the address are $0.005 each.
+    let life_cycle = Some("on-demand".to_owned());
+    let worker = WorkerUsage {
+        machine: Machine { instance_type: Some("g6.12xlarge".to_owned()), zone: None, life_cycle },
+        instance: Some("i-1".to_owned()),
+        machine_vcpus: Some(48),
+        launched: Some(3600),
+        began: 3600,
+        updated: 7200,
+        ended: Some("the queue was empty".to_owned()),
+        vcpus: 4,
+        gpu: Some(Gpu { name: "NVIDIA L4".to_owned(), count: 1 }),
+        ..usage_of_a_worker()
+    };
+    let usage = sum([worker.clone(), worker].map(UsageRecord::Worker).to_vec());
+    let cost = assert_costs(&usage, 4.01);
+    let hours: Vec<_> = cost.lines.iter().map(|line| (line.item.as_str(), line.quantity)).collect();
+    assert_eq!(hours[..2], [("g6.12xlarge on-demand", 0.5), ("g6.12xlarge on-demand, idle", 0.5)]);
+    assert!(cost.notes.iter().any(|note| note.contains("whichever is larger")), "{:?}", cost.notes);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 //! The curve is a picture without text, so that it may be stretched; its numbers stand around it and in a sentence.
 
 use super::text::{duration, images, number};
+use crate::report::binding::{Binding, Stage};
 use crate::report::throughput::{Bottleneck, Throughput};
 
 /// The picture's own units.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 240.0;
 
-pub(super) fn section(throughput: &Throughput, images_here: u64) -> String {
+/// `device` tells more where a device ran the model.
+pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<&Binding>) -> String {
     let mut html = "<section aria-labelledby=\"speed\">\n<h2 id=\"speed\">Throughput</h2>\n".to_owned();
     let seconds = throughput.seconds();
     if throughput.peak() == 0.0 {
@@ -25,7 +27,7 @@ pub(super) fn section(throughput: &Throughput, images_here: u64) -> String {
         duration(seconds),
         number(mean),
         number(throughput.peak()),
-        bottleneck(throughput)
+        bottleneck(throughput, device)
     ));
     html.push_str(&figure(throughput, mean));
     html.push_str("</section>\n");
@@ -33,21 +35,38 @@ pub(super) fn section(throughput: &Throughput, images_here: u64) -> String {
 }
 
 /// Names what held the run up, with the number that says so.
-fn bottleneck(throughput: &Throughput) -> String {
+fn bottleneck(throughput: &Throughput, device: Option<&Binding>) -> String {
     let (Some(busy), Some(bottleneck)) = (throughput.threads.busy(), throughput.bottleneck()) else {
         return "What limited it was not measured.".to_owned();
     };
     let percent = busy * 100.0;
-    match bottleneck {
-        Bottleneck::Cores => format!(
+    match (bottleneck, device) {
+        // Threads that wait for the device tag, as far as they know.
+        (Bottleneck::Cores, Some(device)) => stage(device),
+        (Bottleneck::Cores, None) => format!(
             "<strong>The cores were the bottleneck</strong>: they decoded and tagged {percent:.0} % of the time and hardly \
              waited for an image."
         ),
-        Bottleneck::Fetching => format!(
+        (Bottleneck::Fetching, _) => format!(
             "<strong>Fetching was the bottleneck</strong>: the cores tagged {percent:.0} % of the time and waited for images \
              for the rest of it."
         ),
     }
+}
+
+fn stage(device: &Binding) -> String {
+    let name = match device.stage {
+        Stage::Decode => "Decoding was",
+        Stage::Transfer => "Copying to the device was",
+        Stage::Compute => "The device was",
+    };
+    let verdict = match device.binds() {
+        true => format!("<strong>{name} the bottleneck</strong>"),
+        false => {
+            "<strong>No stage was the bottleneck</strong>, for none was busy for half of the time".to_owned()
+        }
+    };
+    format!("{verdict}: {}; {}.", device.shares(), device.rates())
 }
 
 fn figure(throughput: &Throughput, mean: f64) -> String {

@@ -128,6 +128,10 @@ pub(super) fn what_ran(summary: &Summary, request: &RunRequest) -> String {
     if summary.batch_size > 0 {
         settings.push(("Images at once", format!("{} per thread", summary.batch_size)));
     }
+    if let Some(device) = &summary.device {
+        settings.push(("Stages", format!("{}: {}", device.verdict(), device.shares())));
+        settings.push(("Speed of the parts", device.rates()));
+    }
     if let Some(vector) = &request.vector {
         let stored = format!("{:?}", vector.stored).to_lowercase();
         settings.push((
@@ -183,8 +187,9 @@ fn machines(summary: &Summary) -> String {
     let unknown = || "unknown".to_owned();
     let row = |used: &MachineUsage| {
         let told = |text: &Option<String>| text.as_deref().map_or_else(unknown, escape);
+        let gpu = used.gpu.as_ref().map(|gpu| format!("<br>{} {}", gpu.count, name(&gpu.name)));
         vec![
-            told(&used.machine.instance_type),
+            told(&used.machine.instance_type) + &gpu.unwrap_or_default(),
             told(&used.machine.life_cycle),
             told(&used.machine.zone),
             count(used.workers),

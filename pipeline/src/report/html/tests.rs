@@ -12,6 +12,8 @@ use crate::cost::{COST_VERSION, Cost, CostLine, PlanBesideActual};
 use crate::progress::ThreadTime;
 use crate::reduce::TagCount;
 use crate::report::State;
+use crate::report::binding::tests::binding;
+use crate::report::binding::{Binding, Stage};
 use crate::report::samples::{Scored, TagSample};
 use crate::report::tests::summary;
 use crate::report::throughput::Piece;
@@ -19,7 +21,7 @@ use crate::report::thumbnails::{FailedImage, Picture};
 use crate::run::RunId;
 use crate::tags::{Reason, Tag};
 use crate::testing::request;
-use crate::usage::{Machine, MachineUsage, Usage};
+use crate::usage::{Gpu, Machine, MachineUsage, Usage};
 
 /// A run in which every text that comes from outside is `text`.
 struct World {
@@ -49,6 +51,15 @@ impl World {
             throughput: Throughput { pieces: (0..4).map(piece).collect(), threads },
             samples: samples_of(text),
         }
+    }
+
+    /// The same on machines with GPUs.
+    fn with_gpus(text: &str) -> Self {
+        let mut world = Self::new(text);
+        world.summary.device = Some(binding());
+        let usage = world.summary.usage.as_mut().unwrap();
+        usage.machines[0].gpu = Some(Gpu { name: text.to_owned(), count: 2 });
+        world
     }
 
     fn page(&self) -> String {
@@ -155,6 +166,25 @@ fn a_page() {
 }
 
 #[test]
+fn a_page_of_machines_with_gpus_says_what_bound_them() {
+    let mut world = World::with_gpus("NVIDIA L4");
+    let more = |world: &World| {
+        let without = World::new("NVIDIA L4").page();
+        let page = world.page();
+        page.lines().filter(|line| !without.contains(line)).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(more(&world));
+    let said = |world: &World, sentence: &str| assert!(more(world).contains(sentence), "{sentence}");
+    let decodes = binding();
+    world.summary.device = Some(Binding { stage: Stage::Compute, decode: 0.3, compute: 0.97, ..decodes });
+    said(&world, "<strong>The device was the bottleneck</strong>: decode 30 % busy");
+    world.summary.device = Some(Binding { decode: 0.3, ..decodes });
+    said(&world, "<strong>No stage was the bottleneck</strong>");
+    world.throughput.threads.waiting_milliseconds = 7900;
+    assert!(world.page().contains("<strong>Fetching was the bottleneck</strong>"));
+}
+
+#[test]
 fn a_run_of_which_nothing_is_known_has_a_page() {
     let summary = Summary {
         images: 0,
@@ -190,9 +220,9 @@ const HOSTILE: [&str; 6] = [
 
 #[test]
 fn hostile_texts_change_no_markup() {
-    let plain = structure(&World::new("cat").page());
+    let plain = structure(&World::with_gpus("cat").page());
     for text in HOSTILE {
-        let page = World::new(text).page();
+        let page = World::with_gpus(text).page();
         assert_eq!(structure(&page), plain, "{text:?}");
         assert!(!page.contains("<script") && !page.contains("<img src=x"), "{text:?}");
         let control =
@@ -206,7 +236,7 @@ proptest! {
     fn no_text_changes_the_markup(text in "\\PC{0,40}|[<>&\"'/=! a-c\u{0}-\u{1f}\u{202a}-\u{202e}]{0,1024}") {
         // Two labels are equal only where they are the same text.
         prop_assume!(!text.is_empty() && text != "corrupt");
-        prop_assert_eq!(structure(&World::new(&text).page()), structure(&World::new("cat").page()));
+        prop_assert_eq!(structure(&World::with_gpus(&text).page()), structure(&World::with_gpus("cat").page()));
     }
 }
 
