@@ -62,7 +62,7 @@ impl ModelError {
         Self(message.into())
     }
 
-    fn about(self, path: &Path) -> Self {
+    pub(crate) fn about(self, path: &Path) -> Self {
         Self(format!("{}: {}", path.display(), self.0))
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod external;
 mod ports;
+pub(crate) mod rewrite;
 #[cfg(test)]
 mod tests;
 

@@ -64,10 +64,10 @@ pub struct Preprocessor {
 }
 
 /// One channel: what each sample value becomes.
-struct Table {
+pub(crate) struct Table {
     /// Which sample of an RGB pixel it takes.
-    sample: usize,
-    values: [f32; 256],
+    pub(crate) sample: usize,
+    pub(crate) values: [f32; 256],
 }
 
 impl Preprocessor {
@@ -104,6 +104,11 @@ impl Preprocessor {
         self.tables.len() * height as usize * width as usize
     }
 
+    /// The channels of the model's input, in their order.
+    pub(crate) fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
     fn to_gray(&self, channels: u8) -> bool {
         self.steps.color == Color::Gray && channels == 3
     }
@@ -114,21 +119,39 @@ impl Preprocessor {
     /// Every [`TensorError`] but `Channels`; then nothing is said of what `tensor` holds.
     pub fn write(&mut self, pixels: &Pixels, grid: &Grid, tensor: &mut [f32]) -> Result<(), TensorError> {
         check_length("the tensor", tensor.len(), self.tensor_len())?;
-        let size = grid.samples();
-        let samples = size.height as usize * size.width as usize * usize::from(pixels.channels);
-        check_length("the picture", pixels.data.len(), samples)?;
-        let window = Window::new(grid, self.steps.resize, self.steps.crop);
-        let (found, expected) = (window.output(), self.steps.input);
-        if found != expected {
-            return Err(TensorError::WrongSize { found, expected });
-        }
-        let channels = self.crop(pixels, &window)?;
+        let channels = self.crop(pixels, grid)?;
         self.spread(channels, tensor);
         Ok(())
     }
 
+    /// Writes the samples of one picture's crop, `[height, width, channels]`, before they are scaled and normalised: red,
+    /// green, blue, or luma for a model without colour. `crop` is its part of the batch, [`Preprocessor::tensor_len`] bytes.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessor::write`].
+    pub fn write_crop(&mut self, pixels: &Pixels, grid: &Grid, crop: &mut [u8]) -> Result<(), TensorError> {
+        check_length("the crop", crop.len(), self.tensor_len())?;
+        let channels = usize::from(self.crop(pixels, grid)?);
+        if channels == self.tables.len() {
+            crop.copy_from_slice(&self.cropped);
+            return Ok(());
+        }
+        for (pixel, gray) in crop.chunks_exact_mut(self.tables.len()).zip(&self.cropped) {
+            pixel.fill(*gray);
+        }
+        Ok(())
+    }
+
     /// Fills `cropped`, and returns its samples per pixel: 1 where the picture or the model has no colour.
-    fn crop(&mut self, pixels: &Pixels, window: &Window) -> Result<u8, TensorError> {
+    fn crop(&mut self, pixels: &Pixels, grid: &Grid) -> Result<u8, TensorError> {
+        let size = grid.samples();
+        let samples = size.height as usize * size.width as usize * usize::from(pixels.channels);
+        check_length("the picture", pixels.data.len(), samples)?;
+        let window = &Window::new(grid, self.steps.resize, self.steps.crop);
+        let (found, expected) = (window.output(), self.steps.input);
+        if found != expected {
+            return Err(TensorError::WrongSize { found, expected });
+        }
         let to_gray = self.to_gray(pixels.channels);
         if to_gray {
             self.luma.clear();

@@ -84,7 +84,7 @@ impl Toy {
             output.push(value("embedding", self.element, &[batch, 3, 1, 1]));
         }
         if self.hidden {
-            node.push(op("Identity", &["pixels"], &["pixels_out"]));
+            node = vec![op("Identity", &["pixels"], &["pixels_out"])];
             output = vec![value("pixels_out", self.element, &self.input)];
         }
         GraphProto {

@@ -91,13 +91,18 @@ pub(crate) fn follow_links(proto: &mut ModelProto, model: &Path) -> Result<(), M
         }
         Ok(())
     };
-    for function in &mut proto.functions {
-        change_nodes(&mut function.node, &mut change)?;
-    }
-    proto.graph.iter_mut().try_for_each(|graph| change_graph(graph, &mut change))
+    change_tensors(proto, &mut change)
 }
 
-type Change<'a> = dyn FnMut(&mut TensorProto) -> Result<(), ModelError> + 'a;
+/// Changes every tensor of `proto`, those of nested graphs and functions included.
+pub(super) fn change_tensors(proto: &mut ModelProto, change: &mut Change<'_>) -> Result<(), ModelError> {
+    for function in &mut proto.functions {
+        change_nodes(&mut function.node, change)?;
+    }
+    proto.graph.iter_mut().try_for_each(|graph| change_graph(graph, change))
+}
+
+pub(super) type Change<'a> = dyn FnMut(&mut TensorProto) -> Result<(), ModelError> + 'a;
 
 fn change_graph(graph: &mut GraphProto, change: &mut Change<'_>) -> Result<(), ModelError> {
     let sparse = graph.sparse_initializer.iter_mut();
@@ -120,12 +125,12 @@ fn change_nodes(nodes: &mut [NodeProto], change: &mut Change<'_>) -> Result<(), 
     Ok(())
 }
 
-fn is_external(tensor: &TensorProto) -> bool {
+pub(super) fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location == Some(DataLocation::External as i32)
 }
 
 /// `location` without its `.`, if it names something in the model's folder or below.
-fn inside(location: &str) -> Option<String> {
+pub(super) fn inside(location: &str) -> Option<String> {
     let mut names = Vec::new();
     for part in Path::new(location).components() {
         match part {
