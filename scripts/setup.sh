@@ -3,6 +3,7 @@
 # Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
 #   scripts/setup.sh          to build and run
 #   scripts/setup.sh openvino and OpenVINO, the engine for bf16 and int8
+#   scripts/setup.sh gpu      and ONNX Runtime for NVIDIA GPUs with its CUDA libraries (2.5 GB, in .venv-gpu; the driver is yours)
 #   scripts/setup.sh emulator and for `make demo-aws`
 #   scripts/setup.sh test     and to test
 #   scripts/setup.sh check    and for `make check`
@@ -98,7 +99,12 @@ case $wanted in openvino | test | check | bench)
   }
   ;;
 esac
-if [ "$wanted" = bench ]; then
+if [ "$wanted" = gpu ]; then
+  wheels .venv-gpu gpu batch-worker/gpu.txt || {
+    say "could not install ONNX Runtime for GPUs ('pip install onnxruntime-gpu[cuda,cudnn]' does it)"
+    failed=1
+  }
+elif [ "$wanted" = bench ]; then
   [ -x .venv-bench/bin/pip ] || say "installing torch for the benchmark's models (some minutes, once)"
   wheels .venv-bench models bench/requirements.txt || {
     say "could not install torch, which exports the models of the benchmark: Python 3.11 or later and 4 GB of disk are needed"

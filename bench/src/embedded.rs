@@ -194,6 +194,7 @@ fn request() -> RunRequest {
         version: "1".to_owned(),
         precision: "fp32".to_owned(),
         instructions: None,
+        device: None,
     };
     let input = Input {
         location: "bench".to_owned(),

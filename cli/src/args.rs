@@ -74,6 +74,9 @@ pub(crate) struct RunOptions {
     /// How `vector` is stored
     #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
     pub(crate) vector: VectorType,
+    /// What runs the model; auto takes a GPU where ONNX Runtime can use one for it, and says what it found
+    #[arg(long, value_enum, default_value_t = RunDevice::Auto)]
+    pub(crate) device: RunDevice,
     /// Start a new run even where an unfinished one could go on
     #[arg(long)]
     pub(crate) new: bool,
@@ -140,6 +143,9 @@ pub(crate) struct InspectOptions {
     pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
+    /// What runs the model; auto takes a GPU where ONNX Runtime can use one for it, and says what it found
+    #[arg(long, value_enum, default_value_t = RunDevice::Auto)]
+    pub(crate) device: RunDevice,
     #[command(flatten)]
     pub(crate) tags: TagOptions,
     /// Print as JSON
@@ -188,7 +194,7 @@ pub(crate) struct ModelOptions {
     pub(crate) loading: LoadOptions,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
@@ -196,10 +202,10 @@ pub(crate) struct LoadOptions {
     /// What runs the model; auto takes what the README's table says for the model, and says which
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub(crate) engine: Engine,
-    /// What floats are computed in; bf16 is faster, less exact, and needs OpenVINO and a processor made for it
+    /// What floats are computed in; 16 bits are faster and less exact: bf16 needs OpenVINO and a processor made for it, fp16 a GPU
     #[arg(long, value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
-    /// ONNX Runtime's shared library, or its folder, instead of the usual places
+    /// ONNX Runtime's shared library, its folder, or a Python environment with its wheel, instead of the usual places
     #[arg(long, value_name = "PATH")]
     pub(crate) onnxruntime: Option<PathBuf>,
     /// The library of OpenVINO's C interface, or its folder, instead of the usual places
@@ -261,6 +267,15 @@ pub(crate) enum Engine {
 pub(crate) enum Precision {
     Fp32,
     Bf16,
+    Fp16,
+}
+
+/// What runs the model on this machine.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RunDevice {
+    Auto,
+    Cpu,
+    Cuda,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -18,7 +18,8 @@ use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
 use crate::loading::Loading;
 
 pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
-    let loading = Loading::new(&options.model, &options.loading, &options.tags, None)?;
+    let loading =
+        Loading::new(&options.model, (&options.loading, options.device.into()), &options.tags, None)?;
     let factory = loading.load()?;
     let outcome = match &options.image {
         Some(image) => Some(tag(image, &mut factory.tagger().map_err(bad_input)?)?),

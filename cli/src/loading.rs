@@ -5,14 +5,16 @@
 use std::path::Path;
 
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{self, EngineChoice, EngineOptions, EngineRecord, Precision, Resolved};
+use tagfleet_model::engine::{
+    self, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Precision, Resolved,
+};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::run::{ModelRecord, TagOptions, Vector, VectorType};
 
-use crate::args::{self, Engine, LoadOptions};
+use crate::args::{self, Engine, LoadOptions, RunDevice};
 use crate::exit::{Failure, bad_input, broken};
 use crate::tagger_process;
 
@@ -27,17 +29,18 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    /// Reads the model's files and chooses the engine; nothing is loaded yet. `vector` names an output to keep whole.
+    /// Reads the model's files and chooses the engine for `device`; nothing is loaded yet. `vector` names an output to keep
+    /// whole.
     pub(crate) fn new(
         path: &Path,
-        options: &LoadOptions,
+        (options, device): (&LoadOptions, DeviceChoice),
         tags: &args::TagOptions,
         vector: Option<&str>,
     ) -> Result<Self, Failure> {
         let model_file = options.model_file.as_deref();
         let model_options = ModelOptions { model_file, vector, exif: !options.no_exif, exact: options.exact };
         let model = Model::open(path, &model_options).map_err(bad_input)?;
-        let engine = engine::resolve(&engine_options(options), &model).map_err(bad_input)?;
+        let engine = engine::resolve(&engine_options(options, device), &model).map_err(bad_input)?;
         let defaults = scores::default_options(model.spec.activation, model.spec.multi_label);
         let tags = TagOptions {
             top_k: tags.top_k.unwrap_or(defaults.top_k),
@@ -101,8 +104,19 @@ impl Loading {
     }
 }
 
-fn engine_options(options: &LoadOptions) -> EngineOptions<'_> {
+impl From<RunDevice> for DeviceChoice {
+    fn from(device: RunDevice) -> Self {
+        match device {
+            RunDevice::Auto => Self::Auto,
+            RunDevice::Cpu => Self::Cpu,
+            RunDevice::Cuda => Self::Cuda,
+        }
+    }
+}
+
+fn engine_options(options: &LoadOptions, device: DeviceChoice) -> EngineOptions<'_> {
     EngineOptions {
+        device,
         choice: match options.engine {
             Engine::Auto => EngineChoice::Auto,
             Engine::Tract => EngineChoice::Tract,
@@ -112,6 +126,7 @@ fn engine_options(options: &LoadOptions) -> EngineOptions<'_> {
         precision: match options.precision {
             args::Precision::Fp32 => Precision::Fp32,
             args::Precision::Bf16 => Precision::Bf16,
+            args::Precision::Fp16 => Precision::Fp16,
         },
         onnxruntime: options.onnxruntime.as_deref(),
         openvino: options.openvino.as_deref(),

@@ -10,6 +10,7 @@ mod save;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
+use tagfleet_model::engine::DeviceChoice;
 use tagfleet_pipeline::cost::PriceBook;
 use tagfleet_pipeline::fleet::deadline;
 use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
@@ -37,7 +38,8 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         .map(deadline::parse)
         .transpose()
         .map_err(|why| bad_input(format!("--deadline: {why}")))?;
-    let loading = Loading::new(&options.model.model, &options.model.loading, &top_tag(), None)?;
+    let loading =
+        Loading::new(&options.model.model, (&options.model.loading, DeviceChoice::Cpu), &top_tag(), None)?;
     let inputs = Inputs::new(&place, aws.as_ref(), &options.select)?;
     let sample = sample::take(&inputs).await?;
     tell(&format!("measuring {} images with each engine", sample.images.len()));

@@ -65,8 +65,8 @@ async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     if inputs.is_listed() {
         out::check_apart(&out, &inputs.place)?;
     }
-    let loading =
-        Loading::new(&options.model.model, &options.model.loading, &options.tags, options.output.as_deref())?;
+    let how = (&options.model.loading, options.device.into());
+    let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
     let out = Out::open(&out, aws.as_ref())?;

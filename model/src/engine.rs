@@ -4,6 +4,7 @@
 //! tensors and give rows of scores: they know nothing of pictures, labels or tags.
 
 mod batching;
+mod device;
 mod library;
 mod memory;
 mod onnxruntime;
@@ -24,8 +25,12 @@ use thiserror::Error;
 
 pub use self::batching::rows_are_independent;
 use self::batching::{Batching, Session};
-pub use self::record::{EngineName, EngineRecord, Precision, onnxruntime_elsewhere};
-pub use self::resolve::{EngineChoice, EngineOptions, Resolved, resolve};
+use self::device::Feed;
+pub(crate) use self::device::Meter;
+pub(crate) use self::device::Provider;
+pub use self::device::{Feeder, rehearse};
+pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, onnxruntime_elsewhere};
+pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};
 use self::trial::Trial;
 use self::wiring::Wiring;
 use crate::folder::Model;
@@ -80,13 +85,14 @@ enum Program {
     Tract(tract::Program),
     OnnxRuntime(onnxruntime::Program),
     OpenVino(Arc<openvino::Program>),
+    Device(Feed),
 }
 
 impl Program {
     /// What it takes to make a session ready for another batch.
     fn another_size(&self) -> Duration {
         match self {
-            Self::Tract(_) | Self::OnnxRuntime(_) => Duration::ZERO,
+            Self::Tract(_) | Self::OnnxRuntime(_) | Self::Device(_) => Duration::ZERO,
             Self::OpenVino(program) => program.compile_time(),
         }
     }
@@ -107,6 +113,9 @@ impl Loaded {
             )));
         }
         let wiring = Wiring::of(model);
+        if record.device == Device::Cuda {
+            return Self::on_device(model, record.asked_precision(), Provider::Cuda);
+        }
         let program = match record.name {
             EngineName::Tract => Program::Tract(tract::Program::load(model, &wiring)?),
             EngineName::OnnxRuntime => Program::OnnxRuntime(onnxruntime::Program::load(model, &wiring)?),
@@ -130,15 +139,41 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// A session of its own for the calling thread.
+    /// Loads `model` onto a device, which finds its own batch.
+    pub(crate) fn on_device(
+        model: &Model,
+        precision: Precision,
+        provider: Provider,
+    ) -> Result<Self, EngineError> {
+        let wiring = Wiring::of(model);
+        let program = device::Program::load(model, &wiring, precision, provider)?;
+        let program = Program::Device(Feed::start(&program)?);
+        Ok(Self { program, wiring, trial: Arc::new(Trial::fixed(1)) })
+    }
+
+    /// The calling thread's way to the device that runs the model, if one does.
+    #[must_use]
+    pub fn feeder(&self) -> Option<Feeder> {
+        match &self.program {
+            Program::Device(feed) => Some(feed.feeder()),
+            Program::Tract(_) | Program::OnnxRuntime(_) | Program::OpenVino(_) => None,
+        }
+    }
+
+    /// A session of its own for the calling thread, where the processor runs the model.
     ///
     /// # Errors
-    /// Where the engine can't make one.
+    /// Where the engine can't make one, or a device runs the model.
     pub fn session(&self) -> Result<Box<dyn Engine>, EngineError> {
         let session: Box<dyn Session> = match &self.program {
             Program::Tract(program) => Box::new(program.session(&self.wiring)?),
             Program::OnnxRuntime(program) => Box::new(program.session(&self.wiring)?),
             Program::OpenVino(program) => Box::new(program.session(&self.wiring)?),
+            Program::Device(_) => {
+                return Err(EngineError::new(
+                    "a device runs the model: it is fed with bytes, and has no session per thread",
+                ));
+            }
         };
         Ok(Box::new(Batching::new(session, self.wiring.clone(), self.trial.clone())))
     }
@@ -149,6 +184,15 @@ fn here(record: &EngineRecord, model: &Model) -> Result<EngineRecord, EngineErro
     let library = record.library.as_deref().filter(|path| path.exists());
     match record.name {
         EngineName::Tract => Ok(EngineRecord::tract(model)),
+        EngineName::OnnxRuntime if record.device == Device::Cuda => {
+            let loaded = onnxruntime::load(library)?;
+            if let Some(missing) = device::missing(&loaded) {
+                return Err(EngineError::new(format!(
+                    "the run is for a GPU, and there is none here: {missing}"
+                )));
+            }
+            EngineRecord::cuda(&loaded.version, Some(&loaded.path), model, record.asked_precision())
+        }
         EngineName::OnnxRuntime => {
             let loaded = onnxruntime::load(library)?;
             Ok(EngineRecord::onnxruntime(&loaded.version, &loaded.path, model))

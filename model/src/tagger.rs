@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use tagfleet_pipeline::run::TagOptions;
-use tagfleet_pipeline::tagger::{Tagger, TaggerError};
+use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tagged};
 
-use crate::decode::{Limits, PixelBudget, decode};
-use crate::engine::{Engine, EngineError, EngineRecord, Loaded, Outputs};
+use crate::decode::{Decoded, Limits, PixelBudget, decode};
+use crate::engine::{Engine, EngineError, EngineRecord, Feeder, Loaded, Meter, Outputs};
 use crate::folder::Model;
 use crate::preprocessing::Size;
 use crate::scores::{OptionsError, Ranker, ScoresError};
@@ -54,8 +54,20 @@ impl TaggerFactory {
         options: &TagOptions,
         limits: Limits,
     ) -> Result<Self, FactoryError> {
-        let ranker = Arc::new(Ranker::new(&model.spec.labels, model.spec.activation, options)?);
+        // What is asked for in vain is said before anything is loaded.
+        Ranker::new(&model.spec.labels, model.spec.activation, options)?;
         let loaded = Loaded::load(record, &model)?;
+        Self::with(loaded, model, options, limits)
+    }
+
+    /// The same with `model` loaded already.
+    pub(crate) fn with(
+        loaded: Loaded,
+        model: Model,
+        options: &TagOptions,
+        limits: Limits,
+    ) -> Result<Self, FactoryError> {
+        let ranker = Arc::new(Ranker::new(&model.spec.labels, model.spec.activation, options)?);
         Ok(Self { loaded, model, ranker, limits, budget: PixelBudget::new(PIXEL_BUDGET) })
     }
 
@@ -65,27 +77,87 @@ impl TaggerFactory {
     /// Where the engine cannot make another session.
     pub fn tagger(&self) -> Result<ImageTagger, FactoryError> {
         let preprocessor = Preprocessor::new(&self.model.spec.preprocessing)?;
+        let batch = match self.loaded.feeder() {
+            Some(feeder) => Batch::Crops(feeder, Vec::new()),
+            None => Batch::Tensors(self.loaded.session()?, Vec::new()),
+        };
         Ok(ImageTagger {
-            engine: self.loaded.session()?,
+            batch,
             preprocessor,
             ranker: self.ranker.clone(),
             limits: self.limits,
             budget: self.budget.clone(),
             exif: self.model.spec.preprocessing.exif,
-            tensor: Vec::new(),
         })
     }
 }
 
-/// Tags images with one session; its buffers live as long as it does.
+/// A batch in the making, as whatever runs the model takes it.
+enum Batch {
+    /// Normalised values for a session of this thread's own.
+    Tensors(Box<dyn Engine>, Vec<f32>),
+    /// Crops as bytes for the device that all threads share.
+    Crops(Feeder, Vec<u8>),
+}
+
+impl Batch {
+    fn size(&self) -> usize {
+        match self {
+            Self::Tensors(engine, _) => engine.batch_size(),
+            Self::Crops(feeder, _) => feeder.batch_size(),
+        }
+    }
+
+    fn meter(&self) -> Option<&Meter> {
+        match self {
+            Self::Tensors(..) => None,
+            Self::Crops(feeder, _) => Some(feeder.meter()),
+        }
+    }
+
+    /// Writes a picture as number `slot`.
+    fn write(
+        &mut self,
+        slot: usize,
+        decoded: &Decoded,
+        preprocessor: &mut Preprocessor,
+    ) -> Result<(), TensorError> {
+        let length = preprocessor.tensor_len();
+        let (pixels, grid) = (&decoded.pixels, &decoded.grid);
+        match self {
+            Self::Tensors(_, tensor) => preprocessor.write(pixels, grid, place(tensor, slot, length)),
+            Self::Crops(_, crops) => preprocessor.write_crop(pixels, grid, place(crops, slot, length)),
+        }
+    }
+
+    /// Runs the first `images` of it, each of `length` values.
+    fn run(&mut self, images: usize, length: usize) -> Result<Outputs, EngineError> {
+        match self {
+            Self::Tensors(engine, tensor) => engine.run(&tensor[..images * length], images),
+            Self::Crops(feeder, crops) => {
+                crops.truncate(images * length);
+                feeder.run(crops, images)
+            }
+        }
+    }
+}
+
+/// Number `slot` of a buffer that grows as it must.
+fn place<T: Copy + Default>(buffer: &mut Vec<T>, slot: usize, length: usize) -> &mut [T] {
+    if buffer.len() < (slot + 1) * length {
+        buffer.resize((slot + 1) * length, T::default());
+    }
+    &mut buffer[slot * length..][..length]
+}
+
+/// Tags images with one session, or one way to a device; its buffers live as long as it does.
 pub struct ImageTagger {
-    engine: Box<dyn Engine>,
+    batch: Batch,
     preprocessor: Preprocessor,
     ranker: Arc<Ranker>,
     limits: Limits,
     budget: Arc<PixelBudget>,
     exif: bool,
-    tensor: Vec<f32>,
 }
 
 /// A picture that stands in the batch.
@@ -98,7 +170,18 @@ struct Prepared {
 
 impl Tagger for ImageTagger {
     fn batch_size(&self) -> usize {
-        self.engine.batch_size()
+        self.batch.size()
+    }
+
+    fn rows_at_once(&self) -> usize {
+        match &self.batch {
+            Batch::Tensors(engine, _) => engine.batch_size(),
+            Batch::Crops(feeder, _) => feeder.rows_at_once(),
+        }
+    }
+
+    fn device_time(&self) -> Option<DeviceTime> {
+        self.batch.meter().map(Meter::time)
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
@@ -110,7 +193,7 @@ impl Tagger for ImageTagger {
         images: &[&[u8]],
         wanted: &[bool],
     ) -> Result<Vec<Outcome>, TaggerError> {
-        let (mut outcomes, size) = (Vec::with_capacity(images.len()), self.engine.batch_size());
+        let (mut outcomes, size) = (Vec::with_capacity(images.len()), self.batch.size());
         // No more than one batch is decoded at once: what waits for the engine grows cold.
         for (number, batch) in images.chunks(size).enumerate() {
             outcomes.extend(self.tag_batch(batch, wanted.get(number * size..).unwrap_or_default())?);
@@ -123,24 +206,25 @@ impl ImageTagger {
     fn tag_batch(&mut self, images: &[&[u8]], wanted: &[bool]) -> Result<Vec<Outcome>, TaggerError> {
         let mut prepared = Vec::with_capacity(images.len());
         let mut batched = 0;
+        let since = self.batch.meter().map(Meter::decodes);
         for (number, image) in images.iter().enumerate() {
             let with_thumbnail = wanted.get(number).copied().unwrap_or(false);
             let outcome = self.prepare(image, batched, with_thumbnail)?;
             batched += usize::from(outcome.is_ok());
             prepared.push(outcome);
         }
+        if let (Some(meter), Some(since)) = (self.batch.meter(), since) {
+            meter.decoded(since);
+        }
         if batched == 0 {
             return Ok(prepared.into_iter().filter_map(Result::err).map(Outcome::Failed).collect());
         }
-        let values = batched * self.preprocessor.tensor_len();
-        let outputs = self
-            .engine
-            .run(&self.tensor[..values], batched)
-            .map_err(|error| TaggerError(error.to_string()))?;
+        let length = self.preprocessor.tensor_len();
+        let outputs = self.batch.run(batched, length).map_err(|error| TaggerError(error.to_string()))?;
         self.outcomes(prepared, &outputs)
     }
 
-    /// Decodes `image` and writes its tensor as number `slot` of the batch. Its pixels are gone when this returns.
+    /// Decodes `image` and writes it as number `slot` of the batch. Its pixels are gone when this returns.
     fn prepare(
         &mut self,
         image: &[u8],
@@ -151,13 +235,8 @@ impl ImageTagger {
             Ok(decoded) => decoded,
             Err(failure) => return Ok(Err(failure)),
         };
-        let length = self.preprocessor.tensor_len();
-        if self.tensor.len() < (slot + 1) * length {
-            self.tensor.resize((slot + 1) * length, 0.0);
-        }
-        let tensor = &mut self.tensor[slot * length..][..length];
-        self.preprocessor
-            .write(&decoded.pixels, &decoded.grid, tensor)
+        self.batch
+            .write(slot, &decoded, &mut self.preprocessor)
             .map_err(|error| TaggerError(error.to_string()))?;
         let Size { height, width } = decoded.grid.size();
         let thumbnail = if with_thumbnail { thumbnail(&decoded.pixels) } else { None };
@@ -207,3 +286,6 @@ impl ImageTagger {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,15 +99,18 @@ pub struct EngineRecord {
     /// For int8 and bf16: the widest instruction set of the machine that began the run, for sums may depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
+    /// `cuda`; none for the processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 impl fmt::Display for EngineRecord {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {} {}", self.name, self.version, self.precision)?;
-        match &self.instructions {
-            Some(instructions) => write!(formatter, " {instructions}"),
-            None => Ok(()),
+        for more in self.instructions.iter().chain(&self.device) {
+            write!(formatter, " {more}")?;
         }
+        Ok(())
     }
 }
 

@@ -162,6 +162,7 @@ pub fn request() -> RunRequest {
             version: "1".to_owned(),
             precision: "fp32".to_owned(),
             instructions: None,
+            device: None,
         },
         tags: TagOptions { top_k: 1, threshold: 0.0, labels: None },
         vector: None,

@@ -85,13 +85,14 @@ fn a_model_for_gpus_names_the_engine_of_their_image() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nightly.json");
     let saved = submit(&cloud, &["--device", "gpu", "--json", "--save", file.to_str().unwrap()]);
-    assert!(saved.stderr.contains("no engine here uses a GPU yet"), "{}", saved.stderr);
+    assert!(saved.stderr.contains("tried on the processor here, not on a GPU"), "{}", saved.stderr);
     let model = json_of(&saved)["model"].as_str().unwrap().to_owned();
     let key = format!("{}model.json", model.strip_prefix("s3://tagfleet-data/").unwrap());
     let published: Value = serde_json::from_slice(&cloud.get(&key).unwrap()).unwrap();
     let version = published["engine"]["version"].as_str().unwrap();
     let pinned = fs::read_to_string(project("batch-worker/gpu.txt")).unwrap();
     assert!(pinned.contains(&format!("onnxruntime-gpu=={version} ")), "{version}");
+    assert_eq!(published["engine"]["device"], "cuda");
     // What the image of the other workers does not have, they would refuse.
     let refused = refused(&fleet(&cloud, &["submit", "s3://shop/photos/", "--model", &model]));
     assert!(refused.contains(version) && refused.contains("--device cpu"), "{refused}");

@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{EngineName, onnxruntime_elsewhere};
+use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, onnxruntime_elsewhere};
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::address::Address;
@@ -19,7 +19,7 @@ use tagfleet_pipeline::reduce::put_json;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
 use super::stack::FleetStack;
-use crate::args::{Engine, Precision, SubmitOptions};
+use crate::args::{Engine, LoadOptions, Precision, SubmitOptions};
 use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::Loading;
 use crate::place::Place;
@@ -75,23 +75,18 @@ pub(super) fn check_device(
     device: Device,
     folder: &Address,
 ) -> Result<(), Failure> {
-    if published.engine.name == "openvino" && device == Device::Gpu {
-        return Err(bad_input(format!(
-            "{folder} was published for OpenVINO, which gpu workers do not have: leave out --device gpu"
-        )));
-    }
-    let (flag, other) = match device {
-        Device::Cpu => ("cpu", pinned(Device::Gpu)?),
-        Device::Gpu => ("gpu", pinned(Device::Cpu)?),
+    let flag = match device {
+        Device::Cpu => "cpu",
+        Device::Gpu => "gpu",
     };
-    let here = pinned(device)?;
-    let engine = &published.engine;
-    if engine.name != "onnxruntime" || engine.version != other || here == other {
+    let is_for_gpu = published.engine.device.is_some();
+    if is_for_gpu == (device == Device::Gpu) {
         return Ok(());
     }
     Err(bad_input(format!(
-        "{folder} was published for ONNX Runtime {other}, but {flag} workers have {here} and would refuse it: publish it \
-         for them from its local folder, with --device {flag}"
+        "{folder} was published for {}, which {flag} workers would refuse: publish it for them from its local folder, with \
+         --device {flag}",
+        published.engine
     )))
 }
 
@@ -117,11 +112,15 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
 }
 
 async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Result<Address, Failure> {
-    let loading = Loading::new(path, &options.loading, &options.tags, options.output.as_deref())?;
+    let device = super::submit::device(options);
+    let loading = read_model(path, device, options)?;
     let spec = &loading.model.spec;
     check_size(&spec.files)?;
     Ranker::new(&spec.labels, spec.activation, &loading.tags).map_err(bad_input)?;
-    let engine = engine(&loading, options)?;
+    let engine = match device {
+        Device::Cpu => on_processors(&loading, options)?,
+        Device::Gpu => on_gpus(&loading, options)?,
+    };
     let published = PublishedModel {
         version: PUBLISHED_MODEL_VERSION,
         model: loading.record(path)?,
@@ -157,14 +156,52 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
     tell(&format!("model {folder}, {}", published.engine));
 }
 
-/// What runs the model in the workers' image. Where this machine has just that, the model is tried in it.
-fn engine(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
+/// The model as this machine's processor would run it. Of a GPU's precision it knows nothing.
+fn read_model(path: &Path, device: Device, options: &SubmitOptions) -> Result<Loading, Failure> {
+    let (tags, output) = (&options.tags, options.output.as_deref());
+    match device {
+        Device::Cpu => Loading::new(path, (&options.loading, DeviceChoice::Cpu), tags, output),
+        Device::Gpu => {
+            let loading =
+                LoadOptions { precision: Precision::Fp32, engine: Engine::Auto, ..options.loading.clone() };
+            Loading::new(path, (&loading, DeviceChoice::Cpu), tags, output)
+        }
+    }
+}
+
+/// What runs the model in the image of GPU workers. Its graph for them is tried on this machine's processor.
+fn on_gpus(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
+    let asked = &options.loading;
+    if matches!(asked.engine, Engine::Tract | Engine::Openvino) || asked.openvino.is_some() {
+        return Err(bad_input(
+            "gpu workers run models with ONNX Runtime: leave out --engine and --openvino, or --device gpu",
+        ));
+    }
+    let precision = match asked.precision {
+        Precision::Fp32 => engine::Precision::Fp32,
+        Precision::Fp16 => engine::Precision::Fp16,
+        Precision::Bf16 => {
+            return Err(bad_input("gpu workers compute in fp32 or fp16: give --precision fp16, or none"));
+        }
+    };
+    let there = cuda_elsewhere(pinned(Device::Gpu)?, &loading.model, precision).map_err(bad_input)?;
+    engine::rehearse(&loading.model, precision).map_err(bad_input)?;
+    if !options.quiet {
+        tell(&format!(
+            "note: workers run {}; the graph that they get was tried on the processor here, not on a GPU",
+            there.describe()
+        ));
+    }
+    Ok((&there).into())
+}
+
+/// What runs the model in the image of CPU workers. Where this machine has just that, the model is tried in it.
+fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let here = &loading.engine.record;
-    let device = super::submit::device(options);
     let mut there = match (options.loading.engine, here.name) {
         (Engine::Tract, _) => here.clone(),
-        (_, EngineName::OpenVino) if has_openvino(options)? => here.elsewhere(openvino()?),
-        _ => onnxruntime_elsewhere(pinned(device)?, &loading.model),
+        (_, EngineName::OpenVino) => here.elsewhere(openvino()?),
+        _ => onnxruntime_elsewhere(pinned(Device::Cpu)?, &loading.model),
     };
     if options.loading.precision == Precision::Fp32 {
         there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
@@ -179,21 +216,6 @@ fn engine(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Fa
         ));
     }
     Ok((&there).into())
-}
-
-/// Whether the image of the workers has OpenVINO. The error tells who insists on it that it does not.
-fn has_openvino(options: &SubmitOptions) -> Result<bool, Failure> {
-    let loading = &options.loading;
-    let insists = matches!(loading.engine, Engine::Openvino)
-        || loading.precision == Precision::Bf16
-        || loading.openvino.is_some();
-    match super::submit::device(options) {
-        Device::Cpu => Ok(true),
-        Device::Gpu if insists => Err(bad_input(
-            "gpu workers have no OpenVINO, which --engine, --precision or --openvino asks for: leave out --device gpu",
-        )),
-        Device::Gpu => Ok(false),
-    }
 }
 
 /// The version of OpenVINO in the image of CPU workers.

@@ -32,11 +32,6 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
             from_flags(&stack, options, plan).await?
         }
     };
-    if valid.request.device == request::Device::Gpu && !options.quiet {
-        tell(
-            "note: no engine here uses a GPU yet: such workers tag with their few CPUs, at the price of a GPU",
-        );
-    }
     match &options.save {
         Some(file) => {
             let said = save(&stack, file, &valid, &bytes)?;

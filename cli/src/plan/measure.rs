@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
-use tagfleet_model::engine::{self, EngineChoice, EngineOptions, EngineRecord, Precision};
+use tagfleet_model::engine::{self, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Precision};
 use tagfleet_model::graph::Quantization;
 use tagfleet_model::tensor::{Preprocessor, TensorError};
 use tagfleet_pipeline::plan::Way;
@@ -54,6 +54,7 @@ pub(super) fn measure(
         let asked = EngineOptions {
             choice,
             precision,
+            device: DeviceChoice::Cpu,
             onnxruntime: options.onnxruntime.as_deref(),
             openvino: options.openvino.as_deref(),
         };

@@ -82,23 +82,10 @@ impl Batching {
             self.session.call(&self.padded, batch)?
         };
         for (index, values) in found.iter().enumerate() {
-            let len = self.row_len(index, values.len(), batch)?;
+            let len = self.wiring.row_len(index, values.len(), batch)?;
             outputs[index].extend_from_slice(&values[..rows * len]);
         }
         Ok(())
-    }
-
-    fn row_len(&self, output: usize, values: usize, rows: usize) -> Result<usize, EngineError> {
-        let promised = self.wiring.lens[output];
-        let len = values / rows;
-        if len > 0 && len * rows == values && promised.is_none_or(|promised| promised == len) {
-            return Ok(len);
-        }
-        let promised = promised.map_or("a whole number of".to_owned(), |len| len.to_string());
-        Err(EngineError::new(format!(
-            "the output {:?} has {values} values for {rows} image(s), but {promised} per image were expected: check labels and output in tagfleet.toml",
-            self.wiring.outputs[output]
-        )))
     }
 }
 
@@ -129,11 +116,7 @@ impl Engine for Batching {
         if let Some(tries) = self.trial.begin(began.elapsed()) {
             self.tries = Some(tries);
         }
-        let mut outputs = outputs.into_iter();
-        let scores = if self.wiring.scored { outputs.next() } else { None }.unwrap_or_default();
-        let vector = outputs.next();
-        let vector_len = vector.as_ref().map_or(0, |vector| vector.len() / n);
-        Ok(Outputs { classes: scores.len() / n, scores, vector, vector_len })
+        Ok(self.wiring.outputs_of(outputs, n))
     }
 }
 

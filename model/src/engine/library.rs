@@ -83,7 +83,7 @@ impl Surroundings {
 }
 
 /// The library of this process, which is `loaded`; on the first call the first candidate that `try_load` takes. `asked`
-/// is a file or a folder to take it from.
+/// is a file, a folder or a Python environment to take it from.
 pub(super) fn load<T: Clone>(
     kind: &Kind,
     loaded: &Mutex<Option<Library<T>>>,
@@ -144,7 +144,11 @@ fn nothing(kind: &Kind, asked: Option<&Path>, tried: &[String]) -> EngineError {
 /// that runs.
 fn candidates(kind: &Kind, asked: Option<&Path>, around: &Surroundings) -> Vec<PathBuf> {
     if let Some(path) = asked {
-        return if path.is_dir() { within(kind, path) } else { vec![path.to_owned()] };
+        if !path.is_dir() {
+            return vec![path.to_owned()];
+        }
+        let found = within(kind, path);
+        return if found.is_empty() { in_environment(kind, path) } else { found };
     }
     let mut found: Vec<PathBuf> = around.named.iter().cloned().collect();
     if let Some(project) = &around.project {
@@ -252,6 +256,10 @@ mod tests {
         let missing = Path::new("/missing.so");
         assert_eq!(candidates(&KIND, Some(missing), &around), [missing]);
         assert_eq!(candidates(&KIND, Some(root.path()), &around), [library]);
+        let environment = root.path().join("environment");
+        let wheel = environment.join(CAPI).join("libengine.so.1.31.1");
+        touch(&wheel);
+        assert_eq!(candidates(&KIND, Some(&environment), &around), [wheel]);
     }
 
     #[test]

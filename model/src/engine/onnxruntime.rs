@@ -32,7 +32,8 @@ const KIND: Kind = Kind {
     install: "make setup",
 };
 
-/// The library of this process, loading it on the first call. `asked` is a file or a folder to take it from.
+/// The library of this process, loading it on the first call. `asked` is a file, a folder or a Python
+/// environment to take it from.
 pub(super) fn load(asked: Option<&Path>) -> Result<Library<Environment>, EngineError> {
     library::load(&KIND, &LOADED, asked, try_load)
 }
@@ -76,22 +77,23 @@ impl Program {
         let refused = |error: ort::Error| {
             EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
         };
-        let mut builder = self.builder().map_err(refused)?;
+        let mut builder = builder(&self.environment).map_err(refused)?;
         let session = builder.commit_from_file(&self.path).map_err(refused)?;
         Ok(OnnxRuntime { session, wiring: wiring.clone(), half: Vec::new() })
     }
+}
 
-    fn builder(&self) -> Result<SessionBuilder, ort::Error> {
-        let builder = OrtSession::builder(&self.environment)?
-            .with_log_level(LogLevel::Error)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_parallel_execution(false)?
-            .with_intra_threads(1)?
-            .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?;
-        Ok(builder)
-    }
+/// What every session has: one thread inside, which never spins.
+pub(super) fn builder(environment: &Environment) -> Result<SessionBuilder, ort::Error> {
+    let builder = OrtSession::builder(environment)?
+        .with_log_level(LogLevel::Error)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_parallel_execution(false)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?;
+    Ok(builder)
 }
 
 /// One thread's session.
@@ -127,7 +129,8 @@ impl Session for OnnxRuntime {
     }
 }
 
-fn floats(value: &DynValue) -> Result<Vec<f32>, ort::Error> {
+/// An output's values, widened to 32 bits.
+pub(super) fn floats(value: &DynValue) -> Result<Vec<f32>, ort::Error> {
     if let Ok((_, values)) = value.try_extract_tensor::<f16>() {
         return Ok(values.iter().map(|value| value.to_f32()).collect());
     }

@@ -48,7 +48,8 @@ const KIND: Kind = Kind {
     install: "scripts/setup.sh openvino",
 };
 
-/// The library of this process, loading it on the first call. `asked` is a file or a folder to take it from.
+/// The library of this process, loading it on the first call. `asked` is a file, a folder or a Python
+/// environment to take it from.
 pub(super) fn load(asked: Option<&Path>) -> Result<Library<SharedCore>, EngineError> {
     library::load(&KIND, &LOADED, asked, try_load)
 }
@@ -88,6 +89,7 @@ impl Precision {
         match self {
             Self::Fp32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Fp16 => "f16",
         }
     }
 }

@@ -45,6 +45,17 @@ impl EngineName {
     }
 }
 
+/// What runs the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
 /// What floats are computed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -53,6 +64,8 @@ pub enum Precision {
     Fp32,
     /// 16-bit brain floats: faster, with two to three digits. Only OpenVINO, and only on processors made for it.
     Bf16,
+    /// 16-bit floats: faster, with three digits. Only on a GPU.
+    Fp16,
 }
 
 /// The engine of a run: what must be the same wherever its images are tagged.
@@ -66,14 +79,17 @@ pub struct EngineRecord {
     pub precision: String,
     /// For int8 and bf16: the widest instruction set that its sums may depend on.
     pub instructions: Option<String>,
+    /// What runs it.
+    #[serde(default)]
+    pub device: Device,
     /// Where the library was found; another place with the same version is the same engine.
     pub library: Option<PathBuf>,
 }
 
 impl PartialEq for EngineRecord {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, &self.version, &self.precision, &self.instructions)
-            == (other.name, &other.version, &other.precision, &other.instructions)
+        (self.name, &self.version, &self.precision, &self.instructions, self.device)
+            == (other.name, &other.version, &other.precision, &other.instructions, other.device)
     }
 }
 
@@ -84,6 +100,7 @@ impl EngineRecord {
             version: tract::VERSION.to_owned(),
             precision: if model.spec.half { WIDENED } else { stored_precision(model) }.to_owned(),
             instructions: integers(model),
+            device: Device::Cpu,
             library: None,
         }
     }
@@ -94,8 +111,39 @@ impl EngineRecord {
             version: version.to_owned(),
             precision: stored_precision(model).to_owned(),
             instructions: integers(model),
+            device: Device::Cpu,
             library: Some(library.to_owned()),
         }
+    }
+
+    /// ONNX Runtime on a GPU. The error says why this model, or this precision, is none for it.
+    pub(super) fn cuda(
+        version: &str,
+        library: Option<&Path>,
+        model: &Model,
+        precision: Precision,
+    ) -> Result<Self, EngineError> {
+        let precision = match (precision, model.spec.quantization) {
+            (_, Quantization::Static | Quantization::Qdq | Quantization::Dynamic) => {
+                return Err(EngineError::new(
+                    "GPUs are for models that compute with floats, but this one computes with 8-bit integers, which ONNX \
+                     Runtime would leave to the processor",
+                ));
+            }
+            (Precision::Bf16, _) => {
+                return Err(EngineError::new("GPUs compute in fp32 or fp16: give --precision fp16, or none"));
+            }
+            (Precision::Fp16, _) => FP16,
+            (Precision::Fp32, _) => stored_precision(model),
+        };
+        Ok(Self {
+            name: EngineName::OnnxRuntime,
+            version: version.to_owned(),
+            precision: precision.to_owned(),
+            instructions: None,
+            device: Device::Cuda,
+            library: library.map(Path::to_owned),
+        })
     }
 
     /// The error says why this processor or this model has no bf16.
@@ -107,6 +155,7 @@ impl EngineRecord {
     ) -> Result<Self, EngineError> {
         let (precision, instructions) = match precision {
             Precision::Bf16 => (BF16, Some(brain_floats(model)?)),
+            Precision::Fp16 => return Err(no_gpu_asked()),
             Precision::Fp32 if model.spec.half && model.spec.quantization == Quantization::None => {
                 (WIDENED, None)
             }
@@ -117,13 +166,18 @@ impl EngineRecord {
             version: version.to_owned(),
             precision: precision.to_owned(),
             instructions,
+            device: Device::Cpu,
             library: Some(library.to_owned()),
         })
     }
 
     /// What was asked for when the run began.
     pub(super) fn asked_precision(&self) -> Precision {
-        if self.precision == BF16 { Precision::Bf16 } else { Precision::Fp32 }
+        match (self.device, self.precision.as_str()) {
+            (_, BF16) => Precision::Bf16,
+            (Device::Cuda, FP16) => Precision::Fp16,
+            _ => Precision::Fp32,
+        }
     }
 
     /// The same engine in `version` on machines that have it, where this one may not.
@@ -135,7 +189,8 @@ impl EngineRecord {
     /// `ONNX Runtime 1.32.0 (fp32)`
     pub fn describe(&self) -> String {
         let instructions = self.instructions.as_ref().map(|set| format!(", {set}")).unwrap_or_default();
-        format!("{} {} ({}{instructions})", self.name.shown(), self.version, self.precision)
+        let device = if self.device == Device::Cuda { ", CUDA" } else { "" };
+        format!("{} {} ({}{instructions}{device})", self.name.shown(), self.version, self.precision)
     }
 }
 
@@ -145,14 +200,36 @@ pub fn onnxruntime_elsewhere(version: &str, model: &Model) -> EngineRecord {
     EngineRecord { library: None, ..EngineRecord::onnxruntime(version, Path::new(""), model) }
 }
 
+/// The record of ONNX Runtime `version` for `model` on machines with a GPU, where this one may have none.
+///
+/// # Errors
+/// Where a GPU can't run this model in this precision.
+pub fn cuda_elsewhere(
+    version: &str,
+    model: &Model,
+    precision: Precision,
+) -> Result<EngineRecord, EngineError> {
+    EngineRecord::cuda(version, None, model, precision)
+}
+
+/// Whoever asks for it without a GPU.
+pub(super) fn no_gpu_asked() -> EngineError {
+    EngineError::new(
+        "--precision fp16 is for GPUs, where it is faster; a processor would be slower: leave it out, or give --device cuda",
+    )
+}
+
+/// As a run's request names a GPU.
+const CUDA: &str = "cuda";
 const BF16: &str = "bf16";
+const FP16: &str = "fp16";
 const WIDENED: &str = "fp32, widened from fp16";
 
 fn stored_precision(model: &Model) -> &'static str {
     match (model.spec.quantization, model.spec.half) {
         (Quantization::Dynamic, _) => "int8, scales per image",
         (Quantization::Static | Quantization::Qdq, _) => "int8",
-        (Quantization::None, true) => "fp16",
+        (Quantization::None, true) => FP16,
         (Quantization::None, false) => "fp32",
     }
 }
@@ -184,6 +261,7 @@ impl From<&EngineRecord> for run::EngineRecord {
             version: record.version.clone(),
             precision: record.precision.clone(),
             instructions: record.instructions.clone(),
+            device: (record.device == Device::Cuda).then(|| CUDA.to_owned()),
         }
     }
 }
@@ -201,7 +279,24 @@ impl TryFrom<&run::EngineRecord> for EngineRecord {
                 EngineName::ALL.map(EngineName::shown).join(", ")
             )));
         };
+        let device = match record.device.as_deref() {
+            None => Device::Cpu,
+            Some(CUDA) => Device::Cuda,
+            Some(other) => {
+                return Err(EngineError::new(format!(
+                    "the run began on the device {other:?}, which this tagfleet does not know: install the one that began it, \
+                     or start a new run"
+                )));
+            }
+        };
         let (version, precision) = (record.version.clone(), record.precision.clone());
-        Ok(Self { name, version, precision, instructions: record.instructions.clone(), library: None })
+        Ok(Self {
+            name,
+            version,
+            precision,
+            instructions: record.instructions.clone(),
+            device,
+            library: None,
+        })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! | model | `--engine auto` takes |
 //! |---|---|
+//! | any that computes with floats, where ONNX Runtime can use a GPU | ONNX Runtime, on it |
 //! | any, with `--precision bf16` | OpenVINO |
 //! | int8 as QDQ | OpenVINO where it can be loaded and the processor has VNNI; else ONNX Runtime; else tract |
 //! | any other | ONNX Runtime where it can be loaded; else tract |
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use super::processor::{self, VNNI};
 use super::record::{self, EngineRecord, Precision};
-use super::{EngineError, onnxruntime, openvino};
+use super::{EngineError, device, onnxruntime, openvino};
 use crate::folder::Model;
 use crate::graph::Quantization;
 
@@ -32,6 +33,18 @@ pub enum EngineChoice {
     OpenVino,
 }
 
+/// What the user wants it to run on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU where there is one that can run the model, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU or nothing.
+    Cuda,
+}
+
 /// All that the user says of the engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions<'a> {
@@ -39,17 +52,19 @@ pub struct EngineOptions<'a> {
     pub choice: EngineChoice,
     /// What it computes in.
     pub precision: Precision,
-    /// Where ONNX Runtime is, a file or a folder; by default the usual places are searched.
+    /// What it runs on.
+    pub device: DeviceChoice,
+    /// Where ONNX Runtime is: a file, a folder or a Python environment; by default the usual places are searched.
     pub onnxruntime: Option<&'a Path>,
     /// Where OpenVINO is, likewise.
     pub openvino: Option<&'a Path>,
 }
 
 impl EngineOptions<'_> {
-    /// `choice`, in its default precision, from the usual places.
+    /// `choice`, in its default precision, from the usual places, on the processor.
     #[must_use]
     pub fn of(choice: EngineChoice) -> Self {
-        Self { choice, ..Self::default() }
+        Self { choice, device: DeviceChoice::Cpu, ..Self::default() }
     }
 }
 
@@ -67,6 +82,63 @@ pub struct Resolved {
 /// # Errors
 /// Where an engine was asked for, by name, by library or by precision, and can't be loaded or can't do it.
 pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    match options.device {
+        DeviceChoice::Cuda => match options.choice {
+            EngineChoice::Auto | EngineChoice::OnnxRuntime => {
+                on_gpu(options, model, "as asked for with --device")
+            }
+            EngineChoice::Tract | EngineChoice::OpenVino => Err(EngineError::new(
+                "only ONNX Runtime uses a GPU here: leave out --engine, or --device cuda",
+            )),
+        },
+        DeviceChoice::Auto if wants_gpu(options, model) => gpu_or_processor(options, model),
+        DeviceChoice::Auto | DeviceChoice::Cpu => on_processor(options, model),
+    }
+}
+
+/// The GPU where there is one, else the processor and why there is none.
+fn gpu_or_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    let Ok(library) = onnxruntime::load(options.onnxruntime) else { return on_processor(options, model) };
+    let Some(missing) = device::missing(&library) else {
+        return on_gpu(options, model, "it can use the GPU here");
+    };
+    let no_gpu = |text: &str| format!("{text}; no GPU: {missing}");
+    match on_processor(options, model) {
+        Ok(resolved) => Ok(Resolved { why: no_gpu(&resolved.why), ..resolved }),
+        Err(error) if options.precision == Precision::Fp16 => {
+            Err(EngineError::new(no_gpu(&error.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a GPU would be taken if there is one: a model for it, and nothing asked for that none has.
+fn wants_gpu(options: &EngineOptions<'_>, model: &Model) -> bool {
+    let by_onnxruntime = match options.choice {
+        EngineChoice::Auto => options.openvino.is_none() || options.onnxruntime.is_some(),
+        EngineChoice::OnnxRuntime => true,
+        EngineChoice::Tract | EngineChoice::OpenVino => false,
+    };
+    by_onnxruntime && options.precision != Precision::Bf16 && model.spec.quantization == Quantization::None
+}
+
+fn on_gpu(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Resolved, EngineError> {
+    let library = onnxruntime::load(options.onnxruntime)?;
+    let record = EngineRecord::cuda(&library.version, Some(&library.path), model, options.precision)?;
+    match device::missing(&library) {
+        Some(missing) => Err(EngineError::new(format!(
+            "no GPU can be used: {missing} (ONNX Runtime at {}): it takes an NVIDIA driver and onnxruntime-gpu with its CUDA \
+             libraries, named with --onnxruntime; or give --device cpu",
+            library.path.display()
+        ))),
+        None => Ok(taken(record, &library.path, reason)),
+    }
+}
+
+fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    if options.precision == Precision::Fp16 {
+        return Err(record::no_gpu_asked());
+    }
     if options.precision == Precision::Bf16 {
         if let EngineChoice::Tract | EngineChoice::OnnxRuntime = options.choice {
             return Err(EngineError::new(

@@ -248,7 +248,7 @@ fn a_record_is_equal_wherever_the_library_is() {
     let (_folder, model) = model(&Toy::default());
     let record = EngineRecord::onnxruntime("1.32.0", Path::new("/a/libonnxruntime.so"), &model);
     let json = serde_json::to_string(&record).unwrap();
-    insta::assert_snapshot!(json, @r#"{"name":"onnxruntime","version":"1.32.0","precision":"fp32","instructions":null,"library":"/a/libonnxruntime.so"}"#);
+    insta::assert_snapshot!(json, @r#"{"name":"onnxruntime","version":"1.32.0","precision":"fp32","instructions":null,"device":"cpu","library":"/a/libonnxruntime.so"}"#);
     let read: EngineRecord = serde_json::from_str(&json.replace("/a/", "/b/")).unwrap();
     assert_eq!(read, record);
     assert_ne!(read, EngineRecord { version: "1.31.0".to_owned(), ..record });

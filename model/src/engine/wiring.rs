@@ -1,5 +1,6 @@
 //! How a session is fed and read: names, types and lengths, taken from the model once.
 
+use super::{EngineError, Outputs};
 use crate::folder::Model;
 use crate::graph::Element;
 use crate::preprocessing::Layout;
@@ -11,6 +12,7 @@ pub(crate) struct Wiring {
     pub(super) element: Element,
     /// Channels, height and width in the model's layout.
     dims: [usize; 3],
+    layout: Layout,
     /// The batch the graph insists on.
     pub(super) batch: Option<usize>,
     /// Whether the first of `outputs` is the scores.
@@ -38,6 +40,7 @@ impl Wiring {
             input: spec.input.name.clone(),
             element: spec.input.element,
             dims,
+            layout: preprocessing.layout,
             batch: spec.input.batch,
             scored: spec.scores.is_some(),
             outputs: ports().map(|port| port.name.clone()).collect(),
@@ -53,5 +56,40 @@ impl Wiring {
     pub(super) fn shape(&self, rows: usize) -> [usize; 4] {
         let [a, b, c] = self.dims;
         [rows, a, b, c]
+    }
+
+    /// The same for crops as bytes: `[n, height, width, channels]`, whatever the model's own layout.
+    pub(super) fn bytes_shape(&self, rows: usize) -> [usize; 4] {
+        match (self.layout, self.dims) {
+            (Layout::Nchw, [channels, height, width]) | (Layout::Nhwc, [height, width, channels]) => {
+                [rows, height, width, channels]
+            }
+        }
+    }
+
+    /// Values per image of output number `output`, of which there are `values` for `rows` images.
+    ///
+    /// # Errors
+    /// Where that is not what the model promised.
+    pub(super) fn row_len(&self, output: usize, values: usize, rows: usize) -> Result<usize, EngineError> {
+        let promised = self.lens[output];
+        let len = values / rows;
+        if len > 0 && len * rows == values && promised.is_none_or(|promised| promised == len) {
+            return Ok(len);
+        }
+        let promised = promised.map_or("a whole number of".to_owned(), |len| len.to_string());
+        Err(EngineError::new(format!(
+            "the output {:?} has {values} values for {rows} image(s), but {promised} per image were expected: check labels and output in tagfleet.toml",
+            self.outputs[output]
+        )))
+    }
+
+    /// The rows of `n` images, flat, one for each of `outputs`, as what they are.
+    pub(super) fn outputs_of(&self, outputs: Vec<Vec<f32>>, n: usize) -> Outputs {
+        let mut outputs = outputs.into_iter();
+        let scores = if self.scored { outputs.next() } else { None }.unwrap_or_default();
+        let vector = outputs.next();
+        let vector_len = vector.as_ref().map_or(0, |vector| vector.len() / n);
+        Outputs { classes: scores.len() / n, scores, vector, vector_len }
     }
 }

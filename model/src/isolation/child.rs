@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tagfleet_pipeline::tagger::Tagger;
 
 use super::probe;
-use super::protocol::{self, Answer, Body, Request};
+use super::protocol::{self, Answer, Body, Pace, Request};
 use super::setup::Setup;
 
 /// Is the child of an [`Isolation`](super::Isolation): reads requests from stdin and writes answers to stdout, until the
@@ -38,8 +38,8 @@ pub fn serve_with(load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, Stri
     let loaded = Setup::decode(&message).map_err(|error| error.to_string()).and_then(|setup| load(&setup));
     let (taggers, body) = match loaded.and_then(tried) {
         Ok(taggers) => {
-            let batch_size = taggers.first().map_or(1, |tagger| tagger.batch_size());
-            (taggers, Body::Ready { batch_size })
+            let pace = taggers.first().map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
+            (taggers, Body::Ready(pace))
         }
         Err(reason) => (Vec::new(), Body::Refused(reason)),
     };
@@ -119,7 +119,7 @@ fn tagged(tagger: &mut dyn Tagger, request: &Request) -> Body {
     match catch_unwind(AssertUnwindSafe(|| {
         tagger.tag_with_thumbnails(&request.images(), &request.thumbnails)
     })) {
-        Ok(Ok(outcomes)) => Body::Outcomes { outcomes, batch_size: tagger.batch_size() },
+        Ok(Ok(outcomes)) => Body::Outcomes { outcomes, pace: Pace::of(tagger) },
         Ok(Err(error)) => Body::Failed(error.0),
         Err(_) => std::process::abort(),
     }

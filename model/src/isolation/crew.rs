@@ -4,15 +4,14 @@
 //! images one by one while all others wait. An image is failed only where it kills a child that has tagged nothing else,
 //! so that damage done by another image is never blamed on it. No shard, no file and no request is known here.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tagfleet_pipeline::tagger::{Tagger, TaggerError};
+use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
 use tagfleet_pipeline::tags::Outcome;
 
 use super::link::{Link, Reply};
-use super::protocol::{Body, MAX_IMAGES};
+use super::protocol::{Body, MAX_IMAGES, Pace};
 use super::{Death, Patience, Program, Setup, StartError};
 use crate::graph::LARGEST_BATCH;
 
@@ -22,7 +21,7 @@ const MAX_IDLE_DEATHS: u32 = 3;
 /// A model that is loaded in a child process. The child ends when this and every tagger is dropped.
 pub struct Isolation {
     crew: Arc<Crew>,
-    threads: usize,
+    taggers: usize,
 }
 
 impl Isolation {
@@ -32,19 +31,19 @@ impl Isolation {
     /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         let launch = Launch { program, setup: setup.encode()?, patience };
-        let (link, batch_size) = launch.start(&mut 0)?;
-        let batch_size = checked(batch_size).map_err(|error| StartError::Refused(error.to_string()))?;
+        let (link, pace) = launch.start(&mut 0)?;
+        let pace = checked(pace).map_err(|error| StartError::Refused(error.to_string()))?;
         let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
-        let batch_size = AtomicUsize::new(batch_size);
-        let crew = Arc::new(Crew { launch, batch_size, together: RwLock::default(), child });
-        Ok(Self { crew, threads: setup.threads })
+        let pace = Mutex::new(pace);
+        let crew = Arc::new(Crew { launch, pace, together: RwLock::default(), child });
+        Ok(Self { crew, taggers: setup.taggers() })
     }
 
     /// One tagger for each of the child's threads. Taggers of an earlier call must no longer be in use.
     #[must_use]
     pub fn taggers(&self) -> Vec<Box<dyn Tagger>> {
-        let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.threads);
-        for _ in 0..self.threads {
+        let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.taggers);
+        for _ in 0..self.taggers {
             taggers.push(Box::new(IsolatedTagger { crew: self.crew.clone(), at_once: 1 }));
         }
         taggers
@@ -59,8 +58,8 @@ struct Launch {
 }
 
 impl Launch {
-    /// Starts a child and returns it with its batch size; a death while it loads is an idle one.
-    fn start(&self, idle_deaths: &mut u32) -> Result<(Link, usize), StartError> {
+    /// Starts a child and returns it with how it works; a death while it loads is an idle one.
+    fn start(&self, idle_deaths: &mut u32) -> Result<(Link, Pace), StartError> {
         loop {
             let death = match Link::start(&self.program, &self.setup, self.patience)? {
                 Ok(started) => return Ok(started),
@@ -79,11 +78,11 @@ fn check(idle_deaths: u32, death: &Death) -> Result<(), StartError> {
     }
 }
 
-/// How many images a child says should come at once, if that can be.
-fn checked(batch_size: usize) -> Result<usize, TaggerError> {
-    match (1..=LARGEST_BATCH).contains(&batch_size) {
-        true => Ok(batch_size),
-        false => Err(TaggerError(format!("the model's process asks for {batch_size} images at once"))),
+/// How a child says that it works, if that can be.
+fn checked(pace: Pace) -> Result<Pace, TaggerError> {
+    match (1..=LARGEST_BATCH).contains(&pace.batch_size) {
+        true => Ok(pace),
+        false => Err(TaggerError(format!("the model's process asks for {} images at once", pace.batch_size))),
     }
 }
 
@@ -91,7 +90,7 @@ fn checked(batch_size: usize) -> Result<usize, TaggerError> {
 struct Crew {
     launch: Launch,
     /// As the child said last.
-    batch_size: AtomicUsize,
+    pace: Mutex<Pace>,
     /// Read by who asks among others, written by who asks alone.
     together: RwLock<()>,
     child: Mutex<Current>,
@@ -176,20 +175,31 @@ impl Crew {
     /// The outcomes of so many images. The child decodes hostile bytes, so that what it says is checked like theirs.
     fn outcomes(&self, body: Body, images: usize) -> Result<Vec<Outcome>, TaggerError> {
         match body {
-            Body::Outcomes { outcomes, batch_size } => {
+            Body::Outcomes { outcomes, pace } => {
                 if outcomes.len() != images {
                     let found = outcomes.len();
                     let answer = format!("the model's process gave {found} outcomes for {images} images");
                     return Err(TaggerError(answer));
                 }
-                self.batch_size.store(checked(batch_size)?, Relaxed);
+                self.keep(checked(pace)?);
                 Ok(outcomes)
             }
             Body::Failed(reason) => Err(TaggerError(reason)),
-            Body::Ready { .. } | Body::Refused(_) => {
+            Body::Ready(_) | Body::Refused(_) => {
                 Err(TaggerError("an answer of another kind than was asked for".to_owned()))
             }
         }
+    }
+}
+
+impl Crew {
+    fn pace(&self) -> Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As the last answer has it.
+    fn keep(&self, pace: Pace) {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
     }
 }
 
@@ -213,11 +223,15 @@ fn at_once(images: usize, time: Duration) -> usize {
 
 impl Tagger for IsolatedTagger {
     fn batch_size(&self) -> usize {
-        self.rows_at_once().max(self.at_once)
+        self.crew.pace().batch_size.max(self.at_once)
     }
 
     fn rows_at_once(&self) -> usize {
-        self.crew.batch_size.load(Relaxed)
+        self.crew.pace().rows_at_once
+    }
+
+    fn device_time(&self) -> Option<DeviceTime> {
+        self.crew.pace().device
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {

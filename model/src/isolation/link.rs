@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::death::Death;
-use super::protocol::{self, Answer, Body};
+use super::protocol::{self, Answer, Body, Pace};
 use super::{Patience, Program, StartError};
 
 /// Pipes hold a picture of this size whole, so that writer and reader seldom wait for each other: 1 MiB.
@@ -75,14 +75,14 @@ impl Link {
         program: &Program,
         setup: &[u8],
         patience: Patience,
-    ) -> Result<Result<(Self, usize), Death>, StartError> {
+    ) -> Result<Result<(Self, Pace), Death>, StartError> {
         let mut link = Self::spawn(program, patience.tagging)?;
         let shared = link.shared.clone();
         let tick = patience.tagging.min(patience.loading) / 10;
         link.threads.push(thread::Builder::new().spawn(move || shared.watch(tick))?);
         let reply = link.ask(patience.loading, |input, _| protocol::write_setup(input, setup));
         match reply {
-            Reply::Answer(Body::Ready { batch_size }) => Ok(Ok((link, batch_size))),
+            Reply::Answer(Body::Ready(pace)) => Ok(Ok((link, pace))),
             Reply::Answer(Body::Refused(reason)) => Err(StartError::Refused(reason)),
             Reply::Answer(_) => Ok(Err(Death::Lost("an answer to nothing".to_owned()))),
             Reply::Died(death) => Ok(Err(death)),

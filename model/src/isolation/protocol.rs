@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tagfleet_pipeline::tagger::{DeviceTime, Tagger};
 use tagfleet_pipeline::tags::Outcome;
 
 /// The number of the first request, whose message is the setup.
@@ -46,15 +47,33 @@ pub(super) struct Answer {
     pub(super) body: Body,
 }
 
+/// How the child works, as far as it knows by now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pace {
+    /// So many images should come at once.
+    pub(super) batch_size: usize,
+    /// So many are run at once; for people.
+    pub(super) rows_at_once: usize,
+    /// What the stages of its device did, if it has one.
+    pub(super) device: Option<DeviceTime>,
+}
+
+impl Pace {
+    pub(super) fn of(tagger: &dyn Tagger) -> Self {
+        let (batch_size, rows_at_once) = (tagger.batch_size(), tagger.rows_at_once());
+        Self { batch_size, rows_at_once, device: tagger.device_time() }
+    }
+}
+
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Body {
-    /// The model is loaded; so many images should come at once.
-    Ready { batch_size: usize },
+    /// The model is loaded.
+    Ready(Pace),
     /// Engine, model and options do not fit together.
     Refused(String),
-    /// One outcome per image, in their order, and how many images should come at once from now on.
-    Outcomes { outcomes: Vec<Outcome>, batch_size: usize },
+    /// One outcome per image, in their order.
+    Outcomes { outcomes: Vec<Outcome>, pace: Pace },
     /// The engine failed.
     Failed(String),
 }
@@ -215,7 +234,9 @@ mod tests {
             let tags = vector.iter().map(|&score| Tag { label: "a".to_owned(), index: 7, score }).collect();
             let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true, thumbnail: Some(vec![0xff, 0xd8]) };
             let outcomes = vec![Outcome::Tagged(tagged)];
-            let Body::Outcomes { outcomes, batch_size: 2 } = sent(Body::Outcomes { outcomes, batch_size: 2 }) else { panic!() };
+            let pace = Pace { batch_size: 2, rows_at_once: 64, device: Some(DeviceTime { wall_milliseconds: 9, ..DeviceTime::default() }) };
+            let Body::Outcomes { outcomes, pace: arrived } = sent(Body::Outcomes { outcomes, pace }) else { panic!() };
+            prop_assert_eq!(arrived, pace);
             let Outcome::Tagged(tagged) = &outcomes[0] else { panic!() };
             let scores: Vec<u32> = tagged.tags.iter().map(|tag| tag.score.to_bits()).collect();
             let vector: Vec<u32> = tagged.vector.iter().flatten().map(|value| value.to_bits()).collect();
@@ -234,7 +255,7 @@ mod tests {
     fn every_reason_arrives() {
         for reason in Reason::ALL {
             let outcome = Outcome::Failed(Failure { reason, message: "ü".to_owned() });
-            let body = Body::Outcomes { outcomes: vec![outcome.clone()], batch_size: 1 };
+            let body = Body::Outcomes { outcomes: vec![outcome.clone()], pace: Pace::default() };
             let Body::Outcomes { outcomes, .. } = sent(body) else { panic!() };
             assert_eq!(outcomes, [outcome]);
         }

@@ -13,7 +13,7 @@ use tagfleet_pipeline::tagger::Tagger;
 use thiserror::Error;
 
 use crate::decode::Limits;
-use crate::engine::EngineRecord;
+use crate::engine::{Device, EngineRecord};
 use crate::folder::{Model, ModelSpec};
 use crate::tagger::TaggerFactory;
 
@@ -28,9 +28,12 @@ pub struct Setup {
     pub options: TagOptions,
     /// What one image may cost.
     pub limits: Limits,
-    /// Taggers, each with a session and a thread of its own; at least 1.
+    /// Cores that tag; at least 1.
     pub threads: usize,
 }
+
+/// Threads per core that feed a device: while some wait for their rows, others decode.
+const FEEDERS_PER_CORE: usize = 3;
 
 /// What should be loaded cannot be put in words, or not be understood.
 #[derive(Debug, Error)]
@@ -49,6 +52,14 @@ struct Message {
 }
 
 impl Setup {
+    /// Taggers, each with a thread of its own: one per core, but several where a device runs the model.
+    pub(super) fn taggers(&self) -> usize {
+        match self.engine.device {
+            Device::Cpu => self.threads,
+            Device::Cuda => self.threads.saturating_mul(FEEDERS_PER_CORE),
+        }
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, SetupError> {
         let message = Message {
             root: bytes(&self.model.root),
@@ -79,8 +90,8 @@ impl Setup {
         let model = model.map_err(|error| error.to_string())?;
         let factory = TaggerFactory::new(model, &self.engine, &self.options, self.limits);
         let factory = factory.map_err(|error| error.to_string())?;
-        let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.threads);
-        for _ in 0..self.threads {
+        let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.taggers());
+        for _ in 0..self.taggers() {
             taggers.push(Box::new(factory.tagger().map_err(|error| error.to_string())?));
         }
         Ok(taggers)
@@ -114,6 +125,9 @@ mod tests {
         let setup = Setup { model, engine, options, limits: Limits::default(), threads: 2 };
         let read = Setup::decode(&setup.encode().unwrap()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{setup:?}"));
+        let on_gpu = EngineRecord { device: Device::Cuda, ..setup.engine.clone() };
+        let on_gpu = Setup { engine: on_gpu, ..setup.clone() };
+        assert_eq!((setup.taggers(), on_gpu.taggers()), (2, 6), "others decode while some wait for a device");
 
         let options = TagOptions { labels: None, ..setup.options.clone() };
         let fitting = Setup { options, ..setup.clone() };

@@ -1,7 +1,7 @@
 //! Machines with a GPU in a plan: what their vCPUs decode, what they cost, and what the GPU would have to do to pay.
 //!
-//! No engine uses a GPU yet and none was measured, so that what a model does there is not known and not made up: all that
-//! is said is a bound on either side. Nothing of it is ever recommended.
+//! None was measured, so that what a model does there is not known and not made up: all that is said is a bound on either
+//! side. Nothing of it is ever recommended.
 
 use serde::Serialize;
 

@@ -150,8 +150,8 @@ pub(super) fn notes(question: &Question, lines: &[Line], gpu_lines: &[GpuLine]) 
     notes.push(s3_requests(question));
     if !gpu_lines.is_empty() {
         notes.push(
-            "machines with a GPU: decoding is measured here and assumed to be done by their vCPUs alone; no engine of this tagfleet \
-             uses a GPU and none was measured, so none is recommended"
+            "machines with a GPU: decoding is measured here and assumed to be done by their vCPUs alone; no GPU \
+             was measured, so none is recommended"
                 .to_owned(),
         );
     }

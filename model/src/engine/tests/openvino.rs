@@ -6,6 +6,7 @@ use crate::engine::processor;
 const OPENVINO: EngineOptions<'static> = EngineOptions {
     choice: EngineChoice::OpenVino,
     precision: Precision::Fp32,
+    device: DeviceChoice::Cpu,
     onnxruntime: None,
     openvino: None,
 };

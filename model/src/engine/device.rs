@@ -1,0 +1,99 @@
+//! A device that runs the model for all threads: they decode, it computes.
+//!
+//! Threads hand it crops as bytes ([`Feeder`]); a few lanes, each a session with a thread of its own, gather them into
+//! batches of one size, so that a lane's copies go on while another's batch is computed. A device has no session per thread:
+//! its memory is narrow and its calls are long. Nothing here knows pictures, labels or tags.
+
+mod cuda;
+mod feed;
+mod lane;
+mod meter;
+mod size;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ort::environment::Environment;
+use ort::session::Session as OrtSession;
+use ort::session::builder::SessionBuilder;
+
+pub(super) use self::cuda::missing;
+pub(super) use self::feed::Feed;
+pub use self::feed::Feeder;
+use self::lane::{Batches, Lane};
+pub(crate) use self::meter::Meter;
+use super::record::Precision;
+use super::{EngineError, Wiring, onnxruntime};
+use crate::folder::Model;
+use crate::graph::rewrite;
+use crate::tensor::Preprocessor;
+
+/// What runs the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Provider {
+    /// ONNX Runtime's provider for NVIDIA GPUs.
+    Cuda,
+    /// The processor, so that a graph for a device can be tried where there is none.
+    Processor,
+}
+
+/// A model's graph as the device gets it, from which every lane makes its session.
+pub(super) struct Program {
+    graph: Vec<u8>,
+    shown: String,
+    environment: Environment,
+    provider: Provider,
+    wiring: Wiring,
+}
+
+/// Tries the graph that a device would get on this machine's processor, with one batch.
+///
+/// # Errors
+/// Where the model can't be rewritten for a device, or ONNX Runtime refuses what it is rewritten to.
+pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> {
+    let wiring = Wiring::of(model);
+    let program = Program::load(model, &wiring, precision, Provider::Processor)?;
+    let black = vec![0; wiring.len()];
+    let mut lane = Lane::new(&program, wiring.batch.unwrap_or(1), Arc::default())?;
+    lane.run(&[&black]).map(|_| ()).map_err(EngineError::from)
+}
+
+impl Program {
+    /// Rewrites `model` for `provider`; no session is made yet.
+    pub(super) fn load(
+        model: &Model,
+        wiring: &Wiring,
+        precision: Precision,
+        provider: Provider,
+    ) -> Result<Self, EngineError> {
+        let refused = |error: String| EngineError::new(error);
+        let steps =
+            Preprocessor::new(&model.spec.preprocessing).map_err(|error| refused(error.to_string()))?;
+        let half = precision == Precision::Fp16;
+        let graph =
+            rewrite::for_device(model, steps.tables(), half).map_err(|error| refused(error.to_string()))?;
+        Ok(Self {
+            graph,
+            shown: model.path().display().to_string(),
+            environment: onnxruntime::load(None)?.handle,
+            provider,
+            wiring: wiring.clone(),
+        })
+    }
+
+    fn session(&self) -> Result<OrtSession, EngineError> {
+        let session = || self.builder()?.commit_from_memory(&self.graph);
+        session().map_err(|error| {
+            EngineError::new(format!("ONNX Runtime refuses {} on this device: {error}", self.shown))
+        })
+    }
+
+    fn builder(&self) -> Result<SessionBuilder, ort::Error> {
+        let builder = onnxruntime::builder(&self.environment)?;
+        match self.provider {
+            Provider::Cuda => Ok(builder.with_execution_providers([cuda::provider()])?),
+            Provider::Processor => Ok(builder),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! ONNX Runtime's provider for NVIDIA GPUs: how it is set, where its libraries are, and why there is none.
+//!
+//! It exists so that a machine without a GPU, a driver or the libraries is told so in one sentence, before a run begins.
+
+use std::path::Path;
+
+use ort::ep::cuda::{self, ConvAlgorithmSearch};
+use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProvider, ExecutionProviderDispatch};
+use ort::logging::LogLevel;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session as OrtSession;
+use prost::Message;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    type_proto,
+};
+
+use crate::engine::library::Library;
+use crate::engine::onnxruntime;
+use ort::environment::Environment;
+
+/// The first GPU, as a container or `CUDA_VISIBLE_DEVICES` numbers them: a worker has one.
+const FIRST: i32 = 0;
+
+/// Rows should be the same wherever they come from, so floats keep their 32 bits (no TF32), and algorithms follow from the
+/// GPU and the shapes instead of from measurements. A session that can't have it fails, instead of taking the processor.
+pub(super) fn provider() -> ExecutionProviderDispatch {
+    CUDA::default()
+        .with_device_id(FIRST)
+        .with_tf32(false)
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        .build()
+        .error_on_failure()
+}
+
+/// Memory of the host that the device copies from while it computes.
+pub(super) fn pinned(session: &OrtSession) -> Result<Allocator, ort::Error> {
+    let pinned =
+        MemoryInfo::new(AllocationDevice::CUDA_PINNED, FIRST, AllocatorType::Device, MemoryType::CPUInput)?;
+    Allocator::new(session, pinned)
+}
+
+/// Why `library` can't run a model on a GPU here; none where it can. It is found out by making a session.
+pub(in crate::engine) fn missing(library: &Library<Environment>) -> Option<String> {
+    match CUDA::is_available() {
+        Ok(true) => {}
+        Ok(false) => return Some("this ONNX Runtime was built without CUDA".to_owned()),
+        Err(error) => return Some(reason(&error.to_string())),
+    }
+    preload(&library.path);
+    let session = || -> Result<OrtSession, ort::Error> {
+        // The library tells its reasons on stderr too: they are ours to tell.
+        let builder = onnxruntime::builder(&library.handle)?.with_log_level(LogLevel::Fatal)?;
+        builder.with_execution_providers([provider()])?.commit_from_memory(&smallest())
+    };
+    session().err().map(|error| reason(&error.to_string()))
+}
+
+/// Loads CUDA's libraries where Python's wheels have them, beside ONNX Runtime's own; elsewhere the system's loader finds
+/// them. What can't be loaded, for want of a driver above all, the session names when it is made.
+fn preload(library: &Path) {
+    // site-packages/onnxruntime/capi/libonnxruntime.so
+    let Some(packages) = library.ancestors().nth(3) else { return };
+    let folder = |name: &str| Some(packages.join(name)).filter(|folder| folder.is_dir());
+    let (toolkit, cudnn) = (folder("nvidia/cu13/lib"), folder("nvidia/cudnn/lib"));
+    let _ = cuda::preload_dylibs(toolkit.as_deref(), cudnn.as_deref());
+}
+
+/// What ONNX Runtime's message comes to: its first line, without places in its source.
+fn reason(message: &str) -> String {
+    if message.contains("libcuda.so.1: cannot open shared object file") {
+        return "there is no NVIDIA driver (libcuda.so.1 is not found)".to_owned();
+    }
+    let line = message.lines().next().unwrap_or_default();
+    line.rsplit(": FAIL : ").next().unwrap_or(line).trim().to_owned()
+}
+
+/// The smallest graph that needs the device: a number and what is left of it above zero.
+fn smallest() -> Vec<u8> {
+    let port = |name: &str| {
+        let one = Dimension { value: Some(dimension::Value::DimValue(1)), ..Dimension::default() };
+        let shape = Some(TensorShapeProto { dim: vec![one] });
+        let value =
+            type_proto::Value::TensorType(type_proto::Tensor { elem_type: DataType::Float as i32, shape });
+        let r#type = Some(TypeProto { value: Some(value), ..TypeProto::default() });
+        ValueInfoProto { name: name.to_owned(), r#type, ..ValueInfoProto::default() }
+    };
+    let relu = NodeProto {
+        op_type: "Relu".to_owned(),
+        input: vec!["number".to_owned()],
+        output: vec!["above".to_owned()],
+        ..NodeProto::default()
+    };
+    let graph = GraphProto {
+        name: "smallest".to_owned(),
+        node: vec![relu],
+        input: vec![port("number")],
+        output: vec![port("above")],
+        ..GraphProto::default()
+    };
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
+    ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..ModelProto::default() }.encode_to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_for_people() {
+        let message = "/onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:2043 onnxruntime::Provider& \
+                       onnxruntime::ProviderLibrary::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library \
+                       /x/libonnxruntime_providers_cuda.so with error: ";
+        let without = |library: &str| {
+            reason(&format!(
+                "{message}{library}: cannot open shared object file: No such file or directory\n"
+            ))
+        };
+        insta::assert_snapshot!(without("libcuda.so.1"), @"there is no NVIDIA driver (libcuda.so.1 is not found)");
+        insta::assert_snapshot!(without("libcublas.so.13"), @"Failed to load library /x/libonnxruntime_providers_cuda.so with error: libcublas.so.13: cannot open shared object file: No such file or directory");
+        assert_eq!(
+            reason("CUDA failure 100: no CUDA-capable device is detected"),
+            "CUDA failure 100: no CUDA-capable device is detected"
+        );
+    }
+}

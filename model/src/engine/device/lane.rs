@@ -1,0 +1,155 @@
+//! One session of a device with its own memory for a batch: crops in, outputs out.
+//!
+//! Crops are gathered in pinned memory that is kept from batch to batch, and every batch has the same number of rows, the
+//! last ones left as they were: so an image's values depend on no neighbour and no place, and no shape is ever planned twice.
+
+use std::sync::Arc;
+
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session as OrtSession;
+use ort::value::Tensor;
+
+use super::{Meter, Program, Provider, cuda};
+use crate::engine::onnxruntime::floats;
+use crate::engine::{EngineError, Wiring};
+use crate::graph::rewrite::INPUT;
+
+/// Why a batch gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The device has too little memory for it: a smaller one may fit.
+    Memory(String),
+    /// Nothing that a smaller one would mend.
+    Other(EngineError),
+}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Memory(reason) => {
+                EngineError::new(format!("the device has too little memory: {reason}"))
+            }
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// What runs batches of one size.
+pub(super) trait Batches: Send {
+    /// Images of one batch.
+    fn rows(&self) -> usize;
+
+    /// Takes batches of `rows` images from now on.
+    fn resize(&mut self, rows: usize) -> Result<(), EngineError>;
+
+    /// Runs `images`, at most [`Batches::rows`] crops, and gives each output's rows for them, flat.
+    fn run(&mut self, images: &[&[u8]]) -> Result<Vec<Vec<f32>>, Failure>;
+}
+
+/// A session, and the memory of its batch.
+pub(super) struct Lane {
+    session: OrtSession,
+    input: Tensor<u8>,
+    rows: usize,
+    provider: Provider,
+    wiring: Wiring,
+    meter: Arc<Meter>,
+}
+
+impl Lane {
+    /// A lane for batches of `rows` images.
+    pub(super) fn new(program: &Program, rows: usize, meter: Arc<Meter>) -> Result<Self, EngineError> {
+        let session = program.session()?;
+        let (provider, wiring) = (program.provider, program.wiring.clone());
+        let input = memory(&session, provider, &wiring, rows).map_err(|error| failed(&error))?;
+        Ok(Self { session, input, rows, provider, wiring, meter })
+    }
+
+    /// Runs the batch as it lies in memory; the first `images` rows of each output are given.
+    fn batch(&mut self, images: usize) -> Result<Result<Vec<Vec<f32>>, EngineError>, ort::Error> {
+        let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
+        let mut binding = self.session.create_binding()?;
+        self.meter.transfer.during(|| {
+            binding.bind_input(INPUT, &self.input)?;
+            binding.synchronize_inputs()
+        })?;
+        for name in &self.wiring.outputs {
+            binding.bind_output_to_device(name, &host)?;
+        }
+        let outputs = self.meter.compute.during(|| self.session.run_binding(&binding))?;
+        let mut found = Vec::with_capacity(self.wiring.outputs.len());
+        for (index, name) in self.wiring.outputs.iter().enumerate() {
+            let Some(output) = outputs.get(name) else {
+                return Ok(Err(EngineError::new(format!("ONNX Runtime gave no output {name:?}"))));
+            };
+            let mut values = floats(output)?;
+            match self.wiring.row_len(index, values.len(), self.rows) {
+                Ok(row) => values.truncate(images * row),
+                Err(error) => return Ok(Err(error)),
+            }
+            found.push(values);
+        }
+        Ok(Ok(found))
+    }
+}
+
+impl Batches for Lane {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn resize(&mut self, rows: usize) -> Result<(), EngineError> {
+        if rows != self.rows {
+            self.input =
+                memory(&self.session, self.provider, &self.wiring, rows).map_err(|error| failed(&error))?;
+            self.rows = rows;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, images: &[&[u8]]) -> Result<Vec<Vec<f32>>, Failure> {
+        let length = self.wiring.len();
+        let (_, memory) = self.input.extract_tensor_mut();
+        for (place, image) in memory.chunks_exact_mut(length).zip(images) {
+            place.copy_from_slice(image);
+        }
+        self.batch(images.len()).map_err(|error| why(&error))?.map_err(Failure::Other)
+    }
+}
+
+fn memory(
+    session: &OrtSession,
+    provider: Provider,
+    wiring: &Wiring,
+    rows: usize,
+) -> Result<Tensor<u8>, ort::Error> {
+    let allocator = match provider {
+        Provider::Cuda => cuda::pinned(session)?,
+        Provider::Processor => Allocator::default(),
+    };
+    let mut tensor = Tensor::<u8>::new(&allocator, wiring.bytes_shape(rows))?;
+    tensor.extract_tensor_mut().1.fill(0);
+    Ok(tensor)
+}
+
+fn failed(error: &ort::Error) -> EngineError {
+    EngineError::new(format!("the device failed: {error}"))
+}
+
+fn why(error: &ort::Error) -> Failure {
+    let reason = error.to_string();
+    if is_out_of_memory(&reason) { Failure::Memory(reason) } else { Failure::Other(failed(error)) }
+}
+
+/// What ONNX Runtime's arena, CUDA, cuDNN and cuBLAS say where memory runs out.
+const OUT_OF_MEMORY: &[&str] = &[
+    "out of memory",
+    "Failed to allocate memory",
+    "cudaErrorMemoryAllocation",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+];
+
+pub(super) fn is_out_of_memory(reason: &str) -> bool {
+    OUT_OF_MEMORY.iter().any(|words| reason.contains(words))
+}

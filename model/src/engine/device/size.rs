@@ -1,0 +1,103 @@
+//! How many images a batch has: found by measuring, on noise, before the run's first image.
+//!
+//! On noise, because the bits of a row may differ from size to size on a device, so that no image may be tagged while sizes
+//! are tried; and networks take the same time for any picture. It never runs an image of the run.
+
+use std::time::{Duration, Instant};
+
+use super::lane::{Batches, Failure};
+use crate::engine::EngineError;
+
+/// What is tried, the smallest first.
+pub(super) const SIZES: &[usize] = &[8, 16, 32, 64, 128, 256];
+/// Timed calls of each size, behind one that is not: the fastest counts.
+const ROUNDS: usize = 3;
+/// Larger batches take memory and delay the end of a run: the smallest within this share of the best rate is taken.
+const WORTH: f64 = 0.05;
+/// No size is tried any more after so long.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The batch that `lane` should take from now on: 1 where rows change with their neighbours.
+pub(super) fn find(lane: &mut dyn Batches, length: usize) -> Result<usize, EngineError> {
+    let rows = choose(&times(lane, length)?).unwrap_or(1);
+    lane.resize(rows)?;
+    if rows == 1 || rows_stand_alone(lane, length)? { Ok(rows) } else { Ok(1) }
+}
+
+/// Time of a batch for each size that runs.
+fn times(lane: &mut dyn Batches, length: usize) -> Result<Vec<(usize, Duration)>, EngineError> {
+    let (began, mut times) = (Instant::now(), Vec::new());
+    for &rows in SIZES {
+        let noise = noise(rows * length);
+        let images: Vec<&[u8]> = noise.chunks_exact(length).collect();
+        lane.resize(rows)?;
+        match time(lane, &images) {
+            Ok(time) => times.push((rows, time)),
+            Err(Failure::Memory(_)) => break,
+            Err(Failure::Other(error)) => return Err(error),
+        }
+        if began.elapsed() > LONGEST {
+            break;
+        }
+    }
+    Ok(times)
+}
+
+fn time(lane: &mut dyn Batches, images: &[&[u8]]) -> Result<Duration, Failure> {
+    lane.run(images)?;
+    let mut fastest = Duration::MAX;
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        lane.run(images)?;
+        fastest = fastest.min(began.elapsed());
+    }
+    Ok(fastest)
+}
+
+/// The smallest size whose rate is about the best.
+fn choose(times: &[(usize, Duration)]) -> Option<usize> {
+    let each = |(rows, time): &(usize, Duration)| time.as_secs_f64() / *rows as f64;
+    let best = times.iter().map(each).fold(f64::INFINITY, f64::min);
+    times.iter().find(|size| each(size) * (1.0 - WORTH) <= best).map(|(rows, _)| *rows)
+}
+
+/// Whether different images have the bits together that each has in another place beside others.
+fn rows_stand_alone(lane: &mut dyn Batches, length: usize) -> Result<bool, EngineError> {
+    let noise = noise(lane.rows() * length);
+    let images: Vec<&[u8]> = noise.chunks_exact(length).collect();
+    let together = lane.run(&images)?;
+    // Each of the first few comes first, before what the last batch has left behind.
+    for (index, image) in images.iter().enumerate().take(ROUNDS) {
+        let alone = lane.run(&[image])?;
+        for (together, alone) in together.iter().zip(&alone) {
+            let row = &together[index * alone.len()..][..alone.len()];
+            if row.iter().zip(alone).any(|(left, right)| left.to_bits() != right.to_bits()) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Bytes that follow no pattern, the same on every machine (a linear congruential generator).
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_batch_has_to_be_worth_it() {
+        let ms = Duration::from_millis;
+        assert_eq!(choose(&[(8, ms(8)), (16, ms(10)), (32, ms(16)), (64, ms(31)), (128, ms(62))]), Some(32));
+        assert_eq!(choose(&[(8, ms(80)), (16, ms(161))]), Some(8));
+        assert_eq!(choose(&[]), None, "not even the smallest has room");
+    }
+}

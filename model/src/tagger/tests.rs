@@ -1,0 +1,82 @@
+//! Real photos through the way to a device, on the processor, against the way of every thread for itself.
+
+use std::fs;
+use std::thread;
+
+use super::*;
+use crate::engine::{EngineChoice, EngineOptions, Precision, Provider, resolve};
+use crate::folder::ModelOptions;
+use crate::graph::Quantization;
+use crate::scores::default_options;
+use crate::testing::shared_models;
+
+/// Scores that the processor computes may differ by so much from batch to batch; on a device the same is allowed.
+const TOLERANCE: f32 = 1e-3;
+
+#[test]
+fn photos_get_the_same_tags_on_a_device_as_without_one() {
+    let Some(models) = shared_models() else { return };
+    let photos: Vec<Vec<u8>> = fs::read_dir(models.join("../photos"))
+        .unwrap()
+        .map(|photo| fs::read(photo.unwrap().path()).unwrap())
+        .collect();
+    let mut compared = 0;
+    for name in ["squeezenet_fp16_bgr", "tinycnn_external_data", "mnist_1channel", "pcb_64x64"] {
+        let model = Model::open(&models.join(name), &ModelOptions::default()).unwrap();
+        if model.spec.quantization != Quantization::None {
+            continue;
+        }
+        let Ok(resolved) = resolve(&EngineOptions::of(EngineChoice::OnnxRuntime), &model) else {
+            eprintln!("SKIPPED: no ONNX Runtime");
+            return;
+        };
+        let options = default_options(model.spec.activation, model.spec.multi_label);
+        let usual = TaggerFactory::new(model.clone(), &resolved.record, &options, Limits::default()).unwrap();
+        let loaded = Loaded::on_device(&model, Precision::Fp32, Provider::Processor).unwrap();
+        let device = TaggerFactory::with(loaded, model, &options, Limits::default()).unwrap();
+        let expected = tag(&usual, &photos, 1);
+        let found = tag(&device, &photos, 4);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_alike(found, expected);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 400, "{compared}");
+}
+
+/// The outcomes of `photos`, tagged by so many threads, in their order.
+fn tag(factory: &TaggerFactory, photos: &[Vec<u8>], threads: usize) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(photos.len());
+    thread::scope(|scope| {
+        let mut parts = Vec::new();
+        for part in photos.chunks(photos.len().div_ceil(threads)) {
+            let mut tagger = factory.tagger().unwrap();
+            let images: Vec<&[u8]> = part.iter().map(Vec::as_slice).collect();
+            parts.push(scope.spawn(move || {
+                let outcomes = tagger.tag(&images).unwrap();
+                let time = tagger.device_time();
+                assert!(
+                    time.is_none_or(|time| time.compute_milliseconds <= time.wall_milliseconds + 1),
+                    "{time:?}"
+                );
+                outcomes
+            }));
+        }
+        outcomes.extend(parts.into_iter().flat_map(|part| part.join().unwrap()));
+    });
+    outcomes
+}
+
+fn assert_alike(found: &Outcome, expected: &Outcome) {
+    let (Outcome::Tagged(found), Outcome::Tagged(expected)) = (found, expected) else {
+        assert_eq!(found, expected);
+        return;
+    };
+    assert_eq!((found.width, found.height), (expected.width, expected.height));
+    assert_eq!(found.tags.len(), expected.tags.len());
+    for (found, expected) in found.tags.iter().zip(&expected.tags) {
+        assert!((found.score - expected.score).abs() <= TOLERANCE, "{found:?} {expected:?}");
+    }
+    let (first, second) = (&expected.tags[0], &expected.tags[1]);
+    assert!(found.tags[0].label == first.label || first.score - second.score <= 2.0 * TOLERANCE);
+}
