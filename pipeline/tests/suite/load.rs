@@ -1,13 +1,14 @@
 //! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys. Outside CI: `make load`
 //! prints the processor's time per item and memory at several sizes, and fails where the time grows with their number.
 
+mod made_up;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::stream::TryStreamExt;
-use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::bucket::{Bucket, KeyRange};
+use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::reduce::{self, put_json};
@@ -16,8 +17,11 @@ use tagfleet_pipeline::shard::{Image, Shard, ShardId};
 use tagfleet_pipeline::split::cut::cut;
 use tagfleet_pipeline::split::{Source, dry_run, send_shards, split_range};
 use tagfleet_pipeline::testing::{self, LengthTagger};
+use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
+
+use self::made_up::MadeUp;
 
 /// Ten times as many items may take so many times as long for each of them: caches, not squares.
 const MOST_GROWTH: f64 = 3.0;
@@ -74,23 +78,20 @@ fn measure(what: &str, sizes: [usize; 3], run: impl AsyncFn(usize) -> Vec<(&'sta
     }
 }
 
-fn worker(source: Arc<dyn Bucket>) -> Worker {
-    testing::worker(source, Arc::new(MemoryBucket::default()), Duration::from_secs(300))
-}
-
-async fn source_of(images: usize) -> Arc<MemoryBucket> {
-    let source = MemoryBucket::default();
-    for number in 0..images {
-        let key = format!("photos/{:016x}.jpg", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        source.put(&key, Bytes::from_static(b"image")).await.unwrap();
-    }
-    Arc::new(source)
+/// A worker whose output is a folder, so that what is written is not in this process's memory. In `/dev/shm` where there is
+/// one, for a disk would be waited for.
+fn worker(source: Arc<dyn Bucket>) -> (Worker, TempDir) {
+    let shared_memory = Path::new("/dev/shm");
+    let place = if shared_memory.is_dir() { shared_memory.to_owned() } else { std::env::temp_dir() };
+    let folder = tempfile::tempdir_in(place).unwrap();
+    let output = Arc::new(DirBucket::new(folder.path()));
+    (testing::worker(source, output, Duration::from_secs(300)), folder)
 }
 
 /// Every stage over so many images, with at most so many in a shard.
 async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Duration)> {
-    let source = source_of(images).await;
-    let worker = worker(source.clone());
+    let source = Arc::new(MadeUp::of(images));
+    let (worker, _folder) = worker(source.clone());
     let (output, keys, run) = (worker.output.as_ref(), &worker.keys, (&worker.run, &worker.keys));
     let mut laps = Laps::begin();
     let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
@@ -125,12 +126,12 @@ fn one_very_large_shard() {
 }
 
 async fn one_shard(images: usize) -> Vec<(&'static str, Duration)> {
-    let source = source_of(images).await;
+    let source = Arc::new(MadeUp::of(images));
     let pages: Vec<Vec<_>> = source.list(&KeyRange::default()).try_collect().await.unwrap();
     let id = ShardId { range: 0, number: 200 };
     let shard =
         Shard { id, images: pages.concat().into_iter().map(Image::from).collect(), folder_markers: 0 };
-    let worker = worker(source);
+    let (worker, _folder) = worker(source);
     let mut laps = Laps::begin();
     worker.output.put_if_absent(&worker.keys.shard(id), shard.encode().unwrap()).await.unwrap();
     let encoded = laps.lap();
@@ -147,7 +148,7 @@ fn a_key_space_of_a_million_keys() {
 }
 
 async fn keys(keys: usize) -> Vec<(&'static str, Duration)> {
-    let source = source_of(keys).await;
+    let source = Arc::new(MadeUp::of(keys));
     let mut laps = Laps::begin();
     let ranges = cut(source.as_ref(), &["photos/".to_owned()]).await.unwrap();
     let planned = laps.lap();
