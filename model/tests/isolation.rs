@@ -97,6 +97,20 @@ fn the_killer_alone_is_lost_whatever_kills_and_wherever_it_stands() {
 }
 
 #[test]
+fn what_a_device_did_is_counted_over_all_children() {
+    let mut tagger = start("counts", 1).unwrap().taggers().remove(0);
+    let mut computed = |images: &[&str]| {
+        tag(tagger.as_mut(), images).unwrap();
+        tagger.device_time().map(|time| time.compute_milliseconds)
+    };
+    // Each child has tagged a picture of ours before; one that dies has told of nothing.
+    assert_eq!(computed(&["red", "green"]), Some(3));
+    assert_eq!(computed(&["kill"]), Some(3));
+    assert_eq!(computed(&["blue"]), Some(5));
+    assert_eq!(taggers(1)[0].device_time(), None);
+}
+
+#[test]
 fn killers_in_a_row_are_rows() {
     let mut tagger = taggers(1).remove(0);
     let images = ["segv", "kill", "red", "abort"];

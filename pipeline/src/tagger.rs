@@ -23,6 +23,16 @@ pub struct DeviceTime {
     pub compute_milliseconds: u64,
 }
 
+impl DeviceTime {
+    /// Adds what another process did before or after.
+    pub fn add(&mut self, other: Self) {
+        self.wall_milliseconds = self.wall_milliseconds.saturating_add(other.wall_milliseconds);
+        self.decode_milliseconds = self.decode_milliseconds.saturating_add(other.decode_milliseconds);
+        self.transfer_milliseconds = self.transfer_milliseconds.saturating_add(other.transfer_milliseconds);
+        self.compute_milliseconds = self.compute_milliseconds.saturating_add(other.compute_milliseconds);
+    }
+}
+
 /// One worker thread's model: a session of its own, used by one thread only, never shared.
 pub trait Tagger: Send {
     /// How many images the next call of [`Tagger::tag`] should get when that many are waiting; at least 1.

@@ -35,7 +35,8 @@ impl Isolation {
         let pace = checked(pace).map_err(|error| StartError::Refused(error.to_string()))?;
         let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
         let pace = Mutex::new(pace);
-        let crew = Arc::new(Crew { launch, pace, together: RwLock::default(), child });
+        let crew =
+            Arc::new(Crew { launch, pace, ended: Mutex::default(), together: RwLock::default(), child });
         Ok(Self { crew, taggers: setup.taggers() })
     }
 
@@ -91,6 +92,8 @@ struct Crew {
     launch: Launch,
     /// As the child said last.
     pace: Mutex<Pace>,
+    /// What the devices of earlier children did.
+    ended: Mutex<Option<DeviceTime>>,
     /// Read by who asks among others, written by who asks alone.
     together: RwLock<()>,
     child: Mutex<Current>,
@@ -126,11 +129,16 @@ impl Crew {
         if let Some(reason) = &current.given_up {
             return Err(TaggerError(reason.clone()));
         }
-        current.living(&self.launch).map_err(|error| {
+        let before = current.link.clone();
+        let living = current.living(&self.launch).map_err(|error| {
             let reason = error.to_string();
             current.given_up = Some(reason.clone());
             TaggerError(reason)
-        })
+        })?;
+        if !Arc::ptr_eq(&before, &living) {
+            self.begin_anew();
+        }
+        Ok(living)
     }
 
     /// Tags `images` beside whatever other threads ask for; none where the child died meanwhile.
@@ -197,10 +205,28 @@ impl Crew {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the device did, those of earlier children included.
+    fn device_time(&self) -> Option<DeviceTime> {
+        sum(*self.ended.lock().unwrap_or_else(PoisonError::into_inner), self.pace().device)
+    }
+
+    /// Another child has begun, whose device counts from nothing.
+    fn begin_anew(&self) {
+        let device = self.pace.lock().unwrap_or_else(PoisonError::into_inner).device.take();
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended = sum(*ended, device);
+    }
+
     /// As the last answer has it.
     fn keep(&self, pace: Pace) {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
     }
+}
+
+fn sum(left: Option<DeviceTime>, right: Option<DeviceTime>) -> Option<DeviceTime> {
+    let (Some(mut left), Some(right)) = (left, right) else { return left.or(right) };
+    left.add(right);
+    Some(left)
 }
 
 /// One thread's way to the child.
@@ -231,7 +257,7 @@ impl Tagger for IsolatedTagger {
     }
 
     fn device_time(&self) -> Option<DeviceTime> {
-        self.crew.pace().device
+        self.crew.device_time()
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {

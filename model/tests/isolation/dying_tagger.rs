@@ -5,11 +5,11 @@
 #![expect(clippy::expect_used, reason = "a test's child fails by panicking")]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rustix::process::{Signal, getpid, kill_process};
 use tagfleet_model::isolation::serve_with;
-use tagfleet_pipeline::tagger::{Tagger, TaggerError};
+use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
 use tagfleet_pipeline::tags::{Outcome, Tag, Tagged};
 
 fn main() {
@@ -22,6 +22,7 @@ fn main() {
         "wants-too-many" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: usize::MAX, more: 0 }))),
         "wants-none" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 0, more: 0 }))),
         "tells-too-much" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 4, more: 1 }))),
+        "counts" => Ok(taggers(setup.threads, || Box::new(Counting))),
         _ => Ok(taggers(setup.threads, || Box::new(Obedient))),
     })
     .expect("pipes");
@@ -72,6 +73,26 @@ impl Tagger for Obedient {
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         images.iter().map(|image| obey(image)).collect()
+    }
+}
+
+/// Obeys, and tells of a device that takes a millisecond for each image.
+struct Counting;
+
+static IMAGES: AtomicU64 = AtomicU64::new(0);
+
+impl Tagger for Counting {
+    fn batch_size(&self) -> usize {
+        4
+    }
+
+    fn device_time(&self) -> Option<DeviceTime> {
+        Some(DeviceTime { compute_milliseconds: IMAGES.load(Relaxed), ..DeviceTime::default() })
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        IMAGES.fetch_add(images.len() as u64, Relaxed);
+        Obedient.tag(images)
     }
 }
 

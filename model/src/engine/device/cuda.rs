@@ -65,8 +65,9 @@ fn preload(library: &Path) {
     // site-packages/onnxruntime/capi/libonnxruntime.so
     let Some(packages) = library.ancestors().nth(3) else { return };
     let folder = |name: &str| Some(packages.join(name)).filter(|folder| folder.is_dir());
-    let (toolkit, cudnn) = (folder("nvidia/cu13/lib"), folder("nvidia/cudnn/lib"));
-    let _ = cuda::preload_dylibs(toolkit.as_deref(), cudnn.as_deref());
+    // One after the other, for a folder's first failure ends its call: the toolkit's last one, cuFFT, is left out on purpose.
+    let _ = cuda::preload_dylibs(folder("nvidia/cu13/lib").as_deref(), None);
+    let _ = cuda::preload_dylibs(None, folder("nvidia/cudnn/lib").as_deref());
 }
 
 /// What ONNX Runtime's message comes to: its first line, without places in its source.
