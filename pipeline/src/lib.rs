@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod filter;
 pub mod fleet;
 pub mod infer;
+pub mod number;
 pub mod plan;
 pub mod progress;
 pub mod queue;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::binding::Binding;
 use crate::cost::Cost;
+use crate::number::count;
 use crate::run::RunId;
 use crate::usage::{MachineUsage, Usage};
 use crate::visible::visible;
@@ -129,12 +130,14 @@ impl Summary {
             State::StoppedAtBudget => "stopped at budget",
         };
         writeln!(text, "run      {run}: {state}")?;
-        writeln!(text, "images   {images}: {tagged} tagged, {} failed{}", self.all_failed(), self.open())?;
-        for (code, count) in &self.failed {
-            writeln!(text, "         {count:>7} {}", visible(code))?;
+        let (images, tagged, failed) = (count(*images), count(*tagged), count(self.all_failed()));
+        writeln!(text, "images   {images}: {tagged} tagged, {failed} failed{}", self.open())?;
+        for (code, images) in &self.failed {
+            writeln!(text, "         {:>7} {}", count(*images), visible(code))?;
         }
         if self.second_decoder > 0 {
-            writeln!(text, "decoder  {} images were read only by the second decoder", self.second_decoder)?;
+            let images = count(self.second_decoder);
+            writeln!(text, "decoder  {images} images were read only by the second decoder")?;
         }
         writeln!(text, "model    {}, {}", visible(&self.model), visible(&self.engine))?;
         if self.images_here > 0 {
@@ -142,7 +145,7 @@ impl Summary {
             write!(
                 text,
                 "speed    {rate:.1} images/s: {} in {seconds:.1} s on {threads} threads",
-                self.images_here
+                count(self.images_here)
             )?;
             let batch =
                 if self.batch_size > 1 { format!(", {} at once", self.batch_size) } else { String::new() };
@@ -181,7 +184,7 @@ impl Summary {
     fn open(&self) -> String {
         match self.images.saturating_sub(self.rows) {
             0 => String::new(),
-            open => format!(", {open} not done"),
+            open => format!(", {} not done", count(open)),
         }
     }
 }
@@ -198,6 +201,7 @@ fn write_usage(text: &mut String, usage: &Usage) -> std::fmt::Result {
     }
     // As Lambda bills: GB-seconds of 1,024 MB.
     let gb_seconds = mb_milliseconds as f64 / 1024.0 / 1000.0;
+    let calls = count(calls);
     writeln!(text, "lambda   {calls} calls, {gb_seconds:.1} GB-seconds")
 }
 
@@ -207,9 +211,10 @@ fn machine(used: &MachineUsage) -> String {
     let zone = used.machine.zone.as_deref().map(|it| format!(" in {it}")).unwrap_or_default();
     let kind = visible(&format!("{kind}{life_cycle}{zone}"));
     let (workers, hours, vcpu_hours) = (used.workers, hours(used.seconds), hours(used.vcpu_seconds));
+    let (workers, images) = (count(workers), count(used.images));
     let gpus =
         used.gpu.as_ref().map(|gpu| format!(", {} {}", gpu.count, visible(&gpu.name))).unwrap_or_default();
-    format!("{workers} on {kind}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {} images{gpus}", used.images)
+    format!("{workers} on {kind}: {hours:.3} hours, {vcpu_hours:.3} vCPU-hours, {images} images{gpus}")
 }
 
 fn hours(seconds: u64) -> f64 {
@@ -258,12 +263,12 @@ mod tests {
     fn complete() {
         insta::assert_snapshot!(summary().text(), @r"
         run      20261123-170000-0a1b2c: complete
-        images   1000: 990 tagged, 10 failed
+        images   1,000: 990 tagged, 10 failed
                        8 corrupt
                        2 empty
         decoder  3 images were read only by the second decoder
         model    mobilenet, onnxruntime 1.32.0 fp32
-        speed    250.0 images/s: 1000 in 4.0 s on 2 threads
+        speed    250.0 images/s: 1,000 in 4.0 s on 2 threads
         results  tags/20261123-170000-0a1b2c/results
         ");
     }
@@ -288,12 +293,12 @@ mod tests {
             Summary { state: State::Incomplete, rows: 488, tagged: 478, missing_shards, ..summary() };
         insta::assert_snapshot!(summary.text(), @r"
         run      20261123-170000-0a1b2c: incomplete
-        images   1000: 478 tagged, 10 failed, 512 not done
+        images   1,000: 478 tagged, 10 failed, 512 not done
                        8 corrupt
                        2 empty
         decoder  3 images were read only by the second decoder
         model    mobilenet, onnxruntime 1.32.0 fp32
-        speed    250.0 images/s: 1000 in 4.0 s on 2 threads
+        speed    250.0 images/s: 1,000 in 4.0 s on 2 threads
         missing  shards 00000-0000001, 00000-0000003
         ");
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tagfleet_aws::executions::Execution;
+use tagfleet_pipeline::number::count;
 use tagfleet_pipeline::usage::Machine;
 
 use super::stack::FleetStack;
@@ -103,7 +104,8 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
         None => {}
     }
     if let Some(images) = standing.images {
-        writeln!(text, "images   {} of {} done, {} failed", images.done, images.all, standing.failed)?;
+        let [done, all, failed] = [images.done, images.all, standing.failed].map(count);
+        writeln!(text, "images   {done} of {all} done, {failed} failed")?;
     }
     if let Some(rate) = standing.images_per_second {
         writeln!(text, "speed    {rate:.1} images/s{}", left(standing))?;
@@ -185,7 +187,11 @@ pub(super) fn line(standing: &Standing) -> String {
     if let (Some(shards), Some(images)) = (standing.shards, standing.images) {
         line.push_str(&format!(
             ": {}/{} shards, {}/{} images, {} failed",
-            shards.done, shards.all, images.done, images.all, standing.failed
+            count(shards.done),
+            count(shards.all),
+            count(images.done),
+            count(images.all),
+            count(standing.failed)
         ));
     } else if standing.state == Now::Splitting {
         line.push_str(&format!(": {} shards so far", standing.shards_so_far));

@@ -177,12 +177,12 @@ pub(super) mod tests {
         let summary = Summary { threads: 4, batch_size: 64, device: Some(binding()), ..summary() };
         insta::assert_snapshot!(summary.text(), @r"
         run      20261123-170000-0a1b2c: complete
-        images   1000: 990 tagged, 10 failed
+        images   1,000: 990 tagged, 10 failed
                        8 corrupt
                        2 empty
         decoder  3 images were read only by the second decoder
         model    mobilenet, onnxruntime 1.32.0 fp32
-        speed    250.0 images/s: 1000 in 4.0 s on 4 threads, 64 at once
+        speed    250.0 images/s: 1,000 in 4.0 s on 4 threads, 64 at once
         stages   decode binds: decode 96 % busy, transfer 4 %, compute 41 %
                  75.0 images/s per vCPU, 300.0 per GPU
         results  tags/20261123-170000-0a1b2c/results

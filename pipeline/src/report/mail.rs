@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{State, Summary};
 use crate::cost::table::dollars;
+use crate::number::count;
 use crate::run::{RunId, RunKeys};
 use crate::visible::visible;
 
@@ -44,7 +45,7 @@ impl Mail {
     #[must_use]
     pub fn of_summary(summary: &Summary) -> Self {
         let Summary { run, images, tagged, .. } = summary;
-        let failed = summary.all_failed();
+        let (images, tagged, failed) = (count(*images), count(*tagged), count(summary.all_failed()));
         let (state, next) = match summary.state {
             State::Complete => ("complete", String::new()),
             State::Interrupted | State::Incomplete => {

@@ -47,13 +47,13 @@ fn a_running_run() {
     insta::assert_snapshot!(text(&running(), RESUME, STARTED + 3725), @r"
     run      20261123-170000-0a1b2c: running for 1:02:05
     shards   120 of 400 done
-    images   240000 of 800000 done, 12 failed
+    images   240,000 of 800,000 done, 12 failed
     speed    1250.0 images/s, 7:28 left
     workers  12 c7a.2xlarge spot us-east-1a, 3 ended
              1 of an unknown machine
     cost     $0.1234 so far, about $0.4113 in the end, of at most $0.5
     ");
-    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240000/800000 images, 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
+    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240,000/800,000 images, 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_run_that_failed() {
     insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
     run      20261123-170000-0a1b2c: failed after 1:00
     shards   120 of 400 done
-    images   240000 of 800000 done, 12 failed
+    images   240,000 of 800,000 done, 12 failed
     speed    1250.0 images/s
     cause    Temporary: run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown
     go on    tagfleet resume 20261123-170000-0a1b2c
@@ -114,7 +114,7 @@ fn a_run_that_stopped_at_its_budget() {
     insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
     run      20261123-170000-0a1b2c: stopped at budget after 1:00
     shards   120 of 400 done
-    images   240000 of 800000 done, 12 failed
+    images   240,000 of 800,000 done, 12 failed
     speed    1250.0 images/s
     cost     $0.4991, of at most $0.5
     cause    280 shards have no part

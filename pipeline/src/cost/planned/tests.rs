@@ -109,10 +109,10 @@ fn a_run_that_stopped_early_is_cheaper_for_its_images() {
     let found = compare(&usage(machines, 600, 600), &bill(0.05, 0.05, 0.02), 500, 500);
     insta::assert_snapshot!(found.short(), @r"
     planned  $0.35 to $0.75; the run cost $0.23 less
-             -$0.17 for fewer images than planned: 500 instead of 1000; 500 are not done
+             -$0.17 for fewer images than planned: 500 instead of 1,000; 500 are not done
              -$0.05 for faster machines: 0.556 images a second each, boot and pauses counted, 25 % of it idle, instead of 0.278
              -$0.005000 for functions, state transitions and mails: $0.02 instead of $0.03 for so many images
-             tagging took shorter, 0.167 hours instead of 0.500 to 1.00: 500 images instead of 1000, 0.741 images a second of each instead of 0.125 to 0.250
+             tagging took shorter, 0.167 hours instead of 0.500 to 1.00: 500 images instead of 1,000, 0.741 images a second of each instead of 0.125 to 0.250
     ");
 }
 

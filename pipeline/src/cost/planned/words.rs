@@ -4,6 +4,7 @@
 
 use super::{Actual, MachineHours, PlanBesideActual};
 use crate::cost::table::dollars;
+use crate::number::count;
 use crate::plan::{Estimate, Range};
 use crate::visible::visible;
 
@@ -19,13 +20,13 @@ impl PlanBesideActual {
         let Self { planned, actual, .. } = self;
         let row = |name: &str, planned: String, actual: String| [name.to_owned(), planned, actual];
         vec![
-            row("images", planned.images.to_string(), actual.images.to_string()),
+            row("images", count(planned.images), count(actual.images)),
             row("images per second", range(planned.images_per_second), figure(actual.images_per_second)),
             row("hours of tagging", range(planned.tagging_hours), figure(actual.tagging_hours)),
             row("machines", visible(&machines_planned(planned)), visible(&machines_used(&actual.machines))),
             row("machine hours", range(planned.instance_hours), figure(actual.instance_hours)),
             row("of these spot", percent(planned.spot_share), percent(actual.spot_share)),
-            row("requests", planned.requests.to_string(), actual.requests.to_string()),
+            row("requests", count(planned.requests), count(actual.requests)),
             row("dollars for machines", dollars_of(planned.machines_usd), dollars(actual.machines_usd)),
             row("dollars for requests", dollars(planned.requests_usd), dollars(actual.requests_usd)),
             row("dollars for the rest", dollars(planned.rest_usd), dollars(actual.rest_usd)),
@@ -77,9 +78,10 @@ pub(super) fn images(planned: &Estimate, actual: &Actual) -> String {
     let more = if actual.images > planned.images { "more" } else { "fewer" };
     let open = match actual.not_done {
         0 => String::new(),
-        open => format!("; {open} are not done"),
+        open => format!("; {} are not done", count(open)),
     };
-    format!("for {more} images than planned: {} instead of {}{open}", actual.images, planned.images)
+    let (actual, planned) = (count(actual.images), count(planned.images));
+    format!("for {more} images than planned: {actual} instead of {planned}{open}")
 }
 
 /// `planned` is images in a machine hour.
@@ -139,8 +141,11 @@ pub(super) fn price(planned: &Estimate, hour_usd: f64, actual: &Actual) -> Strin
 
 /// `k` times as many images as planned were done.
 pub(super) fn requests(planned: &Estimate, k: f64, actual: &Actual) -> String {
-    let expected = (planned.requests as f64 * k).round();
-    format!("for requests: {}, retries counted, instead of {expected} for so many images", actual.requests)
+    let expected = figure((planned.requests as f64 * k).round());
+    format!(
+        "for requests: {}, retries counted, instead of {expected} for so many images",
+        count(actual.requests)
+    )
 }
 
 /// `expected` is dollars.
@@ -176,7 +181,7 @@ fn time(planned: &Estimate, actual: &Actual) -> Option<String> {
     let mut why = Vec::new();
     // What worked the other way explains nothing.
     if differs(planned.images as f64, actual.images as f64, is_longer) {
-        why.push(format!("{} images instead of {}", actual.images, planned.images));
+        why.push(format!("{} images instead of {}", count(actual.images), count(planned.images)));
     }
     if differs(at_once, f64::from(planned.instances), is_longer) {
         why.push(format!("{} machines at once on average instead of {}", figure(at_once), planned.instances));
@@ -234,6 +239,7 @@ fn between(range: Range, of: impl Fn(f64) -> String) -> String {
 /// A figure of any size, to three or four digits that count.
 fn figure(figure: f64) -> String {
     match figure.abs() {
+        size if (1000.0..1e18).contains(&size) && figure > 0.0 => count(size.round() as u64),
         size if size >= 100.0 => format!("{figure:.0}"),
         size if size >= 10.0 => format!("{figure:.1}"),
         size if size >= 1.0 || size == 0.0 => format!("{figure:.2}"),

@@ -3,6 +3,7 @@
 //! Whatever a key or a label holds, it comes out as text: markup is escaped, and characters that have no shape of their
 //! own, or turn what follows, are spelled out. It never cuts anything off.
 
+pub(super) use crate::number::count;
 use crate::report::mail;
 use crate::visible::visible;
 
@@ -14,19 +15,6 @@ pub(super) fn escape(text: &str) -> String {
 /// The same for a key or a label, which may be written in any direction.
 pub(super) fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", escape(text))
-}
-
-/// `1,234,567`
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// `1 image`, `2 images`
