@@ -3,7 +3,7 @@
 # Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
 #   scripts/setup.sh          to build and run
 #   scripts/setup.sh openvino and OpenVINO, the engine for bf16 and int8
-#   scripts/setup.sh gpu      and ONNX Runtime for NVIDIA GPUs with its CUDA libraries (2.5 GB, in .venv-gpu; the driver is yours)
+#   scripts/setup.sh gpu      and ONNX Runtime for NVIDIA GPUs with its CUDA libraries (2.2 GB, in .venv-gpu; the driver is yours)
 #   scripts/setup.sh emulator and for `make demo-aws`
 #   scripts/setup.sh test     and to test
 #   scripts/setup.sh check    and for `make check`

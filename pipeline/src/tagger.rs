@@ -13,13 +13,14 @@ use crate::tags::Outcome;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceTime {
-    /// Milliseconds since the first image came.
+    /// Milliseconds since the first picture came, the one included that is tried before the run's own.
     pub wall_milliseconds: u64,
     /// Processor milliseconds of decoding, resizing and cropping, all threads together.
     pub decode_milliseconds: u64,
-    /// Milliseconds in which images were copied to the device.
+    /// Milliseconds that copying the images to the device takes, as measured for one batch alone: it goes on while the device
+    /// computes.
     pub transfer_milliseconds: u64,
-    /// Milliseconds in which the device ran the model.
+    /// Milliseconds in which the device ran the model, what it had to wait for of copies included.
     pub compute_milliseconds: u64,
 }
 

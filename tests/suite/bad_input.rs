@@ -104,8 +104,31 @@ fn options() {
     insta::assert_snapshot!(refused(&["--output", "pooled"]), @r#"error: demo/model/model.onnx: the model has no output "pooled": it has logits [n, 29]"#);
     insta::assert_snapshot!(
         refused(&["--onnxruntime", "FOLDER/photos/a.jpg"]),
-        @"error: ONNX Runtime could not be loaded (FOLDER/photos/a.jpg: failed to load from `FOLDER/photos/a.jpg`: dlopen failed): give --onnxruntime the path of libonnxruntime.so, version 1.17 or newer"
+        @"error: ONNX Runtime could not be loaded (FOLDER/photos/a.jpg: failed to load from `FOLDER/photos/a.jpg`: dlopen failed): give --onnxruntime the path of libonnxruntime.so, version 1.23 or newer"
     );
+}
+
+#[test]
+fn a_gpu_that_is_not_there() {
+    let folder = folder_of(&[("photos/a.jpg", b"x")]);
+    let mut places = vec![project(".venv")];
+    let for_gpus = project(".venv-gpu");
+    match for_gpus.is_dir() {
+        true => places.push(for_gpus),
+        false => eprintln!("SKIPPED: no ONNX Runtime for GPUs: `scripts/setup.sh gpu` installs it"),
+    }
+    if Path::new("/dev/nvidia0").exists() {
+        eprintln!("SKIPPED: there is a GPU here");
+        return;
+    }
+    for place in places {
+        let place = place.to_str().unwrap();
+        let error = refused(&folder, &["FOLDER/photos", "--device", "cuda", "--onnxruntime", place]);
+        let asked = "no GPU can be used with the ONNX Runtime at ";
+        assert!(error.contains(asked) && error.contains("give --device cpu"), "{error}");
+        let missing = ["there is no NVIDIA driver", "was built without CUDA"];
+        assert!(missing.iter().any(|missing| error.contains(missing)), "{error}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use ort::session::builder::SessionBuilder;
 pub(super) use self::cuda::missing;
 pub(super) use self::feed::Feed;
 pub use self::feed::Feeder;
-use self::lane::{Batches, Lane};
+use self::lane::{Batches, Failure, Lane};
 pub(crate) use self::meter::Meter;
 use super::record::Precision;
 use super::{EngineError, Wiring, onnxruntime};
@@ -41,7 +41,6 @@ pub(crate) enum Provider {
 /// A model's graph as the device gets it, from which every lane makes its session.
 pub(super) struct Program {
     graph: Vec<u8>,
-    shown: String,
     environment: Environment,
     provider: Provider,
     wiring: Wiring,
@@ -55,8 +54,15 @@ pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> 
     let wiring = Wiring::of(model);
     let program = Program::load(model, &wiring, precision, Provider::Processor)?;
     let black = vec![0; wiring.len()];
-    let mut lane = Lane::new(&program, wiring.batch.unwrap_or(1), Arc::default())?;
-    lane.run(&[&black]).map(|_| ()).map_err(EngineError::from)
+    let about = |failure: Failure| {
+        EngineError::new(format!(
+            "{} can't run on a device: {}",
+            model.path().display(),
+            EngineError::from(failure)
+        ))
+    };
+    let mut lane = Lane::new(&program, wiring.batch.unwrap_or(1), Arc::default()).map_err(about)?;
+    lane.run(&[&black]).map(|_| ()).map_err(about)
 }
 
 impl Program {
@@ -73,20 +79,11 @@ impl Program {
         let half = precision == Precision::Fp16;
         let graph =
             rewrite::for_device(model, steps.tables(), half).map_err(|error| refused(error.to_string()))?;
-        Ok(Self {
-            graph,
-            shown: model.path().display().to_string(),
-            environment: onnxruntime::load(None)?.handle,
-            provider,
-            wiring: wiring.clone(),
-        })
+        Ok(Self { graph, environment: onnxruntime::load(None)?.handle, provider, wiring: wiring.clone() })
     }
 
-    fn session(&self) -> Result<OrtSession, EngineError> {
-        let session = || self.builder()?.commit_from_memory(&self.graph);
-        session().map_err(|error| {
-            EngineError::new(format!("ONNX Runtime refuses {} on this device: {error}", self.shown))
-        })
+    fn session(&self) -> Result<OrtSession, ort::Error> {
+        self.builder()?.commit_from_memory(&self.graph)
     }
 
     fn builder(&self) -> Result<SessionBuilder, ort::Error> {

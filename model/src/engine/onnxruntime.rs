@@ -28,7 +28,7 @@ const KIND: Kind = Kind {
     home: None,
     folders: &["/opt/onnxruntime/lib"],
     flag: "--onnxruntime",
-    file: "libonnxruntime.so, version 1.17 or newer",
+    file: "libonnxruntime.so, version 1.23 or newer",
     install: "make setup",
 };
 

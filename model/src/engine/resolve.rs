@@ -98,7 +98,11 @@ pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, E
 
 /// The GPU where there is one, else the processor and why there is none.
 fn gpu_or_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
-    let Ok(library) = onnxruntime::load(options.onnxruntime) else { return on_processor(options, model) };
+    let library = match onnxruntime::load(options.onnxruntime) {
+        Ok(library) => library,
+        Err(error) if options.precision == Precision::Fp16 => return Err(error),
+        Err(_) => return on_processor(options, model),
+    };
     let Some(missing) = device::missing(&library) else {
         return on_gpu(options, model, "it can use the GPU here");
     };
@@ -127,8 +131,8 @@ fn on_gpu(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Re
     let record = EngineRecord::cuda(&library.version, Some(&library.path), model, options.precision)?;
     match device::missing(&library) {
         Some(missing) => Err(EngineError::new(format!(
-            "no GPU can be used: {missing} (ONNX Runtime at {}): it takes an NVIDIA driver and onnxruntime-gpu with its CUDA \
-             libraries, named with --onnxruntime; or give --device cpu",
+            "no GPU can be used with the ONNX Runtime at {}: {missing}; it takes an NVIDIA driver, and onnxruntime-gpu with its \
+             CUDA libraries named with --onnxruntime; or give --device cpu",
             library.path.display()
         ))),
         None => Ok(taken(record, &library.path, reason)),

@@ -34,7 +34,7 @@ pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<
         .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
     inline::weights(&mut proto, &path)?;
     let mut element = model.spec.input.element;
-    if half && !model.spec.half {
+    if half && half::is_wide(&proto) {
         half::narrow(&mut proto).map_err(about)?;
         element = Element::F16;
     }

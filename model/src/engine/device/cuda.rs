@@ -9,12 +9,13 @@ use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProvider, ExecutionProviderDis
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session as OrtSession;
+use ort::value::TensorRef;
 use prost::Message;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    type_proto,
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, type_proto,
 };
 
 use crate::engine::library::Library;
@@ -43,7 +44,7 @@ pub(super) fn pinned(session: &OrtSession) -> Result<Allocator, ort::Error> {
     Allocator::new(session, pinned)
 }
 
-/// Why `library` can't run a model on a GPU here; none where it can. It is found out by making a session.
+/// Why `library` can't run a model on a GPU here; none where it can. It is found out by running the smallest one.
 pub(in crate::engine) fn missing(library: &Library<Environment>) -> Option<String> {
     match CUDA::is_available() {
         Ok(true) => {}
@@ -51,12 +52,16 @@ pub(in crate::engine) fn missing(library: &Library<Environment>) -> Option<Strin
         Err(error) => return Some(reason(&error.to_string())),
     }
     preload(&library.path);
-    let session = || -> Result<OrtSession, ort::Error> {
-        // The library tells its reasons on stderr too: they are ours to tell.
-        let builder = onnxruntime::builder(&library.handle)?.with_log_level(LogLevel::Fatal)?;
-        builder.with_execution_providers([provider()])?.commit_from_memory(&smallest())
-    };
-    session().err().map(|error| reason(&error.to_string()))
+    try_smallest(library).err().map(|error| reason(&error.to_string()))
+}
+
+/// A convolution of one number: it takes a driver, a GPU that has kernels for it, and cuDNN.
+fn try_smallest(library: &Library<Environment>) -> Result<(), ort::Error> {
+    // The library tells its reasons on stderr too: they are ours to tell.
+    let builder = onnxruntime::builder(&library.handle)?.with_log_level(LogLevel::Fatal)?;
+    let mut session = builder.with_execution_providers([provider()])?.commit_from_memory(&smallest())?;
+    let number = TensorRef::from_array_view(([1_usize; 4], [1.0_f32].as_slice()))?;
+    session.run(ort::inputs!["number" => number]).map(|_| ())
 }
 
 /// Loads CUDA's libraries where Python's wheels have them, beside ONNX Runtime's own; elsewhere the system's loader finds
@@ -79,27 +84,35 @@ fn reason(message: &str) -> String {
     line.rsplit(": FAIL : ").next().unwrap_or(line).trim().to_owned()
 }
 
-/// The smallest graph that needs the device: a number and what is left of it above zero.
+/// The smallest graph that needs all of it.
 fn smallest() -> Vec<u8> {
     let port = |name: &str| {
         let one = Dimension { value: Some(dimension::Value::DimValue(1)), ..Dimension::default() };
-        let shape = Some(TensorShapeProto { dim: vec![one] });
+        let shape = Some(TensorShapeProto { dim: vec![one; 4] });
         let value =
             type_proto::Value::TensorType(type_proto::Tensor { elem_type: DataType::Float as i32, shape });
         let r#type = Some(TypeProto { value: Some(value), ..TypeProto::default() });
         ValueInfoProto { name: name.to_owned(), r#type, ..ValueInfoProto::default() }
     };
-    let relu = NodeProto {
-        op_type: "Relu".to_owned(),
-        input: vec!["number".to_owned()],
-        output: vec!["above".to_owned()],
+    let convolution = NodeProto {
+        op_type: "Conv".to_owned(),
+        input: vec!["number".to_owned(), "weight".to_owned()],
+        output: vec!["product".to_owned()],
         ..NodeProto::default()
+    };
+    let weight = TensorProto {
+        name: "weight".to_owned(),
+        data_type: DataType::Float as i32,
+        dims: vec![1; 4],
+        float_data: vec![2.0],
+        ..TensorProto::default()
     };
     let graph = GraphProto {
         name: "smallest".to_owned(),
-        node: vec![relu],
+        node: vec![convolution],
+        initializer: vec![weight],
         input: vec![port("number")],
-        output: vec![port("above")],
+        output: vec![port("product")],
         ..GraphProto::default()
     };
     let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];

@@ -15,8 +15,9 @@ use crate::engine::{EngineError, Outputs, Wiring};
 
 /// Sessions of one device: while one computes, the other is fed. A third would have nothing to hide.
 const LANES: usize = 2;
-/// Jobs that wait for a lane: a thread has one at a time, so threads and not the channel bound what is in flight.
-const WAITING: usize = 4;
+/// Jobs that may wait for a lane: more than there are threads, each of which has one at a time. Their number bounds what is
+/// in flight, and a lane finds all of it when it looks.
+const WAITING: usize = 1024;
 
 /// A device with its lanes running. They end when this and every [`Feeder`] is dropped.
 pub(in crate::engine) struct Feed {
@@ -51,19 +52,28 @@ impl Feed {
     /// Makes the lanes and finds their batch; a device with room for one lane only has one.
     pub(in crate::engine) fn start(program: &Program) -> Result<Self, EngineError> {
         let wiring = program.wiring.clone();
-        // Measured apart: the run's own figures begin with its first image.
+        let length = wiring.len();
+        // Counted apart: the run's own figures begin with its first image.
         let mut first = Lane::new(program, wiring.batch.unwrap_or(1), Arc::default())?;
-        let rows = match wiring.batch {
-            Some(rows) => rows,
-            None => size::find(&mut first, wiring.len())?,
-        };
+        match wiring.batch {
+            Some(_) => size::check(&mut first, length)?,
+            None => _ = size::find(&mut first, length)?,
+        }
+        let (rows, copy) = (first.rows(), first.time_copy()?);
         drop(first);
         let meter = Arc::new(Meter::default());
-        let mut lanes: Vec<Box<dyn Batches>> = vec![Box::new(Lane::new(program, rows, meter.clone())?)];
+        let mut lanes = Vec::with_capacity(LANES);
         while lanes.len() < LANES {
-            let Ok(lane) = Lane::new(program, rows, meter.clone()) else { break };
-            lanes.push(Box::new(lane));
+            match Lane::new(program, rows, meter.clone()) {
+                Ok(lane) => lanes.push(lane),
+                Err(Failure::Memory(_)) if !lanes.is_empty() => break,
+                Err(failure) => return Err(failure.into()),
+            }
         }
+        for lane in &mut lanes {
+            lane.set_copy(copy);
+        }
+        let lanes = lanes.into_iter().map(|lane| -> Box<dyn Batches> { Box::new(lane) }).collect();
         Self::with(lanes, wiring, (rows, meter))
     }
 
@@ -87,8 +97,7 @@ impl Feed {
     /// One thread's way to the device.
     pub(in crate::engine) fn feeder(&self) -> Feeder {
         self.shared.feeders.fetch_add(1, Relaxed);
-        let (answer, answers) = mpsc::sync_channel(1);
-        Feeder { jobs: self.jobs.clone(), shared: self.shared.clone(), answer, answers }
+        Feeder { jobs: self.jobs.clone(), shared: self.shared.clone() }
     }
 }
 
@@ -140,10 +149,9 @@ fn run(lane: &mut dyn Batches, images: &[&[u8]], shared: &Shared) -> Result<Vec<
     let mut outputs = vec![Vec::new(); shared.wiring.outputs.len()];
     let mut rest = images;
     while !rest.is_empty() {
-        lane.resize(shared.rows.load(Relaxed))?;
-        let rows = lane.rows();
+        let rows = shared.rows.load(Relaxed);
         let (batch, behind) = rest.split_at(rest.len().min(rows));
-        match lane.run(batch) {
+        match lane.resize(rows).and_then(|()| lane.run(batch)) {
             Ok(found) => {
                 for (output, values) in outputs.iter_mut().zip(found) {
                     output.extend(values);
@@ -198,8 +206,6 @@ impl Shared {
 pub struct Feeder {
     jobs: SyncSender<Job>,
     shared: Arc<Shared>,
-    answer: SyncSender<Answer>,
-    answers: Receiver<Answer>,
 }
 
 impl Feeder {
@@ -233,9 +239,10 @@ impl Feeder {
             )));
         }
         let gone = || EngineError::new("the thread of the device has ended");
-        let job = Job { crops: std::mem::take(crops), answer: self.answer.clone() };
-        self.jobs.send(job).map_err(|_| gone())?;
-        let answer = self.answers.recv().map_err(|_| gone())?;
+        // The only sender goes with the job, so that nobody waits for a lane that is gone.
+        let (answer, answers) = mpsc::sync_channel(1);
+        self.jobs.send(Job { crops: std::mem::take(crops), answer }).map_err(|_| gone())?;
+        let answer = answers.recv().map_err(|_| gone())?;
         *crops = answer.crops;
         Ok(self.shared.wiring.outputs_of(answer.rows?, n))
     }

@@ -4,8 +4,9 @@
 //! last ones left as they were: so an image's values depend on no neighbour and no place, and no shape is ever planned twice.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::memory::Allocator;
 use ort::session::Session as OrtSession;
 use ort::value::Tensor;
 
@@ -40,7 +41,7 @@ pub(super) trait Batches: Send {
     fn rows(&self) -> usize;
 
     /// Takes batches of `rows` images from now on.
-    fn resize(&mut self, rows: usize) -> Result<(), EngineError>;
+    fn resize(&mut self, rows: usize) -> Result<(), Failure>;
 
     /// Runs `images`, at most [`Batches::rows`] crops, and gives each output's rows for them, flat.
     fn run(&mut self, images: &[&[u8]]) -> Result<Vec<Vec<f32>>, Failure>;
@@ -54,29 +55,45 @@ pub(super) struct Lane {
     provider: Provider,
     wiring: Wiring,
     meter: Arc<Meter>,
+    /// What copying a batch to the device takes.
+    copy: Duration,
 }
 
 impl Lane {
     /// A lane for batches of `rows` images.
-    pub(super) fn new(program: &Program, rows: usize, meter: Arc<Meter>) -> Result<Self, EngineError> {
-        let session = program.session()?;
+    pub(super) fn new(program: &Program, rows: usize, meter: Arc<Meter>) -> Result<Self, Failure> {
+        let session = program.session().map_err(|error| why(&error))?;
         let (provider, wiring) = (program.provider, program.wiring.clone());
-        let input = memory(&session, provider, &wiring, rows).map_err(|error| failed(&error))?;
-        Ok(Self { session, input, rows, provider, wiring, meter })
+        let input = memory(&session, provider, &wiring, rows).map_err(|error| why(&error))?;
+        Ok(Self { session, input, rows, provider, wiring, meter, copy: Duration::ZERO })
+    }
+
+    /// What copying a batch takes while nothing else is done, to be counted for each batch from now on: copies go on beside
+    /// what is computed, so that no clock can tell them apart later.
+    pub(super) fn time_copy(&mut self) -> Result<Duration, Failure> {
+        let copy = || {
+            let mut binding = self.session.create_binding()?;
+            let began = Instant::now();
+            binding.bind_input(INPUT, &self.input)?;
+            binding.synchronize_inputs()?;
+            Ok(began.elapsed())
+        };
+        // The first one finds its memory.
+        copy().map_err(|error| why(&error))?;
+        self.copy = copy().map_err(|error| why(&error))?;
+        Ok(self.copy)
+    }
+
+    /// The same for a lane of the same device, measured by another.
+    pub(super) fn set_copy(&mut self, copy: Duration) {
+        self.copy = copy;
     }
 
     /// Runs the batch as it lies in memory; the first `images` rows of each output are given.
     fn batch(&mut self, images: usize) -> Result<Result<Vec<Vec<f32>>, EngineError>, ort::Error> {
-        let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
-        let mut binding = self.session.create_binding()?;
-        self.meter.transfer.during(|| {
-            binding.bind_input(INPUT, &self.input)?;
-            binding.synchronize_inputs()
-        })?;
-        for name in &self.wiring.outputs {
-            binding.bind_output_to_device(name, &host)?;
-        }
-        let outputs = self.meter.compute.during(|| self.session.run_binding(&binding))?;
+        let (session, input) = (&mut self.session, &self.input);
+        let outputs = self.meter.compute.during(|| session.run(ort::inputs![INPUT => input]))?;
+        self.meter.copied(self.copy);
         let mut found = Vec::with_capacity(self.wiring.outputs.len());
         for (index, name) in self.wiring.outputs.iter().enumerate() {
             let Some(output) = outputs.get(name) else {
@@ -98,10 +115,11 @@ impl Batches for Lane {
         self.rows
     }
 
-    fn resize(&mut self, rows: usize) -> Result<(), EngineError> {
+    fn resize(&mut self, rows: usize) -> Result<(), Failure> {
         if rows != self.rows {
             self.input =
-                memory(&self.session, self.provider, &self.wiring, rows).map_err(|error| failed(&error))?;
+                memory(&self.session, self.provider, &self.wiring, rows).map_err(|error| why(&error))?;
+            self.copy = self.copy.mul_f64(rows as f64 / self.rows as f64);
             self.rows = rows;
         }
         Ok(())
@@ -109,7 +127,7 @@ impl Batches for Lane {
 
     fn run(&mut self, images: &[&[u8]]) -> Result<Vec<Vec<f32>>, Failure> {
         let length = self.wiring.len();
-        let (_, memory) = self.input.extract_tensor_mut();
+        let (_, memory) = self.input.try_extract_tensor_mut::<u8>().map_err(|error| why(&error))?;
         for (place, image) in memory.chunks_exact_mut(length).zip(images) {
             place.copy_from_slice(image);
         }
@@ -128,7 +146,7 @@ fn memory(
         Provider::Processor => Allocator::default(),
     };
     let mut tensor = Tensor::<u8>::new(&allocator, wiring.bytes_shape(rows))?;
-    tensor.extract_tensor_mut().1.fill(0);
+    tensor.try_extract_tensor_mut::<u8>()?.1.fill(0);
     Ok(tensor)
 }
 
@@ -146,7 +164,8 @@ const OUT_OF_MEMORY: &[&str] = &[
     "out of memory",
     "Failed to allocate memory",
     "cudaErrorMemoryAllocation",
-    "CUDNN_STATUS_ALLOC_FAILED",
+    // cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED, and of the host.
+    "ALLOCATION_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
 ];
 

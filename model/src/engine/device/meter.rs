@@ -14,7 +14,8 @@ pub(crate) struct Meter {
     began: OnceLock<Instant>,
     /// Processor time of all threads that decode, in nanoseconds.
     decode: AtomicU64,
-    pub(super) transfer: Busy,
+    /// What was copied, at the speed that was measured alone, in nanoseconds.
+    transfer: AtomicU64,
     pub(super) compute: Busy,
 }
 
@@ -31,13 +32,18 @@ impl Meter {
         self.decode.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// A batch was copied to the device, which takes so long by itself.
+    pub(super) fn copied(&self, time: Duration) {
+        self.transfer.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
     /// What was done since the first image came.
     pub(crate) fn time(&self) -> DeviceTime {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         DeviceTime {
             wall_milliseconds: self.began.get().map_or(0, |began| milliseconds(began.elapsed())),
             decode_milliseconds: self.decode.load(Relaxed) / 1_000_000,
-            transfer_milliseconds: milliseconds(self.transfer.time()),
+            transfer_milliseconds: self.transfer.load(Relaxed) / 1_000_000,
             compute_milliseconds: milliseconds(self.compute.time()),
         }
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::lane::{Batches, Failure};
 use crate::engine::EngineError;
 
-/// What is tried, the smallest first.
-pub(super) const SIZES: &[usize] = &[8, 16, 32, 64, 128, 256];
+/// What is tried, the smallest first. More than three of the largest would not be in a worker's hands at once.
+pub(super) const SIZES: &[usize] = &[8, 16, 32, 64, 128];
 /// Timed calls of each size, behind one that is not: the fastest counts.
 const ROUNDS: usize = 3;
 /// Larger batches take memory and delay the end of a run: the smallest within this share of the best rate is taken.
@@ -17,11 +17,26 @@ const WORTH: f64 = 0.05;
 /// No size is tried any more after so long.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The batch that `lane` should take from now on: 1 where rows change with their neighbours.
+/// The batch that `lane` takes from now on: 1 where rows change with their neighbours.
 pub(super) fn find(lane: &mut dyn Batches, length: usize) -> Result<usize, EngineError> {
     let rows = choose(&times(lane, length)?).unwrap_or(1);
     lane.resize(rows)?;
-    if rows == 1 || rows_stand_alone(lane, length)? { Ok(rows) } else { Ok(1) }
+    if rows > 1 && !rows_stand_alone(lane, length)? {
+        lane.resize(1)?;
+    }
+    Ok(lane.rows())
+}
+
+/// Fails where the batch that a graph insists on lets its rows change each other.
+pub(super) fn check(lane: &mut dyn Batches, length: usize) -> Result<(), EngineError> {
+    if rows_stand_alone(lane, length)? {
+        return Ok(());
+    }
+    Err(EngineError::new(format!(
+        "the graph insists on {} images at once, and on this device each changes the rows of the others: export it for \
+         batches of any size, or give --device cpu",
+        lane.rows()
+    )))
 }
 
 /// Time of a batch for each size that runs.
@@ -30,8 +45,7 @@ fn times(lane: &mut dyn Batches, length: usize) -> Result<Vec<(usize, Duration)>
     for &rows in SIZES {
         let noise = noise(rows * length);
         let images: Vec<&[u8]> = noise.chunks_exact(length).collect();
-        lane.resize(rows)?;
-        match time(lane, &images) {
+        match lane.resize(rows).and_then(|()| time(lane, &images)) {
             Ok(time) => times.push((rows, time)),
             Err(Failure::Memory(_)) => break,
             Err(Failure::Other(error)) => return Err(error),
@@ -61,17 +75,21 @@ fn choose(times: &[(usize, Duration)]) -> Option<usize> {
     times.iter().find(|size| each(size) * (1.0 - WORTH) <= best).map(|(rows, _)| *rows)
 }
 
-/// Whether different images have the bits together that each has in another place beside others.
+/// Whether images have the same bits in the same place beside other neighbours.
 fn rows_stand_alone(lane: &mut dyn Batches, length: usize) -> Result<bool, EngineError> {
-    let noise = noise(lane.rows() * length);
+    let noise = noise((lane.rows() + 1) * length);
     let images: Vec<&[u8]> = noise.chunks_exact(length).collect();
-    let together = lane.run(&images)?;
-    // Each of the first few comes first, before what the last batch has left behind.
-    for (index, image) in images.iter().enumerate().take(ROUNDS) {
-        let alone = lane.run(&[image])?;
-        for (together, alone) in together.iter().zip(&alone) {
-            let row = &together[index * alone.len()..][..alone.len()];
-            if row.iter().zip(alone).any(|(left, right)| left.to_bits() != right.to_bits()) {
+    let (first, others) = (&images[..lane.rows()], &images[1..]);
+    let among = lane.run(first)?;
+    for place in 0..lane.rows().min(ROUNDS) {
+        let mut beside = others.to_vec();
+        beside[place] = first[place];
+        let found = lane.run(&beside)?;
+        for (among, found) in among.iter().zip(&found) {
+            let row = among.len() / lane.rows();
+            let own = place * row..(place + 1) * row;
+            let same = |(left, right): (&f32, &f32)| left.to_bits() == right.to_bits();
+            if !among[own.clone()].iter().zip(&found[own]).all(same) {
                 return Ok(false);
             }
         }

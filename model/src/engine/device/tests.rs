@@ -26,7 +26,7 @@ impl Batches for Stub {
         self.rows
     }
 
-    fn resize(&mut self, rows: usize) -> Result<(), EngineError> {
+    fn resize(&mut self, rows: usize) -> Result<(), Failure> {
         self.rows = rows;
         Ok(())
     }
@@ -36,6 +36,7 @@ impl Batches for Stub {
         if self.rows > self.room {
             return Err(Failure::Memory("no room".to_owned()));
         }
+        assert!(images[0][0] != PANICS, "a bug");
         if self.batches == 0 {
             return Err(Failure::Other(EngineError::new("the GPU has fallen off the bus")));
         }
@@ -45,7 +46,10 @@ impl Batches for Stub {
     }
 }
 
-/// A model without labels whose vector is its input, as tagged by the engine that `wiring` is for.
+/// A crop of which panics the lane that gets it.
+const PANICS: u8 = 255;
+
+/// A model without labels whose vector is its input.
 fn echo(dims: Vec<i64>, change: impl FnOnce(&mut Preprocessing)) -> (tempfile::TempDir, Model) {
     let folder = tempfile::tempdir().unwrap();
     Toy { input: dims, hidden: true, ..Toy::default() }.write(folder.path(), "model.onnx");
@@ -132,6 +136,15 @@ fn a_device_that_is_lost_fails_whoever_waits_and_whoever_comes() {
 }
 
 #[test]
+fn nobody_waits_for_a_lane_that_is_gone() {
+    let (feed, _) = stubs(1, 16, usize::MAX);
+    for _ in 0..2 {
+        let error = feed.feeder().run(&mut crop(PANICS), 1).unwrap_err();
+        assert_eq!(error.to_string(), "the thread of the device has ended");
+    }
+}
+
+#[test]
 fn crops_of_another_length_are_refused() {
     let (feed, _) = stubs(1, 16, 1);
     let error = feed.feeder().run(&mut vec![0; 100], 1).unwrap_err();
@@ -143,7 +156,7 @@ fn what_cuda_says_of_memory_is_understood() {
     for said in [
         "Non-zero status code returned while running Conv node. BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 1258291200",
         "CUDA failure 2: out of memory ; GPU=0 ; hostname=a ; expr=cudaMalloc((void**)&p, size);",
-        "CUDNN failure 4002: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDNN failure 4003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     ] {
         assert!(lane::is_out_of_memory(said), "{said}");
     }

@@ -2,6 +2,7 @@
 //!
 //! A table, and not a multiplication, so that each value has the bits that the processor's own table gives it.
 
+use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
@@ -9,7 +10,6 @@ use tract_onnx::pb::{
     ValueInfoProto, type_proto,
 };
 
-use super::half;
 use crate::folder::{ModelError, ModelSpec};
 use crate::graph::Element;
 use crate::preprocessing::Layout;
@@ -114,7 +114,7 @@ fn values(tables: &[Table], element: Element) -> TensorProto {
     let dims = vec![(tables.len() * LEVELS) as i64];
     match element {
         Element::F16 => {
-            let bytes = values.flat_map(|value| half::narrowed(value).to_le_bytes()).collect();
+            let bytes = values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
             tensor("table", DataType::Float16, dims, bytes)
         }
         _ => tensor("table", DataType::Float, dims, values.flat_map(f32::to_le_bytes).collect()),

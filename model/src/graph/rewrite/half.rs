@@ -109,8 +109,23 @@ const NARROWABLE: &[&str] = &[
     "Where",
 ];
 
-/// Inputs that stay 32-bit floats by their type constraint: operator and position.
-const WIDE_INPUTS: &[(&str, usize)] = &[("Resize", 2), ("Upsample", 1)];
+/// Inputs that stay 32-bit floats by their type constraint, or because they are read so: operator and the first of them.
+const WIDE_INPUTS: &[(&str, usize)] = &[("Resize", 1), ("Upsample", 1)];
+
+/// Operators that make of shapes what is shapes again.
+const OF_SHAPES: &[&str] = &[
+    "Add",
+    "Concat",
+    "Div",
+    "Gather",
+    "Identity",
+    "Mul",
+    "ReduceProd",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Unsqueeze",
+];
 
 /// Kinds of attributes, as ONNX numbers them.
 const TENSOR: i32 = 4;
@@ -125,7 +140,7 @@ pub(super) fn narrow(proto: &mut ModelProto) -> Result<(), ModelError> {
     }
     let Some(graph) = proto.graph.as_mut() else { return Err(ModelError::new("it holds no graph")) };
     check(graph)?;
-    let wide = wide(graph);
+    let wide = wide(graph)?;
     for tensor in graph.initializer.iter_mut().filter(|tensor| !wide.contains(&tensor.name)) {
         narrow_tensor(tensor)?;
     }
@@ -152,7 +167,7 @@ fn check(graph: &GraphProto) -> Result<(), ModelError> {
             return Err(refused(&format!("the operator {:?}", node.op_type)));
         }
     }
-    Ok(())
+    check_shapes(graph)
 }
 
 fn refused(what: &str) -> ModelError {
@@ -162,16 +177,51 @@ fn refused(what: &str) -> ModelError {
     ))
 }
 
-/// What is fed to inputs that stay wide.
-fn wide(graph: &GraphProto) -> BTreeSet<String> {
+/// What is fed to inputs that stay wide. It must be a constant of theirs alone, for what computes it would be narrowed.
+fn wide(graph: &GraphProto) -> Result<BTreeSet<String>, ModelError> {
     let mut names = BTreeSet::new();
-    for (op, position) in WIDE_INPUTS {
-        let nodes = graph.node.iter().filter(|node| node.op_type == *op);
-        names.extend(
-            nodes.filter_map(|node| node.input.get(*position)).filter(|name| !name.is_empty()).cloned(),
-        );
+    for (op, first) in WIDE_INPUTS {
+        for node in graph.node.iter().filter(|node| node.op_type == *op) {
+            names.extend(node.input.iter().skip(*first).filter(|name| !name.is_empty()).cloned());
+        }
     }
-    names
+    for node in &graph.node {
+        let first =
+            WIDE_INPUTS.iter().find(|(op, _)| *op == node.op_type).map_or(usize::MAX, |(_, first)| *first);
+        let is_shared = node.input.iter().take(first).any(|name| names.contains(name));
+        let is_computed = node.op_type != "Constant" && node.output.iter().any(|name| names.contains(name));
+        if is_shared || is_computed {
+            return Err(refused(&format!("the scales of a resize in the operator {:?}", node.op_type)));
+        }
+    }
+    Ok(names)
+}
+
+/// Refuses shapes that are computed with as floats: 16 bits count to 2,048 only.
+fn check_shapes(graph: &GraphProto) -> Result<(), ModelError> {
+    let mut shapes = BTreeSet::new();
+    for node in &graph.node {
+        // ONNX has its nodes in the order in which they are computed.
+        let of_shapes = node.input.iter().any(|name| shapes.contains(name.as_str()));
+        if node.op_type == "Cast" && of_shapes {
+            if node.attribute.iter().any(|attribute| attribute.i == DataType::Float as i64) {
+                return Err(refused("shapes that it computes with as floats"));
+            }
+            shapes.extend(node.output.iter().map(String::as_str));
+        }
+        if node.op_type == "Shape" || of_shapes && OF_SHAPES.contains(&node.op_type.as_str()) {
+            shapes.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    Ok(())
+}
+
+/// Whether any of its weights or constants are 32-bit floats.
+pub(super) fn is_wide(proto: &ModelProto) -> bool {
+    let Some(graph) = &proto.graph else { return false };
+    let constants =
+        graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
+    graph.initializer.iter().chain(constants).any(|tensor| tensor.data_type == DataType::Float as i32)
 }
 
 fn narrow_node(node: &mut NodeProto) -> Result<(), ModelError> {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, TensorProto};
 
 use crate::folder::ModelError;
@@ -35,6 +36,7 @@ fn read(tensor: &TensorProto, path: &Path) -> Result<Vec<u8>, ModelError> {
     let number = |key| entry(key).map(|entry| entry.value.parse::<u64>()).transpose();
     let numbers = number("offset").and_then(|offset| Ok((offset.unwrap_or(0), number("length")?)));
     let (offset, length) = numbers.map_err(|error| unreadable(error.to_string()))?;
+    let length = length.or_else(|| size(tensor));
     let mut bytes = Vec::new();
     File::open(path.parent().unwrap_or(Path::new(".")).join(inside))
         .and_then(|mut file| {
@@ -48,4 +50,16 @@ fn read(tensor: &TensorProto, path: &Path) -> Result<Vec<u8>, ModelError> {
         }
         _ => Ok(bytes),
     }
+}
+
+/// The bytes of a tensor whose length is left out, as the format allows; none where its type is none that weights have.
+fn size(tensor: &TensorProto) -> Option<u64> {
+    let element = match DataType::try_from(tensor.data_type).ok()? {
+        DataType::Double | DataType::Int64 | DataType::Uint64 => 8,
+        DataType::Float | DataType::Int32 | DataType::Uint32 => 4,
+        DataType::Float16 | DataType::Bfloat16 | DataType::Int16 | DataType::Uint16 => 2,
+        DataType::Int8 | DataType::Uint8 | DataType::Bool => 1,
+        _ => return None,
+    };
+    tensor.dims.iter().try_fold(element, |size: u64, dim| size.checked_mul(u64::try_from(*dim).ok()?))
 }

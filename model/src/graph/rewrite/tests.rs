@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use super::*;
 use crate::folder::ModelOptions;
@@ -48,7 +49,7 @@ fn a_graph_for_a_device_takes_bytes() {
 fn sixteen_bits_are_half_the_weights() {
     let wide = rewritten(&Toy::default(), false).unwrap().graph.unwrap();
     let narrow = rewritten(&Toy::default(), true).unwrap().graph.unwrap();
-    let bytes = |graph: &tract_onnx::pb::GraphProto| -> usize {
+    let bytes = |graph: &GraphProto| -> usize {
         let floats = graph
             .initializer
             .iter()
@@ -86,6 +87,66 @@ fn weights_beside_the_model_are_brought_in_and_hostile_lengths_refused() {
     std::fs::write(folder.path().join("weights.bin"), [7; 40]).unwrap();
     let error = for_device(&model, tables.tables(), false).unwrap_err().to_string();
     assert!(error.ends_with("it wants 48 bytes and has 40"), "{error}");
+}
+
+/// A graph of these nodes, each an operator, its inputs and its outputs.
+fn graph_of(nodes: &[(&str, &[&str], &[&str])], constants: &[&str]) -> ModelProto {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let mut node = Vec::new();
+    for (op, input, output) in nodes {
+        let mut next = NodeProto {
+            op_type: (*op).to_owned(),
+            input: owned(input),
+            output: owned(output),
+            ..NodeProto::default()
+        };
+        if *op == "Cast" {
+            next.attribute = vec![AttributeProto {
+                name: "to".to_owned(),
+                i: DataType::Float as i64,
+                ..AttributeProto::default()
+            }];
+        }
+        node.push(next);
+    }
+    let constant = |name: &&str| TensorProto {
+        name: (*name).to_owned(),
+        data_type: DataType::Float as i32,
+        float_data: vec![2.0],
+        ..TensorProto::default()
+    };
+    let graph =
+        GraphProto { node, initializer: constants.iter().map(constant).collect(), ..GraphProto::default() };
+    ModelProto { graph: Some(graph), ..ModelProto::default() }
+}
+
+#[test]
+fn scales_of_a_resize_stay_wide_or_the_graph_is_refused() {
+    let mut alone = graph_of(&[("Resize", &["x", "", "scales"], &["y"])], &["scales", "weights"]);
+    half::narrow(&mut alone).unwrap();
+    let types = alone.graph.unwrap().initializer.iter().map(|tensor| tensor.data_type).collect::<Vec<_>>();
+    assert_eq!(types, [DataType::Float as i32, DataType::Float16 as i32]);
+    let shared: &[(&str, &[&str], &[&str])] =
+        &[("Mul", &["x", "scales"], &["z"]), ("Resize", &["z", "scales"], &["y"])];
+    let computed: &[(&str, &[&str], &[&str])] =
+        &[("Concat", &["a", "a"], &["scales"]), ("Resize", &["x", "", "scales"], &["y"])];
+    for nodes in [shared, computed] {
+        let error = half::narrow(&mut graph_of(nodes, &["scales"])).unwrap_err().to_string();
+        assert!(error.contains("the scales of a resize in the operator"), "{error}");
+    }
+}
+
+#[test]
+fn shapes_are_not_computed_with_in_sixteen_bits() {
+    let nodes: &[(&str, &[&str], &[&str])] = &[
+        ("Shape", &["x"], &["shape"]),
+        ("Gather", &["shape", "zero"], &["height"]),
+        ("Cast", &["height"], &["float"]),
+        ("Div", &["float", "weights"], &["half"]),
+    ];
+    let error = half::narrow(&mut graph_of(nodes, &["weights"])).unwrap_err().to_string();
+    assert!(error.contains("shapes that it computes with as floats"), "{error}");
+    assert!(half::narrow(&mut graph_of(&nodes[..2], &["weights"])).is_ok());
 }
 
 proptest! {
