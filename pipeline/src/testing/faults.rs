@@ -52,6 +52,8 @@ pub struct Storm {
     pub unruly: u64,
     /// No service answers meanwhile.
     pub outage: Range<Instant>,
+    /// Reads of some prefixes are throttled until then, as partitions of S3 are.
+    pub throttled: Instant,
     /// From then on nothing is disturbed.
     pub end: Instant,
 }
@@ -67,14 +69,22 @@ impl Storm {
         let outage = began..began + Duration::from_secs(60 * minutes);
         let failing = [0, 3, 15, 60][random.below(4) as usize];
         let unruly = [0, 100, 300, 800][random.below(4) as usize];
-        Self { seed, failing, unruly, outage, end: now + Duration::from_secs(seconds) }
+        let minutes = if random.one_in(3) { random.below(20) } else { 0 };
+        let throttled = now + Duration::from_secs(60 * minutes);
+        Self { seed, failing, unruly, outage, throttled, end: now + Duration::from_secs(seconds) }
     }
 
     /// Nothing is disturbed.
     #[must_use]
     pub fn calm() -> Self {
         let now = Instant::now();
-        Self { seed: 0, failing: 0, unruly: 0, outage: now..now, end: now }
+        Self { seed: 0, failing: 0, unruly: 0, outage: now..now, throttled: now, end: now }
+    }
+
+    /// Whether reads of `key` are throttled now: those of every second prefix are.
+    fn throttles(&self, key: &str) -> bool {
+        let prefix = key.split('/').next().unwrap_or_default();
+        Instant::now() < self.throttled && Random::of(("partition", self.seed, prefix)).one_in(2)
     }
 
     /// Whether no fault comes any more.
@@ -177,7 +187,8 @@ impl Process {
         let milliseconds = if random.one_in(100) { random.below(20_000) } else { 1 + random.below(80) };
         sleep_until(Instant::now() + Duration::from_millis(milliseconds)).await;
         self.meet(2 * call).await;
-        let fault = if self.storm.is_over() { Fault::None } else { self.fault(call, operation, &mut random) };
+        let fault =
+            if self.storm.is_over() { Fault::None } else { self.fault(call, (operation, key), &mut random) };
         if matches!(fault, Fault::Refused(why) | Fault::Lost(why) if why == TIMEOUT) {
             sleep_until(Instant::now() + Duration::from_secs(30)).await;
         }
@@ -189,11 +200,14 @@ impl Process {
         self.meet(2 * call + 1).await;
     }
 
-    fn fault(&self, call: u64, operation: &str, random: &mut Random) -> Fault {
+    fn fault(&self, call: u64, (operation, key): (&str, &str), random: &mut Random) -> Fault {
         if operation.starts_with("put") && self.disk_full.contains(&call) {
             return Fault::DiskFull;
         }
         if self.storm.outage.contains(&Instant::now()) {
+            return Fault::Refused(SLOW_DOWN);
+        }
+        if operation == "get" && self.storm.throttles(key) {
             return Fault::Refused(SLOW_DOWN);
         }
         if random.below(1000) >= self.storm.failing {
