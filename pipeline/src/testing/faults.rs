@@ -69,7 +69,7 @@ impl Storm {
         let outage = began..began + Duration::from_secs(60 * minutes);
         let failing = [0, 3, 15, 60][random.below(4) as usize];
         let unruly = [0, 100, 300, 800][random.below(4) as usize];
-        let minutes = if random.one_in(3) { random.below(20) } else { 0 };
+        let minutes = if random.one_in(3) { 10 + random.below(20) } else { 0 };
         let throttled = now + Duration::from_secs(60 * minutes);
         Self { seed, failing, unruly, outage, throttled, end: now + Duration::from_secs(seconds) }
     }
@@ -81,10 +81,10 @@ impl Storm {
         Self { seed: 0, failing: 0, unruly: 0, outage: now..now, throttled: now, end: now }
     }
 
-    /// Whether reads of `key` are throttled now: those of every second prefix are.
+    /// Whether reads of `key` are throttled now: those of every fourth prefix are.
     fn throttles(&self, key: &str) -> bool {
         let prefix = key.split('/').next().unwrap_or_default();
-        Instant::now() < self.throttled && Random::of(("partition", self.seed, prefix)).one_in(2)
+        Instant::now() < self.throttled && Random::of(("partition", self.seed, prefix)).one_in(4)
     }
 
     /// Whether no fault comes any more.
