@@ -120,6 +120,24 @@ impl Aws {
         Self::from_config(&loader.load().await)
     }
 
+    /// The same over a client whose answers are made up, by a clock of its own.
+    #[cfg(test)]
+    pub(crate) fn made_up(
+        client: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
+        clock: impl aws_smithy_async::time::TimeSource + 'static,
+    ) -> Self {
+        let credentials = aws_sdk_s3::config::Credentials::for_tests();
+        let config = aws_config::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
+            .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
+            .http_client(client)
+            .time_source(clock)
+            .build();
+        Self::from_config(&config)
+    }
+
     /// The region of every request; none where nothing says one.
     #[must_use]
     pub fn region(&self) -> Option<&str> {

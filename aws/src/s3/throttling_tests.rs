@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -77,15 +75,7 @@ impl MadeUpS3 {
     fn aws(&self) -> Aws {
         let (s3, clock) = (self.clone(), Clock(self.clone()));
         let client: SharedHttpClient = http_client_fn(move |_, _| SharedHttpConnector::new(s3.clone()));
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
-            .http_client(client)
-            .time_source(clock)
-            .build();
-        Aws::from_config(&config)
+        Aws::made_up(client, clock)
     }
 
     /// What the next `seconds` bring.

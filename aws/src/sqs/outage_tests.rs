@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -34,15 +32,8 @@ impl MadeUpSqs {
         let connector = sqs.clone();
         let client: SharedHttpClient =
             http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone()));
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
-            .http_client(client)
-            .time_source(sqs.clone())
-            .build();
-        (sqs, SqsQueue::new(&Aws::from_config(&config), "q", Duration::from_secs(300)))
+        let aws = Aws::made_up(client, sqs.clone());
+        (sqs, SqsQueue::new(&aws, "q", Duration::from_secs(300)))
     }
 }
 
