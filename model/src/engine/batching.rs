@@ -143,19 +143,27 @@ pub fn rows_are_independent(engine: &mut dyn Engine, len: usize, n: usize) -> Re
     Ok(true)
 }
 
-fn same_bits(left: &[f32], right: &[f32]) -> bool {
+pub(super) fn same_bits(left: &[f32], right: &[f32]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
-/// Values in -2..2 whose range grows from image to image, the same on every machine (a linear congruential generator).
+/// Values in -2..2 whose range grows from image to image.
 fn noise(len: usize) -> Vec<f32> {
-    let mut state = 1_u32;
+    let mut random = random();
     let mut values = Vec::with_capacity(len);
     for index in 0..len {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let unit = (state >> 8) as f32 / 16_777_216.0;
+        let unit = (random() >> 8) as f32 / 16_777_216.0;
         let range = 0.5 + 1.5 * index as f32 / len as f32;
         values.push((2.0 * unit - 1.0) * range);
     }
     values
+}
+
+/// Numbers that follow no pattern, the same on every machine (a linear congruential generator).
+pub(super) fn random() -> impl FnMut() -> u32 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state
+    }
 }

@@ -53,7 +53,7 @@ impl Feed {
     pub(in crate::engine) fn start(program: &Program) -> Result<Self, EngineError> {
         let wiring = program.wiring.clone();
         let length = wiring.len();
-        // Counted apart: the run's own figures begin with its first image.
+        // Of itself alone: it keeps the memory of the largest batch that was tried, and its figures are none of the run's.
         let mut first = Lane::new(program, wiring.batch.unwrap_or(1), Arc::default())?;
         match wiring.batch {
             Some(_) => size::check(&mut first, length)?,

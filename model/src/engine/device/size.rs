@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::lane::{Batches, Failure};
 use crate::engine::EngineError;
+use crate::engine::batching::{random, same_bits};
 
 /// What is tried, the smallest first. More than three of the largest would not be in a worker's hands at once.
 pub(super) const SIZES: &[usize] = &[8, 16, 32, 64, 128];
@@ -88,8 +89,7 @@ fn rows_stand_alone(lane: &mut dyn Batches, length: usize) -> Result<bool, Engin
         for (among, found) in among.iter().zip(&found) {
             let row = among.len() / lane.rows();
             let own = place * row..(place + 1) * row;
-            let same = |(left, right): (&f32, &f32)| left.to_bits() == right.to_bits();
-            if !among[own.clone()].iter().zip(&found[own]).all(same) {
+            if !same_bits(&among[own.clone()], &found[own]) {
                 return Ok(false);
             }
         }
@@ -97,14 +97,9 @@ fn rows_stand_alone(lane: &mut dyn Batches, length: usize) -> Result<bool, Engin
     Ok(true)
 }
 
-/// Bytes that follow no pattern, the same on every machine (a linear congruential generator).
 fn noise(length: usize) -> Vec<u8> {
-    let mut state = 1_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..length).map(|_| next()).collect()
+    let mut random = random();
+    (0..length).map(|_| (random() >> 24) as u8).collect()
 }
 
 #[cfg(test)]
