@@ -6,6 +6,7 @@
 mod bytes;
 mod half;
 mod inline;
+mod shapes;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
 };
 
+use super::shapes;
 use crate::folder::ModelError;
 
 /// The operators of ONNX's own domain whose floats may be 16-bit ones, by their type constraints in onnx/docs/Operators.md.
@@ -112,21 +113,6 @@ const NARROWABLE: &[&str] = &[
 /// Inputs that stay 32-bit floats by their type constraint, or because they are read so: operator and the first of them.
 const WIDE_INPUTS: &[(&str, usize)] = &[("Resize", 1), ("Upsample", 1)];
 
-/// Operators that make of shapes what is shapes again.
-const OF_SHAPES: &[&str] = &[
-    "Add",
-    "Concat",
-    "Div",
-    "Gather",
-    "Identity",
-    "Mul",
-    "ReduceProd",
-    "Slice",
-    "Squeeze",
-    "Sub",
-    "Unsqueeze",
-];
-
 /// Kinds of attributes, as ONNX numbers them.
 const TENSOR: i32 = 4;
 
@@ -167,7 +153,10 @@ fn check(graph: &GraphProto) -> Result<(), ModelError> {
             return Err(refused(&format!("the operator {:?}", node.op_type)));
         }
     }
-    check_shapes(graph)
+    if shapes::are_counted_in_floats(graph) {
+        return Err(refused("shapes that it computes with as floats"));
+    }
+    Ok(())
 }
 
 fn refused(what: &str) -> ModelError {
@@ -195,25 +184,6 @@ fn wide(graph: &GraphProto) -> Result<BTreeSet<String>, ModelError> {
         }
     }
     Ok(names)
-}
-
-/// Refuses shapes that are computed with as floats: 16 bits count to 2,048 only.
-fn check_shapes(graph: &GraphProto) -> Result<(), ModelError> {
-    let mut shapes = BTreeSet::new();
-    for node in &graph.node {
-        // ONNX has its nodes in the order in which they are computed.
-        let of_shapes = node.input.iter().any(|name| shapes.contains(name.as_str()));
-        if node.op_type == "Cast" && of_shapes {
-            if node.attribute.iter().any(|attribute| attribute.i == DataType::Float as i64) {
-                return Err(refused("shapes that it computes with as floats"));
-            }
-            shapes.extend(node.output.iter().map(String::as_str));
-        }
-        if node.op_type == "Shape" || of_shapes && OF_SHAPES.contains(&node.op_type.as_str()) {
-            shapes.extend(node.output.iter().map(String::as_str));
-        }
-    }
-    Ok(())
 }
 
 /// Whether any of its weights or constants are 32-bit floats.
