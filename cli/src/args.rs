@@ -276,6 +276,9 @@ pub(crate) enum RunDevice {
     Auto,
     Cpu,
     Cuda,
+    /// For tests and benchmarks: the processor in a GPU's place.
+    #[value(hide = true)]
+    Rehearsal,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -110,6 +110,7 @@ impl From<RunDevice> for DeviceChoice {
             RunDevice::Auto => Self::Auto,
             RunDevice::Cpu => Self::Cpu,
             RunDevice::Cuda => Self::Cuda,
+            RunDevice::Rehearsal => Self::Rehearsal,
         }
     }
 }

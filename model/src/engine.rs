@@ -18,6 +18,7 @@ mod tract;
 mod trial;
 mod wiring;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,8 +114,13 @@ impl Loaded {
             )));
         }
         let wiring = Wiring::of(model);
-        if record.device == Device::Cuda {
-            return Self::on_device(model, record.asked_precision(), Provider::Cuda);
+        let fed = match record.device {
+            Device::Cpu => None,
+            Device::Cuda => Some(Provider::Cuda),
+            Device::Rehearsal => Some(Provider::Processor),
+        };
+        if let Some(provider) = fed {
+            return Self::on_device(model, record.asked_precision(), provider);
         }
         let program = match record.name {
             EngineName::Tract => Program::Tract(tract::Program::load(model, &wiring)?),
@@ -184,22 +190,28 @@ fn here(record: &EngineRecord, model: &Model) -> Result<EngineRecord, EngineErro
     let library = record.library.as_deref().filter(|path| path.exists());
     match record.name {
         EngineName::Tract => Ok(EngineRecord::tract(model)),
-        EngineName::OnnxRuntime if record.device == Device::Cuda => {
-            let loaded = onnxruntime::load(library)?;
-            if let Some(missing) = device::missing(&loaded) {
-                return Err(EngineError::new(format!(
-                    "the run is for a GPU, and there is none here: {missing}"
-                )));
-            }
-            EngineRecord::cuda(&loaded.version, Some(&loaded.path), model, record.asked_precision())
-        }
-        EngineName::OnnxRuntime => {
-            let loaded = onnxruntime::load(library)?;
-            Ok(EngineRecord::onnxruntime(&loaded.version, &loaded.path, model))
-        }
+        EngineName::OnnxRuntime => onnxruntime_here(record, model, library),
         EngineName::OpenVino => {
             let loaded = openvino::load(library)?;
             EngineRecord::openvino(&loaded.version, &loaded.path, model, record.asked_precision())
         }
     }
+}
+
+fn onnxruntime_here(
+    record: &EngineRecord,
+    model: &Model,
+    library: Option<&Path>,
+) -> Result<EngineRecord, EngineError> {
+    let loaded = onnxruntime::load(library)?;
+    if record.device == Device::Cpu {
+        return Ok(EngineRecord::onnxruntime(&loaded.version, &loaded.path, model));
+    }
+    if record.device == Device::Cuda
+        && let Some(missing) = device::missing(&loaded)
+    {
+        return Err(EngineError::new(format!("the run is for a GPU, and there is none here: {missing}")));
+    }
+    let here = (loaded.version.as_str(), Some(loaded.path.as_path()));
+    EngineRecord::fed(record.device, here, model, record.asked_precision())
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod crash;
 mod definition;
 mod demo;
+mod device;
 mod emulator;
 mod fleet;
 mod fleet_cli;

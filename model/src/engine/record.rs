@@ -54,6 +54,30 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
+    /// The processor in a GPU's place: all of a GPU's path but its kernels, to try it where there is none.
+    Rehearsal,
+}
+
+impl Device {
+    const ALL: [Self; 3] = [Self::Cpu, Self::Cuda, Self::Rehearsal];
+
+    /// As a run's request names it; nothing is said of the processor.
+    fn stored(self) -> Option<&'static str> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda => Some("cuda"),
+            Self::Rehearsal => Some("rehearsal"),
+        }
+    }
+
+    /// As people know it.
+    fn shown(self) -> &'static str {
+        match self {
+            Self::Cpu => "",
+            Self::Cuda => ", CUDA",
+            Self::Rehearsal => ", a GPU's path rehearsed on the processor",
+        }
+    }
 }
 
 /// What floats are computed in.
@@ -116,10 +140,10 @@ impl EngineRecord {
         }
     }
 
-    /// ONNX Runtime on a GPU. The error says why this model, or this precision, is none for it.
-    pub(super) fn cuda(
-        version: &str,
-        library: Option<&Path>,
+    /// ONNX Runtime on a device that is fed. The error says why this model, or this precision, is none for it.
+    pub(super) fn fed(
+        device: Device,
+        (version, library): (&str, Option<&Path>),
         model: &Model,
         precision: Precision,
     ) -> Result<Self, EngineError> {
@@ -141,7 +165,7 @@ impl EngineRecord {
             version: version.to_owned(),
             precision: precision.to_owned(),
             instructions: None,
-            device: Device::Cuda,
+            device,
             library: library.map(Path::to_owned),
         })
     }
@@ -175,7 +199,7 @@ impl EngineRecord {
     pub(super) fn asked_precision(&self) -> Precision {
         match (self.device, self.precision.as_str()) {
             (_, BF16) => Precision::Bf16,
-            (Device::Cuda, FP16) => Precision::Fp16,
+            (Device::Cuda | Device::Rehearsal, FP16) => Precision::Fp16,
             _ => Precision::Fp32,
         }
     }
@@ -189,8 +213,8 @@ impl EngineRecord {
     /// `ONNX Runtime 1.32.0 (fp32)`
     pub fn describe(&self) -> String {
         let instructions = self.instructions.as_ref().map(|set| format!(", {set}")).unwrap_or_default();
-        let device = if self.device == Device::Cuda { ", CUDA" } else { "" };
-        format!("{} {} ({}{instructions}{device})", self.name.shown(), self.version, self.precision)
+        let (name, device) = (self.name.shown(), self.device.shown());
+        format!("{name} {} ({}{instructions}{device})", self.version, self.precision)
     }
 }
 
@@ -209,7 +233,7 @@ pub fn cuda_elsewhere(
     model: &Model,
     precision: Precision,
 ) -> Result<EngineRecord, EngineError> {
-    EngineRecord::cuda(version, None, model, precision)
+    EngineRecord::fed(Device::Cuda, (version, None), model, precision)
 }
 
 /// Whoever asks for it without a GPU.
@@ -219,8 +243,6 @@ pub(super) fn no_gpu_asked() -> EngineError {
     )
 }
 
-/// As a run's request names a GPU.
-const CUDA: &str = "cuda";
 const BF16: &str = "bf16";
 const FP16: &str = "fp16";
 const WIDENED: &str = "fp32, widened from fp16";
@@ -261,7 +283,7 @@ impl From<&EngineRecord> for run::EngineRecord {
             version: record.version.clone(),
             precision: record.precision.clone(),
             instructions: record.instructions.clone(),
-            device: (record.device == Device::Cuda).then(|| CUDA.to_owned()),
+            device: record.device.stored().map(str::to_owned),
         }
     }
 }
@@ -279,15 +301,13 @@ impl TryFrom<&run::EngineRecord> for EngineRecord {
                 EngineName::ALL.map(EngineName::shown).join(", ")
             )));
         };
-        let device = match record.device.as_deref() {
-            None => Device::Cpu,
-            Some(CUDA) => Device::Cuda,
-            Some(other) => {
-                return Err(EngineError::new(format!(
-                    "the run began on the device {other:?}, which this tagfleet does not know: install the one that began it, \
-                     or start a new run"
-                )));
-            }
+        let Some(device) = Device::ALL.into_iter().find(|device| device.stored() == record.device.as_deref())
+        else {
+            return Err(EngineError::new(format!(
+                "the run began on the device {:?}, which this tagfleet does not know: install the one that began it, or start \
+                 a new run",
+                record.device.as_deref().unwrap_or_default()
+            )));
         };
         let (version, precision) = (record.version.clone(), record.precision.clone());
         Ok(Self {

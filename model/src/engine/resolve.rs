@@ -14,7 +14,7 @@
 use std::path::Path;
 
 use super::processor::{self, VNNI};
-use super::record::{self, EngineRecord, Precision};
+use super::record::{self, Device, EngineRecord, Precision};
 use super::{EngineError, device, onnxruntime, openvino};
 use crate::folder::Model;
 use crate::graph::Quantization;
@@ -43,6 +43,8 @@ pub enum DeviceChoice {
     Cpu,
     /// A GPU or nothing.
     Cuda,
+    /// The processor in a GPU's place.
+    Rehearsal,
 }
 
 /// All that the user says of the engine.
@@ -83,14 +85,13 @@ pub struct Resolved {
 /// Where an engine was asked for, by name, by library or by precision, and can't be loaded or can't do it.
 pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
     match options.device {
-        DeviceChoice::Cuda => match options.choice {
-            EngineChoice::Auto | EngineChoice::OnnxRuntime => {
-                on_gpu(options, model, "as asked for with --device")
-            }
-            EngineChoice::Tract | EngineChoice::OpenVino => Err(EngineError::new(
-                "only ONNX Runtime uses a GPU here: leave out --engine, or --device cuda",
-            )),
-        },
+        DeviceChoice::Cuda | DeviceChoice::Rehearsal
+            if matches!(options.choice, EngineChoice::Tract | EngineChoice::OpenVino) =>
+        {
+            Err(EngineError::new("only ONNX Runtime uses a GPU here: leave out --engine, or --device cuda"))
+        }
+        DeviceChoice::Cuda => on_gpu(options, model, "as asked for with --device"),
+        DeviceChoice::Rehearsal => rehearsed(options, model),
         DeviceChoice::Auto if wants_gpu(options, model) => gpu_or_processor(options, model),
         DeviceChoice::Auto | DeviceChoice::Cpu => on_processor(options, model),
     }
@@ -128,7 +129,8 @@ fn wants_gpu(options: &EngineOptions<'_>, model: &Model) -> bool {
 
 fn on_gpu(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Resolved, EngineError> {
     let library = onnxruntime::load(options.onnxruntime)?;
-    let record = EngineRecord::cuda(&library.version, Some(&library.path), model, options.precision)?;
+    let here = (library.version.as_str(), Some(library.path.as_path()));
+    let record = EngineRecord::fed(Device::Cuda, here, model, options.precision)?;
     match device::missing(&library) {
         Some(missing) => Err(EngineError::new(format!(
             "no GPU can be used with the ONNX Runtime at {}: {missing}; it takes an NVIDIA driver, and onnxruntime-gpu with its \
@@ -137,6 +139,13 @@ fn on_gpu(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Re
         ))),
         None => Ok(taken(record, &library.path, reason)),
     }
+}
+
+fn rehearsed(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
+    let library = onnxruntime::load(options.onnxruntime)?;
+    let here = (library.version.as_str(), Some(library.path.as_path()));
+    let record = EngineRecord::fed(Device::Rehearsal, here, model, options.precision)?;
+    Ok(taken(record, &library.path, "as asked for with --device; it is slower than --device cpu"))
 }
 
 fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {

@@ -56,7 +56,7 @@ impl Setup {
     pub(super) fn taggers(&self) -> usize {
         match self.engine.device {
             Device::Cpu => self.threads,
-            Device::Cuda => self.threads.saturating_mul(FEEDERS_PER_CORE),
+            Device::Cuda | Device::Rehearsal => self.threads.saturating_mul(FEEDERS_PER_CORE),
         }
     }
 

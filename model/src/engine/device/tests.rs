@@ -6,7 +6,7 @@ use std::thread;
 use super::lane::{Batches, Failure};
 use super::*;
 use crate::engine::{
-    Device, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Loaded, Outputs, resolve,
+    Device, DeviceChoice, EngineChoice, EngineOptions, Loaded, Outputs, cuda_elsewhere, resolve,
 };
 use crate::folder::ModelOptions;
 use crate::preprocessing::{Color, Layout, Preprocessing};
@@ -283,7 +283,7 @@ fn without_a_gpu_its_absence_is_said() {
     let auto = resolve(&EngineOptions::default(), &model).unwrap();
     assert_eq!(auto.record.device, Device::Cpu);
     assert!(auto.why.ends_with(&format!("; no GPU: {missing}")), "{}", auto.why);
-    let begun = EngineRecord::cuda(&library.version, None, &model, Precision::Fp32).unwrap();
+    let begun = cuda_elsewhere(&library.version, &model, Precision::Fp32).unwrap();
     let error = Loaded::load(&begun, &model).err().unwrap().to_string();
     assert!(error.starts_with("the run is for a GPU, and there is none here: "), "{error}");
 }
