@@ -35,7 +35,7 @@ fn rows_have_the_bits_of_a_run_without_a_device() {
     let (fed, said, engine) = tagged(&photos, &[&["--device", "rehearsal"], &all[..]].concat());
     assert_eq!(engine["device"], "rehearsal");
     assert!(said.contains("a GPU's path rehearsed on the processor"), "{said}");
-    assert!(said.contains(" binds: decode ") && said.contains("per vCPU"), "{said}");
+    assert!(said.contains(": decode ") && said.contains(" images/s per vCPU, "), "{said}");
     assert_eq!(fed.len(), files(&photos).len());
     assert_eq!(fed, usual);
 }

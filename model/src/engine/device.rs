@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 pub(super) use self::cuda::missing;
 pub(super) use self::feed::Feed;
@@ -44,6 +44,8 @@ pub(super) struct Program {
     environment: Environment,
     provider: Provider,
     wiring: Wiring,
+    /// Whether any of it computes in 16-bit floats.
+    has_halves: bool,
 }
 
 /// Tries the graph that a device would get on this machine's processor, with one batch.
@@ -79,7 +81,9 @@ impl Program {
         let half = precision == Precision::Fp16;
         let graph =
             rewrite::for_device(model, steps.tables(), half).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { graph, environment: onnxruntime::load(None)?.handle, provider, wiring: wiring.clone() })
+        let has_halves = half || model.spec.half;
+        let environment = onnxruntime::load(None)?.handle;
+        Ok(Self { graph, environment, provider, wiring: wiring.clone(), has_halves })
     }
 
     fn session(&self) -> Result<OrtSession, ort::Error> {
@@ -90,6 +94,10 @@ impl Program {
         let builder = onnxruntime::builder(&self.environment)?;
         match self.provider {
             Provider::Cuda => Ok(builder.with_execution_providers([cuda::provider()])?),
+            // What ONNX Runtime makes of 16 bits for processors beyond this ends the process for some graphs.
+            Provider::Processor if self.has_halves => {
+                Ok(builder.with_optimization_level(GraphOptimizationLevel::Level1)?)
+            }
             Provider::Processor => Ok(builder),
         }
     }

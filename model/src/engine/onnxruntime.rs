@@ -16,7 +16,7 @@ use super::batching::Session;
 use super::library::{self, Kind, Library};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
-use crate::graph::Element;
+use crate::graph::{Element, rewrite};
 
 static LOADED: Mutex<Option<Library<Environment>>> = Mutex::new(None);
 
@@ -60,15 +60,20 @@ fn version(info: &str, path: &Path) -> String {
     branch.unwrap_or(info).to_owned()
 }
 
-/// A model's file, from which every thread makes its own session.
+/// A model's graph, from which every thread makes its own session.
 pub(super) struct Program {
     path: PathBuf,
+    /// The graph in 32-bit floats, where the file's has 16-bit ones.
+    widened: Option<Vec<u8>>,
     environment: Environment,
 }
 
 impl Program {
     pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
-        let program = Self { path: model.path(), environment: load(None)?.handle };
+        let has_halves = model.spec.half || wiring.element == Element::F16;
+        let widened = has_halves.then(|| rewrite::widened(model)).transpose();
+        let widened = widened.map_err(|error| EngineError::new(error.to_string()))?;
+        let program = Self { path: model.path(), widened, environment: load(None)?.handle };
         program.session(wiring)?;
         Ok(program)
     }
@@ -78,8 +83,11 @@ impl Program {
             EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
         };
         let mut builder = builder(&self.environment).map_err(refused)?;
-        let session = builder.commit_from_file(&self.path).map_err(refused)?;
-        Ok(OnnxRuntime { session, wiring: wiring.clone(), half: Vec::new() })
+        let session = match &self.widened {
+            Some(graph) => builder.commit_from_memory(graph),
+            None => builder.commit_from_file(&self.path),
+        };
+        Ok(OnnxRuntime { session: session.map_err(refused)?, wiring: wiring.clone() })
     }
 }
 
@@ -100,8 +108,6 @@ pub(super) fn builder(environment: &Environment) -> Result<SessionBuilder, ort::
 pub(super) struct OnnxRuntime {
     session: OrtSession,
     wiring: Wiring,
-    /// The input narrowed to 16 bits, kept from call to call.
-    half: Vec<f16>,
 }
 
 impl Session for OnnxRuntime {
@@ -109,15 +115,8 @@ impl Session for OnnxRuntime {
         let failed = |error: ort::Error| EngineError::new(format!("ONNX Runtime failed: {error}"));
         let shape = self.wiring.shape(rows);
         let name = self.wiring.input.as_str();
-        let outputs = if self.wiring.element == Element::F16 {
-            self.half.clear();
-            self.half.extend(input.iter().map(|&value| f16::from_f32(value)));
-            let tensor = TensorRef::from_array_view((shape, self.half.as_slice())).map_err(failed)?;
-            self.session.run(ort::inputs![name => tensor]).map_err(failed)?
-        } else {
-            let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
-            self.session.run(ort::inputs![name => tensor]).map_err(failed)?
-        };
+        let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![name => tensor]).map_err(failed)?;
         let mut values = Vec::new();
         for name in &self.wiring.outputs {
             let output = outputs

@@ -122,7 +122,7 @@ impl EngineRecord {
         Self {
             name: EngineName::Tract,
             version: tract::VERSION.to_owned(),
-            precision: if model.spec.half { WIDENED } else { stored_precision(model) }.to_owned(),
+            precision: on_processor(model).to_owned(),
             instructions: integers(model),
             device: Device::Cpu,
             library: None,
@@ -133,7 +133,7 @@ impl EngineRecord {
         Self {
             name: EngineName::OnnxRuntime,
             version: version.to_owned(),
-            precision: stored_precision(model).to_owned(),
+            precision: on_processor(model).to_owned(),
             instructions: integers(model),
             device: Device::Cpu,
             library: Some(library.to_owned()),
@@ -180,10 +180,7 @@ impl EngineRecord {
         let (precision, instructions) = match precision {
             Precision::Bf16 => (BF16, Some(brain_floats(model)?)),
             Precision::Fp16 => return Err(no_gpu_asked()),
-            Precision::Fp32 if model.spec.half && model.spec.quantization == Quantization::None => {
-                (WIDENED, None)
-            }
-            Precision::Fp32 => (stored_precision(model), integers(model)),
+            Precision::Fp32 => (on_processor(model), integers(model)),
         };
         Ok(Self {
             name: EngineName::OpenVino,
@@ -246,6 +243,12 @@ pub(super) fn no_gpu_asked() -> EngineError {
 const BF16: &str = "bf16";
 const FP16: &str = "fp16";
 const WIDENED: &str = "fp32, widened from fp16";
+
+/// No processor computes in 16-bit floats unless it is asked to.
+fn on_processor(model: &Model) -> &'static str {
+    let is_half = model.spec.half && model.spec.quantization == Quantization::None;
+    if is_half { WIDENED } else { stored_precision(model) }
+}
 
 fn stored_precision(model: &Model) -> &'static str {
     match (model.spec.quantization, model.spec.half) {

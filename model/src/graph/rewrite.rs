@@ -1,7 +1,8 @@
-//! A model's graph as a device gets it: fed with bytes, complete in itself, and in 16-bit floats where that is asked for.
+//! A model's graph as an engine gets it where it must not be as it is stored, complete in itself.
 //!
-//! It exists because a crop as bytes is a quarter of what it is as floats, and the way to a device is narrow. The values
-//! that the model sees are the very ones that the processor would have computed. The model's own file is never changed.
+//! For a device it is fed with bytes, for a crop is a quarter of what it is as floats and the way to a device is narrow; the
+//! values that the model sees are the very ones that the processor would have computed. 32-bit floats are narrowed to 16
+//! where that is asked for, and 16 widened to 32 for processors. The model's own file is never changed.
 
 mod bytes;
 mod half;
@@ -9,6 +10,9 @@ mod inline;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod wide;
+
+use std::path::Path;
 
 use prost::Message;
 use tract_onnx::pb::ModelProto;
@@ -30,25 +34,42 @@ const LARGEST: usize = i32::MAX as usize;
 pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
-    let mut proto = tract_onnx::onnx()
-        .proto_model_for_path(&path)
-        .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
-    inline::weights(&mut proto, &path)?;
+    let mut proto = whole(&path)?;
     let mut element = model.spec.input.element;
     if half && half::is_wide(&proto) {
         half::narrow(&mut proto).map_err(about)?;
         element = Element::F16;
     }
     bytes::feed(&mut proto, &model.spec, tables, element).map_err(about)?;
-    encoded(&proto).map_err(about)
+    encoded(&proto, "give --device cpu, or --precision fp16 to halve it").map_err(about)
 }
 
-fn encoded(proto: &ModelProto) -> Result<Vec<u8>, ModelError> {
+/// The graph of `model`, encoded, with 32-bit floats wherever it has 16-bit ones.
+///
+/// # Errors
+/// Where the model's files can't be read, or it is larger than 2 GB then.
+pub(crate) fn widened(model: &Model) -> Result<Vec<u8>, ModelError> {
+    let path = model.path();
+    let about = |error: ModelError| error.about(&path);
+    let mut proto = whole(&path)?;
+    wide::widen(&mut proto).map_err(about)?;
+    encoded(&proto, "give --engine openvino, which reads it from its file").map_err(about)
+}
+
+/// The model at `path` with its weights, wherever it keeps them.
+fn whole(path: &Path) -> Result<ModelProto, ModelError> {
+    let mut proto = tract_onnx::onnx()
+        .proto_model_for_path(path)
+        .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
+    inline::weights(&mut proto, path)?;
+    Ok(proto)
+}
+
+fn encoded(proto: &ModelProto, advice: &str) -> Result<Vec<u8>, ModelError> {
     let length = proto.encoded_len();
     if length > LARGEST {
         return Err(ModelError::new(format!(
-            "it takes {length} bytes with its weights, and a graph of more than {LARGEST} can't be handed to a device yet: \
-             give --device cpu, or --precision fp16 to halve it"
+            "it takes {length} bytes with its weights, and no graph of more than {LARGEST} can be handed over: {advice}"
         )));
     }
     Ok(proto.encode_to_vec())
