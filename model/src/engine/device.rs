@@ -9,6 +9,7 @@ mod driver;
 mod feed;
 mod lane;
 mod meter;
+mod placement;
 mod size;
 #[cfg(test)]
 mod tests;

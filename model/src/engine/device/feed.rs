@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::lane::{Batches, Failure, Lane};
-use super::{Meter, Program, Provider, cuda, size};
+use super::{Meter, Program, Provider, cuda, placement, size};
 use crate::engine::{EngineError, Outputs, Wiring};
 
 /// Sessions of one device: while one computes, the other is fed. A third would have nothing to hide.
@@ -63,6 +63,7 @@ impl Feed {
         }
         let (rows, copy) = (first.rows(), first.time_copy()?);
         drop(first);
+        let mut notes: Vec<String> = placement::note(program, rows).into_iter().collect();
         let meter = Arc::new(Meter::default());
         let mut lanes = Vec::with_capacity(LANES);
         while lanes.len() < LANES {
@@ -76,7 +77,8 @@ impl Feed {
             lane.set_copy(copy);
         }
         let lanes = lanes.into_iter().map(|lane| -> Box<dyn Batches> { Box::new(lane) }).collect();
-        Ok(Self { notes: notes(program).into(), ..Self::with(lanes, wiring, (rows, meter))? })
+        notes.extend(spinning(program));
+        Ok(Self { notes: notes.into(), ..Self::with(lanes, wiring, (rows, meter))? })
     }
 
     /// Starts `lanes`, which take batches of `rows` images.
@@ -103,11 +105,11 @@ impl Feed {
     }
 }
 
-/// What keeps the lanes of `program` from being as good as they could be, now that they are made.
-fn notes(program: &Program) -> Vec<String> {
+/// Why lanes of `program`, now that they are made, don't sleep while they wait.
+fn spinning(program: &Program) -> Option<String> {
     match program.provider {
-        Provider::Cuda => cuda::waits().err().into_iter().collect(),
-        Provider::Processor => Vec::new(),
+        Provider::Cuda => cuda::waits().err(),
+        Provider::Processor => None,
     }
 }
 
