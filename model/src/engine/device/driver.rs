@@ -2,9 +2,12 @@
 //!
 //! By itself CUDA lets a waiting thread spin wherever there are fewer contexts than processors, and ONNX Runtime leaves it at
 //! that. So each lane would take a processor away from decoding, which is what binds. The driver keeps the setting with the
-//! device's primary context, the one that CUDA's runtime, and with it ONNX Runtime, works in. No context is made here and
-//! nothing runs on the GPU. This is one of two modules with `unsafe` (the other is `decode/turbo.rs`): it hands out no pointer
-//! and none of the library's functions, and keeps the library loaded for as long as it may call it.
+//! device's primary context, the one that CUDA's runtime, and with it ONNX Runtime, works in; selecting a device leaves it as it
+//! is. Waits for an event are not covered: operators that ONNX Runtime left to the processor may have those, and `placement`
+//! names them. No context is made here and nothing runs on the GPU.
+//!
+//! This is one of two modules with `unsafe` (the other is `decode/turbo.rs`): it hands out no pointer and none of the library's
+//! functions, and keeps the library loaded for as long as it may call it.
 
 #![expect(
     unsafe_code,
