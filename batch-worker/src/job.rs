@@ -221,6 +221,7 @@ async fn load(aws: &Aws, request: &RunRequest, threads: usize) -> anyhow::Result
     let start = tokio::task::spawn_blocking(move || tagger_process::start(model, &owned, threads));
     let isolation = start.await?.with_context(about)?;
     let engine = request.engine.to_string();
-    log::event("engine", json!({"engine": engine, "model": request.model.name, "threads": threads}));
+    let (model, notes) = (&request.model.name, isolation.notes());
+    log::event("engine", json!({"engine": engine, "model": model, "threads": threads, "notes": notes}));
     Ok((isolation, files))
 }

@@ -97,7 +97,7 @@ async fn tag(
     let (run, is_new) = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if !options.quiet {
-        announce(loading, &worker, is_new);
+        announce(loading, isolation.notes(), &worker, is_new);
     }
     let taggers = || Ok(isolation.taggers());
     let stop = Stop::default();
@@ -156,10 +156,11 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
     })
 }
 
-/// What the user should know before the wait: which engine and why, every assumption, and which run goes on.
-fn announce(loading: &Loading, worker: &Worker, is_new: bool) {
+/// What the user should know before the wait: which engine and why, every assumption, what the engine said of itself when the
+/// model was loaded, and which run goes on.
+fn announce(loading: &Loading, loaded: &[String], worker: &Worker, is_new: bool) {
     tell(&format!("engine: {}", loading.engine.why));
-    for note in &loading.model.spec.notes {
+    for note in loading.model.spec.notes.iter().chain(loaded) {
         tell(&format!("note: {note}"));
     }
     let run = &worker.run;

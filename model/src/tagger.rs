@@ -184,6 +184,13 @@ impl Tagger for ImageTagger {
         self.batch.meter().map(Meter::time)
     }
 
+    fn notes(&self) -> Vec<String> {
+        match &self.batch {
+            Batch::Tensors(..) => Vec::new(),
+            Batch::Crops(feeder, _) => feeder.notes().to_vec(),
+        }
+    }
+
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         self.tag_with_thumbnails(images, &[])
     }

@@ -111,6 +111,14 @@ fn what_a_device_did_is_counted_over_all_children() {
 }
 
 #[test]
+fn what_a_child_says_of_how_the_model_runs_reaches_its_parent() {
+    assert_eq!(start("notes", 2).unwrap().notes(), ["TopK runs on the processor"]);
+    assert!(start("obeys", 1).unwrap().notes().is_empty());
+    let error = start("notes-without-end", 1).err().unwrap().to_string();
+    assert!(error.contains("1000 notes of up to 26 bytes"), "{error}");
+}
+
+#[test]
 fn killers_in_a_row_are_rows() {
     let mut tagger = taggers(1).remove(0);
     let images = ["segv", "kill", "red", "abort"];

@@ -76,6 +76,11 @@ pub trait Tagger: Send {
     fn device_time(&self) -> Option<DeviceTime> {
         None
     }
+
+    /// What people should know of how the model runs, a sentence each, as it was found out while the model was loaded.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The engine failed on valid input: nothing is known about the images, so there is no row for them.

@@ -1,8 +1,8 @@
 //! libjpeg-turbo, called through its own interface.
 //!
 //! The safe wrapper calls every warning an error, and leaves no way to read a JPEG with harmless damage as Pillow does,
-//! or to bound scans and memory. This is the only module with `unsafe`; it never hands out a pointer, and it never
-//! decodes into a buffer whose size the caller chose.
+//! or to bound scans and memory. This is one of two modules with `unsafe` (the other is `engine/device/driver.rs`); it
+//! never hands out a pointer, and it never decodes into a buffer whose size the caller chose.
 
 #![expect(unsafe_code, reason = "the safe wrapper can't tell a warning from an error, nor set the limits")]
 

@@ -5,9 +5,11 @@
 //! its memory is narrow and its calls are long. Nothing here knows pictures, labels or tags.
 
 mod cuda;
+mod driver;
 mod feed;
 mod lane;
 mod meter;
+mod placement;
 mod size;
 #[cfg(test)]
 mod tests;

@@ -38,8 +38,10 @@ pub fn serve_with(load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, Stri
     let loaded = Setup::decode(&message).map_err(|error| error.to_string()).and_then(|setup| load(&setup));
     let (taggers, body) = match loaded.and_then(tried) {
         Ok(taggers) => {
-            let pace = taggers.first().map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
-            (taggers, Body::Ready(pace))
+            let first = taggers.first();
+            let pace = first.map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
+            let notes = first.map_or_else(Vec::new, |tagger| tagger.notes());
+            (taggers, Body::Ready { pace, notes })
         }
         Err(reason) => (Vec::new(), Body::Refused(reason)),
     };

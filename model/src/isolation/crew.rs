@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
 use tagfleet_pipeline::tags::Outcome;
 
-use super::link::{Link, Reply};
+use super::link::{Link, Ready, Reply};
 use super::protocol::{Body, MAX_IMAGES, Pace};
 use super::{Death, Patience, Program, Setup, StartError};
 use crate::graph::LARGEST_BATCH;
@@ -22,6 +22,7 @@ const MAX_IDLE_DEATHS: u32 = 3;
 pub struct Isolation {
     crew: Arc<Crew>,
     taggers: usize,
+    notes: Vec<String>,
 }
 
 impl Isolation {
@@ -31,13 +32,22 @@ impl Isolation {
     /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         let launch = Launch { program, setup: setup.encode()?, patience };
-        let (link, pace) = launch.start(&mut 0)?;
-        let pace = checked(pace).map_err(|error| StartError::Refused(error.to_string()))?;
+        let (link, ready) = launch.start(&mut 0)?;
+        let refused = |error: TaggerError| StartError::Refused(error.to_string());
+        let pace = checked(ready.pace).map_err(refused)?;
+        let notes = checked_notes(ready.notes).map_err(refused)?;
         let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
         let pace = Mutex::new(pace);
         let crew =
             Arc::new(Crew { launch, pace, ended: Mutex::default(), together: RwLock::default(), child });
-        Ok(Self { crew, taggers: setup.taggers() })
+        Ok(Self { crew, taggers: setup.taggers(), notes })
+    }
+
+    /// What people should know of how the model runs, a sentence each. A child that takes the place of this one finds the
+    /// same, and is not asked.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// One tagger for each of the child's threads. Taggers of an earlier call must no longer be in use.
@@ -59,8 +69,8 @@ struct Launch {
 }
 
 impl Launch {
-    /// Starts a child and returns it with how it works; a death while it loads is an idle one.
-    fn start(&self, idle_deaths: &mut u32) -> Result<(Link, Pace), StartError> {
+    /// Starts a child and returns it with what it says of itself; a death while it loads is an idle one.
+    fn start(&self, idle_deaths: &mut u32) -> Result<(Link, Ready), StartError> {
         loop {
             let death = match Link::start(&self.program, &self.setup, self.patience)? {
                 Ok(started) => return Ok(started),
@@ -84,6 +94,22 @@ fn checked(pace: Pace) -> Result<Pace, TaggerError> {
     match (1..=LARGEST_BATCH).contains(&pace.batch_size) {
         true => Ok(pace),
         false => Err(TaggerError(format!("the model's process asks for {} images at once", pace.batch_size))),
+    }
+}
+
+/// More notes than this, or longer ones (in bytes), are no sentences for people.
+const MAX_NOTES: usize = 16;
+const MAX_NOTE: usize = 4096;
+
+/// What a child says of how the model runs, if people can read it.
+fn checked_notes(notes: Vec<String>) -> Result<Vec<String>, TaggerError> {
+    let longest = notes.iter().map(String::len).max().unwrap_or(0);
+    match notes.len() <= MAX_NOTES && longest <= MAX_NOTE {
+        true => Ok(notes),
+        false => Err(TaggerError(format!(
+            "the model's process tells {} notes of up to {longest} bytes, which nobody reads",
+            notes.len()
+        ))),
     }
 }
 
@@ -193,7 +219,7 @@ impl Crew {
                 Ok(outcomes)
             }
             Body::Failed(reason) => Err(TaggerError(reason)),
-            Body::Ready(_) | Body::Refused(_) => {
+            Body::Ready { .. } | Body::Refused(_) => {
                 Err(TaggerError("an answer of another kind than was asked for".to_owned()))
             }
         }

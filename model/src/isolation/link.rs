@@ -28,6 +28,13 @@ pub(super) struct Link {
     patience: Duration,
 }
 
+/// What a child says of itself once it has loaded the model.
+pub(super) struct Ready {
+    pub(super) pace: Pace,
+    /// What people should know of how the model runs.
+    pub(super) notes: Vec<String>,
+}
+
 /// What came of a request.
 pub(super) enum Reply {
     /// The child's answer.
@@ -70,19 +77,19 @@ pub(super) struct End {
 }
 
 impl Link {
-    /// Starts a child, lets it load what `setup` says, and returns it with its batch size.
+    /// Starts a child, lets it load what `setup` says, and returns it with what it says of itself.
     pub(super) fn start(
         program: &Program,
         setup: &[u8],
         patience: Patience,
-    ) -> Result<Result<(Self, Pace), Death>, StartError> {
+    ) -> Result<Result<(Self, Ready), Death>, StartError> {
         let mut link = Self::spawn(program, patience.tagging)?;
         let shared = link.shared.clone();
         let tick = patience.tagging.min(patience.loading) / 10;
         link.threads.push(thread::Builder::new().spawn(move || shared.watch(tick))?);
         let reply = link.ask(patience.loading, |input, _| protocol::write_setup(input, setup));
         match reply {
-            Reply::Answer(Body::Ready(pace)) => Ok(Ok((link, pace))),
+            Reply::Answer(Body::Ready { pace, notes }) => Ok(Ok((link, Ready { pace, notes }))),
             Reply::Answer(Body::Refused(reason)) => Err(StartError::Refused(reason)),
             Reply::Answer(_) => Ok(Err(Death::Lost("an answer to nothing".to_owned()))),
             Reply::Died(death) => Ok(Err(death)),

@@ -68,8 +68,8 @@ impl Pace {
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Body {
-    /// The model is loaded.
-    Ready(Pace),
+    /// The model is loaded; people should know of how it runs what `notes` say.
+    Ready { pace: Pace, notes: Vec<String> },
     /// Engine, model and options do not fit together.
     Refused(String),
     /// One outcome per image, in their order.
@@ -259,6 +259,16 @@ mod tests {
             let Body::Outcomes { outcomes, .. } = sent(body) else { panic!() };
             assert_eq!(outcomes, [outcome]);
         }
+    }
+
+    #[test]
+    fn notes_arrive_as_they_were_sent() {
+        let told = vec!["1 of 9 operators runs on the processor: TopK (1)".to_owned(), "ü".to_owned()];
+        let Body::Ready { notes, .. } = sent(Body::Ready { pace: Pace::default(), notes: told.clone() })
+        else {
+            panic!()
+        };
+        assert_eq!(notes, told);
     }
 
     fn head_of(lengths: Vec<usize>) -> Head {

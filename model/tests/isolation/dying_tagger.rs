@@ -22,6 +22,8 @@ fn main() {
         "wants-too-many" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: usize::MAX, more: 0 }))),
         "wants-none" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 0, more: 0 }))),
         "tells-too-much" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 4, more: 1 }))),
+        "notes" => Ok(taggers(setup.threads, || Box::new(Talkative { notes: 1 }))),
+        "notes-without-end" => Ok(taggers(setup.threads, || Box::new(Talkative { notes: 1000 }))),
         "counts" => Ok(taggers(setup.threads, || Box::new(Counting))),
         _ => Ok(taggers(setup.threads, || Box::new(Obedient))),
     })
@@ -92,6 +94,25 @@ impl Tagger for Counting {
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         IMAGES.fetch_add(images.len() as u64, Relaxed);
+        Obedient.tag(images)
+    }
+}
+
+/// Has something to say of how its model runs.
+struct Talkative {
+    notes: usize,
+}
+
+impl Tagger for Talkative {
+    fn batch_size(&self) -> usize {
+        4
+    }
+
+    fn notes(&self) -> Vec<String> {
+        vec!["TopK runs on the processor".to_owned(); self.notes]
+    }
+
+    fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         Obedient.tag(images)
     }
 }

@@ -3,6 +3,7 @@
 //! It exists so that a machine without a GPU, a driver or the libraries is told so in one sentence, before a run begins.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use ort::ep::cuda::{self, ConvAlgorithmSearch};
 use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProvider, ExecutionProviderDispatch};
@@ -18,6 +19,7 @@ use tract_onnx::pb::{
     ValueInfoProto, type_proto,
 };
 
+use super::driver::{self, Driver};
 use crate::engine::library::Library;
 use crate::engine::onnxruntime;
 use ort::environment::Environment;
@@ -27,7 +29,11 @@ const FIRST: i32 = 0;
 
 /// Rows should be the same wherever they come from, so floats keep their 32 bits (no TF32), and algorithms follow from the
 /// GPU and the shapes instead of from measurements. A session that can't have it fails, instead of taking the processor.
+///
+/// Every session for a GPU begins here, the first of the process included, which is when its waits are settled ([`waits`]).
 pub(super) fn provider() -> ExecutionProviderDispatch {
+    // Whoever starts the lanes tells what came of it.
+    let _ = waits();
     CUDA::default()
         .with_device_id(FIRST)
         .with_tf32(false)
@@ -35,6 +41,17 @@ pub(super) fn provider() -> ExecutionProviderDispatch {
         .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
         .build()
         .error_on_failure()
+}
+
+/// Lets threads that wait for the GPU sleep; or says why they may not, which costs processor time and stops nothing. It is
+/// looked at again wherever it is called: whoever makes a context may have his own idea of it.
+pub(super) fn waits() -> Result<(), String> {
+    static DRIVER: OnceLock<Result<Driver, String>> = OnceLock::new();
+    let driver = DRIVER.get_or_init(|| Driver::open(Path::new(driver::LIBRARY), FIRST));
+    let asleep = driver.as_ref().map_err(Clone::clone).and_then(Driver::block_while_waiting);
+    asleep.map_err(|error| {
+        format!("threads that wait for the GPU may each keep a core busy meanwhile, for they can't be told to sleep: {error}")
+    })
 }
 
 /// Memory of the host that the device copies from while it computes.
@@ -122,6 +139,18 @@ fn smallest() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_driver_threads_cannot_be_told_to_sleep() {
+        let Err(why) = waits() else {
+            eprintln!("SKIPPED: there is a GPU here");
+            return;
+        };
+        let start = "threads that wait for the GPU may each keep a core busy meanwhile, for they can't be told to sleep: ";
+        assert!(why.starts_with(start) && why.contains("libcuda.so.1"), "{why}");
+        // A session that needs the driver says so itself.
+        let _ = provider();
+    }
 
     #[test]
     fn reasons_are_for_people() {

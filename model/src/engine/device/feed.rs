@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::lane::{Batches, Failure, Lane};
-use super::{Meter, Program, size};
+use super::{Meter, Program, Provider, cuda, placement, size};
 use crate::engine::{EngineError, Outputs, Wiring};
 
 /// Sessions of one device: while one computes, the other is fed. A third would have nothing to hide.
@@ -23,6 +23,8 @@ const WAITING: usize = 1024;
 pub(in crate::engine) struct Feed {
     jobs: SyncSender<Job>,
     shared: Arc<Shared>,
+    /// What people should know of how it runs.
+    notes: Arc<[String]>,
 }
 
 /// What all threads and lanes of a device share.
@@ -61,6 +63,7 @@ impl Feed {
         }
         let (rows, copy) = (first.rows(), first.time_copy()?);
         drop(first);
+        let mut notes: Vec<String> = placement::note(program, rows).into_iter().collect();
         let meter = Arc::new(Meter::default());
         let mut lanes = Vec::with_capacity(LANES);
         while lanes.len() < LANES {
@@ -74,7 +77,8 @@ impl Feed {
             lane.set_copy(copy);
         }
         let lanes = lanes.into_iter().map(|lane| -> Box<dyn Batches> { Box::new(lane) }).collect();
-        Self::with(lanes, wiring, (rows, meter))
+        notes.extend(spinning(program));
+        Ok(Self { notes: notes.into(), ..Self::with(lanes, wiring, (rows, meter))? })
     }
 
     /// Starts `lanes`, which take batches of `rows` images.
@@ -91,13 +95,21 @@ impl Feed {
         for lane in lanes {
             spawn(lane, waiting.clone(), shared.clone())?;
         }
-        Ok(Self { jobs, shared })
+        Ok(Self { jobs, shared, notes: Arc::default() })
     }
 
     /// One thread's way to the device.
     pub(in crate::engine) fn feeder(&self) -> Feeder {
         self.shared.feeders.fetch_add(1, Relaxed);
-        Feeder { jobs: self.jobs.clone(), shared: self.shared.clone() }
+        Feeder { jobs: self.jobs.clone(), shared: self.shared.clone(), notes: self.notes.clone() }
+    }
+}
+
+/// Why lanes of `program`, now that they are made, don't sleep while they wait.
+fn spinning(program: &Program) -> Option<String> {
+    match program.provider {
+        Provider::Cuda => cuda::waits().err(),
+        Provider::Processor => None,
     }
 }
 
@@ -206,6 +218,7 @@ impl Shared {
 pub struct Feeder {
     jobs: SyncSender<Job>,
     shared: Arc<Shared>,
+    notes: Arc<[String]>,
 }
 
 impl Feeder {
@@ -219,6 +232,11 @@ impl Feeder {
     #[must_use]
     pub fn rows_at_once(&self) -> usize {
         self.shared.rows.load(Relaxed)
+    }
+
+    /// What people should know of how the model runs on the device, a sentence each.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// What the device's stages are counted by.

@@ -63,6 +63,16 @@ impl Lane {
     /// A lane for batches of `rows` images.
     pub(super) fn new(program: &Program, rows: usize, meter: Arc<Meter>) -> Result<Self, Failure> {
         let session = program.session().map_err(|error| why(&error))?;
+        Self::of(program, session, rows, meter)
+    }
+
+    /// The same with a session of the program's that was made otherwise.
+    pub(super) fn of(
+        program: &Program,
+        session: OrtSession,
+        rows: usize,
+        meter: Arc<Meter>,
+    ) -> Result<Self, Failure> {
         let (provider, wiring) = (program.provider, program.wiring.clone());
         let input = memory(&session, provider, &wiring, rows).map_err(|error| why(&error))?;
         Ok(Self { session, input, rows, provider, wiring, meter, copy: Duration::ZERO })
@@ -87,6 +97,11 @@ impl Lane {
     /// The same for a lane of the same device, measured by another.
     pub(super) fn set_copy(&mut self, copy: Duration) {
         self.copy = copy;
+    }
+
+    /// Ends the profile that its session was made to write, and gives the file's path.
+    pub(super) fn end_profiling(&mut self) -> Result<String, ort::Error> {
+        self.session.end_profiling()
     }
 
     /// Runs the batch as it lies in memory; the first `images` rows of each output are given.
