@@ -1,10 +1,11 @@
-"""Makes the models that `make bench` runs: MobileNetV2 and ResNet-50 with seeded random weights, as ONNX.
+"""Makes the models that `make bench` runs: MobileNetV2, ResNet-50 and ViT-B/16 with seeded random weights, as ONNX.
 
-    models.py --pictures FOLDER --out FOLDER
+    models.py --pictures FOLDER --out FOLDER NETWORK...
 
-Four model folders come out: mobilenet_v2 and resnet50 in 32-bit floats, and each again in 8-bit integers as QDQ. The cost
-of a network does not depend on its weights, but its numbers have to stay in range: statistics of batch normalisation are
-those of the given pictures, and the last layer is shifted and scaled so that the pictures do not all get one class.
+A network's folder has it in 32-bit floats, as a graph and as the weights that torch reads (NETWORK.pt beside the folder). The
+two that processors are measured with come again in 8-bit integers as QDQ. The cost of a network does not depend on its
+weights, but its numbers have to stay in range: statistics of batch normalisation are those of the given pictures, and the
+last layer is shifted and scaled so that the pictures do not all get one class.
 """
 
 import argparse
@@ -40,7 +41,10 @@ SPREAD = 3.0
 ARCHITECTURES = {
     "mobilenet_v2": (torchvision.models.mobilenet_v2, lambda network: network.classifier[1]),
     "resnet50": (torchvision.models.resnet50, lambda network: network.fc),
+    "vit_b_16": (torchvision.models.vit_b_16, lambda network: network.heads.head),
 }
+# In integers too: the transformer is measured on a GPU only.
+QUANTISED = ("mobilenet_v2", "resnet50")
 
 PREPROCESSOR = {
     "image_processor_type": "MobileNetV2ImageProcessor",
@@ -86,10 +90,14 @@ def network(name, pictures):
             module.momentum = None
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    last = classifier(made)
+    if not last.weight.any():
+        # As a transformer begins its training: every picture would get the same.
+        torch.nn.init.normal_(last.weight, std=0.02)
     with torch.no_grad():
         made.train()(pictures)
         scores = made.eval()(pictures)
-        last, middle = classifier(made), scores.mean(dim=0)
+        middle = scores.mean(dim=0)
         factor = SPREAD / (scores - middle).std().item()
         last.bias.copy_((last.bias - middle) * factor)
         last.weight.mul_(factor)
@@ -170,12 +178,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", required=True, help="a folder of JPEGs")
     parser.add_argument("--out", required=True, type=Path, help="where the model folders go")
+    parser.add_argument("networks", nargs="+", choices=ARCHITECTURES, metavar="NETWORK", help=", ".join(ARCHITECTURES))
     arguments = parser.parse_args()
     pictures = tensors(arguments.pictures, max(STATISTICS, RANGES))
-    for name in ARCHITECTURES:
+    for name in arguments.networks:
         folder = begun(arguments.out, name)
-        export(network(name, pictures[:STATISTICS]), pictures, folder / "model.onnx")
+        made = network(name, pictures[:STATISTICS])
+        export(made, pictures, folder / "model.onnx")
+        torch.save(made.state_dict(), arguments.out / f"{name}.pt")
         floats = finished(folder, arguments.out)
+        if name not in QUANTISED:
+            continue
         folder = begun(arguments.out, f"{name}_int8")
         quantise(floats / "model.onnx", folder / "model.onnx", pictures[:RANGES])
         finished(folder, arguments.out)

@@ -167,7 +167,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
 
 /// CPU of the stages alone over CPU of the whole run.
 fn efficiency(results: &Results, way: Way) -> Option<f64> {
-    let whole = results.median(Part::runs(way.network), &way.name(), Quantity::CpuMs)?;
+    let whole = results.median(Part::runs(way.network)?, &way.name(), Quantity::CpuMs)?;
     Some(stages(results, way)? / whole)
 }
 

@@ -32,6 +32,9 @@ pub(crate) struct Machine {
     pub(crate) memory_gib: u64,
     /// Operating system and architecture.
     pub(crate) system: String,
+    /// Its GPU, where one was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gpu: Option<String>,
 }
 
 impl Machine {
@@ -45,6 +48,7 @@ impl Machine {
             instructions: instructions(field(&cpuinfo, "flags").unwrap_or_default()),
             memory_gib: memory_gib(field(&meminfo, "MemTotal").unwrap_or_default()),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            gpu: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod child;
 mod embedded;
 mod engines;
 mod goals;
+mod gpu;
 mod machine;
 mod measure;
 mod models;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match &args.command {
         None => parts::measure(&args.options),
         Some(Command::AsPeer(options)) => as_peer::run(options),
+        Some(Command::Alone(options)) => gpu::alone::run(options),
         Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
     };
     told::code(outcome)

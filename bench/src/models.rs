@@ -14,24 +14,35 @@ use crate::told::tell;
 pub(crate) enum Network {
     MobileNetV2,
     ResNet50,
+    VitB16,
 }
 
 impl Network {
+    /// Those that processors are measured with, in floats and in integers.
     pub(crate) const ALL: [Self; 2] = [Self::MobileNetV2, Self::ResNet50];
+    /// Those that GPUs are.
+    pub(crate) const ON_GPUS: [Self; 3] = [Self::MobileNetV2, Self::ResNet50, Self::VitB16];
 
     /// As people know it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MobileNetV2 => "MobileNetV2",
             Self::ResNet50 => "ResNet-50",
+            Self::VitB16 => "ViT-B/16",
         }
     }
 
-    fn folder(self) -> &'static str {
+    /// As torchvision calls it, and so its folder.
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::MobileNetV2 => "mobilenet_v2",
             Self::ResNet50 => "resnet50",
+            Self::VitB16 => "vit_b_16",
         }
+    }
+
+    fn is_quantised(self) -> bool {
+        Self::ALL.contains(&self)
     }
 }
 
@@ -40,20 +51,19 @@ impl Network {
 pub(crate) struct Models(PathBuf);
 
 impl Models {
-    /// Exports them with `python` unless they are there.
-    pub(crate) fn ready(place: &Place, python: &Path, pictures: &Path) -> Result<Self> {
+    /// Exports `networks` with `python` unless they are there.
+    pub(crate) fn ready(place: &Place, python: &Path, pictures: &Path, networks: &[Network]) -> Result<Self> {
         let models = Self(place.generated("models"));
-        let are_there = Network::ALL.iter().all(|&network| {
-            [false, true].iter().all(|&is_int8| models.folder(network, is_int8).join("model.onnx").exists())
-        });
-        if are_there {
+        let missing: Vec<Network> =
+            networks.iter().copied().filter(|network| !models.has(*network)).collect();
+        if missing.is_empty() {
             return Ok(models);
         }
         tell("exporting the models (a minute or two, once)");
         let python = place.root.join(python);
         let mut command = Command::new(&python);
         command.arg(place.root.join("bench/models.py")).arg("--pictures").arg(pictures);
-        command.arg("--out").arg(&models.0);
+        command.arg("--out").arg(&models.0).args(missing.iter().map(|network| network.folder()));
         let status = command.status().with_context(|| {
             format!("{} cannot be started: `scripts/setup.sh bench` makes it", python.display())
         })?;
@@ -61,6 +71,16 @@ impl Models {
             bail!("the models could not be exported (bench/models.py ended with {status})");
         }
         Ok(models)
+    }
+
+    fn has(&self, network: Network) -> bool {
+        let graph = |is_int8: bool| self.folder(network, is_int8).join("model.onnx").exists();
+        self.weights(network).exists() && graph(false) && (!network.is_quantised() || graph(true))
+    }
+
+    /// A network's weights, as torch reads them.
+    pub(crate) fn weights(&self, network: Network) -> PathBuf {
+        self.0.join(format!("{}.pt", network.folder()))
     }
 
     /// Those of a folder, there or not.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +18,7 @@ use crate::pictures::{self, Counts, Pictures};
 use crate::place::Place;
 use crate::results::{Measured, Part, Results, Rows};
 use crate::told::{print, tell};
-use crate::{change, embedded, peers, render, runs, stages};
+use crate::{change, embedded, gpu, peers, render, runs, stages};
 
 /// What every part needs.
 pub(crate) struct Bench {
@@ -43,12 +43,17 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     let before = bench.committed();
     let parts: &[Part] = if options.only.is_empty() { Part::value_variants() } else { &options.only };
     for &part in parts {
+        if let Some(network) = part.network_on_gpu() {
+            bench.on_gpu(part, network, options)?;
+            continue;
+        }
         let measured = bench.part(part, options)?;
         results.parts.insert(part, measured);
         results.save(&bench.place.root.join(bench.place.results()))?;
         write(&bench.place, &results)?;
     }
-    print(render::markdown(&results));
+    write(&bench.place, &results)?;
+    print(render::markdown(&results, stored(&bench.place.root.join(bench.place.gpu_results()))?.as_ref()));
     print(change::report(before.as_ref(), &results, parts));
     tell(format!("written: {}", bench.place.benchmarks().display()));
     Ok(())
@@ -56,13 +61,24 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
 
 fn render_again(place: &Place) -> Result<()> {
     let path = place.root.join(place.results());
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    write(place, &Results::parse(&text).with_context(|| path.display().to_string())?)
+    let results = stored(&path)?.with_context(|| format!("{} is not there", path.display()))?;
+    write(place, &results)
+}
+
+/// The figures in a file; none where it is not there.
+fn stored(path: &Path) -> Result<Option<Results>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Results::parse(&text).with_context(|| path.display().to_string()).map(Some)
 }
 
 fn write(place: &Place, results: &Results) -> Result<()> {
+    let on_gpu = stored(&place.root.join(place.gpu_results()))?;
     let benchmarks = place.benchmarks();
-    fs::write(&benchmarks, render::markdown(results)).with_context(|| benchmarks.display().to_string())
+    fs::write(&benchmarks, render::markdown(results, on_gpu.as_ref()))
+        .with_context(|| benchmarks.display().to_string())
 }
 
 impl Bench {
@@ -85,7 +101,9 @@ impl Bench {
         fs::create_dir_all(place.generated("out")).context("target/bench/out")?;
         let counts = Counts::new(options.quick);
         let pictures = pictures::ready(&place, photos.as_deref(), counts)?;
-        let models = Models::ready(&place, &options.python, &pictures.ordinary.short.path)?;
+        let mut networks = Network::ALL.to_vec();
+        networks.extend(options.only.iter().filter_map(|part| part.network_on_gpu()));
+        let models = Models::ready(&place, &options.python, &pictures.ordinary.short.path, &networks)?;
         let machine = Machine::here();
         let repetitions = options.repetitions;
         Ok(Self { place, machine, counts, pictures, models, tagfleet, peers, repetitions })
@@ -95,16 +113,37 @@ impl Bench {
     fn earlier(&self, options: &Options) -> Result<Results> {
         let path = self.place.root.join(self.place.results());
         let fresh = Results::new(self.machine.clone());
-        if options.quick || !path.exists() {
-            return Ok(fresh);
-        }
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let earlier = Results::parse(&text).with_context(|| path.display().to_string())?;
-        if earlier.machine == self.machine {
+        let earlier = if options.quick { None } else { stored(&path)? };
+        let Some(earlier) = earlier else { return Ok(fresh) };
+        // Where only a GPU is measured, the figures of processors are another machine's and stay.
+        let none_is_replaced =
+            !options.only.is_empty() && options.only.iter().all(|part| part.network_on_gpu().is_some());
+        if earlier.machine == self.machine || none_is_replaced {
             return Ok(earlier);
         }
         tell(format!("the figures of another machine ({}) are replaced", earlier.machine.processor));
         Ok(fresh)
+    }
+
+    /// Measures a network on a GPU, whose figures have a file of their own: few machines have one. Where there is none it is
+    /// an error only if it was asked for by name.
+    fn on_gpu(&self, part: Part, network: Network, options: &Options) -> Result<()> {
+        let load = machine::load();
+        let measured = match gpu::measure(self, network, options.device, &options.python) {
+            Err(error) if options.only.is_empty() => {
+                tell(format!("{} on a GPU is left out: {error:#}", network.name()));
+                return Ok(());
+            }
+            measured => measured?,
+        };
+        let machine = Machine { gpu: Some(measured.gpu), ..self.machine.clone() };
+        let path = self.place.root.join(self.place.gpu_results());
+        let earlier = stored(&path)?.filter(|earlier| earlier.machine == machine);
+        let mut results = earlier.unwrap_or_else(|| Results::new(machine));
+        let mut versions = measured.versions;
+        versions.insert("tagfleet".to_owned(), self.version());
+        results.parts.insert(part, self.measured(load, (measured.rows, versions), options));
+        results.save(&path)
     }
 
     /// The figures of the last commit, where there are any.
@@ -128,7 +167,7 @@ impl Bench {
 
     fn part(&self, part: Part, options: &Options) -> Result<Measured> {
         let load = machine::load();
-        let (rows, versions) = match part {
+        let rows_and_versions = match part {
             Part::Stages => (stages::measure(self)?, self.versions()),
             Part::RunsMobilenet => (runs::whole(self, Network::MobileNetV2)?, self.versions()),
             Part::RunsResnet => (runs::whole(self, Network::ResNet50)?, self.versions()),
@@ -141,9 +180,20 @@ impl Bench {
                 versions.extend(self.versions());
                 (rows, versions)
             }
+            Part::GpuMobilenet | Part::GpuResnet | Part::GpuVit => {
+                bail!("a GPU's figures have a file of their own")
+            }
         };
-        let Rows(rows) = rows;
-        Ok(Measured {
+        Ok(self.measured(load, rows_and_versions, options))
+    }
+
+    fn measured(
+        &self,
+        load: Option<f64>,
+        (Rows(rows), versions): (Rows, BTreeMap<String, String>),
+        options: &Options,
+    ) -> Measured {
+        Measured {
             date: machine::today(),
             load,
             command: command(options),
@@ -151,14 +201,12 @@ impl Bench {
             pictures: self.pictures.description.clone(),
             versions,
             rows,
-        })
+        }
     }
 
     /// Of tagfleet and the engines that can be loaded.
     fn versions(&self) -> BTreeMap<String, String> {
-        let commit = self.git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "no commit".to_owned());
-        let version = format!("{} ({commit})", env!("CARGO_PKG_VERSION"));
-        let mut versions = BTreeMap::from([("tagfleet".to_owned(), version)]);
+        let mut versions = BTreeMap::from([("tagfleet".to_owned(), self.version())]);
         for way in Way::all().into_iter().filter(|way| !way.is_int8()) {
             let Ok(model) = self.models.open(way.network, false, false) else { continue };
             if let Ok(record) = way.resolve(&model) {
@@ -166,6 +214,11 @@ impl Bench {
             }
         }
         versions
+    }
+
+    fn version(&self) -> String {
+        let commit = self.git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "no commit".to_owned());
+        format!("{} ({commit})", env!("CARGO_PKG_VERSION"))
     }
 
     /// A message without this machine's paths, for a file that is committed.

@@ -17,6 +17,9 @@ use anyhow::{Context, Result, bail};
 use crate::place::Place;
 use crate::told::tell;
 
+/// Pictures of a folder at most.
+const MOST: usize = 40_000;
+
 /// How many pictures each folder has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
@@ -63,6 +66,27 @@ pub(crate) struct Pictures {
     pub(crate) large: Pair,
     /// What they are, for people.
     pub(crate) description: String,
+}
+
+impl Pictures {
+    /// A short and a long folder of ordinary pictures for what is faster than a processor: about `images` in the long one.
+    ///
+    /// # Errors
+    /// Where they can't be made.
+    pub(crate) fn pair(&self, images: usize) -> Result<Pair> {
+        let Pair { long, .. } = &self.ordinary;
+        if images <= long.images {
+            return Ok(self.ordinary.clone());
+        }
+        let images = images.next_multiple_of(long.images).min(MOST);
+        let folder = |images: usize| Folder { path: long.path.with_file_name(images.to_string()), images };
+        let pair = Pair { short: folder(images / 4), long: folder(images) };
+        let sources = jpegs(&long.path)?;
+        for folder in [&pair.short, &pair.long] {
+            make(folder, |path| link(&sources, path, folder.images))?;
+        }
+        Ok(pair)
+    }
 }
 
 /// Makes what is not there yet, from `photos` where these are given.
@@ -135,6 +159,15 @@ pub(crate) fn jpegs(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The first `most` pictures of a folder, in memory.
+pub(crate) fn read(folder: &Path, most: usize) -> Result<Vec<Vec<u8>>> {
+    let mut pictures = Vec::new();
+    for path in jpegs(folder)?.iter().take(most) {
+        pictures.push(fs::read(path).with_context(|| path.display().to_string())?);
+    }
+    Ok(pictures)
 }
 
 /// Tells one set of photos from another.

@@ -35,6 +35,11 @@ impl Place {
         if self.quick { "target/bench/quick.json" } else { "bench/results.json" }
     }
 
+    /// Those of a machine with a GPU, likewise.
+    pub(crate) fn gpu_results(&self) -> &'static str {
+        if self.quick { "target/bench/quick-gpu.json" } else { "bench/gpu.json" }
+    }
+
     /// The figures for people.
     pub(crate) fn benchmarks(&self) -> PathBuf {
         if self.quick { self.generated("quick.md") } else { self.root.join("BENCHMARKS.md") }

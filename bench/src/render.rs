@@ -9,12 +9,13 @@ use std::fmt::Write as _;
 
 use crate::engines::Way;
 use crate::goals::{Goal, each_stage, goals};
+use crate::gpu::table;
 use crate::measure::median;
 use crate::results::{Measured, Part, Quantity, Results, Row};
 use crate::runs::cores_row;
 
 impl Quantity {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::ImagesPerSecond,
         Self::DelayedImagesPerSecond,
         Self::CpuMs,
@@ -23,6 +24,9 @@ impl Quantity {
         Self::OneImage,
         Self::PeakMb,
         Self::ResidentMb,
+        Self::Batch,
+        Self::Agreement,
+        Self::Difference,
     ];
 
     /// The head of its column.
@@ -36,6 +40,9 @@ impl Quantity {
             Self::OneImage => "run of one image s",
             Self::PeakMb => "peak MB",
             Self::ResidentMb => "resident MB",
+            Self::Batch => "batch",
+            Self::Agreement => "same best class %",
+            Self::Difference => "largest difference of a score",
         }
     }
 
@@ -43,9 +50,15 @@ impl Quantity {
     pub(crate) fn shown(self, value: f64) -> String {
         match self {
             Self::ImagesPerSecond | Self::DelayedImagesPerSecond if value < 100.0 => format!("{value:.1}"),
-            Self::ImagesPerSecond | Self::DelayedImagesPerSecond | Self::PeakMb | Self::ResidentMb => {
+            Self::ImagesPerSecond
+            | Self::DelayedImagesPerSecond
+            | Self::PeakMb
+            | Self::ResidentMb
+            | Self::Batch => {
                 format!("{value:.0}")
             }
+            Self::Agreement => format!("{value:.1}"),
+            Self::Difference => format!("{value:.1e}"),
             Self::CpuMs | Self::DelayedCpuMs | Self::StartUp | Self::OneImage => format!("{value:.2}"),
         }
     }
@@ -86,15 +99,56 @@ fn heading(part: Part) -> (&'static str, &'static str) {
             "tagfleet and its peers: pictures of 12 megapixels",
             "The same, MobileNetV2. The peers decode every pixel.",
         ),
+        Part::GpuMobilenet => (
+            "MobileNetV2",
+            "`alone` is the model fed with bytes from the host's memory, nothing decoded; runs are `tagfleet run --device cuda` confined to so many logical cores, and a DataLoader with so many workers. \
+             TF32 is off on both sides; PyTorch has its fastest batch of a few. Scores are compared on 200 pictures: weights are random, so that few best classes are clear.",
+        ),
+        Part::GpuResnet => ("ResNet-50", "The same."),
+        Part::GpuVit => ("ViT-B/16", "The same."),
     }
 }
 
-/// The whole file.
-pub(crate) fn markdown(results: &Results) -> String {
+/// The whole file; figures of a machine with a GPU stand behind the others, where there are any.
+pub(crate) fn markdown(results: &Results, on_gpu: Option<&Results>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_all(&mut text, results);
+    let _ = write_all(&mut text, results).and_then(|()| write_gpu(&mut text, on_gpu));
     text
+}
+
+fn write_gpu(text: &mut String, results: Option<&Results>) -> std::fmt::Result {
+    writeln!(text, "# On a GPU\n")?;
+    let Some(results) = results else {
+        return writeln!(
+            text,
+            "Not measured: no GPU was at hand. Where there is one, `scripts/setup.sh gpu` and then\n`make bench BENCH=\"--only \
+             gpu-mobilenet --only gpu-resnet --only gpu-vit\"` write this part."
+        );
+    };
+    let machine = &results.machine;
+    writeln!(
+        text,
+        "Machine: {}, {}, {} cores, {} GiB, {}\n",
+        machine.gpu.as_deref().unwrap_or("no GPU"),
+        machine.processor,
+        machine.cores,
+        machine.memory_gib,
+        machine.system
+    )?;
+    let lines = table::lines(results);
+    if !lines.is_empty() {
+        writeln!(
+            text,
+            "Images per second. A run should have 0.95 of what decoding or the GPU has alone, whichever is slower.\n"
+        )?;
+        writeln!(
+            text,
+            "| | decode alone | GPU alone | slower | whole run | of the slower | goal 0.95 | PyTorch | times |"
+        )?;
+        writeln!(text, "|---|---:|---:|---|---:|---:|---|---:|---:|\n{}\n", lines.join("\n"))?;
+    }
+    results.parts.iter().try_for_each(|(part, measured)| write_part(text, *part, measured))
 }
 
 fn write_all(text: &mut String, results: &Results) -> std::fmt::Result {
@@ -145,7 +199,8 @@ fn write_goals(text: &mut String, goals: &[Goal]) -> std::fmt::Result {
 fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
     let mut lines = Vec::new();
     for way in Way::of_runs() {
-        let whole = results.median(Part::runs(way.network), &way.name(), Quantity::CpuMs);
+        let part = Part::runs(way.network);
+        let whole = part.and_then(|part| results.median(part, &way.name(), Quantity::CpuMs));
         let one_core = results.median(Part::Cores, &cores_row(way, 1), Quantity::CpuMs);
         if let (Some([decode, resize, infer]), Some(whole)) = (each_stage(results, way), whole) {
             let stages = decode + resize + infer;

@@ -42,15 +42,36 @@ pub(crate) enum Part {
     PeersResnet,
     /// tagfleet and its peers, pictures of 12 megapixels
     PeersLarge,
+    /// A GPU, MobileNetV2, beside PyTorch
+    GpuMobilenet,
+    /// A GPU, ResNet-50, beside PyTorch
+    GpuResnet,
+    /// A GPU, ViT-B/16, beside PyTorch
+    GpuVit,
 }
 
 impl Part {
     /// Whole runs of `network`.
-    pub(crate) fn runs(network: Network) -> Self {
+    pub(crate) fn runs(network: Network) -> Option<Self> {
         match network {
-            Network::MobileNetV2 => Self::RunsMobilenet,
-            Network::ResNet50 => Self::RunsResnet,
+            Network::MobileNetV2 => Some(Self::RunsMobilenet),
+            Network::ResNet50 => Some(Self::RunsResnet),
+            Network::VitB16 => None,
         }
+    }
+
+    /// `network` on a GPU.
+    pub(crate) fn on_gpu(network: Network) -> Self {
+        match network {
+            Network::MobileNetV2 => Self::GpuMobilenet,
+            Network::ResNet50 => Self::GpuResnet,
+            Network::VitB16 => Self::GpuVit,
+        }
+    }
+
+    /// The network that this measures on a GPU, if it does.
+    pub(crate) fn network_on_gpu(self) -> Option<Network> {
+        Network::ON_GPUS.into_iter().find(|network| Self::on_gpu(*network) == self)
     }
 }
 
@@ -74,6 +95,12 @@ pub(crate) enum Quantity {
     PeakMb,
     /// The largest resident sets of all processes, added up, files that are mapped included; in MB.
     ResidentMb,
+    /// Images that a device runs at once.
+    Batch,
+    /// Pictures whose best class is the processor's, in percent.
+    Agreement,
+    /// The largest difference between a score and the processor's.
+    Difference,
 }
 
 /// All figures of one machine.

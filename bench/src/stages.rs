@@ -3,12 +3,10 @@
 //! Resizing, cropping, normalising and the copy to the tensor are one call, so they are one figure. CPU time is the
 //! process's, of which nothing else runs meanwhile: engines compute in threads of their own.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::engine::{EngineRecord, Loaded};
 use tagfleet_model::folder::Model;
@@ -22,7 +20,7 @@ use crate::engines::{Engine, Way};
 use crate::measure::{cpu_time, per_image};
 use crate::models::Network;
 use crate::parts::Bench;
-use crate::pictures::jpegs;
+use crate::pictures::read;
 use crate::results::{Quantity, Rows};
 use crate::told::tell;
 
@@ -61,14 +59,6 @@ pub(crate) fn measure(bench: &Bench) -> Result<Rows> {
         }
     }
     Ok(rows)
-}
-
-fn read(folder: &Path, most: usize) -> Result<Vec<Vec<u8>>> {
-    let mut pictures = Vec::new();
-    for path in jpegs(folder)?.iter().take(most) {
-        pictures.push(fs::read(path).with_context(|| path.display().to_string())?);
-    }
-    Ok(pictures)
 }
 
 /// One thread's decoder and resizer.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::args::Numbers;
 use crate::engines::Way;
+use crate::gpu;
 use crate::machine::Machine;
 use crate::measure::Slope;
 use crate::models::Network;
@@ -40,6 +42,7 @@ pub(crate) fn results(rate: f64) -> Results {
         instructions: vec!["avx2".to_owned(), "avx512_vnni".to_owned()],
         memory_gib: 24,
         system: "linux x86_64".to_owned(),
+        gpu: None,
     };
     let way = Way::usual(Network::MobileNetV2);
     let (mut stages, mut runs, mut peers) = (Rows::default(), Rows::default(), Rows::default());
@@ -66,7 +69,37 @@ pub(crate) fn results(rate: f64) -> Results {
 
 #[test]
 fn the_whole_file() {
-    insta::assert_snapshot!(markdown(&results(250.0)));
+    insta::assert_snapshot!(markdown(&results(250.0), None));
+}
+
+/// Figures of a GPU that was never there.
+fn on_gpu() -> Results {
+    let mut rows = Rows::default();
+    for numbers in [Numbers::Fp32, Numbers::Fp16] {
+        let way = gpu::Way { network: Network::MobileNetV2, numbers };
+        for (who, rate) in [(gpu::Who::Tagfleet, 4000.0), (gpu::Who::PyTorch, 3800.0)] {
+            rows.add(&way.alone(who), Quantity::ImagesPerSecond, rate);
+            rows.add(&way.alone(who), Quantity::Batch, 64.0);
+        }
+        slopes(&mut rows, &way.whole(gpu::Who::Tagfleet, 4), [1450.0, 1440.0, 1460.0]);
+        slopes(&mut rows, &way.whole(gpu::Who::Tagfleet, 8), [2600.0; 3]);
+        slopes(&mut rows, &way.whole(gpu::Who::PyTorch, 4), [900.0; 3]);
+    }
+    rows.add(&gpu::decode_row(4), Quantity::ImagesPerSecond, 1500.0);
+    rows.add(&gpu::decode_row(8), Quantity::ImagesPerSecond, 2900.0);
+    rows.add("MobileNetV2 fp16 beside fp32 on the processor", Quantity::Agreement, 99.5);
+    rows.add("MobileNetV2 fp16 beside fp32 on the processor", Quantity::Difference, 0.0032);
+    let machine = Machine { gpu: Some("Some GPU".to_owned()), cores: 8, ..results(250.0).machine };
+    let mut results = Results::new(machine);
+    results.parts.insert(Part::GpuMobilenet, measured(rows));
+    results
+}
+
+#[test]
+fn figures_of_a_gpu_stand_behind_the_others() {
+    let text = markdown(&Results::new(results(250.0).machine), Some(&on_gpu()));
+    let (_, text) = text.split_once("# On a GPU").unwrap();
+    insta::assert_snapshot!(text);
 }
 
 #[test]
@@ -84,5 +117,10 @@ fn what_is_committed_is_what_was_measured() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
     let results = Results::parse(&read("bench/results.json")).unwrap();
-    assert!(markdown(&results) == read("BENCHMARKS.md"), "write it again: target/debug/bench --render");
+    let on_gpu =
+        root.join("bench/gpu.json").exists().then(|| Results::parse(&read("bench/gpu.json")).unwrap());
+    assert!(
+        markdown(&results, on_gpu.as_ref()) == read("BENCHMARKS.md"),
+        "write it again: target/debug/bench --render"
+    );
 }

@@ -1,0 +1,301 @@
+//! On a GPU: the model alone, decoding alone, whole runs on some of the machine's cores, and the same in PyTorch.
+//!
+//! Each is a process of its own. A worker can be as fast as its decoder or its GPU, whichever is slower; what a whole run
+//! makes of that is the figure that counts. Nothing is measured where there is no GPU, and its absence is an error.
+
+pub(crate) mod alone;
+pub(crate) mod table;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use self::alone::Found;
+use crate::args::{GpuDevice, Numbers, What};
+use crate::child::{self, Ran, last_words};
+use crate::measure::{Took, slope};
+use crate::models::Network;
+use crate::parts::Bench;
+use crate::pictures::Pair;
+use crate::results::{Quantity, Rows};
+use crate::told::tell;
+
+/// Logical cores that whole runs are confined to: those of the smallest machines with one GPU, and larger ones.
+const CORES: [usize; 3] = [4, 8, 16];
+/// A long run should take about so many seconds.
+const LONG: f64 = 8.0;
+/// Pictures that scores are compared on.
+const COMPARED: usize = 200;
+
+/// A network in one precision, and the row of each of its figures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) network: Network,
+    pub(crate) numbers: Numbers,
+}
+
+impl Way {
+    /// `MobileNetV2 fp16`.
+    pub(crate) fn name(self) -> String {
+        format!("{} {}", self.network.name(), self.numbers.name())
+    }
+
+    /// The model without decoding.
+    pub(crate) fn alone(self, who: Who) -> String {
+        format!("{}{}, alone", who.prefix(), self.name())
+    }
+
+    /// A whole run.
+    pub(crate) fn whole(self, who: Who, cores: usize) -> String {
+        format!("{}{}, {cores} cores", who.prefix(), self.name())
+    }
+
+    /// Its scores beside the processor's.
+    fn agreement(self) -> String {
+        format!("{} beside fp32 on the processor", self.name())
+    }
+}
+
+/// Decoding without a model.
+pub(crate) fn decode_row(cores: usize) -> String {
+    format!("decode, resize and crop alone, {cores} cores")
+}
+
+/// Who does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Tagfleet,
+    PyTorch,
+}
+
+impl Who {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Tagfleet => "",
+            Self::PyTorch => "PyTorch, ",
+        }
+    }
+}
+
+/// What was measured of one network, on which GPU, with what.
+pub(crate) struct Measured {
+    pub(crate) rows: Rows,
+    pub(crate) versions: BTreeMap<String, String>,
+    pub(crate) gpu: String,
+}
+
+/// What `torch_gpu.py` says at its end.
+#[derive(Debug, Deserialize)]
+struct Torch {
+    images_per_second: Option<f64>,
+    batch: Option<usize>,
+    torch: String,
+    device: String,
+}
+
+/// One measurement of a network.
+struct Gpu<'a> {
+    bench: &'a Bench,
+    network: Network,
+    device: GpuDevice,
+    python: &'a Path,
+    /// Where ONNX Runtime for GPUs is, unless it is in the usual places.
+    onnxruntime: Option<PathBuf>,
+    rows: Rows,
+}
+
+/// Measures `network`.
+///
+/// # Errors
+/// Where there is no GPU, or ONNX Runtime or torch cannot use it.
+pub(crate) fn measure(bench: &Bench, network: Network, device: GpuDevice, python: &Path) -> Result<Measured> {
+    let onnxruntime = Some(bench.place.root.join(".venv-gpu"))
+        .filter(|folder| device == GpuDevice::Cuda && folder.is_dir());
+    let mut gpu = Gpu { bench, network, device, python, onnxruntime, rows: Rows::default() };
+    let first = Way { network, numbers: Numbers::Fp32 };
+    let (ours, theirs) = (gpu.ours_alone(first)?, gpu.theirs_alone(first)?);
+    let engine = ours.engine.unwrap_or_default();
+    let versions = [("ONNX Runtime", engine), ("PyTorch", theirs.torch)];
+    for repetition in 1..=bench.repetitions {
+        tell(format!("{} on a GPU, repetition {repetition} of {}", network.name(), bench.repetitions));
+        gpu.repeat()?;
+    }
+    gpu.compare()?;
+    let versions = versions.map(|(name, version)| (name.to_owned(), version)).into();
+    Ok(Measured { rows: gpu.rows, versions, gpu: theirs.device })
+}
+
+/// The numbers of cores that a machine with `cores` of them can be confined to.
+pub(crate) fn core_counts(cores: usize) -> Vec<usize> {
+    let fitting: Vec<usize> = CORES.into_iter().filter(|count| *count <= cores).collect();
+    if fitting.is_empty() { vec![cores] } else { fitting }
+}
+
+impl Gpu<'_> {
+    fn ways(&self) -> [Way; 2] {
+        [Numbers::Fp32, Numbers::Fp16].map(|numbers| Way { network: self.network, numbers })
+    }
+
+    fn repeat(&mut self) -> Result<()> {
+        let mut fastest: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+        for way in self.ways() {
+            let (ours, theirs) = (self.ours_alone(way)?, self.theirs_alone(way)?);
+            let rate = ours.images_per_second.context("no rate")?;
+            self.rows.add(&way.alone(Who::Tagfleet), Quantity::ImagesPerSecond, rate);
+            self.rows.add(&way.alone(Who::Tagfleet), Quantity::Batch, ours.batch.unwrap_or(1) as f64);
+            let batch = theirs.batch.context("no batch")?;
+            let theirs = theirs.images_per_second.context("no rate")?;
+            self.rows.add(&way.alone(Who::PyTorch), Quantity::ImagesPerSecond, theirs);
+            self.rows.add(&way.alone(Who::PyTorch), Quantity::Batch, batch as f64);
+            fastest.insert(way.numbers.name(), (rate, batch));
+        }
+        for cores in core_counts(self.bench.machine.cores) {
+            let decoding = self.alone(What::Decode, self.ways()[0], Some(cores))?;
+            let decoding = decoding.images_per_second.context("no rate")?;
+            self.rows.add(&decode_row(cores), Quantity::ImagesPerSecond, decoding);
+            for way in self.ways() {
+                let (rate, batch) = fastest[way.numbers.name()];
+                let pictures = self.bench.pictures.pair((decoding.min(rate) * LONG) as usize)?;
+                self.whole(way, cores, Who::Tagfleet, &pictures, |gpu, folder| gpu.our_run(way, folder))?;
+                self.whole(way, cores, Who::PyTorch, &pictures, |gpu, folder| {
+                    Ok(gpu.torch(
+                        "run",
+                        way,
+                        &[
+                            ("--pictures", folder.display().to_string()),
+                            ("--workers", cores.to_string()),
+                            ("--batch", batch.to_string()),
+                            ("--out", gpu.bench.place.generated("out/torch.csv").display().to_string()),
+                        ],
+                    ))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Both runs of a pair, and the slope between them.
+    fn whole(
+        &mut self,
+        way: Way,
+        cores: usize,
+        who: Who,
+        pictures: &Pair,
+        command: impl Fn(&Self, &Path) -> Result<Command>,
+    ) -> Result<()> {
+        let name = way.whole(who, cores);
+        let mut took = Vec::new();
+        for folder in [&pictures.short, &pictures.long] {
+            let ran = self.run(&mut command(self, &folder.path)?, Some(cores))?;
+            took.push((Took { images: folder.images, wall: ran.wall, cpu: ran.cpu }, ran.memory.peak));
+        }
+        if let [(short, _), (long, peak)] = took[..] {
+            self.rows.add_slope(&name, slope(short, long));
+            self.rows.add(&name, Quantity::PeakMb, peak);
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self) -> Result<()> {
+        for way in self.ways() {
+            let found = self.alone(What::Agree, way, None)?;
+            let name = way.agreement();
+            let agreement = found.agreement.context("no agreement")?;
+            self.rows.add(&name, Quantity::Agreement, agreement * 100.0);
+            self.rows.add(&name, Quantity::Difference, found.difference.context("no difference")?);
+        }
+        Ok(())
+    }
+
+    fn ours_alone(&self, way: Way) -> Result<Found> {
+        self.alone(What::Device, way, None)
+    }
+
+    fn theirs_alone(&self, way: Way) -> Result<Torch> {
+        self.told(&mut self.torch("alone", way, &[]), None)
+    }
+
+    /// This program again, doing one thing.
+    fn alone(&self, what: What, way: Way, cores: Option<usize>) -> Result<Found> {
+        let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
+        command.arg("alone").arg(what.name()).arg(self.bench.models.folder(way.network, false));
+        command.args(["--precision", way.numbers.name(), "--device", self.device.name()]);
+        command.arg("--pictures").arg(&self.bench.pictures.ordinary.long.path);
+        command.args(["--images", &COMPARED.min(self.bench.counts.ordinary.1).to_string()]);
+        if let Some(library) = &self.onnxruntime {
+            command.arg("--onnxruntime").arg(library);
+        }
+        self.told(&mut command, cores)
+    }
+
+    fn our_run(&self, way: Way, pictures: &Path) -> Result<Command> {
+        let out = self.bench.place.generated("out/run");
+        if out.exists() {
+            fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
+        }
+        let mut command = Command::new(&self.bench.tagfleet);
+        command.arg("run").arg(pictures).arg("--model").arg(self.bench.models.folder(way.network, false));
+        command.arg("--out").arg(&out).args(["--new", "--quiet", "--engine", "onnxruntime"]);
+        command.args(["--precision", way.numbers.name(), "--device", self.device.name()]);
+        if let Some(library) = &self.onnxruntime {
+            command.arg("--onnxruntime").arg(library);
+        }
+        Ok(command)
+    }
+
+    fn torch(&self, what: &str, way: Way, more: &[(&str, String)]) -> Command {
+        let mut command = Command::new(self.bench.place.root.join(self.python));
+        command.arg(self.bench.place.root.join("bench/torch_gpu.py")).arg(what);
+        command.args(["--network", way.network.folder(), "--precision", way.numbers.name()]);
+        command.arg("--weights").arg(self.bench.models.weights(way.network));
+        command.args(["--device", self.device.of_torch()]);
+        for (flag, value) in more {
+            command.args([flag, value.as_str()]);
+        }
+        command
+    }
+
+    fn run(&self, command: &mut Command, cores: Option<usize>) -> Result<Ran> {
+        let log = self.bench.place.generated("out/last.log");
+        let ran = child::run(command.current_dir(&self.bench.place.root), cores, &log)?;
+        if !ran.status.success() {
+            let program = command.get_program().to_string_lossy().into_owned();
+            bail!("{program}: {}: {}", ran.status, last_words(&log));
+        }
+        Ok(ran)
+    }
+
+    /// Runs a command whose last line is JSON.
+    fn told<T: DeserializeOwned>(&self, command: &mut Command, cores: Option<usize>) -> Result<T> {
+        self.run(command, cores)?;
+        let log = self.bench.place.generated("out/last.log");
+        let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+        let last = text.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(last)
+            .with_context(|| format!("it was to say what it found, but: {}", last_words(&log)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_those_that_are_there() {
+        assert_eq!(core_counts(2), [2]);
+        assert_eq!(core_counts(8), [4, 8]);
+        assert_eq!(core_counts(192), [4, 8, 16]);
+    }
+
+    #[test]
+    fn rows_say_what_they_are() {
+        let way = Way { network: Network::VitB16, numbers: Numbers::Fp16 };
+        assert_eq!(way.whole(Who::PyTorch, 4), "PyTorch, ViT-B/16 fp16, 4 cores");
+        assert_eq!(way.alone(Who::Tagfleet), "ViT-B/16 fp16, alone");
+    }
+}
