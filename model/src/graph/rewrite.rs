@@ -25,14 +25,23 @@ const LARGEST: usize = i32::MAX as usize;
 /// turn into what the model's own input takes. Its outputs keep their names. With `half` it computes in 16-bit floats.
 ///
 /// # Errors
-/// Where the model's files can't be read, or it has what can't be narrowed, or it is larger than 2 GB.
+/// Where the model's files can't be read, or it has functions, operators older than those that are added, names of ours or
+/// what can't be narrowed, or it is larger than 2 GB.
 pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
     let mut proto = tract_onnx::onnx()
         .proto_model_for_path(&path)
         .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
-    inline::weights(&mut proto, &path)?;
+    if !proto.functions.is_empty() {
+        return Err(about(ModelError::new(
+            "it has functions of its own, of which a device would not get all: export the model with its functions \
+             inlined, or give --device cpu",
+        )));
+    }
+    proto.training_info.clear();
+    let most = if half { 2 * LARGEST } else { LARGEST };
+    inline::weights(&mut proto, &path, most as u64)?;
     let mut element = model.spec.input.element;
     if half && half::is_wide(&proto) {
         half::narrow(&mut proto).map_err(about)?;
@@ -45,10 +54,14 @@ pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<
 fn encoded(proto: &ModelProto) -> Result<Vec<u8>, ModelError> {
     let length = proto.encoded_len();
     if length > LARGEST {
-        return Err(ModelError::new(format!(
-            "it takes {length} bytes with its weights, and a graph of more than {LARGEST} can't be handed to a device yet: \
-             give --device cpu, or --precision fp16 to halve it"
-        )));
+        return Err(ModelError::new(too_large(length as u64)));
     }
     Ok(proto.encode_to_vec())
+}
+
+fn too_large(length: u64) -> String {
+    format!(
+        "it takes {length} bytes with its weights, and a graph of more than {LARGEST} can't be handed to a device yet: \
+         give --device cpu, or --precision fp16 to halve it"
+    )
 }

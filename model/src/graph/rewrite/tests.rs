@@ -1,5 +1,8 @@
 //! Graphs for devices: what is narrowed, what is refused, and that nothing is lost on the way.
 
+mod drawn;
+mod hostile;
+
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
