@@ -30,7 +30,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What `tensor` of `model` says, which is said once: engines differ in which of two entries they believe.
+    /// What `tensor` of `model` says, which is said once: engines differ in what they make of two entries.
     pub(super) fn of(tensor: &TensorProto, model: &Path) -> Result<Self, ModelError> {
         let refused = |why: String| {
             ModelError::new(format!("{} {why}: refused; export the model again", model.display()))

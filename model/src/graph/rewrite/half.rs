@@ -115,17 +115,30 @@ const WIDE_INPUTS: &[(&str, usize)] = &[("Resize", 1), ("Upsample", 1)];
 
 /// Operators that make of shapes what is shapes again.
 const OF_SHAPES: &[&str] = &[
+    "Abs",
     "Add",
     "Concat",
     "Div",
     "Gather",
+    "GatherElements",
+    "GatherND",
     "Identity",
+    "Max",
+    "Min",
+    "Mod",
     "Mul",
+    "Neg",
+    "Range",
+    "ReduceMax",
+    "ReduceMin",
     "ReduceProd",
+    "ReduceSum",
     "Slice",
+    "Split",
     "Squeeze",
     "Sub",
     "Unsqueeze",
+    "Where",
 ];
 
 /// Kinds of attributes, as ONNX numbers them.

@@ -150,6 +150,14 @@ fn shapes_are_not_computed_with_in_sixteen_bits() {
     let error = half::narrow(&mut graph_of(nodes, &["weights"])).unwrap_err().to_string();
     assert!(error.contains("shapes that it computes with as floats"), "{error}");
     assert!(half::narrow(&mut graph_of(&nodes[..2], &["weights"])).is_ok());
+    for op in ["Max", "Min", "Mod", "Neg", "Range", "ReduceSum", "Split", "Where"] {
+        let nodes: &[(&str, &[&str], &[&str])] = &[
+            ("Shape", &["x"], &["shape"]),
+            (op, &["zero", "shape", "one"], &["size"]),
+            ("Cast", &["size"], &["float"]),
+        ];
+        assert!(half::narrow(&mut graph_of(nodes, &["weights"])).is_err(), "{op}");
+    }
 }
 
 proptest! {
