@@ -12,9 +12,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use prost::Message;
-use tagfleet_fuzz::{files, within};
+use tagfleet_fuzz::{files, message, within};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::engine::{Precision, graph_for_device};
 use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
@@ -166,4 +166,37 @@ fuzz_target!(|input: &[u8]| {
     let folder = &FOLDER.path().join("model");
     write(folder, input);
     within(MEMORY, || open(folder));
+});
+
+/// Where a graph begins in an input; it is the last of its files.
+const GRAPH_MARK: &[u8] = b"=== model.onnx\n";
+
+/// `input` with its graph changed, half of the times, if it has one.
+fn with_other_graph(input: &[u8], seed: u32) -> Option<Vec<u8>> {
+    let at = input.windows(GRAPH_MARK.len()).rposition(|window| window == GRAPH_MARK)? + GRAPH_MARK.len();
+    let (files, graph) = input.split_at(at);
+    let mut random = seed | 1;
+    if seed.count_ones() % 2 == 0 {
+        return None;
+    }
+    Some([files, &message::changed(graph, &mut random, &other_bytes)?].concat())
+}
+
+fn other_bytes(bytes: &[u8]) -> Vec<u8> {
+    let room = bytes.len() + 8;
+    let mut other = bytes.to_vec();
+    other.resize(room, 0);
+    let length = fuzzer_mutate(&mut other, bytes.len(), room);
+    other.truncate(length);
+    other
+}
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    match with_other_graph(&data[..size], seed) {
+        Some(other) if other.len() <= max_size => {
+            data[..other.len()].copy_from_slice(&other);
+            other.len()
+        }
+        _ => fuzzer_mutate(data, size, max_size),
+    }
 });
