@@ -1,8 +1,10 @@
-//! The files of a model's folder: configuration, labels, `tagfleet.toml`, and the ONNX graph as far as it is inspected.
+//! The files of a model's folder: configuration, labels, `tagfleet.toml`, and the ONNX graph as far as it is inspected and
+//! as it is rewritten for a device.
 //!
 //! An input holds the files behind lines `=== NAME`; a graph that fits stands in where it holds none. Laws: a folder is
 //! refused in words or gives a description that survives being stored, whose every number holds for a picture of ours,
-//! and no file outside the folder is ever part of a model.
+//! and no file outside the folder is ever part of a model. For a device it is refused in words or gives a graph that is
+//! complete, fed with bytes, has the outputs of before and is not much larger than its files, which stay as they were.
 
 #![no_main]
 
@@ -10,13 +12,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
-use tagfleet_fuzz::{files, within};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use prost::Message;
+use tagfleet_fuzz::{files, message, within};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
+use tagfleet_model::engine::{Precision, graph_for_device};
 use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
 use tagfleet_model::preprocessing::Preprocessing;
 use tagfleet_model::tensor::Preprocessor;
 use tempfile::TempDir;
+use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto};
 
 /// A classifier of four classes that a unit test of the model crate could have made.
 const GRAPH: &[u8] = include_bytes!("../seeds/toy.onnx");
@@ -34,8 +40,18 @@ const NAMES: [&str; 7] = [
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_memory: 64 << 20 };
 /// Labels that are made up, a million at most, and their record.
 const MEMORY: usize = 512 << 20;
+/// What the graph for a device may have beside its files' bytes: nodes and tables.
+const ADDED: usize = 16 << 10;
+/// A secret that lies beside the folder, in `outside.bin`, again and again.
+const SECRET: &[u8] = b"no model may read what is here.\n";
 
-static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder can be made"));
+/// The folder lies in one of its own, beside `outside.bin`.
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+    let outer = tempfile::tempdir().expect("a folder can be made");
+    fs::create_dir(outer.path().join("model")).expect("a folder can be made");
+    fs::write(outer.path().join("outside.bin"), SECRET.repeat(16)).expect("there is room");
+    outer
+});
 
 fn write(folder: &Path, input: &[u8]) {
     for name in NAMES {
@@ -56,7 +72,10 @@ fn open(folder: &Path) {
     for vector in [None, Some("embedding")] {
         let options = ModelOptions { vector, ..ModelOptions::default() };
         match Model::open(folder, &options) {
-            Ok(model) => check(folder, &model.spec),
+            Ok(model) => {
+                check(folder, &model.spec);
+                rewrite(folder, &model);
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
@@ -86,8 +105,98 @@ fn prepare(steps: &Preprocessing) {
     }
 }
 
+fn rewrite(folder: &Path, model: &Model) {
+    let files: usize =
+        NAMES.iter().map(|name| fs::read(folder.join(name)).map_or(0, |file| file.len())).sum();
+    let before = fs::read(model.path()).expect("the file is ours");
+    for precision in [Precision::Fp32, Precision::Fp16] {
+        match graph_for_device(model, precision) {
+            Ok(graph) => {
+                // Lists of one number take a byte more where they are packed, and their lengths with them.
+                assert!(graph.len() <= 2 * files + ADDED, "{} of {files}", graph.len());
+                assert!(!contains(&graph, SECRET) || contains(&before, SECRET));
+                check_graph(&decoded(&before), &decoded(&graph));
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+    Model::from_copy(folder, model.spec.clone()).expect("the model's own files are as they were");
+}
+
+fn decoded(encoded: &[u8]) -> ModelProto {
+    ModelProto::decode(encoded).expect("a graph can be read again")
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn check_graph(before: &ModelProto, after: &ModelProto) {
+    assert!(after.training_info.is_empty());
+    let (before, after) =
+        (before.graph.as_ref().expect("it had one"), after.graph.as_ref().expect("it has one"));
+    let outputs = |graph: &GraphProto| graph.output.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+    assert_eq!(outputs(after), outputs(before));
+    assert_eq!(after.input.iter().filter(|port| port.name == "tagfleet_bytes").count(), 1);
+    complete(after);
+}
+
+/// No tensor lies elsewhere.
+fn complete(graph: &GraphProto) {
+    graph.initializer.iter().for_each(inside);
+    for sparse in &graph.sparse_initializer {
+        sparse.values.iter().chain(&sparse.indices).for_each(inside);
+    }
+    graph.node.iter().flat_map(|node| &node.attribute).for_each(complete_attribute);
+}
+
+fn complete_attribute(attribute: &AttributeProto) {
+    attribute.t.iter().chain(&attribute.tensors).for_each(inside);
+    for sparse in attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors) {
+        sparse.values.iter().chain(&sparse.indices).for_each(inside);
+    }
+    attribute.g.iter().chain(&attribute.graphs).for_each(complete);
+}
+
+fn inside(tensor: &TensorProto) {
+    assert_ne!(tensor.data_location, Some(DataLocation::External as i32), "{}", tensor.name);
+}
+
 fuzz_target!(|input: &[u8]| {
-    let folder = FOLDER.path();
+    let folder = &FOLDER.path().join("model");
     write(folder, input);
     within(MEMORY, || open(folder));
+});
+
+/// Where a graph begins in an input; it is the last of its files.
+const GRAPH_MARK: &[u8] = b"=== model.onnx\n";
+
+/// `input` with its graph changed, half of the times, if it has one.
+fn with_other_graph(input: &[u8], seed: u32) -> Option<Vec<u8>> {
+    let at = input.windows(GRAPH_MARK.len()).rposition(|window| window == GRAPH_MARK)? + GRAPH_MARK.len();
+    let (files, graph) = input.split_at(at);
+    let mut random = seed | 1;
+    if seed.count_ones() % 2 == 0 {
+        return None;
+    }
+    Some([files, &message::changed(graph, &mut random, &other_bytes)?].concat())
+}
+
+fn other_bytes(bytes: &[u8]) -> Vec<u8> {
+    let room = bytes.len() + 8;
+    let mut other = bytes.to_vec();
+    other.resize(room, 0);
+    let length = fuzzer_mutate(&mut other, bytes.len(), room);
+    other.truncate(length);
+    other
+}
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    match with_other_graph(&data[..size], seed) {
+        Some(other) if other.len() <= max_size => {
+            data[..other.len()].copy_from_slice(&other);
+            other.len()
+        }
+        _ => fuzzer_mutate(data, size, max_size),
+    }
 });

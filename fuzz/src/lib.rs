@@ -3,6 +3,8 @@
 //! Every target holds a reader of foreign bytes to the same laws: it never panics, never takes more memory than its
 //! limits say, and what it accepts is the same after it was written and read again.
 
+pub mod message;
+
 use std::alloc::System;
 
 use cap::Cap;

@@ -29,7 +29,7 @@ use self::batching::{Batching, Session};
 use self::device::Feed;
 pub(crate) use self::device::Meter;
 pub(crate) use self::device::Provider;
-pub use self::device::{Feeder, rehearse};
+pub use self::device::{Feeder, graph_for_device, rehearse};
 pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, onnxruntime_elsewhere};
 pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};
 use self::trial::Trial;

@@ -17,7 +17,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto, type_proto,
+};
 use tract_onnx::prelude::Framework;
 
 pub use self::external::ExternalFile;
@@ -143,10 +145,14 @@ impl<'a> Contents<'a> {
     // The depth of nesting is bounded by the protobuf decoder.
     fn add_graph(&mut self, graph: &'a GraphProto) {
         self.tensors.extend(&graph.initializer);
-        for sparse in &graph.sparse_initializer {
-            self.tensors.extend(sparse.values.iter().chain(&sparse.indices));
-        }
+        self.add_sparse(graph.sparse_initializer.iter());
         self.add_nodes(&graph.node);
+    }
+
+    fn add_sparse(&mut self, tensors: impl Iterator<Item = &'a SparseTensorProto>) {
+        for tensor in tensors {
+            self.tensors.extend(tensor.values.iter().chain(&tensor.indices));
+        }
     }
 
     fn add_nodes(&mut self, nodes: &'a [NodeProto]) {
@@ -154,6 +160,7 @@ impl<'a> Contents<'a> {
             self.ops.insert(&node.op_type);
             for attribute in &node.attribute {
                 self.tensors.extend(attribute.t.iter().chain(&attribute.tensors));
+                self.add_sparse(attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors));
                 for graph in attribute.g.iter().chain(&attribute.graphs) {
                     self.add_graph(graph);
                 }

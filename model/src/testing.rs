@@ -53,7 +53,7 @@ impl Toy {
         std::fs::write(path, self.proto().encode_to_vec()).unwrap();
     }
 
-    fn proto(&self) -> ModelProto {
+    pub(crate) fn proto(&self) -> ModelProto {
         ModelProto {
             ir_version: 8,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 13 }],

@@ -69,6 +69,18 @@ pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> 
     lane.run(&[&black]).map(|_| ()).map_err(about)
 }
 
+/// The model as a device gets it, an encoded ONNX graph with its weights inside: its input is `tagfleet_bytes`,
+/// `[n, height, width, channels]` as unsigned bytes, and its outputs keep their names. Nothing is loaded for it or run.
+///
+/// # Errors
+/// Where the model's files can't be read or have changed, or it can't be rewritten for a device in `precision`.
+pub fn graph_for_device(model: &Model, precision: Precision) -> Result<Vec<u8>, EngineError> {
+    let refused = |error: String| EngineError::new(error);
+    let steps = Preprocessor::new(&model.spec.preprocessing).map_err(|error| refused(error.to_string()))?;
+    let half = precision == Precision::Fp16;
+    rewrite::for_device(model, steps.tables(), half).map_err(|error| refused(error.to_string()))
+}
+
 impl Program {
     /// Rewrites `model` for `provider`; no session is made yet.
     pub(super) fn load(
@@ -77,13 +89,8 @@ impl Program {
         precision: Precision,
         provider: Provider,
     ) -> Result<Self, EngineError> {
-        let refused = |error: String| EngineError::new(error);
-        let steps =
-            Preprocessor::new(&model.spec.preprocessing).map_err(|error| refused(error.to_string()))?;
-        let half = precision == Precision::Fp16;
-        let graph =
-            rewrite::for_device(model, steps.tables(), half).map_err(|error| refused(error.to_string()))?;
-        let has_halves = half || model.spec.half;
+        let graph = graph_for_device(model, precision)?;
+        let has_halves = precision == Precision::Fp16 || model.spec.half;
         let environment = onnxruntime::load(None)?.handle;
         Ok(Self { graph, environment, provider, wiring: wiring.clone(), has_halves })
     }

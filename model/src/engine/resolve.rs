@@ -104,7 +104,8 @@ fn gpu_or_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolv
         Err(error) if options.precision == Precision::Fp16 => return Err(error),
         Err(_) => return on_processor(options, model),
     };
-    let Some(missing) = device::missing(&library) else {
+    let unfit = || device::graph_for_device(model, options.precision).err().map(|error| error.to_string());
+    let Some(missing) = device::missing(&library).or_else(unfit) else {
         return on_gpu(options, model, "it can use the GPU here");
     };
     let no_gpu = |text: &str| format!("{text}; no GPU: {missing}");

@@ -20,22 +20,52 @@ pub struct ExternalFile {
     pub bytes: u64,
 }
 
+/// Where in a file a tensor's values are.
+pub(super) struct Place {
+    /// The file, relative to the model's own folder and inside it.
+    pub(super) location: String,
+    pub(super) offset: u64,
+    /// In bytes; the format lets it be left out.
+    pub(super) length: Option<u64>,
+}
+
+impl Place {
+    /// What `tensor` of `model` says, which is said once: engines differ in what they make of two entries.
+    pub(super) fn of(tensor: &TensorProto, model: &Path) -> Result<Self, ModelError> {
+        let refused = |why: String| {
+            ModelError::new(format!("{} {why}: refused; export the model again", model.display()))
+        };
+        let entry = |key: &str| {
+            let mut entries = tensor.external_data.iter().filter(|entry| entry.key == key);
+            let first = entries.next().map(|entry| entry.value.as_str());
+            match entries.next() {
+                Some(_) => Err(refused(format!("says the {key} of its weights {:?} twice", tensor.name))),
+                None => Ok(first),
+            }
+        };
+        let number = |key: &str| match entry(key)? {
+            Some(value) => value.parse().map(Some).map_err(|_| {
+                refused(format!(
+                    "has {value:?} for the {key} of its weights {:?}, no number of bytes",
+                    tensor.name
+                ))
+            }),
+            None => Ok(None),
+        };
+        let location = entry("location")?.unwrap_or_default();
+        let location = inside(location)
+            .ok_or_else(|| refused(format!("wants its weights from {location:?}, outside its own folder")))?;
+        Ok(Self { location, offset: number("offset")?.unwrap_or(0), length: number("length")? })
+    }
+}
+
 /// Finds the files named by `tensors` and checks each against the folder of `model`.
 pub(super) fn files(tensors: &[&TensorProto], model: &Path) -> Result<Vec<ExternalFile>, ModelError> {
     let mut needed = BTreeMap::new();
     for tensor in tensors.iter().filter(|tensor| is_external(tensor)) {
-        let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key);
-        let location = entry("location").map_or("", |entry| entry.value.as_str());
-        let location = inside(location).ok_or_else(|| {
-            ModelError::new(format!(
-                "{} wants its weights from {location:?}, outside its own folder: refused; export the model again",
-                model.display()
-            ))
-        })?;
-        let number = |key| entry(key).and_then(|entry| entry.value.parse::<u64>().ok()).unwrap_or(0);
-        let end = number("offset").saturating_add(number("length"));
-        let bytes: &mut u64 = needed.entry(location).or_default();
-        *bytes = end.max(*bytes);
+        let place = Place::of(tensor, model)?;
+        let bytes: &mut u64 = needed.entry(place.location).or_default();
+        *bytes = place.offset.saturating_add(place.length.unwrap_or(0)).max(*bytes);
     }
     let mut files = Vec::new();
     for (location, bytes) in needed {
@@ -115,7 +145,9 @@ fn change_graph(graph: &mut GraphProto, change: &mut Change<'_>) -> Result<(), M
 
 fn change_nodes(nodes: &mut [NodeProto], change: &mut Change<'_>) -> Result<(), ModelError> {
     for attribute in nodes.iter_mut().flat_map(|node| &mut node.attribute) {
-        for tensor in attribute.t.iter_mut().chain(&mut attribute.tensors) {
+        let sparse = attribute.sparse_tensor.iter_mut().chain(&mut attribute.sparse_tensors);
+        let sparse = sparse.flat_map(|tensor| tensor.values.iter_mut().chain(&mut tensor.indices));
+        for tensor in attribute.t.iter_mut().chain(&mut attribute.tensors).chain(sparse) {
             change(tensor)?;
         }
         for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {

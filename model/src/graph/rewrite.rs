@@ -30,47 +30,64 @@ const LARGEST: usize = i32::MAX as usize;
 /// turn into what the model's own input takes. Its outputs keep their names. With `half` it computes in 16-bit floats.
 ///
 /// # Errors
-/// Where the model's files can't be read, or it has what can't be narrowed, or it is larger than 2 GB.
+/// Where the model's files can't be read, or it has functions, operators older than those that are added, names of ours or
+/// what can't be narrowed, or it is larger than 2 GB.
 pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
-    let mut proto = whole(&path)?;
+    let instead = "give --device cpu";
+    let most = if half { 2 * LARGEST } else { LARGEST };
+    let mut proto = whole(&path, most, instead)?;
     let mut element = model.spec.input.element;
     if half && half::is_wide(&proto) {
         half::narrow(&mut proto).map_err(about)?;
         element = Element::F16;
     }
     bytes::feed(&mut proto, &model.spec, tables, element).map_err(about)?;
-    encoded(&proto, "give --device cpu, or --precision fp16 to halve it").map_err(about)
+    let instead = if half { instead } else { "give --device cpu, or --precision fp16 to halve it" };
+    encoded(&proto, instead).map_err(about)
 }
 
 /// The graph of `model`, encoded, with 32-bit floats wherever it has 16-bit ones.
 ///
 /// # Errors
-/// Where the model's files can't be read, or it is larger than 2 GB then.
+/// Where the model's files can't be read, or it has functions, or it is larger than 2 GB then.
 pub(crate) fn widened(model: &Model) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
-    let mut proto = whole(&path)?;
+    let instead = "give --engine openvino";
+    let mut proto = whole(&path, LARGEST, instead)?;
     wide::widen(&mut proto).map_err(about)?;
-    encoded(&proto, "give --engine openvino, which reads it from its file").map_err(about)
+    encoded(&proto, instead).map_err(about)
 }
 
-/// The model at `path` with its weights, wherever it keeps them.
-fn whole(path: &Path) -> Result<ModelProto, ModelError> {
+/// The model at `path` with its weights, `most` bytes in all, wherever it keeps them; or what to do `instead`.
+fn whole(path: &Path, most: usize, instead: &str) -> Result<ModelProto, ModelError> {
     let mut proto = tract_onnx::onnx()
         .proto_model_for_path(path)
         .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
-    inline::weights(&mut proto, path)?;
+    if !proto.functions.is_empty() {
+        let refusal = ModelError::new(format!(
+            "it has functions of its own, of which not all would be kept where it is rewritten: export the model with its \
+             functions inlined, or {instead}"
+        ));
+        return Err(refusal.about(path));
+    }
+    proto.training_info.clear();
+    inline::weights(&mut proto, path, most as u64, instead)?;
     Ok(proto)
 }
 
-fn encoded(proto: &ModelProto, advice: &str) -> Result<Vec<u8>, ModelError> {
+fn encoded(proto: &ModelProto, instead: &str) -> Result<Vec<u8>, ModelError> {
     let length = proto.encoded_len();
     if length > LARGEST {
-        return Err(ModelError::new(format!(
-            "it takes {length} bytes with its weights, and no graph of more than {LARGEST} can be handed over: {advice}"
-        )));
+        return Err(ModelError::new(too_large(length as u64, instead)));
     }
     Ok(proto.encode_to_vec())
+}
+
+fn too_large(length: u64, instead: &str) -> String {
+    format!(
+        "it takes {length} bytes with its weights, and a graph of more than {LARGEST} can't be handed over in memory: {instead}"
+    )
 }

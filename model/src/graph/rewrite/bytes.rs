@@ -18,6 +18,8 @@ use crate::tensor::Table;
 /// The input's name, and what the names of all that is added begin with.
 pub(crate) const INPUT: &str = "tagfleet_bytes";
 
+/// The first set of ONNX's operators in which `Add` spreads its second input and `Cast` numbers its types.
+const OPERATORS: i64 = 7;
 /// Values of a byte.
 const LEVELS: usize = 256;
 /// Kinds of attributes, as ONNX numbers them.
@@ -31,8 +33,9 @@ pub(super) fn feed(
     tables: &[Table],
     element: Element,
 ) -> Result<(), ModelError> {
+    check_operators(proto)?;
     let Some(graph) = proto.graph.as_mut() else { return Err(ModelError::new("it holds no graph")) };
-    if graph.node.iter().flat_map(|node| &node.output).any(|name| name.starts_with(INPUT)) {
+    if is_fed(graph) {
         return Err(ModelError::new(format!("it has been changed for a device already: {INPUT} is in it")));
     }
     let chain = chain(spec, tables);
@@ -50,6 +53,36 @@ pub(super) fn feed(
     }
     unused(graph);
     Ok(())
+}
+
+/// Refuses sets of operators in which those that are added here mean something else.
+fn check_operators(proto: &ModelProto) -> Result<(), ModelError> {
+    let own = proto.opset_import.iter().filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+    match own.map(|set| set.version).min() {
+        Some(version) if version >= OPERATORS => Ok(()),
+        Some(version) => Err(ModelError::new(format!(
+            "its operators are those of ONNX's set {version}, and a device takes {OPERATORS} or later: export the model \
+             again, or give --device cpu"
+        ))),
+        None => Err(ModelError::new(
+            "it does not say which set of ONNX's operators it uses: export the model again, or give --device cpu",
+        )),
+    }
+}
+
+/// Whether any name in `graph`, or in one nested in it, is one of ours.
+fn is_fed(graph: &GraphProto) -> bool {
+    let is_ours = |name: &String| name.starts_with(INPUT);
+    let mut ports = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
+    let sparse = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref());
+    let of_node = |node: &NodeProto| {
+        let mut nested =
+            node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
+        node.input.iter().chain(&node.output).any(is_ours) || nested.any(is_fed)
+    };
+    ports.any(|port| is_ours(&port.name))
+        || graph.initializer.iter().chain(sparse).any(|tensor| is_ours(&tensor.name))
+        || graph.node.iter().any(of_node)
 }
 
 /// The samples of each channel in its place, each with its channel's part of the table added, looked up there.

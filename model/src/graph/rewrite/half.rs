@@ -13,6 +13,7 @@ use tract_onnx::pb::{
 
 use super::shapes;
 use crate::folder::ModelError;
+use crate::graph::Contents;
 
 /// The operators of ONNX's own domain whose floats may be 16-bit ones, by their type constraints in onnx/docs/Operators.md.
 /// Those that draw random numbers, quantise, or name a type in an attribute are not among them.
@@ -121,9 +122,6 @@ const TENSOR: i32 = 4;
 /// # Errors
 /// Where it has an operator that can't be narrowed; `proto` is of no use then.
 pub(super) fn narrow(proto: &mut ModelProto) -> Result<(), ModelError> {
-    if !proto.functions.is_empty() {
-        return Err(refused("functions of its own"));
-    }
     let Some(graph) = proto.graph.as_mut() else { return Err(ModelError::new("it holds no graph")) };
     check(graph)?;
     let wide = wide(graph)?;
@@ -151,6 +149,12 @@ fn check(graph: &GraphProto) -> Result<(), ModelError> {
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         if !is_own || !NARROWABLE.contains(&node.op_type.as_str()) {
             return Err(refused(&format!("the operator {:?}", node.op_type)));
+        }
+        let mut attributes = node.attribute.iter();
+        if attributes
+            .any(|attribute| attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty())
+        {
+            return Err(refused("sparse weights"));
         }
     }
     if shapes::are_counted_in_floats(graph) {
@@ -186,12 +190,11 @@ fn wide(graph: &GraphProto) -> Result<BTreeSet<String>, ModelError> {
     Ok(names)
 }
 
-/// Whether any of its weights or constants are 32-bit floats.
+/// Whether any of its weights or constants are 32-bit floats, those of nested graphs included.
 pub(super) fn is_wide(proto: &ModelProto) -> bool {
     let Some(graph) = &proto.graph else { return false };
-    let constants =
-        graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
-    graph.initializer.iter().chain(constants).any(|tensor| tensor.data_type == DataType::Float as i32)
+    let is_float = |tensor: &&TensorProto| tensor.data_type == DataType::Float as i32;
+    Contents::of(proto, graph).tensors.iter().any(is_float)
 }
 
 fn narrow_node(node: &mut NodeProto) -> Result<(), ModelError> {
@@ -210,7 +213,8 @@ fn narrow_node(node: &mut NodeProto) -> Result<(), ModelError> {
         }
     }
     // Without a value it fills with 32-bit zeros.
-    if node.op_type == "ConstantOfShape" && node.attribute.is_empty() {
+    if node.op_type == "ConstantOfShape" && !node.attribute.iter().any(|attribute| attribute.name == "value")
+    {
         node.attribute.push(constant(&[0.0], vec![1]));
     }
     Ok(())
@@ -229,6 +233,9 @@ fn constant(values: &[f32], dims: Vec<i64>) -> AttributeProto {
 fn narrow_tensor(tensor: &mut TensorProto) -> Result<(), ModelError> {
     if tensor.data_type != DataType::Float as i32 {
         return Ok(());
+    }
+    if !tensor.raw_data.is_empty() && !tensor.float_data.is_empty() {
+        return Err(refused(&format!("the weights {:?} twice", tensor.name)));
     }
     let raw = std::mem::take(&mut tensor.raw_data);
     tensor.raw_data = if tensor.float_data.is_empty() {

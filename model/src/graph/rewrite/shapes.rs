@@ -10,22 +10,34 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 
 /// Operators that make of shapes what is shapes again.
 const OF_SHAPES: &[&str] = &[
+    "Abs",
     "Add",
     "Concat",
     "Div",
     "Gather",
+    "GatherElements",
+    "GatherND",
     "Identity",
+    "Max",
+    "Min",
     "Mod",
     "Mul",
+    "Neg",
+    "Range",
+    "ReduceMax",
+    "ReduceMin",
     "ReduceProd",
+    "ReduceSum",
     "Slice",
+    "Split",
     "Squeeze",
     "Sub",
     "Unsqueeze",
+    "Where",
 ];
 
 /// Those of them whose results may be larger than any side: counts of elements.
-const OF_COUNTS: &[&str] = &["Mul", "ReduceProd"];
+const OF_COUNTS: &[&str] = &["Mul", "Range", "ReduceProd", "ReduceSum"];
 
 /// What is known of the values of a graph, by their names.
 #[derive(Default)]

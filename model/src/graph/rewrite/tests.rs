@@ -1,5 +1,8 @@
 //! Graphs for devices: what is narrowed, what is refused, and that nothing is lost on the way.
 
+mod drawn;
+mod hostile;
+
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
@@ -147,6 +150,15 @@ fn shapes_are_not_counted_in_sixteen_bits() {
     let error = half::narrow(&mut graph_of(nodes, &["weights"])).unwrap_err().to_string();
     assert!(error.contains("shapes that it computes with as floats"), "{error}");
     assert!(half::narrow(&mut graph_of(&nodes[..2], &["weights"])).is_ok());
+    for op in ["Max", "Min", "Mod", "Neg", "Range", "ReduceSum", "Split", "Where"] {
+        let nodes: &[(&str, &[&str], &[&str])] = &[
+            ("Shape", &["x"], &["shape"]),
+            (op, &["zero", "shape", "one"], &["size"]),
+            ("Cast", &["size"], &["float"]),
+            ("Range", &["weights", "float", "weights"], &["places"]),
+        ];
+        assert!(half::narrow(&mut graph_of(nodes, &["weights"])).is_err(), "{op}");
+    }
 }
 
 proptest! {
