@@ -3,8 +3,6 @@
 //! It measures and writes down; it never asserts that something is fast. Everything it makes stands below `target/bench`.
 
 mod args;
-mod as_peer;
-mod change;
 mod child;
 mod embedded;
 mod engines;
@@ -34,7 +32,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match &args.command {
         None => parts::measure(&args.options),
-        Some(Command::AsPeer(options)) => as_peer::run(options),
+        Some(Command::AsPeer(options)) => peers::as_peer::run(options),
         Some(Command::Alone(options)) => gpu::alone::run(options),
         Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
     };

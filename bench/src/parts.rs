@@ -16,9 +16,9 @@ use crate::machine::{self, Machine};
 use crate::models::{Models, Network};
 use crate::pictures::{self, Counts, Pictures};
 use crate::place::Place;
-use crate::results::{Measured, Part, Results, Rows};
+use crate::results::{Measured, Part, Results, Rows, change};
 use crate::told::{print, tell};
-use crate::{change, embedded, gpu, peers, render, runs, stages};
+use crate::{embedded, gpu, peers, render, runs, stages};
 
 /// What every part needs.
 pub(crate) struct Bench {

@@ -3,6 +3,7 @@
 //! The harness takes a peer by name and program, so every one of them, and tagfleet, is a small script that keeps its
 //! own log. A peer that is not there, or fails, has a row that says so. Nothing is written into the peers' folder.
 
+pub(crate) mod as_peer;
 mod field;
 mod harness;
 

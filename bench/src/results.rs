@@ -3,6 +3,8 @@
 //! Medians and ratios are taken when they are shown, so the file holds only what was measured. Parts may be measured at
 //! different times, but on one machine.
 
+pub(crate) mod change;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

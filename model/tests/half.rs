@@ -1,9 +1,12 @@
-//! A network in 16-bit floats against itself in 32, with weights that were trained and photographs that were taken.
+//! A network on a GPU's path, and in 16-bit floats, against itself on the processor in 32, with weights that were trained and
+//! photographs that were taken.
 //!
-//! Neither is part of the project: where they are absent this says so and passes.
+//! Neither is part of the project: where they are absent this says so and passes. So it does where there is no GPU, but for what
+//! the processor can do in its place.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stderr,
     reason = "helpers of tests, outside of the test functions"
 )]
@@ -14,12 +17,13 @@ use std::path::{Path, PathBuf};
 use half::f16;
 use prost::Message;
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{DeviceChoice, EngineChoice, EngineOptions, Precision, resolve};
+use tagfleet_model::engine::{DeviceChoice, EngineChoice, EngineError, EngineOptions, Precision, resolve};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;
+use tempfile::TempDir;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
@@ -65,21 +69,38 @@ fn widen(port: &mut ValueInfoProto) {
     }
 }
 
-/// All scores of each photo, by class.
-fn scores(model: &Model, device: DeviceChoice, precision: Precision, photos: &[Vec<u8>]) -> Vec<Vec<f32>> {
-    let options = EngineOptions { device, precision, ..EngineOptions::of(EngineChoice::OnnxRuntime) };
-    let engine = resolve(&options, model).unwrap().record;
-    let tags = TagOptions { top_k: 1000, threshold: 0.0, labels: None };
-    let factory = TaggerFactory::new(model.clone(), &engine, &tags, Limits::default()).unwrap();
-    let mut tagger = factory.tagger().unwrap();
-    let mut found = Vec::new();
-    for some in photos.chunks(AT_ONCE) {
-        let some: Vec<&[u8]> = some.iter().map(Vec::as_slice).collect();
-        for outcome in tagger.tag(&some).unwrap() {
-            found.push(by_class(outcome));
-        }
+/// A trained model, and photos.
+struct Job {
+    model: Model,
+    photos: Vec<Vec<u8>>,
+    _folder: TempDir,
+}
+
+impl Job {
+    fn new() -> Option<Self> {
+        let (model, photos) = (shared("models/squeezenet_fp16_bgr/model.onnx")?, shared("photos")?);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("model.onnx"), widened(&fs::read(model).unwrap())).unwrap();
+        fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
+        let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
+        let photos = fs::read_dir(photos).unwrap();
+        let photos = photos.map(|photo| fs::read(photo.unwrap().path()).unwrap()).collect();
+        Some(Self { model, photos, _folder: folder })
     }
-    found
+
+    /// All scores of each photo, by class.
+    fn scores(&self, options: &EngineOptions<'_>) -> Result<Vec<Vec<f32>>, EngineError> {
+        let engine = resolve(options, &self.model)?.record;
+        let tags = TagOptions { top_k: 1000, threshold: 0.0, labels: None };
+        let factory = TaggerFactory::new(self.model.clone(), &engine, &tags, Limits::default()).unwrap();
+        let mut tagger = factory.tagger().unwrap();
+        let mut found = Vec::new();
+        for some in self.photos.chunks(AT_ONCE) {
+            let some: Vec<&[u8]> = some.iter().map(Vec::as_slice).collect();
+            found.extend(tagger.tag(&some).unwrap().into_iter().map(by_class));
+        }
+        Ok(found)
+    }
 }
 
 fn by_class(outcome: Outcome) -> Vec<f32> {
@@ -95,29 +116,45 @@ fn best(scores: &[f32]) -> usize {
     (0..scores.len()).max_by(|&one, &other| scores[one].total_cmp(&scores[other])).unwrap()
 }
 
+/// Photos with the same best class, and the largest difference of a score.
+fn compared(one: &[Vec<f32>], other: &[Vec<f32>]) -> (usize, f32) {
+    let same = one.iter().zip(other).filter(|(one, other)| best(one) == best(other)).count();
+    let differences =
+        one.iter().flatten().zip(other.iter().flatten()).map(|(one, other)| (one - other).abs());
+    let largest = differences.fold(0.0, f32::max);
+    eprintln!("top-1 agreement {same} of {}, largest difference of a score {largest:.6}", one.len());
+    (same, largest)
+}
+
+fn assert_agrees(wide: &[Vec<f32>], narrow: &[Vec<f32>]) {
+    let (same, largest) = compared(wide, narrow);
+    assert!(same * 1000 >= wide.len() * 995, "{same} of {} agree", wide.len());
+    assert!(largest > 0.0 && largest < 0.02, "{largest}");
+}
+
 #[test]
 fn photos_get_the_same_label_in_sixteen_bits_as_in_thirty_two() {
-    let (Some(model), Some(photos)) = (shared("models/squeezenet_fp16_bgr/model.onnx"), shared("photos"))
-    else {
-        return;
+    let Some(job) = Job::new() else { return };
+    let usual = EngineOptions::of(EngineChoice::OnnxRuntime);
+    let fed = EngineOptions { device: DeviceChoice::Rehearsal, ..usual };
+    let wide = job.scores(&usual).unwrap();
+    assert_eq!(job.scores(&fed).unwrap(), wide, "32-bit floats have the same bits however they are fed");
+    assert_agrees(&wide, &job.scores(&EngineOptions { precision: Precision::Fp16, ..fed }).unwrap());
+}
+
+#[test]
+fn photos_get_the_same_label_on_a_gpu_as_on_the_processor() {
+    let Some(job) = Job::new() else { return };
+    let for_gpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv-gpu");
+    let onnxruntime = for_gpus.is_dir().then_some(for_gpus.as_path());
+    let usual = EngineOptions { onnxruntime, ..EngineOptions::of(EngineChoice::OnnxRuntime) };
+    let on_gpu = EngineOptions { device: DeviceChoice::Cuda, ..usual };
+    let fed = match job.scores(&on_gpu) {
+        Ok(fed) => fed,
+        Err(error) => return eprintln!("SKIPPED: {error}"),
     };
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("model.onnx"), widened(&fs::read(model).unwrap())).unwrap();
-    fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
-    let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
-    let photos: Vec<Vec<u8>> =
-        fs::read_dir(photos).unwrap().map(|photo| fs::read(photo.unwrap().path()).unwrap()).collect();
-
-    let wide = scores(&model, DeviceChoice::Cpu, Precision::Fp32, &photos);
-    let fed = scores(&model, DeviceChoice::Rehearsal, Precision::Fp32, &photos);
-    assert_eq!(fed, wide, "32-bit floats have the same bits however they are fed");
-
-    let narrow = scores(&model, DeviceChoice::Rehearsal, Precision::Fp16, &photos);
-    let agree = wide.iter().zip(&narrow).filter(|(wide, narrow)| best(wide) == best(narrow)).count();
-    let differences =
-        wide.iter().flatten().zip(narrow.iter().flatten()).map(|(wide, narrow)| (wide - narrow).abs());
-    let largest = differences.fold(0.0, f32::max);
-    eprintln!("top-1 agreement {agree} of {}, largest difference of a score {largest:.4}", photos.len());
-    assert!(agree * 1000 >= photos.len() * 995, "{agree} of {} agree", photos.len());
-    assert!(largest > 0.0 && largest < 0.02, "{largest}");
+    let wide = job.scores(&usual).unwrap();
+    let (_, largest) = compared(&wide, &fed);
+    assert!(largest <= 1e-3, "{largest}");
+    assert_agrees(&wide, &job.scores(&EngineOptions { precision: Precision::Fp16, ..on_gpu }).unwrap());
 }
