@@ -7,6 +7,7 @@ pub(crate) mod alone;
 pub(crate) mod table;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +20,7 @@ use self::alone::Found;
 use crate::args::{GpuDevice, Numbers, What};
 use crate::child::{self, Ran, last_words};
 use crate::measure::{Took, slope};
-use crate::models::Network;
+use crate::models::{Models, Network};
 use crate::parts::Bench;
 use crate::pictures::Pair;
 use crate::results::{Quantity, Rows};
@@ -117,6 +118,8 @@ pub(crate) fn measure(bench: &Bench, network: Network, device: GpuDevice, python
     let onnxruntime = Some(bench.place.root.join(".venv-gpu"))
         .filter(|folder| device == GpuDevice::Cuda && folder.is_dir());
     let mut gpu = Gpu { bench, network, device, python, onnxruntime, rows: Rows::default() };
+    gpu.is_there()?;
+    Models::ready(&bench.place, python, &bench.pictures.ordinary.short.path, &[network])?;
     let first = Way { network, numbers: Numbers::Fp32 };
     let (ours, theirs) = (gpu.ours_alone(first)?, gpu.theirs_alone(first)?);
     let engine = ours.engine.unwrap_or_default();
@@ -137,6 +140,20 @@ pub(crate) fn core_counts(cores: usize) -> Vec<usize> {
 }
 
 impl Gpu<'_> {
+    /// Asks tagfleet, with the model that the project ships.
+    fn is_there(&self) -> Result<()> {
+        let mut command = Command::new(&self.bench.tagfleet);
+        command.arg("inspect").arg(self.bench.place.root.join("demo/model"));
+        command.args(["--device", self.device.name()]).args(self.library());
+        self.run(&mut command, None).map(|_| ())
+    }
+
+    /// The flag that names ONNX Runtime for GPUs, unless it is in the usual places.
+    fn library(&self) -> Vec<&OsStr> {
+        let library = self.onnxruntime.iter().map(|path| path.as_os_str());
+        library.flat_map(|path| [OsStr::new("--onnxruntime"), path]).collect()
+    }
+
     fn ways(&self) -> [Way; 2] {
         [Numbers::Fp32, Numbers::Fp16].map(|numbers| Way { network: self.network, numbers })
     }
@@ -227,9 +244,7 @@ impl Gpu<'_> {
         command.args(["--precision", way.numbers.name(), "--device", self.device.name()]);
         command.arg("--pictures").arg(&self.bench.pictures.ordinary.long.path);
         command.args(["--images", &COMPARED.min(self.bench.counts.ordinary.1).to_string()]);
-        if let Some(library) = &self.onnxruntime {
-            command.arg("--onnxruntime").arg(library);
-        }
+        command.args(self.library());
         self.told(&mut command, cores)
     }
 
@@ -242,9 +257,7 @@ impl Gpu<'_> {
         command.arg("run").arg(pictures).arg("--model").arg(self.bench.models.folder(way.network, false));
         command.arg("--out").arg(&out).args(["--new", "--quiet", "--engine", "onnxruntime"]);
         command.args(["--precision", way.numbers.name(), "--device", self.device.name()]);
-        if let Some(library) = &self.onnxruntime {
-            command.arg("--onnxruntime").arg(library);
-        }
+        command.args(self.library());
         Ok(command)
     }
 

@@ -101,9 +101,7 @@ impl Bench {
         fs::create_dir_all(place.generated("out")).context("target/bench/out")?;
         let counts = Counts::new(options.quick);
         let pictures = pictures::ready(&place, photos.as_deref(), counts)?;
-        let mut networks = Network::ALL.to_vec();
-        networks.extend(options.only.iter().filter_map(|part| part.network_on_gpu()));
-        let models = Models::ready(&place, &options.python, &pictures.ordinary.short.path, &networks)?;
+        let models = Models::ready(&place, &options.python, &pictures.ordinary.short.path, &Network::ALL)?;
         let machine = Machine::here();
         let repetitions = options.repetitions;
         Ok(Self { place, machine, counts, pictures, models, tagfleet, peers, repetitions })
