@@ -30,6 +30,7 @@ use self::device::Feed;
 pub(crate) use self::device::Meter;
 pub(crate) use self::device::Provider;
 pub use self::device::{Feeder, graph_for_device, rehearse};
+pub use self::onnxruntime::graph_for_processor;
 pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, onnxruntime_elsewhere};
 pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};
 use self::trial::Trial;

@@ -146,13 +146,15 @@ fn photos_get_the_same_label_in_sixteen_bits_as_in_thirty_two() {
 fn photos_get_the_same_label_on_a_gpu_as_on_the_processor() {
     let Some(job) = Job::new() else { return };
     let for_gpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv-gpu");
-    let onnxruntime = for_gpus.is_dir().then_some(for_gpus.as_path());
-    let usual = EngineOptions { onnxruntime, ..EngineOptions::of(EngineChoice::OnnxRuntime) };
+    if !for_gpus.is_dir() || !Path::new("/dev/nvidiactl").exists() {
+        return eprintln!(
+            "SKIPPED: there is no GPU, or no ONNX Runtime for GPUs: `scripts/setup.sh gpu` installs it"
+        );
+    }
+    let usual =
+        EngineOptions { onnxruntime: Some(&for_gpus), ..EngineOptions::of(EngineChoice::OnnxRuntime) };
     let on_gpu = EngineOptions { device: DeviceChoice::Cuda, ..usual };
-    let fed = match job.scores(&on_gpu) {
-        Ok(fed) => fed,
-        Err(error) => return eprintln!("SKIPPED: {error}"),
-    };
+    let fed = job.scores(&on_gpu).unwrap();
     let wide = job.scores(&usual).unwrap();
     let (_, largest) = compared(&wide, &fed);
     assert!(largest <= 1e-3, "{largest}");

@@ -206,6 +206,10 @@ fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRec
     if options.loading.precision == Precision::Fp32 {
         there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
     }
+    if there.name == EngineName::OnnxRuntime {
+        // Whatever version is here: workers make the same of it.
+        engine::graph_for_processor(&loading.model).map_err(bad_input)?;
+    }
     if *here == there {
         loading.load()?;
     } else if !options.quiet {

@@ -77,7 +77,8 @@ pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> 
 pub fn graph_for_device(model: &Model, precision: Precision) -> Result<Vec<u8>, EngineError> {
     let refused = |error: String| EngineError::new(error);
     let steps = Preprocessor::new(&model.spec.preprocessing).map_err(|error| refused(error.to_string()))?;
-    let half = precision == Precision::Fp16;
+    // A model that is stored in 16 bits stays as it is stored: what it has in 32 is so on purpose.
+    let half = precision == Precision::Fp16 && !model.spec.half;
     rewrite::for_device(model, steps.tables(), half).map_err(|error| refused(error.to_string()))
 }
 

@@ -68,11 +68,20 @@ pub(super) struct Program {
     environment: Environment,
 }
 
+/// The graph of `model` as a processor gets it where it has 16-bit floats: encoded, its weights inside, with 32-bit ones.
+/// None where the file is taken as it is.
+///
+/// # Errors
+/// Where the model's files can't be read, or what it becomes can't be handed over.
+pub fn graph_for_processor(model: &Model) -> Result<Option<Vec<u8>>, EngineError> {
+    let has_halves = model.spec.half || model.spec.input.element == Element::F16;
+    let widened = has_halves.then(|| rewrite::widened(model)).transpose();
+    widened.map_err(|error| EngineError::new(error.to_string()))
+}
+
 impl Program {
     pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
-        let has_halves = model.spec.half || wiring.element == Element::F16;
-        let widened = has_halves.then(|| rewrite::widened(model)).transpose();
-        let widened = widened.map_err(|error| EngineError::new(error.to_string()))?;
+        let widened = graph_for_processor(model)?;
         let program = Self { path: model.path(), widened, environment: load(None)?.handle };
         program.session(wiring)?;
         Ok(program)

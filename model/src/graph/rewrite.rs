@@ -57,6 +57,10 @@ pub(crate) fn widened(model: &Model) -> Result<Vec<u8>, ModelError> {
     let about = |error: ModelError| error.about(&path);
     let instead = "give --engine openvino";
     let mut proto = whole(&path, LARGEST, instead)?;
+    let length = proto.encoded_len() + wide::growth(&proto);
+    if length > LARGEST {
+        return Err(about(ModelError::new(too_large(length as u64, instead))));
+    }
     wide::widen(&mut proto).map_err(about)?;
     encoded(&proto, instead).map_err(about)
 }

@@ -96,7 +96,10 @@ impl Driver {
         }
         let flags = before.flags & !SCHEDULING | BLOCKING;
         // SAFETY: it takes numbers: a device that the driver gave, and flags that it documents.
-        self.check("cuDevicePrimaryCtxSetFlags", unsafe { (self.set_flags)(self.device, flags) })?;
+        let set =
+            |flags| self.check("cuDevicePrimaryCtxSetFlags", unsafe { (self.set_flags)(self.device, flags) });
+        // Some drivers report flags that they do not take.
+        set(flags).or_else(|_| set(BLOCKING))?;
         let after = self.state()?;
         if after.is_active && after.flags & SCHEDULING != BLOCKING {
             return Err(format!("the driver was told so, and its flags are {:#x} nevertheless", after.flags));

@@ -235,7 +235,8 @@ impl Feeder {
     }
 
     /// What people should know of how the model runs on the device, a sentence each.
-    pub(crate) fn notes(&self) -> &[String] {
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
         &self.notes
     }
 

@@ -3,6 +3,10 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use prost::Message;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, TensorProto};
+
 use super::lane::{Batches, Failure};
 use super::*;
 use crate::engine::{
@@ -286,4 +290,28 @@ fn without_a_gpu_its_absence_is_said() {
     let begun = cuda_elsewhere(&library.version, &model, Precision::Fp32).unwrap();
     let error = Loaded::load(&begun, &model).err().unwrap().to_string();
     assert!(error.starts_with("the run is for a GPU, and there is none here: "), "{error}");
+}
+
+#[test]
+fn what_a_model_in_sixteen_bits_has_in_thirty_two_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut proto = Toy { element: DataType::Float16, ..Toy::default() }.proto();
+    let wide = TensorProto {
+        name: "wide".to_owned(),
+        data_type: DataType::Float as i32,
+        dims: vec![1],
+        float_data: vec![1e6],
+        ..TensorProto::default()
+    };
+    proto.graph.as_mut().unwrap().initializer.push(wide.clone());
+    std::fs::write(folder.path().join("model.onnx"), proto.encode_to_vec()).unwrap();
+    let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
+    let graph = graph_for_device(&model, Precision::Fp16).unwrap();
+    assert_eq!(
+        graph,
+        graph_for_device(&model, Precision::Fp32).unwrap(),
+        "what a worker runs is what was tried"
+    );
+    let graph = ModelProto::decode(graph.as_slice()).unwrap().graph.unwrap();
+    assert!(graph.initializer.contains(&wide));
 }

@@ -32,6 +32,7 @@ const NARROWABLE: &[&str] = &[
     "ConstantOfShape",
     "Conv",
     "ConvTranspose",
+    "Cos",
     "DepthToSpace",
     "Div",
     "Dropout",
@@ -57,6 +58,7 @@ const NARROWABLE: &[&str] = &[
     "HardSwish",
     "Identity",
     "InstanceNormalization",
+    "IsNaN",
     "LRN",
     "LayerNormalization",
     "LeakyRelu",
@@ -80,22 +82,30 @@ const NARROWABLE: &[&str] = &[
     "Pow",
     "Range",
     "Reciprocal",
+    "ReduceL1",
     "ReduceL2",
+    "ReduceLogSumExp",
     "ReduceMax",
     "ReduceMean",
     "ReduceMin",
     "ReduceProd",
     "ReduceSum",
+    "ReduceSumSquare",
     "Relu",
     "Reshape",
     "Resize",
     "Round",
+    "ScatterElements",
+    "ScatterND",
+    "Selu",
     "Shape",
     "Sigmoid",
     "Sign",
+    "Sin",
     "Slice",
     "Softmax",
     "Softplus",
+    "Softsign",
     "SpaceToDepth",
     "Split",
     "Sqrt",
@@ -106,13 +116,15 @@ const NARROWABLE: &[&str] = &[
     "Tile",
     "TopK",
     "Transpose",
+    "Trilu",
     "Unsqueeze",
     "Upsample",
     "Where",
 ];
 
-/// Inputs that stay 32-bit floats by their type constraint, or because they are read so: operator and the first of them.
-const WIDE_INPUTS: &[(&str, usize)] = &[("Resize", 1), ("Upsample", 1)];
+/// Inputs that stay 32-bit floats by their type constraint, or because they are read so: operator, the first and the last of
+/// them. Sizes, a resize's fourth input, are integers.
+const WIDE_INPUTS: &[(&str, usize, usize)] = &[("Resize", 1, 2), ("Upsample", 1, 1)];
 
 /// Kinds of attributes, as ONNX numbers them.
 const TENSOR: i32 = 4;
@@ -157,10 +169,29 @@ fn check(graph: &GraphProto) -> Result<(), ModelError> {
             return Err(refused("sparse weights"));
         }
     }
+    if has_range_of_floats(graph) {
+        return Err(refused("a range of floats"));
+    }
     if shapes::are_counted_in_floats(graph) {
         return Err(refused("shapes that it computes with as floats"));
     }
     Ok(())
+}
+
+/// ONNX has none in 16 bits; ranges of integers are frequent. A range of computed floats is found by the engine.
+fn has_range_of_floats(graph: &GraphProto) -> bool {
+    let is_float = |tensor: &TensorProto| tensor.data_type == DataType::Float as i32;
+    let weights = graph.initializer.iter().filter(|tensor| is_float(tensor)).map(|tensor| &tensor.name);
+    let constants = graph.node.iter().filter(|node| {
+        let mut attributes = node.attribute.iter();
+        node.op_type == "Constant"
+            && attributes.any(|attribute| {
+                attribute.name == "value_float" || attribute.t.as_ref().is_some_and(is_float)
+            })
+    });
+    let floats: BTreeSet<&String> = weights.chain(constants.flat_map(|node| &node.output)).collect();
+    let mut ranges = graph.node.iter().filter(|node| node.op_type == "Range");
+    ranges.any(|node| node.input.iter().any(|name| floats.contains(name)))
 }
 
 fn refused(what: &str) -> ModelError {
@@ -173,15 +204,17 @@ fn refused(what: &str) -> ModelError {
 /// What is fed to inputs that stay wide. It must be a constant of theirs alone, for what computes it would be narrowed.
 fn wide(graph: &GraphProto) -> Result<BTreeSet<String>, ModelError> {
     let mut names = BTreeSet::new();
-    for (op, first) in WIDE_INPUTS {
+    for (op, first, last) in WIDE_INPUTS {
         for node in graph.node.iter().filter(|node| node.op_type == *op) {
-            names.extend(node.input.iter().skip(*first).filter(|name| !name.is_empty()).cloned());
+            let wide = node.input.iter().take(last + 1).skip(*first);
+            names.extend(wide.filter(|name| !name.is_empty()).cloned());
         }
     }
     for node in &graph.node {
-        let first =
-            WIDE_INPUTS.iter().find(|(op, _)| *op == node.op_type).map_or(usize::MAX, |(_, first)| *first);
-        let is_shared = node.input.iter().take(first).any(|name| names.contains(name));
+        let own = WIDE_INPUTS.iter().find(|(op, ..)| *op == node.op_type);
+        let is_own = |place: usize| own.is_some_and(|(_, first, last)| (*first..=*last).contains(&place));
+        let mut inputs = node.input.iter().enumerate();
+        let is_shared = inputs.any(|(place, name)| !is_own(place) && names.contains(name));
         let is_computed = node.op_type != "Constant" && node.output.iter().any(|name| names.contains(name));
         if is_shared || is_computed {
             return Err(refused(&format!("the scales of a resize in the operator {:?}", node.op_type)));

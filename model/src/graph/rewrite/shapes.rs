@@ -9,35 +9,32 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 /// Operators that make of shapes what is shapes again.
-const OF_SHAPES: &[&str] = &[
-    "Abs",
-    "Add",
-    "Concat",
-    "Div",
+const OF_SHAPES: &[&str] =
+    &["Abs", "Add", "Concat", "Div", "Max", "Min", "Mod", "Mul", "Neg", "Range", "Sub", "Where"];
+
+/// The same, but of their first input alone: the others say which part of it, or how.
+const OF_THEIR_FIRST: &[&str] = &[
+    "Expand",
+    "Flatten",
     "Gather",
     "GatherElements",
     "GatherND",
     "Identity",
-    "Max",
-    "Min",
-    "Mod",
-    "Mul",
-    "Neg",
-    "Range",
     "ReduceMax",
     "ReduceMin",
     "ReduceProd",
     "ReduceSum",
+    "Reshape",
     "Slice",
     "Split",
     "Squeeze",
-    "Sub",
+    "Tile",
+    "Transpose",
     "Unsqueeze",
-    "Where",
 ];
 
-/// Those of them whose results may be larger than any side: counts of elements.
-const OF_COUNTS: &[&str] = &["Mul", "Range", "ReduceProd", "ReduceSum"];
+/// Those of both whose results may be larger than any side: counts of elements.
+const OF_COUNTS: &[&str] = &["Mul", "Pow", "Range", "ReduceProd", "ReduceSum"];
 
 /// What is known of the values of a graph, by their names.
 #[derive(Default)]
@@ -74,16 +71,32 @@ impl<'a> Known<'a> {
                 return true;
             }
             self.floats.extend(outputs);
-        } else if any(node, &self.sides) && (op == "Cast" || OF_SHAPES.contains(&op)) {
+        } else if self.is_of_sides(node) {
             if OF_COUNTS.contains(&op) || any(node, &self.counts) {
                 self.counts.extend(outputs.clone());
             }
             self.sides.extend(outputs);
         } else if any(node, &self.floats) && self.is_of_floats_alone(node) {
             self.floats.extend(outputs);
-            return to_integers || op == "Range";
+            return to_integers || self.multiplies_sides(node);
         }
         false
+    }
+
+    fn is_of_sides(&self, node: &NodeProto) -> bool {
+        match node.op_type.as_str() {
+            op if op == "Cast" || OF_SHAPES.contains(&op) => any(node, &self.sides),
+            op if OF_THEIR_FIRST.contains(&op) => {
+                node.input.first().is_some_and(|name| self.sides.contains(name.as_str()))
+            }
+            _ => false,
+        }
+    }
+
+    /// A side times a constant is a scale; a side times another, or itself, is a count.
+    fn multiplies_sides(&self, node: &NodeProto) -> bool {
+        let sides = node.input.iter().filter(|name| self.floats.contains(name.as_str())).count();
+        OF_COUNTS.contains(&node.op_type.as_str()) && (node.op_type != "Mul" || sides > 1)
     }
 
     /// With anything else they scale an image's values, which have 16 bits anyway.
@@ -162,7 +175,14 @@ mod tests {
             "{sides}\n area = Mul side other\n whole = Identity area\n float = Cast:float whole"
         )));
         assert!(counts(&format!("{sides}\n area = ReduceProd shape\n float = Cast:float area")));
-        assert!(!counts(&format!("{sides}\n area = Mul side other\n y = Reshape x area")));
+        assert!(!counts(&format!("{sides}\n area = Mul side other\n y = Reshape x area\n z = Cast:float y")));
+        let floats = format!("{sides}\n height = Cast:float side\n width = Cast:float other");
+        assert!(counts(&format!("{floats}\n area = Mul height width\n mean = Div x area")));
+        assert!(counts(&format!("{floats}\n area = Pow height c\n mean = Div x area")));
+        assert!(counts(
+            "shape = Shape x\n sides = Slice shape c\n floats = Cast:float sides\n area = ReduceProd floats"
+        ));
+        assert!(!counts(&format!("{floats}\n scale = Mul height c\n y = Div x scale")));
     }
 
     #[test]

@@ -140,6 +140,27 @@ fn scales_of_a_resize_stay_wide_or_the_graph_is_refused() {
 }
 
 #[test]
+fn a_resize_to_sizes_that_are_computed_is_narrowed() {
+    let nodes: &[(&str, &[&str], &[&str])] = &[
+        ("Shape", &["x"], &["shape"]),
+        ("Concat", &["shape", "shape"], &["sizes"]),
+        ("Resize", &["x", "", "", "sizes"], &["y"]),
+    ];
+    assert!(half::narrow(&mut graph_of(nodes, &["weights"])).is_ok());
+}
+
+#[test]
+fn a_range_of_floats_is_refused_and_one_of_integers_is_not() {
+    let nodes = |first: &'static str| [("Range", [first, "limit", "delta"], ["places"])];
+    let narrowed = |first| {
+        let [(op, inputs, outputs)] = nodes(first);
+        half::narrow(&mut graph_of(&[(op, &inputs, &outputs)], &["weights"]))
+    };
+    assert!(narrowed("weights").unwrap_err().to_string().contains("a range of floats"));
+    assert!(narrowed("start").is_ok());
+}
+
+#[test]
 fn shapes_are_not_counted_in_sixteen_bits() {
     let nodes: &[(&str, &[&str], &[&str])] = &[
         ("Shape", &["x"], &["shape"]),

@@ -8,9 +8,9 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
 use crate::folder::ModelError;
-use crate::graph::external;
+use crate::graph::{Contents, external};
 
-/// Attributes that name a type of elements.
+/// Attributes that name the type of what comes out.
 const TYPES: &[&str] = &["to", "dtype", "output_dtype"];
 
 /// Widens the graph of `proto`, whose tensors are all in it.
@@ -21,6 +21,14 @@ pub(super) fn widen(proto: &mut ModelProto) -> Result<(), ModelError> {
     }
     proto.graph.iter_mut().for_each(widen_graph);
     Ok(())
+}
+
+/// About how many bytes that adds.
+pub(super) fn growth(proto: &ModelProto) -> usize {
+    let Some(graph) = &proto.graph else { return 0 };
+    let tensors = Contents::of(proto, graph).tensors;
+    let halves = tensors.iter().filter(|tensor| tensor.data_type == DataType::Float16 as i32);
+    halves.map(|tensor| tensor.raw_data.len()).sum()
 }
 
 fn widen_graph(graph: &mut GraphProto) {
