@@ -3,14 +3,15 @@
     torch_gpu.py alone --network NAME --weights FILE --precision fp32|fp16
     torch_gpu.py run   --network NAME --weights FILE --precision fp32|fp16 --pictures FOLDER --workers N --batch B --out FILE
 
-`alone` gives the network bytes from pinned memory, in the batch that is fastest of a few; `run` is what a user would write:
-workers decode, resize and crop, the GPU normalises. TF32 is off, so that fp32 is fp32 on both sides. The last line that
-either prints is JSON.
+`alone` gives the network bytes from pinned memory, in the batch and layout of memory that are fastest of a few; `run` is what
+a user would write: workers decode, resize and crop, the GPU normalises. TF32 is off, so that fp32 is fp32 on both sides. The
+last line that either prints is JSON.
 """
 
 import argparse
 import csv
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -28,9 +29,13 @@ SIDE, CROP = 256, 224
 BATCHES = (32, 64, 128, 256)
 # On a processor, where nothing is measured.
 TRIED = (1, 2)
-# Seconds for each size of a batch.
-ENOUGH = 3.0
+# Seconds for each of these.
+ENOUGH = 2.0
+# After so many seconds without a batch a worker is taken for dead.
+TIMEOUT = 120
 TOP = 5
+# Batches that each worker has ready.
+AHEAD = 4
 
 
 class Network(torch.nn.Module):
@@ -41,13 +46,18 @@ class Network(torch.nn.Module):
         made = getattr(torchvision.models, arguments.network)(weights=None)
         made.load_state_dict(torch.load(arguments.weights, map_location="cpu", weights_only=True))
         self.kind = torch.float16 if arguments.precision == "fp16" else torch.float32
-        self.made = made.eval().to(self.kind).to(memory_format=torch.channels_last)
+        self.made = made.eval().to(self.kind)
+        self.layout = torch.contiguous_format
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1) * 255)
 
+    def lay_out(self, channels_last):
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.made.to(memory_format=self.layout)
+
     def forward(self, crops):
         pixels = ((crops.float() - self.mean) / self.std).to(self.kind)
-        scores = self.made(pixels.contiguous(memory_format=torch.channels_last))
+        scores = self.made(pixels.contiguous(memory_format=self.layout))
         return scores.float().softmax(dim=1).topk(TOP)
 
 
@@ -97,25 +107,37 @@ def rate(network, device, batch):
 
 
 def alone(network, device, _arguments):
-    rates = {batch: rate(network, device, batch) for batch in (BATCHES if device.type == "cuda" else TRIED)}
-    best = max((batch for batch in rates if rates[batch]), key=lambda batch: rates[batch], default=None)
+    rates = {}
+    for channels_last in (False, True):
+        network.lay_out(channels_last)
+        for batch in BATCHES if device.type == "cuda" else TRIED:
+            rates[batch, channels_last] = rate(network, device, batch)
+    best = max((way for way in rates if rates[way]), key=lambda way: rates[way], default=None)
     if best is None:
         sys.exit("torch_gpu.py: the GPU has no memory for any batch")
-    return {"images_per_second": rates[best], "batch": best}
+    return {"images_per_second": rates[best], "batch": best[0], "channels_last": best[1]}
 
 
 def run(network, device, arguments):
     pictures = Pictures(arguments.pictures)
+    network.lay_out(arguments.channels_last)
+    room, wanted = shutil.disk_usage("/dev/shm").free, arguments.workers * AHEAD * arguments.batch * 3 * CROP * CROP
+    if room < 2 * wanted:
+        sys.exit(f"torch_gpu.py: /dev/shm has {room} bytes, DataLoader wants {wanted} and more: --shm-size in a container")
     loader = torch.utils.data.DataLoader(
         pictures,
         batch_size=arguments.batch,
         num_workers=arguments.workers,
         pin_memory=device.type == "cuda",
-        prefetch_factor=4,
+        prefetch_factor=AHEAD,
+        timeout=TIMEOUT,
     )
     with open(arguments.out, "w", newline="") as file:
         rows, before = csv.writer(file), None
         for numbers, crops in loader:
+            if len(crops) < arguments.batch:
+                # Of another size the last one would be tuned anew.
+                crops = torch.cat([crops, crops.new_zeros(arguments.batch - len(crops), *crops.shape[1:])])
             found = numbers, network(crops.to(device, non_blocking=True))
             # One batch late, so that the device has the next one while it is waited for.
             if before:
@@ -141,6 +163,7 @@ def main():
     parser.add_argument("--pictures")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--out")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)

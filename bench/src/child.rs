@@ -36,8 +36,17 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
 }
 
-/// Runs `command` to its end on the first `cores` cores, or on all; what it prints goes to `log`.
-pub(crate) fn run(command: &mut Command, cores: Option<usize>, log: &Path) -> Result<Ran> {
+/// The logical cores that a command is confined to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cores {
+    /// The first ones, in the system's order.
+    First(usize),
+    /// Those of as few physical cores as it takes, as a machine with so many vCPUs has them.
+    Vcpus(usize),
+}
+
+/// Runs `command` to its end on some cores, or on all; what it prints goes to `log`.
+pub(crate) fn run(command: &mut Command, cores: Option<Cores>, log: &Path) -> Result<Ran> {
     let file = File::create(log).with_context(|| log.display().to_string())?;
     let errors = file.try_clone().with_context(|| log.display().to_string())?;
     command.stdin(Stdio::null()).stdout(file).stderr(errors);
@@ -55,7 +64,7 @@ pub(crate) fn run(command: &mut Command, cores: Option<usize>, log: &Path) -> Re
 }
 
 /// A child has the cores of the thread that starts it; this thread keeps its own.
-fn start(command: &mut Command, cores: Option<usize>) -> Result<Child> {
+fn start(command: &mut Command, cores: Option<Cores>) -> Result<Child> {
     let program = command.get_program().to_string_lossy().into_owned();
     let spawned: Result<Child> = thread::scope(|scope| {
         let starter = scope.spawn(|| {
@@ -69,15 +78,29 @@ fn start(command: &mut Command, cores: Option<usize>) -> Result<Child> {
     spawned.with_context(|| format!("{program} cannot be started"))
 }
 
-/// Leaves the calling thread the first few of its cores.
-fn confine(cores: usize) -> Result<()> {
+/// Leaves the calling thread a few of its cores.
+fn confine(cores: Cores) -> Result<()> {
     let mine = sched_getaffinity(None)?;
     let mut fewer = CpuSet::new();
-    let allowed = (0..CpuSet::MAX_CPU).filter(|&core| mine.is_set(core));
-    for core in allowed.take(cores) {
+    let mut allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| mine.is_set(core)).collect();
+    let count = match cores {
+        Cores::First(count) => count,
+        Cores::Vcpus(count) => {
+            allowed.sort_by_key(|core| (first_sibling(*core), *core));
+            count
+        }
+    };
+    for core in allowed.into_iter().take(count) {
         fewer.set(core);
     }
     Ok(sched_setaffinity(None, &fewer)?)
+}
+
+/// The first logical core of the same physical one, of `3,67` or `2-3`; itself where the system does not say.
+fn first_sibling(core: usize) -> usize {
+    let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+    let list = fs::read_to_string(path).unwrap_or_default();
+    list.split([',', '-']).next().and_then(|first| first.trim().parse().ok()).unwrap_or(core)
 }
 
 /// Of all children that have ended and were waited for, and of theirs: user and system.
@@ -164,7 +187,9 @@ mod tests {
     fn a_command_runs_on_as_many_cores_as_it_may() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let ran = run(Command::new("sh").args(["-c", "echo one; nproc; exit 3"]), Some(1), &log).unwrap();
+        let ran =
+            run(Command::new("sh").args(["-c", "echo one; nproc; exit 3"]), Some(Cores::First(1)), &log)
+                .unwrap();
         assert_eq!(ran.status.code(), Some(3));
         assert_eq!(last_words(&log), "one; 1");
         assert!(ran.wall > 0.0 && ran.cpu >= 0.0);

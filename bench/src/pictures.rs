@@ -18,7 +18,7 @@ use crate::place::Place;
 use crate::told::tell;
 
 /// Pictures of a folder at most.
-const MOST: usize = 40_000;
+const MOST: usize = 100_000;
 
 /// How many pictures each folder has.
 #[derive(Clone, Copy, Debug)]

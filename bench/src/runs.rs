@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::child::{self, Ran};
+use crate::child::{self, Cores, Ran};
 use crate::engines::Way;
 use crate::measure::{Took, slope};
 use crate::models::Network;
@@ -120,7 +120,7 @@ fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<Ran> {
     command.arg("--model").arg(bench.models.folder(run.way.network, run.way.is_int8()));
     command.arg("--out").arg(&out).args(["--new", "--quiet"]).args(&run.flags);
     let log = bench.place.generated("out/last.log");
-    let ran = child::run(&mut command, run.cores, &log)?;
+    let ran = child::run(&mut command, run.cores.map(Cores::First), &log)?;
     match ran.status.code() {
         Some(0 | SOME_FAILED) => Ok(ran),
         _ => anyhow::bail!("tagfleet run: {}: {}", ran.status, child::last_words(&log)),

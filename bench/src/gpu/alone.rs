@@ -40,6 +40,9 @@ pub(super) struct Found {
     pub(super) engine: Option<String>,
     #[serde(default)]
     pub(super) images_per_second: Option<f64>,
+    /// What people should know of how it ran.
+    #[serde(default)]
+    pub(super) notes: Vec<String>,
     /// Images that the device runs at once.
     #[serde(default)]
     pub(super) batch: Option<usize>,
@@ -87,21 +90,23 @@ fn device(options: &AloneOptions, model: &Model) -> Result<Found> {
     // All of them first: how many crops each has at once follows from their number.
     let mut feeders = Vec::new();
     for _ in 0..cores() * FEEDERS_PER_CORE {
-        feeders.push(loaded.feeder().context("no device runs the model")?);
+        feeders.push((loaded.feeder().context("no device runs the model")?, Vec::new()));
     }
-    let batch = feeders.first().map(tagfleet_model::engine::Feeder::rows_at_once);
-    let images_per_second = rate(feeders, |feeder| {
+    let (first, _) = feeders.first().context("no device runs the model")?;
+    let (batch, notes) = (first.rows_at_once(), first.notes().to_vec());
+    let images_per_second = rate(feeders, |(feeder, crops)| {
         let images = feeder.batch_size();
-        let mut crops: Vec<u8> = (0..images * length).map(|place| (place * 37 % 251) as u8).collect();
-        feeder.run(&mut crops, images)?;
+        // Filled once: the memory is lent, and comes back.
+        let filled = crops.len();
+        crops.resize(images * length, 0);
+        for (place, byte) in crops.iter_mut().enumerate().skip(filled) {
+            *byte = (place * 37 % 251) as u8;
+        }
+        feeder.run(crops, images)?;
         Ok(images)
     })?;
-    Ok(Found {
-        engine: Some(engine.version),
-        images_per_second: Some(images_per_second),
-        batch,
-        ..Found::default()
-    })
+    let (engine, images_per_second) = (Some(engine.version), Some(images_per_second));
+    Ok(Found { engine, images_per_second, batch: Some(batch), notes, ..Found::default() })
 }
 
 /// Decoding, resizing and cropping on every core, and nothing behind it.

@@ -31,7 +31,7 @@ fn line(results: &Results, way: Way, cores: usize) -> Option<String> {
     let binds = if decode < gpu { "decode" } else { "GPU" };
     let verdict = if share >= GOAL { "reached" } else { "missed" };
     let mut text = format!(
-        "| {}, {cores} cores | {decode:.0} | {gpu:.0} | {binds} | {whole:.0} | {share:.2} | {verdict} |",
+        "| {}, {cores} vCPUs | {decode:.0} | {gpu:.0} | {binds} | {whole:.0} | {share:.2} | {verdict} |",
         way.name()
     );
     let theirs = rate(&way.whole(Who::PyTorch, cores));
