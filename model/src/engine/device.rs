@@ -102,12 +102,19 @@ impl Program {
 
     fn builder(&self) -> Result<SessionBuilder, ort::Error> {
         let builder = onnxruntime::builder(&self.environment)?;
+        // What ONNX Runtime makes of 16-bit graphs for processors beyond these levels ends the process for some: on a GPU that
+        // is the layout of what was left to the processor, on a processor the fusing of operators too.
+        let builder = match self.provider {
+            Provider::Cuda if self.has_halves => {
+                builder.with_optimization_level(GraphOptimizationLevel::Level2)?
+            }
+            Provider::Processor if self.has_halves => {
+                builder.with_optimization_level(GraphOptimizationLevel::Level1)?
+            }
+            Provider::Cuda | Provider::Processor => builder,
+        };
         match self.provider {
             Provider::Cuda => Ok(builder.with_execution_providers([cuda::provider()])?),
-            // What ONNX Runtime makes of 16 bits for processors beyond this ends the process for some graphs.
-            Provider::Processor if self.has_halves => {
-                Ok(builder.with_optimization_level(GraphOptimizationLevel::Level1)?)
-            }
             Provider::Processor => Ok(builder),
         }
     }
