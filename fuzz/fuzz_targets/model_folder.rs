@@ -16,12 +16,12 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use prost::Message;
 use tagfleet_fuzz::{files, message, within};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
-use tagfleet_model::engine::{Precision, graph_for_device};
+use tagfleet_model::engine::{Precision, graph_for_device, graph_for_processor};
 use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
 use tagfleet_model::preprocessing::Preprocessing;
 use tagfleet_model::tensor::Preprocessor;
 use tempfile::TempDir;
-use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto};
 
 /// A classifier of four classes that a unit test of the model crate could have made.
@@ -120,6 +120,15 @@ fn rewrite(folder: &Path, model: &Model) {
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
+    match graph_for_processor(model) {
+        Ok(Some(graph)) => {
+            assert!(graph.len() <= 3 * files + ADDED, "{} of {files}", graph.len());
+            assert!(!contains(&graph, SECRET) || contains(&before, SECRET));
+            check_wide(&decoded(&before), &decoded(&graph));
+        }
+        Ok(None) => {}
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
     Model::from_copy(folder, model.spec.clone()).expect("the model's own files are as they were");
 }
 
@@ -129,6 +138,23 @@ fn decoded(encoded: &[u8]) -> ModelProto {
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn check_wide(before: &ModelProto, after: &ModelProto) {
+    let (Some(before), Some(after)) = (&before.graph, &after.graph) else { panic!("it had a graph") };
+    let names = |graph: &GraphProto| -> Vec<String> {
+        graph
+            .node
+            .iter()
+            .map(|node| node.op_type.clone())
+            .chain(graph.output.iter().map(|port| port.name.clone()))
+            .collect()
+    };
+    assert_eq!(names(before), names(after));
+    for tensor in &after.initializer {
+        assert_ne!(tensor.data_type, DataType::Float16 as i32);
+        assert_ne!(tensor.data_location, Some(DataLocation::External as i32));
+    }
 }
 
 fn check_graph(before: &ModelProto, after: &ModelProto) {
