@@ -29,8 +29,6 @@ use crate::told::tell;
 /// vCPUs that whole runs are confined to: those of the smallest machines with one GPU, and larger ones. As on AWS, both halves
 /// of a core that has two.
 const VCPUS: [usize; 3] = [4, 8, 16];
-/// A long run should take about so many seconds, beside which a start's noise is small.
-const LONG: f64 = 30.0;
 /// tagfleet's exit code where some images have failed rows, as some photos may.
 const SOME_FAILED: i32 = 3;
 /// Pictures that scores are compared on.
@@ -183,7 +181,8 @@ impl Gpu<'_> {
             self.rows.add(&decode_row(cores), Quantity::ImagesPerSecond, decoding);
             for way in self.ways() {
                 let (rate, batch, channels_last) = fastest[way.numbers.name()];
-                let pictures = self.bench.pictures.pair((decoding.min(rate) * LONG) as usize)?;
+                let pictures =
+                    self.bench.pictures.pair((decoding.min(rate) * self.bench.counts.seconds) as usize)?;
                 self.whole(way, cores, Who::Tagfleet, &pictures, |gpu, folder| gpu.our_run(way, folder))?;
                 self.whole(way, cores, Who::PyTorch, &pictures, |gpu, folder| {
                     let mut command = gpu.torch("run", way);

@@ -31,14 +31,18 @@ pub(crate) struct Counts {
     pub(crate) large: (usize, usize),
     /// Images that a stage does alone.
     pub(crate) alone: usize,
+    /// About what a long run on a GPU should take in seconds, beside which a start's noise is small.
+    pub(crate) seconds: f64,
 }
 
 impl Counts {
     /// Of a measurement, or of a quick try.
     pub(crate) fn new(quick: bool) -> Self {
         match quick {
-            false => Self { different: 200, ordinary: (500, 2000), large: (72, 200), alone: 400 },
-            true => Self { different: 24, ordinary: (12, 48), large: (2, 6), alone: 10 },
+            false => {
+                Self { different: 200, ordinary: (500, 2000), large: (72, 200), alone: 400, seconds: 30.0 }
+            }
+            true => Self { different: 24, ordinary: (12, 48), large: (2, 6), alone: 10, seconds: 0.0 },
         }
     }
 }
