@@ -11,8 +11,10 @@
     reason = "helpers of tests, outside of the test functions"
 )]
 
+mod shared;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::f16;
 use prost::Message;
@@ -27,6 +29,8 @@ use tempfile::TempDir;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
+use self::shared::shared;
+
 const SQUEEZENET: &str = r#"
 color = "bgr"
 resize = 256
@@ -38,15 +42,6 @@ activation = "none"
 "#;
 /// Images that the device is given at once.
 const AT_ONCE: usize = 20;
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    if !path.exists() {
-        eprintln!("SKIPPED: {} is not here", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 /// A graph whose weights are 16-bit floats, with the same values in 32.
 fn widened(graph: &[u8]) -> Vec<u8> {
@@ -78,7 +73,7 @@ struct Job {
 
 impl Job {
     fn new() -> Option<Self> {
-        let (model, photos) = (shared("models/squeezenet_fp16_bgr/model.onnx")?, shared("photos")?);
+        let (model, photos) = (shared("models/squeezenet_fp16_bgr")?.join("model.onnx"), shared("photos")?);
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("model.onnx"), widened(&fs::read(model).unwrap())).unwrap();
         fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();

@@ -9,6 +9,8 @@
     reason = "helpers of tests, outside of the test functions"
 )]
 
+mod shared;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::{Outcome, Tag};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
+use self::shared::shared;
+
 const SQUEEZENET: &str = r#"
 color = "bgr"
 resize = 256
@@ -37,18 +41,6 @@ activation = "none"
 
 /// One tile of a mosaic in pixels: what most of the photos have.
 const TILE: Size = Size { height: 333, width: 500 };
-
-/// The folder with shared test files, or None, said aloud.
-fn shared(folder: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let root = std::env::var_os("TAGFLEET_TEST_DATA").map_or_else(beside, PathBuf::from);
-    let path = root.join(folder);
-    if !path.is_dir() {
-        eprintln!("SKIPPED: no {folder}/ under {} (set TAGFLEET_TEST_DATA)", root.display());
-        return None;
-    }
-    Some(path)
-}
 
 fn photos() -> Option<Vec<Pixels>> {
     let mut paths: Vec<PathBuf> =

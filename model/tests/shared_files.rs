@@ -8,25 +8,17 @@
     reason = "helpers of tests, outside of the test functions"
 )]
 
+mod shared;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tagfleet_model::decode::{Decoded, Limits, PixelBudget, decode};
 use tagfleet_model::grid::Grid;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
-/// The folder with shared test files, or None, said aloud.
-fn shared(folder: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let root = std::env::var_os("TAGFLEET_TEST_DATA").map_or_else(beside, PathBuf::from);
-    let path = root.join(folder);
-    if !path.is_dir() {
-        eprintln!("SKIPPED: no {folder}/ under {} (set TAGFLEET_TEST_DATA)", root.display());
-        return None;
-    }
-    Some(path)
-}
+use self::shared::shared;
 
 /// One line of the manifest: what Pillow made of a file.
 struct Line {
