@@ -24,13 +24,12 @@ use crate::models::{Models, Network};
 use crate::parts::Bench;
 use crate::pictures::Pair;
 use crate::results::{Quantity, Rows};
+use crate::runs::{SOME_FAILED, empty_out};
 use crate::told::tell;
 
 /// vCPUs that whole runs are confined to: those of the smallest machines with one GPU, and larger ones. As on AWS, both halves
 /// of a core that has two.
 const VCPUS: [usize; 3] = [4, 8, 16];
-/// tagfleet's exit code where some images have failed rows, as some photos may.
-const SOME_FAILED: i32 = 3;
 /// Pictures that scores are compared on.
 const COMPARED: usize = 200;
 
@@ -85,6 +84,7 @@ impl Who {
 }
 
 /// What was measured of one network, on which GPU, with what.
+#[derive(Default)]
 pub(crate) struct Measured {
     pub(crate) rows: Rows,
     pub(crate) versions: BTreeMap<String, String>,
@@ -110,7 +110,7 @@ struct Gpu<'a> {
     python: &'a Path,
     /// Where ONNX Runtime for GPUs is, unless it is in the usual places.
     onnxruntime: Option<PathBuf>,
-    rows: Rows,
+    measured: Measured,
 }
 
 /// Measures `network`.
@@ -120,20 +120,15 @@ struct Gpu<'a> {
 pub(crate) fn measure(bench: &Bench, network: Network, device: GpuDevice, python: &Path) -> Result<Measured> {
     let onnxruntime = Some(bench.place.root.join(".venv-gpu"))
         .filter(|folder| device == GpuDevice::Cuda && folder.is_dir());
-    let mut gpu = Gpu { bench, network, device, python, onnxruntime, rows: Rows::default() };
+    let mut gpu = Gpu { bench, network, device, python, onnxruntime, measured: Measured::default() };
     gpu.is_there()?;
     Models::ready(&bench.place, python, &bench.pictures.ordinary.short.path, &[network])?;
-    let first = Way { network, numbers: Numbers::Fp32 };
-    let (ours, theirs) = (gpu.ours_alone(first)?, gpu.theirs_alone(first)?);
-    let engine = ours.engine.unwrap_or_default();
-    let versions = [("ONNX Runtime", engine), ("PyTorch", theirs.torch)];
     for repetition in 1..=bench.repetitions {
         tell(format!("{} on a GPU, repetition {repetition} of {}", network.name(), bench.repetitions));
         gpu.repeat()?;
     }
     gpu.compare()?;
-    let versions = versions.map(|(name, version)| (name.to_owned(), version)).into();
-    Ok(Measured { rows: gpu.rows, versions, gpu: theirs.device })
+    Ok(gpu.measured)
 }
 
 /// The numbers of cores that a machine with `cores` of them can be confined to.
@@ -166,19 +161,27 @@ impl Gpu<'_> {
         for way in self.ways() {
             let (ours, theirs) = (self.ours_alone(way)?, self.theirs_alone(way)?);
             let rate = ours.images_per_second.context("no rate")?;
-            self.rows.add(&way.alone(Who::Tagfleet), Quantity::ImagesPerSecond, rate);
-            self.rows.add(&way.alone(Who::Tagfleet), Quantity::Batch, ours.batch.unwrap_or(1) as f64);
+            self.measured.rows.add(&way.alone(Who::Tagfleet), Quantity::ImagesPerSecond, rate);
+            self.measured.rows.add(
+                &way.alone(Who::Tagfleet),
+                Quantity::Batch,
+                ours.batch.unwrap_or(1) as f64,
+            );
             self.note(&way.alone(Who::Tagfleet), &ours.notes);
             let batch = theirs.batch.context("no batch")?;
             let their_rate = theirs.images_per_second.context("no rate")?;
-            self.rows.add(&way.alone(Who::PyTorch), Quantity::ImagesPerSecond, their_rate);
-            self.rows.add(&way.alone(Who::PyTorch), Quantity::Batch, batch as f64);
+            self.measured.rows.add(&way.alone(Who::PyTorch), Quantity::ImagesPerSecond, their_rate);
+            self.measured.rows.add(&way.alone(Who::PyTorch), Quantity::Batch, batch as f64);
+            let versions = &mut self.measured.versions;
+            versions.insert("ONNX Runtime".to_owned(), ours.engine.unwrap_or_default());
+            versions.insert("PyTorch".to_owned(), theirs.torch);
+            self.measured.gpu = theirs.device;
             fastest.insert(way.numbers.name(), (rate, batch, theirs.channels_last));
         }
         for cores in core_counts(self.bench.machine.cores) {
             let decoding = self.alone(What::Decode, self.ways()[0], Some(cores))?;
             let decoding = decoding.images_per_second.context("no rate")?;
-            self.rows.add(&decode_row(cores), Quantity::ImagesPerSecond, decoding);
+            self.measured.rows.add(&decode_row(cores), Quantity::ImagesPerSecond, decoding);
             for way in self.ways() {
                 let (rate, batch, channels_last) = fastest[way.numbers.name()];
                 let pictures =
@@ -218,8 +221,8 @@ impl Gpu<'_> {
             took.push((Took { images: folder.images, wall: ran.wall, cpu: ran.cpu }, ran.memory.peak));
         }
         if let [(short, _), (long, peak)] = took[..] {
-            self.rows.add_slope(&name, slope(short, long));
-            self.rows.add(&name, Quantity::PeakMb, peak);
+            self.measured.rows.add_slope(&name, slope(short, long));
+            self.measured.rows.add(&name, Quantity::PeakMb, peak);
         }
         Ok(())
     }
@@ -227,7 +230,7 @@ impl Gpu<'_> {
     /// What tagfleet says of how the model runs stands beside its figures.
     fn note(&mut self, row: &str, notes: &[String]) {
         if !notes.is_empty() {
-            self.rows.fail(row, self.bench.publishable(&notes.join("; ")));
+            self.measured.rows.fail(row, self.bench.publishable(&notes.join("; ")));
         }
     }
 
@@ -236,8 +239,8 @@ impl Gpu<'_> {
             let found = self.alone(What::Agree, way, None)?;
             let name = way.agreement();
             let agreement = found.agreement.context("no agreement")?;
-            self.rows.add(&name, Quantity::Agreement, agreement * 100.0);
-            self.rows.add(&name, Quantity::Difference, found.difference.context("no difference")?);
+            self.measured.rows.add(&name, Quantity::Agreement, agreement * 100.0);
+            self.measured.rows.add(&name, Quantity::Difference, found.difference.context("no difference")?);
         }
         Ok(())
     }
@@ -262,10 +265,7 @@ impl Gpu<'_> {
     }
 
     fn our_run(&self, way: Way, pictures: &Path) -> Result<Command> {
-        let out = self.bench.place.generated("out/run");
-        if out.exists() {
-            fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
-        }
+        let out = empty_out(self.bench)?;
         let mut command = Command::new(&self.bench.tagfleet);
         command.arg("run").arg(pictures).arg("--model").arg(self.bench.models.folder(way.network, false));
         command.arg("--out").arg(&out).args(["--new", "--engine", "onnxruntime"]);

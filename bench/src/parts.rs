@@ -45,14 +45,13 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     for &part in parts {
         if let Some(network) = part.network_on_gpu() {
             bench.on_gpu(part, network, options)?;
-            continue;
+        } else {
+            let measured = bench.part(part, options)?;
+            results.parts.insert(part, measured);
+            results.save(&bench.place.root.join(bench.place.results()))?;
         }
-        let measured = bench.part(part, options)?;
-        results.parts.insert(part, measured);
-        results.save(&bench.place.root.join(bench.place.results()))?;
         write(&bench.place, &results)?;
     }
-    write(&bench.place, &results)?;
     print(render::markdown(&results, stored(&bench.place.root.join(bench.place.gpu_results()))?.as_ref()));
     print(change::report(before.as_ref(), &results, parts));
     tell(format!("written: {}", bench.place.benchmarks().display()));

@@ -3,6 +3,7 @@
 //! Repetitions are outermost, so that a machine that gets slower meanwhile is slower for everybody.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -17,7 +18,7 @@ use crate::results::{Quantity, Rows};
 use crate::told::tell;
 
 /// tagfleet's exit code where some images have failed rows, as some photos may.
-const SOME_FAILED: i32 = 3;
+pub(crate) const SOME_FAILED: i32 = 3;
 
 /// One kind of run.
 struct Run {
@@ -105,16 +106,22 @@ fn repeat(bench: &Bench, run: &Run, rows: &mut Rows, pictures: &Pair, single: Op
     Ok(())
 }
 
-/// Tags a folder once.
-fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<Ran> {
-    // Fails here in words for people, before a process is started.
-    let model = bench.models.open(run.way.network, run.way.is_int8(), false)?;
-    run.way.resolve(&model)?;
+/// The folder for a run's results, without those of the one before.
+pub(crate) fn empty_out(bench: &Bench) -> Result<PathBuf> {
     let out = bench.place.generated("out/run");
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
     }
     fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    Ok(out)
+}
+
+/// Tags a folder once.
+fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<Ran> {
+    // Fails here in words for people, before a process is started.
+    let model = bench.models.open(run.way.network, run.way.is_int8(), false)?;
+    run.way.resolve(&model)?;
+    let out = empty_out(bench)?;
     let mut command = Command::new(&bench.tagfleet);
     command.current_dir(&bench.place.root).arg("run").arg(&folder.path);
     command.arg("--model").arg(bench.models.folder(run.way.network, run.way.is_int8()));

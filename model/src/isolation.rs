@@ -29,7 +29,7 @@ use tagfleet_pipeline::tagger::Tagger;
 pub use child::{serve, serve_with};
 pub use crew::Isolation;
 pub use death::Death;
-pub use setup::{Setup, SetupError};
+pub use setup::{FEEDERS_PER_CORE, Setup, SetupError};
 
 /// How to start the child: a program whose `main` calls [`serve`] when it gets these arguments.
 #[derive(Clone, Debug)]

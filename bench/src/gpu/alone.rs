@@ -14,6 +14,7 @@ use tagfleet_model::engine::{
     DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Loaded, Precision, resolve,
 };
 use tagfleet_model::folder::{Model, ModelOptions};
+use tagfleet_model::isolation::FEEDERS_PER_CORE;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_model::tensor::Preprocessor;
 use tagfleet_pipeline::run::TagOptions;
@@ -24,8 +25,6 @@ use crate::args::{AloneOptions, What};
 use crate::pictures::read;
 use crate::told::print;
 
-/// Threads per core that feed a device, as in a run.
-const FEEDERS_PER_CORE: usize = 3;
 /// Seconds before what counts, and of what counts.
 const WARM_UP: Duration = Duration::from_secs(1);
 const ENOUGH: Duration = Duration::from_secs(4);

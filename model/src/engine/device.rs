@@ -101,21 +101,20 @@ impl Program {
     }
 
     fn builder(&self) -> Result<SessionBuilder, ort::Error> {
-        let builder = onnxruntime::builder(&self.environment)?;
-        // What ONNX Runtime makes of 16-bit graphs for processors beyond these levels ends the process for some: on a GPU that
-        // is the layout of what was left to the processor, on a processor the fusing of operators too.
-        let builder = match self.provider {
-            Provider::Cuda if self.has_halves => {
-                builder.with_optimization_level(GraphOptimizationLevel::Level2)?
-            }
-            Provider::Processor if self.has_halves => {
-                builder.with_optimization_level(GraphOptimizationLevel::Level1)?
-            }
-            Provider::Cuda | Provider::Processor => builder,
-        };
+        let builder = onnxruntime::builder(&self.environment)?.with_optimization_level(self.level())?;
         match self.provider {
             Provider::Cuda => Ok(builder.with_execution_providers([cuda::provider()])?),
             Provider::Processor => Ok(builder),
+        }
+    }
+
+    /// What ONNX Runtime makes of 16-bit graphs for processors beyond these levels ends the process for some: on a GPU that is
+    /// the layout of what was left to the processor, on a processor the fusing of operators too.
+    fn level(&self) -> GraphOptimizationLevel {
+        match self.provider {
+            _ if !self.has_halves => GraphOptimizationLevel::All,
+            Provider::Cuda => GraphOptimizationLevel::Level2,
+            Provider::Processor => GraphOptimizationLevel::Level1,
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Setup {
 }
 
 /// Threads per core that feed a device: while some wait for their rows, others decode.
-const FEEDERS_PER_CORE: usize = 3;
+pub const FEEDERS_PER_CORE: usize = 3;
 
 /// What should be loaded cannot be put in words, or not be understood.
 #[derive(Debug, Error)]
