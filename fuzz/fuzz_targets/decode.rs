@@ -29,19 +29,16 @@ fn steps(choice: usize) -> Preprocessing {
         2 => (Color::Bgr, Some(ResizeTo::ShortestEdge(3)), Filter::Nearest, Some(small)),
         _ => (Color::Rgb, None, Filter::Bilinear, Some(small)),
     };
-    let channels = if color == Color::Gray { 1 } else { 3 };
+    let plain = Preprocessing::plain(color, small);
     Preprocessing {
-        color,
         resize: to.map(|to| Resize { to, filter }),
         crop,
-        input: small,
-        scale: 1.0,
-        offset: 0.0,
-        mean: vec![0.5; channels],
-        std: vec![2.0; channels],
+        mean: vec![0.5; plain.mean.len()],
+        std: vec![2.0; plain.std.len()],
         layout: if choice == 2 { Layout::Nhwc } else { Layout::Nchw },
         exif: choice != 3,
         decoding: if choice == 0 { Decoding::Scaled { cover: 1 } } else { Decoding::Exact },
+        ..plain
     }
 }
 

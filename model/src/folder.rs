@@ -103,7 +103,7 @@ pub enum Activation {
 pub struct InputSpec {
     /// Its name in the graph.
     pub name: String,
-    /// 32- or 16-bit floats.
+    /// Floats or bytes.
     pub element: Element,
     /// The batch the graph insists on, 1 to 1024; `None` where it takes any.
     pub batch: Option<usize>,

@@ -63,8 +63,30 @@ pub enum Element {
     F32,
     /// 16-bit float.
     F16,
+    /// Unsigned byte.
+    U8,
+    /// Signed byte.
+    I8,
     /// Anything else; no model with such an input or scores is run.
     Other,
+}
+
+impl Element {
+    /// Whether its values are floats, as scores and vectors are.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16)
+    }
+
+    /// The smallest and the largest value, if it is an integer.
+    #[must_use]
+    pub fn integers(self) -> Option<(f32, f32)> {
+        match self {
+            Self::U8 => Some((0.0, 255.0)),
+            Self::I8 => Some((-128.0, 127.0)),
+            Self::F32 | Self::F16 | Self::Other => None,
+        }
+    }
 }
 
 /// How a graph computes with integers.
@@ -229,6 +251,8 @@ fn element(data_type: i32) -> Element {
     match DataType::try_from(data_type) {
         Ok(DataType::Float) => Element::F32,
         Ok(DataType::Float16) => Element::F16,
+        Ok(DataType::Uint8) => Element::U8,
+        Ok(DataType::Int8) => Element::I8,
         _ => Element::Other,
     }
 }

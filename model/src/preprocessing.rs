@@ -21,8 +21,19 @@ pub enum Color {
     Rgb,
     /// Blue, green, red.
     Bgr,
-    /// One channel: ITU-R 601-2 luma, as Pillow's `convert("L")`.
+    /// ITU-R 601-2 luma before the resize, as Pillow's `convert("L")`. A graph with three channels gets it in each.
     Gray,
+    /// The mean of red, green and blue after the resize, with its thirds, as numpy's `mean(axis=2)`. A graph with three
+    /// channels gets it in each.
+    GrayMean,
+}
+
+impl Color {
+    /// Whether a picture loses its colours.
+    #[must_use]
+    pub fn is_gray(self) -> bool {
+        matches!(self, Self::Gray | Self::GrayMean)
+    }
 }
 
 /// Where the channels stand in the input tensor.
@@ -35,7 +46,8 @@ pub enum Layout {
     Nhwc,
 }
 
-/// Pillow's resampling filters, by Pillow's names. All but `Nearest` are antialiased when they shrink.
+/// Resampling filters: Pillow's by Pillow's names, all but `Nearest` antialiased when they shrink, and OpenCV's for 8-bit
+/// samples, which are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
@@ -51,13 +63,15 @@ pub enum Filter {
     Box,
     /// PIL 5
     Hamming,
+    /// OpenCV's `INTER_LINEAR`, in its fixed-point arithmetic.
+    OpencvBilinear,
 }
 
 impl Filter {
-    /// True where a small shift of a pixel changes its weight but a little, so that averages can stand for pixels.
+    /// True if a small shift of a pixel changes its weight only a little, so that averages can stand for pixels.
     #[must_use]
     pub fn is_continuous(self) -> bool {
-        !matches!(self, Self::Nearest | Self::Box)
+        !matches!(self, Self::Nearest | Self::Box | Self::OpencvBilinear)
     }
 }
 
@@ -69,6 +83,15 @@ pub enum ResizeTo {
     ShortestEdge(u32),
     /// Exactly this size; the aspect ratio is not kept.
     Exact(Size),
+    /// The smallest size of the picture's aspect ratio that covers this one. Sides are `round(side / ratio)`, half to even,
+    /// as in timm's `ResizeKeepRatio(longest=0.0)`.
+    Cover(Size),
+    /// The largest size of the picture's aspect ratio inside this one, rounded likewise: timm's
+    /// `ResizeKeepRatio(longest=1.0)`, which others call a letterbox.
+    Fit(Size),
+    /// This height; the width is `ceil(height * (width / height))` of the picture, at most this width: PaddleOCR's
+    /// `resize_norm_img`.
+    Height(Size),
 }
 
 /// One resize.
@@ -78,6 +101,76 @@ pub struct Resize {
     pub to: ResizeTo,
     /// The filter.
     pub filter: Filter,
+}
+
+/// What lies around a picture that is smaller than its crop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// A colour before scaling and normalising: red, green and blue, in this order whatever [`Color`] is.
+    Color([u8; 3]),
+    /// 0.0 after scaling and normalising.
+    Zero,
+}
+
+impl Fill {
+    /// True for black before scaling, which most libraries pad with.
+    #[must_use]
+    pub fn is_black(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Fill {
+    fn default() -> Self {
+        Self::Color([0; 3])
+    }
+}
+
+/// Where a crop of `crop` pixels starts in `n` pixels; a negative start is padding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Anchor {
+    /// `(n - crop) / 2`, rounded half to even, but padding towards zero: torchvision and timm.
+    #[default]
+    Center,
+    /// `(n - crop) / 2`, rounded towards zero: transformers' torchvision processors.
+    CenterTrunc,
+    /// `(n - crop) / 2`, rounded down: transformers' PIL processors.
+    CenterFloor,
+    /// 0: all padding is on the right and at the bottom.
+    TopLeft,
+}
+
+impl Anchor {
+    /// True for torchvision's rule.
+    #[must_use]
+    pub fn is_center(&self) -> bool {
+        *self == Self::Center
+    }
+}
+
+/// In which steps samples are scaled and normalised. Libraries differ in the last bits of what they compute, and models that
+/// compute with integers turn such bits into other answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arithmetic {
+    /// `x * scale` in 64 bits, rounded to 32; then offset, mean and std in 32 bits, each rounded: torchvision, timm,
+    /// OpenCLIP, transformers' PIL processors.
+    #[default]
+    Separate,
+    /// `(x - mean / scale) / (std / scale)` in 32 bits: transformers' torchvision processors that scale and normalise.
+    Fused,
+    /// As `Separate` with a scale of 32 bits: Keras' `Rescaling`, and transformers' torchvision processors that only scale.
+    Single,
+}
+
+impl Arithmetic {
+    /// True for what most libraries do.
+    #[must_use]
+    pub fn is_separate(&self) -> bool {
+        *self == Self::Separate
+    }
 }
 
 /// How small a JPEG may be decoded before it is resized. Other formats are always decoded whole.
@@ -102,33 +195,73 @@ impl Decoding {
     }
 }
 
-/// Every step from a decoded picture to the input tensor, in this order:
-/// colour, resize, centre crop, `x * scale + offset`, `(x - mean) / std`, layout.
+/// Every step from a decoded picture to the input tensor, in this order: square, resize, crop, `x * scale + offset`,
+/// `(x - mean) / std`, layout. Channels are chosen last; only [`Color::Gray`] is computed first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Channels and their order; alpha is laid over white before.
     pub color: Color,
+    /// The colour (red, green, blue) that pads a picture to a square before it is resized, the picture in the middle:
+    /// `(side - n) / 2` pixels, rounded down, come before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub square: Option<[u8; 3]>,
     /// The resize, if there is one.
     pub resize: Option<Resize>,
-    /// The centre crop, if there is one. Offsets are `(n - crop) / 2` rounded half to even, as torchvision and
-    /// transformers' Fast processors have them; its slow ones round down, one pixel off where `n - crop` is 3, 7, 11, ...
-    /// A crop larger than the picture is padded with zeros (before scaling).
+    /// The crop, if there is one. If it is larger than the picture, the picture is padded.
     pub crop: Option<Size>,
+    /// Where the crop lies.
+    #[serde(default, skip_serializing_if = "Anchor::is_center")]
+    pub anchor: Anchor,
+    /// What pads a picture that is smaller than its crop.
+    #[serde(default, skip_serializing_if = "Fill::is_black")]
+    pub fill: Fill,
     /// The size of the input tensor; a picture that arrives with another is an error of the model's files.
     pub input: Size,
     /// Multiplied with each sample of 0..=255; 1.0 for none.
-    pub scale: f32,
+    pub scale: f64,
     /// Added after scaling; 0.0 for none (EfficientNet's `rescale_offset` is -1.0).
     pub offset: f32,
-    /// Subtracted per channel, in the order of `color`; zeros for none.
+    /// Subtracted per channel, in the order of `color`; zeros for none. One value per channel of the graph.
     pub mean: Vec<f32>,
-    /// Divided by per channel, in the order of `color`; ones for none.
+    /// Divided by per channel, in the order of `color`; ones for none. As many values as `mean`.
     pub std: Vec<f32>,
+    /// Whether samples are divided by `std` once more, as EfficientNet's `include_top` does in transformers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub std_twice: bool,
+    /// How all this is rounded.
+    #[serde(default, skip_serializing_if = "Arithmetic::is_separate")]
+    pub arithmetic: Arithmetic,
     /// The tensor's layout.
     pub layout: Layout,
     /// Whether EXIF orientation is applied to the decoded picture.
     pub exif: bool,
-    /// How small a JPEG may be decoded. Left out where it is exact, so that runs of before keep their record.
+    /// How small a JPEG may be decoded. Left out if it is exact.
     #[serde(default, skip_serializing_if = "Decoding::is_exact")]
     pub decoding: Decoding,
+}
+
+impl Preprocessing {
+    /// Samples of 0..=255 as they are, of pictures that have the size of the input already.
+    #[must_use]
+    pub fn plain(color: Color, input: Size) -> Self {
+        let channels = if color.is_gray() { 1 } else { 3 };
+        Self {
+            color,
+            square: None,
+            resize: None,
+            crop: None,
+            anchor: Anchor::default(),
+            fill: Fill::default(),
+            input,
+            scale: 1.0,
+            offset: 0.0,
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+            std_twice: false,
+            arithmetic: Arithmetic::default(),
+            layout: Layout::Nchw,
+            exif: true,
+            decoding: Decoding::default(),
+        }
+    }
 }

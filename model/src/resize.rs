@@ -25,7 +25,22 @@ pub fn resized_size(size: Size, to: ResizeTo) -> Size {
         ResizeTo::ShortestEdge(edge) => {
             Size { width: long_side(edge, size.width, size.height), height: edge.max(1) }
         }
+        ResizeTo::Cover(cover) => kept_ratio(size, cover, f64::min),
+        ResizeTo::Fit(inside) => kept_ratio(size, inside, f64::max),
+        ResizeTo::Height(most) => {
+            let ratio = f64::from(size.width) / f64::from(size.height.max(1));
+            let width = (f64::from(most.height) * ratio).ceil().clamp(1.0, f64::from(most.width.max(1)));
+            Size { height: most.height.max(1), width: width as u32 }
+        }
     }
+}
+
+/// timm's `ResizeKeepRatio`: both sides over the ratio to `target` that is chosen of theirs.
+fn kept_ratio(size: Size, target: Size, choose: fn(f64, f64) -> f64) -> Size {
+    let ratio = |side: u32, target: u32| f64::from(side) / f64::from(target.max(1));
+    let ratio = choose(ratio(size.height, target.height), ratio(size.width, target.width));
+    let side = |side: u32| (f64::from(side) / ratio).round_ties_even().max(1.0) as u32;
+    Size { height: side(size.height), width: side(size.width) }
 }
 
 /// `floor(edge * long / short)`, which is Python's `int(edge * long / short)` for every size a picture can have.

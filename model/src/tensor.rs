@@ -79,7 +79,8 @@ impl Preprocessor {
         let samples: &[usize] = match steps.color {
             Color::Rgb => &[0, 1, 2],
             Color::Bgr => &[2, 1, 0],
-            Color::Gray => &[0],
+            Color::Gray => &[0; 3][..steps.mean.len().clamp(1, 3)],
+            Color::GrayMean => return Err(TensorError::Resize("gray_mean is not supported yet".to_owned())),
         };
         let (mean, std) = (steps.mean.len(), steps.std.len());
         if mean != samples.len() || std != samples.len() {
@@ -202,7 +203,7 @@ impl Table {
     /// Computed in double precision, so that each value is the closest one to what the model's files say.
     fn new(sample: usize, steps: &Preprocessing, mean: f32, std: f32) -> Table {
         let value = |sample: usize| {
-            let scaled = sample as f64 * f64::from(steps.scale) + f64::from(steps.offset);
+            let scaled = sample as f64 * steps.scale + f64::from(steps.offset);
             ((scaled - f64::from(mean)) / f64::from(std)) as f32
         };
         Table { sample, values: std::array::from_fn(value) }

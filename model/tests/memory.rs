@@ -12,7 +12,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::grid::Grid;
 use tagfleet_model::pixels::Pixels;
-use tagfleet_model::preprocessing::{Color, Decoding, Filter, Layout, Preprocessing, Resize, ResizeTo, Size};
+use tagfleet_model::preprocessing::{Color, Filter, Preprocessing, Resize, ResizeTo, Size};
 use tagfleet_model::tensor::Preprocessor;
 use tagfleet_pipeline::tags::{Failure, Reason};
 
@@ -32,20 +32,10 @@ fn reset_peak() {
 
 /// A vision transformer's: both sides are squeezed to 224, which keeps the most between the two passes.
 fn steps(color: Color) -> Preprocessing {
-    let channels = if color == Color::Gray { 1 } else { 3 };
     let size = Size { height: 224, width: 224 };
     Preprocessing {
-        color,
         resize: Some(Resize { to: ResizeTo::Exact(size), filter: Filter::Bicubic }),
-        crop: None,
-        input: size,
-        scale: 1.0,
-        offset: 0.0,
-        mean: vec![0.0; channels],
-        std: vec![1.0; channels],
-        layout: Layout::Nchw,
-        exif: true,
-        decoding: Decoding::Exact,
+        ..Preprocessing::plain(color, size)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::grid::Reduction;
-use tagfleet_model::preprocessing::{Color, Decoding, Filter, Layout, Preprocessing, Resize, ResizeTo, Size};
+use tagfleet_model::preprocessing::{Color, Decoding, Filter, Preprocessing, Resize, ResizeTo, Size};
 use tagfleet_model::tensor::Preprocessor;
 use tagfleet_pipeline::tags::{Failure, Reason};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
@@ -14,19 +14,11 @@ const EDGE: u32 = 64;
 const CROP: Size = Size { height: 56, width: 56 };
 
 fn steps(color: Color, decoding: Decoding) -> Preprocessing {
-    let channels = if color == Color::Gray { 1 } else { 3 };
     Preprocessing {
-        color,
         resize: Some(Resize { to: ResizeTo::ShortestEdge(EDGE), filter: Filter::Bilinear }),
         crop: Some(CROP),
-        input: CROP,
-        scale: 1.0,
-        offset: 0.0,
-        mean: vec![0.0; channels],
-        std: vec![1.0; channels],
-        layout: Layout::Nchw,
-        exif: true,
         decoding,
+        ..Preprocessing::plain(color, CROP)
     }
 }
 

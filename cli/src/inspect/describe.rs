@@ -43,7 +43,9 @@ fn input(spec: &ModelSpec) -> String {
     let element = match spec.input.element {
         Element::F32 => "float32",
         Element::F16 => "float16",
-        _ => "of another type",
+        Element::U8 => "uint8",
+        Element::I8 => "int8",
+        Element::Other => "of another type",
     };
     let dims = match layout {
         Layout::Nchw => format!("[{batch}, {channels}, {height}, {width}]"),
@@ -71,6 +73,14 @@ fn steps(steps: &Preprocessing) -> Vec<String> {
         words.push(match resize.to {
             ResizeTo::ShortestEdge(length) => format!("resize the shorter side to {length} ({filter})"),
             ResizeTo::Exact(size) => format!("resize to {}x{} ({filter})", size.width, size.height),
+            ResizeTo::Cover(size) => format!("resize to cover {}x{} ({filter})", size.width, size.height),
+            ResizeTo::Fit(size) => format!("resize to fit into {}x{} ({filter})", size.width, size.height),
+            ResizeTo::Height(size) => {
+                format!(
+                    "resize to a height of {} and a width of at most {} ({filter})",
+                    size.height, size.width
+                )
+            }
         });
     }
     if let Some(crop) = &steps.crop {
@@ -80,6 +90,7 @@ fn steps(steps: &Preprocessing) -> Vec<String> {
         Color::Rgb => "RGB",
         Color::Bgr => "BGR",
         Color::Gray => "gray",
+        Color::GrayMean => "gray (the mean of red, green and blue)",
     };
     let (scale, offset, mean, std) = (steps.scale, steps.offset, &steps.mean, &steps.std);
     words.push(format!("{color}, (x * {scale} + {offset} - {mean:?}) / {std:?}"));

@@ -130,7 +130,7 @@ impl Processor {
                     (256.0 / 224.0) * f64::from(side),
                     "size of preprocessor_config.json",
                 )?),
-                exact @ ResizeTo::Exact(_) => exact,
+                other => other,
             },
             Kind::Perceiver => perceiver(to, steps, notes)?,
         };
@@ -164,8 +164,10 @@ impl Processor {
             return Ok(Some(Size { height: side, width: side }));
         };
         match size_field("crop_size", value, true)? {
-            ResizeTo::Exact(size) => Ok(Some(size)),
             ResizeTo::ShortestEdge(side) => Ok(Some(Size { height: side, width: side })),
+            ResizeTo::Exact(size) | ResizeTo::Cover(size) | ResizeTo::Fit(size) | ResizeTo::Height(size) => {
+                Ok(Some(size))
+            }
         }
     }
 
@@ -178,7 +180,7 @@ impl Processor {
         let side = match to {
             ResizeTo::ShortestEdge(side) => side,
             ResizeTo::Exact(size) if size.height == size.width => size.height,
-            ResizeTo::Exact(_) => {
+            _ => {
                 return Err(ModelError::new(format!(
                     "{NAME}: size must be square here: give resize and crop in tagfleet.toml"
                 )));
@@ -236,6 +238,7 @@ fn poolformer(to: ResizeTo, crop_pct: Option<f64>) -> Result<ResizeTo, ModelErro
         ResizeTo::Exact(size) => {
             ResizeTo::Exact(Size { height: over(size.height)?, width: over(size.width)? })
         }
+        other => other,
     })
 }
 

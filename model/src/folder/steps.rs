@@ -5,8 +5,10 @@
 use serde::Deserialize;
 
 use super::ModelError;
-use crate::graph::ImageInput;
-use crate::preprocessing::{Color, Decoding, Filter, Preprocessing, Resize, ResizeTo, Size};
+use crate::graph::{Element, ImageInput};
+use crate::preprocessing::{
+    Anchor, Arithmetic, Color, Decoding, Fill, Filter, Preprocessing, Resize, ResizeTo, Size,
+};
 
 /// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it too.
 pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -47,12 +49,17 @@ impl PerChannel {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Steps {
     pub(super) color: Option<Color>,
+    pub(super) square: Option<[u8; 3]>,
     pub(super) resize: Option<Resize>,
     pub(super) crop: Option<Size>,
+    pub(super) anchor: Anchor,
+    pub(super) fill: Fill,
     pub(super) scale: f64,
     pub(super) offset: f64,
     pub(super) mean: PerChannel,
     pub(super) std: PerChannel,
+    pub(super) std_twice: bool,
+    pub(super) arithmetic: Arithmetic,
     /// Where they come from, for errors.
     pub(super) source: &'static str,
 }
@@ -62,18 +69,33 @@ impl Default for Steps {
     fn default() -> Self {
         Self {
             color: None,
+            square: None,
             resize: None,
             crop: None,
+            anchor: Anchor::default(),
+            fill: Fill::default(),
             scale: 1.0 / 255.0,
             offset: 0.0,
             mean: PerChannel::One(0.0),
             std: PerChannel::One(1.0),
+            std_twice: false,
+            arithmetic: Arithmetic::default(),
             source: "tagfleet.toml",
         }
     }
 }
 
 impl Steps {
+    /// No resize, no crop; samples scaled to 0..=1 for a graph of floats, and as they are for one of integers, which for
+    /// signed bytes is less 128.
+    pub(super) fn of_element(element: Element) -> Self {
+        match element {
+            Element::U8 => Self { scale: 1.0, ..Self::default() },
+            Element::I8 => Self { scale: 1.0, offset: -128.0, ..Self::default() },
+            Element::F32 | Element::F16 | Element::Other => Self::default(),
+        }
+    }
+
     /// What torchvision's ImageNet classifiers use where nothing else is known: the shorter side to 256, bilinear, a
     /// centre crop of 224, ImageNet's mean and standard deviation (torchvision 0.24,
     /// `transforms/_presets.py`, `ImageClassification`). A graph of another fixed size gets its own, by the same rule.
@@ -81,7 +103,7 @@ impl Steps {
         let side = |side: Option<usize>| side.and_then(|side| u32::try_from(side).ok()).unwrap_or(224);
         let crop = Size { height: side(input.height), width: side(input.width) };
         let filter = Filter::Bilinear;
-        let mut steps = Self { source: "the graph", ..Self::default() };
+        let mut steps = Self { source: "the graph", ..Self::of_element(input.element) };
         let resized = if crop.height == crop.width {
             let shorter = (u64::from(crop.height) * 256 + 112) / 224;
             let shorter = u32::try_from(shorter).unwrap_or(u32::MAX);
@@ -92,7 +114,9 @@ impl Steps {
             steps.resize = Some(Resize { to: ResizeTo::Exact(crop), filter });
             format!("resized to {}x{} (height x width), bilinear, no crop", crop.height, crop.width)
         };
-        let normalised = if input.channels == 3 {
+        let normalised = if input.element.integers().is_some() {
+            "samples as they are, because the graph takes integers"
+        } else if input.channels == 3 {
             steps.mean = PerChannel::Many(IMAGENET_MEAN.to_vec());
             steps.std = PerChannel::Many(IMAGENET_STD.to_vec());
             "ImageNet's mean and standard deviation"
@@ -112,7 +136,7 @@ impl Steps {
     pub(super) fn finish(self, input: &ImageInput, exif: bool) -> Result<Preprocessing, ModelError> {
         let channels = usize::from(input.channels);
         let color = self.color.unwrap_or(if channels == 1 { Color::Gray } else { Color::Rgb });
-        if (color == Color::Gray) != (channels == 1) {
+        if channels == 1 && !color.is_gray() {
             return Err(ModelError::new(format!(
                 "the model's input takes {channels} channel(s), but a {color:?} picture was asked for: give another color in tagfleet.toml"
             )));
@@ -130,13 +154,18 @@ impl Steps {
         };
         let finished = Preprocessing {
             color,
+            square: self.square,
             resize: self.resize,
             crop: self.crop,
+            anchor: self.anchor,
+            fill: self.fill,
             input: size,
-            scale: self.scale as f32,
+            scale: self.scale,
             offset: self.offset as f32,
             mean: per_channel("the mean", &self.mean)?,
             std: per_channel("the standard deviation", &self.std)?,
+            std_twice: self.std_twice,
+            arithmetic: self.arithmetic,
             layout: input.layout,
             exif,
             decoding: Decoding::Exact,
@@ -150,11 +179,12 @@ impl Steps {
         if let Some(Resize { to: ResizeTo::ShortestEdge(side), .. }) = self.resize {
             check_side(side, self.source)?;
         }
-        let exact = match self.resize {
-            Some(Resize { to: ResizeTo::Exact(size), .. }) => Some(size),
-            _ => None,
+        let (exact, bound) = match self.resize.map(|resize| resize.to) {
+            Some(ResizeTo::Exact(size)) => (Some(size), None),
+            Some(ResizeTo::Cover(size) | ResizeTo::Fit(size) | ResizeTo::Height(size)) => (None, Some(size)),
+            Some(ResizeTo::ShortestEdge(_)) | None => (None, None),
         };
-        for size in [exact, self.crop].into_iter().flatten() {
+        for size in [exact, bound, self.crop].into_iter().flatten() {
             check_side(size.height, self.source)?;
             check_side(size.width, self.source)?;
         }
@@ -183,8 +213,8 @@ impl Steps {
     }
 
     fn check_numbers(&self, finished: &Preprocessing) -> Result<(), ModelError> {
-        let numbers = [finished.scale, finished.offset].into_iter().chain(finished.mean.iter().copied());
-        if !numbers.chain(finished.std.iter().copied()).all(f32::is_finite) {
+        let numbers = finished.mean.iter().chain(&finished.std).chain([&finished.offset]);
+        if !finished.scale.is_finite() || !numbers.copied().all(f32::is_finite) {
             return Err(ModelError::new(format!(
                 "{}: a scale, offset, mean or std is not a finite number",
                 self.source

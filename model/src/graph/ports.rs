@@ -16,7 +16,7 @@ pub(crate) const LARGEST_BATCH: usize = 1024;
 pub struct ImageInput {
     /// Its name in the graph.
     pub name: String,
-    /// 32- or 16-bit floats.
+    /// Floats or bytes.
     pub element: Element,
     /// The batch the graph insists on, 1 to 1024; `None` where it takes any.
     pub batch: Option<usize>,
@@ -43,7 +43,7 @@ impl Graph {
     /// The one input, if it takes images; `layout` overrides what the dimensions suggest.
     ///
     /// # Errors
-    /// Where there is not exactly one input, or it is no image of 1 or 3 channels in floats.
+    /// Where there is not exactly one input, or it is not an image of 1 or 3 channels in floats or bytes.
     pub fn image_input(&self, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
         let input = match self.inputs.as_slice() {
             [input] => input,
@@ -102,7 +102,7 @@ impl Graph {
                 names(&self.outputs)
             )));
         };
-        if port.element == Element::Other {
+        if !port.element.is_float() {
             return Err(ModelError::new(format!(
                 "the output {name:?} does not hold floats: tagfleet can't keep it"
             )));
@@ -140,7 +140,7 @@ fn names(ports: &[Port]) -> String {
 
 /// `Some` where a port could be scores; inside, the number of classes where the graph says.
 fn scores_len(port: &Port) -> Option<Option<usize>> {
-    if port.element == Element::Other {
+    if !port.element.is_float() {
         return None;
     }
     match port.shape.as_deref() {
@@ -168,7 +168,7 @@ fn image_input(input: &Port, layout: Option<Layout>) -> Result<ImageInput, Model
     };
     if input.element == Element::Other {
         return Err(ModelError::new(format!(
-            "the model's input {} does not take floats: export it with a float32 or float16 input",
+            "the model's input {} takes neither floats nor bytes: export it with a float32, float16, uint8 or int8 input",
             input.describe()
         )));
     }

@@ -260,7 +260,7 @@ pub(super) struct Kernel {
 /// None for the one filter that picks pixels and computes nothing.
 pub(super) fn kernel(filter: Filter) -> Option<Kernel> {
     let (support, weight): (f64, fn(f64) -> f64) = match filter {
-        Filter::Nearest => return None,
+        Filter::Nearest | Filter::OpencvBilinear => return None,
         Filter::Box => (0.5, |x| if x > -0.5 && x <= 0.5 { 1.0 } else { 0.0 }),
         Filter::Bilinear => (1.0, |x| (1.0 - x.abs()).max(0.0)),
         Filter::Hamming => (1.0, hamming),

@@ -3,23 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::preprocessing::Decoding;
 
 fn steps(color: Color, layout: Layout, width: u32, height: u32) -> Preprocessing {
-    let channels = if color == Color::Gray { 1 } else { 3 };
-    Preprocessing {
-        color,
-        resize: None,
-        crop: None,
-        input: Size { height, width },
-        scale: 1.0,
-        offset: 0.0,
-        mean: vec![0.0; channels],
-        std: vec![1.0; channels],
-        layout,
-        exif: true,
-        decoding: Decoding::Exact,
-    }
+    Preprocessing { layout, ..Preprocessing::plain(color, Size { height, width }) }
 }
 
 fn whole(pixels: &Pixels) -> Grid {
