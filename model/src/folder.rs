@@ -28,15 +28,25 @@
 
 mod config;
 mod decoding;
+mod description;
+mod evidence;
 mod files;
 mod find;
+mod labels;
 mod manual;
+mod metadata;
+mod open_clip;
+mod outputs;
+mod paddle;
 mod processor;
 mod processor_types;
+mod sizes;
 mod steps;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod timm;
+mod wd;
 
 use std::path::{Path, PathBuf};
 
@@ -47,10 +57,22 @@ pub(crate) use self::config::Config;
 pub use self::files::ModelFile;
 pub(crate) use self::files::read_text;
 pub(crate) use self::manual::Manual;
-use self::steps::Steps;
-use crate::graph::{self, Element, Graph, ImageInput, OutputPort, Port, Quantization};
-use crate::labels;
+use self::description::{Sources, describe};
+use self::labels::LabelSources;
+use crate::graph::{Element, Graph, OutputPort, Port, Quantization};
 use crate::preprocessing::Preprocessing;
+
+/// The files of a folder that describe a model, apart from labels. Those that exist are part of it.
+const DESCRIPTIONS: [&str; 8] = [
+    manual::NAME,
+    config::NAME,
+    processor::NESTED,
+    processor::NAME,
+    open_clip::NAME,
+    open_clip::CONFIG,
+    paddle::NAMES[0],
+    paddle::NAMES[1],
+];
 
 /// Why a model can't be used: one sentence that names the file and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -60,6 +82,11 @@ pub struct ModelError(String);
 impl ModelError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
+    }
+
+    /// The message without the lines that it suggests to write.
+    pub(crate) fn first_line(&self) -> &str {
+        self.0.split(';').next().unwrap_or_default()
     }
 
     pub(crate) fn about(self, path: &Path) -> Self {
@@ -96,6 +123,18 @@ pub enum Activation {
     Sigmoid,
     /// They are used as they are.
     None,
+    /// One score for two labels: its sigmoid is the probability of the second, the rest that of the first.
+    BinaryLogit,
+    /// The same if the score is that probability already.
+    BinaryProbability,
+}
+
+impl Activation {
+    /// Whether one score stands for two labels.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        matches!(self, Self::BinaryLogit | Self::BinaryProbability)
+    }
 }
 
 /// The input of the graph, apart from what [`Preprocessing`] says.
@@ -136,6 +175,12 @@ pub struct ModelSpec {
     pub quantization: Quantization,
     /// Whether its weights are 16-bit floats.
     pub half: bool,
+    /// Whether an output is a map in the file, so that engines get a graph with the tensor inside it as output.
+    #[serde(default)]
+    pub has_maps: bool,
+    /// Why the results are probably wrong, if they are: preprocessing that was guessed.
+    #[serde(default)]
+    pub warning: Option<String>,
     /// Every assumption, as sentences for the user.
     pub notes: Vec<String>,
 }
@@ -149,14 +194,22 @@ pub struct Model {
     pub spec: ModelSpec,
 }
 
+impl ModelSpec {
+    /// Scores per image; 0 for a model without scores.
+    #[must_use]
+    pub fn score_count(&self) -> usize {
+        if self.activation.is_binary() { 1 } else { self.labels.len() }
+    }
+}
+
 impl Model {
     /// Reads the model at `path`, an `.onnx` file or a folder.
     ///
     /// # Errors
     /// Where a file is missing, broken or contradicts another; the message says what to do.
     pub fn open(path: &Path, options: &ModelOptions<'_>) -> Result<Self, ModelError> {
-        let found = find::find(path, options.model_file)?;
-        let spec = resolve(&found, options)?;
+        let (found, graph) = find::find_graph(path, options.model_file, options.vector)?;
+        let spec = resolve(&found, &graph, options)?;
         Ok(Self { root: found.root, spec })
     }
 
@@ -181,122 +234,118 @@ impl Model {
     }
 }
 
-fn resolve(found: &find::Found, options: &ModelOptions<'_>) -> Result<ModelSpec, ModelError> {
-    let path = found.root.join(&found.model);
+fn resolve(
+    found: &find::Found,
+    graph: &Graph,
+    options: &ModelOptions<'_>,
+) -> Result<ModelSpec, ModelError> {
+    let root = found.root.as_path();
+    let path = root.join(&found.model);
+    let about = |error: ModelError| error.about(&path);
     let mut notes = found.notes.clone();
-    let graph = graph::read(&path)?;
-    let manual = Manual::read(&found.root)?;
-    let config = Config::read(&found.root)?;
-    let input = graph.image_input(manual.layout).map_err(|error| error.about(&path))?;
-    let mut preprocessing = preprocessing(&found.root, &input, &config, &manual, options.exif, &mut notes)?;
+    let manual = Manual::read(root)?;
+    let config = Config::read(root)?;
+    let input = graph.image_input(manual.layout).map_err(about)?;
+    let label_sources = LabelSources { root, graph, config: &config, manual: &manual };
+    let outputs = outputs::choose(label_sources, &input, options, &mut notes).map_err(about)?;
+    let classes = outputs.scores.and_then(Port::classes);
+    let folder = path.parent().unwrap_or(root);
+    let (config, manual, input) = (&config, &manual, &input);
+    let sources = Sources { root, folder, graph, input, config, manual, classes };
+    let described = describe(sources, &mut notes)?;
+    let mut steps = described.steps;
+    manual.apply(&mut steps, &mut notes);
+    let mut preprocessing = steps.finish(input, options.exif)?;
     preprocessing.decoding =
         decoding::decide(options.exact, preprocessing.resize, graph.quantization, &mut notes);
-    let scores = scores(&graph, &manual, options, &mut notes).map_err(|error| error.about(&path))?;
-    let vector = match options.vector {
-        Some(name) => Some(graph.output(name).and_then(Port::kept).map_err(|error| error.about(&path))?),
-        None => None,
+    let labels = match outputs.scores {
+        Some(scores) => label_sources.resolve(scores, classes, &mut notes).map_err(about)?,
+        None => labels::Labels::default(),
     };
-    let activation = match scores {
-        Some(scores) => activation(scores, &config, &manual, &mut notes)?,
+    let activation = match outputs.scores {
+        Some(scores) => activation(scores, classes, &labels, config, manual, &mut notes)?,
         None => Activation::None,
     };
-    let multi_label = scores.is_some_and(|scores| is_multi_label(activation, scores, &config));
-    let scores = scores.map(Port::kept).transpose().map_err(|error| error.about(&path))?;
-    let (labels, labels_file) = match &scores {
-        Some(scores) => labels::resolve(&found.root, &config, &manual, scores.len, &mut notes)
-            .map_err(|error| error.about(&path))?,
-        None => (Vec::new(), None),
-    };
-    note_batches(&graph, &mut notes);
-    let files = files::hash(&found.root, &names(found, &graph, labels_file))?;
+    let multi_label = outputs.scores.is_some_and(|scores| is_multi_label(activation, scores, classes, config));
+    note_batches(graph, &mut notes);
+    let files = files::hash(root, &names(found, graph, labels.file))?;
     Ok(ModelSpec {
         sha256: files::sha256_of(&files),
         files,
         model: found.model.clone(),
-        input: InputSpec { name: input.name, element: input.element, batch: input.batch },
-        scores,
-        vector,
+        input: InputSpec { name: input.name.clone(), element: input.element, batch: input.batch },
+        scores: outputs.scores.map(Port::kept).transpose().map_err(about)?,
+        vector: outputs.vector,
         preprocessing,
         activation,
         multi_label,
-        labels,
+        labels: labels.names,
         quantization: graph.quantization,
         half: graph.half,
+        has_maps: graph.outputs.iter().any(|port| port.map.is_some()),
+        warning: described.guess.map(|evidence| warning(&evidence)),
         notes,
     })
 }
 
-/// The steps that `tagfleet.toml`, else the configuration files, else convention give, checked against the graph.
-fn preprocessing(
-    root: &Path,
-    input: &ImageInput,
-    config: &Config,
-    manual: &Manual,
-    exif: bool,
-    notes: &mut Vec<String>,
-) -> Result<Preprocessing, ModelError> {
-    let mut steps = if let Some(steps) = processor::read(root, config.model_type.as_deref(), notes)? {
-        steps
-    } else if let Some(timm) = config.timm()? {
-        notes.push("preprocessing from timm's pretrained_cfg in config.json".to_owned());
-        timm.steps("pretrained_cfg of config.json")?
-    } else {
-        Steps::torchvision(input, notes)
-    };
-    manual.apply(&mut steps, notes);
-    steps.finish(input, exif)
+fn warning(evidence: &str) -> String {
+    format!(
+        "nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: {evidence}. Check with `tagfleet inspect`, or let `tagfleet fit` find it"
+    )
 }
 
-/// The output that holds the scores. A model without one can still be run for the vector that was asked for.
-fn scores<'a>(
-    graph: &'a Graph,
-    manual: &Manual,
-    options: &ModelOptions<'_>,
-    notes: &mut Vec<String>,
-) -> Result<Option<&'a Port>, ModelError> {
-    if let Some(vector) = options.vector
-        && manual.output.is_none()
-        && !graph.has_scores()
-    {
-        notes.push(format!("no output is one row of scores per image: rows have no tags, only {vector}"));
-        return Ok(None);
-    }
-    graph.scores_output(manual.output.as_deref()).map(Some)
-}
-
+/// What the user says, else the graph, else the configuration, else what the number of scores means in transformers'
+/// pipeline (`pipelines/image_classification.py`): a sigmoid for one, a softmax for several.
 fn activation(
     scores: &Port,
+    classes: Option<usize>,
+    labels: &labels::Labels,
     config: &Config,
     manual: &Manual,
     notes: &mut Vec<String>,
 ) -> Result<Activation, ModelError> {
-    if let Some(activation) = manual.activation {
+    let activation = match (manual.activation, scores.probabilities, config.problem_type.as_deref()) {
+        (Some(activation), ..) => activation,
+        (None, Some(_), _) => {
+            notes.push(format!(
+                "the output {} comes out of a softmax or sigmoid: its values are used as they are",
+                scores.name
+            ));
+            Activation::None
+        }
+        (None, None, Some("regression")) => Activation::None,
+        (None, None, Some("multi_label_classification")) => Activation::Sigmoid,
+        (None, None, Some("single_label_classification")) if classes != Some(1) => Activation::Softmax,
+        (None, None, Some("single_label_classification")) => Activation::Sigmoid,
+        (None, None, Some(other)) => {
+            return Err(ModelError::new(format!(
+                "config.json says problem_type {other:?}, which is not known: give activation in tagfleet.toml"
+            )));
+        }
+        (None, None, None) if classes == Some(1) => {
+            notes.push("no problem_type in config.json, and one score: its sigmoid is used".to_owned());
+            Activation::Sigmoid
+        }
+        (None, None, None) => {
+            notes.push("no problem_type in config.json: one label per image is assumed, so softmax".to_owned());
+            Activation::Softmax
+        }
+    };
+    if classes != Some(1) || labels.names.len() != 2 {
         return Ok(activation);
     }
-    if scores.probabilities.is_some() {
-        notes.push(format!(
-            "the output {} comes out of a softmax or sigmoid: its values are used as they are",
-            scores.name
-        ));
-        return Ok(Activation::None);
-    }
-    match config.problem_type.as_deref() {
-        Some("single_label_classification") => Ok(Activation::Softmax),
-        Some("multi_label_classification") => Ok(Activation::Sigmoid),
-        Some(other) => Err(ModelError::new(format!(
-            "config.json says problem_type {other:?}, which is no classification: give activation in tagfleet.toml"
-        ))),
-        None => {
-            notes.push(
-                "no problem_type in config.json: one label per image is assumed, so softmax".to_owned(),
-            );
-            Ok(Activation::Softmax)
-        }
-    }
+    Ok(match activation {
+        Activation::Sigmoid | Activation::Softmax | Activation::BinaryLogit => Activation::BinaryLogit,
+        Activation::None | Activation::BinaryProbability => Activation::BinaryProbability,
+    })
 }
 
 /// Where the scores are used as they are, the graph's last operator says it, unless the configuration does.
-fn is_multi_label(activation: Activation, scores: &Port, config: &Config) -> bool {
+/// One score alone is never dropped by a threshold: it is all there is.
+fn is_multi_label(activation: Activation, scores: &Port, classes: Option<usize>, config: &Config) -> bool {
+    if classes == Some(1) {
+        return false;
+    }
     let applied = if activation == Activation::None { scores.probabilities } else { Some(activation) };
     match (applied, config.problem_type.as_deref()) {
         (Some(Activation::Softmax), _) => false,
@@ -321,8 +370,9 @@ fn names(found: &find::Found, graph: &Graph, labels: Option<String>) -> Vec<Stri
     let mut names = vec![found.model.clone()];
     names.extend(graph.external.iter().map(|file| beside(&file.location)));
     names.extend(labels);
-    let configs = [config::NAME, processor::NAME, manual::NAME];
-    names.extend(configs.iter().filter(|name| found.root.join(name).exists()).map(|&name| name.to_owned()));
+    let nested = beside(open_clip::NAME);
+    let described = DESCRIPTIONS.iter().map(|&name| name.to_owned()).chain([nested, wd::NAME.to_owned()]);
+    names.extend(described.filter(|name| found.root.join(name).is_file()));
     names.sort();
     names.dedup();
     names

@@ -3,13 +3,16 @@
 //! It exists so that a wrong file is refused with a sentence a person can act on, before any engine sees it.
 //! It never runs the graph and keeps no weights.
 
+mod architecture;
 pub(crate) mod external;
+mod maps;
+mod opening;
 mod ports;
 pub(crate) mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -22,13 +25,15 @@ use tract_onnx::pb::{
 };
 use tract_onnx::prelude::Framework;
 
+pub use self::architecture::KerasInput;
 pub use self::external::ExternalFile;
+pub use self::opening::{Opening, SampleRange};
 pub(crate) use self::ports::LARGEST_BATCH;
 pub use self::ports::{ImageInput, OutputPort};
 use crate::folder::{Activation, ModelError};
 
 /// What is kept of an ONNX file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The inputs that are fed at run time (initialisers excluded), in the file's order.
     pub inputs: Vec<Port>,
@@ -40,6 +45,14 @@ pub struct Graph {
     pub quantization: Quantization,
     /// Whether any weight is a 16-bit float.
     pub half: bool,
+    /// The program that wrote the file, as it calls itself; empty if it does not.
+    pub producer: String,
+    /// What its maker wrote beside the graph (`metadata_props`).
+    pub metadata: BTreeMap<String, String>,
+    /// What it does to its first input before anything else.
+    pub opening: Opening,
+    /// The input and the name of the Keras application that its layers are named like.
+    pub keras: Option<(KerasInput, &'static str)>,
 }
 
 /// One input or output of a graph.
@@ -53,6 +66,19 @@ pub struct Port {
     pub shape: Option<Vec<Option<usize>>>,
     /// For an output that comes out of a softmax or a sigmoid: which. Its values are probabilities already.
     pub probabilities: Option<Activation>,
+    /// Whether an output comes out of a layer with weights and a bias, or a LogSoftmax, as the scores of classifiers do.
+    pub dense: bool,
+    /// For a tensor inside the graph that goes into a map from label to score: the map.
+    pub map: Option<MapOutput>,
+}
+
+/// An output that is a map, read by the tensor that goes into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapOutput {
+    /// Its name in the graph.
+    pub name: String,
+    /// Its keys, in the order of the tensor's columns.
+    pub labels: Vec<String>,
 }
 
 /// The type of a tensor's elements, as far as it matters here.
@@ -116,13 +142,23 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
         return Err(ModelError::new(format!("{} is not an ONNX model: it holds no graph", path.display())));
     };
     let contents = Contents::of(&proto, graph);
+    let inputs = inputs(graph);
+    let opening = Opening::of(graph, inputs.first().map_or("", |input| input.name.as_str()));
     Ok(Graph {
-        inputs: inputs(graph),
+        inputs,
         outputs: outputs(graph),
         external: external::files(&contents.tensors, path)?,
         quantization: quantization(&contents.ops),
         half: contents.tensors.iter().any(|tensor| tensor.data_type == DataType::Float16 as i32),
+        producer: proto.producer_name.clone(),
+        metadata: metadata(&proto),
+        opening,
+        keras: architecture::keras(graph),
     })
+}
+
+fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {
+    proto.metadata_props.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect()
 }
 
 /// Refuses what is plainly no model by its first bytes: an ONNX file starts with a control character.
@@ -205,7 +241,7 @@ fn quantization(ops: &BTreeSet<&str>) -> Quantization {
 fn inputs(graph: &GraphProto) -> Vec<Port> {
     let initialised: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let fed = graph.input.iter().filter(|input| !initialised.contains(input.name.as_str()));
-    fed.map(|input| port(input, None)).collect()
+    fed.map(port).collect()
 }
 
 fn outputs(graph: &GraphProto) -> Vec<Port> {
@@ -215,27 +251,68 @@ fn outputs(graph: &GraphProto) -> Vec<Port> {
             producers.insert(output.as_str(), node);
         }
     }
-    graph.output.iter().map(|output| port(output, probabilities(&output.name, &producers))).collect()
+    graph.output.iter().map(|info| output(info, graph, &producers)).collect()
+}
+
+fn output(info: &ValueInfoProto, graph: &GraphProto, producers: &HashMap<&str, &NodeProto>) -> Port {
+    let (mut port, map) = match maps::score_map(&info.name, producers) {
+        None => (port(info), None),
+        Some(map) => {
+            let inner = graph.value_info.iter().chain(&graph.output).find(|value| value.name == map.tensor);
+            let classes = Some(map.labels.len()).filter(|&labels| labels > 0);
+            let port = inner.map_or_else(|| floats(map.tensor, vec![None, classes]), port);
+            (port, Some(MapOutput { name: info.name.clone(), labels: map.labels }))
+        }
+    };
+    port.probabilities = probabilities(&port.name, producers);
+    port.dense = is_dense(&port.name, producers);
+    port.map = map;
+    port
+}
+
+fn floats(name: &str, shape: Vec<Option<usize>>) -> Port {
+    let (name, shape) = (name.to_owned(), Some(shape));
+    Port { name, element: Element::F32, shape, probabilities: None, dense: false, map: None }
 }
 
 /// The softmax or sigmoid that `name` comes out of, possibly reshaped or cast on the way.
 fn probabilities(name: &str, producers: &HashMap<&str, &NodeProto>) -> Option<Activation> {
-    let mut name = name;
+    match last_layer(name, producers)?.op_type.as_str() {
+        "Softmax" => Some(Activation::Softmax),
+        "Sigmoid" => Some(Activation::Sigmoid),
+        _ => None,
+    }
+}
+
+/// Whether `name` comes out of a layer with a bias, or a LogSoftmax. A projection into a space of vectors has no bias.
+fn is_dense(name: &str, producers: &HashMap<&str, &NodeProto>) -> bool {
+    let Some(layer) = last_layer(name, producers) else { return false };
+    match layer.op_type.as_str() {
+        "LogSoftmax" => true,
+        "Gemm" | "QLinearConv" | "Conv" => layer.input.len() > 2,
+        "Add" => layer.input.iter().any(|input| {
+            last_layer(input, producers).is_some_and(|inner| {
+                matches!(inner.op_type.as_str(), "MatMul" | "Gemm" | "MatMulInteger" | "Mul" | "QLinearMatMul")
+            })
+        }),
+        _ => false,
+    }
+}
+
+/// The node that computes `name`, behind those that only reshape or cast it.
+fn last_layer<'a>(name: &str, producers: &HashMap<&str, &'a NodeProto>) -> Option<&'a NodeProto> {
+    let mut node = producers.get(name)?;
     for _ in 0..producers.len() {
-        let node = producers.get(name)?;
         match node.op_type.as_str() {
-            "Softmax" => return Some(Activation::Softmax),
-            "Sigmoid" => return Some(Activation::Sigmoid),
             "Reshape" | "Flatten" | "Squeeze" | "Cast" | "Identity" | "QuantizeLinear"
-            | "DequantizeLinear" => {}
-            _ => return None,
+            | "DequantizeLinear" => node = producers.get(node.input.first()?.as_str())?,
+            _ => return Some(node),
         }
-        name = node.input.first()?;
     }
     None
 }
 
-fn port(info: &ValueInfoProto, probabilities: Option<Activation>) -> Port {
+fn port(info: &ValueInfoProto) -> Port {
     let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
     let tensor = tensor.map(|type_proto::Value::TensorType(tensor)| tensor);
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
@@ -243,7 +320,9 @@ fn port(info: &ValueInfoProto, probabilities: Option<Activation>) -> Port {
         name: info.name.clone(),
         element: element(tensor.map_or(0, |tensor| tensor.elem_type)),
         shape: shape.map(|shape| shape.dim.iter().map(|dim| fixed(dim.value.as_ref())).collect()),
-        probabilities,
+        probabilities: None,
+        dense: false,
+        map: None,
     }
 }
 

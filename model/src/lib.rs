@@ -8,7 +8,7 @@ pub mod folder;
 pub mod graph;
 pub mod grid;
 pub mod isolation;
-mod labels;
+mod nearest;
 pub mod pixels;
 pub mod preprocessing;
 pub mod resize;

@@ -8,7 +8,7 @@ use tagfleet_pipeline::tags::Tag;
 use thiserror::Error;
 
 use crate::folder::Activation;
-use crate::labels::nearest;
+use crate::nearest::nearest;
 
 /// What is kept where the user says nothing: the best 5, or of a multi-label model every label of at least 0.5, up to 50.
 ///
@@ -19,7 +19,10 @@ pub fn default_options(activation: Activation, multi_label: bool) -> TagOptions 
     match activation {
         _ if multi_label => TagOptions { top_k: 50, threshold: 0.5, labels: None },
         Activation::None => TagOptions { top_k: 5, threshold: f32::MIN, labels: None },
-        Activation::Softmax | Activation::Sigmoid => TagOptions { top_k: 5, threshold: 0.0, labels: None },
+        Activation::Softmax
+        | Activation::Sigmoid
+        | Activation::BinaryLogit
+        | Activation::BinaryProbability => TagOptions { top_k: 5, threshold: 0.0, labels: None },
     }
 }
 
@@ -105,7 +108,8 @@ impl Ranker {
     /// # Errors
     /// Where a score is no finite number, or there are more or fewer scores than labels.
     pub fn tags(&self, scores: &[f32]) -> Result<Vec<Tag>, ScoresError> {
-        if scores.len() != self.labels.len() {
+        let expected = if self.activation.is_binary() { 1 } else { self.labels.len() };
+        if scores.len() != expected {
             return Err(ScoresError::Count { scores: scores.len(), labels: self.labels.len() });
         }
         let probabilities = self.probabilities(scores)?;
@@ -131,6 +135,8 @@ impl Ranker {
             Activation::Softmax => softmax(scores),
             Activation::Sigmoid => scores.iter().map(|&score| sigmoid(score)).collect(),
             Activation::None => scores.iter().map(|&score| score + 0.0).collect(),
+            Activation::BinaryLogit => scores.first().map_or(vec![], |&score| both(sigmoid(score))),
+            Activation::BinaryProbability => scores.first().map_or(vec![], |&score| both(score)),
         };
         match probabilities.iter().position(|probability| !probability.is_finite()) {
             Some(index) => Err(ScoresError::NotFinite { label: self.labels[index].clone() }),
@@ -163,6 +169,11 @@ fn wanted(labels: &[String], only: Option<&[String]>) -> Result<Vec<u32>, Option
     }
     let indices = labels.iter().enumerate().filter(|(_, label)| only.contains(label));
     Ok(indices.map(|(index, _)| index as u32).collect())
+}
+
+/// The probabilities of two labels, from that of the second.
+fn both(second: f32) -> Vec<f32> {
+    vec![1.0 - second, second]
 }
 
 fn softmax(scores: &[f32]) -> Vec<f32> {

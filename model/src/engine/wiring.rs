@@ -34,7 +34,7 @@ impl Wiring {
             Layout::Nhwc => [height, width, channels],
         };
         let ports = || spec.scores.iter().chain(&spec.vector);
-        let scores_len = spec.scores.iter().map(|_| Some(spec.labels.len()));
+        let scores_len = spec.scores.iter().map(|_| Some(spec.score_count()));
         let lens = scores_len.chain(spec.vector.iter().map(|port| port.len)).collect();
         Self {
             input: spec.input.name.clone(),

@@ -18,6 +18,9 @@ pub(crate) struct Config {
     pub(super) problem_type: Option<String>,
     id2label: Option<BTreeMap<String, Value>>,
     label_names: Option<Vec<String>>,
+    /// timm's name of `label_names` until 2023.
+    labels: Option<Value>,
+    image_size: Option<Value>,
     pretrained_cfg: Option<Value>,
     architecture: Option<String>,
     input_size: Option<Value>,
@@ -52,12 +55,22 @@ impl Config {
         if let Some(map) = self.id2label.as_ref().filter(|map| !map.is_empty()) {
             return Ok(Some((in_order(map)?, "id2label of config.json")));
         }
-        if let Some(names) =
-            self.label_names.as_ref().or(self.timm()?.and_then(|timm| timm.label_names).as_ref())
-        {
-            return Ok(Some((names.clone(), "label_names of config.json")));
+        let of_timm = || Ok::<_, ModelError>(self.timm()?.and_then(Timm::labels));
+        let old = || serde_json::from_value::<Vec<String>>(self.labels.clone()?).ok();
+        let names = match self.label_names.clone().or_else(old) {
+            Some(names) => Some(names),
+            None => of_timm()?,
+        };
+        Ok(names.map(|names| (names, "label_names of config.json")))
+    }
+
+    /// The side of the pictures that a network of transformers takes, if it is a square.
+    pub(super) fn image_size(&self) -> Option<u32> {
+        let side = |value: &Value| value.as_u64().and_then(|side| u32::try_from(side).ok());
+        match self.image_size.as_ref()? {
+            Value::Array(sides) if sides.len() == 2 && sides[0] == sides[1] => side(&sides[0]),
+            value => side(value),
         }
-        Ok(None)
     }
 }
 

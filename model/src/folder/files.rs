@@ -71,6 +71,15 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, M
     })
 }
 
+/// Reads a YAML file of at most 16 MiB; `None` if there is none.
+pub(super) fn read_yaml(path: &Path) -> Result<Option<serde_json::Value>, ModelError> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let parsed = serde_saphyr::from_str(&text);
+    parsed
+        .map(Some)
+        .map_err(|error| ModelError::new(format!("{} can't be understood: {error}", path.display())))
+}
+
 /// Whether a parser gave up at what Python's `json` writes for numbers that JSON doesn't have.
 fn stops_at_python(text: &str, error: &serde_json::Error) -> bool {
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Finds the `.onnx` file that a path means. Reads no file.
+//! Finds the `.onnx` file that a path means. Of files it reads graphs alone, and those only to find an image's part.
 
 use std::path::{Component, Path, PathBuf};
 
-use super::ModelError;
-use crate::labels;
+use super::{ModelError, labels};
+use crate::graph::{self, Graph};
 
 /// A model's folder and its `.onnx` file.
 pub(super) struct Found {
@@ -13,7 +13,47 @@ pub(super) struct Found {
     pub(super) notes: Vec<String>,
 }
 
-pub(super) fn find(path: &Path, model_file: Option<&str>) -> Result<Found, ModelError> {
+/// The image's part of a model with text, as Optimum and transformers.js export it.
+const VISION: [&str; 3] = ["vision_model.onnx", "onnx/vision_model.onnx", "visual/model.onnx"];
+
+/// The `.onnx` file that `path` means, with its graph. `vector` is the output that is to be kept.
+///
+/// # Errors
+/// If there is none, or more than one could be meant.
+pub(super) fn find_graph(
+    path: &Path,
+    model_file: Option<&str>,
+    vector: Option<&str>,
+) -> Result<(Found, Graph), ModelError> {
+    let mut found = find(path, model_file)?;
+    let graph = graph::read(&found.root.join(&found.model))?;
+    if model_file.is_some() || path.is_file() {
+        return Ok((found, graph));
+    }
+    let takes_image = graph.inputs.len() == 1;
+    if takes_image && vector.is_none_or(|name| graph.output(name).is_ok()) {
+        return Ok((found, graph));
+    }
+    let is_other = |name: &&&str| **name != found.model && found.root.join(name).is_file();
+    let Some(name) = VISION.iter().find(is_other) else { return Ok((found, graph)) };
+    let vision = graph::read(&found.root.join(name))?;
+    if vector.is_some_and(|vector| vision.output(vector).is_ok()) {
+        found.notes.push(format!("the model's file is {name}, because {} is not for images alone", found.model));
+        found.model = (*name).to_owned();
+        return Ok((found, vision));
+    }
+    if takes_image {
+        return Ok((found, graph));
+    }
+    let outputs: Vec<&str> = vision.outputs.iter().map(|port| port.name.as_str()).collect();
+    Err(ModelError::new(format!(
+        "{} takes more than an image; {name} beside it is the part for images: give --output with one of its outputs ({})",
+        found.model,
+        outputs.join(", ")
+    )))
+}
+
+fn find(path: &Path, model_file: Option<&str>) -> Result<Found, ModelError> {
     let metadata = path
         .metadata()
         .map_err(|error| ModelError::new(format!("{} can't be read as a model: {error}", path.display())))?;
@@ -33,7 +73,7 @@ pub(super) fn find(path: &Path, model_file: Option<&str>) -> Result<Found, Model
 
 fn named(root: &Path, name: &str) -> Result<Found, ModelError> {
     let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    for candidate in [name.to_owned(), format!("onnx/{name}")] {
+    for candidate in [name.to_owned(), format!("onnx/{name}"), format!("visual/{name}")] {
         if plain && root.join(&candidate).is_file() {
             return Ok(Found { root: root.to_owned(), model: candidate, notes: Vec::new() });
         }
@@ -48,7 +88,7 @@ fn named(root: &Path, name: &str) -> Result<Found, ModelError> {
 fn default(root: &Path) -> Result<Found, ModelError> {
     let models = models(root);
     let found = |model: &str, notes| Found { root: root.to_owned(), model: model.to_owned(), notes };
-    for name in ["model.onnx", "onnx/model.onnx"] {
+    for name in ["model.onnx", "onnx/model.onnx"].into_iter().chain(VISION) {
         if models.iter().any(|model| model == name) {
             return Ok(found(name, Vec::new()));
         }
@@ -89,14 +129,14 @@ fn above(folder: &Path) -> Option<PathBuf> {
 }
 
 fn is_configured(folder: &Path) -> bool {
-    let names = [super::config::NAME, super::processor::NAME, super::manual::NAME, labels::DEFAULT_FILE];
-    names.iter().any(|name| folder.join(name).exists())
+    super::DESCRIPTIONS.iter().chain(&labels::FILES).any(|name| folder.join(name).exists())
 }
 
-/// Every `.onnx` file of a folder and of its `onnx/`, sorted.
+/// Every `.onnx` file of a folder, of its `onnx/` and of its `visual/`, sorted.
 fn models(root: &Path) -> Vec<String> {
     let mut models = Vec::new();
-    for (folder, prefix) in [(root.to_owned(), ""), (root.join("onnx"), "onnx/")] {
+    let folders = [(root.to_owned(), ""), (root.join("onnx"), "onnx/"), (root.join("visual"), "visual/")];
+    for (folder, prefix) in folders {
         let Ok(entries) = folder.read_dir() else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name();

@@ -77,6 +77,11 @@ impl Manual {
         self.apply_numbers(steps);
     }
 
+    /// Whether the file alone describes size and values, so that nothing need be guessed.
+    pub(super) fn describes(&self) -> bool {
+        (self.resize.is_some() || self.crop.is_some()) && self.normalises()
+    }
+
     /// The fields given that change what happens to a picture.
     fn said(&self) -> Vec<&'static str> {
         let fields = [

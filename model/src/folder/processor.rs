@@ -1,26 +1,31 @@
-//! `preprocessor_config.json`, as transformers wrote it over the years, to the steps it stands for.
+//! `processor_config.json` and `preprocessor_config.json`, as transformers wrote them over the years, to the steps they
+//! stand for.
 //!
 //! `size` and `crop_size` come as a number, `{height, width}` or `{shortest_edge}`; absent fields, and those that are
-//! null, take the defaults of the named processor ([`super::processor_types`]).
-//!
-//! Centre crops follow torchvision and the Fast processors, which round half a pixel to even, whichever class the file
-//! names: the slow classes' crops are one pixel off where they round down instead.
+//! null, get the defaults of the named processor ([`super::processor_types`]). A field that would change the steps and is
+//! not read is an error, never ignored.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::processor_types::{DefaultSize, Kind, ProcessorType, by_class, by_model_type};
-use super::steps::{PerChannel, Steps, filter_by_number, pixels};
+use super::processor_types::{Kind, ProcessorType, by_class, by_model_type};
+use super::sizes::{self, poolformer};
+use super::steps::{IMAGENET_MEAN, IMAGENET_STD, PerChannel, Steps, filter_by_number, pixels};
 use super::timm::Timm;
 use super::{ModelError, files};
-use crate::preprocessing::{Color, Resize, ResizeTo, Size};
+use crate::graph::ImageInput;
+use crate::preprocessing::{Anchor, Arithmetic, Color, Filter, Resize, ResizeTo, Size};
 
+/// The image processor alone.
 pub(super) const NAME: &str = "preprocessor_config.json";
+/// Every processor of a model, with the image processor in `image_processor` (transformers 5).
+pub(super) const NESTED: &str = "processor_config.json";
 
-/// What tagfleet reads of the file; other fields are not its business.
-#[derive(Debug, Default, Deserialize)]
+/// What is read of the file. Fields that are not here are in `rest`.
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Processor {
     image_processor_type: Option<String>,
     feature_extractor_type: Option<String>,
@@ -37,68 +42,143 @@ pub(super) struct Processor {
     image_mean: Option<PerChannel>,
     image_std: Option<PerChannel>,
     do_flip_channel_order: Option<bool>,
-    do_pad: Option<bool>,
     include_top: Option<bool>,
     pretrained_cfg: Option<Timm>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Nested {
+    image_processor: Option<Processor>,
+}
+
+/// What a model's other files tell of its pictures.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) model_type: Option<&'a str>,
+    pub(super) input: &'a ImageInput,
 }
 
 /// transformers' wrapper around timm models, whose file holds timm's own description.
 const TIMM_WRAPPER: &str = "TimmWrapperImageProcessor";
 
-/// Reads the file in `root`; `None` where there is none, or it leaves everything to `config.json`.
+/// Reads the files in `root`, the nested one first, as transformers does; `None` if there is none, or it leaves
+/// everything to `config.json`.
 pub(super) fn read(
     root: &Path,
-    model_type: Option<&str>,
+    context: Context<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Option<Steps>, ModelError> {
-    let Some(file) = files::read_json::<Processor>(&root.join(NAME))? else { return Ok(None) };
+    let nested = files::read_json::<Nested>(&root.join(NESTED))?.and_then(|file| file.image_processor);
+    let (file, name) = match nested {
+        Some(file) => (file, NESTED),
+        None => match files::read_json::<Processor>(&root.join(NAME))? {
+            Some(file) => (file, NAME),
+            None => return Ok(None),
+        },
+    };
     if file.image_processor_type.as_deref() == Some(TIMM_WRAPPER) {
         let Some(timm) = &file.pretrained_cfg else { return Ok(None) };
-        return timm.steps("pretrained_cfg of preprocessor_config.json").map(Some);
+        return timm.steps(name).map(Some);
     }
-    let kind = file.processor_type(model_type, notes)?;
-    file.steps(&kind, notes).map(Some)
+    file.described(name, context, notes).map(Some)
+}
+
+/// The steps of a model of that type whose folder has no processor file, and nothing but its graph or `image_size` says
+/// another size than the processor's default.
+pub(super) fn of_model_type(
+    model_type: &str,
+    side: Option<u32>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Steps>, ModelError> {
+    let Some(known) = by_model_type(model_type) else { return Ok(None) };
+    let steps = known.defaults.steps(known, "config.json", notes)?;
+    notes.push(format!(
+        "no processor file: preprocessing from transformers' defaults for model_type {model_type:?} in config.json"
+    ));
+    Ok(Some(match side {
+        Some(side) => sizes::scaled(steps, side),
+        None => steps,
+    }))
 }
 
 impl Processor {
-    fn processor_type(
+    fn described(
         &self,
-        model_type: Option<&str>,
+        name: &'static str,
+        context: Context<'_>,
         notes: &mut Vec<String>,
-    ) -> Result<ProcessorType, ModelError> {
+    ) -> Result<Steps, ModelError> {
+        let unnamed = unnamed();
         let class = self.image_processor_type.as_ref().or(self.feature_extractor_type.as_ref());
-        if let Some(class) = class {
-            return by_class(class).ok_or_else(|| unknown(class));
+        let known = match (class, context.model_type.and_then(by_model_type)) {
+            (Some(class), _) => match by_class(class) {
+                Some(known) => known,
+                None => return Err(self.unknown(name, class)),
+            },
+            (None, Some(known)) => {
+                notes.push(format!(
+                    "{name} names no processor: absent fields get the defaults of the one for {} models",
+                    context.model_type.unwrap_or_default()
+                ));
+                known
+            }
+            (None, None) => {
+                notes.push(format!("{name} names no processor: absent fields get ImageNet's mean, 1/255 and bilinear"));
+                &unnamed
+            }
+        };
+        let merged = self.over(&known.defaults);
+        let mut steps = merged.steps(known, name, notes)?;
+        if class.is_some_and(|class| class.ends_with("Fast")) {
+            steps.arithmetic = merged.fast_arithmetic();
+            steps.anchor = Anchor::CenterTrunc;
         }
-        if let Some(model_type) = model_type
-            && let Some(known) = by_model_type(model_type)
-        {
-            notes.push(format!(
-                "{NAME} names no processor: absent fields take the defaults of the one for {model_type} models"
-            ));
-            return Ok(known);
+        if known.kind == Kind::Unnamed {
+            self.fit_graph(&mut steps, context.input);
         }
-        notes.push(format!(
-            "{NAME} names no processor: absent fields take ImageNet's mean, 1/255 and bilinear"
-        ));
-        Ok(ProcessorType::UNNAMED)
+        self.check_rest(known, name, &steps)?;
+        Ok(steps)
     }
 
-    /// The steps; `known` gives what this file leaves out.
-    pub(super) fn steps(&self, known: &ProcessorType, notes: &mut Vec<String>) -> Result<Steps, ModelError> {
-        if self.do_pad == Some(true) {
-            return Err(ModelError::new(format!(
-                "{NAME}: do_pad is true, but tagfleet pads no pictures: give resize and crop in tagfleet.toml"
-            )));
+    /// This file's fields, and those of `defaults` that it leaves out.
+    fn over(&self, defaults: &Self) -> Self {
+        let own = self.clone();
+        Self {
+            do_resize: own.do_resize.or(defaults.do_resize),
+            size: given(own.size).or_else(|| defaults.size.clone()),
+            resample: own.resample.or(defaults.resample),
+            crop_pct: own.crop_pct.or(defaults.crop_pct),
+            do_center_crop: own.do_center_crop.or(defaults.do_center_crop),
+            crop_size: given(own.crop_size).or_else(|| defaults.crop_size.clone()),
+            do_rescale: own.do_rescale.or(defaults.do_rescale),
+            rescale_factor: own.rescale_factor.or(defaults.rescale_factor),
+            rescale_offset: own.rescale_offset.or(defaults.rescale_offset),
+            do_normalize: own.do_normalize.or(defaults.do_normalize),
+            image_mean: own.image_mean.or_else(|| defaults.image_mean.clone()),
+            image_std: own.image_std.or_else(|| defaults.image_std.clone()),
+            do_flip_channel_order: own.do_flip_channel_order.or(defaults.do_flip_channel_order),
+            include_top: own.include_top.or(defaults.include_top),
+            ..own
         }
-        let mut steps = Steps { source: NAME, ..Steps::default() };
-        if self.do_flip_channel_order.unwrap_or(known.flip) {
+    }
+
+    /// The steps of a file whose fields are all filled in.
+    pub(super) fn steps(
+        &self,
+        known: &ProcessorType,
+        name: &'static str,
+        notes: &mut Vec<String>,
+    ) -> Result<Steps, ModelError> {
+        let mut steps = Steps { source: name, anchor: Anchor::CenterFloor, ..Steps::default() };
+        if self.do_flip_channel_order == Some(true) {
             steps.color = Some(Color::Bgr);
         }
         self.resize_and_crop(known, &mut steps, notes)?;
-        steps.scale =
-            if self.do_rescale.unwrap_or(true) { self.rescale_factor.unwrap_or(1.0 / 255.0) } else { 1.0 };
-        if self.do_rescale.unwrap_or(true) && self.rescale_offset == Some(true) {
+        let rescales = self.do_rescale.unwrap_or(true);
+        steps.scale = if rescales { self.rescale_factor.unwrap_or(1.0 / 255.0) } else { 1.0 };
+        if rescales && self.rescale_offset == Some(true) {
             steps.offset = -1.0;
         }
         self.normalise(known, &mut steps)?;
@@ -111,78 +191,50 @@ impl Processor {
         steps: &mut Steps,
         notes: &mut Vec<String>,
     ) -> Result<(), ModelError> {
-        steps.crop = self.crop(known)?;
-        let size = self.size(known)?;
-        let (true, Some(to)) = (self.do_resize.unwrap_or(size.is_some()), size) else { return Ok(()) };
-        let number = self.resample;
-        let filter = match number {
-            None => known.filter,
+        let name = steps.source;
+        steps.crop = self.crop(known, name)?;
+        let size = self.size.as_ref().map(|size| sizes::of_field("size", size, known.number_is_square(), name));
+        let (true, Some(to)) = (self.do_resize.unwrap_or(size.is_some()), size.transpose()?) else {
+            return Ok(());
+        };
+        let filter = match self.resample {
+            None => Filter::Bilinear,
             Some(number) => filter_by_number(number).ok_or_else(|| {
-                ModelError::new(format!("{NAME}: resample is {number}, but Pillow's filters are 0 to 5"))
+                ModelError::new(format!("{name}: resample is {number}, but Pillow's filters are 0 to 5"))
             })?,
         };
         let to = match known.kind {
             Kind::Plain | Kind::EfficientNet | Kind::Unnamed => to,
-            Kind::ConvNext => self.convnext(known, to, steps)?,
-            Kind::PoolFormer => poolformer(to, self.crop_pct.or(known.crop_pct))?,
-            Kind::Levit => match to {
-                ResizeTo::ShortestEdge(side) => ResizeTo::ShortestEdge(pixels(
-                    (256.0 / 224.0) * f64::from(side),
-                    "size of preprocessor_config.json",
-                )?),
-                other => other,
-            },
-            Kind::Perceiver => perceiver(to, steps, notes)?,
+            Kind::ConvNext => self.convnext(to, steps)?,
+            Kind::PoolFormer => poolformer(to, self.crop_pct)?,
+            Kind::Levit => sizes::levit(to)?,
+            Kind::Perceiver => sizes::perceiver(to, steps, notes)?,
         };
         steps.resize = Some(Resize { to, filter });
         Ok(())
     }
 
-    fn size(&self, known: &ProcessorType) -> Result<Option<ResizeTo>, ModelError> {
-        let Some(value) = &self.size else {
-            return Ok(match known.size {
-                DefaultSize::Square(side) => Some(ResizeTo::Exact(Size { height: side, width: side })),
-                DefaultSize::ShortestEdge(side) => Some(ResizeTo::ShortestEdge(side)),
-                DefaultSize::Unset => None,
-            });
-        };
-        let number_is_square = matches!(known.size, DefaultSize::Square(_));
-        size_field("size", value, number_is_square).map(Some)
-    }
-
-    fn crop(&self, known: &ProcessorType) -> Result<Option<Size>, ModelError> {
-        let by_default = known.crop.is_some() || (known.kind == Kind::Unnamed && self.crop_size.is_some());
+    fn crop(&self, known: &ProcessorType, name: &'static str) -> Result<Option<Size>, ModelError> {
+        let by_default = known.kind == Kind::Unnamed && self.crop_size.is_some();
         if !self.do_center_crop.unwrap_or(by_default) {
             return Ok(None);
         }
         let Some(value) = &self.crop_size else {
-            let side = known.crop_side.ok_or_else(|| {
-                ModelError::new(format!(
-                    "{NAME}: do_center_crop is true, but there is no crop_size: give crop in tagfleet.toml"
-                ))
-            })?;
-            return Ok(Some(Size { height: side, width: side }));
+            return Err(ModelError::new(format!(
+                "{name}: do_center_crop is true, but there is no crop_size: give crop in tagfleet.toml"
+            )));
         };
-        match size_field("crop_size", value, true)? {
-            ResizeTo::ShortestEdge(side) => Ok(Some(Size { height: side, width: side })),
-            ResizeTo::Exact(size) | ResizeTo::Cover(size) | ResizeTo::Fit(size) | ResizeTo::Height(size) => {
-                Ok(Some(size))
-            }
-        }
+        sizes::of_crop(value, name).map(Some)
     }
 
-    fn convnext(
-        &self,
-        known: &ProcessorType,
-        to: ResizeTo,
-        steps: &mut Steps,
-    ) -> Result<ResizeTo, ModelError> {
+    fn convnext(&self, to: ResizeTo, steps: &mut Steps) -> Result<ResizeTo, ModelError> {
+        let name = steps.source;
         let side = match to {
             ResizeTo::ShortestEdge(side) => side,
             ResizeTo::Exact(size) if size.height == size.width => size.height,
             _ => {
                 return Err(ModelError::new(format!(
-                    "{NAME}: size must be square here: give resize and crop in tagfleet.toml"
+                    "{name}: size must be square for this processor: give resize and crop in tagfleet.toml"
                 )));
             }
         };
@@ -191,89 +243,107 @@ impl Processor {
             return Ok(ResizeTo::Exact(square));
         }
         steps.crop = Some(square);
-        let crop_pct = self.crop_pct.or(known.crop_pct).unwrap_or(1.0);
+        let crop_pct = self.crop_pct.unwrap_or(1.0);
         Ok(ResizeTo::ShortestEdge(pixels(f64::from(side) / crop_pct, "size over crop_pct")?))
     }
 
     /// EfficientNet's `include_top` divides by the standard deviation once more, without subtracting again.
     fn normalise(&self, known: &ProcessorType, steps: &mut Steps) -> Result<(), ModelError> {
-        let many = |values: [f64; 3]| PerChannel::Many(values.to_vec());
-        let normalises = self.do_normalize.unwrap_or(known.mean_std.is_some());
         let again = known.kind == Kind::EfficientNet && self.include_top.unwrap_or(true);
+        let normalises = self.do_normalize.unwrap_or(false);
         if !normalises && !again {
             return Ok(());
         }
-        let mean = self.image_mean.clone().or(known.mean_std.map(|(mean, _)| many(mean)));
-        let std = self.image_std.clone().or(known.mean_std.map(|(_, std)| many(std)));
-        let (Some(mean), Some(std)) = (mean, std) else {
+        let (Some(mean), Some(std)) = (self.image_mean.clone(), self.image_std.clone()) else {
+            let name = steps.source;
             return Err(ModelError::new(format!(
-                "{NAME}: do_normalize is true, but image_mean or image_std is missing"
+                "{name}: do_normalize is true, but image_mean or image_std is missing"
             )));
         };
         if normalises {
             steps.mean = mean;
         }
-        steps.std = if normalises && again { std.squared() } else { std };
+        steps.std = std;
+        steps.std_twice = normalises && again;
         Ok(())
     }
+
+    /// transformers' torchvision processors multiply mean and std with 255 where they scale and normalise.
+    fn fast_arithmetic(&self) -> Arithmetic {
+        match (self.do_rescale.unwrap_or(true), self.do_normalize.unwrap_or(false)) {
+            (true, true) => Arithmetic::Fused,
+            (true, false) => Arithmetic::Single,
+            (false, _) => Arithmetic::Separate,
+        }
+    }
+
+    /// A number alone may be the shorter side or a square; a graph of exactly that square decides.
+    fn fit_graph(&self, steps: &mut Steps, input: &ImageInput) {
+        let (None, Some(Resize { to: ResizeTo::ShortestEdge(side), filter })) = (steps.crop, steps.resize) else {
+            return;
+        };
+        let is_number = self.size.as_ref().is_some_and(Value::is_number);
+        let sides = [input.height, input.width];
+        if is_number && sides == [Some(side as usize); 2] {
+            steps.resize = Some(Resize { to: ResizeTo::Exact(Size { height: side, width: side }), filter });
+        }
+    }
+
+    /// Refuses fields that would change the steps and are not read.
+    fn check_rest(&self, known: &ProcessorType, name: &str, steps: &Steps) -> Result<(), ModelError> {
+        for (field, value) in &self.rest {
+            let changes = match known.other.get(field) {
+                Some(default) => !value.is_null() && value != default,
+                None => changes_steps(field, value),
+            };
+            if changes {
+                let why = format!("{name} is read only in part: tagfleet does not know {field} = {value}");
+                return Err(steps.instead(&why));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, name: &'static str, class: &str) -> ModelError {
+        let why = if class.starts_with("Siglip2") {
+            "cuts pictures into a varying number of patches, which is not an image input"
+        } else {
+            "is not a processor tagfleet knows"
+        };
+        let unnamed = unnamed();
+        let merged = self.over(&unnamed.defaults);
+        let steps = merged.steps(&unnamed, name, &mut Vec::new()).unwrap_or_default();
+        steps.instead(&format!("{name}: {class} {why}"))
+    }
 }
 
-fn unknown(class: &str) -> ModelError {
-    let why = if class.starts_with("Siglip2") {
-        "cuts pictures into a varying number of patches, which is no image input"
-    } else {
-        "is not a processor tagfleet knows"
+impl ProcessorType {
+    /// Whether a size of one number is the side of a square, as for processors whose own size has a height.
+    fn number_is_square(&self) -> bool {
+        self.defaults.size.as_ref().is_some_and(|size| size.get("height").is_some())
+    }
+}
+
+/// Fields of processors of any family that change their steps when they are switched on.
+fn changes_steps(field: &str, value: &Value) -> bool {
+    const HARMLESS: [&str; 4] = ["do_convert_rgb", "do_reduce_labels", "do_convert_annotations", "do_sample_frames"];
+    value == &Value::Bool(true)
+        && !HARMLESS.contains(&field)
+        && (field.starts_with("do_") || matches!(field, "keep_aspect_ratio" | "crop_to_patches" | "use_thumbnail"))
+}
+
+/// A null counts as absent.
+fn given(value: Option<Value>) -> Option<Value> {
+    value.filter(|value| !value.is_null())
+}
+
+/// What a folder gets whose files name no processor: resize and crop as far as they are given, ImageNet's mean.
+fn unnamed() -> ProcessorType {
+    let defaults = Processor {
+        do_normalize: Some(true),
+        image_mean: Some(PerChannel::Many(IMAGENET_MEAN.to_vec())),
+        image_std: Some(PerChannel::Many(IMAGENET_STD.to_vec())),
+        ..Processor::default()
     };
-    ModelError::new(format!(
-        "{NAME}: {class} {why}: remove the file and say resize, crop, scale, mean and std in tagfleet.toml"
-    ))
-}
-
-fn poolformer(to: ResizeTo, crop_pct: Option<f64>) -> Result<ResizeTo, ModelError> {
-    let Some(crop_pct) = crop_pct else { return Ok(to) };
-    let over = |side: u32| pixels(f64::from(side) / crop_pct, "size over crop_pct");
-    Ok(match to {
-        ResizeTo::ShortestEdge(side) => ResizeTo::ShortestEdge(over(side)?),
-        ResizeTo::Exact(size) if size.height == size.width => ResizeTo::ShortestEdge(over(size.height)?),
-        ResizeTo::Exact(size) => {
-            ResizeTo::Exact(Size { height: over(size.height)?, width: over(size.width)? })
-        }
-        other => other,
-    })
-}
-
-/// Perceiver crops `size / crop_size` of the shorter side and then resizes to `size`. Resized first, the same region is
-/// a crop of `size` out of a shorter side of `crop_size`.
-fn perceiver(to: ResizeTo, steps: &mut Steps, notes: &mut Vec<String>) -> Result<ResizeTo, ModelError> {
-    let (ResizeTo::Exact(size), Some(crop)) = (to, steps.crop) else { return Ok(to) };
-    if size.height != size.width || crop.height != crop.width {
-        return Err(ModelError::new(format!(
-            "{NAME}: size and crop_size must be square: give them in tagfleet.toml"
-        )));
-    }
-    notes.push(format!(
-        "{NAME}: Perceiver crops before it resizes, tagfleet after: the same region, up to a pixel at its edges"
-    ));
-    steps.crop = Some(size);
-    Ok(ResizeTo::ShortestEdge(crop.height))
-}
-
-/// A `size` or `crop_size` in any of the forms that transformers' `get_size_dict` accepts.
-fn size_field(name: &str, value: &Value, number_is_square: bool) -> Result<ResizeTo, ModelError> {
-    let what = format!("{name} of {NAME}");
-    let side = |value: &Value| pixels(value.as_f64().unwrap_or(f64::NAN), &what);
-    let exact = |height, width| Ok(ResizeTo::Exact(Size { height: side(height)?, width: side(width)? }));
-    let keyed = |key| value.get(key).filter(|value| !value.is_null());
-    match (value, keyed("shortest_edge"), keyed("height"), keyed("width")) {
-        (Value::Number(_), ..) if number_is_square => exact(value, value),
-        (Value::Number(_), ..) => Ok(ResizeTo::ShortestEdge(side(value)?)),
-        (Value::Array(sides), ..) if sides.len() == 2 => exact(&sides[0], &sides[1]),
-        (_, Some(shortest), None, None) if keyed("longest_edge").is_none() => {
-            Ok(ResizeTo::ShortestEdge(side(shortest)?))
-        }
-        (_, None, Some(height), Some(width)) => exact(height, width),
-        _ => Err(ModelError::new(format!(
-            "{what} is {value}, but a number, height and width, or shortest_edge was expected: give resize and crop in tagfleet.toml"
-        ))),
-    }
+    ProcessorType { defaults, ..ProcessorType::default() }
 }

@@ -28,10 +28,15 @@ pub(super) enum PerChannel {
 }
 
 impl PerChannel {
-    pub(super) fn squared(&self) -> Self {
+    /// As a colour of samples: `round(255 * x)`, half to even as Python rounds.
+    pub(super) fn as_color(&self) -> [u8; 3] {
+        let sample = |value: f64| (255.0 * value).round_ties_even().clamp(0.0, 255.0) as u8;
         match self {
-            Self::One(value) => Self::One(value * value),
-            Self::Many(values) => Self::Many(values.iter().map(|value| value * value).collect()),
+            Self::One(value) => [sample(*value); 3],
+            Self::Many(values) => {
+                let at = |index: usize| sample(values.get(index).or(values.first()).copied().unwrap_or(0.0));
+                [at(0), at(1), at(2)]
+            }
         }
     }
 
@@ -94,42 +99,6 @@ impl Steps {
             Element::I8 => Self { scale: 1.0, offset: -128.0, ..Self::default() },
             Element::F32 | Element::F16 | Element::Other => Self::default(),
         }
-    }
-
-    /// What torchvision's ImageNet classifiers use where nothing else is known: the shorter side to 256, bilinear, a
-    /// centre crop of 224, ImageNet's mean and standard deviation (torchvision 0.24,
-    /// `transforms/_presets.py`, `ImageClassification`). A graph of another fixed size gets its own, by the same rule.
-    pub(super) fn torchvision(input: &ImageInput, notes: &mut Vec<String>) -> Self {
-        let side = |side: Option<usize>| side.and_then(|side| u32::try_from(side).ok()).unwrap_or(224);
-        let crop = Size { height: side(input.height), width: side(input.width) };
-        let filter = Filter::Bilinear;
-        let mut steps = Self { source: "the graph", ..Self::of_element(input.element) };
-        let resized = if crop.height == crop.width {
-            let shorter = (u64::from(crop.height) * 256 + 112) / 224;
-            let shorter = u32::try_from(shorter).unwrap_or(u32::MAX);
-            steps.resize = Some(Resize { to: ResizeTo::ShortestEdge(shorter), filter });
-            steps.crop = Some(crop);
-            format!("the shorter side to {shorter}, bilinear, centre crop {}", crop.height)
-        } else {
-            steps.resize = Some(Resize { to: ResizeTo::Exact(crop), filter });
-            format!("resized to {}x{} (height x width), bilinear, no crop", crop.height, crop.width)
-        };
-        let normalised = if input.element.integers().is_some() {
-            "samples as they are, because the graph takes integers"
-        } else if input.channels == 3 {
-            steps.mean = PerChannel::Many(IMAGENET_MEAN.to_vec());
-            steps.std = PerChannel::Many(IMAGENET_STD.to_vec());
-            "ImageNet's mean and standard deviation"
-        } else {
-            "one gray channel, scaled to 0..1"
-        };
-        let rule = if crop == (Size { height: 224, width: 224 }) {
-            "torchvision's defaults"
-        } else {
-            "torchvision's rule for the size of the graph"
-        };
-        notes.push(format!("no preprocessor_config.json: {rule}: {resized}, {normalised}"));
-        steps
     }
 
     /// Checks the steps by themselves and against the graph's input. Decoding is exact, unless decided otherwise later.

@@ -59,36 +59,31 @@ impl Graph {
         image_input(input, layout)
     }
 
-    /// The output that gives one score per label: the one asked for, else `logits`, else the only one that fits.
+    /// The output `name`, if it can be one row of scores per image.
     ///
     /// # Errors
-    /// Where `wanted` is no such output, or none or several fit.
-    pub fn scores_output(&self, wanted: Option<&str>) -> Result<&Port, ModelError> {
-        if let Some(name) = wanted {
-            let port = self.output(name)?;
-            return if scores_len(port).is_some() { Ok(port) } else { Err(no_scores(port)) };
-        }
-        let fitting: Vec<&Port> = self.outputs.iter().filter(|port| scores_len(port).is_some()).collect();
-        if let Some(port) = fitting.iter().find(|port| port.name == "logits") {
-            return Ok(port);
-        }
-        match fitting.as_slice() {
-            [port] => Ok(port),
-            [] => Err(ModelError::new(format!(
-                "no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has {}; with `--output NAME` a run keeps one of them whole, without tags",
-                names(&self.outputs)
-            ))),
-            _ => Err(ModelError::new(format!(
-                "several outputs could be the scores ({}): name one in tagfleet.toml, as output = \"{}\"",
-                names(&self.outputs),
-                fitting[0].name
-            ))),
-        }
+    /// If there is none, or it has another shape.
+    pub fn scores_output(&self, name: &str) -> Result<&Port, ModelError> {
+        let port = self.output(name)?;
+        if scores_len(port).is_some() { Ok(port) } else { Err(not_scores(port)) }
     }
 
-    /// Whether any output could be scores.
-    pub fn has_scores(&self) -> bool {
-        self.outputs.iter().any(|port| scores_len(port).is_some())
+    /// The outputs that are one row of floats per image, `[n, c]` or `[n, c, 1, 1]`, for a graph that insists on `batch`
+    /// images. An output of another number of rows holds something else.
+    pub fn score_rows(&self, batch: Option<usize>) -> Vec<&Port> {
+        let is_per_image = |port: &&Port| match port.shape.as_ref().and_then(|shape| shape.first().copied().flatten()) {
+            Some(rows) => rows == 1 || batch == Some(rows),
+            None => true,
+        };
+        self.outputs.iter().filter(|port| scores_len(port).is_some()).filter(is_per_image).collect()
+    }
+
+    /// The error of a graph without scores.
+    pub(crate) fn no_scores(&self) -> ModelError {
+        ModelError::new(format!(
+            "no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has {}; with `--output NAME` a run keeps one of them whole, without tags",
+            names(&self.outputs)
+        ))
     }
 
     /// The output of that name, of whatever shape.
@@ -96,7 +91,10 @@ impl Graph {
     /// # Errors
     /// Where there is none, or it does not hold floats.
     pub fn output(&self, name: &str) -> Result<&Port, ModelError> {
-        let Some(port) = self.outputs.iter().find(|port| port.name == name) else {
+        let is_wanted = |port: &&Port| {
+            port.name == name || port.map.as_ref().is_some_and(|map| map.name == name)
+        };
+        let Some(port) = self.outputs.iter().find(is_wanted) else {
             return Err(ModelError::new(format!(
                 "the model has no output {name:?}: it has {}",
                 names(&self.outputs)
@@ -123,6 +121,11 @@ impl Port {
             product.ok_or_else(|| ModelError::new(format!("the output {} is too large", self.describe())))
         });
         Ok(OutputPort { name: self.name.clone(), len: len.transpose()? })
+    }
+
+    /// The number of scores per image, if the graph says so.
+    pub fn classes(&self) -> Option<usize> {
+        scores_len(self).flatten()
     }
 
     /// `name [n, 3, 224, 224]`, for people.
@@ -152,7 +155,7 @@ fn scores_len(port: &Port) -> Option<Option<usize>> {
     }
 }
 
-fn no_scores(port: &Port) -> ModelError {
+fn not_scores(port: &Port) -> ModelError {
     ModelError::new(format!(
         "the output {} is not one row of scores per image, [n, c] or [n, c, 1, 1]: name another in tagfleet.toml",
         port.describe()
