@@ -10,10 +10,11 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::Session as OrtSession;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{DynValue, TensorRef};
+use ort::value::{DynValue, Tensor, TensorRef};
 
 use super::batching::Session;
 use super::library::{self, Kind, Library};
+use super::wiring::{signed, unsigned};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
 use crate::graph::{Element, rewrite};
@@ -124,8 +125,21 @@ impl Session for OnnxRuntime {
         let failed = |error: ort::Error| EngineError::new(format!("ONNX Runtime failed: {error}"));
         let shape = self.wiring.shape(rows);
         let name = self.wiring.input.as_str();
-        let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![name => tensor]).map_err(failed)?;
+        let outputs = match self.wiring.element {
+            Element::U8 => {
+                let tensor = Tensor::from_array((shape, unsigned(input))).map_err(failed)?;
+                self.session.run(ort::inputs![name => tensor])
+            }
+            Element::I8 => {
+                let tensor = Tensor::from_array((shape, signed(input))).map_err(failed)?;
+                self.session.run(ort::inputs![name => tensor])
+            }
+            Element::F32 | Element::F16 | Element::Other => {
+                let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
+                self.session.run(ort::inputs![name => tensor])
+            }
+        };
+        let outputs = outputs.map_err(failed)?;
         let mut values = Vec::new();
         for name in &self.wiring.outputs {
             let output = outputs

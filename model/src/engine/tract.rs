@@ -17,6 +17,7 @@ use tract_onnx::tract_core::transform::ModelTransform;
 use tract_onnx::tract_hir::infer::InferenceModel;
 
 use super::batching::Session;
+use super::wiring::{signed, unsigned};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
 use crate::graph::{Element, external};
@@ -72,7 +73,12 @@ fn parsed(path: &Path) -> TractResult<InferenceModel> {
 
 fn runnable(model: &Model, wiring: &Wiring) -> TractResult<Arc<TypedRunnableModel>> {
     let mut graph = parsed(&model.path())?;
-    let element = if wiring.element == Element::F16 { DatumType::F16 } else { DatumType::F32 };
+    let element = match wiring.element {
+        Element::F16 => DatumType::F16,
+        Element::U8 => DatumType::U8,
+        Element::I8 => DatumType::I8,
+        Element::F32 | Element::Other => DatumType::F32,
+    };
     graph.set_input_fact(0, element.fact(wiring.shape(wiring.batch.unwrap_or(1))).into())?;
     let names: Vec<&str> = wiring.outputs.iter().map(String::as_str).collect();
     graph.select_outputs_by_name(names)?;
@@ -91,14 +97,22 @@ pub(super) struct Tract {
 
 impl Session for Tract {
     fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
-        let shape = self.wiring.shape(rows);
-        caught(|| run(&self.runnable, &shape, input))
+        caught(|| run(&self.runnable, tensor(&self.wiring, input, rows)?))
             .map_err(|reason| EngineError::new(format!("tract failed: {reason}")))
     }
 }
 
-fn run(runnable: &Arc<TypedRunnableModel>, shape: &[usize], input: &[f32]) -> TractResult<Vec<Vec<f32>>> {
-    let input = Tensor::from_shape(shape, input)?;
+/// 16-bit floats were widened when the model was loaded.
+fn tensor(wiring: &Wiring, input: &[f32], rows: usize) -> TractResult<Tensor> {
+    let shape = wiring.shape(rows);
+    match wiring.element {
+        Element::U8 => Tensor::from_shape(&shape, &unsigned(input)),
+        Element::I8 => Tensor::from_shape(&shape, &signed(input)),
+        Element::F32 | Element::F16 | Element::Other => Tensor::from_shape(&shape, input),
+    }
+}
+
+fn run(runnable: &Arc<TypedRunnableModel>, input: Tensor) -> TractResult<Vec<Vec<f32>>> {
     let outputs = runnable.run(tvec!(input.into_tvalue()))?;
     let mut values = Vec::new();
     for output in outputs {

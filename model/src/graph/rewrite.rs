@@ -41,7 +41,9 @@ pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<
     let mut element = model.spec.input.element;
     if half && half::is_wide(&proto) {
         half::narrow(&mut proto).map_err(about)?;
-        element = Element::F16;
+        if element == Element::F32 {
+            element = Element::F16;
+        }
     }
     bytes::feed(&mut proto, &model.spec, tables, element).map_err(about)?;
     let instead = if half { instead } else { "give --device cpu, or --precision fp16 to halve it" };
