@@ -274,6 +274,15 @@ fn samples(color: Color) -> usize {
     if color == Color::Gray { 1 } else { 3 }
 }
 
+/// Whatever values the samples of a picture can have in the tensor.
+///
+/// # Errors
+/// Those of [`Preprocessor::new`].
+pub(crate) fn values(steps: &Preprocessing) -> Result<Vec<f32>, TensorError> {
+    let preprocessor = Preprocessor::new(steps)?;
+    Ok(preprocessor.tables.into_iter().flat_map(|table| table.values).collect())
+}
+
 /// Whether a crop must say which of its pixels are padding.
 pub(crate) fn marks_padding(steps: &Preprocessing) -> bool {
     steps.fill == Fill::Zero && steps.crop.is_some()

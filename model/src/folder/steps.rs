@@ -9,6 +9,7 @@ use crate::graph::{Element, ImageInput};
 use crate::preprocessing::{
     Anchor, Arithmetic, Color, Decoding, Fill, Filter, Preprocessing, Resize, ResizeTo, Size,
 };
+use crate::tensor;
 
 /// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it too.
 pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -32,6 +33,13 @@ impl PerChannel {
         match self {
             Self::One(value) => Self::One(value * value),
             Self::Many(values) => Self::Many(values.iter().map(|value| value * value).collect()),
+        }
+    }
+
+    pub(super) fn values(&self) -> &[f64] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
         }
     }
 
@@ -171,6 +179,7 @@ impl Steps {
             decoding: Decoding::Exact,
         };
         self.check_numbers(&finished)?;
+        self.check_integers(&finished, input)?;
         Ok(finished)
     }
 
@@ -227,6 +236,21 @@ impl Steps {
             )));
         }
         Ok(())
+    }
+
+    /// What a graph of integers gets must be integers that it can hold, up to a rounding error.
+    fn check_integers(&self, finished: &Preprocessing, input: &ImageInput) -> Result<(), ModelError> {
+        let Some((least, most)) = input.element.integers() else { return Ok(()) };
+        let values = tensor::values(finished).map_err(|error| ModelError::new(error.to_string()))?;
+        let fits = |value: &f32| {
+            let rounded = value.round();
+            (value - rounded).abs() <= 0.01 && rounded >= least && rounded <= most
+        };
+        let Some(value) = values.iter().find(|value| !fits(value)) else { return Ok(()) };
+        Err(ModelError::new(format!(
+            "{}: the model takes integers from {least} to {most}, but a sample becomes {value}: give scale = 1.0, offset = {least:?}, mean = 0.0 and std = 1.0 in tagfleet.toml",
+            self.source
+        )))
     }
 }
 

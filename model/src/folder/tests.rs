@@ -3,6 +3,7 @@
 mod broken;
 mod processors;
 mod real;
+mod toml_file;
 
 use std::path::Path;
 
@@ -158,7 +159,7 @@ fn a_model_is_multi_label_whoever_applies_the_sigmoid() {
 
 #[test]
 fn tagfleet_toml_overrides() {
-    let toml = "color = \"bgr\"\nresize = [224, 224]\ncrop = \"none\"\nfilter = \"lanczos\"\nmean = [103.939, 116.779, 123.68]\nactivation = \"none\"\nlabels = \"names.txt\"\n";
+    let toml = "color = \"bgr\"\nresize = [224, 224]\ncrop = \"none\"\nfilter = \"lanczos\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\nactivation = \"none\"\nlabels = \"names.txt\"\n";
     let spec = open(&toy(), &[("tagfleet.toml", toml), ("names.txt", "w\nx\ny\nz")]).unwrap();
     assert_eq!(spec.labels, ["w", "x", "y", "z"]);
     insta::assert_snapshot!(text(&spec), @r#"
