@@ -223,13 +223,16 @@ impl Steps {
 
     fn check_numbers(&self, finished: &Preprocessing) -> Result<(), ModelError> {
         let numbers = finished.mean.iter().chain(&finished.std).chain([&finished.offset]);
-        if !finished.scale.is_finite() || !numbers.copied().all(f32::is_finite) {
+        let values = tensor::values(finished).map_err(|error| ModelError::new(error.to_string()))?;
+        let erased = finished.scale == 0.0 || finished.std.contains(&0.0);
+        let finite = numbers.copied().chain(values).all(f32::is_finite);
+        if !erased && !finite {
             return Err(ModelError::new(format!(
                 "{}: a scale, offset, mean or std is not a finite number",
                 self.source
             )));
         }
-        if finished.scale == 0.0 || finished.std.contains(&0.0) {
+        if erased {
             return Err(ModelError::new(format!(
                 "{}: a scale or std is zero, which would erase the picture",
                 self.source

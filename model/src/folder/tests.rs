@@ -53,7 +53,7 @@ fn summary(preprocessing: &Preprocessing) -> String {
         p.layout,
         p.resize.map_or("as it is".to_owned(), |r| format!("{:?} {:?}", r.to, r.filter)),
         p.crop.map_or("none".to_owned(), |c| format!("{}x{}", c.height, c.width)),
-        p.scale,
+        p.scale as f32,
         p.offset,
         p.mean,
         p.std,
@@ -169,7 +169,7 @@ fn tagfleet_toml_overrides() {
     scores OutputPort { name: "logits", len: Some(4) }, None, 4 labels
     None, half: false
     - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
-    - tagfleet.toml overrides color, resize, crop, filter, scale, offset, mean and std
+    - tagfleet.toml overrides color, resize, filter, crop, scale, mean, std
     "#);
 }
 

@@ -52,14 +52,21 @@ pub fn reduction(size: Size, frame: &Frame, decoding: Decoding) -> Reduction {
     if !filter.is_continuous() {
         return Reduction::None;
     }
-    let size = frame.padded(size);
-    let resized = resized_size(size, to);
+    let padded = frame.padded(size);
+    let resized = resized_size(padded, to);
     let covers = |length: u32, resized: u32, reduction: Reduction| {
         let needed = u64::from(resized) * u64::from(cover.max(1)) * u64::from(reduction.divisor());
         u64::from(length) >= needed
     };
+    // A sample that hangs over the edge would count as picture, not as padding.
+    let ends = |length: u32, padded: u32, reduction: Reduction| {
+        length == padded || length.is_multiple_of(reduction.divisor())
+    };
     let fits = |reduction: &Reduction| {
-        covers(size.width, resized.width, *reduction) && covers(size.height, resized.height, *reduction)
+        covers(padded.width, resized.width, *reduction)
+            && covers(padded.height, resized.height, *reduction)
+            && ends(size.width, padded.width, *reduction)
+            && ends(size.height, padded.height, *reduction)
     };
     Reduction::ALL.into_iter().find(fits).unwrap_or(Reduction::None)
 }

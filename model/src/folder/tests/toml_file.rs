@@ -26,7 +26,7 @@ fn a_setting_that_is_left_out_keeps_its_value() {
 
 #[test]
 fn a_mean_of_another_scale_is_refused() {
-    insta::assert_snapshot!(refused(&toy(), &[("tagfleet.toml", "mean = [103.939, 116.779, 123.68]\nstd = 1.0")]), @"");
+    insta::assert_snapshot!(refused(&toy(), &[("tagfleet.toml", "mean = [103.939, 116.779, 123.68]\nstd = 1.0")]), @"tagfleet.toml: the mean 103.939 is not within 0 to 1, which are the values that scale = 0.00392156862745098 and offset = 0 give: give scale and offset with it, for example scale = 1.0 if samples stay 0 to 255, or scale = 0.00392156862745098 if they become 0 to 1");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn graphs_of_integers_get_samples_as_they_are() {
     assert_eq!(finish(Element::I8, "").unwrap(), plain(-128.0));
     assert!(finish(Element::I8, "offset = 0.0").is_err());
     let error = finish(Element::U8, "scale = 0.5").unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"tagfleet.toml: the model takes integers from 0 to 255, but a sample becomes 0.5: give scale = 1.0, offset = 0.0, mean = 0.0 and std = 1.0 in tagfleet.toml");
     assert!(numbers(DataType::Uint8, output).unwrap_err().contains("logits"));
 }
 

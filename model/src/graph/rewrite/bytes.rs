@@ -96,7 +96,10 @@ fn chain(spec: &ModelSpec, tables: &[Table]) -> Vec<NodeProto> {
     };
     let mut places = nodes.then("Add", &[levels, named("offsets")], vec![], "places");
     if tensor::marks_padding(steps) {
+        // Any byte but 0 is a pixel, so that no place is outside of the table.
         let shown = nodes.levels(Some("shown"));
+        let shown = nodes.then("Cast", &[shown], vec![int("to", DataType::Bool as i64)], "is_shown");
+        let shown = nodes.then("Cast", &[shown], vec![int("to", DataType::Int32 as i64)], "one_if_shown");
         places = nodes.then("Mul", &[places, shown], vec![], "shown_places");
     }
     nodes.nodes.push(look_up(&places, &spec.input.name));

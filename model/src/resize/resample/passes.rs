@@ -35,7 +35,8 @@ pub(super) fn across<const CHANNELS: usize>(
         let block = &block[(place.first.max(start) - start) * CHANNELS..];
         for (channel, padding) in padding.iter().enumerate() {
             let mut sums = padding.map(|sample| HALF + i32::from(sample) * place.padding);
-            for (column, weight) in block[channel..].iter().step_by(CHANNELS).zip(weights) {
+            let columns = block.get(channel..).unwrap_or_default();
+            for (column, weight) in columns.iter().step_by(CHANNELS).zip(weights) {
                 for (sum, sample) in sums.iter_mut().zip(column) {
                     *sum += i32::from(*sample) * weight;
                 }

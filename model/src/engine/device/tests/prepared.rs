@@ -3,7 +3,7 @@
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::*;
-use crate::engine::{Engine, EngineChoice, EngineOptions, resolve};
+use crate::engine::{EngineChoice, EngineOptions, resolve};
 use crate::grid::Grid;
 use crate::pixels::Pixels;
 use crate::preprocessing::{Anchor, Arithmetic, Fill, Filter, Resize, ResizeTo, Size};
