@@ -71,6 +71,7 @@ impl Resampler {
             across::<CHANNELS>(&self.across, columns.start, block, &padding, to, width);
         }
         self.padding.clear();
+        self.padding.reserve_exact(width);
         self.padding.extend(self.across.padding(color));
         for (to, pixel) in output.chunks_exact_mut(width).zip(window.down.first..) {
             self.down.compute(&window.down, kernel, pixel);
@@ -94,6 +95,7 @@ impl Resampler {
         let wanted = window.across.wanted as usize * CHANNELS;
         let block = grow(&mut self.block, width);
         self.padding.clear();
+        self.padding.reserve_exact(width);
         self.padding.extend(color.iter().copied().cycle().take(width));
         let first = window.down.first as usize;
         let rows = (0..window.down.wanted as usize).step_by(ROWS);

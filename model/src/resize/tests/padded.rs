@@ -33,7 +33,7 @@ fn cut(samples: &[u8], from: Size, frame: &Frame, channels: usize) -> Vec<u8> {
     for y in top..top + i64::from(crop.height) {
         for x in left..left + i64::from(crop.width) {
             let inside = (0..i64::from(from.width)).contains(&x) && (0..i64::from(from.height)).contains(&y);
-            let at = (y * i64::from(from.width) + x) as usize * channels;
+            let at = (y * i64::from(from.width) + x).max(0) as usize * channels;
             cut.extend(if inside { &samples[at..at + channels] } else { &frame.fill[..channels] });
         }
     }
