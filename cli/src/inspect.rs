@@ -3,6 +3,7 @@
 //! It writes nothing and starts no run.
 
 mod describe;
+mod prepare;
 
 use std::fs;
 use std::io::{self, Read};

@@ -6,25 +6,34 @@
 //!
 //! # `tagfleet.toml`
 //!
-//! A file of this name in the folder says what Hugging Face's files can't, and overrides them. Every line may be left
-//! out; a line that is not listed here is refused.
+//! A file of this name in the folder states what the other files can't, and overrides them. Every line may be left out, and then
+//! keeps the value that it has without the file. A key that is not listed here is refused.
 //!
 //! ```toml
-//! color = "bgr"                    # "rgb", "bgr" or "gray": the channels the model was trained on, in their order
+//! color = "bgr"                    # "rgb", "bgr", "gray" (luma before the resize) or "gray_mean" (mean of r, g and b after it)
+//! square = 255                     # pad to a square with this gray, or [red, green, blue], before the resize; "none"
 //! resize = 256                     # the shorter side; [height, width] for an exact size; "none"
-//! crop = 224                       # centre crop, a square or [height, width]; "none"
-//! filter = "bilinear"              # Pillow's: "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"
+//! # resize = { cover = [224, 160] }           # keep the ratio: the smallest size that covers this one
+//! # resize = { fit = [224, 160] }             # keep the ratio: the largest size inside this one
+//! # resize = { height = 48, width = 320 }     # this height, the width by the ratio, but at most this
+//! filter = "bilinear"              # Pillow's "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"; "opencv_bilinear"
+//! crop = 224                       # a square or [height, width]; a smaller picture is padded; "none"
+//! anchor = "center"                # "center", "center_trunc", "center_floor" (three ways to round) or "top_left"
+//! fill = 0                         # what a smaller picture is padded with: a gray, [red, green, blue], or "zero" for 0.0 after normalising
 //! scale = 1.0                      # multiplied with each sample of 0..=255
 //! offset = 0.0                     # then added
 //! mean = [103.939, 116.779, 123.68] # then subtracted, per channel in the order of `color`, or one number
 //! std = 1.0                        # then divided by, likewise
+//! std_twice = false                # whether it is divided by std once more
+//! arithmetic = "separate"          # "separate", "fused" or "single": how that is rounded, see `preprocessing::Arithmetic`
 //! layout = "nhwc"                  # "nchw" or "nhwc": where the channels stand in the input
 //! activation = "none"              # "softmax", "sigmoid" or "none": what turns the output into probabilities
 //! output = "logits"                # which output holds the scores
 //! labels = "names.txt"             # a file in this folder, one label per line
 //! ```
 //!
-//! `scale`, `offset`, `mean` and `std` go together: where one of them is given, those left out are 1, 0, 0 and 1.
+//! A mean that no sample can have with the scale and offset is refused: a scale was left out. A graph that takes uint8 or int8
+//! gets the samples as they are, for int8 less 128, unless something describes other integers.
 
 mod config;
 mod decoding;
@@ -47,6 +56,7 @@ mod suggestion;
 mod tests;
 mod timm;
 mod wd;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +69,7 @@ pub(crate) use self::files::read_text;
 pub(crate) use self::manual::Manual;
 use self::description::{Sources, describe};
 use self::labels::LabelSources;
+pub use self::written::Description;
 use crate::graph::{Element, Graph, OutputPort, Port, Quantization};
 use crate::preprocessing::Preprocessing;
 
@@ -254,7 +265,7 @@ fn resolve(
     let sources = Sources { root, folder, graph, input, config, manual, classes };
     let described = describe(sources, &mut notes)?;
     let mut steps = described.steps;
-    manual.apply(&mut steps, &mut notes);
+    manual.apply(&mut steps, &mut notes)?;
     let mut preprocessing = steps.finish(input, options.exif)?;
     preprocessing.decoding =
         decoding::decide(options.exact, preprocessing.resize, graph.quantization, &mut notes);

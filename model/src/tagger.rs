@@ -115,6 +115,14 @@ impl Batch {
         }
     }
 
+    /// Values of one picture.
+    fn length(&self, preprocessor: &Preprocessor) -> usize {
+        match self {
+            Self::Tensors(..) => preprocessor.tensor_len(),
+            Self::Crops(..) => preprocessor.crop_len(),
+        }
+    }
+
     /// Writes a picture as number `slot`.
     fn write(
         &mut self,
@@ -122,7 +130,7 @@ impl Batch {
         decoded: &Decoded,
         preprocessor: &mut Preprocessor,
     ) -> Result<(), TensorError> {
-        let length = preprocessor.tensor_len();
+        let length = self.length(preprocessor);
         let (pixels, grid) = (&decoded.pixels, &decoded.grid);
         match self {
             Self::Tensors(_, tensor) => preprocessor.write(pixels, grid, place(tensor, slot, length)),
@@ -226,7 +234,7 @@ impl ImageTagger {
         if batched == 0 {
             return Ok(prepared.into_iter().filter_map(Result::err).map(Outcome::Failed).collect());
         }
-        let length = self.preprocessor.tensor_len();
+        let length = self.batch.length(&self.preprocessor);
         let outputs = self.batch.run(batched, length).map_err(|error| TaggerError(error.to_string()))?;
         self.outcomes(prepared, &outputs)
     }

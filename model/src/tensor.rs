@@ -1,17 +1,21 @@
-//! A decoded picture to the model's input tensor: colour, resize, crop, scale, normalise, layout.
+//! A decoded picture to the model's input tensor: colour, square, resize, crop, scale, normalise, layout.
 //!
 //! One struct per thread owns every buffer, so that an ordinary picture costs no allocation here; what a
 //! huge one takes is known beforehand ([`Resizing::memory`]) and given back. A sample's value depends on
-//! that sample alone (a table of 256 entries per channel), so a tensor is bit-identical whatever its neighbours.
+//! that sample alone (a table per channel), so a tensor is bit-identical whatever its neighbours.
 //! It never decodes and never knows an engine.
 
+mod table;
+
 use thiserror::Error;
+
+pub(crate) use self::table::{LEVELS, Table};
 
 use crate::decode::Resizing;
 use crate::grid::{Grid, Reduction};
 use crate::pixels::Pixels;
-use crate::preprocessing::{Color, Layout, Preprocessing, Size};
-use crate::resize::{self, Cropper, KEPT, Window, trim};
+use crate::preprocessing::{Color, Fill, Layout, Preprocessing, Size};
+use crate::resize::{self, Cropper, Frame, KEPT, Window, trim};
 
 /// Why a picture does not fit a model's input. All of them are errors of the model's files, not of the picture.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -61,57 +65,50 @@ pub struct Preprocessor {
     cropper: Cropper,
     luma: Vec<u8>,
     cropped: Vec<u8>,
-}
-
-/// One channel: what each sample value becomes.
-pub(crate) struct Table {
-    /// Which sample of an RGB pixel it takes.
-    pub(crate) sample: usize,
-    pub(crate) values: [f32; 256],
+    plane: Vec<u8>,
 }
 
 impl Preprocessor {
     /// Prepares the tables of `steps`.
     ///
     /// # Errors
-    /// [`TensorError::Channels`] where `mean` or `std` does not have one value per channel.
+    /// [`TensorError::Channels`] if there are not as many values of `mean` and `std` as `color` can fill channels.
     pub fn new(steps: &Preprocessing) -> Result<Preprocessor, TensorError> {
-        let samples: &[usize] = match steps.color {
-            Color::Rgb => &[0, 1, 2],
-            Color::Bgr => &[2, 1, 0],
-            Color::Gray => &[0; 3][..steps.mean.len().clamp(1, 3)],
-            Color::GrayMean => return Err(TensorError::Resize("gray_mean is not supported yet".to_owned())),
-        };
         let (mean, std) = (steps.mean.len(), steps.std.len());
-        if mean != samples.len() || std != samples.len() {
-            return Err(TensorError::Channels { channels: samples.len(), mean, std });
+        let channels = if steps.color.is_gray() && mean == 1 { 1 } else { 3 };
+        if mean != channels || std != channels {
+            return Err(TensorError::Channels { channels, mean, std });
         }
-        let normalised = samples.iter().zip(steps.mean.iter().zip(&steps.std));
-        let tables =
-            normalised.map(|(&sample, (&mean, &std))| Table::new(sample, steps, mean, std)).collect();
         Ok(Preprocessor {
             steps: steps.clone(),
-            tables,
+            tables: (0..channels).map(|channel| Table::new(steps, channel)).collect(),
             cropper: Cropper::default(),
             luma: Vec::new(),
             cropped: Vec::new(),
+            plane: Vec::new(),
         })
     }
 
     /// The values of one picture's tensor: channels times height times width.
     #[must_use]
     pub fn tensor_len(&self) -> usize {
+        self.pixels() * self.tables.len()
+    }
+
+    /// The bytes of one picture's crop as a device gets it, see [`Preprocessor::write_crop`].
+    #[must_use]
+    pub fn crop_len(&self) -> usize {
+        self.pixels() * crop_channels(&self.steps)
+    }
+
+    fn pixels(&self) -> usize {
         let Size { height, width } = self.steps.input;
-        self.tables.len() * height as usize * width as usize
+        height as usize * width as usize
     }
 
     /// The channels of the model's input, in their order.
     pub(crate) fn tables(&self) -> &[Table] {
         &self.tables
-    }
-
-    fn to_gray(&self, channels: u8) -> bool {
-        self.steps.color == Color::Gray && channels == 3
     }
 
     /// Writes the tensor of one picture, whose samples lie as `grid` says; `tensor` is its part of the batch, [`Preprocessor::tensor_len`] values.
@@ -120,35 +117,49 @@ impl Preprocessor {
     /// Every [`TensorError`] but `Channels`; then nothing is said of what `tensor` holds.
     pub fn write(&mut self, pixels: &Pixels, grid: &Grid, tensor: &mut [f32]) -> Result<(), TensorError> {
         check_length("the tensor", tensor.len(), self.tensor_len())?;
-        let channels = self.crop(pixels, grid)?;
+        let (window, channels) = self.crop(pixels, grid)?;
         self.spread(channels, tensor);
+        if self.steps.fill == Fill::Zero {
+            self.blank(&window, tensor);
+        }
         Ok(())
     }
 
     /// Writes the samples of one picture's crop, `[height, width, channels]`, before they are scaled and normalised: red,
-    /// green, blue, or luma for a model without colour. `crop` is its part of the batch, [`Preprocessor::tensor_len`] bytes.
+    /// green, blue, or luma for [`Color::Gray`]; then, if padding is zero after normalising, 1 for a pixel of the picture
+    /// and 0 for padding. `crop` is its part of the batch, [`Preprocessor::crop_len`] bytes.
     ///
     /// # Errors
     /// Those of [`Preprocessor::write`].
     pub fn write_crop(&mut self, pixels: &Pixels, grid: &Grid, crop: &mut [u8]) -> Result<(), TensorError> {
-        check_length("the crop", crop.len(), self.tensor_len())?;
-        let channels = usize::from(self.crop(pixels, grid)?);
-        if channels == self.tables.len() {
+        check_length("the crop", crop.len(), self.crop_len())?;
+        let (window, channels) = self.crop(pixels, grid)?;
+        let (from, samples) = (usize::from(channels), samples(self.steps.color));
+        let to = crop_channels(&self.steps);
+        if from == to {
             crop.copy_from_slice(&self.cropped);
             return Ok(());
         }
-        for (pixel, gray) in crop.chunks_exact_mut(self.tables.len()).zip(&self.cropped) {
-            pixel.fill(*gray);
+        for (pixel, found) in crop.chunks_exact_mut(to).zip(self.cropped.chunks_exact(from)) {
+            match found {
+                [gray] => pixel[..samples].fill(*gray),
+                colors => pixel[..samples].copy_from_slice(colors),
+            }
+        }
+        if marks_padding(&self.steps) {
+            for (index, pixel) in crop.chunks_exact_mut(to).enumerate() {
+                pixel[to - 1] = u8::from(self.shows(&window, index));
+            }
         }
         Ok(())
     }
 
     /// Fills `cropped`, and returns its samples per pixel: 1 where the picture or the model has no colour.
-    fn crop(&mut self, pixels: &Pixels, grid: &Grid) -> Result<u8, TensorError> {
+    fn crop(&mut self, pixels: &Pixels, grid: &Grid) -> Result<(Window, u8), TensorError> {
         let size = grid.samples();
         let samples = size.height as usize * size.width as usize * usize::from(pixels.channels);
         check_length("the picture", pixels.data.len(), samples)?;
-        let window = &Window::new(grid, self.steps.resize, self.steps.crop);
+        let window = self.window(grid);
         let (found, expected) = (window.output(), self.steps.input);
         if found != expected {
             return Err(TensorError::WrongSize { found, expected });
@@ -156,57 +167,146 @@ impl Preprocessor {
         let to_gray = self.to_gray(pixels.channels);
         if to_gray {
             self.luma.clear();
-            self.luma.extend(pixels.data.chunks_exact(3).map(|rgb| luma(rgb[0], rgb[1], rgb[2])));
+            self.luma.extend(pixels.data.chunks_exact(3).map(|rgb| luma([rgb[0], rgb[1], rgb[2]])));
         }
         let (source, channels) = if to_gray { (&self.luma, 1) } else { (&pixels.data, pixels.channels) };
-        let Size { height, width } = window.output();
-        self.cropped.resize(height as usize * width as usize * usize::from(channels), 0);
-        let cropped = self.cropper.crop(source, channels, window, &mut self.cropped);
+        let cropped = if channels == 1 && window.is_coloured() {
+            let (plane, cropped) = (&mut self.plane, &mut self.cropped);
+            crop_gray(&mut self.cropper, source, &window, plane, cropped).map(|()| 3)
+        } else {
+            self.cropped.resize(window.pixels() * usize::from(channels), 0);
+            self.cropper.crop(source, channels, &window, &mut self.cropped).map(|()| channels)
+        };
         trim(&mut self.luma, KEPT);
-        cropped.map_err(|error| TensorError::Resize(error.to_string()))?;
-        Ok(channels)
+        let channels = cropped.map_err(|error| TensorError::Resize(error.to_string()))?;
+        Ok((window, channels))
+    }
+
+    fn window(&self, grid: &Grid) -> Window {
+        let mut frame = Frame::of(&self.steps);
+        if self.steps.color == Color::Gray {
+            frame.square = frame.square.map(|color| [luma(color); 3]);
+            frame.fill = [luma(frame.fill); 3];
+        }
+        Window::new(grid, &frame)
+    }
+
+    fn to_gray(&self, channels: u8) -> bool {
+        self.steps.color == Color::Gray && channels == 3
     }
 
     fn spread(&self, channels: u8, tensor: &mut [f32]) {
         let step = usize::from(channels);
-        let plane = self.cropped.len() / step;
         for (index, table) in self.tables.iter().enumerate() {
             let sample = if channels == 1 { 0 } else { table.sample };
-            let values =
-                self.cropped[sample..].iter().step_by(step).map(|&value| table.values[usize::from(value)]);
-            match self.steps.layout {
-                Layout::Nchw => copy(values, tensor[index * plane..][..plane].iter_mut()),
-                Layout::Nhwc => copy(values, tensor[index..].iter_mut().step_by(self.tables.len())),
+            match <&[f32; LEVELS]>::try_from(table.values.as_slice()).ok() {
+                Some(values) => {
+                    let samples = self.cropped[sample..].iter().step_by(step);
+                    self.place(index, samples.map(|sample| values[usize::from(*sample)]), tensor);
+                }
+                None => {
+                    let sums = self.cropped.chunks_exact(step).map(sum);
+                    self.place(index, sums.map(|sum| table.values[sum]), tensor);
+                }
             }
         }
     }
+
+    /// Puts the values of channel number `index` into their places.
+    fn place(&self, index: usize, values: impl Iterator<Item = f32>, tensor: &mut [f32]) {
+        let plane = self.pixels();
+        match self.steps.layout {
+            Layout::Nchw => copy(values, tensor[index * plane..][..plane].iter_mut()),
+            Layout::Nhwc => copy(values, tensor[index..].iter_mut().step_by(self.tables.len())),
+        }
+    }
+
+    /// Makes what is padded zero in each channel.
+    fn blank(&self, window: &Window, tensor: &mut [f32]) {
+        let (pixels, channels) = (self.pixels(), self.tables.len());
+        for (index, value) in tensor.iter_mut().enumerate() {
+            let pixel = match self.steps.layout {
+                Layout::Nchw => index % pixels,
+                Layout::Nhwc => index / channels,
+            };
+            if !self.shows(window, pixel) {
+                *value = 0.0;
+            }
+        }
+    }
+
+    /// Whether pixel number `index` of the output is one of the picture.
+    fn shows(&self, window: &Window, index: usize) -> bool {
+        let width = self.steps.input.width as usize;
+        window.shows(index / width, index % width)
+    }
+}
+
+/// The crop of a gray picture whose padding has a colour: each channel by itself.
+fn crop_gray(
+    cropper: &mut Cropper,
+    source: &[u8],
+    window: &Window,
+    plane: &mut Vec<u8>,
+    cropped: &mut Vec<u8>,
+) -> Result<(), resize::WrongLength> {
+    plane.resize(window.pixels(), 0);
+    cropped.resize(window.pixels() * 3, 0);
+    for channel in 0..3 {
+        cropper.crop(source, 1, &window.of_channel(channel), plane)?;
+        for (pixel, sample) in cropped.chunks_exact_mut(3).zip(plane.iter()) {
+            pixel[channel] = *sample;
+        }
+    }
+    Ok(())
+}
+
+/// The sum of red, green and blue.
+fn sum(pixel: &[u8]) -> usize {
+    match pixel {
+        [gray] => 3 * usize::from(*gray),
+        colors => colors.iter().copied().map(usize::from).sum(),
+    }
+}
+
+/// Samples of a pixel that the tables look at.
+fn samples(color: Color) -> usize {
+    if color == Color::Gray { 1 } else { 3 }
+}
+
+/// Whatever values the samples of a picture can have in the tensor.
+///
+/// # Errors
+/// Those of [`Preprocessor::new`].
+pub(crate) fn values(steps: &Preprocessing) -> Result<Vec<f32>, TensorError> {
+    let preprocessor = Preprocessor::new(steps)?;
+    Ok(preprocessor.tables.into_iter().flat_map(|table| table.values).collect())
+}
+
+/// Whether a crop must say which of its pixels are padding.
+pub(crate) fn marks_padding(steps: &Preprocessing) -> bool {
+    steps.fill == Fill::Zero && steps.crop.is_some()
+}
+
+/// Bytes per pixel of a crop as a device gets it.
+pub(crate) fn crop_channels(steps: &Preprocessing) -> usize {
+    samples(steps.color) + usize::from(marks_padding(steps))
 }
 
 impl Resizing for Preprocessor {
     fn reduction(&self, size: Size) -> Reduction {
-        resize::reduction(size, self.steps.resize, self.steps.decoding)
+        resize::reduction(size, &Frame::of(&self.steps), self.steps.decoding)
     }
 
     /// The most bytes that [`Preprocessor::write`] takes, beside the samples and the tensor.
     fn memory(&self, grid: &Grid, channels: u8) -> u64 {
-        let window = Window::new(grid, self.steps.resize, self.steps.crop);
+        let window = self.window(grid);
         if !self.to_gray(channels) {
             return window.memory(channels);
         }
         let Size { height, width } = grid.samples();
         let luma = u64::from(height) * u64::from(width);
         luma.saturating_add(window.memory(1))
-    }
-}
-
-impl Table {
-    /// Computed in double precision, so that each value is the closest one to what the model's files say.
-    fn new(sample: usize, steps: &Preprocessing, mean: f32, std: f32) -> Table {
-        let value = |sample: usize| {
-            let scaled = sample as f64 * steps.scale + f64::from(steps.offset);
-            ((scaled - f64::from(mean)) / f64::from(std)) as f32
-        };
-        Table { sample, values: std::array::from_fn(value) }
     }
 }
 
@@ -221,7 +321,7 @@ fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(),
 }
 
 /// ITU-R 601-2 luma in Pillow's fixed-point arithmetic.
-fn luma(red: u8, green: u8, blue: u8) -> u8 {
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let weighted = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471;
     ((weighted + 0x8000) >> 16) as u8
 }

@@ -25,6 +25,8 @@ pub(crate) struct Toy {
     pub(crate) embedding: bool,
     /// Whether its only output is `pixels_out`, the input as it is: no row of scores.
     pub(crate) hidden: bool,
+    /// Whether its input is of this type, and is cast to floats first.
+    pub(crate) input_element: Option<DataType>,
     /// Weights in this file beside the model.
     pub(crate) external: Option<&'static str>,
 }
@@ -40,6 +42,7 @@ impl Default for Toy {
             dynamic: false,
             embedding: false,
             hidden: false,
+            input_element: None,
             external: None,
         }
     }
@@ -64,8 +67,9 @@ impl Toy {
 
     fn graph(&self) -> GraphProto {
         let batch = self.input.first().copied().unwrap_or(0);
+        let pixels = if self.input_element.is_some() { "cast_pixels" } else { "pixels" };
         let mut node = vec![
-            op("GlobalAveragePool", &["pixels"], &["embedding"]),
+            op("GlobalAveragePool", &[pixels], &["embedding"]),
             op("Flatten", &["embedding"], &["flat"]),
         ];
         let scored = if self.last.is_some() { "scored" } else { self.output };
@@ -84,14 +88,17 @@ impl Toy {
             output.push(value("embedding", self.element, &[batch, 3, 1, 1]));
         }
         if self.hidden {
-            node = vec![op("Identity", &["pixels"], &["pixels_out"])];
+            node = vec![op("Identity", &[pixels], &["pixels_out"])];
             output = vec![value("pixels_out", self.element, &self.input)];
+        }
+        if self.input_element.is_some() {
+            node.insert(0, cast("pixels", pixels));
         }
         GraphProto {
             name: "toy".to_owned(),
             node,
             initializer: vec![self.weights(), self.integers(), self.floats("bias", &[self.classes])],
-            input: vec![value("pixels", self.element, &self.input)],
+            input: vec![value("pixels", self.input_element.unwrap_or(self.element), &self.input)],
             output,
             ..GraphProto::default()
         }

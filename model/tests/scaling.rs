@@ -21,7 +21,7 @@ use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::grid::{Grid, Reduction};
 use tagfleet_model::pixels::Pixels;
 use tagfleet_model::preprocessing::{Decoding, Filter, Resize, ResizeTo, Size};
-use tagfleet_model::resize::{self, Cropper, Window};
+use tagfleet_model::resize::{self, Cropper, Frame, Window};
 use tagfleet_model::tagger::{ImageTagger, TaggerFactory};
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
@@ -60,7 +60,7 @@ fn photos() -> Option<Vec<Pixels>> {
 fn resized(photo: &Pixels, to: Size, crop: Option<Size>) -> Pixels {
     let grid = Grid::whole(Size { height: photo.height, width: photo.width });
     let resize = Resize { to: ResizeTo::Exact(to), filter: Filter::Bicubic };
-    let window = Window::new(&grid, Some(resize), crop);
+    let window = Window::new(&grid, &Frame { resize: Some(resize), crop, ..Frame::default() });
     let Size { height, width } = window.output();
     let mut data = vec![0; height as usize * width as usize * 3];
     Cropper::default().crop(&photo.data, 3, &window, &mut data).unwrap();
@@ -145,7 +145,9 @@ fn assert_agrees(what: &str, files: impl Iterator<Item = (Size, Vec<u8>)>) {
     let mut pair = pair(&squeezenet);
     let (mut scaled, mut agree, mut largest_flip) = (0, 0, 0.0_f32);
     for (size, file) in files {
-        if resize::reduction(size, pair.resize, pair.decoding) == Reduction::None {
+        if resize::reduction(size, &Frame { resize: pair.resize, ..Frame::default() }, pair.decoding)
+            == Reduction::None
+        {
             continue;
         }
         let (exact, found) = (best_two(&mut pair.exact, &file), best_two(&mut pair.scaled, &file));

@@ -182,7 +182,8 @@ pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -
     let signs = Arc::new(Signs::default());
     let retries = Arc::new(Retries { time: worker.retry_time, signs: signs.clone() });
     let fetcher = Fetcher::new(jobs, taggers.len(), retries.clone());
-    let mut cores = cores::start(taggers, waiting, (&signs, &worker.progress));
+    let vector = worker.vector.as_ref().map(|vector| vector.stored);
+    let mut cores = cores::start(taggers, waiting, (&signs, &worker.progress), vector);
     let crew = Arc::new(Crew { worker, fetcher, retries, signs, in_hand: Mutex::default() });
     let mut shards = JoinSet::new();
     let end = drive(&crew, &mut cores, &mut shards, stop).await;

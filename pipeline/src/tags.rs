@@ -6,7 +6,10 @@
 pub mod parquet;
 pub mod table;
 
+use half::f16;
 use serde::{Deserialize, Serialize};
+
+use crate::run::VectorType;
 
 /// The row of one input.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +78,25 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// The same, failed if its vector has a number that can't be stored: not a finite one, or one that is too large for
+    /// 16 bits if `stored` so.
+    #[must_use]
+    pub fn checked(self, stored: Option<VectorType>) -> Self {
+        let Self::Tagged(Tagged { vector: Some(vector), .. }) = &self else { return self };
+        let fits = |value: &f32| match stored {
+            Some(VectorType::F16) => f16::from_f32(*value).is_finite(),
+            Some(VectorType::F32) | None => value.is_finite(),
+        };
+        let Some(value) = vector.iter().find(|value| !fits(value)) else { return self };
+        let message = match value.is_finite() {
+            true => "a number of the vector is too large for 16 bits: store it with --vector f32",
+            false => "a number of the model's vector is not finite",
+        };
+        Self::Failed(Failure { reason: Reason::NotFinite, message: message.to_owned() })
+    }
+}
+
 /// The closed set of reasons for a failed row; the names are part of the results' schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,7 +121,7 @@ pub enum Reason {
     Archived,
     /// The file's name is not UTF-8; the key shows its bytes percent-encoded.
     NameNotUtf8,
-    /// The model's scores for this image are not finite numbers.
+    /// The model's scores or vector for this image are not finite numbers, or too large for 16 bits if it is stored in them.
     NotFinite,
     /// The process died on this image, twice.
     Crashed,
@@ -145,6 +167,34 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vector_that_cannot_be_stored_is_a_failed_row() {
+        let outcome = |values: &[f32]| {
+            Outcome::Tagged(Tagged {
+                width: 1,
+                height: 1,
+                tags: Vec::new(),
+                vector: Some(values.to_vec()),
+                second_decoder: false,
+                thumbnail: None,
+            })
+        };
+        let failed = |values: &[f32], stored| match outcome(values).checked(Some(stored)) {
+            Outcome::Tagged(_) => None,
+            Outcome::Failed(failure) => Some((failure.reason, failure.message)),
+        };
+        assert_eq!(failed(&[65_504.0, -65_519.0], VectorType::F16), None);
+        assert_eq!(failed(&[65_520.0], VectorType::F32), None);
+        let (reason, message) = failed(&[1.0, 65_520.0], VectorType::F16).unwrap();
+        assert_eq!(reason, Reason::NotFinite);
+        insta::assert_snapshot!(message, @"a number of the vector is too large for 16 bits: store it with --vector f32");
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for stored in [VectorType::F32, VectorType::F16] {
+                assert_eq!(failed(&[value], stored).map(|(reason, _)| reason), Some(Reason::NotFinite));
+            }
+        }
+    }
 
     #[test]
     fn a_reason_has_one_name_everywhere() {

@@ -85,7 +85,7 @@ fn cores() -> usize {
 fn device(options: &AloneOptions, model: &Model) -> Result<Found> {
     let engine = engine(options, options.device.choice(), options.precision.precision(), model)?;
     let loaded = Loaded::load(&engine, model)?;
-    let length = Preprocessor::new(&model.spec.preprocessing)?.tensor_len();
+    let length = Preprocessor::new(&model.spec.preprocessing)?.crop_len();
     // All of them first: how many crops each has at once follows from their number.
     let mut feeders = Vec::new();
     for _ in 0..cores() * FEEDERS_PER_CORE {
@@ -115,7 +115,7 @@ fn decoding(model: &Model, folder: &Path) -> Result<Found> {
     let mut threads = Vec::new();
     for number in 0..cores() {
         let preprocessor = Preprocessor::new(&model.spec.preprocessing)?;
-        let crop = vec![0; preprocessor.tensor_len()];
+        let crop = vec![0; preprocessor.crop_len()];
         threads.push((preprocessor, crop, number));
     }
     let images_per_second = rate(threads, |(preprocessor, crop, next)| {

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use tagfleet_model::engine::Resolved;
 use tagfleet_model::folder::{Activation, Model, ModelSpec};
 use tagfleet_model::graph::Element;
-use tagfleet_model::preprocessing::{Color, Decoding, Layout, Preprocessing, ResizeTo};
+use tagfleet_model::preprocessing::{Layout, Preprocessing};
+
+use super::prepare;
 
 /// A few lines, then one per note.
 pub(crate) fn text(model: &Model, engine: &Resolved) -> String {
@@ -22,7 +24,7 @@ fn write(text: &mut String, model: &Model, engine: &Resolved) -> std::fmt::Resul
     writeln!(text, "model    {}", model.path().display())?;
     writeln!(text, "sha256   {}", spec.sha256)?;
     writeln!(text, "input    {}", input(spec))?;
-    for (number, step) in steps(&spec.preprocessing).iter().enumerate() {
+    for (number, step) in prepare::steps(&spec.preprocessing).iter().enumerate() {
         writeln!(text, "{}{step}", if number == 0 { "prepare  " } else { "         " })?;
     }
     if let Some(scores) = &spec.scores {
@@ -52,49 +54,6 @@ fn input(spec: &ModelSpec) -> String {
         Layout::Nhwc => format!("[{batch}, {height}, {width}, {channels}]"),
     };
     format!("{} {element} {dims}", spec.input.name)
-}
-
-fn steps(steps: &Preprocessing) -> Vec<String> {
-    let mut words = Vec::new();
-    words.push(match steps.decoding {
-        Decoding::Exact => "decode every pixel".to_owned(),
-        Decoding::Scaled { cover } => {
-            format!(
-                "decode JPEGs at 1/2, 1/4 or 1/8, with each side at least {cover} times what it is resized to"
-            )
-        }
-    });
-    words.push(match steps.exif {
-        true => "turn as EXIF says".to_owned(),
-        false => "leave as stored, whatever EXIF says".to_owned(),
-    });
-    if let Some(resize) = &steps.resize {
-        let filter = format!("{:?}", resize.filter).to_lowercase();
-        words.push(match resize.to {
-            ResizeTo::ShortestEdge(length) => format!("resize the shorter side to {length} ({filter})"),
-            ResizeTo::Exact(size) => format!("resize to {}x{} ({filter})", size.width, size.height),
-            ResizeTo::Cover(size) => format!("resize to cover {}x{} ({filter})", size.width, size.height),
-            ResizeTo::Fit(size) => format!("resize to fit into {}x{} ({filter})", size.width, size.height),
-            ResizeTo::Height(size) => {
-                format!(
-                    "resize to a height of {} and a width of at most {} ({filter})",
-                    size.height, size.width
-                )
-            }
-        });
-    }
-    if let Some(crop) = &steps.crop {
-        words.push(format!("crop the centre to {}x{}", crop.width, crop.height));
-    }
-    let color = match steps.color {
-        Color::Rgb => "RGB",
-        Color::Bgr => "BGR",
-        Color::Gray => "gray",
-        Color::GrayMean => "gray (the mean of red, green and blue)",
-    };
-    let (scale, offset, mean, std) = (steps.scale, steps.offset, &steps.mean, &steps.std);
-    words.push(format!("{color}, (x * {scale} + {offset} - {mean:?}) / {std:?}"));
-    words
 }
 
 fn activation(spec: &ModelSpec) -> &'static str {

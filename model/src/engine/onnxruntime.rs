@@ -10,10 +10,11 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::Session as OrtSession;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{DynValue, TensorRef};
+use ort::value::{DynValue, Tensor, TensorRef};
 
 use super::batching::Session;
 use super::library::{self, Kind, Library};
+use super::wiring::{signed, unsigned};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
 use crate::graph::{Element, rewrite};
@@ -63,26 +64,27 @@ fn version(info: &str, path: &Path) -> String {
 /// A model's graph, from which every thread makes its own session.
 pub(super) struct Program {
     path: PathBuf,
-    /// The graph in 32-bit floats, where the file's has 16-bit ones.
-    widened: Option<Vec<u8>>,
+    /// The graph in the place of the file's.
+    rewritten: Option<Vec<u8>>,
     environment: Environment,
 }
 
-/// The graph of `model` as a processor gets it where it has 16-bit floats: encoded, its weights inside, with 32-bit ones.
-/// None where the file is taken as it is.
+/// The graph of `model` as a processor gets it if the file must not be taken as it is: encoded, its weights inside, with
+/// 32-bit floats in the place of 16-bit ones and tensors in the place of maps. `None` if the file is taken.
 ///
 /// # Errors
-/// Where the model's files can't be read, or what it becomes can't be handed over.
+/// If the model's files can't be read, or what it becomes can't be handed over.
 pub fn graph_for_processor(model: &Model) -> Result<Option<Vec<u8>>, EngineError> {
-    let has_halves = model.spec.half || model.spec.input.element == Element::F16;
-    let widened = has_halves.then(|| rewrite::widened(model)).transpose();
-    widened.map_err(|error| EngineError::new(error.to_string()))
+    let spec = &model.spec;
+    let is_rewritten = spec.half || spec.input.element == Element::F16 || spec.has_maps;
+    let rewritten = is_rewritten.then(|| rewrite::for_processor(model)).transpose();
+    rewritten.map_err(|error| EngineError::new(error.to_string()))
 }
 
 impl Program {
     pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
-        let widened = graph_for_processor(model)?;
-        let program = Self { path: model.path(), widened, environment: load(None)?.handle };
+        let rewritten = graph_for_processor(model)?;
+        let program = Self { path: model.path(), rewritten, environment: load(None)?.handle };
         program.session(wiring)?;
         Ok(program)
     }
@@ -92,7 +94,7 @@ impl Program {
             EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
         };
         let mut builder = builder(&self.environment).map_err(refused)?;
-        let session = match &self.widened {
+        let session = match &self.rewritten {
             Some(graph) => builder.commit_from_memory(graph),
             None => builder.commit_from_file(&self.path),
         };
@@ -124,8 +126,21 @@ impl Session for OnnxRuntime {
         let failed = |error: ort::Error| EngineError::new(format!("ONNX Runtime failed: {error}"));
         let shape = self.wiring.shape(rows);
         let name = self.wiring.input.as_str();
-        let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![name => tensor]).map_err(failed)?;
+        let outputs = match self.wiring.element {
+            Element::U8 => {
+                let tensor = Tensor::from_array((shape, unsigned(input))).map_err(failed)?;
+                self.session.run(ort::inputs![name => tensor])
+            }
+            Element::I8 => {
+                let tensor = Tensor::from_array((shape, signed(input))).map_err(failed)?;
+                self.session.run(ort::inputs![name => tensor])
+            }
+            Element::F32 | Element::F16 | Element::Other => {
+                let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
+                self.session.run(ort::inputs![name => tensor])
+            }
+        };
+        let outputs = outputs.map_err(failed)?;
         let mut values = Vec::new();
         for name in &self.wiring.outputs {
             let output = outputs

@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 use super::batching::Session;
 use super::library::{self, Kind, Library};
+use super::wiring::{signed, unsigned};
 use super::{EngineError, Precision, Wiring};
 use crate::folder::Model;
 use crate::graph::{self, Element};
@@ -247,14 +248,7 @@ impl Session for OpenVino {
         if room != input.len() {
             return Err(EngineError::new(format!("OpenVINO takes {room} values, not {}", input.len())));
         }
-        if self.wiring.element == Element::F16 {
-            let tensor = compiled.input.get_data_mut::<f16>().map_err(failed)?;
-            for (slot, &value) in tensor.iter_mut().zip(input) {
-                *slot = f16::from_f32(value);
-            }
-        } else {
-            compiled.input.get_data_mut::<f32>().map_err(failed)?.copy_from_slice(input);
-        }
+        fill(&mut compiled.input, self.wiring.element, input).map_err(failed)?;
         compiled.request.infer().map_err(failed)?;
         let mut values = Vec::new();
         for name in &self.wiring.outputs {
@@ -263,6 +257,21 @@ impl Session for OpenVino {
         }
         Ok(values)
     }
+}
+
+/// Puts `input` into a tensor of as many elements.
+fn fill(tensor: &mut Tensor, element: Element, input: &[f32]) -> Result<(), InferenceError> {
+    match element {
+        Element::F16 => {
+            for (slot, &value) in tensor.get_data_mut::<f16>()?.iter_mut().zip(input) {
+                *slot = f16::from_f32(value);
+            }
+        }
+        Element::U8 => tensor.get_data_mut::<u8>()?.copy_from_slice(&unsigned(input)),
+        Element::I8 => tensor.get_data_mut::<i8>()?.copy_from_slice(&signed(input)),
+        Element::F32 | Element::Other => tensor.get_data_mut::<f32>()?.copy_from_slice(input),
+    }
+    Ok(())
 }
 
 fn not_floats(name: &str) -> EngineError {

@@ -4,7 +4,6 @@
 //! is loaded: computed as they are, they take about a minute per image.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::model::ParseResult;
@@ -17,9 +16,10 @@ use tract_onnx::tract_core::transform::ModelTransform;
 use tract_onnx::tract_hir::infer::InferenceModel;
 
 use super::batching::Session;
+use super::wiring::{signed, unsigned};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
-use crate::graph::{Element, external};
+use crate::graph::{Element, external, rewrite};
 
 /// The version this program was built with; a test compares it with `Cargo.lock`.
 pub(super) const VERSION: &str = "0.23.9";
@@ -59,10 +59,12 @@ fn caught<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
     }
 }
 
-fn parsed(path: &Path) -> TractResult<InferenceModel> {
+fn parsed(model: &Model) -> TractResult<InferenceModel> {
+    let path = &model.path();
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     let mut proto = onnx.proto_model_for_path(path)?;
     external::follow_links(&mut proto, path)?;
+    rewrite::expose(&mut proto, model);
     let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, Some("/"))?;
     if !unresolved_inputs.is_empty() {
         return Err(TractError::msg(format!("nothing gives its values {}", unresolved_inputs.join(", "))));
@@ -71,8 +73,13 @@ fn parsed(path: &Path) -> TractResult<InferenceModel> {
 }
 
 fn runnable(model: &Model, wiring: &Wiring) -> TractResult<Arc<TypedRunnableModel>> {
-    let mut graph = parsed(&model.path())?;
-    let element = if wiring.element == Element::F16 { DatumType::F16 } else { DatumType::F32 };
+    let mut graph = parsed(model)?;
+    let element = match wiring.element {
+        Element::F16 => DatumType::F16,
+        Element::U8 => DatumType::U8,
+        Element::I8 => DatumType::I8,
+        Element::F32 | Element::Other => DatumType::F32,
+    };
     graph.set_input_fact(0, element.fact(wiring.shape(wiring.batch.unwrap_or(1))).into())?;
     let names: Vec<&str> = wiring.outputs.iter().map(String::as_str).collect();
     graph.select_outputs_by_name(names)?;
@@ -91,14 +98,22 @@ pub(super) struct Tract {
 
 impl Session for Tract {
     fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
-        let shape = self.wiring.shape(rows);
-        caught(|| run(&self.runnable, &shape, input))
+        caught(|| run(&self.runnable, tensor(&self.wiring, input, rows)?))
             .map_err(|reason| EngineError::new(format!("tract failed: {reason}")))
     }
 }
 
-fn run(runnable: &Arc<TypedRunnableModel>, shape: &[usize], input: &[f32]) -> TractResult<Vec<Vec<f32>>> {
-    let input = Tensor::from_shape(shape, input)?;
+/// 16-bit floats were widened when the model was loaded.
+fn tensor(wiring: &Wiring, input: &[f32], rows: usize) -> TractResult<Tensor> {
+    let shape = wiring.shape(rows);
+    match wiring.element {
+        Element::U8 => Tensor::from_shape(&shape, &unsigned(input)),
+        Element::I8 => Tensor::from_shape(&shape, &signed(input)),
+        Element::F32 | Element::F16 | Element::Other => Tensor::from_shape(&shape, input),
+    }
+}
+
+fn run(runnable: &Arc<TypedRunnableModel>, input: Tensor) -> TractResult<Vec<Vec<f32>>> {
     let outputs = runnable.run(tvec!(input.into_tvalue()))?;
     let mut values = Vec::new();
     for output in outputs {

@@ -4,6 +4,7 @@ use super::{EngineError, Outputs};
 use crate::folder::Model;
 use crate::graph::Element;
 use crate::preprocessing::Layout;
+use crate::tensor;
 
 /// How a session is fed and read.
 #[derive(Clone, Debug)]
@@ -12,7 +13,8 @@ pub(crate) struct Wiring {
     pub(super) element: Element,
     /// Channels, height and width in the model's layout.
     dims: [usize; 3],
-    layout: Layout,
+    /// Rows, columns and bytes per pixel of a crop, whatever the model's own layout.
+    crop: [usize; 3],
     /// The batch the graph insists on.
     pub(super) batch: Option<usize>,
     /// Whether the first of `outputs` is the scores.
@@ -40,7 +42,7 @@ impl Wiring {
             input: spec.input.name.clone(),
             element: spec.input.element,
             dims,
-            layout: preprocessing.layout,
+            crop: [height, width, tensor::crop_channels(preprocessing)],
             batch: spec.input.batch,
             scored: spec.scores.is_some(),
             outputs: ports().map(|port| port.name.clone()).collect(),
@@ -58,13 +60,15 @@ impl Wiring {
         [rows, a, b, c]
     }
 
-    /// The same for crops as bytes: `[n, height, width, channels]`, whatever the model's own layout.
-    pub(super) fn bytes_shape(&self, rows: usize) -> [usize; 4] {
-        match (self.layout, self.dims) {
-            (Layout::Nchw, [channels, height, width]) | (Layout::Nhwc, [height, width, channels]) => {
-                [rows, height, width, channels]
-            }
-        }
+    /// Bytes of one crop.
+    pub(super) fn crop_len(&self) -> usize {
+        self.crop.iter().product()
+    }
+
+    /// The shape of crops as bytes: `[n, height, width, channels]`.
+    pub(super) fn crops_shape(&self, rows: usize) -> [usize; 4] {
+        let [height, width, channels] = self.crop;
+        [rows, height, width, channels]
     }
 
     /// Values per image of output number `output`, of which there are `values` for `rows` images.
@@ -92,4 +96,14 @@ impl Wiring {
         let vector_len = vector.as_ref().map_or(0, |vector| vector.len() / n);
         Outputs { classes: scores.len() / n, scores, vector, vector_len }
     }
+}
+
+/// Values for an input of unsigned bytes. They are integers already, up to a rounding error.
+pub(super) fn unsigned(values: &[f32]) -> Vec<u8> {
+    values.iter().map(|value| value.round() as u8).collect()
+}
+
+/// Values for an input of signed bytes, likewise.
+pub(super) fn signed(values: &[f32]) -> Vec<i8> {
+    values.iter().map(|value| value.round() as i8).collect()
 }

@@ -9,6 +9,7 @@ use crate::graph::{Element, ImageInput};
 use crate::preprocessing::{
     Anchor, Arithmetic, Color, Decoding, Fill, Filter, Preprocessing, Resize, ResizeTo, Size,
 };
+use crate::tensor;
 
 /// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it too.
 pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -37,6 +38,13 @@ impl PerChannel {
                 let at = |index: usize| sample(values.get(index).or(values.first()).copied().unwrap_or(0.0));
                 [at(0), at(1), at(2)]
             }
+        }
+    }
+
+    pub(super) fn values(&self) -> &[f64] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
         }
     }
 
@@ -140,6 +148,7 @@ impl Steps {
             decoding: Decoding::Exact,
         };
         self.check_numbers(&finished)?;
+        self.check_integers(&finished, input)?;
         Ok(finished)
     }
 
@@ -183,19 +192,37 @@ impl Steps {
 
     fn check_numbers(&self, finished: &Preprocessing) -> Result<(), ModelError> {
         let numbers = finished.mean.iter().chain(&finished.std).chain([&finished.offset]);
-        if !finished.scale.is_finite() || !numbers.copied().all(f32::is_finite) {
+        let values = tensor::values(finished).map_err(|error| ModelError::new(error.to_string()))?;
+        let erased = finished.scale == 0.0 || finished.std.contains(&0.0);
+        let finite = numbers.copied().chain(values).all(f32::is_finite);
+        if !erased && !finite {
             return Err(ModelError::new(format!(
                 "{}: a scale, offset, mean or std is not a finite number",
                 self.source
             )));
         }
-        if finished.scale == 0.0 || finished.std.contains(&0.0) {
+        if erased {
             return Err(ModelError::new(format!(
                 "{}: a scale or std is zero, which would erase the picture",
                 self.source
             )));
         }
         Ok(())
+    }
+
+    /// What a graph of integers gets must be integers that it can hold, up to a rounding error.
+    fn check_integers(&self, finished: &Preprocessing, input: &ImageInput) -> Result<(), ModelError> {
+        let Some((least, most)) = input.element.integers() else { return Ok(()) };
+        let values = tensor::values(finished).map_err(|error| ModelError::new(error.to_string()))?;
+        let fits = |value: &f32| {
+            let rounded = value.round();
+            (value - rounded).abs() <= 0.01 && rounded >= least && rounded <= most
+        };
+        let Some(value) = values.iter().find(|value| !fits(value)) else { return Ok(()) };
+        Err(ModelError::new(format!(
+            "{}: the model takes integers from {least} to {most}, but a sample becomes {value}: give scale = 1.0, offset = {least:?}, mean = 0.0 and std = 1.0 in tagfleet.toml",
+            self.source
+        )))
     }
 }
 

@@ -3,6 +3,7 @@
 mod broken;
 mod processors;
 mod real;
+mod toml_file;
 
 use std::path::Path;
 
@@ -52,7 +53,7 @@ fn summary(preprocessing: &Preprocessing) -> String {
         p.layout,
         p.resize.map_or("as it is".to_owned(), |r| format!("{:?} {:?}", r.to, r.filter)),
         p.crop.map_or("none".to_owned(), |c| format!("{}x{}", c.height, c.width)),
-        p.scale,
+        p.scale as f32,
         p.offset,
         p.mean,
         p.std,
@@ -158,7 +159,7 @@ fn a_model_is_multi_label_whoever_applies_the_sigmoid() {
 
 #[test]
 fn tagfleet_toml_overrides() {
-    let toml = "color = \"bgr\"\nresize = [224, 224]\ncrop = \"none\"\nfilter = \"lanczos\"\nmean = [103.939, 116.779, 123.68]\nactivation = \"none\"\nlabels = \"names.txt\"\n";
+    let toml = "color = \"bgr\"\nresize = [224, 224]\ncrop = \"none\"\nfilter = \"lanczos\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\nactivation = \"none\"\nlabels = \"names.txt\"\n";
     let spec = open(&toy(), &[("tagfleet.toml", toml), ("names.txt", "w\nx\ny\nz")]).unwrap();
     assert_eq!(spec.labels, ["w", "x", "y", "z"]);
     insta::assert_snapshot!(text(&spec), @r#"
@@ -168,7 +169,7 @@ fn tagfleet_toml_overrides() {
     scores OutputPort { name: "logits", len: Some(4) }, None, 4 labels
     None, half: false
     - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
-    - tagfleet.toml overrides color, resize, crop, filter, scale, offset, mean and std
+    - tagfleet.toml overrides color, resize, filter, crop, scale, mean, std
     "#);
 }
 

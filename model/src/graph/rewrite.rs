@@ -20,7 +20,7 @@ use tract_onnx::prelude::Framework;
 
 pub(crate) use self::bytes::INPUT;
 use crate::folder::{Model, ModelError};
-use crate::graph::Element;
+use crate::graph::{Element, maps};
 use crate::tensor::Table;
 
 /// The largest message that protobuf's readers take.
@@ -38,21 +38,24 @@ pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<
     let instead = "give --device cpu";
     let most = if half { 2 * LARGEST } else { LARGEST };
     let mut proto = whole(&path, most, instead)?;
+    expose(&mut proto, model);
     let mut element = model.spec.input.element;
     if half && half::is_wide(&proto) {
         half::narrow(&mut proto).map_err(about)?;
-        element = Element::F16;
+        if element == Element::F32 {
+            element = Element::F16;
+        }
     }
     bytes::feed(&mut proto, &model.spec, tables, element).map_err(about)?;
     let instead = if half { instead } else { "give --device cpu, or --precision fp16 to halve it" };
     encoded(&proto, instead).map_err(about)
 }
 
-/// The graph of `model`, encoded, with 32-bit floats wherever it has 16-bit ones.
+/// The graph of `model`, encoded, with 32-bit floats wherever it has 16-bit ones, and tensors in the place of maps.
 ///
 /// # Errors
-/// Where the model's files can't be read, or it has functions, or it is larger than 2 GB then.
-pub(crate) fn widened(model: &Model) -> Result<Vec<u8>, ModelError> {
+/// If the model's files can't be read, or it has functions, or it is larger than 2 GB then.
+pub(crate) fn for_processor(model: &Model) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
     let instead = "give --engine openvino";
@@ -61,8 +64,20 @@ pub(crate) fn widened(model: &Model) -> Result<Vec<u8>, ModelError> {
     if length > LARGEST {
         return Err(about(ModelError::new(too_large(length as u64, instead))));
     }
-    wide::widen(&mut proto).map_err(about)?;
+    expose(&mut proto, model);
+    if model.spec.half || model.spec.input.element == Element::F16 {
+        wide::widen(&mut proto).map_err(about)?;
+    }
     encoded(&proto, instead).map_err(about)
+}
+
+/// Makes the tensors that are read the outputs of `proto`, if it has maps in their place.
+pub(crate) fn expose(proto: &mut ModelProto, model: &Model) {
+    if model.spec.has_maps {
+        let ports = model.spec.scores.iter().chain(&model.spec.vector);
+        let names: Vec<String> = ports.map(|port| port.name.clone()).collect();
+        maps::expose(proto, &names);
+    }
 }
 
 /// The model at `path` with its weights, `most` bytes in all, wherever it keeps them; or what to do `instead`.

@@ -1,10 +1,13 @@
 //! Arithmetic, exactness of the crop, and Pillow's own results.
 
+mod padded;
 mod scaled;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::grid::Reduction;
+use crate::preprocessing::{Decoding, ResizeTo};
 
 fn size(width: u32, height: u32) -> Size {
     Size { height, width }
@@ -30,22 +33,49 @@ fn crop(samples: &[u8], channels: u8, window: &Window) -> Vec<u8> {
     output
 }
 
+fn framed(grid: &Grid, resize: Option<Resize>, crop: Option<Size>) -> Window {
+    Window::new(grid, &Frame { resize, crop, ..Frame::default() })
+}
+
+fn reduced(size: Size, resize: Option<Resize>, decoding: Decoding) -> Reduction {
+    reduction(size, &Frame { resize, ..Frame::default() }, decoding)
+}
+
 fn to(to: ResizeTo, filter: Filter) -> Option<Resize> {
     Some(Resize { to, filter })
 }
 
-/// Python's `round`, computed another way.
-fn python_round_half(over: i64) -> i64 {
-    let half = over as f64 / 2.0;
-    half.round_ties_even() as i64
+/// What a library does, computed in its own way: torchvision pads before it crops.
+fn offset_of(anchor: Anchor, length: u32, crop: u32) -> i64 {
+    let over = f64::from(length) - f64::from(crop);
+    let half = match anchor {
+        Anchor::Center if over < 0.0 => -(-over / 2.0).floor(),
+        Anchor::Center => (over / 2.0).round_ties_even(),
+        Anchor::CenterTrunc => (over / 2.0).trunc(),
+        Anchor::CenterFloor => (over / 2.0).floor(),
+        Anchor::TopLeft => 0.0,
+    };
+    half as i64
 }
 
+const ANCHORS: [Anchor; 4] = [Anchor::Center, Anchor::CenterTrunc, Anchor::CenterFloor, Anchor::TopLeft];
+
 #[test]
-fn offsets_round_half_to_even() {
-    let cases =
-        [(256, 224, 16), (225, 224, 0), (227, 224, 2), (224, 225, 0), (224, 227, -2), (5, 9, -2), (1, 1, 0)];
-    for (length, crop, offset) in cases {
-        assert_eq!(crop_offset(length, crop), offset, "{crop} of {length}");
+fn offsets_are_those_of_the_libraries() {
+    // Length, crop, torchvision, transformers with torchvision, transformers with PIL.
+    let cases = [
+        (256, 224, [16, 16, 16]),
+        (225, 224, [0, 0, 0]),
+        (227, 224, [2, 1, 1]),
+        (229, 224, [2, 2, 2]),
+        (224, 225, [0, 0, -1]),
+        (224, 227, [-1, -1, -2]),
+        (5, 9, [-2, -2, -2]),
+    ];
+    for (length, crop, offsets) in cases {
+        let found = ANCHORS.map(|anchor| crop_offset(length, crop, anchor));
+        assert_eq!(found[..3], offsets, "{crop} of {length}");
+        assert_eq!(found[3], 0);
     }
 }
 
@@ -63,31 +93,30 @@ fn the_shortest_edge_gets_the_length() {
 fn nothing_is_computed_where_no_size_changes() {
     let samples = noise(20, 10, 3);
     let same = to(ResizeTo::Exact(size(20, 10)), Filter::Bicubic);
-    assert_eq!(crop(&samples, 3, &Window::new(&whole(20, 10), same, None)), samples);
-    assert_eq!(crop(&samples, 3, &Window::new(&whole(20, 10), None, None)), samples);
+    assert_eq!(crop(&samples, 3, &framed(&whole(20, 10), same, None)), samples);
+    assert_eq!(crop(&samples, 3, &framed(&whole(20, 10), None, None)), samples);
 }
 
 #[test]
 fn a_crop_larger_than_the_picture_is_padded_with_zeros() {
-    let window = Window::new(&whole(2, 1), None, Some(size(5, 4)));
-    let expected = [[0; 5], [0; 5], [0, 0, 1, 2, 0], [0; 5]].concat();
-    // round(-1.5) is -2: two zeros to the left, two above.
+    let window = framed(&whole(2, 1), None, Some(size(5, 4)));
+    let expected = [[0; 5], [0, 1, 2, 0, 0], [0; 5], [0; 5]].concat();
     assert_eq!(crop(&[1, 2], 1, &window), expected);
 }
 
 #[test]
 fn nearest_takes_the_pixel_under_the_centre() {
     let resize = to(ResizeTo::Exact(size(3, 1)), Filter::Nearest);
-    assert_eq!(crop(&[0, 1, 2, 3, 4, 5, 6], 1, &Window::new(&whole(7, 1), resize, None)), [1, 3, 5]);
+    assert_eq!(crop(&[0, 1, 2, 3, 4, 5, 6], 1, &framed(&whole(7, 1), resize, None)), [1, 3, 5]);
     let resize = to(ResizeTo::Exact(size(6, 1)), Filter::Nearest);
-    assert_eq!(crop(&[0, 1, 2], 1, &Window::new(&whole(3, 1), resize, None)), [0, 0, 1, 1, 2, 2]);
+    assert_eq!(crop(&[0, 1, 2], 1, &framed(&whole(3, 1), resize, None)), [0, 0, 1, 1, 2, 2]);
 }
 
 #[test]
 fn extreme_shapes_cost_only_the_crop() {
     for (width, height) in [(1, 65535), (65535, 1)] {
         let resize = to(ResizeTo::ShortestEdge(256), Filter::Bicubic);
-        let window = Window::new(&whole(width, height), resize, Some(size(224, 224)));
+        let window = framed(&whole(width, height), resize, Some(size(224, 224)));
         assert_eq!(crop(&vec![9; 65535], 1, &window), vec![9; 224 * 224]);
     }
 }
@@ -95,7 +124,7 @@ fn extreme_shapes_cost_only_the_crop() {
 #[test]
 fn wrong_lengths_are_errors() {
     let resize = to(ResizeTo::Exact(size(3, 3)), Filter::Bilinear);
-    let window = Window::new(&whole(6, 6), resize, None);
+    let window = framed(&whole(6, 6), resize, None);
     assert!(Cropper::default().crop(&[0; 35], 1, &window, &mut [0; 9]).is_err());
     assert!(Cropper::default().crop(&[0; 36], 1, &window, &mut [0; 8]).is_err());
 }
@@ -138,7 +167,7 @@ fn crops_are_pillows_to_the_bit() {
     for (filter, png) in GOLDEN {
         let golden = image::load_from_memory(png).unwrap().into_rgb8().into_raw();
         let resize = to(ResizeTo::ShortestEdge(32), filter);
-        let window = Window::new(&whole(61, 47), resize, Some(size(28, 28)));
+        let window = framed(&whole(61, 47), resize, Some(size(28, 28)));
         assert_eq!(crop(&drawn(), 3, &window), golden, "{filter:?}");
     }
 }
@@ -152,7 +181,7 @@ fn tall_pictures_are_pillows_to_the_bit() {
         .collect();
     for (filter, png) in TALL {
         let golden = image::load_from_memory(png).unwrap().into_rgb8().into_raw();
-        let window = Window::new(&whole(47, 61), to(ResizeTo::Exact(size(37, 20)), filter), None);
+        let window = framed(&whole(47, 61), to(ResizeTo::Exact(size(37, 20)), filter), None);
         assert_eq!(crop(&transposed, 3, &window), golden, "{filter:?}");
     }
 }
@@ -170,7 +199,7 @@ fn the_order_is_pillow_13s() {
     for (from, into, expected) in cases {
         let resize = to(ResizeTo::Exact(size(into.0, into.1)), Filter::Bicubic);
         for crop in [None, Some(size(7, 9))] {
-            let window = Window::new(&whole(from.0, from.1), resize, crop);
+            let window = framed(&whole(from.0, from.1), resize, crop);
             assert_eq!(resample::goes_down_first(&window), expected, "{from:?} to {into:?}");
         }
     }
@@ -179,7 +208,7 @@ fn the_order_is_pillow_13s() {
 #[test]
 fn extreme_shapes_take_little_memory() {
     let exact = to(ResizeTo::Exact(size(224, 224)), Filter::Bicubic);
-    let memory = |width, height| Window::new(&whole(width, height), exact, None).memory(3);
+    let memory = |width, height| framed(&whole(width, height), exact, None).memory(3);
     assert!(memory(4000, 3000) < 3 << 20, "{}", memory(4000, 3000));
     assert!(memory(10, 2_000_000) < 2 << 20, "{}", memory(10, 2_000_000));
     assert!(memory(1, 60_000_000) < 16 << 20, "{}", memory(1, 60_000_000));
@@ -191,7 +220,7 @@ fn extreme_shapes_take_little_memory() {
 fn large_buffers_are_given_back() {
     let mut cropper = Cropper::default();
     let exact = to(ResizeTo::Exact(size(1, 1)), Filter::Lanczos);
-    let window = Window::new(&whole(4_000_000, 1), exact, None);
+    let window = framed(&whole(4_000_000, 1), exact, None);
     assert!(window.memory(1) > KEPT as u64);
     cropper.crop(&vec![9; 4_000_000], 1, &window, &mut [0]).unwrap();
     assert!(cropper.resampler.bytes() < KEPT, "{} bytes are kept", cropper.resampler.bytes());
@@ -199,9 +228,10 @@ fn large_buffers_are_given_back() {
 
 proptest! {
     #[test]
-    fn offsets_are_pythons(length in 1_u32..70_000, crop in 1_u32..2_000) {
-        let offset = crop_offset(length, crop);
-        prop_assert_eq!(offset, python_round_half(i64::from(length) - i64::from(crop)));
+    fn offsets_are_computed_exactly(length in 1_u32..70_000, crop in 1_u32..2_000) {
+        for anchor in ANCHORS {
+            prop_assert_eq!(crop_offset(length, crop, anchor), offset_of(anchor, length, crop));
+        }
     }
 
     #[test]
@@ -218,7 +248,7 @@ proptest! {
         filter in prop::sample::select(vec![Filter::Lanczos, Filter::Bilinear, Filter::Bicubic, Filter::Box]),
     ) {
         let resize = to(ResizeTo::Exact(size(across, down)), filter);
-        let window = Window::new(&whole(width, height), resize, Some(size(crop, crop)));
+        let window = framed(&whole(width, height), resize, Some(size(crop, crop)));
         let mut cropper = Cropper::default();
         let mut output = vec![0; crop as usize * crop as usize * 3];
         cropper.crop(&noise(width, height, 3), 3, &window, &mut output).unwrap();
@@ -239,10 +269,10 @@ proptest! {
         let samples = noise(width, height, channels);
         let target = exact.map_or(ResizeTo::ShortestEdge(edge), |down| ResizeTo::Exact(size(edge, down)));
         let resize = to(target, filter);
-        let whole = crop(&samples, channels, &Window::new(&Grid::whole(picture), resize, None));
+        let whole = crop(&samples, channels, &framed(&Grid::whole(picture), resize, None));
         let resized = resized_size(picture, target);
-        let expected = crop(&whole, channels, &Window::new(&Grid::whole(resized), None, Some(size(crop_width, crop_height))));
-        let direct = crop(&samples, channels, &Window::new(&Grid::whole(picture), resize, Some(size(crop_width, crop_height))));
+        let expected = crop(&whole, channels, &framed(&Grid::whole(resized), None, Some(size(crop_width, crop_height))));
+        let direct = crop(&samples, channels, &framed(&Grid::whole(picture), resize, Some(size(crop_width, crop_height))));
         prop_assert_eq!(direct, expected);
     }
 }

@@ -1,8 +1,11 @@
 //! Colour, normalisation and layout, on pictures of a few pixels.
 
+mod libraries;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::preprocessing::Anchor;
 
 fn steps(color: Color, layout: Layout, width: u32, height: u32) -> Preprocessing {
     Preprocessing { layout, ..Preprocessing::plain(color, Size { height, width }) }
@@ -50,6 +53,43 @@ fn colour_pictures_become_luma_for_gray_models() {
     let pixels = Pixels { width: 4, height: 1, channels: 3, data };
     // Pillow: Image.convert("L")
     assert_eq!(write(&steps(Color::Gray, Layout::Nhwc, 4, 1), &pixels), [76.0, 150.0, 29.0, 132.0]);
+}
+
+#[test]
+fn a_gray_picture_fills_three_channels_and_means_keep_their_thirds() {
+    let mut three = steps(Color::Gray, Layout::Nchw, 2, 1);
+    (three.mean, three.std) = (vec![0.0, 1.0, 2.0], vec![1.0; 3]);
+    let [first, second] = [luma([1, 2, 3]), luma([4, 5, 6])].map(f32::from);
+    assert_eq!(
+        write(&three, &two_pixels()),
+        [first, second, first - 1.0, second - 1.0, first - 2.0, second - 2.0]
+    );
+    let mean = steps(Color::GrayMean, Layout::Nchw, 2, 1);
+    let odd = Pixels { data: vec![1, 2, 4, 255, 255, 255], ..two_pixels() };
+    assert_eq!(write(&mean, &odd), [(7.0_f64 / 3.0) as f32, 255.0]);
+    let gray = Pixels { width: 2, height: 1, channels: 1, data: vec![7, 8] };
+    assert_eq!(write(&mean, &gray), [7.0, 8.0]);
+}
+
+#[test]
+fn padding_has_its_colour_whatever_the_picture_is() {
+    let gray = Pixels { width: 1, height: 1, channels: 1, data: vec![9] };
+    let padded = |color, fill| {
+        let plain = steps(color, Layout::Nhwc, 2, 1);
+        write(
+            &Preprocessing { crop: Some(plain.input), fill, anchor: Anchor::TopLeft, offset: 1.0, ..plain },
+            &gray,
+        )
+    };
+    let color = Fill::Color([10, 20, 30]);
+    assert_eq!(padded(Color::Rgb, color), [10.0, 10.0, 10.0, 11.0, 21.0, 31.0]);
+    assert_eq!(padded(Color::Bgr, color), [10.0, 10.0, 10.0, 31.0, 21.0, 11.0]);
+    assert_eq!(padded(Color::Gray, color), [10.0, 1.0 + f32::from(luma([10, 20, 30]))]);
+    assert_eq!(padded(Color::GrayMean, color), [10.0, 21.0]);
+    assert_eq!(padded(Color::Rgb, Fill::Zero), [10.0, 10.0, 10.0, 0.0, 0.0, 0.0]);
+    let square = Preprocessing { square: Some([1, 2, 3]), ..steps(Color::Rgb, Layout::Nhwc, 2, 2) };
+    let wide = Pixels { width: 2, height: 1, channels: 1, data: vec![9, 8] };
+    assert_eq!(write(&square, &wide), [9.0, 9.0, 9.0, 8.0, 8.0, 8.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
 }
 
 #[test]

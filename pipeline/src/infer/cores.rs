@@ -15,6 +15,7 @@ use super::heartbeat::Signs;
 use super::open_shard::{OpenShard, Turn};
 use crate::bucket::Fetched;
 use crate::progress::Progress;
+use crate::run::VectorType;
 use crate::tagger::{Tagger, TaggerError};
 
 /// A fetched image on its way to a core; its bytes count as in flight until this is dropped.
@@ -32,12 +33,13 @@ pub(super) fn start(
     taggers: Vec<Box<dyn Tagger>>,
     waiting: Receiver<Job>,
     (signs, progress): (&Arc<Signs>, &Arc<Progress>),
+    vector: Option<VectorType>,
 ) -> JoinSet<Result<(), TaggerError>> {
     let waiting = Arc::new(Mutex::new(waiting));
     let mut cores = JoinSet::new();
     for tagger in taggers {
         let needs_thread = tagger.needs_thread();
-        let core = run(tagger, waiting.clone(), (signs.clone(), progress.clone()));
+        let core = run(tagger, waiting.clone(), (signs.clone(), progress.clone()), vector);
         if needs_thread {
             let runtime = Handle::current();
             cores.spawn_blocking(move || runtime.block_on(core));
@@ -52,6 +54,7 @@ async fn run(
     mut tagger: Box<dyn Tagger>,
     waiting: Arc<Mutex<Receiver<Job>>>,
     (signs, progress): (Arc<Signs>, Arc<Progress>),
+    vector: Option<VectorType>,
 ) -> Result<(), TaggerError> {
     loop {
         let free = Instant::now();
@@ -73,7 +76,7 @@ async fn run(
         }
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             let read = (job.fetched.bytes.len() as u64, job.fetched.etag);
-            job.shard.set(job.index, Some(read), outcome);
+            job.shard.set(job.index, Some(read), outcome.checked(vector));
         }
     }
 }

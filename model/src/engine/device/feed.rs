@@ -54,7 +54,7 @@ impl Feed {
     /// Makes the lanes and finds their batch; a device with room for one lane only has one.
     pub(in crate::engine) fn start(program: &Program) -> Result<Self, EngineError> {
         let wiring = program.wiring.clone();
-        let length = wiring.len();
+        let length = wiring.crop_len();
         // Of itself alone: it keeps the memory of the largest batch that was tried, and its figures are none of the run's.
         let mut first = Lane::new(program, wiring.batch.unwrap_or(1), Arc::default())?;
         match wiring.batch {
@@ -127,7 +127,7 @@ fn spawn(
 fn serve(mut lane: Box<dyn Batches>, waiting: &Mutex<Receiver<Job>>, shared: &Shared) {
     let mut broken = None;
     while let Some(jobs) = gather(waiting, shared) {
-        let length = shared.wiring.len();
+        let length = shared.wiring.crop_len();
         let images: Vec<&[u8]> = jobs.iter().flat_map(|job| job.crops.chunks_exact(length)).collect();
         let rows = match &broken {
             Some(error) => Err(EngineError::clone(error)),
@@ -144,11 +144,11 @@ fn serve(mut lane: Box<dyn Batches>, waiting: &Mutex<Receiver<Job>>, shared: &Sh
 /// Waits for a job, and takes what else is there as long as a batch has room for it; none at the end.
 fn gather(waiting: &Mutex<Receiver<Job>>, shared: &Shared) -> Option<Vec<Job>> {
     let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let room = shared.rows.load(Relaxed) * shared.wiring.len();
+    let room = shared.rows.load(Relaxed) * shared.wiring.crop_len();
     let first = waiting.recv().ok()?;
     let mut bytes = first.crops.len();
     let mut jobs = vec![first];
-    while bytes + shared.chunk() * shared.wiring.len() <= room {
+    while bytes + shared.chunk() * shared.wiring.crop_len() <= room {
         let Ok(job) = waiting.try_recv() else { break };
         bytes += job.crops.len();
         jobs.push(job);
@@ -250,7 +250,7 @@ impl Feeder {
     /// # Errors
     /// Where the device fails, now or before.
     pub fn run(&mut self, crops: &mut Vec<u8>, n: usize) -> Result<Outputs, EngineError> {
-        let length = self.shared.wiring.len();
+        let length = self.shared.wiring.crop_len();
         if n == 0 || crops.len() != n * length {
             return Err(EngineError::new(format!(
                 "{} bytes are no {n} images of {length} bytes",

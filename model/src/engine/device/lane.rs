@@ -141,7 +141,7 @@ impl Batches for Lane {
     }
 
     fn run(&mut self, images: &[&[u8]]) -> Result<Vec<Vec<f32>>, Failure> {
-        let length = self.wiring.len();
+        let length = self.wiring.crop_len();
         let (_, memory) = self.input.try_extract_tensor_mut::<u8>().map_err(|error| why(&error))?;
         for (place, image) in memory.chunks_exact_mut(length).zip(images) {
             place.copy_from_slice(image);
@@ -160,7 +160,7 @@ fn memory(
         Provider::Cuda => cuda::pinned(session)?,
         Provider::Processor => Allocator::default(),
     };
-    let mut tensor = Tensor::<u8>::new(&allocator, wiring.bytes_shape(rows))?;
+    let mut tensor = Tensor::<u8>::new(&allocator, wiring.crops_shape(rows))?;
     tensor.try_extract_tensor_mut::<u8>()?.1.fill(0);
     Ok(tensor)
 }

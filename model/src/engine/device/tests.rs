@@ -1,5 +1,7 @@
 //! The way to a device, all but the device: lanes that fail as devices do, and the graph for it on the processor.
 
+mod prepared;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 

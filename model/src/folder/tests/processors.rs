@@ -15,7 +15,7 @@ fn steps(class: &str, fields: &str) -> String {
         if steps.color.is_some() { "BGR " } else { "" },
         steps.resize.map_or("as it is".to_owned(), |r| format!("{:?} {:?}", r.to, r.filter)),
         steps.crop.map_or("none".to_owned(), |c| format!("{}x{}", c.height, c.width)),
-        steps.scale,
+        steps.scale as f32,
         steps.offset,
         per_channel(&steps.mean),
         per_channel(&steps.std),

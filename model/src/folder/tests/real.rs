@@ -63,7 +63,7 @@ fn squeezenet_in_half_precision() {
     - the output softmaxout_1 comes out of a softmax or sigmoid: its values are used as they are
     - no labels: they are called class_0 to class_999; write their names into labels.txt beside the model, one per line
     "#);
-    let toml = "color = \"bgr\"\nmean = [103.939, 116.779, 123.68]\n";
+    let toml = "color = \"bgr\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\n";
     let Some(spec) = with_toml("squeezenet_fp16_bgr", toml) else { return };
     insta::assert_snapshot!(summary(&spec.preprocessing), @"Bgr Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*1+0 | mean [103.939, 116.779, 123.68] std [1.0, 1.0, 1.0] | 224x224");
 }

@@ -12,16 +12,14 @@ use tract_onnx::pb::{
 
 use crate::folder::{ModelError, ModelSpec};
 use crate::graph::Element;
-use crate::preprocessing::Layout;
-use crate::tensor::Table;
+use crate::preprocessing::{Color, Layout, Preprocessing};
+use crate::tensor::{self, Table};
 
 /// The input's name, and what the names of all that is added begin with.
 pub(crate) const INPUT: &str = "tagfleet_bytes";
 
 /// The first set of ONNX's operators in which `Add` spreads its second input and `Cast` numbers its types.
 const OPERATORS: i64 = 7;
-/// Values of a byte.
-const LEVELS: usize = 256;
 /// Kinds of attributes, as ONNX numbers them.
 const INT: i32 = 2;
 const INTS: i32 = 7;
@@ -40,13 +38,9 @@ pub(super) fn feed(
     }
     let chain = chain(spec, tables);
     graph.node.splice(0..0, chain);
-    graph.initializer.extend([
-        samples(tables),
-        offsets(spec.preprocessing.layout, tables),
-        values(tables, element),
-    ]);
+    graph.initializer.extend(initializers(&spec.preprocessing, tables, element));
     let place = graph.input.iter().position(|input| input.name == spec.input.name);
-    let input = input(spec, tables.len());
+    let input = input(spec, tensor::crop_channels(&spec.preprocessing));
     match place {
         Some(place) => graph.input[place] = input,
         None => return Err(ModelError::new(format!("it has no input {:?}", spec.input.name))),
@@ -85,25 +79,60 @@ fn is_fed(graph: &GraphProto) -> bool {
         || graph.node.iter().any(of_node)
 }
 
-/// The samples of each channel in its place, each with its channel's part of the table added, looked up there.
+/// The samples of each channel in its place, each with its channel's part of the table added, looked up there. Padding that is
+/// zero has the first place of the table.
 fn chain(spec: &ModelSpec, tables: &[Table]) -> Vec<NodeProto> {
-    let mut nodes = Vec::new();
-    let mut last = INPUT.to_owned();
-    let mut then = |op: &str, more: &[String], attribute: Vec<AttributeProto>, name: &str| {
-        let input = [std::slice::from_ref(&last), more].concat();
-        nodes.push(node(op, input, name, attribute));
-        last = name.to_owned();
+    let steps = &spec.preprocessing;
+    let mut nodes = Nodes { nodes: Vec::new(), layout: steps.layout };
+    let levels = if steps.color == Color::GrayMean {
+        let [red, green, blue] = ["red", "green", "blue"].map(|color| nodes.levels(Some(color)));
+        let two = nodes.then("Add", &[red, green], vec![], "red_green");
+        let sums = nodes.then("Add", &[two, blue], vec![], "sums");
+        let axis = if steps.layout == Layout::Nchw { 1 } else { 3 };
+        nodes.then("Gather", &[sums, named("samples")], vec![int("axis", axis)], "each")
+    } else {
+        let chosen = !is_in_order(steps, tables);
+        nodes.levels(chosen.then_some("samples"))
     };
-    if !in_order(tables) {
-        then("Gather", &[named("samples")], vec![int("axis", 3)], &named("ordered"));
+    let mut places = nodes.then("Add", &[levels, named("offsets")], vec![], "places");
+    if tensor::marks_padding(steps) {
+        // Any byte but 0 is a pixel, so that no place is outside of the table.
+        let shown = nodes.levels(Some("shown"));
+        let shown = nodes.then("Cast", &[shown], vec![int("to", DataType::Bool as i64)], "is_shown");
+        let shown = nodes.then("Cast", &[shown], vec![int("to", DataType::Int32 as i64)], "one_if_shown");
+        places = nodes.then("Mul", &[places, shown], vec![], "shown_places");
     }
-    if spec.preprocessing.layout == Layout::Nchw {
-        then("Transpose", &[], vec![ints("perm", &[0, 3, 1, 2])], &named("planes"));
+    nodes.nodes.push(look_up(&places, &spec.input.name));
+    nodes.nodes
+}
+
+/// Nodes before the graph, which share a layout.
+struct Nodes {
+    nodes: Vec<NodeProto>,
+    layout: Layout,
+}
+
+impl Nodes {
+    /// One node more; the name of what it gives.
+    fn then(&mut self, op: &str, input: &[String], attribute: Vec<AttributeProto>, name: &str) -> String {
+        self.nodes.push(node(op, input.to_vec(), &named(name), attribute));
+        named(name)
     }
-    then("Cast", &[], vec![int("to", DataType::Int32 as i64)], &named("levels"));
-    then("Add", &[named("offsets")], vec![], &named("places"));
-    nodes.push(look_up(&last, &spec.input.name));
-    nodes
+
+    /// The samples of the channels that the initialiser `chosen` lists, or of all, as integers in the model's layout.
+    fn levels(&mut self, chosen: Option<&str>) -> String {
+        let mut last = INPUT.to_owned();
+        let name = |what: &str| chosen.map_or(what.to_owned(), |chosen| format!("{what}_{chosen}"));
+        if let Some(chosen) = chosen {
+            let gathered = format!("gathered_{chosen}");
+            last = self.then("Gather", &[last, named(chosen)], vec![int("axis", 3)], &gathered);
+        }
+        if self.layout == Layout::Nchw {
+            let order = ints("perm", &[0, 3, 1, 2]);
+            last = self.then("Transpose", &[last], vec![order], &name("planes"));
+        }
+        self.then("Cast", &[last], vec![int("to", DataType::Int32 as i64)], &name("levels"))
+    }
 }
 
 /// Gather takes the table first.
@@ -113,45 +142,69 @@ fn look_up(places: &str, output: &str) -> NodeProto {
     gather
 }
 
-fn in_order(tables: &[Table]) -> bool {
-    tables.iter().enumerate().all(|(index, table)| table.sample == index)
+/// Whether a crop's samples are the model's channels as they lie.
+fn is_in_order(steps: &Preprocessing, tables: &[Table]) -> bool {
+    tables.len() == tensor::crop_channels(steps)
+        && tables.iter().enumerate().all(|(index, table)| table.sample == index)
 }
 
 /// An initialiser that no node takes is left out: engines warn of it.
 fn unused(graph: &mut GraphProto) {
-    let is_used = |name: &str| graph.node.iter().any(|node| node.input.iter().any(|input| input == name));
-    let samples = named("samples");
-    if !is_used(&samples) {
-        graph.initializer.retain(|tensor| tensor.name != samples);
-    }
+    let nodes = &graph.node;
+    let is_used = |name: &str| nodes.iter().any(|node| node.input.iter().any(|input| input == name));
+    graph.initializer.retain(|tensor| !tensor.name.starts_with(INPUT) || is_used(&tensor.name));
 }
 
-fn samples(tables: &[Table]) -> TensorProto {
-    let order = tables.iter().flat_map(|table| (table.sample as i64).to_le_bytes()).collect();
-    tensor("samples", DataType::Int64, vec![tables.len() as i64], order)
+fn initializers(steps: &Preprocessing, tables: &[Table], element: Element) -> Vec<TensorProto> {
+    let marked = tensor::marks_padding(steps);
+    let samples: Vec<usize> = tables.iter().map(|table| table.sample).collect();
+    vec![
+        indices("samples", &samples),
+        indices("red", &[0]),
+        indices("green", &[1]),
+        indices("blue", &[2]),
+        indices("shown", &[tensor::crop_channels(steps) - 1]),
+        offsets(steps.layout, tables, marked),
+        values(tables, element, marked),
+    ]
+}
+
+fn indices(name: &str, indices: &[usize]) -> TensorProto {
+    let bytes = indices.iter().flat_map(|index| (*index as i64).to_le_bytes()).collect();
+    tensor(name, DataType::Int64, vec![indices.len() as i64], bytes)
 }
 
 /// Where each channel's part of the table begins.
-fn offsets(layout: Layout, tables: &[Table]) -> TensorProto {
+fn offsets(layout: Layout, tables: &[Table], marked: bool) -> TensorProto {
     let channels = tables.len() as i64;
     let dims = match layout {
         Layout::Nchw => vec![1, channels, 1, 1],
         Layout::Nhwc => vec![1, 1, 1, channels],
     };
-    let begin = |channel: usize| ((channel * LEVELS) as i32).to_le_bytes();
-    tensor("offsets", DataType::Int32, dims, (0..tables.len()).flat_map(begin).collect())
+    let mut next = usize::from(marked);
+    let mut begins = Vec::new();
+    for table in tables {
+        begins.extend((next as i32).to_le_bytes());
+        next += table.values.len();
+    }
+    tensor("offsets", DataType::Int32, dims, begins)
 }
 
-fn values(tables: &[Table], element: Element) -> TensorProto {
-    let values = tables.iter().flat_map(|table| table.values);
-    let dims = vec![(tables.len() * LEVELS) as i64];
-    match element {
+fn values(tables: &[Table], element: Element, marked: bool) -> TensorProto {
+    let zero: &[f32] = if marked { &[0.0] } else { &[] };
+    let values = zero.iter().chain(tables.iter().flat_map(|table| &table.values)).copied();
+    let values: Vec<f32> = values.collect();
+    let dims = vec![values.len() as i64];
+    let values = values.into_iter();
+    let (kind, bytes) = match element {
         Element::F16 => {
-            let bytes = values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
-            tensor("table", DataType::Float16, dims, bytes)
+            (DataType::Float16, values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect())
         }
-        _ => tensor("table", DataType::Float, dims, values.flat_map(f32::to_le_bytes).collect()),
-    }
+        Element::U8 => (DataType::Uint8, values.map(|value| value.round() as u8).collect()),
+        Element::I8 => (DataType::Int8, values.map(|value| (value.round() as i8).to_le_bytes()[0]).collect()),
+        Element::F32 | Element::Other => (DataType::Float, values.flat_map(f32::to_le_bytes).collect()),
+    };
+    tensor("table", kind, dims, bytes)
 }
 
 fn input(spec: &ModelSpec, channels: usize) -> ValueInfoProto {

@@ -44,7 +44,7 @@ fn mirrored(grid: &Grid) -> Grid {
 fn the_strongest_reduction_that_covers_the_target() {
     let edge = |filter| to(ResizeTo::ShortestEdge(256), filter);
     let scaled = |cover| Decoding::Scaled { cover };
-    let of = |width, height, cover| reduction(size(width, height), edge(Filter::Bilinear), scaled(cover));
+    let of = |width, height, cover| reduced(size(width, height), edge(Filter::Bilinear), scaled(cover));
     assert_eq!(of(4000, 3000, 1), Reduction::Eighth);
     assert_eq!(of(4000, 3000, 2), Reduction::Quarter);
     assert_eq!((of(2048, 2048, 1), of(2047, 2048, 1)), (Reduction::Eighth, Reduction::Quarter));
@@ -52,18 +52,18 @@ fn the_strongest_reduction_that_covers_the_target() {
     assert_eq!((of(1024, 1024, 2), of(1023, 1024, 2)), (Reduction::Half, Reduction::None));
     // Both sides count where the aspect ratio is not kept.
     let exact = to(ResizeTo::Exact(size(200, 50)), Filter::Bicubic);
-    assert_eq!(reduction(size(800, 800), exact, scaled(1)), Reduction::Quarter);
-    assert_eq!(reduction(size(10_000, 10_000), edge(Filter::Bilinear), Decoding::Exact), Reduction::None);
+    assert_eq!(reduced(size(800, 800), exact, scaled(1)), Reduction::Quarter);
+    assert_eq!(reduced(size(10_000, 10_000), edge(Filter::Bilinear), Decoding::Exact), Reduction::None);
     for filter in [Filter::Nearest, Filter::Box] {
-        assert_eq!(reduction(size(10_000, 10_000), edge(filter), scaled(1)), Reduction::None);
+        assert_eq!(reduced(size(10_000, 10_000), edge(filter), scaled(1)), Reduction::None);
     }
-    assert_eq!(reduction(size(10_000, 10_000), None, scaled(1)), Reduction::None);
+    assert_eq!(reduced(size(10_000, 10_000), None, scaled(1)), Reduction::None);
 }
 
 #[test]
 fn a_resize_that_is_the_reduction_is_nothing() {
     let grid = Grid::new(size(24, 16), Reduction::Quarter);
-    let window = Window::new(&grid, to(ResizeTo::Exact(size(6, 4)), Filter::Lanczos), None);
+    let window = framed(&grid, to(ResizeTo::Exact(size(6, 4)), Filter::Lanczos), None);
     let samples = noise(6, 4, 3);
     assert_eq!(crop(&samples, 3, &window), samples);
 }
@@ -71,7 +71,7 @@ fn a_resize_that_is_the_reduction_is_nothing() {
 #[test]
 fn samples_of_another_grid_are_refused() {
     let grid = Grid::new(size(1001, 9), Reduction::Half);
-    let window = Window::new(&grid, to(ResizeTo::Exact(size(3, 3)), Filter::Bilinear), None);
+    let window = framed(&grid, to(ResizeTo::Exact(size(3, 3)), Filter::Bilinear), None);
     assert!(Cropper::default().crop(&vec![0; 1001 * 9], 1, &window, &mut [0; 9]).is_err());
     assert!(Cropper::default().crop(&vec![0; 501 * 5], 1, &window, &mut [0; 9]).is_ok());
 }
@@ -88,10 +88,10 @@ proptest! {
         let resize = to(ResizeTo::ShortestEdge(64), filter);
         let wanted = Some(size(crop_side, crop_side));
         let whole = Grid::whole(size(width, height));
-        let exact = crop(&product(&row, &column), 1, &Window::new(&whole, resize, wanted));
+        let exact = crop(&product(&row, &column), 1, &framed(&whole, resize, wanted));
         let grid = Grid::new(size(width, height), strength);
         let samples = product(&averages(&row, strength), &averages(&column, strength));
-        let scaled = crop(&samples, 1, &Window::new(&grid, resize, wanted));
+        let scaled = crop(&samples, 1, &framed(&grid, resize, wanted));
         prop_assert!(worst(&exact, &scaled) <= 4, "{strength:?} {}", worst(&exact, &scaled));
     }
 
@@ -108,8 +108,8 @@ proptest! {
         // Crops of an even length in an even length leave as much on both sides.
         let resize = to(ResizeTo::Exact(size(32, 32)), filter);
         let wanted = Some(size(half * 2, half * 2));
-        let there = crop(&samples, 1, &Window::new(&grid, resize, wanted));
-        let mut back = crop(&backwards, 1, &Window::new(&mirrored(&grid), resize, wanted));
+        let there = crop(&samples, 1, &framed(&grid, resize, wanted));
+        let mut back = crop(&backwards, 1, &framed(&mirrored(&grid), resize, wanted));
         back.reverse();
         prop_assert!(worst(&there, &back) <= 1, "{}", worst(&there, &back));
     }
@@ -123,7 +123,7 @@ proptest! {
         if mirror {
             grid = mirrored(&grid);
         }
-        let window = Window::new(&grid, to(ResizeTo::ShortestEdge(30), filter), Some(size(20, 20)));
+        let window = framed(&grid, to(ResizeTo::ShortestEdge(30), filter), Some(size(20, 20)));
         let mut cropper = Cropper::default();
         let Size { height, width } = grid.samples();
         cropper.crop(&noise(width, height, 3), 3, &window, &mut [0; 1200]).unwrap();

@@ -68,7 +68,7 @@ fn explanation(code: &str) -> &'static str {
         Reason::Missing => "deleted after it was listed, or never there",
         Reason::Archived => "in an archive class: restore it first",
         Reason::NameNotUtf8 => "its name is not UTF-8",
-        Reason::NotFinite => "the model's scores for it are not finite numbers",
+        Reason::NotFinite => "the model's scores or vector for it are not finite, or too large for 16 bits",
         Reason::Crashed => "the decoder or the engine died on it, twice",
     }
 }
