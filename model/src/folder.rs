@@ -64,11 +64,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::config::Config;
+use self::description::{Sources, describe};
 pub use self::files::ModelFile;
 pub(crate) use self::files::read_text;
-pub(crate) use self::manual::Manual;
-use self::description::{Sources, describe};
 use self::labels::LabelSources;
+pub(crate) use self::manual::Manual;
 pub use self::written::Description;
 use crate::graph::{Element, Graph, OutputPort, Port, Quantization};
 use crate::preprocessing::Preprocessing;
@@ -245,11 +245,7 @@ impl Model {
     }
 }
 
-fn resolve(
-    found: &find::Found,
-    graph: &Graph,
-    options: &ModelOptions<'_>,
-) -> Result<ModelSpec, ModelError> {
+fn resolve(found: &find::Found, graph: &Graph, options: &ModelOptions<'_>) -> Result<ModelSpec, ModelError> {
     let root = found.root.as_path();
     let path = root.join(&found.model);
     let about = |error: ModelError| error.about(&path);
@@ -277,7 +273,8 @@ fn resolve(
         Some(scores) => activation(scores, classes, &labels, config, manual, &mut notes)?,
         None => Activation::None,
     };
-    let multi_label = outputs.scores.is_some_and(|scores| is_multi_label(activation, scores, classes, config));
+    let multi_label =
+        outputs.scores.is_some_and(|scores| is_multi_label(activation, scores, classes, config));
     note_batches(graph, &mut notes);
     let files = files::hash(root, &names(found, graph, labels.file))?;
     Ok(ModelSpec {
@@ -338,7 +335,9 @@ fn activation(
             Activation::Sigmoid
         }
         (None, None, None) => {
-            notes.push("no problem_type in config.json: one label per image is assumed, so softmax".to_owned());
+            notes.push(
+                "no problem_type in config.json: one label per image is assumed, so softmax".to_owned(),
+            );
             Activation::Softmax
         }
     };

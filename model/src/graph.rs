@@ -292,7 +292,10 @@ fn is_dense(name: &str, producers: &HashMap<&str, &NodeProto>) -> bool {
         "Gemm" | "QLinearConv" | "Conv" => layer.input.len() > 2,
         "Add" => layer.input.iter().any(|input| {
             last_layer(input, producers).is_some_and(|inner| {
-                matches!(inner.op_type.as_str(), "MatMul" | "Gemm" | "MatMulInteger" | "Mul" | "QLinearMatMul")
+                matches!(
+                    inner.op_type.as_str(),
+                    "MatMul" | "Gemm" | "MatMulInteger" | "Mul" | "QLinearMatMul"
+                )
             })
         }),
         _ => false,

@@ -114,6 +114,12 @@ impl Program {
     pub(super) fn load(model: &Model, wiring: &Wiring, precision: Precision) -> Result<Self, EngineError> {
         let path = model.path();
         let core = load(None)?.handle;
+        if model.spec.has_maps {
+            return Err(refused(
+                &path,
+                "its output is a map, which OpenVINO does not read: give --engine onnxruntime",
+            ));
+        }
         // The bindings panic on such names, and a file may hold any.
         if wiring.outputs.iter().chain([&wiring.input]).any(|name| name.contains('\0')) {
             return Err(refused(&path, "a name in it holds a NUL character"));

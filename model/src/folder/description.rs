@@ -58,7 +58,7 @@ pub(super) fn describe(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<
     match found(sources, notes) {
         Err(error) if sources.manual.describes() => {
             notes.push(format!("tagfleet.toml is used instead, because {}", error.first_line()));
-            Ok(Description::found(evidence::guess(sources.graph, sources.input, sources.classes).steps))
+            Ok(Description::found(guessed(sources).steps))
         }
         found => found,
     }
@@ -74,7 +74,10 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
         return channels_first(steps, input, manual).map(Description::found);
     }
     if wd::is_tagger(root, input) {
-        notes.push(format!("preprocessing of a WD tagger, because {} is beside a graph of channels last", wd::NAME));
+        notes.push(format!(
+            "preprocessing of a WD tagger, because {} is beside a graph of channels last",
+            wd::NAME
+        ));
         return Ok(Description::found(wd::steps(input)));
     }
     if let Some(timm) = config.timm()? {
@@ -99,20 +102,34 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
 
 /// The side that a square graph or `image_size` insists on.
 fn side(sources: Sources<'_>) -> Option<u32> {
-    let fixed = metadata::fixed(sources.input).filter(|size| size.height == size.width).map(|size| size.height);
+    let fixed =
+        metadata::fixed(sources.input).filter(|size| size.height == size.width).map(|size| size.height);
     fixed.or(sources.config.image_size())
 }
 
 fn guess(sources: Sources<'_>) -> Result<Description, ModelError> {
-    let Sources { root, graph, input, manual, classes, .. } = sources;
-    let guess = evidence::guess(graph, input, classes);
+    let Sources { root, manual, .. } = sources;
+    let guess = guessed(sources);
     if manual.describes() {
         return Ok(Description::found(guess.steps));
     }
     if let Some(name) = unread(root) {
-        return Err(guess.steps.instead(&format!("{name} seems to describe preprocessing, but tagfleet does not read it")));
+        return Err(guess
+            .steps
+            .instead(&format!("{name} seems to describe preprocessing, but tagfleet does not read it")));
     }
     Ok(Description { steps: guess.steps, guess: Some(guess.evidence) })
+}
+
+/// The guess. A mean that was guessed fits no scale but its own, so it goes if `tagfleet.toml` gives another.
+fn guessed(sources: Sources<'_>) -> evidence::Guess {
+    let Sources { graph, input, manual, classes, .. } = sources;
+    let mut guess = evidence::guess(graph, input, classes);
+    if manual.only_scales() {
+        let Steps { mean, std, .. } = Steps::default();
+        guess.steps = Steps { mean, std, ..guess.steps };
+    }
+    guess
 }
 
 /// A description of a network with channels first says nothing sure of a graph with channels last: whoever turned the
@@ -129,8 +146,24 @@ fn channels_first(steps: Steps, input: &ImageInput, manual: &Manual) -> Result<S
 
 /// Keys under which people write preprocessing.
 const TELLTALES: [&str; 18] = [
-    "mean", "std", "image_mean", "image_std", "pixel_mean", "pixel_std", "norm_mean", "norm_std", "normalize", "normalization",
-    "interpolation", "crop_size", "center_crop", "centercrop", "rescale", "preprocess", "preprocessing", "transforms",
+    "mean",
+    "std",
+    "image_mean",
+    "image_std",
+    "pixel_mean",
+    "pixel_std",
+    "norm_mean",
+    "norm_std",
+    "normalize",
+    "normalization",
+    "interpolation",
+    "crop_size",
+    "center_crop",
+    "centercrop",
+    "rescale",
+    "preprocess",
+    "preprocessing",
+    "transforms",
 ];
 /// Entries of a folder that are looked at.
 const MOST_ENTRIES: usize = 200;
@@ -161,9 +194,9 @@ fn tells(value: &Value, depth: usize) -> bool {
         return false;
     }
     match value {
-        Value::Object(fields) => fields.iter().any(|(key, value)| {
-            TELLTALES.contains(&key.to_lowercase().as_str()) || tells(value, depth - 1)
-        }),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, value)| TELLTALES.contains(&key.to_lowercase().as_str()) || tells(value, depth - 1)),
         Value::Array(values) => values.iter().take(64).any(|value| tells(value, depth - 1)),
         _ => false,
     }

@@ -38,7 +38,9 @@ pub(super) fn find_graph(
     let Some(name) = VISION.iter().find(is_other) else { return Ok((found, graph)) };
     let vision = graph::read(&found.root.join(name))?;
     if vector.is_some_and(|vector| vision.output(vector).is_ok()) {
-        found.notes.push(format!("the model's file is {name}, because {} is not for images alone", found.model));
+        found
+            .notes
+            .push(format!("the model's file is {name}, because {} is not for images alone", found.model));
         found.model = (*name).to_owned();
         return Ok((found, vision));
     }

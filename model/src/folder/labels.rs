@@ -146,7 +146,8 @@ impl LabelSources<'_> {
         }
         let fits = |found: &Found| classes.is_none_or(|classes| fits(found.names.len(), classes));
         let first = found.iter().position(fits).unwrap_or(0);
-        let other = found.iter().skip(first + 1).find(|other| fits(other) && other.names != found[first].names);
+        let other =
+            found.iter().skip(first + 1).find(|other| fits(other) && other.names != found[first].names);
         if let Some(other) = other {
             return Err(ModelError::new(format!(
                 "{} and {} name other labels for the same scores: say which holds, as labels = \"{}\" in tagfleet.toml",
@@ -157,9 +158,8 @@ impl LabelSources<'_> {
     }
 
     fn of_metadata(&self) -> Option<Found> {
-        let (key, names) = METADATA
-            .iter()
-            .find_map(|key| Some((key, python_names(self.graph.metadata.get(*key)?)?)))?;
+        let (key, names) =
+            METADATA.iter().find_map(|key| Some((key, python_names(self.graph.metadata.get(*key)?)?)))?;
         Some(Found { names, source: format!("{key} in the graph's metadata"), file: None })
     }
 
@@ -184,7 +184,9 @@ fn fits(labels: usize, classes: usize) -> bool {
 fn are_placeholders(names: &[String]) -> bool {
     names.iter().enumerate().all(|(index, name)| {
         let bare = name.to_lowercase();
-        let number = ["label_", "class_", "label", "class", "n", ""].iter().find_map(|prefix| bare.strip_prefix(prefix));
+        let number = ["label_", "class_", "label", "class", "n", ""]
+            .iter()
+            .find_map(|prefix| bare.strip_prefix(prefix));
         number.is_some_and(|number| number == index.to_string())
     })
 }
@@ -234,7 +236,11 @@ fn read(root: &Path, name: &str) -> Result<Option<Vec<String>>, ModelError> {
 fn checked(labels: Vec<String>, source: &str, classes: Option<usize>) -> Result<Vec<String>, ModelError> {
     match classes {
         Some(classes) if !fits(labels.len(), classes) => {
-            let background = if labels.len() + 1 == classes { " (TensorFlow's models often have one more, named background, first)" } else { "" };
+            let background = if labels.len() + 1 == classes {
+                " (TensorFlow's models often have one more, named background, first)"
+            } else {
+                ""
+            };
             Err(ModelError::new(format!(
                 "{source} has {} label(s), but the model gives {classes} scores per image: give it one label per score, in their order{background}",
                 labels.len()

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::steps::{PerChannel, Steps};
 use super::{Activation, ModelError, files};
-use crate::labels::nearest;
+use crate::nearest::nearest;
 use crate::preprocessing::{Anchor, Arithmetic, Color, Fill, Filter, Layout, Resize, ResizeTo, Size};
 
 pub(super) const NAME: &str = "tagfleet.toml";
@@ -207,6 +207,11 @@ impl Manual {
             ("arithmetic", self.arithmetic.is_some()),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+
+    /// Whether the file gives a scale or an offset without a mean and a standard deviation.
+    pub(super) fn only_scales(&self) -> bool {
+        (self.scale.is_some() || self.offset.is_some()) && self.mean.is_none() && self.std.is_none()
     }
 
     fn normalises(&self) -> bool {

@@ -14,8 +14,20 @@ const RANGE: &str = "Image.NominalPixelRange";
 
 /// Keys with which authors describe preprocessing in words of their own.
 const OTHERS: [&str; 14] = [
-    "mean", "std", "image_mean", "image_std", "pixel_mean", "pixel_std", "normalize", "normalization", "preprocess",
-    "preprocessing", "transform", "transforms", "input_range", "color_format",
+    "mean",
+    "std",
+    "image_mean",
+    "image_std",
+    "pixel_mean",
+    "pixel_std",
+    "normalize",
+    "normalization",
+    "preprocess",
+    "preprocessing",
+    "transform",
+    "transforms",
+    "input_range",
+    "color_format",
 ];
 
 /// The steps that `graph`'s metadata describes, if it does.
@@ -51,7 +63,8 @@ fn ultralytics(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Resul
             "the graph's metadata has no imgsz, and its input no fixed size: give resize and crop in tagfleet.toml",
         ));
     };
-    let to = if size.height == size.width { ResizeTo::ShortestEdge(size.height) } else { ResizeTo::Exact(size) };
+    let to =
+        if size.height == size.width { ResizeTo::ShortestEdge(size.height) } else { ResizeTo::Exact(size) };
     Ok(Steps {
         resize: Some(Resize { to, filter: Filter::Bilinear }),
         crop: Some(size),
@@ -87,7 +100,9 @@ fn onnx_image(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result
         Some("Bgr8" | "Bgra8") => Some(Color::Bgr),
         Some("Gray8") => Some(Color::Gray),
         Some("Rgb8" | "Rgba8") | None => None,
-        Some(other) => return Err(steps.instead(&format!("{PIXELS} in {source} is {other:?}, which is not known"))),
+        Some(other) => {
+            return Err(steps.instead(&format!("{PIXELS} in {source} is {other:?}, which is not known")));
+        }
     };
     // Without a range ONNX's is 0..255.
     match metadata.get(RANGE).map(String::as_str) {
@@ -101,7 +116,9 @@ fn onnx_image(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result
             steps.scale = 219.0 / 255.0;
             steps.offset = 16.0;
         }
-        Some(other) => return Err(steps.instead(&format!("{RANGE} in {source} is {other:?}, which is not known"))),
+        Some(other) => {
+            return Err(steps.instead(&format!("{RANGE} in {source} is {other:?}, which is not known")));
+        }
     }
     Ok(steps)
 }

@@ -8,7 +8,8 @@ use super::{Manual, ModelError, ModelOptions};
 use crate::graph::{Graph, ImageInput, OutputPort, Port};
 
 /// Parts of names that exporters give to vectors.
-const VECTORS: [&str; 7] = ["embed", "pooler", "pooled", "hidden_state", "feature", "descriptor", "representation"];
+const VECTORS: [&str; 7] =
+    ["embed", "pooler", "pooled", "hidden_state", "feature", "descriptor", "representation"];
 /// Parts of names that exporters give to scores.
 const SCORES: [&str; 10] =
     ["logit", "score", "prob", "class", "pred", "softmax", "sigmoid", "label", "loss", "activation"];

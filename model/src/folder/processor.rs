@@ -104,7 +104,7 @@ pub(super) fn of_model_type(
 }
 
 impl Processor {
-    fn described(
+    pub(super) fn described(
         &self,
         name: &'static str,
         context: Context<'_>,
@@ -125,7 +125,9 @@ impl Processor {
                 known
             }
             (None, None) => {
-                notes.push(format!("{name} names no processor: absent fields get ImageNet's mean, 1/255 and bilinear"));
+                notes.push(format!(
+                    "{name} names no processor: absent fields get ImageNet's mean, 1/255 and bilinear"
+                ));
                 &unnamed
             }
         };
@@ -193,7 +195,8 @@ impl Processor {
     ) -> Result<(), ModelError> {
         let name = steps.source;
         steps.crop = self.crop(known, name)?;
-        let size = self.size.as_ref().map(|size| sizes::of_field("size", size, known.number_is_square(), name));
+        let size =
+            self.size.as_ref().map(|size| sizes::of_field("size", size, known.number_is_square(), name));
         let (true, Some(to)) = (self.do_resize.unwrap_or(size.is_some()), size.transpose()?) else {
             return Ok(());
         };
@@ -279,7 +282,8 @@ impl Processor {
 
     /// A number alone may be the shorter side or a square; a graph of exactly that square decides.
     fn fit_graph(&self, steps: &mut Steps, input: &ImageInput) {
-        let (None, Some(Resize { to: ResizeTo::ShortestEdge(side), filter })) = (steps.crop, steps.resize) else {
+        let (None, Some(Resize { to: ResizeTo::ShortestEdge(side), filter })) = (steps.crop, steps.resize)
+        else {
             return;
         };
         let is_number = self.size.as_ref().is_some_and(Value::is_number);
@@ -326,10 +330,12 @@ impl ProcessorType {
 
 /// Fields of processors of any family that change their steps when they are switched on.
 fn changes_steps(field: &str, value: &Value) -> bool {
-    const HARMLESS: [&str; 4] = ["do_convert_rgb", "do_reduce_labels", "do_convert_annotations", "do_sample_frames"];
+    const HARMLESS: [&str; 4] =
+        ["do_convert_rgb", "do_reduce_labels", "do_convert_annotations", "do_sample_frames"];
     value == &Value::Bool(true)
         && !HARMLESS.contains(&field)
-        && (field.starts_with("do_") || matches!(field, "keep_aspect_ratio" | "crop_to_patches" | "use_thumbnail"))
+        && (field.starts_with("do_")
+            || matches!(field, "keep_aspect_ratio" | "crop_to_patches" | "use_thumbnail"))
 }
 
 /// A null counts as absent.

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, type_proto};
 
 /// What a map is made of.
 pub(super) struct ScoreMap<'a> {

@@ -11,7 +11,17 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Operators that move or retype samples and leave their values alone.
 const PASSED: [&str; 12] = [
-    "Transpose", "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "Pad", "Resize", "QuantizeLinear",
+    "Transpose",
+    "Identity",
+    "Cast",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Slice",
+    "Gather",
+    "Pad",
+    "Resize",
+    "QuantizeLinear",
     "DequantizeLinear",
 ];
 /// Constants with more values than this are not averaged: a mean picture of 1024x1024 has 3 million.
@@ -95,7 +105,8 @@ impl Opening {
     fn batch_normalised(self, node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Self> {
         let constant = |index: usize| average(constants.get(node.input.get(index)?.as_str())?);
         let (gamma, beta, mean, variance) = (constant(1)?, constant(2)?, constant(3)?, constant(4)?);
-        let epsilon = |attribute: &AttributeProto| (attribute.name == "epsilon").then_some(f64::from(attribute.f));
+        let epsilon =
+            |attribute: &AttributeProto| (attribute.name == "epsilon").then_some(f64::from(attribute.f));
         let epsilon = node.attribute.iter().find_map(epsilon).unwrap_or(1e-5);
         let factor = gamma / (variance + epsilon).sqrt();
         if !factor.is_finite() {
@@ -185,7 +196,12 @@ mod tests {
 
     fn node(op_type: &str, input: &[&str], output: &str) -> NodeProto {
         let input = input.iter().map(|&name| name.to_owned()).collect();
-        NodeProto { op_type: op_type.to_owned(), input, output: vec![output.to_owned()], ..NodeProto::default() }
+        NodeProto {
+            op_type: op_type.to_owned(),
+            input,
+            output: vec![output.to_owned()],
+            ..NodeProto::default()
+        }
     }
 
     fn range(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> Option<SampleRange> {
@@ -200,8 +216,10 @@ mod tests {
         assert_eq!(range(scaled, vec![constant("c", &[1.0 / 127.5])]), Some(SampleRange::Bytes));
         let centred = vec![node("Transpose", &["x"], "t"), node("Sub", &["t", "c"], "y")];
         assert_eq!(range(centred, vec![constant("c", &[103.9, 116.8, 123.7])]), Some(SampleRange::Bytes));
-        let normalised =
-            vec![node("BatchNormalization", &["x", "one", "zero", "mean", "var"], "y"), node("Conv", &["y"], "z")];
+        let normalised = vec![
+            node("BatchNormalization", &["x", "one", "zero", "mean", "var"], "y"),
+            node("Conv", &["y"], "z"),
+        ];
         let constants = vec![
             constant("one", &[1.0]),
             constant("zero", &[0.0]),
@@ -214,7 +232,8 @@ mod tests {
     #[test]
     fn a_graph_that_normalises_for_itself_takes_zero_to_one() {
         let nodes = vec![node("Sub", &["x", "mean"], "a"), node("Div", &["a", "std"], "b")];
-        let constants = vec![constant("mean", &[0.485, 0.456, 0.406]), constant("std", &[0.229, 0.224, 0.225])];
+        let constants =
+            vec![constant("mean", &[0.485, 0.456, 0.406]), constant("std", &[0.229, 0.224, 0.225])];
         assert_eq!(range(nodes, constants), Some(SampleRange::Unit));
     }
 

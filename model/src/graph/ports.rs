@@ -71,10 +71,11 @@ impl Graph {
     /// The outputs that are one row of floats per image, `[n, c]` or `[n, c, 1, 1]`, for a graph that insists on `batch`
     /// images. An output of another number of rows holds something else.
     pub fn score_rows(&self, batch: Option<usize>) -> Vec<&Port> {
-        let is_per_image = |port: &&Port| match port.shape.as_ref().and_then(|shape| shape.first().copied().flatten()) {
-            Some(rows) => rows == 1 || batch == Some(rows),
-            None => true,
-        };
+        let is_per_image =
+            |port: &&Port| match port.shape.as_ref().and_then(|shape| shape.first().copied().flatten()) {
+                Some(rows) => rows == 1 || batch == Some(rows),
+                None => true,
+            };
         self.outputs.iter().filter(|port| scores_len(port).is_some()).filter(is_per_image).collect()
     }
 
@@ -91,9 +92,8 @@ impl Graph {
     /// # Errors
     /// Where there is none, or it does not hold floats.
     pub fn output(&self, name: &str) -> Result<&Port, ModelError> {
-        let is_wanted = |port: &&Port| {
-            port.name == name || port.map.as_ref().is_some_and(|map| map.name == name)
-        };
+        let is_wanted =
+            |port: &&Port| port.name == name || port.map.as_ref().is_some_and(|map| map.name == name);
         let Some(port) = self.outputs.iter().find(is_wanted) else {
             return Err(ModelError::new(format!(
                 "the model has no output {name:?}: it has {}",

@@ -77,27 +77,28 @@ fn a_layout_that_is_said_is_believed() {
 
 fn port(name: &str, shape: &[usize]) -> Port {
     let shape = shape.iter().map(|&dim| Some(dim).filter(|&dim| dim > 0)).collect();
-    Port { name: name.to_owned(), element: Element::F32, shape: Some(shape), probabilities: None }
-}
-
-fn scores(outputs: &[Port], wanted: Option<&str>) -> String {
-    let graph = Graph { outputs: outputs.to_vec(), ..graph(&Toy::default()) };
-    graph
-        .scores_output(wanted)
-        .map_or_else(|error| error.to_string(), |port| format!("{:?}", port.kept().unwrap()))
+    let name = name.to_owned();
+    let shape = Some(shape);
+    Port { name, element: Element::F32, shape, probabilities: None, dense: false, map: None }
 }
 
 #[test]
-fn the_scores_are_logits_else_what_fits() {
+fn rows_of_scores_have_the_shape_of_a_batch() {
     let hidden = port("hidden", &[0, 197, 768]);
-    let pooled = port("pooled", &[0, 768]);
-    insta::assert_snapshot!(scores(&[pooled.clone(), port("logits", &[0, 10])], None), @r#"OutputPort { name: "logits", len: Some(10) }"#);
-    insta::assert_snapshot!(scores(&[hidden.clone(), port("out", &[1, 10, 1, 1])], None), @r#"OutputPort { name: "out", len: Some(10) }"#);
-    insta::assert_snapshot!(scores(&[port("a", &[0, 5]), pooled.clone()], None), @r#"several outputs could be the scores (a [n, 5], pooled [n, 768]): name one in tagfleet.toml, as output = "a""#);
-    insta::assert_snapshot!(scores(&[port("a", &[0, 5]), pooled.clone()], Some("a")), @r#"OutputPort { name: "a", len: Some(5) }"#);
-    insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), None), @"no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has hidden [n, 197, 768]; with `--output NAME` a run keeps one of them whole, without tags");
-    insta::assert_snapshot!(scores(std::slice::from_ref(&hidden), Some("hidden")), @"the output hidden [n, 197, 768] is not one row of scores per image, [n, c] or [n, c, 1, 1]: name another in tagfleet.toml");
-    insta::assert_snapshot!(scores(&[hidden, pooled], Some("nonesuch")), @r#"the model has no output "nonesuch": it has hidden [n, 197, 768], pooled [n, 768]"#);
+    let outputs = vec![
+        hidden.clone(),
+        port("logits", &[0, 10]),
+        port("squeezed", &[1, 10, 1, 1]),
+        port("prototypes", &[7, 512]),
+    ];
+    let graph = Graph { outputs, ..graph(&Toy::default()) };
+    let names = |batch| graph.score_rows(batch).iter().map(|port| port.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(names(None), ["logits", "squeezed"]);
+    assert_eq!(names(Some(7)), ["logits", "squeezed", "prototypes"]);
+    let refused = |name| graph.scores_output(name).unwrap_err();
+    insta::assert_snapshot!(refused("hidden"), @"the output hidden [n, 197, 768] is not one row of scores per image, [n, c] or [n, c, 1, 1]: name another in tagfleet.toml");
+    insta::assert_snapshot!(refused("nonesuch"), @r#"the model has no output "nonesuch": it has hidden [n, 197, 768], logits [n, 10], squeezed [1, 10, 1, 1], prototypes [7, 512]"#);
+    insta::assert_snapshot!(graph.no_scores(), @"no output of the model is one row of scores per image, [n, c] or [n, c, 1, 1]: it has hidden [n, 197, 768], logits [n, 10], squeezed [1, 10, 1, 1], prototypes [7, 512]; with `--output NAME` a run keeps one of them whole, without tags");
 }
 
 #[test]

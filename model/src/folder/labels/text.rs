@@ -74,9 +74,10 @@ fn label(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(pair) => pair.get(1)?.as_str().map(str::to_owned),
-        Value::Object(fields) => {
-            ["name", "label", "class", "title"].iter().find_map(|key| fields.get(*key)?.as_str()).map(str::to_owned)
-        }
+        Value::Object(fields) => ["name", "label", "class", "title"]
+            .iter()
+            .find_map(|key| fields.get(*key)?.as_str())
+            .map(str::to_owned),
         _ => None,
     }
 }
@@ -85,9 +86,9 @@ fn in_order(name: &str, map: BTreeMap<usize, String>) -> Result<Vec<String>, Mod
     let last = map.len() - 1;
     match map.keys().enumerate().find(|(expected, index)| expected != *index) {
         None => Ok(map.into_values().collect()),
-        Some((missing, _)) => Err(ModelError::new(format!(
-            "{name} has no label for {missing}: number them 0 to {last}"
-        ))),
+        Some((missing, _)) => {
+            Err(ModelError::new(format!("{name} has no label for {missing}: number them 0 to {last}")))
+        }
     }
 }
 
@@ -104,11 +105,22 @@ fn of_csv(name: &str, text: &str) -> Result<Vec<String>, ModelError> {
         let header = rows.first()?;
         header.iter().position(|field| names.contains(&field.to_lowercase().as_str()))
     };
-    let named = column(&["name", "label", "class", "class_name", "label_name", "tag", "display_name", "category_name"]);
+    let named = column(&[
+        "name",
+        "label",
+        "class",
+        "class_name",
+        "label_name",
+        "tag",
+        "display_name",
+        "category_name",
+    ]);
     let index = column(&["index", "id", "idx", "class_id", "label_id", "class_index", "class_idx", "mid"]);
     let (first, labels) = match named {
         Some(column) => (1, column),
-        None => (0, rows.first().map_or(0, |row| usize::from(row.len() > 1 && row[0].parse::<usize>().is_ok()))),
+        None => {
+            (0, rows.first().map_or(0, |row| usize::from(row.len() > 1 && row[0].parse::<usize>().is_ok())))
+        }
     };
     let body = &rows[first.min(rows.len())..];
     let index = index.filter(|_| named.is_some()).or((named.is_none() && labels == 1).then_some(0));
@@ -204,7 +216,13 @@ mod tests {
         ] {
             assert_eq!(of("labels.json", text), ["cat", "dog"], "{text}");
         }
-        assert_eq!(of("labels.json", r#"{"0": "a", "1": "b", "10": "k", "2": "c", "3": "d", "4": "e", "5": "f", "6": "g", "7": "h", "8": "i", "9": "j"}"#)[10], "k");
+        assert_eq!(
+            of(
+                "labels.json",
+                r#"{"0": "a", "1": "b", "10": "k", "2": "c", "3": "d", "4": "e", "5": "f", "6": "g", "7": "h", "8": "i", "9": "j"}"#
+            )[10],
+            "k"
+        );
         let gap = parse("labels.json", r#"{"0": "cat", "2": "dog"}"#).unwrap_err().to_string();
         insta::assert_snapshot!(gap, @"labels.json has no label for 1: number them 0 to 1");
         assert_eq!(parse("metadata.json", r#"{"version": "1"}"#).unwrap(), None);
@@ -212,7 +230,10 @@ mod tests {
 
     #[test]
     fn csv_by_its_header_and_its_indices() {
-        assert_eq!(of("selected_tags.csv", "tag_id,name,category,count\n9,general,9,1\n7,\"a, b\",0,2\n"), ["general", "a, b"]);
+        assert_eq!(
+            of("selected_tags.csv", "tag_id,name,category,count\n9,general,9,1\n7,\"a, b\",0,2\n"),
+            ["general", "a, b"]
+        );
         assert_eq!(of("labels.csv", "class_id,class\n1,dog\n0,cat\n"), ["cat", "dog"]);
         assert_eq!(of("labels.csv", "cat\ndog\n"), ["cat", "dog"]);
         assert_eq!(of("labels.csv", "1,dog\n0,cat\n"), ["cat", "dog"]);
@@ -220,7 +241,10 @@ mod tests {
 
     #[test]
     fn metadata_as_programs_write_it() {
-        assert_eq!(python_names("{0: 'cat', 1: \"d'og\", 2: 'it\\'s, so: far'}").unwrap(), ["cat", "d'og", "it's, so: far"]);
+        assert_eq!(
+            python_names("{0: 'cat', 1: \"d'og\", 2: 'it\\'s, so: far'}").unwrap(),
+            ["cat", "d'og", "it's, so: far"]
+        );
         assert_eq!(python_names("['cat', 'dog']").unwrap(), ["cat", "dog"]);
         assert_eq!(python_names("[\"cat\", \"dog\"]").unwrap(), ["cat", "dog"]);
         assert_eq!(python_names("cat,dog").unwrap(), ["cat", "dog"]);

@@ -1,24 +1,37 @@
 //! What each processor of transformers stands for, by its defaults and by files as they are found.
 
-use super::super::processor::Processor;
+use super::super::processor::{Context, Processor};
 use super::super::processor_types::{by_class, by_model_type};
+use super::super::steps;
 use super::*;
+use crate::graph::ImageInput;
+use crate::preprocessing::Layout;
 
 fn steps(class: &str, fields: &str) -> String {
-    let file: Processor = serde_json::from_str(fields).unwrap();
+    let mut fields: serde_json::Value = serde_json::from_str(fields).unwrap();
+    fields["image_processor_type"] = class.into();
+    let file: Processor = serde_json::from_value(fields).unwrap();
+    let name = "pixels".to_owned();
+    let (layout, channels) = (Layout::Nchw, 3);
+    let input =
+        ImageInput { name, element: Element::F32, batch: None, layout, channels, height: None, width: None };
     let mut notes = Vec::new();
-    let steps = file.steps(&by_class(class).unwrap(), &mut notes).unwrap();
+    let context = Context { model_type: None, input: &input };
+    let steps = file.described("preprocessor_config.json", context, &mut notes).unwrap();
     let per_channel =
         |values: &steps::PerChannel| format!("{values:?}").replace("Many", "").replace("One", "");
     format!(
-        "{}{} | crop {} | {:.5}{:+} | {} {}{}",
+        "{}{} | crop {} {:?} | {:.5}{:+} | {} {}{}{:?}{}",
         if steps.color.is_some() { "BGR " } else { "" },
         steps.resize.map_or("as it is".to_owned(), |r| format!("{:?} {:?}", r.to, r.filter)),
         steps.crop.map_or("none".to_owned(), |c| format!("{}x{}", c.height, c.width)),
+        steps.anchor,
         steps.scale as f32,
         steps.offset,
         per_channel(&steps.mean),
         per_channel(&steps.std),
+        if steps.std_twice { " twice " } else { " " },
+        steps.arithmetic,
         notes.iter().map(|note| format!("\n  {note}")).collect::<String>(),
     )
 }
@@ -29,6 +42,7 @@ fn defaults_of_every_processor() {
         "ViT",
         "DeiT",
         "Beit",
+        "Blip",
         "CLIP",
         "ChineseCLIP",
         "Siglip",
@@ -44,12 +58,18 @@ fn defaults_of_every_processor() {
         "Segformer",
         "Perceiver",
         "DINOv3ViT",
+        "DPT",
+        "Flava",
+        "OwlViT",
+        "VideoMAE",
     ];
     let mut table = String::new();
     for family in families {
         table.push_str(&format!("{family}: {}\n", steps(&format!("{family}ImageProcessor"), "{}")));
     }
-    table.push_str(&format!("Beit, fast: {}\n", steps("BeitImageProcessorFast", "{}")));
+    for family in ["Beit", "Pvt", "MobileViT"] {
+        table.push_str(&format!("{family}, fast: {}\n", steps(&format!("{family}ImageProcessorFast"), "{}")));
+    }
     insta::assert_snapshot!(table, @"
     ViT: Exact(Size { height: 224, width: 224 }) Bilinear | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
     DeiT: Exact(Size { height: 256, width: 256 }) Bicubic | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
@@ -97,9 +117,9 @@ fn files_as_they_are_found() {
 
 #[test]
 fn a_model_type_stands_for_its_processor() {
-    assert_eq!(by_model_type("resnet"), by_class("ConvNextImageProcessor"));
-    assert_eq!(by_model_type("dinov2"), by_class("BitImageProcessor"));
-    assert_eq!(by_model_type("bert"), None);
+    let same = |model_type, class| std::ptr::eq(by_model_type(model_type).unwrap(), by_class(class).unwrap());
+    assert!(same("resnet", "ConvNextImageProcessor") && same("dinov2", "BitImageProcessor"));
+    assert!(by_model_type("bert").is_none());
     let spec =
         open(&toy(), &[("config.json", r#"{"model_type": "swin"}"#), ("preprocessor_config.json", "{}")])
             .unwrap();

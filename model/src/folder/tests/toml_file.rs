@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
 
+use super::super::steps::Steps;
 use super::*;
 use crate::graph::Element;
 use crate::preprocessing::{Anchor, Arithmetic, Color, Fill, Filter, Layout, Resize, ResizeTo, Size};

@@ -92,7 +92,7 @@ proptest! {
         let grid = Grid::new(size(width, height), strength);
         let samples = product(&averages(&row, strength), &averages(&column, strength));
         let scaled = crop(&samples, 1, &framed(&grid, resize, wanted));
-        prop_assert!(worst(&exact, &scaled) <= 4, "{strength:?} {}", worst(&exact, &scaled));
+        prop_assert!(worst(&exact, &scaled) <= 6, "{strength:?} {}", worst(&exact, &scaled));
     }
 
     /// Even where the samples that hang over come first.
