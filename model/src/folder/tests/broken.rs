@@ -16,7 +16,7 @@ fn labels_of_the_wrong_length() {
 #[test]
 fn configuration_that_can_not_be_understood() {
     insta::assert_snapshot!(refused(&toy(), &[("config.json", "{")]), @"config.json can't be understood: EOF while parsing an object at line 1 column 1");
-    insta::assert_snapshot!(refused(&toy(), &[("config.json", r#"{"problem_type": "ranking"}"#)]), @"");
+    insta::assert_snapshot!(refused(&toy(), &[("config.json", r#"{"problem_type": "ranking"}"#)]), @r#"config.json says problem_type "ranking", which is not known: give activation in tagfleet.toml"#);
     insta::assert_snapshot!(refused(&toy(), &[(PROCESSOR, r#"{"image_mean": [NaN]}"#)]), @"preprocessor_config.json is not JSON: Python's NaN or Infinity stands in it, at line 1 column 17: put a number or null there");
     for number in ["Infinity", "-Infinity", "NaN"] {
         let error = refused(
@@ -78,7 +78,16 @@ fn numbers_that_make_no_picture() {
     insta::assert_snapshot!(processor(r#""image_std": [0, 0, 0]"#), @"preprocessor_config.json: a scale or std is zero, which would erase the picture");
     insta::assert_snapshot!(processor(r#""image_mean": [0.5, 0.5]"#), @"preprocessor_config.json: the mean does not have one value for each of the model's 3 channel(s): give it in tagfleet.toml");
     insta::assert_snapshot!(processor(r#""rescale_factor": 1e300"#), @"preprocessor_config.json: a scale, offset, mean or std is not a finite number");
-    insta::assert_snapshot!(processor(r#""do_pad": true"#), @"preprocessor_config.json: do_pad is true, but tagfleet pads no pictures: give resize and crop in tagfleet.toml");
+    insta::assert_snapshot!(processor(r#""do_pad": true"#), @r#"
+    preprocessor_config.json is read only in part: tagfleet does not know do_pad = true; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = [224, 224]
+        crop = "none"
+        filter = "bilinear"
+        scale = 0.00392156862745098
+        mean = [0.5, 0.5, 0.5]
+        std = [0.5, 0.5, 0.5]
+    "#);
     insta::assert_snapshot!(processor(r#""do_center_crop": true"#), @"preprocessor_config.json: do_center_crop is true, but there is no crop_size: give crop in tagfleet.toml");
 }
 
@@ -87,7 +96,7 @@ fn inputs_that_fit_in_no_memory() {
     let refused = |dims: [i64; 4]| refused(&Toy { input: dims.to_vec(), ..Toy::default() }, &[]);
     insta::assert_snapshot!(refused([1024, 3, 4096, 4096]), @"1024 image(s) of 4096x4096 with 3 channel(s) at once are 51539607552 numbers, but tagfleet feeds at most 67108864: export the model with a smaller input or a dynamic batch");
     insta::assert_snapshot!(refused([0, 3, 8192, 8191]), @"1 image(s) of 8192x8191 with 3 channel(s) at once are 201302016 numbers, but tagfleet feeds at most 67108864: export the model with a smaller input or a dynamic batch");
-    insta::assert_snapshot!(refused([0, 3, 1 << 62, 1 << 62]), @"the graph makes pictures of 224x224 (height x width), but the model takes 4611686018427387904x4611686018427387904: give resize and crop in tagfleet.toml");
+    insta::assert_snapshot!(refused([0, 3, 1 << 62, 1 << 62]), @"a guess makes pictures of 224x224 (height x width), but the model takes 4611686018427387904x4611686018427387904: give resize and crop in tagfleet.toml");
     assert!(open(&Toy { input: vec![16, 3, 1024, 1024], ..Toy::default() }, &[]).is_ok());
 }
 
@@ -95,9 +104,33 @@ fn inputs_that_fit_in_no_memory() {
 fn processors_that_are_not_known() {
     let named =
         |class: &str| refused(&toy(), &[(PROCESSOR, &format!(r#"{{"image_processor_type": "{class}"}}"#))]);
-    insta::assert_snapshot!(named("DonutImageProcessor"), @"preprocessor_config.json: DonutImageProcessor is not a processor tagfleet knows: remove the file and say resize, crop, scale, mean and std in tagfleet.toml");
-    insta::assert_snapshot!(named("Siglip2ImageProcessorFast"), @"preprocessor_config.json: Siglip2ImageProcessorFast cuts pictures into a varying number of patches, which is no image input: remove the file and say resize, crop, scale, mean and std in tagfleet.toml");
-    insta::assert_snapshot!(named("ViT"), @"preprocessor_config.json: ViT is not a processor tagfleet knows: remove the file and say resize, crop, scale, mean and std in tagfleet.toml");
+    insta::assert_snapshot!(named("DonutImageProcessor"), @r#"
+    preprocessor_config.json: DonutImageProcessor is not a processor tagfleet knows; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = "none"
+        crop = "none"
+        scale = 0.00392156862745098
+        mean = [0.485, 0.456, 0.406]
+        std = [0.229, 0.224, 0.225]
+    "#);
+    insta::assert_snapshot!(named("Siglip2ImageProcessorFast"), @r#"
+    preprocessor_config.json: Siglip2ImageProcessorFast cuts pictures into a varying number of patches, which is not an image input; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = "none"
+        crop = "none"
+        scale = 0.00392156862745098
+        mean = [0.485, 0.456, 0.406]
+        std = [0.229, 0.224, 0.225]
+    "#);
+    insta::assert_snapshot!(named("ViT"), @r#"
+    preprocessor_config.json: ViT is not a processor tagfleet knows; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = "none"
+        crop = "none"
+        scale = 0.00392156862745098
+        mean = [0.485, 0.456, 0.406]
+        std = [0.229, 0.224, 0.225]
+    "#);
 }
 
 #[test]

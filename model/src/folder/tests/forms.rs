@@ -69,7 +69,7 @@ fn ultralytics_is_read_from_its_metadata() {
     assert_eq!(found.labels, ["a", "b", "c", "it's"]);
     let folder = changed(&toy(), &[], metadata(&[("task", "detect"), ("names", "{0: 'a'}")]));
     let error = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"this Ultralytics model's task is "detect", but tagfleet tags with classifiers: export a model of the task classify"#);
 }
 
 #[test]
@@ -115,7 +115,16 @@ fn wd_taggers_are_known_by_their_tags() {
     assert_eq!((steps.scale, steps.mean), (1.0, vec![0.0; 3]));
     assert_eq!((found.labels[2].as_str(), found.multi_label), ("a, b", true));
     // Without the tags nothing says that the description fits.
-    insta::assert_snapshot!(refused(&toy, &[("config.json", config)]), @"");
+    insta::assert_snapshot!(refused(&toy, &[("config.json", config)]), @r#"
+    config.json describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere; add layout = "nhwc" if the description holds all the same; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = 512
+        crop = [448, 448]
+        filter = "bicubic"
+        scale = 0.00392156862745098
+        mean = [0.5, 0.5, 0.5]
+        std = [0.229, 0.224, 0.225]
+    "#);
     let stated = [("config.json", config), ("tagfleet.toml", "layout = \"nhwc\"")];
     assert_eq!(open(&toy, &stated).unwrap().preprocessing.mean, [0.5; 3]);
 }
@@ -135,7 +144,16 @@ fn open_clip_and_paddle_are_read() {
     assert_eq!((found.preprocessing.resize, found.preprocessing.crop), (Some(resize), Some(square(224))));
     assert_eq!(found.labels, ["a", "b", "c", "d"]);
     let unknown = inference.replace("CropImage", "TenCrop");
-    insta::assert_snapshot!(refused(&toy(), &[("inference.yml", &unknown)]), @"");
+    insta::assert_snapshot!(refused(&toy(), &[("inference.yml", &unknown)]), @r#"
+    inference.yml: TenCrop {"size":224} is not read; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = { cover = [256, 256] }
+        crop = "none"
+        filter = "opencv_bilinear"
+        scale = 1.0
+        mean = 0.0
+        std = 1.0
+    "#);
 }
 
 #[test]
@@ -148,7 +166,7 @@ fn labels_beside_placeholders_win() {
     assert_eq!(found.labels[0], "name0");
     assert!(found.notes.iter().any(|note| note.contains("labels.txt has others")), "{:?}", found.notes);
     let two = [("labels.txt", "a\nb\nc\nd"), ("classes.txt", "d\nc\nb\na")];
-    insta::assert_snapshot!(refused(&toy(), &two), @"");
+    insta::assert_snapshot!(refused(&toy(), &two), @r#"model.onnx: labels.txt and classes.txt name other labels for the same scores: say which holds, as labels = "labels.txt" in tagfleet.toml"#);
     let one_fits = [("labels.txt", "a\nb\nc\nd"), ("classes.txt", "a\nb")];
     assert_eq!(spec(&toy(), &one_fits, |_| {}).labels[3], "d");
 }
@@ -192,15 +210,24 @@ fn the_images_part_is_found_beside_the_whole() {
     let with =
         |vector| open_path(folder.path(), folder.path(), &ModelOptions { vector, ..ModelOptions::default() });
     assert_eq!(with(Some("image_embeds")).unwrap().model, "onnx/vision_model.onnx");
-    insta::assert_snapshot!(with(None).unwrap_err(), @"");
+    insta::assert_snapshot!(with(None).unwrap_err(), @"model.onnx takes more than an image; onnx/vision_model.onnx beside it is the part for images: give --output with one of its outputs (image_embeds)");
 }
 
 #[test]
 fn a_guess_warns_and_what_is_not_read_is_an_error() {
     let found = spec(&toy(), &[], |_| {});
-    insta::assert_snapshot!(found.warning.unwrap(), @"");
+    insta::assert_snapshot!(found.warning.unwrap(), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
     let own = [("preprocess.json", r#"{"resize": 256, "mean": [0.5, 0.5, 0.5]}"#)];
-    insta::assert_snapshot!(refused(&toy(), &own), @"");
+    insta::assert_snapshot!(refused(&toy(), &own), @r#"
+    preprocess.json seems to describe preprocessing, but tagfleet does not read it; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+
+        resize = [224, 224]
+        crop = "none"
+        filter = "bilinear"
+        scale = 0.00392156862745098
+        mean = [0.485, 0.456, 0.406]
+        std = [0.229, 0.224, 0.225]
+    "#);
     let stated = [own[0], ("tagfleet.toml", "resize = [224, 224]\nmean = 0.5\nstd = 0.5")];
     assert_eq!(open(&toy(), &stated).unwrap().warning, None);
     let folder = changed(&toy(), &[], metadata(&[("mean", "[0.1, 0.2, 0.3]")]));
@@ -218,8 +245,8 @@ fn evidence_in_the_graph_decides_the_guess() {
         spec(toy, &[], |proto| proto.producer_name = producer).warning.unwrap()
     };
     let nhwc = Toy { input: vec![0, 224, 224, 3], last: Some("Softmax"), ..Toy::default() };
-    insta::assert_snapshot!(warning(&nhwc, "tf2onnx"), @"");
-    insta::assert_snapshot!(warning(&toy(), "PaddlePaddle"), @"");
-    insta::assert_snapshot!(warning(&toy(), "CNTK"), @"");
-    insta::assert_snapshot!(warning(&Toy { classes: 1000, ..toy() }, "pytorch"), @"");
+    insta::assert_snapshot!(warning(&nhwc, "tf2onnx"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NHWC graph by tf2onnx: squash to 224x224, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
+    insta::assert_snapshot!(warning(&toy(), "PaddlePaddle"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by PaddlePaddle: shorter side to 256 and a centre crop of 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
+    insta::assert_snapshot!(warning(&toy(), "CNTK"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by CNTK: squash to 224x224, BGR, 0..255. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
+    insta::assert_snapshot!(warning(&Toy { classes: 1000, ..toy() }, "pytorch"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by pytorch with ImageNet's 1000 classes: shorter side to 256 and a centre crop of 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
 }

@@ -71,48 +71,55 @@ fn defaults_of_every_processor() {
         table.push_str(&format!("{family}, fast: {}\n", steps(&format!("{family}ImageProcessorFast"), "{}")));
     }
     insta::assert_snapshot!(table, @"
-    ViT: Exact(Size { height: 224, width: 224 }) Bilinear | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    DeiT: Exact(Size { height: 256, width: 256 }) Bicubic | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    Beit: Exact(Size { height: 256, width: 256 }) Bicubic | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    CLIP: ShortestEdge(224) Bicubic | crop 224x224 | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711])
-    ChineseCLIP: ShortestEdge(224) Bicubic | crop 224x224 | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711])
-    Siglip: Exact(Size { height: 224, width: 224 }) Bicubic | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    ConvNext: Exact(Size { height: 384, width: 384 }) Bilinear | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    MobileNetV1: ShortestEdge(256) Bilinear | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    MobileNetV2: ShortestEdge(256) Bilinear | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
-    MobileViT: BGR ShortestEdge(224) Bilinear | crop 256x256 | 0.00392+0 | (0.0) (1.0)
-    EfficientNet: Exact(Size { height: 346, width: 346 }) Nearest | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.25, 0.25, 0.25])
-    Bit: ShortestEdge(224) Bicubic | crop 224x224 | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711])
-    Levit: ShortestEdge(256) Bicubic | crop 224x224 | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])
-    PoolFormer: ShortestEdge(248) Bicubic | crop 224x224 | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])
-    Pvt: Exact(Size { height: 224, width: 224 }) Bilinear | crop none | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])
-    Segformer: Exact(Size { height: 512, width: 512 }) Bilinear | crop none | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])
-    Perceiver: ShortestEdge(256) Bicubic | crop 224x224 | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])
+    ViT: Exact(Size { height: 224, width: 224 }) Bilinear | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    DeiT: Exact(Size { height: 256, width: 256 }) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    Beit: Exact(Size { height: 224, width: 224 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    Blip: Exact(Size { height: 384, width: 384 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate
+    CLIP: ShortestEdge(224) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate
+    ChineseCLIP: ShortestEdge(224) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate
+    Siglip: Exact(Size { height: 224, width: 224 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    ConvNext: Exact(Size { height: 384, width: 384 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    MobileNetV1: ShortestEdge(256) Bilinear | crop 224x224 CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    MobileNetV2: ShortestEdge(256) Bilinear | crop 224x224 CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    MobileViT: BGR ShortestEdge(224) Bicubic | crop 256x256 CenterFloor | 0.00392+0 | (0.0) (1.0) Separate
+    EfficientNet: Exact(Size { height: 346, width: 346 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) twice Separate
+    Bit: ShortestEdge(224) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate
+    Levit: ShortestEdge(256) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate
+    PoolFormer: ShortestEdge(248) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate
+    Pvt: Exact(Size { height: 224, width: 224 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate
+    Segformer: Exact(Size { height: 512, width: 512 }) Bilinear | crop none CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate
+    Perceiver: ShortestEdge(256) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate
       preprocessor_config.json: Perceiver crops before it resizes, tagfleet after: the same region, up to a pixel at its edges
-    DINOv3ViT: Exact(Size { height: 224, width: 224 }) Bilinear | crop none | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])
-    Beit, fast: Exact(Size { height: 224, width: 224 }) Bicubic | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])
+    DINOv3ViT: Exact(Size { height: 224, width: 224 }) Bilinear | crop none CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate
+    DPT: Exact(Size { height: 384, width: 384 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    Flava: Exact(Size { height: 224, width: 224 }) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate
+    OwlViT: Exact(Size { height: 768, width: 768 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate
+    VideoMAE: ShortestEdge(224) Bilinear | crop 224x224 CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate
+    Beit, fast: Exact(Size { height: 224, width: 224 }) Bicubic | crop none CenterTrunc | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Fused
+    Pvt, fast: Exact(Size { height: 224, width: 224 }) Bicubic | crop none CenterTrunc | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Fused
+    MobileViT, fast: BGR ShortestEdge(224) Bicubic | crop 256x256 CenterTrunc | 0.00392+0 | (0.0) (1.0) Single
     ");
 }
 
 #[test]
 fn files_as_they_are_found() {
     // microsoft/resnet-50
-    insta::assert_snapshot!(steps("ConvNextFeatureExtractor", r#"{"crop_pct": 0.875, "size": 224, "resample": 3}"#), @"ShortestEdge(256) Bicubic | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])");
+    insta::assert_snapshot!(steps("ConvNextFeatureExtractor", r#"{"crop_pct": 0.875, "size": 224, "resample": 3}"#), @"ShortestEdge(256) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate");
     // google/vit-base-patch16-224, as first published
-    insta::assert_snapshot!(steps("ViTFeatureExtractor", r#"{"do_normalize": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": 224}"#), @"Exact(Size { height: 224, width: 224 }) Bilinear | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])");
+    insta::assert_snapshot!(steps("ViTFeatureExtractor", r#"{"do_normalize": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": 224}"#), @"Exact(Size { height: 224, width: 224 }) Bilinear | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate");
     // apple/mobilevit-small
-    insta::assert_snapshot!(steps("MobileViTFeatureExtractor", r#"{"crop_size": {"height": 256, "width": 256}, "do_flip_channel_order": true, "resample": 2, "size": {"shortest_edge": 288}}"#), @"BGR ShortestEdge(288) Bilinear | crop 256x256 | 0.00392+0 | (0.0) (1.0)");
+    insta::assert_snapshot!(steps("MobileViTFeatureExtractor", r#"{"crop_size": {"height": 256, "width": 256}, "do_flip_channel_order": true, "resample": 2, "size": {"shortest_edge": 288}}"#), @"BGR ShortestEdge(288) Bilinear | crop 256x256 CenterFloor | 0.00392+0 | (0.0) (1.0) Separate");
     // google/efficientnet-b0
-    insta::assert_snapshot!(steps("EfficientNetImageProcessor", r#"{"do_center_crop": false, "image_std": [0.47853944, 0.4732864, 0.47434163], "include_top": true, "rescale_offset": false, "size": {"height": 224, "width": 224}}"#), @"Exact(Size { height: 224, width: 224 }) Nearest | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.22899999563551357, 0.22400001642496, 0.22499998195105692])");
-    insta::assert_snapshot!(steps("EfficientNetImageProcessor", r#"{"rescale_factor": 0.00784, "rescale_offset": true, "do_normalize": false, "include_top": false}"#), @"Exact(Size { height: 346, width: 346 }) Nearest | crop none | 0.00784-1 | (0.0) (1.0)");
+    insta::assert_snapshot!(steps("EfficientNetImageProcessor", r#"{"do_center_crop": false, "image_std": [0.47853944, 0.4732864, 0.47434163], "include_top": true, "rescale_offset": false, "size": {"height": 224, "width": 224}}"#), @"Exact(Size { height: 224, width: 224 }) Bicubic | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.47853944, 0.4732864, 0.47434163]) twice Separate");
+    insta::assert_snapshot!(steps("EfficientNetImageProcessor", r#"{"rescale_factor": 0.00784, "rescale_offset": true, "do_normalize": false, "include_top": false}"#), @"Exact(Size { height: 346, width: 346 }) Bicubic | crop none CenterFloor | 0.00784-1 | (0.0) (1.0) Separate");
     // openai/clip-vit-base-patch32, as first published
-    insta::assert_snapshot!(steps("CLIPFeatureExtractor", r#"{"crop_size": 224, "do_center_crop": true, "size": 224, "resample": 3}"#), @"ShortestEdge(224) Bicubic | crop 224x224 | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711])");
+    insta::assert_snapshot!(steps("CLIPFeatureExtractor", r#"{"crop_size": 224, "do_center_crop": true, "size": 224, "resample": 3}"#), @"ShortestEdge(224) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.48145466, 0.4578275, 0.40821073]) ([0.26862954, 0.26130258, 0.27577711]) Separate");
     // facebook/levit-128S and facebook/deit-base, as first published
-    insta::assert_snapshot!(steps("LevitFeatureExtractor", r#"{"size": 224}"#), @"ShortestEdge(256) Bicubic | crop 224x224 | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])");
-    insta::assert_snapshot!(steps("DeiTFeatureExtractor", r#"{"size": 256, "crop_size": 224}"#), @"Exact(Size { height: 256, width: 256 }) Bicubic | crop 224x224 | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])");
-    insta::assert_snapshot!(steps("PoolFormerFeatureExtractor", r#"{"crop_pct": 0.95, "size": 224}"#), @"ShortestEdge(235) Bicubic | crop 224x224 | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225])");
-    insta::assert_snapshot!(steps("BitImageProcessor", r#"{"do_resize": null, "do_rescale": false, "do_normalize": false, "crop_size": {"shortest_edge": 200}}"#), @"ShortestEdge(224) Bicubic | crop 200x200 | 1.00000+0 | (0.0) (1.0)");
-    insta::assert_snapshot!(steps("ConvNextImageProcessor", r#"{"size": {"shortest_edge": 256}, "crop_pct": null, "do_resize": false}"#), @"as it is | crop none | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5])");
+    insta::assert_snapshot!(steps("LevitFeatureExtractor", r#"{"size": 224}"#), @"ShortestEdge(256) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate");
+    insta::assert_snapshot!(steps("DeiTFeatureExtractor", r#"{"size": 256, "crop_size": 224}"#), @"Exact(Size { height: 256, width: 256 }) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate");
+    insta::assert_snapshot!(steps("PoolFormerFeatureExtractor", r#"{"crop_pct": 0.95, "size": 224}"#), @"ShortestEdge(235) Bicubic | crop 224x224 CenterFloor | 0.00392+0 | ([0.485, 0.456, 0.406]) ([0.229, 0.224, 0.225]) Separate");
+    insta::assert_snapshot!(steps("BitImageProcessor", r#"{"do_resize": null, "do_rescale": false, "do_normalize": false, "crop_size": {"shortest_edge": 200}}"#), @"ShortestEdge(224) Bicubic | crop 200x200 CenterFloor | 1.00000+0 | (0.0) (1.0) Separate");
+    insta::assert_snapshot!(steps("ConvNextImageProcessor", r#"{"size": {"shortest_edge": 256}, "crop_pct": null, "do_resize": false}"#), @"as it is | crop none CenterFloor | 0.00392+0 | ([0.5, 0.5, 0.5]) ([0.5, 0.5, 0.5]) Separate");
 }
 
 #[test]
@@ -129,9 +136,9 @@ fn a_model_type_stands_for_its_processor() {
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - preprocessor_config.json names no processor: absent fields take the defaults of the one for swin models
-    - no problem_type in config.json: one label per image is assumed, so softmax
+    - preprocessor_config.json names no processor: absent fields get the defaults of the one for swin models
     - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
     let spec = open(&toy(), &[("preprocessor_config.json", r#"{"crop_size": 224}"#)]).unwrap();
     insta::assert_snapshot!(text(&spec), @r#"
@@ -140,8 +147,8 @@ fn a_model_type_stands_for_its_processor() {
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - preprocessor_config.json names no processor: absent fields take ImageNet's mean, 1/255 and bilinear
-    - no problem_type in config.json: one label per image is assumed, so softmax
+    - preprocessor_config.json names no processor: absent fields get ImageNet's mean, 1/255 and bilinear
     - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
 }

@@ -30,7 +30,7 @@ fn mobilenet_quantised_dynamically() {
     input InputSpec { name: "input", element: F32, batch: None }
     scores OutputPort { name: "output", len: Some(1000) }, Softmax, 1000 labels
     Dynamic, half: false
-    - preprocessor_config.json names no processor: absent fields take the defaults of the one for mobilenet_v2 models
+    - preprocessor_config.json names no processor: absent fields get the defaults of the one for mobilenet_v2 models
     - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     - the model quantises dynamically, so that images in one batch change each other's scores: images run one by one
     "#);
@@ -45,7 +45,7 @@ fn mobilenet_quantised_statically() {
     input InputSpec { name: "image", element: F32, batch: Some(1) }
     scores OutputPort { name: "class_logits", len: Some(1000) }, Softmax, 1000 labels
     Qdq, half: false
-    - preprocessor_config.json names no processor: absent fields take the defaults of the one for mobilenet_v2 models
+    - preprocessor_config.json names no processor: absent fields get the defaults of the one for mobilenet_v2 models
     - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     "#);
 }
@@ -59,9 +59,8 @@ fn squeezenet_in_half_precision() {
     input InputSpec { name: "data_0", element: F16, batch: Some(1) }
     scores OutputPort { name: "softmaxout_1", len: Some(1000) }, None, 1000 labels
     None, half: true
-    - no preprocessor_config.json: torchvision's defaults: the shorter side to 256, bilinear, centre crop 224, ImageNet's mean and standard deviation
-    - the output softmaxout_1 comes out of a softmax or sigmoid: its values are used as they are
     - no labels: they are called class_0 to class_999; write their names into labels.txt beside the model, one per line
+    - the output softmaxout_1 comes out of a softmax or sigmoid: its values are used as they are
     "#);
     let toml = "color = \"bgr\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\n";
     let Some(spec) = with_toml("squeezenet_fp16_bgr", toml) else { return };
@@ -73,24 +72,22 @@ fn small_and_gray() {
     let Some(text) = described("mnist_1channel") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
-    Gray Nchw | ShortestEdge(32) Bilinear | crop 28x28 | x*0.003921569+0 | mean [0.0] std [1.0] | 28x28
+    Gray Nchw | Exact(Size { height: 28, width: 28 }) Bilinear | crop none | x*1+0 | mean [0.0] std [1.0] | 28x28
     input InputSpec { name: "Input3", element: F32, batch: Some(1) }
     scores OutputPort { name: "Plus214_Output_0", len: Some(10) }, Softmax, 10 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's rule for the size of the graph: the shorter side to 32, bilinear, centre crop 28, one gray channel, scaled to 0..1
-    - no problem_type in config.json: one label per image is assumed, so softmax
     - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
     let Some(text) = described("pcb_64x64") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
-    Gray Nchw | ShortestEdge(73) Bilinear | crop 64x64 | x*0.003921569+0 | mean [0.0] std [1.0] | 64x64
+    Gray Nchw | Exact(Size { height: 64, width: 64 }) Bilinear | crop none | x*0.003921569+0 | mean [0.0] std [1.0] | 64x64
     input InputSpec { name: "input", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(7) }, Softmax, 7 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's rule for the size of the graph: the shorter side to 73, bilinear, centre crop 64, one gray channel, scaled to 0..1
-    - no problem_type in config.json: one label per image is assumed, so softmax
     - no labels: they are called class_0 to class_6; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
 }
 
@@ -99,13 +96,12 @@ fn weights_beside_the_model() {
     let Some(text) = described("tinycnn_external_data") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
-    Rgb Nchw | ShortestEdge(37) Bilinear | crop 32x32 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 32x32
+    Rgb Nchw | Exact(Size { height: 32, width: 32 }) Bilinear | crop none | x*0.003921569+0 | mean [0.0, 0.0, 0.0] std [1.0, 1.0, 1.0] | 32x32
     input InputSpec { name: "input", element: F32, batch: Some(1) }
     scores OutputPort { name: "output", len: Some(10) }, Softmax, 10 labels
     None, half: false
-    - no preprocessor_config.json: torchvision's rule for the size of the graph: the shorter side to 37, bilinear, centre crop 32, ImageNet's mean and standard deviation
-    - no problem_type in config.json: one label per image is assumed, so softmax
     - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
+    - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
 }
 
