@@ -194,7 +194,8 @@ impl Told<'_> {
     async fn rows(&self, ended: &Ended) -> Result<RowCounts, Failure> {
         match ended {
             Ended::Complete(rows) => Ok(rows.clone()),
-            Ended::Interrupted | Ended::Incomplete(_) => {
+            Ended::Interrupted => reduce::counts_kept(&self.worker.checkpoints()).await.map_err(broken),
+            Ended::Incomplete(_) => {
                 let (output, keys) = (self.worker.output.as_ref(), &self.worker.keys);
                 reduce::counts_so_far(output, keys).await.map_err(broken)
             }

@@ -146,7 +146,9 @@ pub enum Kind {
     Denied,
     /// Throttling, a server error, a timeout, a broken connection: another try may work.
     Temporary,
-    /// Anything else: a full disk, an invalid name, a bug.
+    /// There is no room for the object: a full disk, a used-up quota. Nothing else can be written either.
+    Full,
+    /// Anything else: an invalid name, a bug.
     Other,
 }
 

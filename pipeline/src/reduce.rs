@@ -23,7 +23,7 @@ use crate::split::{RangeSplit, SplitError, read_json};
 use crate::tags::parquet::{self, TableError, TableWriter};
 
 use count::count;
-pub use count::{counts_in, counts_so_far};
+pub use count::{counts_in, counts_kept, counts_so_far};
 pub use tag_counts::{TagCount, TagCounts};
 
 /// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.

@@ -9,7 +9,7 @@ pub mod table;
 use serde::{Deserialize, Serialize};
 
 /// The row of one input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The key, verbatim (percent-encoded bytes where a local name is not UTF-8).
     pub key: String,

@@ -73,9 +73,14 @@ impl DirBucket {
             }
             io::ErrorKind::PermissionDenied => Kind::Denied,
             io::ErrorKind::Interrupted | io::ErrorKind::TimedOut => Kind::Temporary,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
             _ => Kind::Other,
         };
-        self.fail(kind, key, &error.to_string())
+        let detail = match kind {
+            Kind::Full => format!("the disk is full, free some space: {error}"),
+            _ => error.to_string(),
+        };
+        self.fail(kind, key, &detail)
     }
 
     /// A link that leads nowhere, or in a circle, is a missing file; one that may not be followed is not.
@@ -127,6 +132,10 @@ impl DirBucket {
         let Some(path) = self.path(key) else {
             return Err(self.fail(Kind::Other, key, "a directory cannot hold this key"));
         };
+        // What is there already takes no room: on a full disk a run can still find out how far it is.
+        if !replace && fs::symlink_metadata(&path).is_ok() {
+            return Ok(Put::AlreadyThere);
+        }
         let folder = path.parent().unwrap_or(&self.root);
         self.write_whole(&path, folder, bytes, replace).map_err(|error| self.error(key, &error))
     }

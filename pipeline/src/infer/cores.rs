@@ -94,5 +94,5 @@ async fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
 }
 
 fn useful(job: Job) -> Option<Job> {
-    (!job.shard.is_abandoned()).then_some(job)
+    job.shard.is_open().then_some(job)
 }

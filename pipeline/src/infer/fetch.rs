@@ -57,7 +57,7 @@ impl Fetcher {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Starts fetching every image of `shard`; returns when the last one is under way.
+    /// Starts fetching every image of `shard` that has no row yet; returns when the last one is under way.
     pub(super) async fn start(
         &self,
         worker: &Worker,
@@ -68,9 +68,12 @@ impl Fetcher {
             return Ok(fetches);
         };
         let _turn = Turn::of(shard);
-        for (index, image) in shard.images.iter().enumerate() {
+        for (index, image) in shard.shard.images.iter().enumerate() {
             while let Some(fetched) = fetches.try_join_next() {
                 fetched??;
+            }
+            if shard.has_row(index) {
+                continue;
             }
             if let Some(failure) = known_failure(image, worker.max_image_bytes) {
                 shard.set(index, None, Outcome::Failed(failure));
@@ -135,7 +138,7 @@ struct Fetch {
 
 impl Fetch {
     async fn get(&self, limit: u64) -> Result<Fetched, BucketError> {
-        let image = &self.shard.images[self.index];
+        let image = &self.shard.shard.images[self.index];
         let get = || self.source.get(&image.key, image.etag.as_deref(), limit);
         self.retries.call(&self.shard, get).await
     }
@@ -145,7 +148,7 @@ impl Fetch {
         request: OwnedSemaphorePermit,
         in_flight: OwnedSemaphorePermit,
     ) -> Result<(), BucketError> {
-        let image = &self.shard.images[self.index];
+        let image = &self.shard.shard.images[self.index];
         let limit = match image.size {
             Some(_) => self.max_image_bytes,
             None => UNKNOWN_BYTES.min(self.max_image_bytes),
@@ -190,7 +193,7 @@ fn reason(error: &BucketError) -> Option<Reason> {
         Kind::Changed => Some(Reason::Changed),
         Kind::Archived => Some(Reason::Archived),
         Kind::TooLarge => Some(Reason::TooLarge),
-        Kind::Denied | Kind::Temporary | Kind::Other => None,
+        Kind::Denied | Kind::Temporary | Kind::Full | Kind::Other => None,
     }
 }
 

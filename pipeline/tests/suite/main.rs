@@ -13,4 +13,5 @@ mod load;
 mod protocol;
 mod rows;
 mod same_answer;
+mod stopped;
 mod storm;
