@@ -110,7 +110,10 @@ async fn tag(
     let throughput = recording.stop().await?;
     bar.stop().await;
     stopping.abort();
-    let ended = ended.map_err(|error| stopped_by(&error, &worker))?;
+    if !options.quiet {
+        tell_troubles(&worker);
+    }
+    let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let rows = told.rows(&ended).await?;
     let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
@@ -173,13 +176,27 @@ fn announce(loading: &Loading, loaded: &[String], worker: &Worker, is_new: bool)
     ));
 }
 
-fn stopped_by(error: &RunError, worker: &Worker) -> Failure {
-    let done = worker.progress.counts().committed + worker.progress.counts().before;
+fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
+    let (counts, run) = (worker.progress.counts(), &worker.run);
+    let done = format!("{} of {} images are done and kept", counts.done(), counts.total);
+    if error.is_disk_full() {
+        let place = out.bucket.name();
+        return broken(format!(
+            "--out {place}: the disk is full: {done}; free some space and run the same command again (run {run})"
+        ));
+    }
     broken(format!(
-        "{error}\nrun {}: {done} images are done and kept; once the cause is mended (or left out with --exclude, which \
-         begins another run) the same command goes on from there",
-        worker.run
+        "{error}\nrun {run}: {done}; fix the cause, or leave it out with --exclude, which starts another run, and run \
+         the same command again"
     ))
+}
+
+/// What went wrong and changes no row.
+fn tell_troubles(worker: &Worker) {
+    for (trouble, times) in worker.progress.troubles() {
+        let again = if times.count > 1 { format!(" ({} times)", times.count) } else { String::new() };
+        tell(&format!("note: {trouble}{again}: {}", times.last));
+    }
 }
 
 struct Told<'a> {

@@ -14,7 +14,7 @@ use crate::queue::{MemoryQueue, QueueError};
 use crate::reduce::{self, ReduceError, RowCounts};
 use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
-use crate::split::{self, Source, SplitError, read_shard};
+use crate::split::{self, Source, SplitError, read_json, read_shard};
 use crate::tagger::{Tagger, TaggerError};
 
 /// Rounds of infer: the first, and two for what is missing after it.
@@ -139,8 +139,13 @@ async fn split_all(
     for (number, range) in (0..).zip(&ranges.ranges) {
         let is_split =
             worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
+        let output = worker.output.as_ref();
+        if is_split && !is_fresh {
+            let record = read_json(output, &worker.keys.range_split(number)).await?;
+            split::restore(source, (number, range), &record, (output, &worker.keys)).await?;
+        }
         if !is_split {
-            let (output, max_images) = (worker.output.as_ref(), request.max_shard_images());
+            let max_images = request.max_shard_images();
             // Nobody stops it: the whole of it is dropped where the run is told to.
             let never = CancellationToken::new();
             split::split_range(source, (number, range), max_images, (output, queue), run, &never).await?;

@@ -17,6 +17,7 @@ use tokio::task::JoinError;
 
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Put};
 use crate::report::Summary;
+use crate::run::remedy::remedy;
 use crate::run::{Ranges, RunId, RunKeys, Vector, VectorType};
 use crate::shard::ShardId;
 use crate::split::{RangeSplit, SplitError, read_json};
@@ -47,7 +48,7 @@ pub enum ReduceError {
     #[error(transparent)]
     Record(#[from] SplitError),
     /// A part cannot be read, or a result not be written.
-    #[error("{0}: {1}")]
+    #[error("{0}: {1}{remedy}", remedy = remedy(.0))]
     Table(String, TableError),
     /// A task panicked or was cancelled.
     #[error("reduce task: {0}")]
@@ -242,13 +243,14 @@ pub async fn compact(
     let fetch = |shard: &ShardId| fetch_part(output, keys.part(*shard));
     let mut parts = stream::iter(group.shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
     while let Some((part, bytes)) = parts.try_next().await? {
-        let (returned, copied) = tokio::task::spawn_blocking(move || {
+        let copied = tokio::task::spawn_blocking(move || {
             let copied = copy(bytes, &mut writer);
-            (writer, copied)
-        })
-        .await?;
+            copied.map(|copied| (writer, copied))
+        });
+        let copied = copied.await.map_err(TableError::from).flatten();
+        let (returned, copied) = copied.map_err(|error| ReduceError::Table(part, error))?;
         writer = returned;
-        counts.add(&copied.map_err(|error| ReduceError::Table(part, error))?);
+        counts.add(&copied);
     }
     let table =
         writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;

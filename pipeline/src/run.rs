@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::bucket::KeyRange;
 
 pub mod keys;
+pub mod remedy;
 
 pub use keys::{RunKeys, StackKeys};
 

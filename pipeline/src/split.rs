@@ -5,6 +5,7 @@
 
 pub mod cut;
 mod range;
+mod restore;
 
 use std::sync::Arc;
 
@@ -15,11 +16,13 @@ use thiserror::Error;
 use crate::bucket::{Bucket, BucketError, KeyRange};
 use crate::filter::{Filter, Page};
 use crate::queue::{Queue, QueueError};
+use crate::run::remedy::remedy;
 use crate::run::{RunId, RunKeys};
 use crate::shard::{Image, Shard, ShardError, ShardId};
 use range::OpenShard;
 
 pub use range::{Reached, split_range};
+pub use restore::restore;
 
 /// A message is a pointer to a shard, never its keys: one billed unit whatever the shard's size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ pub enum SplitError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// A shard that is there already cannot be read.
-    #[error("{key}: {error}")]
+    #[error("{key}: {error}{}", remedy(key))]
     Shard {
         /// The object.
         key: String,
@@ -81,12 +84,20 @@ pub enum SplitError {
         error: ShardError,
     },
     /// A stored record cannot be read.
-    #[error("{key}: not a record of this tagfleet: {error}")]
+    #[error("{key}: not a record of this tagfleet: {error}{}", remedy(key))]
     Record {
         /// The object.
         key: String,
         /// What is wrong with it.
         error: serde_json::Error,
+    },
+    /// A shard is gone, and the source has another number of images in its place.
+    #[error(
+        "{key}: it is gone, and cannot be made again because its inputs were added to or removed: start a new run"
+    )]
+    Changed {
+        /// The object.
+        key: String,
     },
 }
 

@@ -126,16 +126,17 @@ pub async fn split(
     stop: &CancellationToken,
 ) -> Result<SplitSaid, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-    if output.exists(&keys.range_split(number)).await? {
-        let record = read_json(output, &keys.range_split(number)).await?;
-        return Ok(said(&Reached::Done(record)));
-    }
     let ranges: Ranges = read_json(output, &keys.ranges()).await?;
     let Some(range) = ranges.ranges.get(number as usize) else {
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "range", number });
     };
-    let max_images = fleet.request().await?.max_shard_images();
     let source = Source::Listed((stack.open)(&fleet.valid.source), fleet.valid.filter.clone());
+    if output.exists(&keys.range_split(number)).await? {
+        let record: RangeSplit = read_json(output, &keys.range_split(number)).await?;
+        split::restore(&source, (number, range), &record, (output, keys)).await?;
+        return Ok(said(&Reached::Done(record)));
+    }
+    let max_images = fleet.request().await?.max_shard_images();
     let run = (&fleet.run, keys);
     let reached =
         split::split_range(&source, (number, range), max_images, (output, queue), run, stop).await?;

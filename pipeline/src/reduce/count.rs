@@ -111,8 +111,8 @@ async fn count_parts(
 
 async fn count_stored(output: &dyn Bucket, part: String) -> Result<RowCounts, ReduceError> {
     let (part, bytes) = fetch_part(output, part).await?;
-    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
-    counted.map_err(|error| ReduceError::Table(part, error))
+    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await;
+    counted.map_err(TableError::from).flatten().map_err(|error| ReduceError::Table(part, error))
 }
 
 fn count_part(part: Bytes) -> Result<RowCounts, TableError> {

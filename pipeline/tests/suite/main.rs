@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and say what they measured"
 )]
 
+mod damaged;
 mod load;
 mod protocol;
 mod rows;

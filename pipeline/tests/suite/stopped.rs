@@ -89,13 +89,13 @@ impl Tagger for Stopping {
 }
 
 /// A run: where its images are and its objects go.
-struct Place {
-    source: Arc<MemoryBucket>,
-    output: Arc<MemoryBucket>,
+pub(super) struct Place {
+    pub(super) source: Arc<MemoryBucket>,
+    pub(super) output: Arc<MemoryBucket>,
 }
 
 impl Place {
-    async fn new(images: usize) -> Self {
+    pub(super) async fn new(images: usize) -> Self {
         let source = MemoryBucket::default();
         for number in 0..images {
             let bytes = match number % 7 {
@@ -108,12 +108,12 @@ impl Place {
         Self { source: Arc::new(source), output: Arc::default() }
     }
 
-    fn worker(&self, source: Arc<dyn Bucket>) -> Worker {
+    pub(super) fn worker(&self, source: Arc<dyn Bucket>) -> Worker {
         testing::worker(source, self.output.clone(), Duration::from_secs(60))
     }
 
     /// One process that is let to run to its end.
-    async fn quiet(&self) -> (Worker, Result<Ended, RunError>) {
+    pub(super) async fn quiet(&self) -> (Worker, Result<Ended, RunError>) {
         let worker = self.worker(self.source.clone());
         let ended = self.process(&worker, &|| Ok(LengthTagger::threads(2, 3)), &Stop::default()).await;
         (worker, ended)
@@ -131,7 +131,11 @@ impl Place {
     }
 
     /// One process that is stopped once so many images are tagged.
-    async fn stopped_after(&self, images: usize, way: (usize, usize)) -> (Worker, Result<Ended, RunError>) {
+    pub(super) async fn stopped_after(
+        &self,
+        images: usize,
+        way: (usize, usize),
+    ) -> (Worker, Result<Ended, RunError>) {
         let few = Few { inner: self.source.clone(), left: AtomicUsize::new(images), then_denied: false };
         let (worker, stop) = (self.worker(Arc::new(few)), Stop::default());
         let left = Arc::new(AtomicUsize::new(images));
@@ -141,7 +145,7 @@ impl Place {
         (worker, ended)
     }
 
-    async fn rows(&self, worker: &Worker) -> Rows {
+    pub(super) async fn rows(&self, worker: &Worker) -> Rows {
         let groups = reduce::groups(self.output.as_ref(), &worker.keys, None).await.unwrap();
         let mut rows = Vec::new();
         for number in (0..).take(groups.groups.len()) {
@@ -161,7 +165,7 @@ impl Place {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap().block_on(work)
 }
 
