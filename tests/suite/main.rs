@@ -24,6 +24,7 @@ mod readme;
 mod report;
 mod resume;
 mod security;
+mod stop;
 mod storm;
 mod tidy;
 mod vectors;

@@ -246,7 +246,7 @@ fn a_spot_notice_does_the_same() {
     worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
     let child = started(&mut worker);
     gate.wait();
-    metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(13)).to_string());
+    metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(log(&ran).last().unwrap()["why"], "its spot instance is taken away");
@@ -291,14 +291,19 @@ fn a_limit_on_a_machine_without_a_price_ends_the_worker() {
     assert_eq!(split.visible().len(), 2, "no message was touched");
 }
 
-/// The shard that was in hand can be had at once, and another worker completes the run.
+/// The shard that was in hand can be had at once, and another worker completes the run with the images that have no row.
 fn assert_nothing_is_lost(split: &Split) {
     let (done, visible) = (split.parts(), split.visible());
+    let images = |record: &Value| record["tagged"].as_u64().unwrap() + record["failed"].as_u64().unwrap();
+    let before = images(&split.record());
+    let checkpoint = split.fleet.keys.checkpoint(ShardId { range: 0, number: 1 });
+    assert!(block_on(async { split.fleet.output.exists(&checkpoint).await.unwrap() }), "{checkpoint}");
     assert!(!done.contains(&1), "an image of it was never answered");
     assert!(visible.contains(&("00000-0000001".to_owned(), 2)), "{visible:?}");
     assert_eq!(visible.len() + done.len(), 2, "{visible:?}");
     let ran = run(&mut split.worker());
     assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");
+    assert_eq!(before + images(&split.record()), IMAGES as u64, "each image is tagged and counted once");
 }
 
 #[test]
