@@ -19,16 +19,20 @@ use crate::grid::{Grid, Reduction};
 use crate::pixels::Pixels;
 use crate::preprocessing::Size;
 
+mod avif;
+mod bmp;
 mod budget;
 mod exif;
 mod flatten;
 mod format;
-mod ifd;
+mod gif;
 mod jpeg;
 mod markers;
 mod orient;
 mod panics;
+mod png;
 mod raster;
+mod tiff;
 mod turbo;
 
 #[cfg(test)]
@@ -119,6 +123,11 @@ pub fn decode(
     match format::sniff(bytes) {
         Sniffed::Decodable(Format::Jpeg) => jpeg::decode(&job),
         Sniffed::Decodable(format) => raster::decode(&job, format),
+        // Names of formats keep their capitals, because the user looks for them in other programs.
+        Sniffed::Heic => Err(Failure {
+            reason: Reason::UnsupportedFormat,
+            message: "HEIC is not decoded: convert it to JPEG, PNG or WebP".to_owned(),
+        }),
         Sniffed::Other(what) => Err(failure(
             Reason::UnsupportedFormat,
             format!("not a format that is decoded: looks like {what}"),
