@@ -22,9 +22,9 @@ use planes::Planes;
 use sequence::Sequence;
 
 /// What the decoder holds beside frames: tables, and rows of contexts.
-const OVERHEAD: u64 = 16 << 20;
+const OVERHEAD: u64 = 6 << 20;
 /// Bytes per pixel that the decoder keeps of a frame beside its samples: modes, motion, filters.
-const CONTEXT: u64 = 4;
+const CONTEXT: u64 = 2;
 
 /// Decodes the primary picture of an AVIF.
 pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
@@ -95,7 +95,7 @@ impl<'a> Source<'a> {
         let (width, height) = self.item.tile_size();
         let sample = if self.sequence.depth > 8 { 2 } else { 1 };
         // With film grain a second frame is written.
-        let frames = 2 * sample * self.sequence.layout.samples_per_two_pixels().div_ceil(2);
+        let frames = sample * self.sequence.layout.samples_per_two_pixels();
         let decoder = tile(width, height).saturating_mul(frames + CONTEXT);
         let planes = u64::from(self.item.width).saturating_mul(u64::from(self.item.height));
         let planes = planes.saturating_mul(self.sequence.layout.samples_per_two_pixels()) / 2;

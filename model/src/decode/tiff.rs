@@ -61,7 +61,9 @@ fn chunk_memory(job: &Job<'_>, layout: &Layout<'_>) -> u64 {
     let unpacked = if layout.compression.is_jpeg() {
         // A stream may be higher than its strip by less than a block.
         let stream = pixels.saturating_add(u64::from(layout.chunks.width) * 16);
-        stream.saturating_mul(layout.samples_per_chunk() as u64).saturating_add(jpeg::MEMORY)
+        stream
+            .saturating_mul(layout.samples_per_chunk() as u64)
+            .saturating_add(jpeg::memory(layout.chunks.width))
     } else {
         layout.chunk_bytes(layout.chunks.height)
     };

@@ -14,7 +14,9 @@ use super::tags;
 use crate::grid::Reduction;
 
 /// What libjpeg-turbo may take beside pixels: rows of blocks, and coefficients of a small progressive stream.
-pub(super) const MEMORY: u64 = 32 << 20;
+pub(super) fn memory(width: u32) -> u64 {
+    (4 << 20) + u64::from(width) * 256
+}
 
 const START: [u8; 2] = [0xff, 0xd8];
 const END: [u8; 2] = [0xff, 0xd9];
@@ -66,8 +68,9 @@ impl<'a> Streams<'a> {
         if usize::from(header.color.channels()) != self.samples {
             return Err(unsupported("a jpeg inside of the tiff has other components than the tiff"));
         }
-        let samples =
-            turbo.decode(Reduction::None, MEMORY).map_err(|message| failure(Reason::Corrupt, message))?;
+        let samples = turbo
+            .decode(Reduction::None, memory(width))
+            .map_err(|message| failure(Reason::Corrupt, message))?;
         Ok(Chunk { width: width as usize, samples: self.samples, data: samples.data })
     }
 
@@ -138,7 +141,8 @@ pub(super) fn decode_old(stream: &[u8], layout: &Layout<'_>) -> Result<Samples, 
         return Err(unsupported("an old jpeg inside of the tiff is another picture than the tiff"));
     }
     // As libtiff does for these.
-    let decoded = turbo.repeat_chrominance().and_then(|()| turbo.decode(Reduction::None, MEMORY));
+    let decoded =
+        turbo.repeat_chrominance().and_then(|()| turbo.decode(Reduction::None, memory(layout.width)));
     decoded.map_err(|message| failure(Reason::Corrupt, message))
 }
 
