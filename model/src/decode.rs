@@ -1,8 +1,8 @@
 //! The bytes of one file to 8-bit pixels, under limits that hold before any memory is taken.
 //!
 //! It exists so that nothing else meets a hostile file: the format is told from the bytes, sizes are checked against the
-//! header, and a bad file is a [`Failure`], never a panic. JPEG goes through libjpeg-turbo, so that pixels equal Pillow's;
-//! everything else, and JPEGs that libjpeg-turbo refuses, through the `image` crate. Alpha is laid over white.
+//! header, and a bad file is a [`Failure`], never a panic. Each format has the decoder that gives Pillow's pixels:
+//! libjpeg-turbo for JPEG, rav1d for AVIF, crates or code of our own for the others. Alpha is laid over white.
 //!
 //! Where the caller will shrink a JPEG anyway, libjpeg-turbo may decode it at 1/2, 1/4 or 1/8 of its size; a [`Grid`] says
 //! where the samples then lie.

@@ -115,3 +115,10 @@ def grid(rows, columns, size, width, height, subsampling="4:2:0"):
 
 save("avif_grid.avif", grid(2, 3, 64, 180, 120))
 save("avif_grid_444.avif", grid(2, 2, 64, 128, 100, "4:4:4"))
+
+# For the test of memory: many pixels in few bytes.
+rows, columns = np.mgrid[0:3000, 0:4000]
+large = np.stack([columns / 16 % 256, rows / 12 % 256, (columns + rows) / 28 % 256], -1).astype(int)
+large += np.random.default_rng(0).integers(-6, 6, large.shape)
+with open(os.path.join(OUT, os.pardir, "large.avif"), "wb") as file:
+    file.write(avif(Image.fromarray(large.clip(0, 255).astype(np.uint8)), quality=50))

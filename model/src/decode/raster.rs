@@ -1,4 +1,4 @@
-//! PNG, WebP, GIF, BMP and TIFF through the `image` crate, and its way of reading a picture under our limits.
+//! Every format but JPEG by its own decoder; WebP, and JPEG the second time, through the `image` crate under our limits.
 //!
 //! Sizes are checked on the header that each decoder has read, before any of them allocates pixels. It never reads
 //! a second frame.
