@@ -1,9 +1,9 @@
 //! The first frame of a GIF on its canvas, through the `gif` crate.
 //!
-//! It exists because a frame may reach beyond the canvas, which then grows as in Pillow, and because files without a
-//! palette are gray. What the frame leaves uncovered is transparent, so white. It never reads a second frame.
+//! It exists because a frame may reach beyond the canvas, which then grows as in Pillow, and because a file without a
+//! palette is gray. What the frame leaves uncovered is transparent, so white. It never reads a second frame.
 
-use std::io::Cursor;
+use std::io::Read;
 
 use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, Frame, MemoryLimit};
 use image::metadata::Orientation;
@@ -39,7 +39,7 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     // Memory is granted below, before it is taken.
     options.set_memory_limit(MemoryLimit::Unlimited);
     options.allow_unknown_blocks(true);
-    let mut decoder = options.read_info(Cursor::new(job.bytes)).map_err(|error| explain(&error))?;
+    let mut decoder = options.read_info(with_palette(job.bytes)).map_err(|error| explain(&error))?;
     let Some(frame) = decoder.next_frame_info().map_err(|error| explain(&error))? else {
         return Err(failure(Reason::Corrupt, "there is no frame"));
     };
@@ -54,7 +54,23 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     Ok(job.finish(Pixels { width, height, channels: 3, data }, &claim, memory, false))
 }
 
-fn claim(decoder: &Decoder<Cursor<&[u8]>>, place: &Place) -> Claim {
+/// The file; if it has no palette for all frames, with one of 256 shades of gray.
+fn with_palette(file: &[u8]) -> impl Read {
+    /// The version, and the size of the canvas.
+    const HEAD: usize = 13;
+    const FLAGS: usize = 10;
+    const HAS_PALETTE: u8 = 0x80;
+    const OF_256_COLORS: u8 = 0x07;
+    let (head, rest) = file.split_at(HEAD.min(file.len()));
+    let (mut head, mut palette) = (head.to_vec(), Vec::new());
+    if let Some(flags) = head.get_mut(FLAGS).filter(|flags| **flags & HAS_PALETTE == 0) {
+        *flags |= HAS_PALETTE | OF_256_COLORS;
+        palette.extend((0..=255).flat_map(|shade| [shade; 3]));
+    }
+    std::io::Cursor::new(head).chain(std::io::Cursor::new(palette)).chain(rest)
+}
+
+fn claim<R: Read>(decoder: &Decoder<R>, place: &Place) -> Claim {
     let width = u32::from(decoder.width()).max((place.left + place.width) as u32);
     let height = u32::from(decoder.height()).max((place.top + place.height) as u32);
     Claim {
@@ -68,7 +84,7 @@ fn claim(decoder: &Decoder<Cursor<&[u8]>>, place: &Place) -> Claim {
     }
 }
 
-/// `palette` is red, green and blue of each index; without one an index is a shade of gray.
+/// `palette` is red, green and blue of each index.
 fn paint(data: &mut [u8], width: usize, indices: &[u8], place: &Place, palette: &[u8]) {
     for (row, line) in indices.chunks_exact(place.width.max(1)).enumerate() {
         let start = ((place.top + row) * width + place.left) * 3;
@@ -82,9 +98,6 @@ fn paint(data: &mut [u8], width: usize, indices: &[u8], place: &Place, palette: 
 
 /// Black if the palette is too short.
 fn color(palette: &[u8], index: u8) -> [u8; 3] {
-    if palette.is_empty() {
-        return [index; 3];
-    }
     match palette.get(usize::from(index) * 3..).and_then(|rest| rest.first_chunk::<3>()) {
         Some(color) => *color,
         None => [0; 3],

@@ -58,7 +58,10 @@ fn claim(job: &Job<'_>, directory: &Directory<'_>, layout: &Layout<'_>) -> Claim
 fn chunk_memory(job: &Job<'_>, layout: &Layout<'_>) -> u64 {
     let pixels = u64::from(layout.chunks.width) * u64::from(layout.chunks.height);
     let stored = if layout.is_reversed || layout.compression.is_jpeg() { job.bytes.len() as u64 } else { 0 };
-    let unpacked = if layout.compression.is_jpeg() {
+    let unpacked = if layout.compression == Compression::OldJpeg {
+        // The whole picture once more, if it is gray.
+        (u64::from(layout.width) * u64::from(layout.height)).saturating_add(jpeg::memory(layout.width))
+    } else if layout.compression.is_jpeg() {
         // A stream may be higher than its strip by less than a block.
         let stream = pixels.saturating_add(u64::from(layout.chunks.width) * 16);
         stream

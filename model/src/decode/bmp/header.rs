@@ -106,6 +106,9 @@ impl<'a> Header<'a> {
     /// Reads the headers of `file`.
     pub(super) fn read(file: &'a [u8]) -> Result<Header<'a>, Failure> {
         let fields = Fields::read(file).ok_or_else(|| failure(Reason::Corrupt, "the header is cut off"))?;
+        if fields.size != CORE && i32::try_from(fields.width).is_err() {
+            return Err(failure(Reason::Corrupt, "the header states a negative width"));
+        }
         let compression = fields.compression()?;
         let storage = fields.storage(file)?;
         let top_down = fields.size != CORE && fields.height >> 24 == 0xff;

@@ -194,6 +194,10 @@ impl<'a> Layout<'a> {
         if self.compression.is_fax() && (bits, self.samples) != (1, 1) {
             return Err(unsupported("ccitt compression of more than one bit per pixel is not decoded"));
         }
+        let is_ycbcr = matches!(self.color, Color::YCbCr { .. });
+        if self.compression.is_jpeg() && is_ycbcr && self.samples > 3 {
+            return Err(unsupported("a jpeg of ycbcr with more samples is not decoded"));
+        }
         if self.compression.is_jpeg() && bits != 8 {
             return Err(unsupported(format!("jpeg of {bits} bits per sample is not decoded")));
         }
