@@ -11,7 +11,7 @@ use tagfleet_tests::rows::{Row, rows};
 use tagfleet_tests::{photos, shared};
 
 /// Formats that are decoded, by Pillow's names.
-const DECODED: [&str; 6] = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"];
+const DECODED: [&str; 7] = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"];
 
 /// The files that Pillow reads, of a format that is decoded here: name and format.
 fn readable(manifest: &Path) -> BTreeMap<String, String> {
