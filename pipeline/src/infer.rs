@@ -311,7 +311,7 @@ async fn tag_shard(
         return Ok(worker.queue.delete(&message.receipt).await?);
     }
     let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
-    let open = crew.open(message, OpenShard::new(shard.images, worker.progress.clone()));
+    let open = crew.open(message, OpenShard::new(&worker.run, shard, worker.progress.clone()));
     let mut fetches = crew.fetcher.start(worker, &open).await?;
     drop(feeding);
     while let Some(fetched) = fetches.join_next().await {
@@ -321,7 +321,7 @@ async fn tag_shard(
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
     let (rows, run) = (open.take_rows(), worker.run.clone());
     let key = worker.keys.thumbnails(id);
-    let sample = thumbnails::encode(&key, &rows)?;
+    let sample = thumbnails::encode(&key, open.take_sample(&rows))?;
     crew.retries.call(&open, || worker.output.put(&key, sample.clone())).await?;
     let images = rows.len() as u64;
     let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;

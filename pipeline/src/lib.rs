@@ -5,6 +5,7 @@
 pub mod address;
 mod assumed;
 pub mod bucket;
+pub mod command;
 pub mod cost;
 pub mod embedded;
 pub mod filter;

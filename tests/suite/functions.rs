@@ -219,6 +219,7 @@ mod services {
                 subject: "s",
                 text: "ü",
                 html: "<p>ü</p>",
+                pictures: &[InlinePicture { id: "picture-1", jpeg: "/9g=" }],
             };
             let sent = aws.send_mail(&mail).await.unwrap();
             assert_eq!((sent.sent, sent.refused.len()), (2, 0));

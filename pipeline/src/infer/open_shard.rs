@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::progress::Progress;
+use crate::report::candidates::Candidates;
+use crate::report::thumbnails::ShardSample;
+use crate::run::RunId;
 use crate::shard::Image;
+use crate::shard::Shard;
+use crate::tagger::{Seen, Wanted};
 use crate::tags::{Outcome, Row};
-
-/// Pictures of a shard of which a thumbnail is made, at most: few enough to cost nothing beside tagging, enough for the
-/// report to choose from.
-const THUMBNAILS: usize = 48;
 
 pub(super) struct OpenShard {
     pub(super) images: Vec<Image>,
     rows: Mutex<Rows>,
+    /// Locked after `rows`, never before them.
+    candidates: Mutex<Candidates>,
     complete: Notify,
     abandoned: AtomicBool,
     waiting: AtomicUsize,
@@ -48,12 +51,15 @@ struct Rows {
 }
 
 impl OpenShard {
-    pub(super) fn new(images: Vec<Image>, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(run: &RunId, shard: Shard, progress: Arc<Progress>) -> Self {
+        let Shard { id, images, .. } = shard;
+        let candidates = Candidates::new(run, id, images.iter().map(|image| image.key.as_str()));
         let rows =
             Mutex::new(Rows { rows: vec![None; images.len()], left: images.len(), tagged: 0, failed: 0 });
         Self {
             images,
             rows,
+            candidates: Mutex::new(candidates),
             complete: Notify::new(),
             abandoned: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -62,18 +68,20 @@ impl OpenShard {
     }
 
     /// Fills in the row of image `index`: what was read of it, or else what the listing said.
-    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, outcome: Outcome) {
+    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, mut seen: Seen) {
         let image = &self.images[index];
         let (bytes, etag) = match read {
             Some((bytes, etag)) => (Some(bytes), Some(etag)),
             None => (image.size, image.etag.clone()),
         };
-        let failed = matches!(outcome, Outcome::Failed(_));
-        let row = Row { key: image.key.clone(), bytes, etag: etag.filter(|etag| !etag.is_empty()), outcome };
+        let failed = matches!(seen.outcome, Outcome::Failed(_));
         let mut rows = self.lock();
         if self.is_abandoned() || rows.rows[index].is_some() {
             return;
         }
+        self.candidates().keep(index, &mut seen);
+        let (etag, outcome) = (etag.filter(|etag| !etag.is_empty()), seen.outcome);
+        let row = Row { key: image.key.clone(), bytes, etag, outcome };
         rows.rows[index] = Some(row);
         rows.left -= 1;
         *(if failed { &mut rows.failed } else { &mut rows.tagged }) += 1;
@@ -83,9 +91,9 @@ impl OpenShard {
         }
     }
 
-    /// Whether a thumbnail is made of image `index`: of every few images of a large shard, of each one of a small shard.
-    pub(super) fn is_sampled(&self, index: usize) -> bool {
-        index.is_multiple_of(self.images.len().div_ceil(THUMBNAILS).max(1))
+    /// Whether a thumbnail of image `index` is worth making.
+    pub(super) fn wanted(&self, index: usize) -> Wanted {
+        self.candidates().wanted(index)
     }
 
     /// Waits until every image has its row.
@@ -98,6 +106,11 @@ impl OpenShard {
     /// The rows in key order, once complete.
     pub(super) fn take_rows(&self) -> Vec<Row> {
         std::mem::take(&mut self.lock().rows).into_iter().flatten().collect()
+    }
+
+    /// The pictures and failures for the report, once complete; `rows` are those that were taken.
+    pub(super) fn take_sample(&self, rows: &[Row]) -> ShardSample {
+        std::mem::take(&mut *self.candidates()).sample(rows)
     }
 
     /// Drops the rows: the shard will be tagged again, here or elsewhere.
@@ -122,6 +135,10 @@ impl OpenShard {
     /// True while something of it waits: see [`Turn`].
     pub(super) fn waits(&self) -> bool {
         self.waiting.load(Relaxed) > 0
+    }
+
+    fn candidates(&self) -> MutexGuard<'_, Candidates> {
+        self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No code panics while it holds the lock, so a poisoned one guards sound rows.

@@ -37,7 +37,7 @@ fn a_request_in_the_bucket_becomes_rows_and_a_mail() {
     let text = mails[0]["BodyText"].as_str().unwrap();
     assert!(text.contains(&format!("results  s3://{}/tags/{run}/results/", fleet.bucket())), "{text}");
     assert!(text.contains("workers  2 on "), "{text}");
-    assert!(text.contains("cost     not known: workers ran on machines of unknown type"), "{text}");
+    assert!(text.contains("cost     unknown: the workers could not read their instance type"), "{text}");
 
     let definition = fleet.cloud.get(&format!("tags/{run}/results.sql")).unwrap();
     assert!(String::from_utf8(definition).unwrap().contains("CREATE EXTERNAL TABLE"));
