@@ -20,6 +20,11 @@ pub(crate) fn this() -> String {
     quoted(arguments().iter().map(String::as_str))
 }
 
+/// The folder that its paths are relative to; none if that is gone.
+pub(crate) fn folder() -> Option<String> {
+    std::env::current_dir().ok().map(|folder| folder.display().to_string())
+}
+
 /// Commands, a line each, that tag the failed images of the run in `folder` again.
 pub(crate) fn retry(arguments: &[String], folder: &str) -> String {
     let folder = folder.trim_end_matches('/');

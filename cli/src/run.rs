@@ -242,6 +242,7 @@ impl Told<'_> {
             ended: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
             tagfleet: TAGFLEET_VERSION.to_owned(),
             command: Some(command_line::this()),
+            working_folder: command_line::folder(),
             device: self.device(images_here),
             usage: None,
             cost: None,

@@ -102,6 +102,9 @@ pub struct Summary {
     /// The command line that started it, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The folder that the command line was given in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_folder: Option<String>,
     /// Commands, a line each, that tag the failed images again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,

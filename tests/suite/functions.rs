@@ -153,7 +153,7 @@ mod services {
 
     use tagfleet_aws::client::Options;
     use tagfleet_aws::executions::Started;
-    use tagfleet_aws::mail::OutgoingMail;
+    use tagfleet_aws::mail::{InlinePicture, OutgoingMail};
     use tagfleet_aws::queues::NewQueue;
     use tagfleet_aws::{Aws, S3Bucket};
     use tagfleet_pipeline::bucket::{Bucket, Kind};

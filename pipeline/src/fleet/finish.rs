@@ -173,6 +173,7 @@ async fn summary(
         ended: 0,
         tagfleet: TAGFLEET_VERSION.to_owned(),
         command: fleet.valid.request.command.clone(),
+        working_folder: None,
         retry: (counts.all_failed() > 0).then(|| retry(fleet)),
         device: usage.device.as_ref().and_then(Binding::new),
         cost: None,

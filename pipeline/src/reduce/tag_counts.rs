@@ -76,7 +76,7 @@ impl TagCounts {
     pub fn most_frequent(&self, labels: usize, counted: Counted) -> Vec<(&str, TagCount)> {
         let known = self.labels.iter().map(|(label, count)| (label.as_str(), *count));
         let mut all: Vec<_> = known.filter(|(_, count)| count.of(counted) > 0).collect();
-        let rank = |count: TagCount| (count.of(counted), count.best, count.images);
+        let rank = |count: TagCount| (count.of(counted), count.best);
         all.sort_by(|a, b| rank(b.1).cmp(&rank(a.1)).then(a.0.cmp(b.0)));
         all.truncate(labels);
         all

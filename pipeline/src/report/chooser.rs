@@ -20,7 +20,7 @@ const PER_LABEL: usize = 8;
 /// Pictures of the random sample.
 pub(super) const RANDOM: usize = 24;
 /// Failures of each reason.
-pub(super) const FAILURES: usize = 6;
+pub(super) const FAILURES: usize = 4;
 
 /// What is chosen so far.
 pub(super) struct Chooser<'a> {

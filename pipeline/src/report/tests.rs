@@ -33,6 +33,7 @@ pub(super) fn summary() -> Summary {
         ended: 1_795_453_204,
         tagfleet: "0.1.0".to_owned(),
         command: Some("tagfleet run photos --model mobilenet --out tags".to_owned()),
+        working_folder: Some("/home/me".to_owned()),
         retry: Some("tagfleet show tags/20261123-170000-0a1b2c --failed --keys-only > failed.txt".to_owned()),
         device: None,
         usage: None,

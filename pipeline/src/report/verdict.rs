@@ -43,14 +43,19 @@ impl Grade {
     }
 }
 
-/// `Complete, 8 failed (0.8 %)`
-pub(super) fn outcome(summary: &Summary) -> String {
-    let state = match summary.state {
+/// How the run ended, in a word or a few.
+pub(super) fn state(state: State) -> &'static str {
+    match state {
         State::Complete => "Complete",
         State::Interrupted => "Interrupted",
         State::Incomplete => "Incomplete",
         State::StoppedAtBudget => "Stopped at its budget",
-    };
+    }
+}
+
+/// `Complete, 8 failed (0.8 %)`
+pub(super) fn outcome(summary: &Summary) -> String {
+    let state = state(summary.state);
     match summary.all_failed() {
         0 => state.to_owned(),
         failed => {

@@ -20,6 +20,9 @@ pub(super) fn section(summary: &Summary, request: &RunRequest) -> String {
     if let Some(command) = &summary.command {
         settings.push(("Command", format!("<code>{}</code>", escape(command))));
     }
+    if let Some(folder) = &summary.working_folder {
+        settings.push(("Started in", name(folder)));
+    }
     settings.extend([
         ("Images from", input(request)),
         ("Results in", name(&summary.results)),

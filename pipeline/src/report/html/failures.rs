@@ -23,7 +23,7 @@ pub(super) fn section(summary: &Summary, samples: &Samples) -> String {
     );
     html.push_str(&reasons(&by_number, summary.images as f64));
     html.push_str(&retry(summary));
-    html.push_str("<div class=\"columns\">\n");
+    html.push_str("<div class=\"columns narrow\">\n");
     for (code, _) in by_number {
         html.push_str(&examples(code, samples));
     }
@@ -42,14 +42,13 @@ fn by_number(summary: &Summary) -> Vec<(&str, u64)> {
 fn reasons(by_number: &[(&str, u64)], all: f64) -> String {
     let row = |(code, number): &(&str, u64)| {
         vec![
-            format!("<code>{}</code>", escape(code)),
+            format!("<code>{}</code><span class=\"why\">{}</span>", escape(code), explanation(code)),
             count(*number),
             share(*number as f64, all),
-            explanation(code).to_owned(),
         ]
     };
     let rows: Vec<Vec<String>> = by_number.iter().map(row).collect();
-    let columns = [("Reason", false), ("Images", true), ("Share", true), ("What it means", false)];
+    let columns = [("Reason", false), ("Images", true), ("Share", true)];
     table("Failed images by reason", &columns, &rows, None)
 }
 

@@ -67,15 +67,12 @@ fn of_labels(samples: &Samples) -> String {
         1 => "1 label".to_owned(),
         labels => format!("{labels} labels"),
     };
-    sheet(
-        ("pictures", "Pictures by best tag"),
-        &format!(
-            "{} of {labels}, the most frequent first. Every label gets a picture before any gets two; within a label they are \
-             drawn at random.",
-            count(pictures as u64)
-        ),
-        &cards,
-    )
+    let lead = format!(
+        "{} with {labels} as their best tag, the most frequent first. Every label gets a picture before any gets two; within a \
+         label they are drawn at random.",
+        images(pictures as u64)
+    );
+    sheet(("pictures", "Pictures by best tag"), &lead, &cards)
 }
 
 /// A section of pictures; none if there are none.

@@ -27,7 +27,7 @@ pub(super) fn section(tags: &TagCounts, counted: Counted, tagged: u64) -> String
         html.push_str("<div class=\"columns\">\n");
         let rows: Vec<(&str, u64)> =
             shown.iter().take(LABELS).map(|(label, found)| (*label, found.of(counted))).collect();
-        html.push_str(&labels_table(heading, &rows, tagged));
+        html.push_str(&labels_table(&rows, tagged));
         html.push_str(&histogram(&tags.scores.spread()));
         html.push_str("</div>\n");
     }
@@ -59,7 +59,7 @@ fn lead(tags: &TagCounts, (counted, labels): (Counted, usize), tagged: u64) -> S
     text
 }
 
-fn labels_table(caption: &'static str, labels: &[(&str, u64)], tagged: u64) -> String {
+fn labels_table(labels: &[(&str, u64)], tagged: u64) -> String {
     let most = labels.first().map_or(0.0, |(_, images)| *images as f64);
     let row = |(label, images): &(&str, u64)| {
         let found = *images as f64;
@@ -67,7 +67,7 @@ fn labels_table(caption: &'static str, labels: &[(&str, u64)], tagged: u64) -> S
     };
     let rows: Vec<Vec<String>> = labels.iter().map(row).collect();
     let columns = [("Tag", false), ("", false), ("Images", true), ("Share", true)];
-    table(caption, &columns, &rows, None)
+    table("Most frequent tags", &columns, &rows, None)
 }
 
 /// A bar for each bin; the numbers are in the labels of the bars and in the sentence below.
@@ -110,12 +110,12 @@ fn histogram(bins: &[Bin]) -> String {
 /// Where most scores are.
 fn caption(bins: &[Bin]) -> String {
     let all: u64 = bins.iter().map(|bin| bin.scores).sum();
-    let mut below = 0;
+    let mut until = 0;
     for bin in bins {
-        below += bin.scores;
-        if below * 2 >= all {
-            let half = format!("Half of the images score below {} or so", edge(bin.to));
-            return format!("{half}; {}.", low_end(bins, all));
+        until += bin.scores;
+        if until * 2 >= all {
+            let (from, to) = (edge(bin.from), edge(bin.to));
+            return format!("The median is between {from} and {to}; {}.", low_end(bins, all));
         }
     }
     String::new()
@@ -126,10 +126,10 @@ fn low_end(bins: &[Bin], all: u64) -> String {
         bins.first().is_some_and(|bin| bin.from >= 0.0) && bins.last().is_some_and(|bin| bin.to <= 1.0);
     if !is_probability {
         let lowest = bins.first().map_or(0.0, |bin| bin.from);
-        return format!("the lowest score is {} or more", edge(lowest));
+        return format!("no score is below {}", edge(lowest));
     }
     let below: u64 = bins.iter().filter(|bin| bin.to <= 0.5 + 1e-9).map(|bin| bin.scores).sum();
-    format!("{} score below 0.5", share(below as f64, all as f64))
+    format!("{} of the images score below 0.5", share(below as f64, all as f64))
 }
 
 fn edge(value: f64) -> String {

@@ -105,6 +105,7 @@ fn summary_of(text: &str) -> Summary {
         results: text.to_owned(),
         tagfleet: text.to_owned(),
         command: Some(text.to_owned()),
+        working_folder: Some(text.to_owned()),
         retry: Some(format!("tagfleet show {text}\ntagfleet run {text}")),
         cost_problem: Some(text.to_owned()),
         problem: Some(text.to_owned()),

@@ -4,7 +4,7 @@
 
 use super::super::reasons::explanation;
 use super::super::text::{count, dollars, duration, images, share};
-use super::super::verdict::{Grade, outcome};
+use super::super::verdict::{Grade, state};
 use super::{Failure, RunId, State, Summary, Surroundings, cause_in_words};
 use crate::cost::Cost;
 use crate::visible::visible;
@@ -52,20 +52,24 @@ pub(super) fn of_summary(summary: &Summary, around: &Surroundings) -> Words {
 }
 
 fn lead(summary: &Summary) -> Vec<String> {
-    let mut lines = vec![format!("{}: {}", outcome(summary), images(summary.images))];
+    let failed = match summary.all_failed() {
+        0 => "none failed".to_owned(),
+        failed => format!("{} failed ({})", count(failed), share(failed as f64, summary.images as f64)),
+    };
+    let mut lines = vec![format!("{}: {}, {failed}", state(summary.state), images(summary.images))];
     let mut used = Vec::new();
     if let Some(cost) = &summary.cost {
         let million = cost.usd_per_million.map(|usd| format!(" ({} per million images)", dollars(usd)));
         used.push(format!("{}{}", dollars(cost.total_usd), million.unwrap_or_default()));
-    }
-    if let Some(why) = &summary.cost_problem {
-        lines.push(format!("Cost unknown: {}", visible(why)));
     }
     if summary.seconds_here > 0.0 {
         used.push(duration(summary.seconds_here));
     }
     if !used.is_empty() {
         lines.push(used.join(", "));
+    }
+    if let Some(why) = &summary.cost_problem {
+        lines.push(format!("Cost unknown: {}", visible(why)));
     }
     lines
 }
@@ -94,7 +98,7 @@ fn failures(summary: &Summary) -> Vec<[String; 3]> {
 }
 
 fn details(summary: &Summary) -> Vec<(&'static str, String)> {
-    let mut details = Vec::new();
+    let mut details = vec![("run", summary.run.to_string())];
     if !summary.tags.labels.is_empty() {
         details.push(("tags", summary.tags.to_string()));
     }
