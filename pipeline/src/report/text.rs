@@ -103,13 +103,14 @@ pub(in crate::report) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// `12.5 %` of `all`; 0 where there is nothing.
+/// `12.5 %` of `all`, without a line break before the sign; 0 if there is nothing.
 pub(in crate::report) fn share(part: f64, all: f64) -> String {
     let percent = if all > 0.0 { part / all * 100.0 } else { 0.0 };
     match percent {
-        _ if percent >= 99.95 || percent == 0.0 => format!("{percent:.0} %"),
-        _ if percent < 0.1 => "under 0.1 %".to_owned(),
-        _ => format!("{percent:.1} %"),
+        _ if percent >= 99.95 || percent == 0.0 => format!("{percent:.0}\u{a0}%"),
+        _ if percent < 0.01 => "under 0.01\u{a0}%".to_owned(),
+        _ if percent < 0.95 => format!("{percent:.2}\u{a0}%"),
+        _ => format!("{percent:.1}\u{a0}%"),
     }
 }
 
@@ -139,8 +140,9 @@ mod tests {
         let dates = [0, 1_795_453_204, u64::MAX].map(date);
         assert_eq!(dates, [None, Some("2026-11-23 17:00 UTC".to_owned()), None]);
         assert_eq!([1000, 1 << 27].map(bytes), ["1,000 bytes", "128 MiB"]);
+        let plain = |(part, all)| share(part, all).replace('\u{a0}', " ");
         let shares =
-            [(0.0, 10.0), (1.0, 8.0), (10.0, 10.0), (1.0, 1e6), (1.0, 0.0)].map(|(a, b)| share(a, b));
-        assert_eq!(shares, ["0 %", "12.5 %", "100 %", "under 0.1 %", "0 %"]);
+            [(0.0, 10.0), (1.0, 8.0), (10.0, 10.0), (1.0, 1600.0), (1.0, 1e6), (1.0, 0.0)].map(plain);
+        assert_eq!(shares, ["0 %", "12.5 %", "100 %", "0.06 %", "under 0.01 %", "0 %"]);
     }
 }

@@ -80,7 +80,7 @@ mod tests {
         };
         let grades = [0, 1, 50, 51].map(|failed| graded(failed, State::Complete).0);
         assert_eq!(grades, [Grade::Good, Grade::Fair, Grade::Fair, Grade::Bad]);
-        assert_eq!(graded(51, State::Complete).1, "Complete, 51 failed (5.1 %)");
+        assert_eq!(graded(51, State::Complete).1, "Complete, 51 failed (5.1\u{a0}%)");
         assert_eq!(graded(0, State::Incomplete), (Grade::Bad, "Incomplete".to_owned()));
     }
 }

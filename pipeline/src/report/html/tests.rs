@@ -309,8 +309,8 @@ fn the_colour_of_the_state_follows_from_the_failures() {
     world.summary.images = 1000;
     for (failed, state) in [
         (0, "good\">Complete<"),
-        (50, "fair\">Complete, 50 failed (5.0 %)<"),
-        (51, "bad\">Complete, 51 failed (5.1 %)<"),
+        (50, "fair\">Complete, 50 failed (5.0\u{a0}%)<"),
+        (51, "bad\">Complete, 51 failed (5.1\u{a0}%)<"),
     ] {
         world.summary.failed =
             if failed > 0 { [("corrupt".to_owned(), failed)].into() } else { BTreeMap::new() };

@@ -112,7 +112,7 @@ fn a_mail_without_a_link_or_pictures_has_none() {
 fn the_first_lines_say_it_all() {
     let mail = Mail::of_summary(&fleet(), &around());
     let first: Vec<&str> = mail.text.lines().take(2).collect();
-    assert_eq!(first, ["Complete: 1,000 images, 10 failed (1.0 %)", "4.0 s"]);
+    assert_eq!(first, ["Complete: 1,000 images, 10 failed (1.0\u{a0}%)", "4.0 s"]);
     for term in ["shard", "second decoder", "lambda", "GB-s", "vCPU"] {
         assert!(!mail.text.contains(term) && !mail.html.contains(term), "{term}: {}", mail.text);
     }
