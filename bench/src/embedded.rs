@@ -210,6 +210,7 @@ fn request() -> RunRequest {
             name: "bench".to_owned(),
             sha256: "0".repeat(64),
             location: None,
+            multi_label: false,
             spec: serde_json::Value::Null,
         },
         engine,

@@ -11,6 +11,7 @@ mod stop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
@@ -22,13 +23,14 @@ use tagfleet_pipeline::reduce::{self, RowCounts, TagCounts};
 use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::report::html::{self, Report};
 use tagfleet_pipeline::report::throughput::Throughput;
-use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary};
+use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
 use tagfleet_pipeline::usage::DeviceUse;
 
 use crate::args::RunOptions;
 use crate::bar::Bar;
+use crate::command_line;
 use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
@@ -222,6 +224,12 @@ impl Told<'_> {
     fn summary(&self, ended: &Ended, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
+        let retry = || {
+            command_line::retry(
+                &command_line::arguments(),
+                results.trim_end_matches('/').trim_end_matches("results"),
+            )
+        };
         let (state, missing_shards) = match ended {
             Ended::Complete(_) => (State::Complete, vec![]),
             Ended::Interrupted => (State::Interrupted, vec![]),
@@ -236,6 +244,7 @@ impl Told<'_> {
             images: counts.total,
             rows: rows.rows(),
             tagged: rows.tagged,
+            tags: TopTags::new(&rows.tags, self.request.counted()),
             second_decoder: rows.second_decoder,
             failed: rows.failed.clone(),
             missing_shards,
@@ -246,7 +255,12 @@ impl Told<'_> {
             batch_size: self.worker.progress.batch_size(),
             images_here,
             seconds_here: self.seconds,
+            retry: (rows.all_failed() > 0).then(retry),
             results,
+            ended: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
+            tagfleet: TAGFLEET_VERSION.to_owned(),
+            command: Some(command_line::this()),
+            working_folder: command_line::folder(),
             device: self.device(images_here),
             usage: None,
             cost: None,

@@ -31,7 +31,7 @@ use crate::bucket::{Bucket, BucketError, Kind};
 use crate::checkpoint::{self, Checkpoints};
 use crate::progress::{Progress, Trouble};
 use crate::queue::{Message, Queue, QueueError};
-use crate::report::thumbnails;
+use crate::report::thumbnails::{self, ShardSample};
 use crate::run::{RunId, RunKeys, Vector};
 use crate::shard::{Shard, ShardId};
 use crate::split::{ShardMessage, SplitError, read_shard};
@@ -333,7 +333,7 @@ async fn tag_shard(
     }
     let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
     let kept = read_checkpoint(worker, &shard).await?;
-    let open = crew.open(message, OpenShard::new(shard, kept, worker.progress.clone()));
+    let open = crew.open(message, OpenShard::new(&worker.run, shard, kept, worker.progress.clone()));
     let mut fetches = crew.fetcher.start(worker, &open).await?;
     drop(feeding);
     while let Some(fetched) = fetches.join_next().await {
@@ -341,7 +341,7 @@ async fn tag_shard(
     }
     open.completed().await;
     let rows = open.complete_rows();
-    put_thumbnails(worker, id, &rows).await;
+    put_thumbnails(worker, id, open.take_sample(&rows)).await;
     put_part(crew, &open, rows.clone()).await?;
     worker.progress.commit(rows.len() as u64);
     crew.committed(&message.receipt);
@@ -363,9 +363,9 @@ async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::R
 }
 
 /// Thumbnails are for people: without them the report has fewer pictures, and the shard is done all the same.
-async fn put_thumbnails(worker: &Worker, id: ShardId, rows: &[Row]) {
+async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
     let key = worker.keys.thumbnails(id);
-    let stored = match thumbnails::encode(&key, rows) {
+    let stored = match thumbnails::encode(&key, sample) {
         Ok(sample) => worker.output.put(&key, sample).await.map_err(SplitError::from),
         Err(error) => Err(error),
     };

@@ -6,6 +6,7 @@ pub mod address;
 mod assumed;
 pub mod bucket;
 pub mod checkpoint;
+pub mod command;
 pub mod cost;
 pub mod embedded;
 pub mod filter;

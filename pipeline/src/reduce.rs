@@ -5,6 +5,7 @@
 //! image and changes no row: they are copied as they are and only counted.
 
 mod count;
+mod scores;
 mod tag_counts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,8 @@ use crate::tags::parquet::{self, TableError, TableWriter};
 
 use count::count;
 pub use count::{counts_in, counts_kept, counts_so_far};
-pub use tag_counts::{TagCount, TagCounts};
+pub use scores::{Bin, ScoreCounts};
+pub use tag_counts::{Counted, TagCount, TagCounts};
 
 /// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.
 const GROUP_BYTES: u64 = 256_000_000;

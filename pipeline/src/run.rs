@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
+use crate::reduce::Counted;
 
 pub mod keys;
 pub mod remedy;
@@ -83,6 +84,9 @@ pub struct ModelRecord {
     /// Where its files were published for workers on other machines: `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Whether an image may have several labels at once, as with a sigmoid; else the best tag is the model's answer.
+    #[serde(default)]
+    pub multi_label: bool,
     /// What the model crate resolved (preprocessing, labels, outputs); only that crate reads it.
     pub spec: serde_json::Value,
 }
@@ -186,6 +190,12 @@ pub struct Ranges {
 const MAX_VECTOR_BYTES: u64 = 64 << 20;
 
 impl RunRequest {
+    /// Which of an image's tags are counted for people.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        if self.model.multi_label { Counted::All } else { Counted::Best }
+    }
+
     /// How many images a shard of this run may hold at most, whatever its number: fewer where each row is large.
     #[must_use]
     pub fn max_shard_images(&self) -> usize {

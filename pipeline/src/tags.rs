@@ -53,8 +53,6 @@ pub struct Tagged {
     pub vector: Option<Vec<f32>>,
     /// True where the first decoder refused the file and the second read it.
     pub second_decoder: bool,
-    /// A small JPEG of it, where one was asked for; no row keeps it.
-    pub thumbnail: Option<Vec<u8>>,
 }
 
 /// Why an image has no tags.

@@ -135,7 +135,6 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
         tags,
         vector: None,
         second_decoder: image.ends_with(b"2"),
-        thumbnail: None,
     }))
 }
 
@@ -155,6 +154,7 @@ pub fn request() -> RunRequest {
             name: "length".to_owned(),
             sha256: "00".repeat(32),
             location: None,
+            multi_label: false,
             spec: serde_json::Value::Null,
         },
         engine: EngineRecord {

@@ -103,6 +103,8 @@ fn the_pipeline_names_no_cloud_no_engine_and_no_mode() {
         assert!(!name.starts_with("tagfleet"), "the pipeline depends on no other crate of ours: {name}");
     }
     let named = offences(&sources("pipeline/src"), |line| {
+        // Its own version is known when it is built.
+        let line = line.replace("env!(\"CARGO_PKG_VERSION\")", "");
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
         let is_code = !line.trim_start().starts_with("//");
         is_code

@@ -160,6 +160,7 @@ async fn publish(bucket: &S3Bucket, change: impl Fn(&mut EngineRecord)) {
             name: "demo".to_owned(),
             sha256: model.spec.sha256.clone(),
             location: None,
+            multi_label: false,
             spec: serde_json::to_value(&model.spec).unwrap(),
         },
         engine,

@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 23] = [
+const REQUEST_FLAGS: [&str; 24] = [
     "input",
     "model",
     "model_file",
@@ -55,6 +55,7 @@ const REQUEST_FLAGS: [&str; 23] = [
     "max_usd",
     "deadline",
     "notify",
+    "no_mail_link",
     "any_region",
     "plan",
 ];
@@ -105,6 +106,9 @@ pub(crate) struct SubmitOptions {
     /// Mail the report to this address at the end; may be given several times
     #[arg(long, value_name = "EMAIL")]
     pub(crate) notify: Vec<String>,
+    /// Leave out the link to the report from the mail
+    #[arg(long)]
+    pub(crate) no_mail_link: bool,
     /// Read images of another region than the stack's all the same: every byte then pays for the transfer
     #[arg(long)]
     pub(crate) any_region: bool,

@@ -68,9 +68,27 @@ pub struct FleetRequest {
     /// Whether the images may be in another region than the stack: each GET then pays for the transfer.
     #[serde(default)]
     pub any_region: bool,
+    /// Whether the mail links to the report in the S3 console, which asks its reader to sign in.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub mail_link: bool,
+    /// The AWS profile of whoever submitted it, for the commands in the mail. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The command line that made this request, for the report. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// What `tagfleet plan` expected the run to take and cost: the bill stands beside it. It decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Estimate>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 /// The tags a request asks for; what is left out is as the model was published.

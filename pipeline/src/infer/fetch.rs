@@ -76,7 +76,7 @@ impl Fetcher {
                 continue;
             }
             if let Some(failure) = known_failure(image, worker.max_image_bytes) {
-                shard.set(index, None, Outcome::Failed(failure));
+                shard.set(index, None, Outcome::Failed(failure).into());
                 continue;
             }
             let bytes = image.size.unwrap_or(UNKNOWN_BYTES.min(worker.max_image_bytes));
@@ -179,7 +179,11 @@ impl Fetch {
             }
             Err(error) => {
                 let reason = reason(&error).ok_or_else(|| error.clone())?;
-                self.shard.set(self.index, None, Outcome::Failed(Failure { reason, message: error.detail }));
+                self.shard.set(
+                    self.index,
+                    None,
+                    Outcome::Failed(Failure { reason, message: error.detail }).into(),
+                );
                 Ok(())
             }
         }

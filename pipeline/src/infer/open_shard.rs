@@ -10,16 +10,18 @@ use tokio::sync::Notify;
 
 use crate::checkpoint;
 use crate::progress::Progress;
+use crate::report::candidates::Candidates;
+use crate::report::thumbnails::ShardSample;
+use crate::run::RunId;
 use crate::shard::Shard;
+use crate::tagger::{Seen, Wanted};
 use crate::tags::{Outcome, Row};
-
-/// Pictures of a shard of which a thumbnail is made, at most: few enough to cost nothing beside tagging, enough for the
-/// report to choose from.
-const THUMBNAILS: usize = 48;
 
 pub(super) struct OpenShard {
     pub(super) shard: Shard,
     rows: Mutex<Rows>,
+    /// Locked after `rows`, never before them.
+    candidates: Mutex<Candidates>,
     complete: Notify,
     closing: AtomicBool,
     abandoned: AtomicBool,
@@ -85,8 +87,10 @@ impl Drop for Unfinished<'_> {
 }
 
 impl OpenShard {
-    /// Opens `shard`, of which the rows in `kept` are there already.
-    pub(super) fn new(shard: Shard, kept: checkpoint::Rows, progress: Arc<Progress>) -> Self {
+    /// Opens `shard`, of which the rows in `kept` are there already. Their pictures are not: thumbnails are of images that
+    /// this worker tags.
+    pub(super) fn new(run: &RunId, shard: Shard, kept: checkpoint::Rows, progress: Arc<Progress>) -> Self {
+        let candidates = Candidates::new(run, shard.id, shard.images.iter().map(|image| image.key.as_str()));
         let mut open = vec![None; shard.images.len()];
         let left = open.len() - kept.len();
         for (index, row) in kept {
@@ -95,6 +99,7 @@ impl OpenShard {
         Self {
             shard,
             rows: Mutex::new(Rows { open, complete: None, left, tagged: 0, failed: 0 }),
+            candidates: Mutex::new(candidates),
             complete: Notify::new(),
             closing: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -109,19 +114,20 @@ impl OpenShard {
     }
 
     /// Fills in the row of image `index`: what was read of it, or else what the listing said.
-    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, outcome: Outcome) {
+    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, mut seen: Seen) {
         let image = &self.shard.images[index];
         let (bytes, etag) = match read {
             Some((bytes, etag)) => (Some(bytes), Some(etag)),
             None => (image.size, image.etag.clone()),
         };
-        let failed = matches!(outcome, Outcome::Failed(_));
-        let row = Row { key: image.key.clone(), bytes, etag: etag.filter(|etag| !etag.is_empty()), outcome };
+        let failed = matches!(seen.outcome, Outcome::Failed(_));
         let mut rows = self.lock();
         if self.abandoned.load(Relaxed) || rows.open.get(index).is_none_or(Option::is_some) {
             return;
         }
-        rows.open[index] = Some(row);
+        self.candidates().keep(index, &mut seen);
+        let (etag, outcome) = (etag.filter(|etag| !etag.is_empty()), seen.outcome);
+        rows.open[index] = Some(Row { key: image.key.clone(), bytes, etag, outcome });
         rows.left -= 1;
         *(if failed { &mut rows.failed } else { &mut rows.tagged }) += 1;
         self.progress.add(failed);
@@ -130,9 +136,9 @@ impl OpenShard {
         }
     }
 
-    /// Whether a thumbnail is made of image `index`: of every few images of a large shard, of each one of a small shard.
-    pub(super) fn is_sampled(&self, index: usize) -> bool {
-        index.is_multiple_of(self.shard.images.len().div_ceil(THUMBNAILS).max(1))
+    /// Whether a thumbnail of image `index` is worth making.
+    pub(super) fn wanted(&self, index: usize) -> Wanted {
+        self.candidates().wanted(index)
     }
 
     /// Waits until every image has its row.
@@ -140,6 +146,11 @@ impl OpenShard {
         while self.lock().left > 0 {
             self.complete.notified().await;
         }
+    }
+
+    /// The pictures and failures for the report, once complete; `rows` are the shard's.
+    pub(super) fn take_sample(&self, rows: &[Row]) -> ShardSample {
+        std::mem::take(&mut *self.candidates()).sample(rows)
     }
 
     /// The rows in key order, once complete. They stay here as well until the shard is done.
@@ -185,6 +196,10 @@ impl OpenShard {
     /// True while something of it waits: see [`Turn`].
     pub(super) fn waits(&self) -> bool {
         self.waiting.load(Relaxed) > 0
+    }
+
+    fn candidates(&self) -> MutexGuard<'_, Candidates> {
+        self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No code panics while it holds the lock, so a poisoned one guards sound rows.

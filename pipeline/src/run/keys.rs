@@ -125,6 +125,12 @@ impl RunKeys {
         format!("{}thumbnails/", self.work)
     }
 
+    /// The pictures of the mail: [`Highlights`](crate::report::samples::Highlights); disposable.
+    #[must_use]
+    pub fn highlights(&self) -> String {
+        format!("{}highlights.json", self.work)
+    }
+
     /// The compaction groups, fixed once.
     #[must_use]
     pub fn groups(&self) -> String {
