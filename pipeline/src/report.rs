@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::binding::Binding;
 use crate::cost::Cost;
+use crate::filter::Skipped;
 use crate::number::count;
 use crate::run::RunId;
 use crate::usage::{MachineUsage, Usage};
@@ -59,6 +60,9 @@ pub struct Summary {
     pub tagged: u64,
     /// Of these, failed, by error code.
     pub failed: BTreeMap<String, u64>,
+    /// Files that are not meant as images and were not read.
+    #[serde(default, skip_serializing_if = "Skipped::is_empty")]
+    pub skipped: Skipped,
     /// Tagged images that the first decoder refused and the second read.
     pub second_decoder: u64,
     /// Shards without a part, by id.
@@ -134,6 +138,9 @@ impl Summary {
         writeln!(text, "images   {images}: {tagged} tagged, {failed} failed{}", self.open())?;
         for (code, images) in &self.failed {
             writeln!(text, "         {:>7} {}", count(*images), visible(code))?;
+        }
+        if !self.skipped.is_empty() {
+            writeln!(text, "skipped  {}", self.skipped.in_words())?;
         }
         if self.second_decoder > 0 {
             let images = count(self.second_decoder);
@@ -241,6 +248,7 @@ mod tests {
             rows: 1000,
             tagged: 990,
             failed: BTreeMap::from([("corrupt".to_owned(), 8), ("empty".to_owned(), 2)]),
+            skipped: Skipped::default(),
             second_decoder: 3,
             missing_shards: vec![],
             model: "mobilenet".to_owned(),
