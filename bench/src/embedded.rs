@@ -202,6 +202,7 @@ fn request() -> RunRequest {
         keys_sha256: None,
         include: vec![],
         exclude: vec![],
+        all_files: false,
     };
     RunRequest {
         version: REQUEST_VERSION,

@@ -16,10 +16,11 @@ use tagfleet_aws::Aws;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
+use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
-use tagfleet_pipeline::reduce::{self, RowCounts, TagCounts};
+use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::report::html::{self, Report};
 use tagfleet_pipeline::report::throughput::Throughput;
@@ -57,15 +58,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 }
 
 async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
-    let (input, out) = (Place::parse(&options.input)?, Place::parse(&options.out)?);
-    let aws = if input.is_s3() || out.is_s3() { Some(options.aws.connect().await) } else { None };
-    let inputs = Inputs::new(&input, aws.as_ref(), &options.select)?;
+    let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
+    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
+    let aws = if is_on_aws { Some(options.aws.connect().await) } else { None };
+    let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
     inputs.first().await?;
     if options.dry_run {
         return dry_run(options, &inputs).await;
     }
-    if inputs.is_listed() {
-        out::check_apart(&out, &inputs.place)?;
+    for listed in inputs.listed() {
+        out::check_apart(&out, listed)?;
     }
     let how = (&options.model.loading, options.device.into());
     let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
@@ -82,8 +84,11 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
     } else {
         // Keys that are named are not looked at before they are read.
         let bytes =
-            if inputs.is_listed() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
+            if inputs.has_sizes() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
         print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
+        if !found.skipped.is_empty() {
+            print(&format!("skipped: {}\n", found.skipped.in_words()))?;
+        }
     }
     Ok(Exit::Finished)
 }
@@ -99,7 +104,7 @@ async fn tag(
     let (run, is_new) = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if !options.quiet {
-        announce(loading, isolation.notes(), &worker, is_new);
+        announce(loading, inputs, isolation.notes(), &worker, is_new);
     }
     let taggers = || Ok(isolation.taggers());
     let stop = Stop::default();
@@ -119,6 +124,7 @@ async fn tag(
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let rows = told.rows(&ended).await?;
     let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
+    summary.skipped = told.skipped().await?;
     cost::add(&mut summary, aws);
     told.report(&summary, &rows.tags, &throughput).await?;
     finish(out, &worker, &summary).await?;
@@ -163,9 +169,9 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
 
 /// What the user should know before the wait: which engine and why, every assumption, what the engine said of itself when the
 /// model was loaded, and which run goes on.
-fn announce(loading: &Loading, loaded: &[String], worker: &Worker, is_new: bool) {
+fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Worker, is_new: bool) {
     tell(&format!("engine: {}", loading.engine.why));
-    for note in loading.model.spec.notes.iter().chain(loaded) {
+    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
         tell(&format!("note: {note}"));
     }
     let run = &worker.run;
@@ -221,6 +227,15 @@ impl Told<'_> {
         }
     }
 
+    /// What was skipped; nothing is known of that before all inputs are listed.
+    async fn skipped(&self) -> Result<Skipped, Failure> {
+        match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
+            Ok(splits) => Ok(split::skipped(&splits)),
+            Err(ReduceError::NotSplit(_)) => Ok(Skipped::default()),
+            Err(error) => Err(broken(error)),
+        }
+    }
+
     fn summary(&self, ended: &Ended, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
@@ -245,6 +260,7 @@ impl Told<'_> {
             rows: rows.rows(),
             tagged: rows.tagged,
             tags: TopTags::new(&rows.tags, self.request.counted()),
+            skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             failed: rows.failed.clone(),
             missing_shards,

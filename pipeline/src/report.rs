@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use self::binding::Binding;
 use crate::cost::Cost;
 use crate::reduce::{Counted, TagCounts};
+use crate::filter::Skipped;
 use crate::run::RunId;
 use crate::usage::Usage;
 
@@ -70,6 +71,9 @@ pub struct Summary {
     /// Its most frequent tags.
     #[serde(default)]
     pub tags: TopTags,
+    /// Files that are not meant as images and were not read.
+    #[serde(default, skip_serializing_if = "Skipped::is_empty")]
+    pub skipped: Skipped,
     /// Tagged images that the first decoder refused and the second read.
     pub second_decoder: u64,
     /// Shards without a part, by id.

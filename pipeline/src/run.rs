@@ -71,6 +71,9 @@ pub struct Input {
     /// Globs; a key is no input where one of these matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether files were read that are not meant as images: what systems leave behind, hidden files, plain text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_files: bool,
 }
 
 /// The model of a run.

@@ -46,6 +46,7 @@ const REQUEST_FLAGS: [&str; 24] = [
     "out",
     "include",
     "exclude",
+    "all_files",
     "top_k",
     "threshold",
     "labels",
@@ -83,6 +84,9 @@ pub(crate) struct SubmitOptions {
     /// Leave out keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
+    /// Read files too that are not meant as images: what systems leave behind, hidden files, plain text
+    #[arg(long)]
+    pub(crate) all_files: bool,
     #[command(flatten)]
     pub(crate) tags: TagOptions,
     /// Write this output of the model whole, as the column `vector`

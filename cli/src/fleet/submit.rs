@@ -108,6 +108,7 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         input: options.input.clone(),
         include: options.include.clone(),
         exclude: options.exclude.clone(),
+        all_files: options.all_files,
         model,
         output: options.out.clone(),
         tags: tags(options),

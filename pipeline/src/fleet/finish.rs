@@ -19,7 +19,7 @@ use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
 use crate::run::RunRequest;
 use crate::shard::ShardId;
-use crate::split::read_json;
+use crate::split::{self, read_json};
 use crate::tags::table;
 use crate::usage::{self, Usage};
 
@@ -155,6 +155,7 @@ async fn summary(
         run: fleet.run.clone(),
         state: state(is_complete, problem),
         images: splits.iter().map(|split| split.images).sum(),
+        skipped: split::skipped(&splits),
         rows: counts.rows(),
         tagged: counts.tagged,
         failed: counts.failed.clone(),

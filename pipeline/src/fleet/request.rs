@@ -42,6 +42,9 @@ pub struct FleetRequest {
     /// Globs; a key is no input where one of these matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether to read files that are not meant as images: what systems leave behind, hidden files, plain text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_files: bool,
     /// A published model, `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     pub model: String,
     /// Where results go; the stack's own bucket where nothing is said.
@@ -180,7 +183,7 @@ impl ValidRequest {
         }
         check_options(&request)?;
         let inputs = inputs(&request.input)?;
-        let filter = Filter::new(&request.include, &request.exclude).map_err(invalid)?;
+        let filter = Filter::new(&request.include, &request.exclude, request.all_files).map_err(invalid)?;
         let model =
             Address::parse(&request.model).map_err(|error| invalid(format!("model: {error}")))?.folder();
         let output = request.output.clone().unwrap_or_else(|| format!("s3://{stack}/{}", StackKeys::TAGS));

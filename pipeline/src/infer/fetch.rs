@@ -116,7 +116,6 @@ fn kib(bytes: u64, budget_kib: u32) -> u32 {
 fn known_failure(image: &Image, max_image_bytes: u64) -> Option<Failure> {
     let (reason, message) = match image.access {
         Access::Archived => (Reason::Archived, "archived: restore the object first".to_owned()),
-        Access::NameNotUtf8 => (Reason::NameNotUtf8, "the file's name is not UTF-8: rename it".to_owned()),
         Access::Readable => {
             let size = image.size.filter(|size| *size > max_image_bytes)?;
             (Reason::TooLarge, format!("{size} bytes, more than the limit of {max_image_bytes}"))

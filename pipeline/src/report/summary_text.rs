@@ -56,6 +56,9 @@ impl Summary {
         for (code, images) in &self.failed {
             writeln!(text, "         {:>7} {}", count(*images), visible(code))?;
         }
+        if !self.skipped.is_empty() {
+            writeln!(text, "skipped  {}", self.skipped.in_words())?;
+        }
         if self.second_decoder > 0 {
             let images = count(self.second_decoder);
             let images = if self.second_decoder == 1 {

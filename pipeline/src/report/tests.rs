@@ -20,6 +20,7 @@ pub(super) fn summary() -> Summary {
             labels: vec![label("pug", 400), label("tench, Tinca tinca", 250)],
             different: 7,
         },
+        skipped: Skipped::default(),
         second_decoder: 3,
         missing_shards: vec![],
         model: "mobilenet".to_owned(),

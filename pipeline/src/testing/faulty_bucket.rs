@@ -73,7 +73,7 @@ impl Bucket for FaultyBucket {
         self.inner.name()
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let bucket = self.clone();
         stream::try_unfold(range.clone(), move |rest| bucket.clone().page(rest)).boxed()
     }
