@@ -186,7 +186,11 @@ fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Work
 
 fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
     let (counts, run) = (worker.progress.counts(), &worker.run);
-    let done = format!("{} of {} images are done and kept", counts.done(), counts.total);
+    let done = match counts.total {
+        // It ended before it had counted.
+        0 => "what is done is kept".to_owned(),
+        total => format!("{} of {total} images are done and kept", counts.done()),
+    };
     if error.is_disk_full() {
         let place = out.bucket.name();
         return broken(format!(

@@ -50,7 +50,7 @@ fn interrupted(emulator: &Emulator, out: &Path, signals: &[&str]) -> Ran {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     gate.wait();
     for signal in signals {
-        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill").args([*signal, &child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
     let output = child.wait_with_output().unwrap();

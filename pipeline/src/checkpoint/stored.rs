@@ -56,7 +56,7 @@ pub(super) fn plain(rows: &Rows, run: &RunId, shard: ShardId) -> Result<Vec<u8>,
 
 /// The rows of `shard` in `run`, or what is wrong with the bytes.
 pub(super) fn decode(stored: &[u8], run: &RunId, shard: ShardId) -> Result<Vec<(u32, Row)>, String> {
-    let plain = decompress(stored)?;
+    let plain = decompress(stored, MAX_BYTES)?;
     let (header, mut rest): (Header, _) =
         postcard::take_from_bytes(&plain).map_err(|error| error.to_string())?;
     if header.version != VERSION {
@@ -77,12 +77,13 @@ pub(super) fn decode(stored: &[u8], run: &RunId, shard: ShardId) -> Result<Vec<(
     Ok(rows)
 }
 
-fn decompress(stored: &[u8]) -> Result<Vec<u8>, String> {
+/// What `stored` becomes, if that is no more than `limit`; no more than that is ever held.
+pub(super) fn decompress(stored: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     let decoder = zstd::Decoder::with_buffer(stored).map_err(|error| error.to_string())?;
     let mut plain = Vec::new();
-    decoder.take(MAX_BYTES + 1).read_to_end(&mut plain).map_err(|error| error.to_string())?;
-    if plain.len() as u64 > MAX_BYTES {
-        return Err(format!("more than {MAX_BYTES} bytes"));
+    decoder.take(limit + 1).read_to_end(&mut plain).map_err(|error| error.to_string())?;
+    if plain.len() as u64 > limit {
+        return Err(format!("more than {limit} bytes"));
     }
     Ok(plain)
 }

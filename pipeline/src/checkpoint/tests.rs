@@ -165,6 +165,14 @@ async fn what_fails_for_a_while_is_told_from_what_is_of_no_use() {
     }
 }
 
+#[test]
+fn more_bytes_than_a_checkpoint_may_have_take_no_memory() {
+    let bomb = zstd::encode_all([0; 100_000].as_slice(), 1).unwrap();
+    assert!(bomb.len() < 100);
+    assert_eq!(stored::decompress(&bomb, 99_999).unwrap_err(), "more than 99999 bytes");
+    assert_eq!(stored::decompress(&bomb, 100_000).unwrap().len(), 100_000);
+}
+
 /// Fails where a row, or something in it, has changed: then `VERSION` is to be raised.
 #[test]
 fn stored_form() {
