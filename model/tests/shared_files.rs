@@ -67,7 +67,6 @@ fn every_hostile_file_ends_in_time() {
 /// - JPEG: more than half of the rows are blank, in Pillow's result too.
 /// - PNG: damaged streams of pixels, which Pillow does not notice; missing palettes.
 /// - TIFF: an old JPEG in pieces; a file whose pixels are missing, for which Pillow makes some up.
-/// - GIF: no colour table.
 #[test]
 fn what_pillow_decodes_is_decoded() {
     let Some(hostile) = shared("hostile") else { return };
@@ -96,7 +95,6 @@ fn what_pillow_decodes_is_decoded() {
     jpeg_imagetestsuite/dc-predictor-overflow.jpg: Corrupt: damaged or cut off: only 32 of 144 rows can be read
     libgd/webp__bug_double_free.jpg: Corrupt: damaged or cut off: only 17 of 255 rows can be read
     libvips/ojpeg-tile.tif: UnsupportedFeature: tiff: an old jpeg inside of the tiff is in pieces, which are not decoded
-    pillow/no_palette.gif: Corrupt: gif: no color table available for current frame
     pillow_crash/crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif: Corrupt: tiff: the pixels are cut off
     png_fuzz/40c8a8a9d17077bf7e69cfa86dff7d9a29d54d14.png: Corrupt: png: missing palette of indexed image.
     png_fuzz/9c99e7fba818f2b25f762641b5bbb9de065d2402.png: Corrupt: png: corrupt deflate stream. distancetoofarback

@@ -20,7 +20,7 @@ const CRATES: [&str; 10] = [
 ];
 
 /// What only the model crate may link.
-const ENGINES_AND_DECODERS: [&str; 8] = [
+const ENGINES_AND_DECODERS: [&str; 13] = [
     "ort",
     "openvino",
     "openvino-sys",
@@ -29,6 +29,11 @@ const ENGINES_AND_DECODERS: [&str; 8] = [
     "image",
     "fast_image_resize",
     "kamadak-exif",
+    "re_rav1d",
+    "png",
+    "gif",
+    "fax",
+    "weezl",
 ];
 
 fn sources(folder: &str) -> Vec<PathBuf> {

@@ -13,12 +13,12 @@ use crate::grid::Reduction;
 use crate::pixels::Pixels;
 
 mod color;
+mod depth;
 mod directory;
 mod fax;
 mod jpeg;
 mod layout;
 mod packed;
-mod samples;
 mod tags;
 
 use color::Converter;
@@ -164,7 +164,7 @@ impl<'a> Picture<'a> {
         let length = self.layout.chunk_bytes(place.rows) as usize;
         let mut bytes = packed::unpack(&stored, self.layout, length)?;
         if self.layout.predictor != layout::Predictor::None {
-            samples::undo_predictor(bytes.to_mut(), self.layout);
+            depth::undo_predictor(bytes.to_mut(), self.layout);
         }
         if let Color::YCbCr { across, down } = self.layout.color {
             self.write_ycbcr(place, &bytes, Blocks { across, down });
@@ -172,7 +172,7 @@ impl<'a> Picture<'a> {
         }
         let mut row = vec![0; self.layout.chunks.width as usize * self.layout.samples];
         for (y, packed) in bytes.chunks_exact(self.layout.row_bytes().max(1)).take(place.height).enumerate() {
-            samples::unpack_row(packed, self.layout, &mut row, 1);
+            depth::unpack_row(packed, self.layout, &mut row, 1);
             self.write_row(place, y, &row);
         }
         Ok(())
@@ -211,11 +211,11 @@ impl<'a> Picture<'a> {
             let length = self.layout.chunk_bytes(place.rows) as usize;
             let mut bytes = packed::unpack(&stored, self.layout, length)?;
             if self.layout.predictor != layout::Predictor::None {
-                samples::undo_predictor(bytes.to_mut(), self.layout);
+                depth::undo_predictor(bytes.to_mut(), self.layout);
             }
             let rows = bytes.chunks_exact(self.layout.row_bytes().max(1));
             for (packed, out) in rows.zip(joined.chunks_exact_mut(width * samples)) {
-                samples::unpack_row(packed, self.layout, &mut out[plane..], samples);
+                depth::unpack_row(packed, self.layout, &mut out[plane..], samples);
             }
         }
         for (y, row) in joined.chunks_exact(width * samples).enumerate() {

@@ -4,7 +4,7 @@
 //! and know no rows in two dimensions of group 3. A damaged row ends early, as in libtiff. It never writes beyond a row.
 
 use std::convert::Infallible;
-use std::iter::{Chain, Copied, Map, Repeat, Take};
+use std::iter::{Chain, Copied, Map, RepeatN};
 use std::slice::Iter;
 
 use fax::maps::{Mode, black, mode, white};
@@ -15,11 +15,11 @@ use super::layout::Compression;
 /// Zeros behind the data, for the tables look further ahead than the last code.
 const PADDING: usize = 4;
 
-type Bytes<'a> = Map<Chain<Copied<Iter<'a, u8>>, Take<Repeat<u8>>>, fn(u8) -> Result<u8, Infallible>>;
+type Bytes<'a> = Map<Chain<Copied<Iter<'a, u8>>, RepeatN<u8>>, fn(u8) -> Result<u8, Infallible>>;
 
 /// Unpacks rows of `width` pixels into `out`, eight to a byte, 1 for black; returns how many rows were there.
 pub(super) fn decode(data: &[u8], compression: Compression, width: u32, out: &mut [u8]) -> usize {
-    let bytes = data.iter().copied().chain(std::iter::repeat(0).take(PADDING));
+    let bytes = data.iter().copied().chain(std::iter::repeat_n(0, PADDING));
     let Ok(reader) = ByteReader::new(bytes.map(Ok as fn(u8) -> Result<u8, Infallible>));
     let mut rows = Rows { reader, width, reference: Vec::new(), current: Vec::new() };
     let stride = (width as usize).div_ceil(8);

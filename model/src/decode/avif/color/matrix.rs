@@ -92,7 +92,7 @@ impl Matrix {
 
 impl Fixed {
     fn rgb(&self, luma: u8, blue: u8, red: u8) -> [u8; 3] {
-        let luma = (i32::from(luma) * 0x0101 * self.luma >> 16) + self.bias;
+        let luma = ((i32::from(luma) * 0x0101 * self.luma) >> 16) + self.bias;
         let (blue, red) = (i32::from(blue) - 128, i32::from(red) - 128);
         let green = luma - (blue * self.green_of_blue + red * self.green_of_red);
         let sums = [luma + red * self.red_of_red, green, luma + blue * self.blue_of_blue];
