@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use crate::visible::visible;
 
 /// Text that stands in HTML as itself; what cannot be seen stays as it is.
-#[must_use]
-pub fn escape_markup(text: &str) -> String {
+pub(in crate::report) fn escape_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -83,7 +83,7 @@ fn eight_hundred_photos_of_a_thousand_classes_fill_the_page() {
 
 #[test]
 fn few_labels_have_several_pictures_each() {
-    let shards = [shard(0, &vec![Some((1, 9)); 50]), shard(1, &vec![Some((2, 9)); 3])];
+    let shards = [shard(0, &[Some((1, 9)); 50]), shard(1, &[Some((2, 9)); 3])];
     let samples = chosen(shards.iter(), &counts(&shards));
     let found: Vec<_> = samples
         .labels

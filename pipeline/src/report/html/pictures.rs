@@ -25,7 +25,7 @@ pub(super) fn section(samples: &Samples) -> String {
             "The images whose best tag has the lowest scores. Look here for wrong tags first.{}",
             extent(samples)
         ),
-        &samples.unsure.iter().map(|picture| card(picture)).collect::<String>(),
+        &samples.unsure.iter().map(card).collect::<String>(),
     ));
     html.push_str(&of_labels(samples));
     html.push_str(&sheet(
@@ -34,7 +34,7 @@ pub(super) fn section(samples: &Samples) -> String {
             "{} drawn at random, so that the share of wrong tags among them is an estimate for the whole run.",
             images(samples.random.len() as u64)
         ),
-        &samples.random.iter().map(|picture| card(picture)).collect::<String>(),
+        &samples.random.iter().map(card).collect::<String>(),
     ));
     html
 }

@@ -81,7 +81,9 @@ async fn assert_written_once(world: &World) {
     let pages: Vec<Vec<Object>> = world.own.list(&all).try_collect().await.unwrap();
     let keys = &world.keys;
     let cursors = keys.range_cursor(0).replace("00000.json", "");
-    let rewritten = [keys.usages(), keys.all_thumbnails(), keys.checkpoints(), cursors];
+    // The mail's pictures belong to the page, which each try to end the run writes anew.
+    let rewritten =
+        [keys.usages(), keys.all_thumbnails(), keys.checkpoints(), keys.highlights(), cursors];
     for object in pages.concat() {
         if !rewritten.iter().any(|prefix| object.key.starts_with(prefix)) {
             assert_eq!(object.etag, "v0", "{} was written again", object.key);
