@@ -325,7 +325,7 @@ mod tests {
             ("lost+found/#123", Some(System)),
             (".git/objects/00/aa", Some(System)),
             ("a/.ipynb_checkpoints/a-checkpoint.png", Some(System)),
-            ("tags/_SUCCESS", Some(System)),
+            ("tags/_success", Some(System)),
             ("photos_$folder$", Some(System)),
             (".cache/a.jpg", Some(Hidden)),
             ("a/.photo.jpg", Some(Hidden)),
