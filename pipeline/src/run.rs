@@ -59,10 +59,10 @@ impl fmt::Display for RunId {
 pub struct Input {
     /// The source: a folder, or a bucket with the prefix that was listed.
     pub location: String,
-    /// The prefixes that were listed, where these are several.
+    /// The prefixes that were listed below the location, where these are several or files were named beside them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<String>,
-    /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed.
+    /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed, or beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_sha256: Option<String>,
     /// Globs; a key is an input only where one of these matches (or there are none).

@@ -18,6 +18,7 @@ mod fleet_cli;
 mod functions;
 mod hostile;
 mod inputs;
+mod lists;
 mod names;
 mod parity;
 mod readme;

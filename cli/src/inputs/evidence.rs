@@ -14,8 +14,11 @@ use super::layout::{self, Layout};
 
 /// The first entries, of which at least one has to exist.
 const FIRST: usize = 100;
-/// Entries with `%`, and with `+`, that are looked at wherever they stand.
+/// Entries with `%`, and with `+`, that are looked at among the first [`SCANNED`].
 const ENCODED: usize = 20;
+const SCANNED: usize = 1_000_000;
+/// A longer entry is not a key of any input, which the whole list's reader says.
+const MAX_SAMPLED_BYTES: usize = 4 << 10;
 /// Questions at once.
 const AT_ONCE: usize = 16;
 /// Characters of an entry that an error shows.
@@ -115,7 +118,7 @@ fn candidates(bytes: &[u8], root: &Root) -> Vec<Candidate> {
             let keyed = |(line, text): &(u64, Vec<u8>)| Sampled {
                 line: *line,
                 text: text.clone(),
-                key: root.key(text, form),
+                key: (text.len() <= MAX_SAMPLED_BYTES).then(|| root.key(text, form)).flatten(),
             };
             let sample: Vec<Sampled> = sample.iter().map(keyed).collect();
             let keys: Vec<Option<String>> = sample.iter().map(|sampled| sampled.key.clone()).collect();
@@ -132,7 +135,7 @@ fn candidates(bytes: &[u8], root: &Root) -> Vec<Candidate> {
 fn sample(layout: &Layout, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let (mut percent, mut plus) = (0, 0);
     let mut sample = Vec::new();
-    for (number, entry) in layout.entries(bytes).enumerate() {
+    for (number, entry) in layout.entries(bytes).take(SCANNED).enumerate() {
         let is_one_of = |byte: u8, taken: &mut usize| {
             let is = *taken < ENCODED && entry.text.contains(&byte);
             *taken += usize::from(is);
@@ -140,15 +143,12 @@ fn sample(layout: &Layout, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
         };
         let is_encoded = number >= FIRST && (is_one_of(b'%', &mut percent) || is_one_of(b'+', &mut plus));
         if number < FIRST || is_encoded {
-            let end = entry.text.len().min(MAX_SAMPLED_BYTES);
+            let end = entry.text.len().min(MAX_SAMPLED_BYTES + 1);
             sample.push((entry.line, entry.text[..end].to_owned()));
         }
     }
     sample
 }
-
-/// What is longer is no key, and is found out when the whole list is read.
-const MAX_SAMPLED_BYTES: usize = 16 << 10;
 
 impl Known {
     async fn ask(&mut self, bucket: &dyn Bucket, candidate: &Candidate) -> Result<(), String> {

@@ -36,6 +36,8 @@ const COLUMNS: [&str; 24] = [
 const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
 /// Rows that are looked at to find columns that could hold keys, if no header says so.
 const ROWS: usize = 20;
+/// Bytes that are looked at for that: a row may have as many cells as bytes.
+const HEAD_BYTES: usize = 1 << 20;
 /// Columns of a table without a header that are tried.
 const MAX_COLUMNS: usize = 6;
 
@@ -169,7 +171,8 @@ fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, ByteRecord)> 
 
 /// The tables that this delimiter makes of the list, by the column that the keys may stand in.
 fn tables(bytes: &[u8], delimiter: u8) -> Vec<Table> {
-    let rows: Vec<ByteRecord> = rows(bytes, delimiter).take(ROWS).map(|(_, row)| row).collect();
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    let rows: Vec<ByteRecord> = rows(head, delimiter).take(ROWS).map(|(_, row)| row).collect();
     let Some(first) = rows.first() else { return vec![] };
     let is_one_column = first.len() == 1;
     if is_one_column && delimiter != DELIMITERS[0] {

@@ -2,7 +2,8 @@
 //! names that are not UTF-8.
 //!
 //! It exists so that a laptop run makes the same calls as a run on AWS. A directory cannot hold every key that S3 can:
-//! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, or a name longer than the file system allows. Reading
+//! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, text like `%ff` that no name is encoded as, or a name longer
+//! than the file system allows. Reading
 //! such a key finds nothing, writing it is an error. A broken symbolic link is listed and then missing; a linked folder is
 //! followed, links to folders inside it are not; pipes, sockets and devices are no objects. It never reads or writes outside its root, except through links that stand in it.
 

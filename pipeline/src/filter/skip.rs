@@ -325,7 +325,7 @@ mod tests {
             ("lost+found/#123", Some(System)),
             (".git/objects/00/aa", Some(System)),
             ("a/.ipynb_checkpoints/a-checkpoint.png", Some(System)),
-            ("tags/_SUCCESS", Some(System)),
+            ("tags/_success", Some(System)),
             ("photos_$folder$", Some(System)),
             (".cache/a.jpg", Some(Hidden)),
             ("a/.photo.jpg", Some(Hidden)),
@@ -368,7 +368,7 @@ mod tests {
         all.add(SkipReason::FolderMarker, "a/");
         assert_eq!(all.in_words(), "1 folder marker");
         all.merge(&skipped);
-        insta::assert_snapshot!(all.in_words(), @"1 left behind by a system (...deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/.DS_Store), 1,234 text files (labels/0000.txt, labels/0001.txt, labels/0002.txt, ...), 1 folder marker; --all-files reads them");
+        insta::assert_snapshot!(all.in_words(), @"1 left behind by a system (.../deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/.DS_Store), 1,234 text files (labels/0000.txt, labels/0001.txt, labels/0002.txt, ...), 1 folder marker; --all-files reads them");
         assert_eq!(all.files(), 1236);
         insta::assert_snapshot!(serde_json::to_string(&all).unwrap(), @r#"{"system":{"files":1,"examples":["deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/.DS_Store"]},"text":{"files":1234,"examples":["labels/0000.txt","labels/0001.txt","labels/0002.txt"]},"folder_marker":{"files":1,"examples":["a/"]}}"#);
     }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{self, Allowed, Limit, PRICE_UNKNOWN, STOPPED_AT_BUDGET, Work};
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
+use crate::filter::Skipped;
 use crate::queue::Queue;
 use crate::reduce;
 use crate::run::{Ranges, RunId};
@@ -183,7 +184,7 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
     let output = fleet.output.as_ref();
     let splits = reduce::range_splits(output, &fleet.keys).await?;
     if splits.iter().all(|split| split.images == 0) {
-        return Err(FleetError::Unusable("no object passes include and exclude: nothing to tag".to_owned()));
+        return Err(FleetError::Unusable(nothing_to_tag(&split::skipped(&splits))));
     }
     let missing = reduce::missing(output, &fleet.keys).await?;
     let groups = reduce::groups(output, &fleet.keys, fleet.request().await?.vector.as_ref()).await?;
@@ -219,6 +220,13 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
         split::send_shards(queue, &fleet.run, &missing).await?;
     }
     Ok(checked)
+}
+
+fn nothing_to_tag(skipped: &Skipped) -> String {
+    match skipped.is_empty() {
+        true => "no object passes include and exclude: nothing to tag".to_owned(),
+        false => format!("every object that passes is skipped ({}): nothing to tag", skipped.in_words()),
+    }
 }
 
 /// What there is to do, for what is missing and for the whole run.

@@ -166,3 +166,51 @@ proptest! {
         prop_assert_eq!(listed.into_iter().map(|object| object.key).collect::<Vec<_>>(), inside);
     }
 }
+
+/// Closes these folders for reading; false where that closes nothing, as for root.
+fn closed(folder: &TempDir, names: &[&str]) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    for name in names {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let is_closed = fs::read_dir(folder.path().join(names[0])).is_err();
+    if !is_closed {
+        eprintln!("SKIPPED: this user may read every folder");
+    }
+    is_closed
+}
+
+fn opened(folder: &TempDir, names: &[&str]) {
+    use std::os::unix::fs::PermissionsExt;
+    for name in names {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn all_folders_that_may_not_be_read_are_named_at_once() {
+    let (folder, bucket) = filled(&["a.jpg", "b/1.jpg", "c/d/2.jpg", "e/3.jpg"]);
+    if closed(&folder, &["b", "c/d"]) {
+        let error = bucket.list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, "b/"));
+        insta::assert_snapshot!(error.detail, @r#"2 folders may not be read ("b/", "c/d/"): permit it, or leave what is in there out with --exclude"#);
+        let excluded = |globs: &[&str]| {
+            let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
+            bucket.clone().read_with(Filter::new(&[], &globs, true).unwrap())
+        };
+        assert_eq!(keys(&excluded(&["b/", "c/**"])).await, ["a.jpg", "e/3.jpg"]);
+        let error = excluded(&["b/"]).list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(error.detail.starts_with("this folder may not be read (\"c/d/\")"), "{error}");
+    }
+    opened(&folder, &["b", "c/d"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_skipped_need_not_be_readable() {
+    let (folder, bucket) = filled(&["a.jpg", "lost+found/1.jpg"]);
+    if closed(&folder, &["lost+found"]) {
+        let bucket = bucket.read_with(Filter::new(&[], &[], false).unwrap());
+        assert_eq!(keys(&bucket).await, ["a.jpg"]);
+    }
+    opened(&folder, &["lost+found"]);
+}
