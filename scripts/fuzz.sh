@@ -17,9 +17,17 @@ largest() {
   esac
 }
 
+# Pictures of many makers are kept once, for the tests and for the fuzzer.
+seeds() {
+  echo "fuzz/seeds/$1"
+  [ "$1" != decode ] || echo model/testdata/pictures
+}
+
 fuzz() {
+  local folders
+  mapfile -t folders < <(seeds "$1")
   mkdir -p "fuzz/corpus/$1"
-  cargo +nightly fuzz run "$1" "fuzz/corpus/$1" "fuzz/seeds/$1" -- \
+  cargo +nightly fuzz run "$1" "fuzz/corpus/$1" "${folders[@]}" -- \
     "-max_total_time=$seconds" -timeout=20 -rss_limit_mb=2048 "-malloc_limit_mb=$(largest "$1")" \
     -max_len=65536 -print_final_stats=1 >"fuzz/$1.log" 2>&1 ||
     { echo "fuzz: $1 found something, see fuzz/$1.log and fuzz/artifacts/$1" >&2; return 1; }

@@ -32,7 +32,7 @@ system_install() {
   fi
 }
 
-# libjpeg-turbo is built from source: cmake builds it, nasm assembles its SIMD code on x86-64.
+# libjpeg-turbo is built from source: cmake builds it, nasm assembles its SIMD code, and rav1d's, on x86-64.
 build_tool() {
   PATH="$PWD/.venv/bin:$PATH" command -v "$1" >/dev/null && return
   system_install "$1" && return

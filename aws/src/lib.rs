@@ -5,6 +5,7 @@
 
 mod cause;
 pub mod client;
+pub mod console;
 pub mod error;
 pub mod executions;
 pub mod machine;

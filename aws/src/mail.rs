@@ -4,7 +4,7 @@
 //! one where it refuses a single recipient, as its sandbox does. A mail of which none could be told to be sent may be
 //! sent again: twice is better than never.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Aws;
 use crate::error::ServiceError;
@@ -23,6 +23,17 @@ pub struct OutgoingMail<'a> {
     pub text: &'a str,
     /// The same as HTML.
     pub html: &'a str,
+    /// The JPEGs that it shows, as `cid:` and their ids.
+    pub pictures: &'a [InlinePicture<'a>],
+}
+
+/// A picture in a mail.
+#[derive(Clone, Copy, Debug)]
+pub struct InlinePicture<'a> {
+    /// 1 to 78 ASCII letters, digits and hyphens.
+    pub id: &'a str,
+    /// The bytes in base64.
+    pub jpeg: &'a str,
 }
 
 /// What became of a mail that at least one recipient was sent.
@@ -55,16 +66,32 @@ impl Aws {
 
     async fn send_to(&self, recipient: &str, mail: &OutgoingMail<'_>) -> Result<(), ServiceError> {
         let content = |text: &str| json!({"Data": text, "Charset": "UTF-8"});
+        let mut simple = json!({
+            "Subject": content(mail.subject),
+            "Body": {"Text": content(mail.text), "Html": content(mail.html)},
+        });
+        if !mail.pictures.is_empty() {
+            simple["Attachments"] = mail.pictures.iter().map(attachment).collect();
+        }
         let body = json!({
             "FromEmailAddress": mail.sender,
             "Destination": {"ToAddresses": [recipient]},
-            "Content": {"Simple": {
-                "Subject": content(mail.subject),
-                "Body": {"Text": content(mail.text), "Html": content(mail.html)},
-            }},
+            "Content": {"Simple": simple},
         });
         let call = Call { service: Service::SES, action: "SendEmail", thing: recipient };
         self.rest(call, "POST", "/v2/email/outbound-emails", Some(&body)).await?;
         Ok(())
     }
+}
+
+/// As SES wants it: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Attachment.html>.
+fn attachment(picture: &InlinePicture<'_>) -> Value {
+    json!({
+        "FileName": format!("{}.jpg", picture.id),
+        "ContentType": "image/jpeg",
+        "ContentDisposition": "INLINE",
+        "ContentId": picture.id,
+        "ContentTransferEncoding": "BASE64",
+        "RawContent": picture.jpeg,
+    })
 }

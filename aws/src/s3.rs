@@ -73,24 +73,30 @@ impl S3Bucket {
             .client
             .list_objects_v2()
             .bucket(&self.bucket)
-            .prefix(&walk.range.prefix)
+            .prefix(&walk.prefix)
             .encoding_type(EncodingType::Url)
             .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
-            .set_start_after(walk.range.after.clone())
-            .set_continuation_token(walk.token.take());
-        let listed = request.send().await.map_err(|error| self.error(&walk.range.prefix, &error))?;
-        walk.token = listed.next_continuation_token;
-        walk.is_done = walk.token.is_none();
-        let mut page = Vec::with_capacity(listed.contents.as_ref().map_or(0, Vec::len));
-        for object in listed.contents.unwrap_or_default() {
-            let object = self.object(&object)?;
-            if walk.range.up_to.as_ref().is_some_and(|up_to| object.key > *up_to) {
-                walk.is_done = true;
-                break;
+            .set_start_after(walk.start_after.clone())
+            .set_continuation_token(walk.token.clone());
+        let listed = match request.send().await.map_err(|error| self.error(&walk.prefix, &error)) {
+            // What stands before the range is then listed too, and left out with all that is not of it.
+            Err(error) if walk.start_after.is_some() && errors::is_unsupported(&error) => {
+                walk.start_after = None;
+                return Ok(Vec::new());
             }
-            page.push(object);
+            listed => listed?,
+        };
+        let next = listed.next_continuation_token;
+        if next.is_some() && next == walk.token {
+            return Err(self.fail(
+                Kind::Other,
+                &walk.prefix,
+                "the store lists the same page again and again",
+            ));
         }
-        Ok(page)
+        walk.is_done = next.is_none();
+        walk.token = next;
+        listed.contents.unwrap_or_default().iter().map(|object| self.object(object)).collect()
     }
 
     fn object(&self, object: &S3Object) -> Result<Object, BucketError> {
@@ -105,7 +111,9 @@ impl S3Bucket {
 
 /// A listing that is under way.
 struct Walk {
-    range: KeyRange,
+    prefix: String,
+    /// Given up if the store does not know it.
+    start_after: Option<String>,
     token: Option<String>,
     is_done: bool,
 }
@@ -139,8 +147,9 @@ impl Bucket for S3Bucket {
         &self.name
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        let walk = Walk { range: range.clone(), token: None, is_done: false };
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        let (prefix, start_after) = (range.prefix.clone(), range.after.clone());
+        let walk = Walk { prefix, start_after, token: None, is_done: false };
         let bucket = self.clone();
         let pages = stream::try_unfold((bucket, walk), |(bucket, mut walk)| async move {
             if walk.is_done {
@@ -149,7 +158,6 @@ impl Bucket for S3Bucket {
             let page = bucket.page(&mut walk).await?;
             Ok(Some((page, (bucket, walk))))
         });
-        // A page may hold nothing but keys behind the range.
         pages.filter(|page| std::future::ready(!page.as_ref().is_ok_and(Vec::is_empty))).boxed()
     }
 

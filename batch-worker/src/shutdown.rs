@@ -1,6 +1,7 @@
 //! How a worker is told to stop, and what it does then: by SIGTERM or SIGINT, or by a spot notice.
 //!
-//! From the first word on it takes no new shard; when the time that it has is over, it gives back what it has in hand.
+//! From the first word on it takes no new shard; when the time that it has is over, it gives back what it has in hand, each
+//! shard with a checkpoint of what is tagged.
 //! Signals, notices and the clock are parameters of [`obey`], which decides; nothing here touches a shard.
 
 use std::io;
@@ -20,8 +21,9 @@ use crate::log;
 
 /// How often the metadata service is asked for a notice, as EC2's documentation advises.
 const EVERY: Duration = Duration::from_secs(5);
-/// Of the time that a notice gives, what it takes to give shards back and to write the last usage record.
-const LAST_STEPS: Duration = Duration::from_secs(10);
+/// Of the time that a notice gives, what it may take to tag the images in flight (2 s), to store checkpoints (12 s) and to
+/// write the last usage records (4 s and one more request).
+const LAST_STEPS: Duration = Duration::from_secs(25);
 
 /// Told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

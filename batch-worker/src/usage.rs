@@ -77,6 +77,9 @@ impl Reporter {
             fields["shards_given_back"] = json!(failures.count);
             fields["last_shard_failure"] = json!(last);
         }
+        for (trouble, times) in self.progress.troubles() {
+            fields["troubles"][trouble.to_string()] = json!({"count": times.count, "last": times.last});
+        }
         let used = self.usage(SystemTime::now(), ended).device_use();
         if let Some(binding) = used.as_ref().and_then(Binding::new) {
             fields["stages"] = json!(binding);

@@ -202,6 +202,7 @@ fn request() -> RunRequest {
         keys_sha256: None,
         include: vec![],
         exclude: vec![],
+        all_files: false,
     };
     RunRequest {
         version: REQUEST_VERSION,
@@ -210,6 +211,7 @@ fn request() -> RunRequest {
             name: "bench".to_owned(),
             sha256: "0".repeat(64),
             location: None,
+            multi_label: false,
             spec: serde_json::Value::Null,
         },
         engine,

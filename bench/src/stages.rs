@@ -12,7 +12,7 @@ use tagfleet_model::engine::{EngineRecord, Loaded};
 use tagfleet_model::folder::Model;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_model::tensor::Preprocessor;
-use tagfleet_model::thumbnail::thumbnail;
+use tagfleet_model::thumbnail::Draft;
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 
@@ -100,7 +100,7 @@ impl Preparing {
         let decoded = decode(picture, &Limits::default(), &self.budget, true, &self.preprocessor);
         let Ok(decoded) = decoded else { return };
         let began = cpu_time();
-        let shown = thumbnail(&decoded.pixels);
+        let shown = Draft::new(&decoded.pixels).encode();
         self.thumbnails += cpu_time() - began;
         drop(shown);
     }

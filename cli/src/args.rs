@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Tag the images of a folder, one file, a bucket's prefix, or a list of keys
+    /// Tag the images of folders, files, a bucket's prefixes, or a list of keys
     Run(RunOptions),
     /// Say how long a fleet will take over these images and what it will cost, before anything runs
     Plan(PlanOptions),
@@ -57,8 +57,9 @@ Exit codes:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunOptions {
-    /// A folder (read recursively), one image file, or s3://bucket/prefix
-    pub(crate) input: OsString,
+    /// Folders (read recursively) and image files, or prefixes of one bucket, s3://bucket/prefix
+    #[arg(required = true)]
+    pub(crate) input: Vec<OsString>,
     #[command(flatten)]
     pub(crate) model: ModelOptions,
     /// Folder or s3://bucket/prefix for the results; each run gets a folder of its own in it
@@ -96,7 +97,7 @@ pub(crate) struct RunOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SelectOptions {
-    /// Only these keys, paths relative to the input folder (whole keys of a bucket): one per line, or separated by NUL bytes; - for stdin
+    /// Only these keys: one per line, or separated by NUL bytes, or a column of a CSV file; as keys, paths or s3:// addresses; - for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
     pub(crate) keys: Option<PathBuf>,
     /// Only keys that match this glob; may be given several times
@@ -105,12 +106,16 @@ pub(crate) struct SelectOptions {
     /// Leave out keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
+    /// Read files too that are not meant as images: what systems leave behind, hidden files, plain text
+    #[arg(long, conflicts_with = "keys")]
+    pub(crate) all_files: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOptions {
-    /// A folder, one image file, or s3://bucket/prefix: a sample of it is measured here
-    pub(crate) input: OsString,
+    /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix: a sample is measured here
+    #[arg(required = true)]
+    pub(crate) input: Vec<OsString>,
     #[command(flatten)]
     pub(crate) model: ModelOptions,
     #[command(flatten)]

@@ -1,9 +1,13 @@
-//! The inputs of a run: a folder, one file, a bucket's prefix, or a list of keys.
+//! The inputs of a run: folders, files, prefixes of a bucket, or a list of keys.
 //!
 //! It finds out what the user means and whether it is there; images are read by the pipeline only.
 
-use std::fs;
-use std::io::{self, Read};
+mod evidence;
+mod forms;
+mod layout;
+mod list;
+mod local;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,21 +15,19 @@ use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
-use tagfleet_pipeline::filter::Filter;
+use tagfleet_pipeline::filter::{Filter, Skipped};
 use tagfleet_pipeline::run::Input;
-use tagfleet_pipeline::split::Source;
+use tagfleet_pipeline::split::{Picks, Source};
 
 use crate::args::SelectOptions;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::Place;
-
-/// A list of keys has at most this many bytes: 1 GiB, some 10 million keys.
-const MAX_LIST_BYTES: u64 = 1 << 30;
+use forms::Root;
 
 /// Where a run's images come from.
 pub(crate) struct Inputs {
-    /// As people know it.
-    pub(crate) place: Place,
+    /// As people know them.
+    pub(crate) places: Vec<Place>,
     /// What keys are relative to.
     pub(crate) bucket: Arc<dyn Bucket>,
     /// What split reads, and of it this range.
@@ -33,145 +35,231 @@ pub(crate) struct Inputs {
     pub(crate) range: KeyRange,
     /// What the request says of them.
     pub(crate) record: Input,
+    /// What the user should know of how they were understood.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What was named: all of a range, some places, or keys.
+enum Named {
+    All(KeyRange),
+    Several(Picks),
+    Keys(Vec<String>),
 }
 
 impl Inputs {
-    /// `aws` is there where `place` is a bucket's.
-    pub(crate) fn new(place: &Place, aws: Option<&Aws>, options: &SelectOptions) -> Result<Self, Failure> {
-        match (place, aws) {
-            (Place::S3 { bucket, prefix }, Some(aws)) => {
-                Self::of_bucket(place, &S3Bucket::new(aws, bucket), prefix, options)
+    /// `aws` is there where a place is a bucket's.
+    pub(crate) async fn new(
+        places: &[Place],
+        aws: Option<&Aws>,
+        options: &SelectOptions,
+    ) -> Result<Self, Failure> {
+        if places.len() > 1 && options.keys.is_some() {
+            return Err(bad_input("--keys needs one input, the folder or bucket that the keys are of"));
+        }
+        let paths: Vec<&Path> = places.iter().filter_map(Place::path).collect();
+        if paths.len() == places.len() {
+            return Self::of_paths(&paths, options).await;
+        }
+        match (places, aws) {
+            (_, None) => Err(broken("a bucket is named, and there is no client for it")),
+            ([Place::S3 { bucket, prefix }], Some(aws)) => {
+                let bucket = S3Bucket::new(aws, bucket);
+                Self::of_bucket((&places[0], prefix), bucket, options).await
             }
-            (Place::S3 { .. }, None) => Err(broken(format!("{place}: no client for it"))),
-            (Place::Path(path), _) => Self::of_path(path, options),
+            (_, Some(aws)) => Self::of_prefixes(places, aws, options),
         }
     }
 
-    fn of_bucket(
-        place: &Place,
-        bucket: &S3Bucket,
-        prefix: &str,
+    async fn of_bucket(
+        (place, prefix): (&Place, &str),
+        bucket: S3Bucket,
         options: &SelectOptions,
     ) -> Result<Self, Failure> {
-        if options.keys.is_some() && !prefix.is_empty() {
+        let filter = filter(options)?;
+        let Some(list) = &options.keys else {
+            let named = Named::All(KeyRange::prefix(prefix));
+            return Ok(Self::assemble(place.to_string(), Arc::new(bucket), named, (filter, options))
+                .of(vec![place.clone()]));
+        };
+        if !prefix.is_empty() {
             return Err(bad_input(format!(
                 "{place}: a list has whole keys: give --keys with the bucket alone"
             )));
         }
-        let keys = options.keys.as_deref().map(read_keys).transpose()?;
-        Self::assemble(place.clone(), Arc::new(bucket.clone()), KeyRange::prefix(prefix), keys, options)
+        let root = Root::Bucket(bucket.name().trim_start_matches("s3://").to_owned());
+        let (keys, notes) = list::keys(list, &root, &bucket, place).await?;
+        let inputs =
+            Self::assemble(place.to_string(), Arc::new(bucket), Named::Keys(keys), (filter, options));
+        Ok(inputs.of(vec![place.clone()]).with(notes))
     }
 
-    fn of_path(path: &Path, options: &SelectOptions) -> Result<Self, Failure> {
-        let found = fs::metadata(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-        if found.is_dir() {
-            let keys = options.keys.as_deref().map(read_keys).transpose()?;
-            return Self::of_folder(path, keys, options);
+    /// Several prefixes of one bucket.
+    fn of_prefixes(places: &[Place], aws: &Aws, options: &SelectOptions) -> Result<Self, Failure> {
+        let mut prefixes = Vec::with_capacity(places.len());
+        let mut buckets: Vec<&str> = Vec::new();
+        for place in places {
+            let Place::S3 { bucket, prefix } = place else {
+                return Err(bad_input(format!(
+                    "{place} is a path and {} is not: give a run folders and files, or prefixes of one bucket",
+                    places.iter().find(|place| place.is_s3()).unwrap_or(place)
+                )));
+            };
+            prefixes.push(prefix.clone());
+            buckets.push(bucket);
         }
-        let path_shown = path.display();
-        if options.keys.is_some() {
+        if let Some(other) = buckets.iter().find(|bucket| **bucket != buckets[0]) {
             return Err(bad_input(format!(
-                "{path_shown}: --keys needs the folder that the keys are relative to"
+                "s3://{} and s3://{other} are two buckets: give each a run of its own",
+                buckets[0]
             )));
         }
-        if !options.include.is_empty() || !options.exclude.is_empty() {
-            return Err(bad_input(format!(
-                "{path_shown}: --include and --exclude choose from a folder, this is a file"
-            )));
-        }
-        let name = path.file_name().and_then(|name| name.to_str());
-        let key = name.ok_or_else(|| bad_input(format!("{path_shown}: the file's name is not UTF-8")))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self::of_folder(folder, Some(vec![key.to_owned()]), options)
+        let bucket = Arc::new(S3Bucket::new(aws, buckets[0]));
+        let named = Named::Several(Picks::new(prefixes, vec![]));
+        let location = format!("s3://{}/", buckets[0]);
+        Ok(Self::assemble(location, bucket, named, (filter(options)?, options)).of(places.to_vec()))
     }
 
-    fn of_folder(path: &Path, keys: Option<Vec<String>>, options: &SelectOptions) -> Result<Self, Failure> {
-        let folder =
-            fs::canonicalize(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-        // The request carries it as text, and two folders must never share that.
-        if folder.to_str().is_none() {
-            return Err(bad_input(format!("{}: the folder's path is not UTF-8", path.display())));
+    async fn of_paths(paths: &[&Path], options: &SelectOptions) -> Result<Self, Failure> {
+        let found = local::find(paths)?;
+        let is_one_file = paths.len() == 1 && !found.files.is_empty();
+        if is_one_file {
+            check_one_file(paths[0], options)?;
         }
-        let bucket = Arc::new(DirBucket::new(&folder));
-        Self::assemble(Place::Path(folder), bucket, KeyRange::default(), keys, options)
+        let filter = filter(options)?;
+        let bucket = DirBucket::new(&found.root).read_with(filter.clone());
+        let location = local::location(&found.root);
+        let place = Place::Path(found.root.clone());
+        let (named, notes) = match &options.keys {
+            Some(list) => {
+                let root = Root::Folder(found.root.clone(), paths[0].to_owned());
+                let (keys, notes) = list::keys(list, &root, &bucket, &place).await?;
+                (Named::Keys(keys), notes)
+            }
+            None if is_one_file => (Named::Keys(found.files), vec![]),
+            None if found.is_whole() => (Named::All(KeyRange::default()), vec![]),
+            None => {
+                let note = format!("keys are paths below {}", found.root.display());
+                (Named::Several(Picks::new(found.folders, found.files)), vec![note])
+            }
+        };
+        let inputs = Self::assemble(location, Arc::new(bucket), named, (filter, options));
+        Ok(inputs.of(found.listed).with(notes))
     }
 
     fn assemble(
-        place: Place,
+        location: String,
         bucket: Arc<dyn Bucket>,
-        range: KeyRange,
-        keys: Option<Vec<String>>,
-        options: &SelectOptions,
-    ) -> Result<Self, Failure> {
-        let filter = Filter::new(&options.include, &options.exclude).map_err(bad_input)?;
-        let record = Input {
-            location: place.to_string(),
+        named: Named,
+        (filter, options): (Filter, &SelectOptions),
+    ) -> Self {
+        let mut record = Input {
+            location,
             prefixes: vec![],
-            keys_sha256: keys.as_deref().map(sha256),
+            keys_sha256: None,
             include: options.include.clone(),
             exclude: options.exclude.clone(),
+            all_files: options.all_files,
         };
-        let source = match keys {
-            Some(keys) => Source::Named(Arc::new(keys)),
-            None => Source::Listed(bucket.clone(), filter),
+        let mut range = KeyRange::default();
+        let source = match named {
+            Named::All(all) => {
+                range = all;
+                Source::Listed(bucket.clone(), filter)
+            }
+            Named::Several(picks) => {
+                let keys = picks.keys();
+                record.prefixes = picks.prefixes();
+                record.keys_sha256 = (!keys.is_empty()).then(|| sha256(&keys));
+                Source::Several(bucket.clone(), filter, Arc::new(picks))
+            }
+            Named::Keys(keys) => {
+                record.keys_sha256 = Some(sha256(&keys));
+                Source::Named(Arc::new(keys))
+            }
         };
-        Ok(Self { place, bucket, source, range, record })
+        Self { places: vec![], bucket, source, range, record, notes: vec![] }
     }
 
-    /// True where the folder is listed, false where keys were named.
-    pub(crate) fn is_listed(&self) -> bool {
-        matches!(self.source, Source::Listed(..))
+    fn of(self, places: Vec<Place>) -> Self {
+        Self { places, ..self }
+    }
+
+    fn with(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// What is listed, so that nothing may be written there; nothing where keys were named.
+    pub(crate) fn listed(&self) -> &[Place] {
+        if matches!(self.source, Source::Named(_)) { &[] } else { &self.places }
+    }
+
+    /// True where the size of every image is known from a listing.
+    pub(crate) fn has_sizes(&self) -> bool {
+        match &self.source {
+            Source::Listed(..) => true,
+            Source::Several(_, _, picks) => picks.keys().is_empty(),
+            Source::Named(_) => false,
+        }
+    }
+
+    /// As people know them, in one line.
+    pub(crate) fn shown(&self) -> String {
+        match self.places.as_slice() {
+            [only] => only.to_string(),
+            _ => format!("{} ({} inputs)", self.record.location, self.places.len()),
+        }
     }
 
     /// Makes sure that there is anything to do, before a run begins.
     pub(crate) async fn first(&self) -> Result<(), Failure> {
+        let (mut skipped, mut left_out) = (Skipped::default(), 0);
         let mut pages = self.source.pages(&self.range);
         while let Some(page) = pages.try_next().await.map_err(bad_input)? {
             if !page.images.is_empty() {
                 return Ok(());
             }
+            left_out += page.left_out;
+            for run in &page.skipped {
+                skipped.merge(&run.skipped);
+            }
         }
-        let place = &self.place;
-        Err(bad_input(
-            match (&self.record.keys_sha256, self.record.include.is_empty(), self.record.exclude.is_empty()) {
-                (Some(_), _, _) => "the list of keys is empty: give one key per line".to_owned(),
-                (None, true, true) => format!("{place}: no files are here: nothing to tag"),
-                _ => format!("{place}: no file passes --include and --exclude: nothing to tag"),
-            },
-        ))
+        if matches!(self.source, Source::Named(_)) {
+            return Err(bad_input("the list of keys is empty: give one key per line"));
+        }
+        Err(bad_input(format!("{}: {}: nothing to tag", self.shown(), nothing(left_out, &skipped))))
     }
 }
 
-/// Sorted and without duplicates: what is asked for twice is tagged once.
-fn read_keys(path: &Path) -> Result<Vec<String>, Failure> {
-    let named = |error: &dyn std::fmt::Display| bad_input(format!("--keys {}: {error}", path.display()));
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes)
-    } else {
-        fs::File::open(path).and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes))
-    };
-    let read = read.map_err(|error| named(&error))?;
-    if read as u64 > MAX_LIST_BYTES {
-        return Err(named(&format!("more than {MAX_LIST_BYTES} bytes: split the list, or tag the folder")));
+/// What was found, if none of it is an input.
+fn nothing(left_out: u64, skipped: &Skipped) -> String {
+    let files = |count: u64| format!("{count} file{}", if count == 1 { "" } else { "s" });
+    match (left_out, skipped.is_empty()) {
+        (0, true) => "no files are here".to_owned(),
+        (0, false) => format!("{}, all skipped ({})", files(skipped.files()), skipped.in_words()),
+        (_, true) => format!("{}, and no file passes --include and --exclude", files(left_out)),
+        (_, false) => format!(
+            "{}, of which {left_out} do not pass --include and --exclude and the others are skipped ({})",
+            files(left_out + skipped.files()),
+            skipped.in_words()
+        ),
     }
-    let text = String::from_utf8(bytes).map_err(|error| named(&format!("keys must be UTF-8: {error}")))?;
-    Ok(keys(&text))
 }
 
-/// One key per line; where the list has a NUL byte, NUL ends each key instead, so that a key may have line breaks. `./`
-/// before a key, which `find` prints, and a byte order mark before the list mean nothing.
-fn keys(text: &str) -> Vec<String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let plain = |key: &str| key.strip_prefix("./").unwrap_or(key).to_owned();
-    let mut keys: Vec<String> = match text.contains('\0') {
-        true => text.split('\0').map(plain).collect(),
-        false => text.lines().map(plain).collect(),
-    };
-    keys.retain(|key| !key.is_empty());
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+fn filter(options: &SelectOptions) -> Result<Filter, Failure> {
+    Filter::new(&options.include, &options.exclude, options.all_files).map_err(bad_input)
+}
+
+fn check_one_file(path: &Path, options: &SelectOptions) -> Result<(), Failure> {
+    let path = path.display();
+    if options.keys.is_some() {
+        return Err(bad_input(format!("{path}: --keys needs the folder that the keys are relative to")));
+    }
+    if !options.include.is_empty() || !options.exclude.is_empty() {
+        return Err(bad_input(format!(
+            "{path}: --include and --exclude choose from a folder, this is a file"
+        )));
+    }
+    Ok(())
 }
 
 fn sha256(keys: &[String]) -> String {
@@ -185,19 +273,24 @@ fn sha256(keys: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tagfleet_pipeline::filter::SkipReason;
 
-    #[test]
-    fn keys_are_sorted_and_each_is_there_once() {
-        assert_eq!(keys("\u{feff}./b\r\na b\n\nb\nü\n"), ["a b", "b", "ü"]);
-        assert_eq!(keys("line\nbreak\0a\0\0a\0"), ["a", "line\nbreak"]);
-        assert!(keys("\n").is_empty());
-    }
+    use super::*;
 
     #[test]
     fn a_lists_hash_tells_lists_apart() {
         let hash = |keys: &[&str]| sha256(&keys.iter().map(|&key| key.to_owned()).collect::<Vec<_>>());
         assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
         assert_eq!(hash(&["a"]), "ffe9aaeaa2a2d5048174df0b80599ef0197ec024c4b051bc9860cff58ef7f9f3");
+    }
+
+    #[test]
+    fn what_was_found_where_nothing_is_to_be_tagged() {
+        let mut skipped = Skipped::default();
+        skipped.add(SkipReason::Text, "labels.csv");
+        insta::assert_snapshot!(nothing(0, &Skipped::default()), @"no files are here");
+        insta::assert_snapshot!(nothing(0, &skipped), @"1 file, all skipped (1 text file (labels.csv); --all-files reads them)");
+        insta::assert_snapshot!(nothing(2, &Skipped::default()), @"2 files, and no file passes --include and --exclude");
+        insta::assert_snapshot!(nothing(2, &skipped), @"3 files, of which 2 do not pass --include and --exclude and the others are skipped (1 text file (labels.csv); --all-files reads them)");
     }
 }

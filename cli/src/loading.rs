@@ -87,6 +87,7 @@ impl Loading {
             name: name.unwrap_or_else(|| path.display().to_string()),
             sha256: spec.sha256.clone(),
             location: None,
+            multi_label: spec.multi_label,
             spec: serde_json::to_value(spec).map_err(broken)?,
         })
     }

@@ -3,6 +3,7 @@
 mod args;
 mod bar;
 mod begin;
+mod command_line;
 mod ending;
 mod exit;
 mod fleet;

@@ -2,7 +2,7 @@
 //!
 //! Parsing only; whether there is anything shows with the first listing.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -28,8 +28,21 @@ impl Place {
         Ok(Self::S3 { bucket, prefix })
     }
 
+    /// Several, as they stand in the command line.
+    pub(crate) fn parse_all(texts: &[OsString]) -> Result<Vec<Self>, Failure> {
+        texts.iter().map(|text| Self::parse(text)).collect()
+    }
+
     pub(crate) fn is_s3(&self) -> bool {
         matches!(self, Self::S3 { .. })
+    }
+
+    /// The path, if it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::S3 { .. } => None,
+        }
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 }
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
-    let place = Place::parse(&options.input)?;
-    let aws = if place.is_s3() { Some(options.stack.aws.connect().await) } else { None };
-    save::check(options, &place).await?;
+    let places = Place::parse_all(&options.input)?;
+    let aws = if places.iter().any(Place::is_s3) { Some(options.stack.aws.connect().await) } else { None };
+    save::check(options, &places).await?;
     let region = region(options, aws.as_ref());
     let book = book(options)?;
     let deadline = options
@@ -40,7 +40,10 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         .map_err(|why| bad_input(format!("--deadline: {why}")))?;
     let loading =
         Loading::new(&options.model.model, (&options.model.loading, DeviceChoice::Cpu), &top_tag(), None)?;
-    let inputs = Inputs::new(&place, aws.as_ref(), &options.select)?;
+    let inputs = Inputs::new(&places, aws.as_ref(), &options.select).await?;
+    for note in &inputs.notes {
+        tell(&format!("note: {note}"));
+    }
     let sample = sample::take(&inputs).await?;
     tell(&format!("measuring {} images with each engine", sample.images.len()));
     let (images, images_are) = match options.images {
@@ -68,22 +71,23 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
             "the price book has no machine of {region}: `tagfleet prices refresh --region {region}`"
         )));
     }
-    told(options, &place, &plan::plan(question)).await
+    told(options, &places, &plan::plan(question)).await
 }
 
-async fn told(options: &PlanOptions, place: &Place, plan: &Plan) -> Result<Exit, Failure> {
+async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
     match options.json {
         true => print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?,
         false => print(&plan.text())?,
     }
     if let Some(file) = &options.save {
-        let said = save::save(options, file, place, plan).await?;
+        let said = save::save(options, file, places, plan).await?;
         match options.json {
             true => tell(said.trim_end()),
             false => print(&said)?,
         }
-    } else if let (false, true, Some(at)) = (options.json, place.is_s3(), plan.recommended) {
-        print(&save::command(options, place, plan, &plan.lines[at]))?;
+    } else if let (false, true, Some(at)) = (options.json, places.iter().all(Place::is_s3), plan.recommended)
+    {
+        print(&save::command(options, places, plan, &plan.lines[at]))?;
     }
     Ok(Exit::Finished)
 }

@@ -45,7 +45,7 @@ pub(crate) fn report(options: &ReportOptions) -> Result<Exit, Failure> {
 
 async fn show(options: &ReportOptions) -> Result<Exit, Failure> {
     let found = find(options).await?;
-    let stored = found.get(&found.keys.summary(), "it has not come to an end").await?;
+    let stored = found.get(&found.keys.summary(), "it is not finished").await?;
     let summary: Summary = serde_json::from_slice(&stored)
         .map_err(|error| bad_input(format!("run {}: its summary cannot be read: {error}", found.run)))?;
     match options.json {
@@ -77,11 +77,10 @@ fn in_folder(path: &Path) -> Result<Found, Failure> {
     let folder = match has_ended(&path) {
         true => path,
         false => {
-            let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
-            let latest = runs.filter(|run| has_ended(run)).max();
-            latest.ok_or_else(|| {
-                bad_input(format!("{}: no run that has come to an end is here", path.display()))
-            })?
+            let entries = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
+            let (ended, open): (Vec<_>, Vec<_>) =
+                entries.filter(|entry| is_run(entry)).partition(|run| has_ended(run));
+            ended.into_iter().max().ok_or_else(|| no_finished_run(&path, open.len()))?
         }
     };
     let (Some(out), Some(run)) = (folder.parent(), run_of(&folder)) else {
@@ -96,6 +95,21 @@ fn in_folder(path: &Path) -> Result<Found, Failure> {
         keys,
         run,
     })
+}
+
+/// A folder with the name of a run.
+fn is_run(folder: &Path) -> bool {
+    let (Some(run), Some(out)) = (run_of(folder), folder.parent()) else { return false };
+    out.join(RunKeys::new("", &run).request()).exists()
+}
+
+fn no_finished_run(path: &Path, unfinished: usize) -> Failure {
+    let unfinished = match unfinished {
+        0 => String::new(),
+        1 => " (1 is unfinished: run the same command again to continue)".to_owned(),
+        more => format!(" ({more} are unfinished: run the same command again to continue)"),
+    };
+    bad_input(format!("{}: no finished run is here{unfinished}", path.display()))
 }
 
 fn run_of(folder: &Path) -> Option<RunId> {
@@ -122,12 +136,21 @@ async fn in_bucket(options: &ReportOptions, bucket: &str, prefix: &str) -> Resul
 async fn in_fleet(options: &ReportOptions, path: &Path) -> Result<Found, Failure> {
     let text = path.to_str().filter(|text| RunId::try_from((*text).to_owned()).is_ok());
     let text =
-        text.ok_or_else(|| bad_input(format!("{}: no such folder, and no run's id", path.display())))?;
-    let found = FleetStack::find(&options.stack).await?.run(text).await?;
-    let fleet = found
-        .fleet
-        .ok_or_else(|| bad_input(format!("run {}: its request is wrong, so nothing was begun", found.run)))?;
+        text.ok_or_else(|| bad_input(format!("{} is neither a folder nor a run ID", path.display())))?;
+    let stack = FleetStack::find(&options.stack).await.map_err(|failure| no_folder(text, &failure))?;
+    let found = stack.run(text).await?;
+    let fleet = found.fleet.ok_or_else(|| {
+        bad_input(format!("run {}: its request is wrong, so nothing was started", found.run))
+    })?;
     Ok(Found::remote(found.run, fleet.output, &fleet.valid.output.bucket, fleet.keys))
+}
+
+/// A name that is not a folder may be a run of the fleet, which could not be asked.
+fn no_folder(name: &str, failure: &Failure) -> Failure {
+    bad_input(format!(
+        "no folder {name} is here, and no fleet could be asked for a run of this name: {}",
+        failure.message()
+    ))
 }
 
 impl Found {
@@ -151,19 +174,25 @@ impl Found {
         self.get(&self.keys.report(), "an earlier version of tagfleet wrote no page for it").await
     }
 
-    /// Shows the page in the user's browser.
+    /// Shows the page in the user's browser; without one, prints where the page is.
     async fn open(&self) -> Result<(), Failure> {
         let path = match &self.path {
             Some(path) => path.clone(),
             None => self.download().await?,
         };
         let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-        let opened = Command::new(program).arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).status();
-        match opened {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(broken(format!("{program} {}: {status}: open it yourself", path.display()))),
-            Err(error) => Err(broken(format!("{program} {}: {error}: open it yourself", path.display()))),
-        }
+        let mut command = Command::new(program);
+        command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let problem = match command.status() {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tell(&format!(
+            "warning: no browser could be opened ({program}: {problem}): open file://{}",
+            path.display()
+        ));
+        Ok(())
     }
 
     /// The page in a file of its own, which stays for the browser.

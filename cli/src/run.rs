@@ -11,24 +11,27 @@ mod stop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
+use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
-use tagfleet_pipeline::reduce::{self, RowCounts, TagCounts};
+use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::report::html::{self, Report};
 use tagfleet_pipeline::report::throughput::Throughput;
-use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary};
+use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
 use tagfleet_pipeline::usage::DeviceUse;
 
 use crate::args::RunOptions;
 use crate::bar::Bar;
+use crate::command_line;
 use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
@@ -55,15 +58,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 }
 
 async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
-    let (input, out) = (Place::parse(&options.input)?, Place::parse(&options.out)?);
-    let aws = if input.is_s3() || out.is_s3() { Some(options.aws.connect().await) } else { None };
-    let inputs = Inputs::new(&input, aws.as_ref(), &options.select)?;
+    let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
+    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
+    let aws = if is_on_aws { Some(options.aws.connect().await) } else { None };
+    let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
     inputs.first().await?;
     if options.dry_run {
         return dry_run(options, &inputs).await;
     }
-    if inputs.is_listed() {
-        out::check_apart(&out, &inputs.place)?;
+    for listed in inputs.listed() {
+        out::check_apart(&out, listed)?;
     }
     let how = (&options.model.loading, options.device.into());
     let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
@@ -80,8 +84,11 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
     } else {
         // Keys that are named are not looked at before they are read.
         let bytes =
-            if inputs.is_listed() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
+            if inputs.has_sizes() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
         print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
+        if !found.skipped.is_empty() {
+            print(&format!("skipped: {}\n", found.skipped.in_words()))?;
+        }
     }
     Ok(Exit::Finished)
 }
@@ -97,7 +104,7 @@ async fn tag(
     let (run, is_new) = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if !options.quiet {
-        announce(loading, isolation.notes(), &worker, is_new);
+        announce(loading, inputs, isolation.notes(), &worker, is_new);
     }
     let taggers = || Ok(isolation.taggers());
     let stop = Stop::default();
@@ -110,10 +117,14 @@ async fn tag(
     let throughput = recording.stop().await?;
     bar.stop().await;
     stopping.abort();
-    let ended = ended.map_err(|error| stopped_by(&error, &worker))?;
+    if !options.quiet {
+        tell_troubles(&worker);
+    }
+    let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
     let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let rows = told.rows(&ended).await?;
     let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
+    summary.skipped = told.skipped().await?;
     cost::add(&mut summary, aws);
     told.report(&summary, &rows.tags, &throughput).await?;
     finish(out, &worker, &summary).await?;
@@ -158,9 +169,9 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
 
 /// What the user should know before the wait: which engine and why, every assumption, what the engine said of itself when the
 /// model was loaded, and which run goes on.
-fn announce(loading: &Loading, loaded: &[String], worker: &Worker, is_new: bool) {
+fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Worker, is_new: bool) {
     tell(&format!("engine: {}", loading.engine.why));
-    for note in loading.model.spec.notes.iter().chain(loaded) {
+    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
         tell(&format!("note: {note}"));
     }
     let run = &worker.run;
@@ -173,13 +184,31 @@ fn announce(loading: &Loading, loaded: &[String], worker: &Worker, is_new: bool)
     ));
 }
 
-fn stopped_by(error: &RunError, worker: &Worker) -> Failure {
-    let done = worker.progress.counts().committed + worker.progress.counts().before;
+fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
+    let (counts, run) = (worker.progress.counts(), &worker.run);
+    let done = match counts.total {
+        // It ended before it had counted.
+        0 => "what is done is kept".to_owned(),
+        total => format!("{} of {total} images are done and kept", counts.done()),
+    };
+    if error.is_disk_full() {
+        let place = out.bucket.name();
+        return broken(format!(
+            "--out {place}: the disk is full: {done}; free some space and run the same command again (run {run})"
+        ));
+    }
     broken(format!(
-        "{error}\nrun {}: {done} images are done and kept; once the cause is mended (or left out with --exclude, which \
-         begins another run) the same command goes on from there",
-        worker.run
+        "{error}\nrun {run}: {done}; fix the cause, or leave it out with --exclude, which starts another run, and run \
+         the same command again"
     ))
+}
+
+/// What went wrong and changes no row.
+fn tell_troubles(worker: &Worker) {
+    for (trouble, times) in worker.progress.troubles() {
+        let again = if times.count > 1 { format!(" ({} times)", times.count) } else { String::new() };
+        tell(&format!("note: {trouble}{again}: {}", times.last));
+    }
 }
 
 struct Told<'a> {
@@ -194,16 +223,32 @@ impl Told<'_> {
     async fn rows(&self, ended: &Ended) -> Result<RowCounts, Failure> {
         match ended {
             Ended::Complete(rows) => Ok(rows.clone()),
-            Ended::Interrupted | Ended::Incomplete(_) => {
+            Ended::Interrupted => reduce::counts_kept(&self.worker.checkpoints()).await.map_err(broken),
+            Ended::Incomplete(_) => {
                 let (output, keys) = (self.worker.output.as_ref(), &self.worker.keys);
                 reduce::counts_so_far(output, keys).await.map_err(broken)
             }
         }
     }
 
+    /// What was skipped; nothing is known of that before all inputs are listed.
+    async fn skipped(&self) -> Result<Skipped, Failure> {
+        match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
+            Ok(splits) => Ok(split::skipped(&splits)),
+            Err(ReduceError::NotSplit(_)) => Ok(Skipped::default()),
+            Err(error) => Err(broken(error)),
+        }
+    }
+
     fn summary(&self, ended: &Ended, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
+        let retry = || {
+            command_line::retry(
+                &command_line::arguments(),
+                results.trim_end_matches('/').trim_end_matches("results"),
+            )
+        };
         let (state, missing_shards) = match ended {
             Ended::Complete(_) => (State::Complete, vec![]),
             Ended::Interrupted => (State::Interrupted, vec![]),
@@ -218,6 +263,8 @@ impl Told<'_> {
             images: counts.total,
             rows: rows.rows(),
             tagged: rows.tagged,
+            tags: TopTags::new(&rows.tags, self.request.counted()),
+            skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             failed: rows.failed.clone(),
             missing_shards,
@@ -228,7 +275,12 @@ impl Told<'_> {
             batch_size: self.worker.progress.batch_size(),
             images_here,
             seconds_here: self.seconds,
+            retry: (rows.all_failed() > 0).then(retry),
             results,
+            ended: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
+            tagfleet: TAGFLEET_VERSION.to_owned(),
+            command: Some(command_line::this()),
+            working_folder: command_line::folder(),
             device: self.device(images_here),
             usage: None,
             cost: None,

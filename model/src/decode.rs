@@ -1,8 +1,8 @@
 //! The bytes of one file to 8-bit pixels, under limits that hold before any memory is taken.
 //!
 //! It exists so that nothing else meets a hostile file: the format is told from the bytes, sizes are checked against the
-//! header, and a bad file is a [`Failure`], never a panic. JPEG goes through libjpeg-turbo, so that pixels equal Pillow's;
-//! everything else, and JPEGs that libjpeg-turbo refuses, through the `image` crate. Alpha is laid over white.
+//! header, and a bad file is a [`Failure`], never a panic. Each format has the decoder that gives Pillow's pixels:
+//! libjpeg-turbo for JPEG, rav1d for AVIF, crates or code of our own for the others. Alpha is laid over white.
 //!
 //! Where the caller will shrink a JPEG anyway, libjpeg-turbo may decode it at 1/2, 1/4 or 1/8 of its size; a [`Grid`] says
 //! where the samples then lie.
@@ -19,16 +19,20 @@ use crate::grid::{Grid, Reduction};
 use crate::pixels::Pixels;
 use crate::preprocessing::Size;
 
+mod avif;
+mod bmp;
 mod budget;
 mod exif;
 mod flatten;
 mod format;
-mod ifd;
+mod gif;
 mod jpeg;
 mod markers;
 mod orient;
 mod panics;
+mod png;
 mod raster;
+mod tiff;
 mod turbo;
 
 #[cfg(test)]
@@ -119,6 +123,11 @@ pub fn decode(
     match format::sniff(bytes) {
         Sniffed::Decodable(Format::Jpeg) => jpeg::decode(&job),
         Sniffed::Decodable(format) => raster::decode(&job, format),
+        // Names of formats keep their capitals, because the user looks for them in other programs.
+        Sniffed::Heic => Err(Failure {
+            reason: Reason::UnsupportedFormat,
+            message: "HEIC is not decoded: convert it to JPEG, PNG or WebP".to_owned(),
+        }),
         Sniffed::Other(what) => Err(failure(
             Reason::UnsupportedFormat,
             format!("not a format that is decoded: looks like {what}"),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use tagfleet_pipeline::run::TagOptions;
-use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
+use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tagged};
 
 use crate::decode::{Decoded, Limits, PixelBudget, decode};
@@ -15,7 +15,7 @@ use crate::folder::Model;
 use crate::preprocessing::Size;
 use crate::scores::{OptionsError, Ranker, ScoresError};
 use crate::tensor::{Preprocessor, TensorError};
-use crate::thumbnail::thumbnail;
+use crate::thumbnail::Draft;
 
 /// Decoded pixels of all threads together: 512 MiB, as much as one picture may take.
 const PIXEL_BUDGET: u64 = 512 << 20;
@@ -173,7 +173,22 @@ struct Prepared {
     width: u32,
     height: u32,
     second_decoder: bool,
-    thumbnail: Option<Vec<u8>>,
+    /// What a thumbnail is made from, if one may be wanted.
+    draft: Option<Draft>,
+    wanted: Wanted,
+}
+
+impl Prepared {
+    fn thumbnail(self, outcome: &Outcome) -> Option<Vec<u8>> {
+        let is_wanted = match (self.wanted, outcome) {
+            (Wanted::Never, _) => false,
+            (Wanted::Always, _) | (Wanted::IfBelow(_), Outcome::Failed(_)) => true,
+            (Wanted::IfBelow(bound), Outcome::Tagged(tagged)) => {
+                tagged.tags.first().is_some_and(|best| best.score < bound)
+            }
+        };
+        self.draft.filter(|_| is_wanted)?.encode()
+    }
 }
 
 impl Tagger for ImageTagger {
@@ -200,31 +215,27 @@ impl Tagger for ImageTagger {
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
-        self.tag_with_thumbnails(images, &[])
+        Ok(self.tag_with_thumbnails(images, &[])?.into_iter().map(|seen| seen.outcome).collect())
     }
 
-    fn tag_with_thumbnails(
-        &mut self,
-        images: &[&[u8]],
-        wanted: &[bool],
-    ) -> Result<Vec<Outcome>, TaggerError> {
-        let (mut outcomes, size) = (Vec::with_capacity(images.len()), self.batch.size());
+    fn tag_with_thumbnails(&mut self, images: &[&[u8]], wanted: &[Wanted]) -> Result<Vec<Seen>, TaggerError> {
+        let (mut seen, size) = (Vec::with_capacity(images.len()), self.batch.size());
         // No more than one batch is decoded at once: what waits for the engine grows cold.
         for (number, batch) in images.chunks(size).enumerate() {
-            outcomes.extend(self.tag_batch(batch, wanted.get(number * size..).unwrap_or_default())?);
+            seen.extend(self.tag_batch(batch, wanted.get(number * size..).unwrap_or_default())?);
         }
-        Ok(outcomes)
+        Ok(seen)
     }
 }
 
 impl ImageTagger {
-    fn tag_batch(&mut self, images: &[&[u8]], wanted: &[bool]) -> Result<Vec<Outcome>, TaggerError> {
+    fn tag_batch(&mut self, images: &[&[u8]], wanted: &[Wanted]) -> Result<Vec<Seen>, TaggerError> {
         let mut prepared = Vec::with_capacity(images.len());
         let mut batched = 0;
         let since = self.batch.meter().map(Meter::decodes);
         for (number, image) in images.iter().enumerate() {
-            let with_thumbnail = wanted.get(number).copied().unwrap_or(false);
-            let outcome = self.prepare(image, batched, with_thumbnail)?;
+            let wanted = wanted.get(number).copied().unwrap_or_default();
+            let outcome = self.prepare(image, batched, wanted)?;
             batched += usize::from(outcome.is_ok());
             prepared.push(outcome);
         }
@@ -232,11 +243,12 @@ impl ImageTagger {
             meter.decoded(since);
         }
         if batched == 0 {
-            return Ok(prepared.into_iter().filter_map(Result::err).map(Outcome::Failed).collect());
+            let failures = prepared.into_iter().filter_map(Result::err);
+            return Ok(failures.map(|failure| Outcome::Failed(failure).into()).collect());
         }
         let length = self.batch.length(&self.preprocessor);
         let outputs = self.batch.run(batched, length).map_err(|error| TaggerError(error.to_string()))?;
-        self.outcomes(prepared, &outputs)
+        self.all_seen(prepared, &outputs)
     }
 
     /// Decodes `image` and writes it as number `slot` of the batch. Its pixels are gone when this returns.
@@ -244,7 +256,7 @@ impl ImageTagger {
         &mut self,
         image: &[u8],
         slot: usize,
-        with_thumbnail: bool,
+        wanted: Wanted,
     ) -> Result<Result<Prepared, Failure>, TaggerError> {
         let decoded = match decode(image, &self.limits, &self.budget, self.exif, &self.preprocessor) {
             Ok(decoded) => decoded,
@@ -254,31 +266,32 @@ impl ImageTagger {
             .write(slot, &decoded, &mut self.preprocessor)
             .map_err(|error| TaggerError(error.to_string()))?;
         let Size { height, width } = decoded.grid.size();
-        let thumbnail = if with_thumbnail { thumbnail(&decoded.pixels) } else { None };
-        Ok(Ok(Prepared { width, height, second_decoder: decoded.second_decoder, thumbnail }))
+        let draft = (wanted != Wanted::Never).then(|| Draft::new(&decoded.pixels));
+        Ok(Ok(Prepared { width, height, second_decoder: decoded.second_decoder, draft, wanted }))
     }
 
-    /// One outcome per image; the batch holds only those that could be decoded.
-    fn outcomes(
+    /// What became of each image; the batch holds only those that could be decoded.
+    fn all_seen(
         &self,
         images: Vec<Result<Prepared, Failure>>,
         outputs: &Outputs,
-    ) -> Result<Vec<Outcome>, TaggerError> {
-        let mut outcomes = Vec::with_capacity(images.len());
+    ) -> Result<Vec<Seen>, TaggerError> {
+        let mut seen = Vec::with_capacity(images.len());
         let mut slot = 0;
         for image in images {
             match image {
-                Err(failure) => outcomes.push(Outcome::Failed(failure)),
+                Err(failure) => seen.push(Outcome::Failed(failure).into()),
                 Ok(prepared) => {
-                    outcomes.push(self.outcome(prepared, outputs, slot)?);
+                    let outcome = self.outcome(&prepared, outputs, slot)?;
+                    seen.push(Seen { thumbnail: prepared.thumbnail(&outcome), outcome });
                     slot += 1;
                 }
             }
         }
-        Ok(outcomes)
+        Ok(seen)
     }
 
-    fn outcome(&self, image: Prepared, outputs: &Outputs, slot: usize) -> Result<Outcome, TaggerError> {
+    fn outcome(&self, image: &Prepared, outputs: &Outputs, slot: usize) -> Result<Outcome, TaggerError> {
         let scores = &outputs.scores[slot * outputs.classes..][..outputs.classes];
         let tags = match self.ranker.tags(scores) {
             Ok(tags) => tags,
@@ -297,7 +310,6 @@ impl ImageTagger {
             tags,
             vector: outputs.vector.as_ref().map(values),
             second_decoder: image.second_decoder,
-            thumbnail: image.thumbnail,
         }))
     }
 }

@@ -100,6 +100,14 @@ fn a_large_jpeg_in_a_small_tiff() {
     assert!(added < 10 * MIB, "{} MiB", added / MIB);
 }
 
+/// Twelve megapixels; `testdata/make_avifs.py` writes it.
+#[test]
+fn a_large_avif() {
+    let (outcome, added) = cost(include_bytes!("../testdata/large.avif"), Color::Rgb);
+    assert!(outcome.is_ok());
+    assert!(added < 100 * MIB, "{} MiB", added / MIB);
+}
+
 /// A gray TIFF of 64x64 pixels, whose one strip is `jpeg`.
 fn in_tiff(jpeg: &[u8]) -> Vec<u8> {
     const START: u32 = 8 + 2 + 9 * 12 + 4;

@@ -9,6 +9,7 @@ pub mod contract;
 pub mod dir;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
+pub mod order;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,13 +23,12 @@ pub use dir::DirBucket;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// It can be read.
+    /// It can be read. Earlier versions told files apart whose names are not UTF-8.
     #[default]
+    #[serde(alias = "name_not_utf8")]
     Readable,
     /// It is in an archive storage class and must be restored first.
     Archived,
-    /// A local file whose name is not UTF-8: its key shows the name's bytes percent-encoded.
-    NameNotUtf8,
 }
 
 /// One object of a listing.
@@ -66,6 +66,18 @@ impl KeyRange {
         Self { prefix: prefix.to_owned(), ..Self::default() }
     }
 
+    /// The keys of this range that begin with `prefix` as well; none if there can be none.
+    #[must_use]
+    pub fn within(&self, prefix: &str) -> Option<Self> {
+        let longer = if prefix.len() >= self.prefix.len() { prefix } else { &self.prefix };
+        let is_passed = |after: &String| after.as_str() > longer && !after.starts_with(longer);
+        let is_possible = longer.starts_with(prefix)
+            && longer.starts_with(&self.prefix)
+            && !self.after.as_ref().is_some_and(is_passed)
+            && !self.up_to.as_ref().is_some_and(|up_to| up_to.as_str() < longer);
+        is_possible.then(|| Self { prefix: longer.to_owned(), ..self.clone() })
+    }
+
     /// True where `key` belongs to this range.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
@@ -99,11 +111,21 @@ pub trait Bucket: Send + Sync {
     /// The name people know this bucket by: `s3://photos`, `./photos`.
     fn name(&self) -> &str;
 
-    /// The objects of `range` in UTF-8 byte order of their keys, in pages of at most 1,000.
+    /// The objects of `range` in UTF-8 byte order of their keys, each once, in pages of at most 1,000. Every listing goes
+    /// through [`order`], whatever the store does.
     ///
     /// # Errors
     /// The stream ends with the first error; what it gave until then is valid.
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>>;
+    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        order::in_key_order(self.name(), range, self.list_as_stored(range))
+    }
+
+    /// What the store lists for `range`, in its own order and pages: all objects of the range, and possibly others. Only
+    /// [`Bucket::list`] holds it to an order.
+    ///
+    /// # Errors
+    /// The stream ends with the first error.
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>>;
 
     /// The whole object, where it has at most `limit` bytes; no more than that is ever held in memory.
     ///
@@ -146,7 +168,9 @@ pub enum Kind {
     Denied,
     /// Throttling, a server error, a timeout, a broken connection: another try may work.
     Temporary,
-    /// Anything else: a full disk, an invalid name, a bug.
+    /// There is no room for the object: a full disk, a used-up quota. Nothing else can be written either.
+    Full,
+    /// Anything else: an invalid name, a bug.
     Other,
 }
 

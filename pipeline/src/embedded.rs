@@ -8,12 +8,13 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::bucket::Kind;
 use crate::infer::{InferError, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
 use crate::reduce::{self, ReduceError, RowCounts};
 use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
-use crate::split::{self, Source, SplitError, read_shard};
+use crate::split::{self, Source, SplitError, read_json, read_shard};
 use crate::tagger::{Tagger, TaggerError};
 
 /// Rounds of infer: the first, and two for what is missing after it.
@@ -48,6 +49,20 @@ pub enum RunError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
+}
+
+impl RunError {
+    /// Whether it ended because there is no room for what it writes.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let (Self::Split(SplitError::Bucket(error))
+        | Self::Infer(InferError::Full(error))
+        | Self::Reduce(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error)))) = self
+        else {
+            return false;
+        };
+        error.kind == Kind::Full
+    }
 }
 
 /// Loads one tagger per thread; called once per round.
@@ -124,8 +139,13 @@ async fn split_all(
     for (number, range) in (0..).zip(&ranges.ranges) {
         let is_split =
             worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
+        let output = worker.output.as_ref();
+        if is_split && !is_fresh {
+            let record = read_json(output, &worker.keys.range_split(number)).await?;
+            split::restore(source, (number, range), &record, (output, &worker.keys)).await?;
+        }
         if !is_split {
-            let (output, max_images) = (worker.output.as_ref(), request.max_shard_images());
+            let max_images = request.max_shard_images();
             // Nobody stops it: the whole of it is dropped where the run is told to.
             let never = CancellationToken::new();
             split::split_range(source, (number, range), max_images, (output, queue), run, &never).await?;
@@ -134,7 +154,7 @@ async fn split_all(
     Ok(())
 }
 
-/// Tells the progress how much there is, and how much of it was done before.
+/// Tells the progress how much there is, and how much of it was done before, in parts and in checkpoints.
 async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
     let splits = reduce::range_splits(worker.output.as_ref(), &worker.keys).await?;
     let total: u64 = splits.iter().map(|split| split.images).sum();
@@ -147,8 +167,20 @@ async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
     } else {
         open = total;
     }
-    worker.progress.begin(total, total - open);
+    worker.progress.begin(total, total - open + kept(worker, missing).await?);
     Ok(())
+}
+
+/// Rows in checkpoints of the shards in `missing`. One that cannot be used counts when its shard is opened, as a trouble.
+async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
+    let checkpoints = worker.checkpoints();
+    let found = checkpoints.shards().await.map_err(ReduceError::from)?;
+    let mut rows = 0;
+    for id in missing.iter().filter(|id| found.contains(id)) {
+        let shard = read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
+        rows += checkpoints.read(&shard).await.map_or(0, |kept| kept.len() as u64);
+    }
+    Ok(rows)
 }
 
 async fn compact_all(worker: &Worker) -> Result<RowCounts, RunError> {

@@ -2,11 +2,13 @@
 //!
 //! A thread per core runs each image to completion; fetching is asynchronous beside them, bounded by bytes in flight, and
 //! goes on across shard borders so that the cores never wait for a shard to end. A message is deleted only once the part
-//! is there, and a part is written only where none is: any delivery may come twice, late, or after a crash. Of several
-//! things that have happened the same one is always seen to first, so that a run can be repeated. It never lists the source
-//! and never decides whether a run is complete.
+//! is there, and a part is written only where none is: any delivery may come twice, late, or after a crash. A shard that is
+//! left before it is done leaves a checkpoint of its rows, from which it continues. Of several things that have happened the
+//! same one is always seen to first, so that a run can be repeated. It never lists the source and never decides whether a
+//! run is complete.
 
 mod cores;
+mod crew;
 mod fetch;
 mod heartbeat;
 mod open_shard;
@@ -16,24 +18,27 @@ mod retry_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::{Bucket, BucketError, Kind};
-use crate::progress::Progress;
+use crate::checkpoint::{self, Checkpoints};
+use crate::progress::{Progress, Trouble};
 use crate::queue::{Message, Queue, QueueError};
-use crate::report::thumbnails;
+use crate::report::thumbnails::{self, ShardSample};
 use crate::run::{RunId, RunKeys, Vector};
-use crate::shard::ShardId;
+use crate::shard::{Shard, ShardId};
 use crate::split::{ShardMessage, SplitError, read_shard};
 use crate::tagger::{Tagger, TaggerError};
+use crate::tags::Row;
 use crate::tags::parquet::{self, TableError};
+use crew::Crew;
 use fetch::Fetcher;
 use heartbeat::Signs;
 use open_shard::OpenShard;
@@ -46,6 +51,8 @@ pub const RETRY_TIME: Duration = Duration::from_secs(300);
 /// So many shards in a row that could not be tagged mean that the next cannot either: a denied bucket, a full disk.
 /// Those that failed for a while only do not count.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
+/// What the cores are tagging when a worker stops may take so long to get its rows: most models need less for an image.
+const IN_FLIGHT_GRACE: Duration = Duration::from_secs(2);
 /// A core that hangs may hold a worker up for so long once all else is given back.
 const CORE_GRACE: Duration = Duration::from_secs(10);
 /// Fetched images that wait for a core: enough that none waits for a fetch, few enough that a worker that is told to
@@ -79,8 +86,21 @@ pub struct Worker {
     pub progress: Arc<Progress>,
 }
 
+impl Worker {
+    /// The checkpoints of its run.
+    #[must_use]
+    pub fn checkpoints(&self) -> Checkpoints<'_> {
+        Checkpoints {
+            output: self.output.as_ref(),
+            run: &self.run,
+            keys: &self.keys,
+            vector: self.vector.as_ref(),
+        }
+    }
+}
+
 /// How to stop a worker. Cancelling `drain` lets it finish the shards in hand and take no new one; cancelling `now`
-/// gives those back. Nothing is lost either way.
+/// gives those back, with a checkpoint of what is tagged. Nothing is lost either way.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     /// Take no new shard.
@@ -124,6 +144,9 @@ pub enum InferError {
     /// The queue could not be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// There is no room for a part, and so for no other.
+    #[error(transparent)]
+    Full(BucketError),
     /// Shard after shard failed.
     #[error("{MAX_FAILURES_IN_A_ROW} shards in a row could not be tagged; the last one: {0}")]
     Stuck(ShardFailure),
@@ -188,9 +211,15 @@ pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -
     let mut shards = JoinSet::new();
     let end = drive(&crew, &mut cores, &mut shards, stop).await;
     shards.shutdown().await;
-    crew.give_back_all().await;
+    crew.close_all();
     crew.fetcher.close();
-    match tokio::time::timeout(CORE_GRACE, last_words(&mut cores)).await {
+    let in_flight = timeout(IN_FLIGHT_GRACE, last_words(&mut cores)).await;
+    crew.give_back_all().await;
+    let ended = match in_flight {
+        Ok(ended) => Ok(ended),
+        Err(_) => timeout(CORE_GRACE, last_words(&mut cores)).await,
+    };
+    match ended {
         Ok(ended) => ended.and(end),
         // Its thread ends with the process; what it had in hand is given back.
         Err(_) => end,
@@ -203,18 +232,6 @@ async fn last_words(cores: &mut Cores) -> Result<(), InferError> {
     }
     Ok(())
 }
-
-/// What the tasks of one worker share.
-struct Crew {
-    worker: Worker,
-    fetcher: Fetcher,
-    retries: Arc<Retries>,
-    signs: Arc<Signs>,
-    in_hand: Mutex<InHand>,
-}
-
-/// The shards in hand by the receipt of their message; none until its list of images is read.
-type InHand = BTreeMap<String, Option<Arc<OpenShard>>>;
 
 type Cores = JoinSet<Result<(), TaggerError>>;
 type Shards = JoinSet<Result<(), ShardFailure>>;
@@ -274,6 +291,11 @@ fn note(
     if failure.is_temporary() {
         return Ok(());
     }
+    if let ShardFailure::Bucket(error) = &failure
+        && error.kind == Kind::Full
+    {
+        return Err(InferError::Full(error.clone()));
+    }
     *failures += 1;
     if *failures >= MAX_FAILURES_IN_A_ROW { Err(InferError::Stuck(failure)) } else { Ok(()) }
 }
@@ -293,8 +315,7 @@ async fn work(crew: Arc<Crew>, message: Message, feeding: OwnedSemaphorePermit) 
         stalled = heartbeat::keep_invisible(&crew, &message) => Err(stalled),
     };
     if outcome.is_err() {
-        crew.close(&message.receipt);
-        crew.worker.queue.change_visibility(&message.receipt, crew.worker.retry_delay).await?;
+        crew.give_back(&message.receipt, crew.worker.retry_delay).await?;
     }
     outcome
 }
@@ -312,86 +333,63 @@ async fn tag_shard(
         return Ok(worker.queue.delete(&message.receipt).await?);
     }
     let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
-    let open = crew.open(message, OpenShard::new(shard.images, worker.progress.clone()));
+    let kept = read_checkpoint(worker, &shard).await?;
+    let open = crew.open(message, OpenShard::new(&worker.run, shard, kept, worker.progress.clone()));
     let mut fetches = crew.fetcher.start(worker, &open).await?;
     drop(feeding);
     while let Some(fetched) = fetches.join_next().await {
         fetched??;
     }
     open.completed().await;
-    let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let (rows, run) = (open.take_rows(), worker.run.clone());
-    let key = worker.keys.thumbnails(id);
-    let sample = thumbnails::encode(&key, &rows)?;
-    crew.retries.call(&open, || worker.output.put(&key, sample.clone())).await?;
-    let images = rows.len() as u64;
-    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
-    let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
-    // Where another worker was first, its part is as good as this one.
-    crew.retries.call(&open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
-    worker.progress.commit(images);
+    let rows = open.complete_rows();
+    put_thumbnails(worker, id, open.take_sample(&rows)).await;
+    put_part(crew, &open, rows.clone()).await?;
+    worker.progress.commit(rows.len() as u64);
     crew.committed(&message.receipt);
     Ok(worker.queue.delete(&message.receipt).await?)
+}
+
+/// The rows that whoever left the shard before has kept. One that cannot be read costs work and nothing else.
+async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::Rows, ShardFailure> {
+    match worker.checkpoints().read(shard).await {
+        Ok(rows) => Ok(rows),
+        Err(error) => match error.temporary() {
+            Some(error) => Err(error.clone().into()),
+            None => {
+                worker.progress.trouble(Trouble::CheckpointUnread, error.to_string());
+                Ok(checkpoint::Rows::new())
+            }
+        },
+    }
+}
+
+/// Thumbnails are for people: without them the report has fewer pictures, and the shard is done all the same.
+async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
+    let key = worker.keys.thumbnails(id);
+    let stored = match thumbnails::encode(&key, sample) {
+        Ok(sample) => worker.output.put(&key, sample).await.map_err(SplitError::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = stored {
+        worker.progress.trouble(Trouble::Thumbnails, error.to_string());
+    }
+}
+
+async fn put_part(crew: &Crew, open: &Arc<OpenShard>, rows: Arc<Vec<Row>>) -> Result<(), ShardFailure> {
+    let (worker, id) = (&crew.worker, open.shard.id);
+    let vector = worker.vector.as_ref().map(|vector| vector.stored);
+    let run = worker.run.clone();
+    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
+    let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
+    let part = worker.keys.part(id);
+    // Where another worker was first, its part is as good as this one.
+    crew.retries.call(open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
+    Ok(())
 }
 
 fn shard_of(run: &RunId, body: &str) -> Result<ShardId, ShardFailure> {
     match serde_json::from_str::<ShardMessage>(body) {
         Ok(message) if message.version == 1 && message.run == *run => Ok(message.shard),
         _ => Err(ShardFailure::Message { run: run.clone(), body: body.chars().take(200).collect() }),
-    }
-}
-
-impl Crew {
-    /// No code panics while it holds the lock, so a poisoned one guards a sound map.
-    fn lock(&self) -> MutexGuard<'_, InHand> {
-        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next message, or none where the queue is empty or the worker is asked to stop.
-    ///
-    /// A request that is dropped may take a message along, which nobody sees then until its timeout: so it is waited for
-    /// unless there is no time left.
-    async fn receive(&self, stop: &Stop) -> Result<Option<Message>, QueueError> {
-        let received = tokio::select! {
-            biased;
-            received = self.worker.queue.receive(self.worker.receive_wait) => received?,
-            () = stop.now.cancelled() => None,
-        };
-        let Some(message) = received else { return Ok(None) };
-        if stop.is_asked_for() {
-            self.worker.queue.change_visibility(&message.receipt, Duration::ZERO).await?;
-            return Ok(None);
-        }
-        self.lock().insert(message.receipt.clone(), None);
-        Ok(Some(message))
-    }
-
-    fn open(&self, message: &Message, shard: OpenShard) -> Arc<OpenShard> {
-        let shard = Arc::new(shard);
-        self.lock().insert(message.receipt.clone(), Some(shard.clone()));
-        shard
-    }
-
-    fn close(&self, receipt: &str) {
-        if let Some(shard) = self.lock().remove(receipt).flatten() {
-            shard.abandon();
-        }
-    }
-
-    /// The message is done with: its shard has its part.
-    fn committed(&self, receipt: &str) {
-        self.lock().remove(receipt);
-    }
-
-    /// Makes every shard in hand visible to others at once.
-    async fn give_back_all(&self) {
-        let in_hand = std::mem::take(&mut *self.lock());
-        for (receipt, shard) in in_hand {
-            if let Some(shard) = shard {
-                shard.abandon();
-            }
-            // Where this fails the visibility timeout does the same a little later.
-            let _ = self.worker.queue.change_visibility(&receipt, Duration::ZERO).await;
-        }
     }
 }

@@ -5,6 +5,8 @@
 pub mod address;
 mod assumed;
 pub mod bucket;
+pub mod checkpoint;
+pub mod command;
 pub mod cost;
 pub mod embedded;
 pub mod filter;

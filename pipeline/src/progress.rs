@@ -2,6 +2,8 @@
 //!
 //! Only for people: nothing is decided by it, and the results never depend on it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub struct Progress {
     waiting_nanoseconds: AtomicU64,
     tagging_nanoseconds: AtomicU64,
     shard_failures: Mutex<ShardFailures>,
+    troubles: Mutex<BTreeMap<Trouble, Times>>,
     device_time: Mutex<Option<DeviceTime>>,
 }
 
@@ -59,18 +62,50 @@ pub struct ShardFailures {
     pub last: Option<String>,
 }
 
+/// What may go wrong with a shard and changes no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Its thumbnails could not be stored: the report has to do without them.
+    Thumbnails,
+    /// Its checkpoint could not be used: images that were tagged before are tagged again.
+    CheckpointUnread,
+    /// Its checkpoint could not be written: the images that were tagged are tagged again.
+    CheckpointUnwritten,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Thumbnails => "thumbnails could not be stored, so the report lacks them",
+            Self::CheckpointUnread => "a checkpoint could not be used, so its images are tagged again",
+            Self::CheckpointUnwritten => {
+                "tagged images could not be kept when the work on them ended, so they are tagged again"
+            }
+        })
+    }
+}
+
+/// How often something went wrong, in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Shards.
+    pub count: u64,
+    /// Why, the last time.
+    pub last: String,
+}
+
 /// The counts at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Inputs of the run; 0 until split has ended.
     pub total: u64,
-    /// Of these, how many were done before this process took the run up.
+    /// Of these, how many had a row before this process took the run up, in a part or in a checkpoint.
     pub before: u64,
     /// Images with tags, of this process.
     pub tagged: u64,
     /// Images without, as failed rows.
     pub failed: u64,
-    /// Of both, those whose part is written.
+    /// Rows of the parts that this process has written, those from checkpoints included.
     pub committed: u64,
 }
 
@@ -99,6 +134,12 @@ impl Progress {
     #[must_use]
     pub fn shard_failures(&self) -> ShardFailures {
         self.shard_failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What went wrong so far and changes no row.
+    #[must_use]
+    pub fn troubles(&self) -> BTreeMap<Trouble, Times> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Images that a thread tags at once; 0 before the first.
@@ -147,6 +188,13 @@ impl Progress {
         failures.last = Some(why);
     }
 
+    pub(crate) fn trouble(&self, what: Trouble, why: String) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = troubles.entry(what).or_default();
+        times.count += 1;
+        times.last = why;
+    }
+
     pub(crate) fn begin(&self, total: u64, before: u64) {
         self.before.store(before, Relaxed);
         self.total.store(total, Relaxed);
@@ -161,7 +209,7 @@ impl Progress {
         self.committed.fetch_add(images, Relaxed);
     }
 
-    /// Takes back what a shard had counted that will be tagged again.
+    /// Takes back what a shard had counted whose rows are lost: they will be tagged again.
     pub(crate) fn take_back(&self, tagged: u64, failed: u64) {
         self.tagged.fetch_sub(tagged, Relaxed);
         self.failed.fetch_sub(failed, Relaxed);

@@ -5,6 +5,7 @@
 //! image and changes no row: they are copied as they are and only counted.
 
 mod count;
+mod scores;
 mod tag_counts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,14 +18,16 @@ use tokio::task::JoinError;
 
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Put};
 use crate::report::Summary;
+use crate::run::remedy::remedy;
 use crate::run::{Ranges, RunId, RunKeys, Vector, VectorType};
 use crate::shard::ShardId;
 use crate::split::{RangeSplit, SplitError, read_json};
 use crate::tags::parquet::{self, TableError, TableWriter};
 
 use count::count;
-pub use count::{counts_in, counts_so_far};
-pub use tag_counts::{TagCount, TagCounts};
+pub use count::{counts_in, counts_kept, counts_so_far};
+pub use scores::{Bin, ScoreCounts};
+pub use tag_counts::{Counted, TagCount, TagCounts};
 
 /// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.
 const GROUP_BYTES: u64 = 256_000_000;
@@ -47,7 +50,7 @@ pub enum ReduceError {
     #[error(transparent)]
     Record(#[from] SplitError),
     /// A part cannot be read, or a result not be written.
-    #[error("{0}: {1}")]
+    #[error("{0}: {1}{remedy}", remedy = remedy(.0))]
     Table(String, TableError),
     /// A task panicked or was cancelled.
     #[error("reduce task: {0}")]
@@ -242,13 +245,14 @@ pub async fn compact(
     let fetch = |shard: &ShardId| fetch_part(output, keys.part(*shard));
     let mut parts = stream::iter(group.shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
     while let Some((part, bytes)) = parts.try_next().await? {
-        let (returned, copied) = tokio::task::spawn_blocking(move || {
+        let copied = tokio::task::spawn_blocking(move || {
             let copied = copy(bytes, &mut writer);
-            (writer, copied)
-        })
-        .await?;
+            copied.map(|copied| (writer, copied))
+        });
+        let copied = copied.await.map_err(TableError::from).flatten();
+        let (returned, copied) = copied.map_err(|error| ReduceError::Table(part, error))?;
         writer = returned;
-        counts.add(&copied.map_err(|error| ReduceError::Table(part, error))?);
+        counts.add(&copied);
     }
     let table =
         writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
+use crate::reduce::Counted;
 
 pub mod keys;
+pub mod remedy;
 
 pub use keys::{RunKeys, StackKeys};
 
@@ -57,10 +59,10 @@ impl fmt::Display for RunId {
 pub struct Input {
     /// The source: a folder, or a bucket with the prefix that was listed.
     pub location: String,
-    /// The prefixes that were listed, where these are several.
+    /// The prefixes that were listed below the location, where these are several or files were named beside them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<String>,
-    /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed.
+    /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed, or beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_sha256: Option<String>,
     /// Globs; a key is an input only where one of these matches (or there are none).
@@ -69,6 +71,9 @@ pub struct Input {
     /// Globs; a key is no input where one of these matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether files were read that are not meant as images: what systems leave behind, hidden files, plain text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_files: bool,
 }
 
 /// The model of a run.
@@ -82,6 +87,9 @@ pub struct ModelRecord {
     /// Where its files were published for workers on other machines: `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Whether an image may have several labels at once, as with a sigmoid; else the best tag is the model's answer.
+    #[serde(default)]
+    pub multi_label: bool,
     /// What the model crate resolved (preprocessing, labels, outputs); only that crate reads it.
     pub spec: serde_json::Value,
 }
@@ -185,6 +193,12 @@ pub struct Ranges {
 const MAX_VECTOR_BYTES: u64 = 64 << 20;
 
 impl RunRequest {
+    /// Which of an image's tags are counted for people.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        if self.model.multi_label { Counted::All } else { Counted::Best }
+    }
+
     /// How many images a shard of this run may hold at most, whatever its number: fewer where each row is large.
     #[must_use]
     pub fn max_shard_images(&self) -> usize {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::{Access, Object};
+use crate::filter::Skipped;
 
 /// The version of the stored form.
 const VERSION: u32 = 1;
@@ -117,8 +118,8 @@ pub struct Shard {
     pub id: ShardId,
     /// At least one image.
     pub images: Vec<Image>,
-    /// Folder markers that were listed between the shard before and this one's last image.
-    pub folder_markers: u64,
+    /// Files that were skipped between the shard before and this one's last image.
+    pub skipped: Skipped,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,8 +128,8 @@ struct Header {
     version: u32,
     shard: ShardId,
     images: usize,
-    #[serde(default)]
-    folder_markers: u64,
+    #[serde(default, skip_serializing_if = "Skipped::is_empty")]
+    skipped: Skipped,
 }
 
 impl Shard {
@@ -141,7 +142,7 @@ impl Shard {
             version: VERSION,
             shard: self.id,
             images: self.images.len(),
-            folder_markers: self.folder_markers,
+            skipped: self.skipped.clone(),
         };
         let mut writer = zstd::Encoder::new(Vec::new(), 3)?;
         serde_json::to_writer(&mut writer, &header)?;
@@ -175,7 +176,7 @@ impl Shard {
         if images.len() != header.images {
             return Err(ShardError(format!("other than the {} images that it should hold", header.images)));
         }
-        Ok(Self { id: header.shard, images, folder_markers: header.folder_markers })
+        Ok(Self { id: header.shard, images, skipped: header.skipped })
     }
 }
 
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     fn image() -> impl Strategy<Value = Image> {
-        let access = prop_oneof![Just(Access::Readable), Just(Access::Archived), Just(Access::NameNotUtf8)];
+        let access = prop_oneof![Just(Access::Readable), Just(Access::Archived)];
         (any::<String>(), any::<Option<u64>>(), any::<Option<String>>(), access)
             .prop_map(|(key, size, etag, access)| Image { key, size, etag, access })
     }
@@ -212,7 +213,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_key_comes_back_unharmed(images in vec(image(), 1..20), range: u32, number: u32) {
-            let shard = Shard { id: ShardId { range, number }, images, folder_markers: u64::from(number) };
+            let mut skipped = Skipped::default();
+            skipped.add(crate::filter::SkipReason::Text, &images[0].key);
+            let shard = Shard { id: ShardId { range, number }, images, skipped };
             prop_assert_eq!(Shard::decode(&shard.encode().unwrap()).unwrap(), shard);
         }
 
@@ -233,7 +236,7 @@ mod tests {
     fn a_truncated_shard_is_an_error() {
         let images = (0..100).map(|number| Image::named(format!("{number}.jpg"))).collect();
         let id = ShardId { range: 0, number: 0 };
-        let stored = Shard { id, images, folder_markers: 0 }.encode().unwrap();
+        let stored = Shard { id, images, skipped: Skipped::default() }.encode().unwrap();
         for length in 0..stored.len() {
             assert!(Shard::decode(&stored[..length]).is_err(), "{length} of {} bytes", stored.len());
         }
@@ -243,7 +246,7 @@ mod tests {
     fn more_images_than_a_shard_may_have_take_no_memory() {
         let id = ShardId { range: 0, number: 200 };
         let images = vec![Image::named(String::new()); MAX_IMAGES + 1];
-        let stored = Shard { id, images, folder_markers: 0 }.encode().unwrap();
+        let stored = Shard { id, images, skipped: Skipped::default() }.encode().unwrap();
         let error = Shard::decode(&stored).unwrap_err();
         insta::assert_snapshot!(error, @"not a shard: 10001 images, a shard has at most 10000");
         let header = "{\"version\":1,\"shard\":\"00000-0000000\",\"images\":1}";
@@ -260,16 +263,18 @@ mod tests {
             etag: Some("3-f".into()),
             access: Access::Readable,
         };
-        let broken = Image {
+        let archived = Image {
             key: "%FF.jpg".into(),
             size: Some(0),
             etag: Some("0-0".into()),
-            access: Access::NameNotUtf8,
+            access: Access::Archived,
         };
+        let mut skipped = Skipped::default();
+        skipped.add(crate::filter::SkipReason::FolderMarker, "a/");
         let shard = Shard {
             id: ShardId { range: 0, number: 17 },
-            images: vec![Image::named("a//b".into()), listed, broken],
-            folder_markers: 1,
+            images: vec![Image::named("a//b".into()), listed, archived],
+            skipped,
         };
         let text = String::from_utf8(zstd::decode_all(&*shard.encode().unwrap()).unwrap()).unwrap();
         insta::assert_snapshot!(text);

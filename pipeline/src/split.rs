@@ -5,21 +5,24 @@
 
 pub mod cut;
 mod range;
+mod restore;
+mod source;
 
-use std::sync::Arc;
-
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::{Bucket, BucketError, KeyRange};
-use crate::filter::{Filter, Page};
+use crate::filter::Skipped;
 use crate::queue::{Queue, QueueError};
+use crate::run::remedy::remedy;
 use crate::run::{RunId, RunKeys};
 use crate::shard::{Image, Shard, ShardError, ShardId};
 use range::OpenShard;
 
 pub use range::{Reached, split_range};
+pub use restore::restore;
+pub use source::{Picks, Source};
 
 /// A message is a pointer to a shard, never its keys: one billed unit whatever the shard's size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +36,6 @@ pub struct ShardMessage {
     pub shard: ShardId,
 }
 
-/// Keys of a named source that are handed on at once.
-const NAMED_PAGE: usize = 1000;
-
 /// What a range was split into; stored when the range is done, so its presence says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,19 +48,11 @@ pub struct RangeSplit {
     pub images: u64,
     /// Bytes of those, where they were listed.
     pub bytes: u64,
-    /// Empty objects whose key ends in `/`: what consoles draw folders with, no images.
-    pub folder_markers: u64,
+    /// Files that are not meant as images.
+    #[serde(default, skip_serializing_if = "Skipped::is_empty")]
+    pub skipped: Skipped,
     /// Images of each shard, by its number.
     pub shard_images: Vec<u32>,
-}
-
-/// Where the images of a range come from.
-#[derive(Clone)]
-pub enum Source {
-    /// They are listed.
-    Listed(Arc<dyn Bucket>, Filter),
-    /// They were named; sorted and without duplicates.
-    Named(Arc<Vec<String>>),
 }
 
 /// Why a range could not be split.
@@ -73,7 +65,7 @@ pub enum SplitError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// A shard that is there already cannot be read.
-    #[error("{key}: {error}")]
+    #[error("{key}: {error}{}", remedy(key))]
     Shard {
         /// The object.
         key: String,
@@ -81,39 +73,21 @@ pub enum SplitError {
         error: ShardError,
     },
     /// A stored record cannot be read.
-    #[error("{key}: not a record of this tagfleet: {error}")]
+    #[error("{key}: not a record of this tagfleet: {error}{}", remedy(key))]
     Record {
         /// The object.
         key: String,
         /// What is wrong with it.
         error: serde_json::Error,
     },
-}
-
-impl Source {
-    /// The images of `range` in key order, in pages.
-    ///
-    /// # Errors
-    /// The stream ends with the first error of the source.
-    pub fn pages(&self, range: &KeyRange) -> BoxStream<'static, Result<Page, BucketError>> {
-        match self {
-            Self::Listed(bucket, filter) => {
-                let filter = filter.clone();
-                bucket.list(range).map_ok(move |objects| filter.page(objects)).boxed()
-            }
-            Self::Named(keys) => {
-                let count = keys.len();
-                let (keys, range) = (keys.clone(), range.clone());
-                let named = move |page: usize| {
-                    let page = &keys[page..keys.len().min(page + NAMED_PAGE)];
-                    let inside = page.iter().filter(|key| range.contains(key)).cloned();
-                    let images = inside.map(Image::named).collect();
-                    Ok(Page { images, folder_markers: vec![], last_key: page.last().cloned() })
-                };
-                stream::iter((0..count).step_by(NAMED_PAGE).map(named)).boxed()
-            }
-        }
-    }
+    /// A shard is gone, and the source has another number of images in its place.
+    #[error(
+        "{key}: it is gone, and cannot be made again because its inputs were added to or removed: start a new run"
+    )]
+    Changed {
+        /// The object.
+        key: String,
+    },
 }
 
 /// Counts the inputs of `range` without writing anything: what split would make of it.
@@ -125,7 +99,9 @@ pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, Bu
     let mut open = OpenShard::default();
     let mut pages = source.pages(range);
     while let Some(page) = pages.try_next().await? {
-        record.folder_markers += page.folder_markers.len() as u64;
+        for run in &page.skipped {
+            record.skipped.merge(&run.skipped);
+        }
         for image in page.images {
             if let Some(full) = open.push(image, record.shards, usize::MAX) {
                 record.add(&full);
@@ -136,6 +112,16 @@ pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, Bu
         record.add(&open.images);
     }
     Ok(record)
+}
+
+/// All that was skipped in these ranges.
+#[must_use]
+pub fn skipped(splits: &[RangeSplit]) -> Skipped {
+    let mut skipped = Skipped::default();
+    for split in splits {
+        skipped.merge(&split.skipped);
+    }
+    skipped
 }
 
 impl RangeSplit {

@@ -34,6 +34,33 @@ impl DeviceTime {
     }
 }
 
+/// Whether a call makes a thumbnail of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// No.
+    #[default]
+    Never,
+    /// Yes, if it can be decoded.
+    Always,
+    /// Only if the score of its best tag is lower than this, or if it was decoded and then failed.
+    IfBelow(f32),
+}
+
+/// What became of one image, and a small JPEG of it if one was wanted; no row keeps that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The thumbnail.
+    pub thumbnail: Option<Vec<u8>>,
+}
+
+impl From<Outcome> for Seen {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, thumbnail: None }
+    }
+}
+
 /// One worker thread's model: a session of its own, used by one thread only, never shared.
 pub trait Tagger: Send {
     /// How many images the next call of [`Tagger::tag`] should get when that many are waiting; at least 1.
@@ -59,17 +86,17 @@ pub trait Tagger: Send {
     /// Only where the engine itself fails: then the shard goes back and this worker stops.
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError>;
 
-    /// The same, with a thumbnail of each picture that `wanted` marks (true, by position; what it is too short for is not
-    /// wanted). It is for people only: a tagger that cannot make one leaves it out.
+    /// The same, with a thumbnail of each picture that `wanted` asks for, by position; what it is too short for is not
+    /// wanted. It is for people only: a tagger that cannot make one leaves it out.
     ///
     /// # Errors
     /// Those of [`Tagger::tag`].
     fn tag_with_thumbnails(
         &mut self,
         images: &[&[u8]],
-        _wanted: &[bool],
-    ) -> Result<Vec<Outcome>, TaggerError> {
-        self.tag(images)
+        _wanted: &[Wanted],
+    ) -> Result<Vec<Seen>, TaggerError> {
+        Ok(self.tag(images)?.into_iter().map(Seen::from).collect())
     }
 
     /// What its stages did so far, where a device runs the model; none where the processor does.

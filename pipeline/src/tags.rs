@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::VectorType;
 
 /// The row of one input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The key, verbatim (percent-encoded bytes where a local name is not UTF-8).
     pub key: String,
@@ -56,8 +56,6 @@ pub struct Tagged {
     pub vector: Option<Vec<f32>>,
     /// True where the first decoder refused the file and the second read it.
     pub second_decoder: bool,
-    /// A small JPEG of it, where one was asked for; no row keeps it.
-    pub thumbnail: Option<Vec<u8>>,
 }
 
 /// Why an image has no tags.

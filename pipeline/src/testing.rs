@@ -5,6 +5,7 @@
 pub mod faults;
 pub mod faulty_bucket;
 pub mod faulty_queue;
+pub mod unsorted_bucket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -135,7 +136,6 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
         tags,
         vector: None,
         second_decoder: image.ends_with(b"2"),
-        thumbnail: None,
     }))
 }
 
@@ -150,11 +150,13 @@ pub fn request() -> RunRequest {
             keys_sha256: None,
             include: vec![],
             exclude: vec![],
+            all_files: false,
         },
         model: ModelRecord {
             name: "length".to_owned(),
             sha256: "00".repeat(32),
             location: None,
+            multi_label: false,
             spec: serde_json::Value::Null,
         },
         engine: EngineRecord {
@@ -215,9 +217,9 @@ impl Bucket for FailingBucket {
         self.inner.name()
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         match self.call(&range.prefix) {
-            Ok(()) => self.inner.list(range),
+            Ok(()) => self.inner.list_as_stored(range),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }

@@ -109,7 +109,7 @@ pub struct WorkerUsage {
     pub ended: Option<String>,
     /// vCPUs of its job.
     pub vcpus: u32,
-    /// Images it tagged, those of shards that came again counted again.
+    /// Images it tagged, those whose rows were lost and came again counted again.
     pub tagged: u64,
     /// Images it failed, likewise.
     pub failed: u64,

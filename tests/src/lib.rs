@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod http;
 pub mod photos;
 pub mod rows;
+pub mod store;
 
 use std::path::{Path, PathBuf};
 

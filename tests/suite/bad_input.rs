@@ -51,7 +51,7 @@ fn inputs() {
     insta::assert_snapshot!(refused(&["FOLDER/none"]), @"error: FOLDER/none: no files are here: nothing to tag");
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--include", "*.png"]),
-        @"error: FOLDER/photos: no file passes --include and --exclude: nothing to tag"
+        @"error: FOLDER/photos: 1 file, and no file passes --include and --exclude: nothing to tag"
     );
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--exclude", "["]),

@@ -153,7 +153,7 @@ mod services {
 
     use tagfleet_aws::client::Options;
     use tagfleet_aws::executions::Started;
-    use tagfleet_aws::mail::OutgoingMail;
+    use tagfleet_aws::mail::{InlinePicture, OutgoingMail};
     use tagfleet_aws::queues::NewQueue;
     use tagfleet_aws::{Aws, S3Bucket};
     use tagfleet_pipeline::bucket::{Bucket, Kind};
@@ -219,6 +219,7 @@ mod services {
                 subject: "s",
                 text: "ü",
                 html: "<p>ü</p>",
+                pictures: &[InlinePicture { id: "picture-1", jpeg: "/9g=" }],
             };
             let sent = aws.send_mail(&mail).await.unwrap();
             assert_eq!((sent.sent, sent.refused.len()), (2, 0));

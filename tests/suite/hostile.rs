@@ -11,7 +11,7 @@ use tagfleet_tests::rows::{Row, rows};
 use tagfleet_tests::{photos, shared};
 
 /// Formats that are decoded, by Pillow's names.
-const DECODED: [&str; 6] = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"];
+const DECODED: [&str; 7] = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"];
 
 /// The files that Pillow reads, of a format that is decoded here: name and format.
 fn readable(manifest: &Path) -> BTreeMap<String, String> {
@@ -34,7 +34,7 @@ fn readable(manifest: &Path) -> BTreeMap<String, String> {
 fn one_row_per_file_and_every_readable_one_is_tagged() {
     let Some(hostile) = shared("hostile") else { return };
     let out = tempfile::tempdir().unwrap();
-    let mut command = tagfleet(["run", "--model", "demo/model", "--quiet"]);
+    let mut command = tagfleet(["run", "--model", "demo/model", "--quiet", "--all-files"]);
     command.arg(&hostile).arg("--out").arg(out.path());
     let (code, peak) = ended_with_peak_memory(start(&mut command));
     assert_eq!(code, Some(3));

@@ -68,3 +68,25 @@ fn every_command_of_the_readme_exists() {
         );
     }
 }
+
+/// What the README says of names gives back the names that keys are made of.
+#[test]
+fn a_key_gives_back_the_name() {
+    let scripts = blocks("py");
+    let [script] = scripts.as_slice() else { panic!("one way to decode a key") };
+    let names: [&[u8]; 7] = [
+        b"a%20b.jpg",
+        b"caf\xe9.jpg",
+        b"caf%E9.jpg",
+        b"caf%25E9.jpg",
+        b"100%\xff",
+        b"%C3%A9",
+        "ü%".as_bytes(),
+    ];
+    let keys: Vec<String> =
+        names.iter().map(|name| tagfleet_pipeline::bucket::dir::names::key_of(name)).collect();
+    let asked = format!("{script}\nfor key in {keys:?}: print(name(key).hex())");
+    let hex = |name: &&[u8]| name.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(python(&asked, folder.path()), names.iter().map(hex).collect::<String>());
+}

@@ -98,7 +98,10 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{stderr}");
-    assert!(stderr.contains("stopping: shards in hand get 10 s to finish"), "{stderr}");
+    assert!(
+        stderr.contains("stopping: finishing work in progress (up to 10 s); what is tagged is kept"),
+        "{stderr}"
+    );
     assert!(stderr.ends_with("to go on, run the same command again\n"), "{stderr}");
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains(": interrupted\n"), "{stdout}");

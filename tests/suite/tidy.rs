@@ -20,7 +20,7 @@ const CRATES: [&str; 10] = [
 ];
 
 /// What only the model crate may link.
-const ENGINES_AND_DECODERS: [&str; 8] = [
+const ENGINES_AND_DECODERS: [&str; 13] = [
     "ort",
     "openvino",
     "openvino-sys",
@@ -29,6 +29,11 @@ const ENGINES_AND_DECODERS: [&str; 8] = [
     "image",
     "fast_image_resize",
     "kamadak-exif",
+    "re_rav1d",
+    "png",
+    "gif",
+    "fax",
+    "weezl",
 ];
 
 fn sources(folder: &str) -> Vec<PathBuf> {
@@ -103,6 +108,8 @@ fn the_pipeline_names_no_cloud_no_engine_and_no_mode() {
         assert!(!name.starts_with("tagfleet"), "the pipeline depends on no other crate of ours: {name}");
     }
     let named = offences(&sources("pipeline/src"), |line| {
+        // Its own version is known when it is built.
+        let line = line.replace("env!(\"CARGO_PKG_VERSION\")", "");
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
         let is_code = !line.trim_start().starts_with("//");
         is_code

@@ -15,6 +15,7 @@ use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
 use tagfleet_model::engine::{self, EngineChoice, EngineOptions};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::checkpoint::Checkpoints;
 use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::fleet::{FleetRun, Stack, plan, steps};
 use tagfleet_pipeline::queue::Queue;
@@ -122,6 +123,11 @@ impl Split {
         })
     }
 
+    fn checkpoints(&self) -> Checkpoints<'_> {
+        let FleetRun { output, run, keys, .. } = &self.fleet;
+        Checkpoints { output: output.as_ref(), run, keys, vector: None }
+    }
+
     /// The worker's own record.
     fn record(&self) -> Value {
         let key = self.fleet.keys.usage("worker-0a1b-1-1");
@@ -154,6 +160,7 @@ async fn publish(bucket: &S3Bucket, change: impl Fn(&mut EngineRecord)) {
             name: "demo".to_owned(),
             sha256: model.spec.sha256.clone(),
             location: None,
+            multi_label: false,
             spec: serde_json::to_value(&model.spec).unwrap(),
         },
         engine,
@@ -246,7 +253,7 @@ fn a_spot_notice_does_the_same() {
     worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
     let child = started(&mut worker);
     gate.wait();
-    metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(13)).to_string());
+    metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(log(&ran).last().unwrap()["why"], "its spot instance is taken away");
@@ -291,14 +298,19 @@ fn a_limit_on_a_machine_without_a_price_ends_the_worker() {
     assert_eq!(split.visible().len(), 2, "no message was touched");
 }
 
-/// The shard that was in hand can be had at once, and another worker completes the run.
+/// The shard that was in hand can be had at once, and another worker completes the run with the images that have no row.
 fn assert_nothing_is_lost(split: &Split) {
     let (done, visible) = (split.parts(), split.visible());
+    let images = |record: &Value| record["tagged"].as_u64().unwrap() + record["failed"].as_u64().unwrap();
+    let before = images(&split.record());
+    let is_kept = block_on(async { !split.checkpoints().shards().await.unwrap().is_empty() });
+    assert_eq!(is_kept, before > 256 * done.len() as u64, "a checkpoint of what has no part");
     assert!(!done.contains(&1), "an image of it was never answered");
     assert!(visible.contains(&("00000-0000001".to_owned(), 2)), "{visible:?}");
     assert_eq!(visible.len() + done.len(), 2, "{visible:?}");
     let ran = run(&mut split.worker());
     assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");
+    assert_eq!(before + images(&split.record()), IMAGES as u64, "each image is tagged and counted once");
 }
 
 #[test]

@@ -48,6 +48,12 @@ pub(super) fn is_conflict(error: &BucketError) -> bool {
     error.kind == Kind::Temporary && error.detail.starts_with(CONFLICT)
 }
 
+/// The store refuses a parameter: directory buckets list from their beginning only.
+pub(super) fn is_unsupported(error: &BucketError) -> bool {
+    let codes = ["InvalidArgument", "InvalidRequest", "NotImplemented"];
+    codes.iter().any(|code| error.detail.starts_with(code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

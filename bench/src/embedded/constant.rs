@@ -34,5 +34,5 @@ impl Tagger for Constant {
 fn tagged() -> Tagged {
     let tag = |index: u32| Tag { label: format!("class {index}"), index, score: 0.2 };
     let tags = (0..5).map(tag).collect();
-    Tagged { width: 500, height: 375, tags, vector: None, second_decoder: false, thumbnail: None }
+    Tagged { width: 500, height: 375, tags, vector: None, second_decoder: false }
 }

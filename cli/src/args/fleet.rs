@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 23] = [
+const REQUEST_FLAGS: [&str; 24] = [
     "input",
     "model",
     "model_file",
@@ -46,6 +46,7 @@ const REQUEST_FLAGS: [&str; 23] = [
     "out",
     "include",
     "exclude",
+    "all_files",
     "top_k",
     "threshold",
     "labels",
@@ -55,6 +56,7 @@ const REQUEST_FLAGS: [&str; 23] = [
     "max_usd",
     "deadline",
     "notify",
+    "no_mail_link",
     "any_region",
     "plan",
 ];
@@ -82,6 +84,9 @@ pub(crate) struct SubmitOptions {
     /// Leave out keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
+    /// Read files too that are not meant as images: what systems leave behind, hidden files, plain text
+    #[arg(long)]
+    pub(crate) all_files: bool,
     #[command(flatten)]
     pub(crate) tags: TagOptions,
     /// Write this output of the model whole, as the column `vector`
@@ -105,6 +110,9 @@ pub(crate) struct SubmitOptions {
     /// Mail the report to this address at the end; may be given several times
     #[arg(long, value_name = "EMAIL")]
     pub(crate) notify: Vec<String>,
+    /// Leave out the link to the report from the mail
+    #[arg(long)]
+    pub(crate) no_mail_link: bool,
     /// Read images of another region than the stack's all the same: every byte then pays for the transfer
     #[arg(long)]
     pub(crate) any_region: bool,

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tagfleet_aws::executions::Execution;
+use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::fleet::budget::{PRICE_UNKNOWN, STOPPED_AT_BUDGET};
 use tagfleet_pipeline::report::{self, Summary};
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::RangeSplit;
+use tagfleet_pipeline::split::{self, RangeSplit};
 use tagfleet_pipeline::usage::{Machine, WorkerUsage};
 
 use super::executions::is_running;
@@ -92,6 +93,9 @@ pub(super) struct Standing {
     pub(super) images: Option<Done>,
     /// Shards that split has written so far, where it has not ended.
     pub(super) shards_so_far: u64,
+    /// Files that are not meant as images and were not read.
+    #[serde(skip_serializing_if = "Skipped::is_empty")]
+    pub(super) skipped: Skipped,
     /// Failed images, those of shards that came again counted again.
     pub(super) failed: u64,
     pub(super) images_per_second: Option<f64>,
@@ -169,6 +173,7 @@ impl Standing {
             shards,
             images,
             shards_so_far: seen.shards_so_far,
+            skipped: seen.skipped(),
             failed: seen.failed(),
             images_per_second: rate,
             seconds_left,
@@ -224,6 +229,13 @@ impl Seen {
             |shard: &ShardId| splits.get(shard.range as usize)?.shard_images.get(shard.number as usize);
         let done = self.parts.iter().filter_map(images_of).map(|images| u64::from(*images)).sum();
         Some(Done { done, all: splits.iter().map(|split| split.images).sum() })
+    }
+
+    fn skipped(&self) -> Skipped {
+        match (self.complete(), &self.splits) {
+            (Some(summary), _) => summary.skipped.clone(),
+            (None, splits) => split::skipped(splits.as_deref().unwrap_or_default()),
+        }
     }
 
     fn failed(&self) -> u64 {

@@ -107,6 +107,9 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
         let [done, all, failed] = [images.done, images.all, standing.failed].map(count);
         writeln!(text, "images   {done} of {all} done, {failed} failed")?;
     }
+    if !standing.skipped.is_empty() {
+        writeln!(text, "skipped  {}", standing.skipped.in_words())?;
+    }
     if let Some(rate) = standing.images_per_second {
         writeln!(text, "speed    {rate:.1} images/s{}", left(standing))?;
     }

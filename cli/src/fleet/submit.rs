@@ -21,6 +21,7 @@ use super::standing::Look;
 use super::{executions, publish, watch};
 use crate::args::{Device, SubmitOptions};
 use crate::begin::begin;
+use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
@@ -107,6 +108,7 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         input: options.input.clone(),
         include: options.include.clone(),
         exclude: options.exclude.clone(),
+        all_files: options.all_files,
         model,
         output: options.out.clone(),
         tags: tags(options),
@@ -116,6 +118,9 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         deadline: options.deadline.clone(),
         notify: options.notify.clone(),
         any_region: options.any_region,
+        mail_link: !options.no_mail_link,
+        profile: options.stack.aws.profile.clone(),
+        command: Some(command_line::this()),
         plan,
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
     }
     let images = read(inputs.bucket.as_ref(), chosen.into_sorted_vec()).await?;
     if images.is_empty() {
-        return Err(bad_input(format!("{}: no image could be read: nothing to plan with", inputs.place)));
+        return Err(bad_input(format!("{}: no image could be read: nothing to plan with", inputs.shown())));
     }
     let of_sample = || images.iter().map(Vec::len).sum::<usize>() as f64 / images.len() as f64;
     let mean_bytes = if bytes > 0 { bytes as f64 / count as f64 } else { of_sample() };

@@ -15,11 +15,11 @@ use crate::fleet::{FleetStack, submit};
 use crate::place::Place;
 
 /// Finds out before anything is measured whether a request can be written.
-pub(super) async fn check(options: &PlanOptions, place: &Place) -> Result<(), Failure> {
+pub(super) async fn check(options: &PlanOptions, places: &[Place]) -> Result<(), Failure> {
     if options.save.is_none() {
         return Ok(());
     }
-    if !place.is_s3() {
+    if let Some(place) = places.iter().find(|place| !place.is_s3()) {
         return Err(bad_input(format!(
             "--save: a fleet reads buckets only, and {place} is none: leave it out"
         )));
@@ -31,7 +31,7 @@ pub(super) async fn check(options: &PlanOptions, place: &Place) -> Result<(), Fa
 pub(super) async fn save(
     options: &PlanOptions,
     file: &Path,
-    place: &Place,
+    places: &[Place],
     plan: &Plan,
 ) -> Result<String, Failure> {
     let (Some(at), Some(estimate)) = (plan.recommended, plan.estimate.clone()) else {
@@ -42,7 +42,7 @@ pub(super) async fn save(
         )));
     };
     let mut arguments = vec![OsString::from("tagfleet")];
-    arguments.extend(submit_arguments(options, place, plan, &plan.lines[at]));
+    arguments.extend(submit_arguments(options, places, plan, &plan.lines[at]));
     arguments.extend(["--quiet", "--save"].map(OsString::from));
     arguments.push(file.into());
     match Args::try_parse_from(arguments).map_err(broken)?.command {
@@ -52,15 +52,16 @@ pub(super) async fn save(
 }
 
 /// The command that submits the recommended line.
-pub(super) fn command(options: &PlanOptions, place: &Place, plan: &Plan, line: &Line) -> String {
-    let arguments = submit_arguments(options, place, plan, line);
+pub(super) fn command(options: &PlanOptions, places: &[Place], plan: &Plan, line: &Line) -> String {
+    let arguments = submit_arguments(options, places, plan, line);
     let quoted: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
     format!("tagfleet {}\n", quoted.join(" "))
 }
 
-fn submit_arguments(options: &PlanOptions, place: &Place, plan: &Plan, line: &Line) -> Vec<OsString> {
+fn submit_arguments(options: &PlanOptions, places: &[Place], plan: &Plan, line: &Line) -> Vec<OsString> {
     let model = &options.model;
-    let mut arguments: Vec<OsString> = vec!["submit".into(), place.to_string().into()];
+    let mut arguments: Vec<OsString> = vec!["submit".into()];
+    arguments.extend(places.iter().map(|place| OsString::from(place.to_string())));
     let mut add = |flag: &str, value: &OsStr| arguments.extend([flag.into(), value.to_owned()]);
     add("--model", model.model.as_os_str());
     for glob in &options.select.include {
@@ -98,6 +99,7 @@ fn submit_arguments(options: &PlanOptions, place: &Place, plan: &Plan, line: &Li
     arguments.extend(way.iter().flat_map(|way| way.flags.split(' ')).map(OsString::from));
     arguments.extend(model.loading.no_exif.then(|| "--no-exif".into()));
     arguments.extend(model.loading.exact.then(|| "--exact".into()));
+    arguments.extend(options.select.all_files.then(|| "--all-files".into()));
     arguments
 }
 

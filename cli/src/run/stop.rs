@@ -1,6 +1,7 @@
-//! Ctrl-C: the first lets shards in hand finish for a while, the second gives them back at once.
+//! Ctrl-C: the first lets shards in hand finish for a while, the second stops at once. The third ends the process.
 //!
-//! Nothing is lost either way: what has no part yet is done again by the same command.
+//! What is tagged is kept by the first two: the shards that are not done leave checkpoints, from which the same command
+//! continues.
 
 use std::io;
 use std::time::Duration;
@@ -27,7 +28,9 @@ pub(super) async fn on_signals(stop: Stop, quiet: bool) -> io::Result<()> {
     stop.drain.cancel();
     if !quiet {
         let seconds = GRACE.as_secs();
-        tell(&format!("\nstopping: shards in hand get {seconds} s to finish; again to stop at once"));
+        tell(&format!(
+            "\nstopping: finishing work in progress (up to {seconds} s); what is tagged is kept; press Ctrl-C again to stop now"
+        ));
     }
     let is_repeated = tokio::time::timeout(GRACE, next()).await.is_ok();
     stop.now.cancel();

@@ -2,31 +2,63 @@
 //!
 //! Nobody gets one who was not named in the request; where the request is wrong, those still do whom it names readably.
 
-use tagfleet_aws::ServiceError;
 use tagfleet_aws::mail::Sent;
+use tagfleet_aws::{ServiceError, console};
 use tagfleet_function::CallError;
-use tagfleet_pipeline::fleet::Stack;
 use tagfleet_pipeline::fleet::finish::read_summary;
-use tagfleet_pipeline::report::mail::{Failure, Mail};
+use tagfleet_pipeline::fleet::{FleetError, FleetRun, Stack};
+use tagfleet_pipeline::report::mail::{Failure, Mail, Surroundings};
+use tagfleet_pipeline::report::samples::highlights;
 use tagfleet_pipeline::run::RunId;
+
+/// Where the stack is, for the commands and the link of a mail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whereabouts<'a> {
+    /// The stack's name.
+    pub(crate) stack: &'a str,
+    pub(crate) region: &'a str,
+}
 
 /// Sends the mail and says to how many, and why not to others; to none where nobody wants one or there is no sender.
 pub(crate) async fn tell(
     stack: &Stack,
     run: &RunId,
     failure: Option<&Failure>,
-    sender: &str,
+    (sender, whereabouts): (&str, Whereabouts<'_>),
     send: impl AsyncFnOnce(&[String], &Mail) -> Result<Sent, ServiceError>,
 ) -> Result<Sent, CallError> {
     let recipients = stack.recipients(run).await?;
     if recipients.is_empty() || sender.is_empty() {
         return Ok(Sent { sent: 0, refused: vec![] });
     }
+    let found = stack.find(run).await;
     let mail = match failure {
-        Some(failure) => Mail::of_failure(run, failure),
-        None => Mail::of_summary(&read_summary(&stack.find(run).await?).await?),
+        Some(failure) => {
+            // A request that is wrong names no profile that could be relied on.
+            let profile = found.as_ref().ok().and_then(|fleet| fleet.valid.request.profile.as_deref());
+            Mail::of_failure(run, failure, &whereabouts.around(profile))
+        }
+        None => {
+            let fleet = found?;
+            Mail::of_summary(&read_summary(&fleet).await?, &surroundings(&fleet, whereabouts).await?)
+        }
     };
     Ok(send(&recipients, &mail).await?)
+}
+
+impl Whereabouts<'_> {
+    fn around(self, profile: Option<&str>) -> Surroundings {
+        Surroundings::of_stack(self.stack, self.region, profile)
+    }
+}
+
+/// The link and the pictures of a run that came to its end.
+async fn surroundings(fleet: &FleetRun, whereabouts: Whereabouts<'_>) -> Result<Surroundings, CallError> {
+    let request = &fleet.valid.request;
+    let bucket = &fleet.valid.output.bucket;
+    let link = request.mail_link.then(|| console::object(whereabouts.region, bucket, &fleet.keys.report()));
+    let highlights = highlights(fleet.output.as_ref(), &fleet.keys).await.map_err(FleetError::from)?;
+    Ok(Surroundings { link, highlights, ..whereabouts.around(request.profile.as_deref()) })
 }
 
 #[cfg(test)]
@@ -40,6 +72,8 @@ mod tests {
     use tagfleet_pipeline::run::StackKeys;
 
     use super::*;
+
+    const HERE: Whereabouts<'static> = Whereabouts { stack: "tagfleet", region: "eu-west-1" };
 
     async fn stack(request: &str) -> (Stack, RunId) {
         let (bucket, run) = (MemoryBucket::default(), RunId::try_from("r-1".to_owned()).unwrap());
@@ -68,7 +102,7 @@ mod tests {
             *sent.borrow_mut() = format!("{} {} {}", to.join(","), mail.subject, mail.text);
             Ok(Sent { sent: to.len(), refused: vec![] })
         };
-        let result = tell(&stack, &run, failure, sender, send).await;
+        let result = tell(&stack, &run, failure, (sender, HERE), send).await;
         (result.map(|told| told.sent), sent.into_inner())
     }
 

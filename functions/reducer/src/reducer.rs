@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use tagfleet_aws::mail::{OutgoingMail, Sent};
+use tagfleet_aws::mail::{InlinePicture, OutgoingMail, Sent};
 use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, environment};
@@ -20,6 +20,7 @@ use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::usage::{Machine, Usage};
 
 use crate::action::Action;
+use crate::mail::Whereabouts;
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
@@ -207,11 +208,17 @@ impl Reducer {
 
     async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Sent, CallError> {
         let send = async |recipients: &[String], mail: &Mail| {
-            let Mail { subject, text, html } = mail;
-            let outgoing = OutgoingMail { sender: &self.sender, recipients, subject, text, html };
+            let Mail { subject, text, html, pictures } = mail;
+            let pictures: Vec<InlinePicture<'_>> = pictures
+                .iter()
+                .map(|picture| InlinePicture { id: &picture.id, jpeg: &picture.jpeg })
+                .collect();
+            let outgoing =
+                OutgoingMail { sender: &self.sender, recipients, subject, text, html, pictures: &pictures };
             self.aws.send_mail(&outgoing).await
         };
-        mail::tell(&self.stack, run, failure, &self.sender, send).await
+        let whereabouts = Whereabouts { stack: &self.name, region: &self.region };
+        mail::tell(&self.stack, run, failure, (&self.sender, whereabouts), send).await
     }
 }
 

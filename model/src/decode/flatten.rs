@@ -50,9 +50,17 @@ fn sample<const SIZE: usize>(data: &[u8]) -> u8 {
 }
 
 /// `value` seen through `alpha` before a white wall.
-fn over_white(value: u8, alpha: u8) -> u8 {
+pub(super) fn over_white(value: u8, alpha: u8) -> u8 {
     let (value, alpha) = (u32::from(value), u32::from(alpha));
     ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
+/// The colour before it was multiplied with alpha, as Pillow divides.
+pub(super) fn separated(value: u8, alpha: u8) -> u8 {
+    match alpha {
+        0 => value,
+        alpha => (u32::from(value) * 255 / u32::from(alpha)).min(255) as u8,
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +78,13 @@ mod tests {
             assert_eq!(over_white(value, 0), 255);
         }
         assert_eq!(over_white(0, 128), 127);
+    }
+
+    #[test]
+    fn division_by_alpha_is_pillows() {
+        assert_eq!(separated(64, 128), 127);
+        assert_eq!(separated(200, 100), 255);
+        assert_eq!(separated(7, 0), 7);
     }
 
     #[test]

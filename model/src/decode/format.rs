@@ -12,6 +12,7 @@ pub(super) enum Format {
     Gif,
     Bmp,
     Tiff,
+    Avif,
 }
 
 /// What the first bytes look like.
@@ -19,6 +20,8 @@ pub(super) enum Format {
 pub(super) enum Sniffed {
     /// A format that is decoded.
     Decodable(Format),
+    /// HEIC or HEIF, for which no decoder is free to be shipped.
+    Heic,
     /// Anything else, in words.
     Other(&'static str),
 }
@@ -74,7 +77,21 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
     if is_bmp(bytes) {
         return Sniffed::Decodable(Format::Bmp);
     }
+    if has_brand(bytes, &[b"avif", b"avis"]) {
+        return Sniffed::Decodable(Format::Avif);
+    }
+    if has_brand(bytes, &[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"]) {
+        return Sniffed::Heic;
+    }
     Sniffed::Other(name_other(bytes))
+}
+
+/// AVIF, HEIC and videos share a container; the brands at its start tell them apart.
+fn has_brand(bytes: &[u8], brands: &[&[u8; 4]]) -> bool {
+    let length = bytes.get(..4).map_or(0, |size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]));
+    let end = bytes.len().min(length.clamp(12, 256) as usize);
+    let listed = bytes.get(8..end).unwrap_or_default();
+    bytes.get(4..8) == Some(b"ftyp") && listed.chunks_exact(4).any(|brand| brands.iter().any(|b| *b == brand))
 }
 
 /// "BM" alone could start a text; the size of the second header tells.
@@ -90,7 +107,7 @@ fn name_other(bytes: &[u8]) -> &'static str {
         }
     }
     if bytes.get(4..8) == Some(b"ftyp") {
-        return name_iso_media(bytes);
+        return "an iso media file (a video?)";
     }
     match bytes {
         [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] => return "a netpbm picture",
@@ -102,24 +119,6 @@ fn name_other(bytes: &[u8]) -> &'static str {
         return "nothing but zero bytes";
     }
     name_text(bytes)
-}
-
-/// AVIF, HEIC and videos share a container; the brands that follow tell them apart.
-fn name_iso_media(bytes: &[u8]) -> &'static str {
-    let length = bytes.get(..4).map_or(0, |size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]));
-    let end = bytes.len().min(length.clamp(12, 256) as usize);
-    let has =
-        |brands: &[&[u8; 4]]| bytes[8..end].chunks_exact(4).any(|brand| brands.iter().any(|b| *b == brand));
-    if bytes.len() < 12 {
-        return "an iso media file";
-    }
-    if has(&[b"avif", b"avis"]) {
-        return "avif";
-    }
-    if has(&[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"]) {
-        return "heic or heif";
-    }
-    "an iso media file (a video?)"
 }
 
 fn name_text(bytes: &[u8]) -> &'static str {
@@ -152,14 +151,14 @@ mod tests {
         assert_eq!(sniff(b"RIFF\0\0\0\0WEBPVP8 "), Sniffed::Decodable(Format::WebP));
         assert_eq!(sniff(b"\xff\xd8\xff\xe0"), Sniffed::Decodable(Format::Jpeg));
         assert_eq!(sniff(b"MM\0*"), Sniffed::Decodable(Format::Tiff));
+        assert_eq!(sniff(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), Sniffed::Heic);
+        assert_eq!(sniff(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif"), Sniffed::Decodable(Format::Avif));
     }
 
     #[test]
     fn other_files_are_named() {
         let named = [
             (b"version https://git-lfs.github.com/spec/v1\n".as_slice(), "a git lfs pointer"),
-            (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "avif"),
-            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "heic or heif"),
             (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "an iso media file"),
             (b"\0\0\0\x0cftyp", "an iso media file"),
             (b"<?xml version='1.0'?>\n<!-- x -->\n<svg>", "svg"),

@@ -130,7 +130,7 @@ fn cmyk_to_rgb(data: &mut Vec<u8>) {
 }
 
 /// `a * b / 255`, rounded as Pillow rounds it.
-fn scale(a: u8, b: u8) -> u8 {
+pub(super) fn scale(a: u8, b: u8) -> u8 {
     let product = u32::from(a) * u32::from(b) + 128;
     (((product >> 8) + product) >> 8) as u8
 }

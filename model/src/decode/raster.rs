@@ -1,30 +1,22 @@
-//! PNG, WebP, GIF, BMP and TIFF through the `image` crate, and its way of reading a picture under our limits.
+//! Every format but JPEG by its own decoder; WebP, and JPEG the second time, through the `image` crate under our limits.
 //!
 //! Sizes are checked on the header that each decoder has read, before any of them allocates pixels. It never reads
 //! a second frame.
 
 use std::io::Cursor;
 
-use image::codecs::bmp::BmpDecoder;
-use image::codecs::gif::GifDecoder;
-use image::codecs::png::PngDecoder;
-use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageError};
 use tagfleet_pipeline::tags::{Failure, Reason};
 
 use super::format::Format;
-use super::{Claim, Decoded, Job, contain, failure, flatten, ifd};
+use super::{Claim, Decoded, Job, avif, bmp, contain, failure, flatten, gif, png, tiff};
 use crate::grid::Reduction;
 use crate::pixels::Pixels;
 
-/// What reading a header may take: colour profiles and comments, which come before any size is checked.
-const HEADER_MEMORY: u64 = 32 << 20;
 /// What a decoder holds beside pixels: tables and rows.
 const OVERHEAD: u64 = 1 << 20;
-/// What a TIFF's strip and tables may take in a small picture.
-const STRIP: u64 = 8 << 20;
 
 /// Decodes anything but a JPEG.
 pub(super) fn decode(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
@@ -34,16 +26,9 @@ pub(super) fn decode(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> 
 fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
     let input = Cursor::new(job.bytes);
     match format {
-        Format::Png => {
-            let limits = limits(HEADER_MEMORY);
-            let mut decoder = PngDecoder::with_limits(input, limits).map_err(|error| explain(&error))?;
-            // Both are copies; reading the header has bounded them.
-            let block = decoder.exif_metadata().ok().flatten();
-            let packet = decoder.xmp_metadata().ok().flatten();
-            let orientation = job.orientation(block.as_deref(), packet.as_deref());
-            drop((block, packet));
-            read(job, decoder, orientation, |_| OVERHEAD)
-        }
+        Format::Png => png::decode(job),
+        Format::Gif => gif::decode(job),
+        Format::Bmp => bmp::decode(job),
         Format::WebP => {
             let decoder = WebPDecoder::new(input).map_err(|error| explain(&error))?;
             let block = riff_chunk(job.bytes, *b"EXIF");
@@ -55,29 +40,8 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
             let pixels = u64::from(width) * u64::from(height);
             read(job, decoder, orientation, |_| OVERHEAD + pixels * if plain { 4 } else { 11 })
         }
-        // A frame that does not cover the canvas is decoded beside it.
-        Format::Gif => {
-            let decoder = GifDecoder::new(input).map_err(|error| explain(&error))?;
-            read(job, decoder, Orientation::NoTransforms, |output| OVERHEAD + output)
-        }
-        Format::Bmp => {
-            let decoder = BmpDecoder::new(input).map_err(|error| explain(&error))?;
-            read(job, decoder, Orientation::NoTransforms, |_| OVERHEAD)
-        }
-        // The whole picture once more, and a strip that may be as large, or larger than a small picture.
-        Format::Tiff => {
-            if ifd::may_hold_jpeg(job.bytes) {
-                return Err(failure(Reason::UnsupportedFeature, "jpeg inside of a tiff is not decoded"));
-            }
-            if ifd::claims_more_than(job.bytes, STRIP) {
-                let message = "an entry of the tiff's directory has more values than are read";
-                return Err(failure(Reason::UnsupportedFeature, message));
-            }
-            let mut decoder = TiffDecoder::new(input).map_err(|error| explain(&error))?;
-            let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-            let orientation = if job.apply_exif { turned } else { Orientation::NoTransforms };
-            read(job, decoder, orientation, |output| STRIP + 2 * output)
-        }
+        Format::Tiff => tiff::decode(job),
+        Format::Avif => avif::decode(job),
         Format::Jpeg => Err(failure(Reason::Corrupt, "a jpeg came to the wrong decoder")),
     }
 }

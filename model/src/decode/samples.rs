@@ -91,6 +91,42 @@ pub(super) fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
         ("bmp", encode(&image, ImageFormat::Bmp)),
         ("tiff", encode(&image, ImageFormat::Tiff)),
     ]
+    .into_iter()
+    .chain(committed().into_iter().map(|(name, bytes)| (name, bytes.to_vec())))
+    .collect()
+}
+
+/// Files of other makers, one for each way through the decoders.
+fn committed() -> [(&'static str, &'static [u8]); 24] {
+    [
+        ("bmp with masks", include_bytes!("../../testdata/pictures/bmp_v5_alpha.bmp")),
+        ("bmp of os/2", include_bytes!("../../testdata/pictures/bmp_os2_8.bmp")),
+        ("bmp of runs of bytes", include_bytes!("../../testdata/pictures/bmp_rle8.bmp")),
+        ("bmp of runs of half bytes", include_bytes!("../../testdata/pictures/bmp_rle4.bmp")),
+        ("interlaced png", include_bytes!("../../testdata/pictures/png_interlaced.png")),
+        ("png with a profile", include_bytes!("../../testdata/pictures/png_profile_ztxt_behind.png")),
+        ("gif beyond its canvas", include_bytes!("../../testdata/pictures/gif_frame_beyond_canvas.gif")),
+        ("tiff with a palette", include_bytes!("../../testdata/pictures/tiff_palette_4_ii.tif")),
+        ("tiff of shared chrominance", include_bytes!("../../testdata/pictures/tiff_ycbcr_22.tif")),
+        ("tiff of planes in tiles", include_bytes!("../../testdata/pictures/tiff_tiled_planar_16.tif")),
+        ("bigtiff", include_bytes!("../../testdata/pictures/tiff_big_mm.tif")),
+        ("tiff of group 3", include_bytes!("../../testdata/pictures/tiff_pillow_group3.tif")),
+        (
+            "tiff of group 3 in two dimensions",
+            include_bytes!("../../testdata/pictures/tiff_pillow_group3_2d.tif"),
+        ),
+        ("tiff of group 4", include_bytes!("../../testdata/pictures/tiff_pillow_group4.tif")),
+        ("tiff of ccitt's first code", include_bytes!("../../testdata/pictures/tiff_pillow_tiff_ccitt.tif")),
+        ("tiff of packed bits", include_bytes!("../../testdata/pictures/tiff_pillow_packbits.tif")),
+        ("tiff of floats", include_bytes!("../../testdata/pictures/tiff_tifffile_float.tif")),
+        ("tiff of zstandard", include_bytes!("../../testdata/pictures/tiff_tifffile_zstd.tif")),
+        ("tiff of jpeg tiles", include_bytes!("../../testdata/pictures/tiff_tifffile_jpeg_tiles.tif")),
+        ("tiff of an old jpeg", include_bytes!("../../testdata/pictures/tiff_old_jpeg.tif")),
+        ("avif", include_bytes!("../../testdata/pictures/avif_420_full.avif")),
+        ("avif of ten bits", include_bytes!("../../testdata/pictures/avif_10_422_709.avif")),
+        ("avif with alpha", include_bytes!("../../testdata/pictures/avif_rgba_premultiplied.avif")),
+        ("avif of tiles", include_bytes!("../../testdata/pictures/avif_grid.avif")),
+    ]
 }
 
 /// A little-endian TIFF that is one directory of these tags, kinds and values.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::samples::{
     cmyk_jpeg, dynamic, encode, exif_block, gradient, insert_exif, jpeg, jpeg_in_tiff, one_of_each,
-    progressive_jpeg,
+    progressive_jpeg, tiff_directory,
 };
 use super::*;
 
@@ -182,21 +182,47 @@ fn resizing_counts_as_memory_and_is_held() {
 }
 
 #[test]
-fn a_jpeg_inside_of_a_tiff_is_not_decoded() {
+fn a_jpeg_inside_of_a_tiff_is_no_larger_than_its_strip() {
     let mut inner = jpeg(&gradient(64, 64, 1));
-    let expected = "tiff: jpeg inside of a tiff is not decoded".to_owned();
-    assert_eq!(reason(&jpeg_in_tiff(&inner)), (Reason::UnsupportedFeature, expected.clone()));
+    let decoded = decode_plain(&jpeg_in_tiff(&inner)).unwrap();
+    assert!(decoded.pixels == decode_plain(&inner).unwrap().pixels);
     claim(&mut inner, 16000, 16000);
+    let expected = "tiff: a jpeg inside of the tiff is larger than its strip or tile".to_owned();
     assert_eq!(reason(&jpeg_in_tiff(&inner)), (Reason::UnsupportedFeature, expected));
 }
 
 #[test]
-fn a_tiff_with_millions_of_values_in_its_directory_is_not_decoded() {
+fn a_wrong_number_of_bits_is_named() {
     let mut file = jpeg_in_tiff(&jpeg(&gradient(64, 64, 1)));
-    file[8 + 2 + 3 * 12 + 8] = 1; // Not compressed.
-    file[8 + 2 + 4 * 12 + 4..][..4].copy_from_slice(&7_143_425_u32.to_le_bytes());
-    let expected = "tiff: an entry of the tiff's directory has more values than are read".to_owned();
+    // The value of the third entry, and the compression of the fourth.
+    file[8 + 2 + 2 * 12 + 8..][..2].copy_from_slice(&60_000_u16.to_le_bytes());
+    file[8 + 2 + 3 * 12 + 8] = 1;
+    let expected = "tiff: samples of 60000 bits are not decoded".to_owned();
     assert_eq!(reason(&file), (Reason::UnsupportedFeature, expected));
+}
+
+#[test]
+fn strips_that_share_their_bytes_are_not_unpacked_again_and_again() {
+    let pixels = [0; 4];
+    let strips = 1000_u32;
+    let entries = |start: u32| {
+        let size = [(256, 3, 1), (257, 4, strips), (258, 3, 8), (259, 3, 8), (262, 3, 1)];
+        let strip = [(273, 4, start), (278, 3, 1)];
+        tiff_directory(&[size.as_slice(), &strip].concat())
+    };
+    let start = entries(0).len() as u32;
+    let places = vec![8_u32.to_le_bytes(); strips as usize].concat();
+    let mut file = [entries(start).as_slice(), &places, &pixels].concat();
+    file[8 + 2 + 5 * 12 + 4..][..4].copy_from_slice(&strips.to_le_bytes());
+    let expected = "tiff: strips or tiles that share their bytes are not decoded".to_owned();
+    assert_eq!(reason(&file), (Reason::UnsupportedFeature, expected));
+}
+
+#[test]
+fn heic_says_what_to_do() {
+    let (reason, message) = reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    assert_eq!(reason, Reason::UnsupportedFormat);
+    insta::assert_snapshot!(message, @"HEIC is not decoded: convert it to JPEG, PNG or WebP");
 }
 
 #[test]
@@ -312,15 +338,16 @@ fn panics_of_our_own_are_told_apart() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1200, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_files_never_panic(
-        which in 0_usize..13,
+        which in any::<prop::sample::Index>(),
         cut in prop::option::of(0.0_f64..1.0),
         flips in prop::collection::vec((0.0_f64..1.0, any::<u8>()), 0..8),
     ) {
-        let (_, mut bytes) = one_of_each().swap_remove(which);
+        let mut files = one_of_each();
+        let (_, mut bytes) = files.swap_remove(which.index(files.len()));
         for (place, value) in flips {
             let index = (place * bytes.len() as f64) as usize;
             bytes[index] = value;

@@ -89,6 +89,11 @@ impl<'a> Turbo<'a> {
         &self.header
     }
 
+    /// Lets each sample of chrominance count for all its pixels as it is, where Pillow would smooth it.
+    pub(super) fn repeat_chrominance(&mut self) -> Result<(), String> {
+        self.handle.set(raw::TJPARAM_TJPARAM_FASTUPSAMPLE, 1)
+    }
+
     /// Decodes the picture, so much smaller. libjpeg-turbo keeps its own memory under `max_memory` bytes.
     ///
     /// Each sample is the average of the pixels that it stands for, for libjpeg-turbo's smaller transforms average what

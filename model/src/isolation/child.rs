@@ -118,10 +118,8 @@ impl<R: Read, W: Write> Pipes<R, W> {
 
 /// A panic is a crash like any other: the hook has told what it was, and the parent finds out on which image.
 fn tagged(tagger: &mut dyn Tagger, request: &Request) -> Body {
-    match catch_unwind(AssertUnwindSafe(|| {
-        tagger.tag_with_thumbnails(&request.images(), &request.thumbnails)
-    })) {
-        Ok(Ok(outcomes)) => Body::Outcomes { outcomes, pace: Pace::of(tagger) },
+    match catch_unwind(AssertUnwindSafe(|| tagger.tag_with_thumbnails(&request.images(), &request.wanted))) {
+        Ok(Ok(seen)) => Body::Seen { seen, pace: Pace::of(tagger) },
         Ok(Err(error)) => Body::Failed(error.0),
         Err(_) => std::process::abort(),
     }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
+use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
 use tagfleet_pipeline::tags::Outcome;
 
 use super::link::{Link, Ready, Reply};
@@ -168,15 +168,11 @@ impl Crew {
     }
 
     /// Tags `images` beside whatever other threads ask for; none where the child died meanwhile.
-    fn among_others(
-        &self,
-        images: &[&[u8]],
-        thumbnails: &[bool],
-    ) -> Result<Option<Vec<Outcome>>, TaggerError> {
+    fn among_others(&self, images: &[&[u8]], wanted: &[Wanted]) -> Result<Option<Vec<Seen>>, TaggerError> {
         let _beside_others = self.together.read().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match self.child()?.tag(images, thumbnails) {
-                Reply::Answer(body) => return self.outcomes(body, images.len()).map(Some),
+            match self.child()?.tag(images, wanted) {
+                Reply::Answer(body) => return self.seen(body, images.len()).map(Some),
                 Reply::Died(_) => return Ok(None),
                 Reply::NotSent => {}
             }
@@ -184,7 +180,7 @@ impl Crew {
     }
 
     /// Tags `images` one after the other, each alone in the child and without a thumbnail.
-    fn one_by_one(&self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+    fn one_by_one(&self, images: &[&[u8]]) -> Result<Vec<Seen>, TaggerError> {
         let _alone = self.together.write().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::with_capacity(images.len());
         for image in images {
@@ -193,30 +189,30 @@ impl Crew {
         Ok(found)
     }
 
-    fn alone(&self, image: &[u8]) -> Result<Vec<Outcome>, TaggerError> {
+    fn alone(&self, image: &[u8]) -> Result<Vec<Seen>, TaggerError> {
         loop {
             let child = self.child()?;
             let is_fresh = !child.has_tagged();
             match child.tag(&[image], &[]) {
-                Reply::Answer(body) => return self.outcomes(body, 1),
-                Reply::Died(death) if is_fresh => return Ok(vec![death.outcome()]),
+                Reply::Answer(body) => return self.seen(body, 1),
+                Reply::Died(death) if is_fresh => return Ok(vec![death.outcome().into()]),
                 // What another image has broken may have killed it: a new child will tell.
                 Reply::Died(_) | Reply::NotSent => {}
             }
         }
     }
 
-    /// The outcomes of so many images. The child decodes hostile bytes, so that what it says is checked like theirs.
-    fn outcomes(&self, body: Body, images: usize) -> Result<Vec<Outcome>, TaggerError> {
+    /// What became of so many images. The child decodes hostile bytes, so that what it says is checked like theirs.
+    fn seen(&self, body: Body, images: usize) -> Result<Vec<Seen>, TaggerError> {
         match body {
-            Body::Outcomes { outcomes, pace } => {
-                if outcomes.len() != images {
-                    let found = outcomes.len();
+            Body::Seen { seen, pace } => {
+                if seen.len() != images {
+                    let found = seen.len();
                     let answer = format!("the model's process gave {found} outcomes for {images} images");
                     return Err(TaggerError(answer));
                 }
                 self.keep(checked(pace)?);
-                Ok(outcomes)
+                Ok(seen)
             }
             Body::Failed(reason) => Err(TaggerError(reason)),
             Body::Ready { .. } | Body::Refused(_) => {
@@ -287,14 +283,10 @@ impl Tagger for IsolatedTagger {
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
-        self.tag_with_thumbnails(images, &[])
+        Ok(self.tag_with_thumbnails(images, &[])?.into_iter().map(|seen| seen.outcome).collect())
     }
 
-    fn tag_with_thumbnails(
-        &mut self,
-        images: &[&[u8]],
-        wanted: &[bool],
-    ) -> Result<Vec<Outcome>, TaggerError> {
+    fn tag_with_thumbnails(&mut self, images: &[&[u8]], wanted: &[Wanted]) -> Result<Vec<Seen>, TaggerError> {
         let bytes: usize = images.iter().map(|image| image.len()).sum();
         if bytes > MAX_IMAGES {
             return Err(TaggerError(format!(
@@ -304,9 +296,9 @@ impl Tagger for IsolatedTagger {
         }
         let began = Instant::now();
         match self.crew.among_others(images, wanted)? {
-            Some(outcomes) => {
+            Some(seen) => {
                 self.at_once = at_once(images.len(), began.elapsed());
-                Ok(outcomes)
+                Ok(seen)
             }
             None => self.crew.one_by_one(images),
         }

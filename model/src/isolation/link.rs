@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tagfleet_pipeline::tagger::Wanted;
+
 use super::death::Death;
 use super::protocol::{self, Answer, Body, Pace};
 use super::{Patience, Program, StartError};
@@ -119,9 +121,9 @@ impl Link {
         Ok(link)
     }
 
-    /// Lets the child tag `images`, with thumbnails of those that are marked, and waits for what comes of it.
-    pub(super) fn tag(&self, images: &[&[u8]], thumbnails: &[bool]) -> Reply {
-        self.ask(self.patience, |input, number| protocol::write_request(input, number, (images, thumbnails)))
+    /// Lets the child tag `images`, with the thumbnails that are wanted, and waits for what comes of it.
+    pub(super) fn tag(&self, images: &[&[u8]], wanted: &[Wanted]) -> Reply {
+        self.ask(self.patience, |input, number| protocol::write_request(input, number, (images, wanted)))
     }
 
     fn ask(&self, patience: Duration, write: impl Fn(&mut ChildStdin, u64) -> io::Result<()>) -> Reply {
@@ -203,7 +205,7 @@ impl Shared {
     fn deliver(&self, answer: Answer) -> bool {
         let mut traffic = self.traffic();
         let Some(pending) = traffic.pending.remove(&answer.number) else { return false };
-        traffic.has_tagged |= matches!(answer.body, Body::Outcomes { .. } | Body::Failed(_));
+        traffic.has_tagged |= matches!(answer.body, Body::Seen { .. } | Body::Failed(_));
         drop(traffic);
         pending.reply.send(Reply::Answer(answer.body)).is_ok()
     }

@@ -7,8 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tagfleet_pipeline::tagger::{DeviceTime, Tagger};
-use tagfleet_pipeline::tags::Outcome;
+use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, Wanted};
 
 /// The number of the first request, whose message is the setup.
 pub(super) const SETUP: u64 = 0;
@@ -28,14 +27,14 @@ struct Head {
     number: u64,
     lengths: Vec<usize>,
     /// Which of them should get a thumbnail, by position.
-    thumbnails: Vec<bool>,
+    wanted: Vec<Wanted>,
 }
 
 /// A request: tag these images.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) number: u64,
-    pub(super) thumbnails: Vec<bool>,
+    pub(super) wanted: Vec<Wanted>,
     lengths: Vec<usize>,
     bytes: Vec<u8>,
 }
@@ -72,8 +71,8 @@ pub(super) enum Body {
     Ready { pace: Pace, notes: Vec<String> },
     /// Engine, model and options do not fit together.
     Refused(String),
-    /// One outcome per image, in their order.
-    Outcomes { outcomes: Vec<Outcome>, pace: Pace },
+    /// What became of each image, in their order.
+    Seen { seen: Vec<Seen>, pace: Pace },
     /// The engine failed.
     Failed(String),
 }
@@ -93,7 +92,7 @@ impl Request {
     /// Waits for the next request and reads it in place of this one; false at the end of the input.
     pub(super) fn read(&mut self, input: &mut impl Read) -> io::Result<bool> {
         let Some(head) = read_frame(input, MAX_HEAD)? else { return Ok(false) };
-        let Head { number, lengths, thumbnails } = decoded(&head)?;
+        let Head { number, lengths, wanted } = decoded(&head)?;
         let total = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
         let Some(total) = total.filter(|&total| total <= MAX_IMAGES) else {
             return Err(invalid(format!("a request with more than {MAX_IMAGES} bytes of images")));
@@ -102,19 +101,19 @@ impl Request {
         self.bytes.shrink_to(KEPT.max(total));
         self.bytes.resize(total, 0);
         input.read_exact(&mut self.bytes)?;
-        (self.number, self.lengths, self.thumbnails) = (number, lengths, thumbnails);
+        (self.number, self.lengths, self.wanted) = (number, lengths, wanted);
         Ok(true)
     }
 }
 
-/// Writes a request to tag `images`, copying none of their bytes, with thumbnails of those that are marked.
+/// Writes a request to tag `images`, copying none of their bytes, with the thumbnails that are wanted.
 pub(super) fn write_request(
     output: &mut impl Write,
     number: u64,
-    (images, thumbnails): (&[&[u8]], &[bool]),
+    (images, wanted): (&[&[u8]], &[Wanted]),
 ) -> io::Result<()> {
     let lengths = images.iter().map(|image| image.len()).collect();
-    let head = frame(&Head { number, lengths, thumbnails: thumbnails.to_vec() })?;
+    let head = frame(&Head { number, lengths, wanted: wanted.to_vec() })?;
     let mut slices = vec![IoSlice::new(&head)];
     slices.extend(images.iter().filter(|image| !image.is_empty()).map(|image| IoSlice::new(image)));
     write_all(output, &mut slices)
@@ -201,7 +200,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tagfleet_pipeline::tags::{Failure, Reason, Tag, Tagged};
+    use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tag, Tagged};
 
     use super::*;
 
@@ -209,7 +208,7 @@ mod tests {
         let (mut request, mut requests) = (Request::default(), Vec::new());
         while request.read(&mut pipe).unwrap() {
             assert_eq!(request.number, requests.len() as u64);
-            assert_eq!(request.thumbnails, [true]);
+            assert_eq!(request.wanted, [Wanted::Always]);
             requests.push(request.images().iter().map(|image| image.to_vec()).collect());
         }
         requests
@@ -223,7 +222,7 @@ mod tests {
             let mut pipe = Vec::new();
             for (number, images) in (0..).zip(&requests) {
                 let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-                write_request(&mut pipe, number, (&images, &[true])).unwrap();
+                write_request(&mut pipe, number, (&images, &[Wanted::Always])).unwrap();
             }
             prop_assert_eq!(read_all(&pipe), requests);
         }
@@ -232,12 +231,12 @@ mod tests {
         fn floats_keep_their_bits(bits in prop::collection::vec(any::<u32>(), 0..50)) {
             let vector: Vec<f32> = bits.iter().copied().map(f32::from_bits).collect();
             let tags = vector.iter().map(|&score| Tag { label: "a".to_owned(), index: 7, score }).collect();
-            let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true, thumbnail: Some(vec![0xff, 0xd8]) };
-            let outcomes = vec![Outcome::Tagged(tagged)];
+            let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true };
+            let seen = vec![Seen { outcome: Outcome::Tagged(tagged), thumbnail: Some(vec![0xff, 0xd8]) }];
             let pace = Pace { batch_size: 2, rows_at_once: 64, device: Some(DeviceTime { wall_milliseconds: 9, ..DeviceTime::default() }) };
-            let Body::Outcomes { outcomes, pace: arrived } = sent(Body::Outcomes { outcomes, pace }) else { panic!() };
+            let Body::Seen { seen, pace: arrived } = sent(Body::Seen { seen, pace }) else { panic!() };
             prop_assert_eq!(arrived, pace);
-            let Outcome::Tagged(tagged) = &outcomes[0] else { panic!() };
+            let Outcome::Tagged(tagged) = &seen[0].outcome else { panic!() };
             let scores: Vec<u32> = tagged.tags.iter().map(|tag| tag.score.to_bits()).collect();
             let vector: Vec<u32> = tagged.vector.iter().flatten().map(|value| value.to_bits()).collect();
             prop_assert_eq!(&scores, &bits);
@@ -255,9 +254,13 @@ mod tests {
     fn every_reason_arrives() {
         for reason in Reason::ALL {
             let outcome = Outcome::Failed(Failure { reason, message: "ü".to_owned() });
-            let body = Body::Outcomes { outcomes: vec![outcome.clone()], pace: Pace::default() };
-            let Body::Outcomes { outcomes, .. } = sent(body) else { panic!() };
-            assert_eq!(outcomes, [outcome]);
+            let seen = vec![Seen::from(outcome)];
+            let Body::Seen { seen: arrived, .. } =
+                sent(Body::Seen { seen: seen.clone(), pace: Pace::default() })
+            else {
+                panic!()
+            };
+            assert_eq!(arrived, seen);
         }
     }
 
@@ -272,7 +275,7 @@ mod tests {
     }
 
     fn head_of(lengths: Vec<usize>) -> Head {
-        Head { number: 1, lengths, thumbnails: vec![] }
+        Head { number: 1, lengths, wanted: vec![] }
     }
 
     #[test]

@@ -80,3 +80,37 @@ fn assert_alike(found: &Outcome, expected: &Outcome) {
     let (first, second) = (&expected.tags[0], &expected.tags[1]);
     assert!(found.tags[0].label == first.label || first.score - second.score <= 2.0 * TOLERANCE);
 }
+
+/// The demo's model and one of its photos, with tract: nothing has to be installed.
+#[test]
+fn a_thumbnail_is_made_if_it_is_wanted_with_the_scores_known() {
+    let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo");
+    let model = Model::open(&demo.join("model"), &ModelOptions::default()).unwrap();
+    let photo = fs::read(demo.join("photos/autumn/sku-0000.jpg")).unwrap();
+    let resolved = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap();
+    let options = default_options(model.spec.activation, model.spec.multi_label);
+    let factory = TaggerFactory::new(model, &resolved.record, &options, Limits::default()).unwrap();
+    let images = [photo.as_slice(), b"not an image", &photo, &photo, &photo, &photo];
+    // The best tag's score lies between 0.5, which the model's tags have at least, and 1.
+    let bound = Wanted::IfBelow;
+    let wanted = [Wanted::Always, Wanted::Always, Wanted::Never, bound(0.5), bound(1.5)];
+    let seen = factory.tagger().unwrap().tag_with_thumbnails(&images, &wanted).unwrap();
+    let has_one: Vec<bool> = seen.iter().map(|seen| seen.thumbnail.is_some()).collect();
+    assert_eq!(has_one, [true, false, false, false, true, false]);
+    assert_eq!(seen[0], seen[4], "the same, made from the pixels or from a draft of them");
+}
+
+#[test]
+fn an_image_that_was_decoded_and_failed_has_a_thumbnail() {
+    let pixels = crate::pixels::Pixels { width: 2, height: 1, channels: 3, data: vec![9; 6] };
+    let prepared = |wanted| Prepared {
+        width: 2,
+        height: 1,
+        second_decoder: false,
+        draft: Some(Draft::new(&pixels)),
+        wanted,
+    };
+    let failed = Outcome::Failed(Failure { reason: Reason::NotFinite, message: String::new() });
+    assert!(prepared(Wanted::IfBelow(0.0)).thumbnail(&failed).is_some());
+    assert!(prepared(Wanted::Never).thumbnail(&failed).is_none());
+}

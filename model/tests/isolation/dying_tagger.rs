@@ -150,14 +150,7 @@ fn tagged(image: &[u8]) -> Outcome {
     let sum = image.iter().fold(1.0_f32, |sum, &byte| sum / 3.0 + f32::from(byte));
     let tag = Tag { label: format!("{} bytes", image.len()), index: image.len() as u32, score: sum };
     let vector = Some(vec![sum, f32::NAN, -0.0]);
-    Outcome::Tagged(Tagged {
-        width: 3,
-        height: 4,
-        tags: vec![tag],
-        vector,
-        second_decoder: true,
-        thumbnail: None,
-    })
+    Outcome::Tagged(Tagged { width: 3, height: 4, tags: vec![tag], vector, second_decoder: true })
 }
 
 /// Whether the file is there; it is from now on.

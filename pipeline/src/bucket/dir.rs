@@ -1,10 +1,13 @@
-//! A directory as a bucket: a file's key is its path below the root, with `/` between names.
+//! A directory as a bucket: a file's key is its path below the root, with `/` between names; [`names`] has the rule for
+//! names that are not UTF-8.
 //!
 //! It exists so that a laptop run makes the same calls as a run on AWS. A directory cannot hold every key that S3 can:
-//! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, or a name longer than the file system allows. Reading
+//! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, text like `%ff` that no name is encoded as, or a name longer
+//! than the file system allows. Reading
 //! such a key finds nothing, writing it is an error. A broken symbolic link is listed and then missing; a linked folder is
 //! followed, links to folders inside it are not; pipes, sockets and devices are no objects. It never reads or writes outside its root, except through links that stand in it.
 
+pub mod names;
 mod walk;
 
 use std::fs::{self, File, Metadata};
@@ -17,6 +20,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use crate::filter::Filter;
 use walk::Walk;
 
 /// Files that are being written stand in this folder below the root until they are whole.
@@ -28,13 +32,21 @@ const PAGE: usize = 1000;
 pub struct DirBucket {
     root: PathBuf,
     name: String,
+    /// What a reader takes of it, if that is known.
+    filter: Option<Filter>,
 }
 
 impl DirBucket {
     /// The bucket below `root`, which need not exist before the first write.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), name: root.display().to_string() }
+        Self { root: root.to_owned(), name: root.display().to_string(), filter: None }
+    }
+
+    /// The same for a reader that takes what `filter` does: a folder that may not be read is passed if nothing of it is taken.
+    #[must_use]
+    pub fn read_with(self, filter: Filter) -> Self {
+        Self { filter: Some(filter), ..self }
     }
 
     /// Removes what writers that were killed have left behind.
@@ -62,8 +74,14 @@ impl DirBucket {
 
     /// The file of a key, or none where a directory cannot hold that key.
     fn path(&self, key: &str) -> Option<PathBuf> {
-        let holdable = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains('\0');
-        key.split('/').all(holdable).then(|| self.root.join(key))
+        let mut path = self.root.clone();
+        for part in key.split('/') {
+            if part.is_empty() || part == "." || part == ".." || part.contains('\0') {
+                return None;
+            }
+            path.push(names::os_name(&names::name_of(part)?)?);
+        }
+        Some(path)
     }
 
     fn error(&self, key: &str, error: &io::Error) -> BucketError {
@@ -73,9 +91,14 @@ impl DirBucket {
             }
             io::ErrorKind::PermissionDenied => Kind::Denied,
             io::ErrorKind::Interrupted | io::ErrorKind::TimedOut => Kind::Temporary,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
             _ => Kind::Other,
         };
-        self.fail(kind, key, &error.to_string())
+        let detail = match kind {
+            Kind::Full => format!("the disk is full, free some space: {error}"),
+            _ => error.to_string(),
+        };
+        self.fail(kind, key, &detail)
     }
 
     /// A link that leads nowhere, or in a circle, is a missing file; one that may not be followed is not.
@@ -127,6 +150,10 @@ impl DirBucket {
         let Some(path) = self.path(key) else {
             return Err(self.fail(Kind::Other, key, "a directory cannot hold this key"));
         };
+        // What is there already takes no room: on a full disk a run can still find out how far it is.
+        if !replace && fs::symlink_metadata(&path).is_ok() {
+            return Ok(Put::AlreadyThere);
+        }
         let folder = path.parent().unwrap_or(&self.root);
         self.write_whole(&path, folder, bytes, replace).map_err(|error| self.error(key, &error))
     }
@@ -158,7 +185,7 @@ impl Bucket for DirBucket {
         &self.name
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let walk = Walk::new(self.clone(), range.clone());
         stream::try_unfold(walk, |mut walk| async move {
             let (page, walk) = blocking(move || (walk.page(PAGE), walk)).await?;

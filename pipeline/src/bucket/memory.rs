@@ -72,7 +72,7 @@ impl Bucket for MemoryBucket {
         "memory"
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let pages = (self.clone(), Some(range.clone()));
         let next = |(bucket, rest): (Self, Option<KeyRange>)| async move {
             let (page, rest) = bucket.page(&rest?);

@@ -84,7 +84,7 @@ pub enum UnknownPrice {
         item: String,
     },
     /// What was used has no name to look for.
-    #[error("workers ran on machines of unknown type: no instance metadata service told it")]
+    #[error("the workers could not read their instance type")]
     UnknownMachine,
 }
 

@@ -184,7 +184,7 @@ impl Limit<'_> {
         Problem {
             error: STOPPED_AT_BUDGET.to_owned(),
             cause: format!(
-                "${spent:.6} of ${max} is spent and ${left:.6} is left for workers, but {why}; to go on: \
+                "${spent:.6} of ${max} is spent and ${left:.6} is left for workers, but {why}; to continue: \
                  tagfleet resume {run} --max-usd N, with N above {max}"
             ),
         }

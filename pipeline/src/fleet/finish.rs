@@ -8,6 +8,7 @@ use super::pricing::Pricing;
 use super::steps::Problem;
 use super::{FleetError, FleetRun};
 use crate::address::Address;
+use crate::command::quoted;
 use crate::cost::Cost;
 use crate::cost::planned::{Done, PlanBesideActual};
 use crate::plan::Estimate;
@@ -15,10 +16,10 @@ use crate::reduce::{self, Groups, ReduceError, RowCounts};
 use crate::report::binding::Binding;
 use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
-use crate::report::{SUMMARY_VERSION, State, Summary, throughput};
+use crate::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
 use crate::run::RunRequest;
 use crate::shard::ShardId;
-use crate::split::read_json;
+use crate::split::{self, read_json};
 use crate::tags::table;
 use crate::usage::{self, Usage};
 
@@ -84,6 +85,7 @@ async fn finish_once(
     let throughput = throughput::of_fleet(&records);
     let done = (&counts, missing.as_slice(), usage::sum(records));
     let mut summary = summary(fleet, &request, done, problem).await?;
+    summary.ended = priced.now;
     price(fleet, &mut summary, priced).await?;
     let stored = request.vector.as_ref().map(|vector| vector.stored);
     let definition = table::definition(&results(fleet), stored);
@@ -153,9 +155,11 @@ async fn summary(
         run: fleet.run.clone(),
         state: state(is_complete, problem),
         images: splits.iter().map(|split| split.images).sum(),
+        skipped: split::skipped(&splits),
         rows: counts.rows(),
         tagged: counts.tagged,
         failed: counts.failed.clone(),
+        tags: TopTags::new(&counts.tags, request.counted()),
         second_decoder: counts.second_decoder,
         missing_shards: missing.iter().map(ToString::to_string).collect(),
         model: request.model.name.clone(),
@@ -167,6 +171,11 @@ async fn summary(
         images_here: usage.machines.iter().map(|machine| machine.images).sum(),
         seconds_here: usage.infer_seconds as f64,
         results: results(fleet),
+        ended: 0,
+        tagfleet: TAGFLEET_VERSION.to_owned(),
+        command: fleet.valid.request.command.clone(),
+        working_folder: None,
+        retry: (counts.all_failed() > 0).then(|| retry(fleet)),
         device: usage.device.as_ref().and_then(Binding::new),
         cost: None,
         cost_problem: None,
@@ -198,6 +207,28 @@ fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> 
 /// Where people find the rows.
 fn results(fleet: &FleetRun) -> String {
     Address { bucket: fleet.valid.output.bucket.clone(), prefix: fleet.keys.results() }.to_string()
+}
+
+/// Commands that tag the failed images again, on one machine: a fleet takes prefixes, not keys.
+fn retry(fleet: &FleetRun) -> String {
+    let (run, source, output) = (fleet.run.to_string(), &fleet.valid.source, fleet.valid.output.to_string());
+    let run_folder = format!("{output}{run}/");
+    let lines = [
+        quoted(["aws", "s3", "cp", "--recursive", &run_folder, &run]),
+        format!("{} > failed.txt", quoted(["tagfleet", "show", &run, "--failed", "--keys-only"])),
+        quoted([
+            "tagfleet",
+            "run",
+            &format!("s3://{source}/"),
+            "--keys",
+            "failed.txt",
+            "--model",
+            "MODEL",
+            "--out",
+            &output,
+        ]),
+    ];
+    lines.join("\n")
 }
 
 /// The summary of a run that came to its end.

@@ -77,7 +77,14 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
     let (include, exclude) = (valid.request.include.clone(), valid.request.exclude.clone());
     Ok(RunRequest {
         version: REQUEST_VERSION,
-        input: Input { location, prefixes, keys_sha256: None, include, exclude },
+        input: Input {
+            location,
+            prefixes,
+            keys_sha256: None,
+            include,
+            exclude,
+            all_files: valid.request.all_files,
+        },
         model: published.model.clone(),
         engine: published.engine.clone(),
         tags,

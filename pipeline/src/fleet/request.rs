@@ -42,6 +42,9 @@ pub struct FleetRequest {
     /// Globs; a key is no input where one of these matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether to read files that are not meant as images: what systems leave behind, hidden files, plain text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_files: bool,
     /// A published model, `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     pub model: String,
     /// Where results go; the stack's own bucket where nothing is said.
@@ -68,9 +71,27 @@ pub struct FleetRequest {
     /// Whether the images may be in another region than the stack: each GET then pays for the transfer.
     #[serde(default)]
     pub any_region: bool,
+    /// Whether the mail links to the report in the S3 console, which asks its reader to sign in.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub mail_link: bool,
+    /// The AWS profile of whoever submitted it, for the commands in the mail. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The command line that made this request, for the report. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// What `tagfleet plan` expected the run to take and cost: the bill stands beside it. It decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Estimate>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 /// The tags a request asks for; what is left out is as the model was published.
@@ -162,7 +183,7 @@ impl ValidRequest {
         }
         check_options(&request)?;
         let inputs = inputs(&request.input)?;
-        let filter = Filter::new(&request.include, &request.exclude).map_err(invalid)?;
+        let filter = Filter::new(&request.include, &request.exclude, request.all_files).map_err(invalid)?;
         let model =
             Address::parse(&request.model).map_err(|error| invalid(format!("model: {error}")))?.folder();
         let output = request.output.clone().unwrap_or_else(|| format!("s3://{stack}/{}", StackKeys::TAGS));

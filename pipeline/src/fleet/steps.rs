@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{self, Allowed, Limit, PRICE_UNKNOWN, STOPPED_AT_BUDGET, Work};
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
+use crate::filter::Skipped;
 use crate::queue::Queue;
 use crate::reduce;
 use crate::run::{Ranges, RunId};
@@ -126,16 +127,17 @@ pub async fn split(
     stop: &CancellationToken,
 ) -> Result<SplitSaid, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-    if output.exists(&keys.range_split(number)).await? {
-        let record = read_json(output, &keys.range_split(number)).await?;
-        return Ok(said(&Reached::Done(record)));
-    }
     let ranges: Ranges = read_json(output, &keys.ranges()).await?;
     let Some(range) = ranges.ranges.get(number as usize) else {
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "range", number });
     };
-    let max_images = fleet.request().await?.max_shard_images();
     let source = Source::Listed((stack.open)(&fleet.valid.source), fleet.valid.filter.clone());
+    if output.exists(&keys.range_split(number)).await? {
+        let record: RangeSplit = read_json(output, &keys.range_split(number)).await?;
+        split::restore(&source, (number, range), &record, (output, keys)).await?;
+        return Ok(said(&Reached::Done(record)));
+    }
+    let max_images = fleet.request().await?.max_shard_images();
     let run = (&fleet.run, keys);
     let reached =
         split::split_range(&source, (number, range), max_images, (output, queue), run, stop).await?;
@@ -182,7 +184,7 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
     let output = fleet.output.as_ref();
     let splits = reduce::range_splits(output, &fleet.keys).await?;
     if splits.iter().all(|split| split.images == 0) {
-        return Err(FleetError::Unusable("no object passes include and exclude: nothing to tag".to_owned()));
+        return Err(FleetError::Unusable(nothing_to_tag(&split::skipped(&splits))));
     }
     let missing = reduce::missing(output, &fleet.keys).await?;
     let groups = reduce::groups(output, &fleet.keys, fleet.request().await?.vector.as_ref()).await?;
@@ -218,6 +220,13 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
         split::send_shards(queue, &fleet.run, &missing).await?;
     }
     Ok(checked)
+}
+
+fn nothing_to_tag(skipped: &Skipped) -> String {
+    match skipped.is_empty() {
+        true => "no object passes include and exclude: nothing to tag".to_owned(),
+        false => format!("every object that passes is skipped ({}): nothing to tag", skipped.in_words()),
+    }
 }
 
 /// What there is to do, for what is missing and for the whole run.

@@ -212,6 +212,22 @@ async fn what_is_missing_is_sent_again_for_three_rounds() {
 }
 
 #[tokio::test]
+async fn files_that_are_not_meant_as_images_are_skipped_and_stand_in_the_summary() {
+    let world = World::new(20).await;
+    for key in ["photos/.DS_Store", "photos/labels.csv", "photos/zz/._a.jpg"] {
+        world.source.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    world.ask(json!({})).await;
+    world.split().await;
+    world.infer().await;
+    let checked = world.check(0, false, None).await;
+    world.finish(checked.groups, None).await;
+    let summary = read_summary(&world.fleet().await).await.unwrap();
+    assert_eq!((summary.images, summary.rows), (20, 20));
+    insta::assert_snapshot!(summary.skipped.in_words(), @"2 left behind by a system (photos/.DS_Store, photos/zz/._a.jpg), 1 text file (photos/labels.csv); --all-files reads them");
+}
+
+#[tokio::test]
 async fn a_job_that_got_no_machine_ends_the_rounds() {
     let world = World::new(20).await;
     world.ask(json!({})).await;

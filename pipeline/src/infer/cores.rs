@@ -16,7 +16,7 @@ use super::open_shard::{OpenShard, Turn};
 use crate::bucket::Fetched;
 use crate::progress::Progress;
 use crate::run::VectorType;
-use crate::tagger::{Tagger, TaggerError};
+use crate::tagger::{Seen, Tagger, TaggerError, Wanted};
 
 /// A fetched image on its way to a core; its bytes count as in flight until this is dropped.
 pub(super) struct Job {
@@ -64,19 +64,19 @@ async fn run(
         }
         let began = Instant::now();
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
-        let sampled: Vec<bool> = jobs.iter().map(|job| job.shard.is_sampled(job.index)).collect();
-        let outcomes = signs.tagging(|| tagger.tag_with_thumbnails(&images, &sampled))?;
+        let wanted: Vec<Wanted> = jobs.iter().map(|job| job.shard.wanted(job.index)).collect();
+        let seen = signs.tagging(|| tagger.tag_with_thumbnails(&images, &wanted))?;
         progress.add_thread_time(began.duration_since(free), began.elapsed());
         progress.set_batch_size(tagger.rows_at_once());
         if let Some(told) = tagger.device_time() {
             progress.set_device_time(told);
         }
-        if outcomes.len() != jobs.len() {
-            return Err(TaggerError(format!("{} outcomes for {} images", outcomes.len(), jobs.len())));
+        if seen.len() != jobs.len() {
+            return Err(TaggerError(format!("{} outcomes for {} images", seen.len(), jobs.len())));
         }
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        for (job, seen) in jobs.into_iter().zip(seen) {
             let read = (job.fetched.bytes.len() as u64, job.fetched.etag);
-            job.shard.set(job.index, Some(read), outcome.checked(vector));
+            job.shard.set(job.index, Some(read), checked(seen, vector));
         }
     }
 }
@@ -97,5 +97,11 @@ async fn next(waiting: &Mutex<Receiver<Job>>, limit: usize) -> Vec<Job> {
 }
 
 fn useful(job: Job) -> Option<Job> {
-    (!job.shard.is_abandoned()).then_some(job)
+    job.shard.is_open().then_some(job)
+}
+
+/// A vector that cannot be stored makes the image a failed one.
+fn checked(mut seen: Seen, vector: Option<VectorType>) -> Seen {
+    seen.outcome = seen.outcome.checked(vector);
+    seen
 }

@@ -57,7 +57,7 @@ impl Fetcher {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Starts fetching every image of `shard`; returns when the last one is under way.
+    /// Starts fetching every image of `shard` that has no row yet; returns when the last one is under way.
     pub(super) async fn start(
         &self,
         worker: &Worker,
@@ -68,12 +68,15 @@ impl Fetcher {
             return Ok(fetches);
         };
         let _turn = Turn::of(shard);
-        for (index, image) in shard.images.iter().enumerate() {
+        for (index, image) in shard.shard.images.iter().enumerate() {
             while let Some(fetched) = fetches.try_join_next() {
                 fetched??;
             }
+            if shard.has_row(index) {
+                continue;
+            }
             if let Some(failure) = known_failure(image, worker.max_image_bytes) {
-                shard.set(index, None, Outcome::Failed(failure));
+                shard.set(index, None, Outcome::Failed(failure).into());
                 continue;
             }
             let bytes = image.size.unwrap_or(UNKNOWN_BYTES.min(worker.max_image_bytes));
@@ -113,7 +116,6 @@ fn kib(bytes: u64, budget_kib: u32) -> u32 {
 fn known_failure(image: &Image, max_image_bytes: u64) -> Option<Failure> {
     let (reason, message) = match image.access {
         Access::Archived => (Reason::Archived, "archived: restore the object first".to_owned()),
-        Access::NameNotUtf8 => (Reason::NameNotUtf8, "the file's name is not UTF-8: rename it".to_owned()),
         Access::Readable => {
             let size = image.size.filter(|size| *size > max_image_bytes)?;
             (Reason::TooLarge, format!("{size} bytes, more than the limit of {max_image_bytes}"))
@@ -135,7 +137,7 @@ struct Fetch {
 
 impl Fetch {
     async fn get(&self, limit: u64) -> Result<Fetched, BucketError> {
-        let image = &self.shard.images[self.index];
+        let image = &self.shard.shard.images[self.index];
         let get = || self.source.get(&image.key, image.etag.as_deref(), limit);
         self.retries.call(&self.shard, get).await
     }
@@ -145,7 +147,7 @@ impl Fetch {
         request: OwnedSemaphorePermit,
         in_flight: OwnedSemaphorePermit,
     ) -> Result<(), BucketError> {
-        let image = &self.shard.images[self.index];
+        let image = &self.shard.shard.images[self.index];
         let limit = match image.size {
             Some(_) => self.max_image_bytes,
             None => UNKNOWN_BYTES.min(self.max_image_bytes),
@@ -176,7 +178,11 @@ impl Fetch {
             }
             Err(error) => {
                 let reason = reason(&error).ok_or_else(|| error.clone())?;
-                self.shard.set(self.index, None, Outcome::Failed(Failure { reason, message: error.detail }));
+                self.shard.set(
+                    self.index,
+                    None,
+                    Outcome::Failed(Failure { reason, message: error.detail }).into(),
+                );
                 Ok(())
             }
         }
@@ -190,7 +196,7 @@ fn reason(error: &BucketError) -> Option<Reason> {
         Kind::Changed => Some(Reason::Changed),
         Kind::Archived => Some(Reason::Archived),
         Kind::TooLarge => Some(Reason::TooLarge),
-        Kind::Denied | Kind::Temporary | Kind::Other => None,
+        Kind::Denied | Kind::Temporary | Kind::Full | Kind::Other => None,
     }
 }
 

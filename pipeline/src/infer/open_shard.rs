@@ -1,24 +1,29 @@
 //! A shard in hand: its images, and the rows that threads have filled in so far.
 //!
-//! Rows arrive in any order and leave in key order. It knows nothing of queues or buckets.
+//! Rows arrive in any order, some from a checkpoint, and leave in key order, or as the next checkpoint if the shard is left
+//! before it is done. It knows nothing of queues or buckets.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::checkpoint;
 use crate::progress::Progress;
-use crate::shard::Image;
+use crate::report::candidates::Candidates;
+use crate::report::thumbnails::ShardSample;
+use crate::run::RunId;
+use crate::shard::Shard;
+use crate::tagger::{Seen, Wanted};
 use crate::tags::{Outcome, Row};
 
-/// Pictures of a shard of which a thumbnail is made, at most: few enough to cost nothing beside tagging, enough for the
-/// report to choose from.
-const THUMBNAILS: usize = 48;
-
 pub(super) struct OpenShard {
-    pub(super) images: Vec<Image>,
+    pub(super) shard: Shard,
     rows: Mutex<Rows>,
+    /// Locked after `rows`, never before them.
+    candidates: Mutex<Candidates>,
     complete: Notify,
+    closing: AtomicBool,
     abandoned: AtomicBool,
     waiting: AtomicUsize,
     progress: Arc<Progress>,
@@ -41,40 +46,88 @@ impl Drop for Turn {
 }
 
 struct Rows {
-    rows: Vec<Option<Row>>,
+    /// By position; empty once they are complete.
+    open: Vec<Option<Row>>,
+    complete: Option<Arc<Vec<Row>>>,
     left: usize,
+    /// Of this worker, and not from a checkpoint.
     tagged: u64,
     failed: u64,
 }
 
+/// What there was of a shard that is left before it is done. Its rows are counted until this is dropped, or for good once
+/// they are kept.
+pub(super) struct Unfinished<'a> {
+    pub(super) rows: checkpoint::Rows,
+    tagged: u64,
+    failed: u64,
+    progress: &'a Progress,
+}
+
+impl Unfinished<'_> {
+    /// Whether this worker has added to what the checkpoint had.
+    pub(super) fn has_new_rows(&self) -> bool {
+        self.tagged + self.failed > 0
+    }
+
+    pub(super) fn take_rows(&mut self) -> checkpoint::Rows {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// The rows are stored: they stay counted.
+    pub(super) fn kept(mut self) {
+        (self.tagged, self.failed) = (0, 0);
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.progress.take_back(self.tagged, self.failed);
+    }
+}
+
 impl OpenShard {
-    pub(super) fn new(images: Vec<Image>, progress: Arc<Progress>) -> Self {
-        let rows =
-            Mutex::new(Rows { rows: vec![None; images.len()], left: images.len(), tagged: 0, failed: 0 });
+    /// Opens `shard`, of which the rows in `kept` are there already. Their pictures are not: thumbnails are of images that
+    /// this worker tags.
+    pub(super) fn new(run: &RunId, shard: Shard, kept: checkpoint::Rows, progress: Arc<Progress>) -> Self {
+        let candidates = Candidates::new(run, shard.id, shard.images.iter().map(|image| image.key.as_str()));
+        let mut open = vec![None; shard.images.len()];
+        let left = open.len() - kept.len();
+        for (index, row) in kept {
+            open[index] = Some(row);
+        }
         Self {
-            images,
-            rows,
+            shard,
+            rows: Mutex::new(Rows { open, complete: None, left, tagged: 0, failed: 0 }),
+            candidates: Mutex::new(candidates),
             complete: Notify::new(),
+            closing: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             progress,
         }
     }
 
+    /// Whether image `index` has its row.
+    pub(super) fn has_row(&self, index: usize) -> bool {
+        self.lock().open.get(index).is_none_or(Option::is_some)
+    }
+
     /// Fills in the row of image `index`: what was read of it, or else what the listing said.
-    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, outcome: Outcome) {
-        let image = &self.images[index];
+    pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, mut seen: Seen) {
+        let image = &self.shard.images[index];
         let (bytes, etag) = match read {
             Some((bytes, etag)) => (Some(bytes), Some(etag)),
             None => (image.size, image.etag.clone()),
         };
-        let failed = matches!(outcome, Outcome::Failed(_));
-        let row = Row { key: image.key.clone(), bytes, etag: etag.filter(|etag| !etag.is_empty()), outcome };
+        let failed = matches!(seen.outcome, Outcome::Failed(_));
         let mut rows = self.lock();
-        if self.is_abandoned() || rows.rows[index].is_some() {
+        if self.abandoned.load(Relaxed) || rows.open.get(index).is_none_or(Option::is_some) {
             return;
         }
-        rows.rows[index] = Some(row);
+        self.candidates().keep(index, &mut seen);
+        let (etag, outcome) = (etag.filter(|etag| !etag.is_empty()), seen.outcome);
+        rows.open[index] = Some(Row { key: image.key.clone(), bytes, etag, outcome });
         rows.left -= 1;
         *(if failed { &mut rows.failed } else { &mut rows.tagged }) += 1;
         self.progress.add(failed);
@@ -83,9 +136,9 @@ impl OpenShard {
         }
     }
 
-    /// Whether a thumbnail is made of image `index`: of every few images of a large shard, of each one of a small shard.
-    pub(super) fn is_sampled(&self, index: usize) -> bool {
-        index.is_multiple_of(self.images.len().div_ceil(THUMBNAILS).max(1))
+    /// Whether a thumbnail of image `index` is worth making.
+    pub(super) fn wanted(&self, index: usize) -> Wanted {
+        self.candidates().wanted(index)
     }
 
     /// Waits until every image has its row.
@@ -95,23 +148,44 @@ impl OpenShard {
         }
     }
 
-    /// The rows in key order, once complete.
-    pub(super) fn take_rows(&self) -> Vec<Row> {
-        std::mem::take(&mut self.lock().rows).into_iter().flatten().collect()
+    /// The pictures and failures for the report, once complete; `rows` are the shard's.
+    pub(super) fn take_sample(&self, rows: &[Row]) -> ShardSample {
+        std::mem::take(&mut *self.candidates()).sample(rows)
     }
 
-    /// Drops the rows: the shard will be tagged again, here or elsewhere.
-    pub(super) fn abandon(&self) {
+    /// The rows in key order, once complete. They stay here as well until the shard is done.
+    pub(super) fn complete_rows(&self) -> Arc<Vec<Row>> {
         let mut rows = self.lock();
-        if self.abandoned.swap(true, Relaxed) {
-            return;
-        }
-        rows.rows = Vec::new();
-        self.progress.take_back(rows.tagged, rows.failed);
+        let open = std::mem::take(&mut rows.open);
+        rows.complete.get_or_insert_with(|| Arc::new(open.into_iter().flatten().collect())).clone()
     }
 
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Relaxed)
+    /// No image of it is started any more; those that are under way still get their rows.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    /// Takes the rows that are there; none is added any more. None the second time.
+    pub(super) fn abandon(&self) -> Option<Unfinished<'_>> {
+        let mut rows = self.lock();
+        self.close();
+        if self.abandoned.swap(true, Relaxed) {
+            return None;
+        }
+        let found = match rows.complete.take() {
+            Some(complete) => (0..).zip(Arc::unwrap_or_clone(complete)).collect(),
+            None => {
+                let open = std::mem::take(&mut rows.open);
+                (0..).zip(open).filter_map(|(index, row)| Some((index, row?))).collect()
+            }
+        };
+        let (tagged, failed) = (rows.tagged, rows.failed);
+        Some(Unfinished { rows: found, tagged, failed, progress: &self.progress })
+    }
+
+    /// Whether its images are still to be started.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closing.load(Relaxed)
     }
 
     /// Images without a row yet.
@@ -122,6 +196,10 @@ impl OpenShard {
     /// True while something of it waits: see [`Turn`].
     pub(super) fn waits(&self) -> bool {
         self.waiting.load(Relaxed) > 0
+    }
+
+    fn candidates(&self) -> MutexGuard<'_, Candidates> {
+        self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No code panics while it holds the lock, so a poisoned one guards sound rows.

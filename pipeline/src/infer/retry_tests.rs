@@ -53,12 +53,39 @@ async fn a_part_whose_put_fails_for_a_while_is_put_again() {
     // Of one shard alone, so that its calls come in their order.
     let other = worker.queue.receive(Duration::ZERO).await.unwrap().unwrap();
     worker.queue.delete(&other.receipt).await.unwrap();
-    // Before the puts, of the thumbnails and then of the part, come one `exists` and one `get`.
-    let output = Arc::new(FailingBucket::new(worker.output.clone(), Kind::Temporary, 2..10));
+    // Before the puts, of the thumbnails and then of the part, come `exists` and the `get`s of shard and checkpoint.
+    let output = Arc::new(FailingBucket::new(worker.output.clone(), Kind::Temporary, 3..11));
     let worker = Worker { output: output.clone(), ..worker };
     assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
     assert_eq!(worker.progress.shard_failures().last, None);
     assert_eq!((worker.progress.counts().committed, output.calls()), (20, 12));
+    assert!(worker.progress.troubles().contains_key(&Trouble::Thumbnails), "these are not put again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn thumbnails_that_cannot_be_stored_fail_no_shard() {
+    let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
+    let other = worker.queue.receive(Duration::ZERO).await.unwrap().unwrap();
+    worker.queue.delete(&other.receipt).await.unwrap();
+    for kind in [Kind::Denied, Kind::Full, Kind::Other] {
+        let stored = MemoryBucket::default();
+        for number in 0..2 {
+            let id = worker.keys.shard(shard(number));
+            stored.put(&id, worker.output.get(&id, None, 10_000).await.unwrap().bytes).await.unwrap();
+        }
+        crate::split::send_shards(worker.queue.as_ref(), &worker.run, &[shard(0)]).await.unwrap();
+        // The fourth call puts them.
+        let output = Arc::new(FailingBucket::new(Arc::new(stored), kind, 3..4));
+        let progress = Arc::new(Progress::default());
+        let worker = Worker { output: output.clone(), progress: progress.clone(), ..worker.clone() };
+        infer(worker.clone(), vec![], &Stop::default()).await.unwrap();
+        assert!(output.exists(&worker.keys.part(shard(0))).await.unwrap(), "{kind:?}");
+        let troubles = progress.troubles();
+        let times = &troubles[&Trouble::Thumbnails];
+        assert_eq!(times.count, 1);
+        assert!(times.last.contains("run/work/thumbnails/"), "{}", times.last);
+        assert_eq!(progress.shard_failures().count, 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Groups, ReduceError, RowCounts, TagCounts, compacted, fetch_part, sizes};
 use crate::bucket::Bucket;
+use crate::checkpoint::Checkpoints;
 use crate::run::RunKeys;
 use crate::shard::ShardId;
+use crate::split::read_shard;
+use crate::tags::Row;
 use crate::tags::parquet::{self, TableError};
 
 /// Parts that are counted at once.
@@ -40,6 +43,30 @@ pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
 pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCounts, ReduceError> {
     let parts = sizes(output, keys, &keys.parts()).await?;
     count_parts(output, keys, parts.into_keys().collect()).await
+}
+
+/// The same with the rows of checkpoints: all that a run keeps that was stopped.
+///
+/// # Errors
+/// Where a part or a shard cannot be read. A checkpoint that cannot be used counts for nothing.
+pub async fn counts_kept(checkpoints: &Checkpoints<'_>) -> Result<RowCounts, ReduceError> {
+    let (output, keys) = (checkpoints.output, checkpoints.keys);
+    let parts = sizes(output, keys, &keys.parts()).await?;
+    let open = checkpoints.shards().await?.into_iter().filter(|shard| !parts.contains_key(shard));
+    let mut counts = RowCounts::default();
+    for id in open.collect::<Vec<_>>() {
+        let shard = read_shard(output, keys, id).await?;
+        let rows: Vec<Row> = checkpoints.read(&shard).await.unwrap_or_default().into_values().collect();
+        counts.add(&count_rows(&rows).map_err(|error| ReduceError::Table(keys.checkpoint(id), error))?);
+    }
+    counts.add(&count_parts(output, keys, parts.into_keys().collect()).await?);
+    Ok(counts)
+}
+
+fn count_rows(rows: &[Row]) -> Result<RowCounts, TableError> {
+    let counts = count(&parquet::batch(rows, None)?)?;
+    let second_decoder = rows.iter().filter(|row| row.second_decoder()).count() as u64;
+    Ok(RowCounts { second_decoder, ..counts })
 }
 
 /// The counts of a run that is split but for the shards in `missing`, whatever has become of these since they were
@@ -84,8 +111,8 @@ async fn count_parts(
 
 async fn count_stored(output: &dyn Bucket, part: String) -> Result<RowCounts, ReduceError> {
     let (part, bytes) = fetch_part(output, part).await?;
-    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await?;
-    counted.map_err(|error| ReduceError::Table(part, error))
+    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await;
+    counted.map_err(TableError::from).flatten().map_err(|error| ReduceError::Table(part, error))
 }
 
 fn count_part(part: Bytes) -> Result<RowCounts, TableError> {

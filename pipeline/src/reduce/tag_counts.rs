@@ -1,4 +1,4 @@
-//! How often each label was given: counted while rows are copied, for the report.
+//! How often each label was given, and with which scores: counted while rows are copied, for the report.
 //!
 //! Bounded in labels, so that a model with a million of them costs no more than one with ten thousand. It decides nothing.
 
@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Float32Type, Int32Type};
 use serde::{Deserialize, Serialize};
 
+use super::scores::ScoreCounts;
 use crate::tags::parquet::TableError;
 
 /// Labels that are counted each by itself; tags with any other are counted together.
@@ -23,6 +24,20 @@ pub struct TagCounts {
     /// Tags with labels beyond the first ten thousand.
     #[serde(default)]
     pub beyond: u64,
+    /// The scores of the best tags.
+    #[serde(default)]
+    pub scores: ScoreCounts,
+}
+
+/// Which of an image's tags count as its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// The best one: of a model with one label per image the others are only what it was less sure of.
+    #[default]
+    Best,
+    /// Every tag that a row keeps, of a model with several labels per image.
+    All,
 }
 
 /// How often one label was given.
@@ -35,20 +50,34 @@ pub struct TagCount {
     pub best: u64,
 }
 
+impl TagCount {
+    /// Images that count.
+    #[must_use]
+    pub fn of(self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Best => self.best,
+            Counted::All => self.images,
+        }
+    }
+}
+
 impl TagCounts {
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
         self.beyond += other.beyond;
+        self.scores.add(&other.scores);
         for (label, count) in &other.labels {
             self.add_label(label, *count);
         }
     }
 
-    /// The labels that most images have, the most frequent first; equal ones in the order of their names.
+    /// The labels of most images, the most frequent first, equal ones in the order of their names. Labels of no image are left out.
     #[must_use]
-    pub fn most_frequent(&self, labels: usize) -> Vec<(&str, TagCount)> {
-        let mut all: Vec<_> = self.labels.iter().map(|(label, count)| (label.as_str(), *count)).collect();
-        all.sort_by(|a, b| (b.1.images, b.1.best).cmp(&(a.1.images, a.1.best)).then(a.0.cmp(b.0)));
+    pub fn most_frequent(&self, labels: usize, counted: Counted) -> Vec<(&str, TagCount)> {
+        let known = self.labels.iter().map(|(label, count)| (label.as_str(), *count));
+        let mut all: Vec<_> = known.filter(|(_, count)| count.of(counted) > 0).collect();
+        let rank = |count: TagCount| (count.of(counted), count.best);
+        all.sort_by(|a, b| rank(b.1).cmp(&rank(a.1)).then(a.0.cmp(b.0)));
         all.truncate(labels);
         all
     }
@@ -72,10 +101,16 @@ impl TagCounts {
         let tags = lists.values().as_struct_opt().ok_or_else(missing)?;
         let labels = tags.column_by_name("label").and_then(|column| column.as_string_opt::<i32>());
         let indices = tags.column_by_name("index").and_then(|column| column.as_primitive_opt::<Int32Type>());
+        let scores = tags.column_by_name("score").and_then(|column| column.as_primitive_opt::<Float32Type>());
         let (labels, indices) = (labels.ok_or_else(missing)?, indices.ok_or_else(missing)?);
+        let scores = scores.ok_or_else(missing)?;
+        let mut counts = Self::default();
         let mut by_index: HashMap<i32, (usize, TagCount)> = HashMap::new();
         for row in lists.offsets().windows(2) {
             let (first, end) = (row[0] as usize, row[1] as usize);
+            if first < end {
+                counts.scores.add_score(scores.value(first));
+            }
             for tag in first..end {
                 let (_, count) = by_index.entry(indices.value(tag)).or_insert((tag, TagCount::default()));
                 count.images += 1;
@@ -84,7 +119,6 @@ impl TagCounts {
         }
         let mut found: Vec<_> = by_index.into_iter().collect();
         found.sort_unstable_by_key(|(index, _)| *index);
-        let mut counts = Self::default();
         for (_, (tag, count)) in found {
             counts.add_label(labels.value(tag), count);
         }
@@ -101,8 +135,7 @@ mod tests {
         let tag =
             |(index, label): &(u32, &str)| Tag { label: (*label).to_owned(), index: *index, score: 0.5 };
         let tags = labels.iter().map(tag).collect();
-        let tagged =
-            Tagged { width: 1, height: 1, tags, vector: None, second_decoder: false, thumbnail: None };
+        let tagged = Tagged { width: 1, height: 1, tags, vector: None, second_decoder: false };
         Row { key: "a".to_owned(), bytes: None, etag: None, outcome: Outcome::Tagged(tagged) }
     }
 
@@ -115,19 +148,29 @@ mod tests {
             [row(&[(0, "crane"), (7, "cat")]), failed, row(&[]), row(&[(3, "crane")]), row(&[(7, "cat")])];
         let counts = TagCounts::of_batch(&parquet::batch(&rows, None).unwrap()).unwrap();
         let (crane, cat) = (TagCount { images: 2, best: 2 }, TagCount { images: 2, best: 1 });
-        assert_eq!(counts.most_frequent(9), [("crane", crane), ("cat", cat)]);
-        assert_eq!(counts.most_frequent(1), [("crane", crane)]);
+        assert_eq!(counts.most_frequent(9, Counted::All), [("crane", crane), ("cat", cat)]);
+        assert_eq!(counts.most_frequent(1, Counted::Best), [("crane", crane)]);
+        assert_eq!(counts.scores.scores(), 3, "the best tags of three images");
+    }
+
+    #[test]
+    fn a_label_that_is_never_the_best_does_not_count_if_one_label_is_right() {
+        let (terrier, pug) = (TagCount { images: 12, best: 0 }, TagCount { images: 4, best: 3 });
+        let labels = [("toy terrier".to_owned(), terrier), ("pug".to_owned(), pug)].into();
+        let counts = TagCounts { labels, ..TagCounts::default() };
+        assert_eq!(counts.most_frequent(9, Counted::Best), [("pug", pug)]);
+        assert_eq!(counts.most_frequent(9, Counted::All), [("toy terrier", terrier), ("pug", pug)]);
     }
 
     #[test]
     fn labels_beyond_the_bound_are_counted_together() {
         let one = TagCount { images: 1, best: 0 };
         let labels = (0..MAX_LABELS).map(|number| (format!("{number:05}"), one)).collect();
-        let mut counts = TagCounts { labels, beyond: 0 };
-        let more =
-            TagCounts { labels: [("new".to_owned(), one), ("00000".to_owned(), one)].into(), beyond: 3 };
+        let mut counts = TagCounts { labels, ..TagCounts::default() };
+        let labels = [("new".to_owned(), one), ("00000".to_owned(), one)].into();
+        let more = TagCounts { labels, beyond: 3, ..TagCounts::default() };
         counts.add(&more);
         assert_eq!((counts.labels.len(), counts.beyond), (MAX_LABELS, 4));
-        assert_eq!(counts.most_frequent(1)[0], ("00000", TagCount { images: 2, best: 0 }));
+        assert_eq!(counts.most_frequent(1, Counted::All)[0], ("00000", TagCount { images: 2, best: 0 }));
     }
 }

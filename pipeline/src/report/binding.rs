@@ -180,9 +180,10 @@ pub(super) mod tests {
         images   1,000: 990 tagged, 10 failed
                        8 corrupt
                        2 empty
-        decoder  3 images were read only by the second decoder
+        decoder  3 damaged JPEGs were recovered
+        tags     pug 400; tench, Tinca tinca 250; 5 more labels (images by best tag)
         model    mobilenet, onnxruntime 1.32.0 fp32
-        speed    250.0 images/s: 1,000 in 4.0 s on 4 threads, 64 at once
+        speed    250.0 images/s: 1,000 in 4.0 s on 4 threads, batch 64
         stages   decode binds: decode 96 % busy, transfer 4 %, compute 41 %
                  75.0 images/s per vCPU, 300.0 per GPU
         results  tags/20261123-170000-0a1b2c/results

@@ -1,20 +1,24 @@
-//! The mail at the end of a run: what came out and what it used, or what stopped it and how to go on.
+//! The mail at the end of a run: what came out, what it cost, and what to do next, to be read on a phone in ten seconds.
 //!
-//! Pure. Names, causes and places come from users and their objects: each stands on its own line with nothing in it that
-//! cannot be seen, in HTML they are escaped, in a subject only run ids and our own words stand.
+//! Pure. Names, causes and places come from users and their objects: each is on its own line with nothing in it that cannot
+//! be seen, in HTML they are escaped, and a subject holds only run ids and our own words. What only an operator needs is in the
+//! report.
 
 mod html;
+mod words;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::samples::Highlights;
+use super::text::{count, dollars, duration};
+use super::thumbnails::Picture;
 use super::{State, Summary};
-use crate::cost::table::dollars;
-use crate::number::count;
-use crate::run::{RunId, RunKeys};
+use crate::command::quoted;
+use crate::run::RunId;
 use crate::visible::visible;
 
-/// A cause is told up to so many characters.
+/// A cause is reported up to so many characters.
 const LONGEST_CAUSE: usize = 2000;
 
 /// What is sent; who gets it is another's to say.
@@ -26,6 +30,45 @@ pub struct Mail {
     pub text: String,
     /// The same for those that show HTML.
     pub html: String,
+    /// The pictures that the HTML shows.
+    pub pictures: Vec<Attached>,
+}
+
+/// A picture of a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// How the HTML names it: `cid:` and this.
+    pub id: String,
+    /// A JPEG in base64.
+    pub jpeg: String,
+}
+
+/// What a mail needs beside the run's summary.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Options that each command needs to find the run: `--stack tagfleet --region eu-west-1`.
+    pub options: Vec<String>,
+    /// Where a browser opens the report; none if no link is wanted.
+    pub link: Option<String>,
+    /// Pictures to show.
+    pub highlights: Highlights,
+}
+
+impl Surroundings {
+    /// Those of a run of `stack` in `region`, submitted with the AWS profile `profile`.
+    #[must_use]
+    pub fn of_stack(stack: &str, region: &str, profile: Option<&str>) -> Self {
+        let mut options =
+            vec!["--stack".to_owned(), stack.to_owned(), "--region".to_owned(), region.to_owned()];
+        options.extend(profile.into_iter().flat_map(|profile| ["--profile".to_owned(), profile.to_owned()]));
+        Self { options, ..Self::default() }
+    }
+
+    /// A `tagfleet` command with the options that find the run.
+    fn command(&self, arguments: &[&str]) -> String {
+        let own = self.options.iter().map(String::as_str);
+        quoted(std::iter::once("tagfleet").chain(arguments.iter().copied()).chain(own))
+    }
 }
 
 /// What stopped a state machine.
@@ -43,53 +86,50 @@ pub struct Failure {
 impl Mail {
     /// The mail of a run that came to its end, complete or not.
     #[must_use]
-    pub fn of_summary(summary: &Summary) -> Self {
-        let Summary { run, images, tagged, .. } = summary;
-        let (images, tagged, failed) = (count(*images), count(*tagged), count(summary.all_failed()));
-        let (state, next) = match summary.state {
-            State::Complete => ("complete", String::new()),
-            State::Interrupted | State::Incomplete => {
-                ("incomplete", format!("to go on: tagfleet resume {run}\n"))
-            }
-            State::StoppedAtBudget => {
-                ("stopped at budget", format!("to go on: tagfleet resume {run} --max-usd N\n"))
-            }
-        };
-        // A link signed by a role dies with its credentials, so the mail names places and a command.
-        let next = format!(
-            "report   {}\n\nto open it: tagfleet report {run} --open\n{next}",
-            visible(&RunKeys::report_beside(&summary.results))
-        );
-        let mut subject =
-            format!("tagfleet: {run} {state}: {images} images, {tagged} tagged, {failed} failed");
-        let Some(cost) = &summary.cost else {
-            return Self::new(subject, format!("{}{next}", summary.text()), "");
-        };
-        subject.push_str(&format!(", {}", dollars(cost.total_usd)));
-        let mail = Self::new(subject, format!("{}{next}", summary.text()), &html::bill(cost));
-        Self { text: format!("{}\n{}", mail.text, cost.table()), ..mail }
+    pub fn of_summary(summary: &Summary, around: &Surroundings) -> Self {
+        let words = words::of_summary(summary, around);
+        let pictures: Vec<(Attached, &Picture)> = (1..)
+            .zip(&around.highlights.pictures)
+            .map(|(number, picture)| {
+                let jpeg = picture.jpeg.clone();
+                (Attached { id: format!("picture-{number}"), jpeg }, picture)
+            })
+            .collect();
+        let subject = subject(summary);
+        Self {
+            text: words::text(&words, summary.cost.as_ref()),
+            html: html::page(&subject, &words, &pictures, summary.cost.as_ref()),
+            subject,
+            pictures: pictures.into_iter().map(|(attached, _)| attached).collect(),
+        }
     }
 
     /// The mail of a run that failed.
     #[must_use]
-    pub fn of_failure(run: &RunId, failure: &Failure) -> Self {
-        let Failure { state, error, cause } = failure;
-        let next = match (error.as_str(), state.as_str()) {
-            ("BadRequest", "Plan") => "nothing was begun: correct the request and put it again".to_owned(),
-            _ => format!("what is done is kept; once the cause is mended, to go on: tagfleet resume {run}"),
-        };
-        let (state, error, cause) = (visible(state), visible(error), cause_in_words(cause));
-        let text = format!(
-            "run      {run}: failed\nstate    {state}\nerror    {error}\ncause    {cause}\n\n{next}\n"
-        );
-        Self::new(format!("tagfleet: {run} failed"), text, "")
+    pub fn of_failure(run: &RunId, failure: &Failure, around: &Surroundings) -> Self {
+        let words = words::of_failure(run, failure, around);
+        let subject = format!("tagfleet: {run} failed");
+        let html = html::page(&subject, &words, &[], None);
+        Self { text: words::text(&words, None), html, subject, pictures: Vec::new() }
     }
+}
 
-    /// `more` stands behind the text, in HTML only.
-    fn new(subject: String, text: String, more: &str) -> Self {
-        let html = html::page(&subject, &text, more);
-        Self { subject, text, html }
+/// Outcome, failures, dollars, hours.
+fn subject(summary: &Summary) -> String {
+    let state = match summary.state {
+        State::Complete => "complete",
+        State::Interrupted | State::Incomplete => "incomplete",
+        State::StoppedAtBudget => "stopped at budget",
+    };
+    let (images, failed) = (count(summary.images), count(summary.all_failed()));
+    let mut subject = format!("tagfleet: {} {state}: {images} images, {failed} failed", summary.run);
+    if let Some(cost) = &summary.cost {
+        subject.push_str(&format!(", {}", dollars(cost.total_usd)));
     }
+    if summary.seconds_here > 0.0 {
+        subject.push_str(&format!(", {}", duration(summary.seconds_here)));
+    }
+    subject
 }
 
 /// What a cause says, without the JSON around it, on one line.
@@ -108,108 +148,7 @@ pub fn cause_in_words(cause: &str) -> String {
     }
 }
 
-/// Text that stands in HTML as itself.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
-mod tests {
-    use super::super::tests::summary;
-    use super::*;
-    use crate::cost::{COST_VERSION, Cost, CostLine};
-    use crate::usage::{CallUsage, Machine, MachineTime, MachineUsage, Usage};
-
-    fn fleet() -> Summary {
-        let machine = Machine {
-            instance_type: Some("g6.xlarge".to_owned()),
-            zone: Some("us-east-1a".to_owned()),
-            life_cycle: Some("spot".to_owned()),
-        };
-        let time = MachineTime { machines: 2, billed_ms: 5_400_000, worked_ms: 5_000_000, free_ms: 0 };
-        let used = MachineUsage {
-            machine,
-            workers: 2,
-            seconds: 5400,
-            vcpu_seconds: 21_600,
-            vcpus: 8,
-            images: 1000,
-            time,
-            gpu: None,
-        };
-        let calls = CallUsage { calls: 3, milliseconds: 2000, mb_milliseconds: 2000 * 2048 };
-        let functions = [("splitter split".to_owned(), calls)].into();
-        let usage = Usage { machines: vec![used], functions, infer_seconds: 2700, ..Usage::default() };
-        Summary { usage: Some(usage), model: "<b>net</b>".to_owned(), ..summary() }
-    }
-
-    #[test]
-    fn complete() {
-        let mail = Mail::of_summary(&fleet());
-        insta::assert_snapshot!(format!("{}\n\n{}\n{}", mail.subject, mail.text, mail.html));
-    }
-
-    #[test]
-    fn what_it_cost() {
-        let line = |item: &str, quantity: f64, unit_price: f64| CostLine {
-            stage: "infer".to_owned(),
-            service: "EC2".to_owned(),
-            item: item.to_owned(),
-            quantity,
-            unit: "hours".to_owned(),
-            unit_price,
-            usd: quantity * unit_price,
-        };
-        let cost = Cost {
-            version: COST_VERSION,
-            region: "us-east-1".to_owned(),
-            prices_of: "2026-11-23".to_owned(),
-            lines: vec![line("g6.xlarge spot <us-east-1a>", 2.0, 0.5), line("disks", 0.25, 0.08)],
-            total_usd: 1.02,
-            usd_per_million: Some(1020.0),
-            spot_saved_usd: 0.6,
-            notes: vec!["list prices".to_owned()],
-            plan: Some(crate::cost::planned::tests::a_dear_run()),
-        };
-        let mail = Mail::of_summary(&Summary { cost: Some(cost), ..fleet() });
-        assert!(!mail.html.contains("<us-east-1a>"));
-        insta::assert_snapshot!(format!("{}\n\n{}\n{}", mail.subject, mail.text, mail.html));
-    }
-
-    #[test]
-    fn incomplete() {
-        let problem = Some("tagfleet: no capacity for 30 minutes".to_owned());
-        let missing_shards = (0..30).map(|number| format!("00000-{number:07}")).collect();
-        let summary = Summary { state: State::Incomplete, rows: 0, missing_shards, problem, ..fleet() };
-        insta::assert_snapshot!(Mail::of_summary(&summary).text);
-    }
-
-    #[test]
-    fn failed() {
-        let run = RunId::try_from("nightly-0a1b2c".to_owned()).unwrap();
-        let cause =
-            r#"{"errorType":"BadRequest","errorMessage":"the request is wrong: input: <script>\nalert(1)"}"#;
-        let failure = |error: &str| Failure {
-            state: "Plan".to_owned(),
-            error: error.to_owned(),
-            cause: cause.to_owned(),
-        };
-        let mail = Mail::of_failure(&run, &failure("BadRequest"));
-        insta::assert_snapshot!(format!("{}\n\n{}\n{}", mail.subject, mail.text, mail.html));
-        assert!(Mail::of_failure(&run, &failure("Broken")).text.contains("tagfleet resume nightly-0a1b2c"));
-    }
-}
+mod tests;

@@ -92,12 +92,25 @@ impl RunKeys {
         format!("{}parts/", self.work)
     }
 
-    /// The shard that a shard's or a part's key belongs to.
+    /// The shard that the key of a shard, a part or a checkpoint belongs to.
     #[must_use]
     pub fn shard_of(&self, key: &str) -> Option<ShardId> {
-        let name = key.strip_prefix(&self.shards()).or_else(|| key.strip_prefix(&self.parts()))?;
+        let folders = [self.shards(), self.parts(), self.checkpoints()];
+        let name = folders.iter().find_map(|folder| key.strip_prefix(folder.as_str()))?;
         let id = ShardId::parse(name.split('.').next()?)?;
-        (key == self.shard(id) || key == self.part(id)).then_some(id)
+        [self.shard(id), self.part(id), self.checkpoint(id)].iter().any(|own| key == own).then_some(id)
+    }
+
+    /// The rows of a shard that a worker had to leave before it was done; disposable.
+    #[must_use]
+    pub fn checkpoint(&self, id: ShardId) -> String {
+        format!("{}{id}.checkpoint", self.checkpoints())
+    }
+
+    /// Prefix of all checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> String {
+        format!("{}checkpoints/", self.work)
     }
 
     /// A few thumbnails and failures of one shard, for the report; disposable.
@@ -110,6 +123,12 @@ impl RunKeys {
     #[must_use]
     pub fn all_thumbnails(&self) -> String {
         format!("{}thumbnails/", self.work)
+    }
+
+    /// The pictures of the mail: [`Highlights`](crate::report::samples::Highlights); disposable.
+    #[must_use]
+    pub fn highlights(&self) -> String {
+        format!("{}highlights.json", self.work)
     }
 
     /// The compaction groups, fixed once.
@@ -250,6 +269,7 @@ mod tests {
         let shard = ShardId { range: 0, number: 7 };
         assert_eq!(keys.shard_of(&keys.part(shard)), Some(shard));
         assert_eq!(keys.shard_of(&keys.shard(shard)), Some(shard));
+        assert_eq!(keys.shard_of(&keys.checkpoint(shard)), Some(shard));
         assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(shard))), None);
     }
 

@@ -106,8 +106,8 @@ struct Cutter<'a> {
 impl Cutter<'_> {
     async fn first_page(&mut self, range: &KeyRange) -> Result<Vec<String>, BucketError> {
         self.probes += 1;
-        let page = self.bucket.list(range).try_next().await?.unwrap_or_default();
-        Ok(page.into_iter().map(|object| object.key).collect())
+        let page = self.bucket.list_as_stored(range).try_next().await?.unwrap_or_default();
+        Ok(page.into_iter().map(|object| object.key).filter(|key| range.contains(key)).collect())
     }
 
     async fn guess(&mut self, range: KeyRange) -> Result<Guessed, BucketError> {
@@ -135,11 +135,11 @@ impl Cutter<'_> {
     }
 }
 
-/// Three keys of a page that is full.
+/// Three keys of a page that is full. Of a store that lists in an order of its own it says nothing: such a range stays whole.
 fn full(page: &[String]) -> Option<Page> {
     let at = |from_end: usize| page.get(page.len().checked_sub(from_end)?).cloned();
     let (first, near_end, last) = (page.first().cloned()?, at(PAGE_END)?, at(1)?);
-    (page.len() >= PAGE).then_some(Page { first, near_end, last })
+    (page.len() >= PAGE && page.is_sorted()).then_some(Page { first, near_end, last })
 }
 
 /// Something no key of the range is greater than, but for keys that go on with characters beyond ASCII.

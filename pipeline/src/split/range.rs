@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{RangeSplit, Source, SplitError, read_json, read_shard, send_shards};
 use crate::bucket::{Bucket, KeyRange, Kind, Put};
+use crate::filter::{Skipped, SkippedRun};
 use crate::queue::Queue;
 use crate::run::{RunId, RunKeys};
 use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
@@ -43,7 +44,7 @@ pub async fn split_range(
     let mut open = OpenShard::default();
     let mut pages = source.pages(&KeyRange { after, ..range.clone() });
     while let Some(page) = pages.try_next().await? {
-        splitter.folder_markers.extend(page.folder_markers);
+        splitter.skipped.extend(page.skipped);
         for image in page.images {
             if splitter.is_passed(&image) {
                 continue;
@@ -66,14 +67,14 @@ pub async fn split_range(
 #[serde(deny_unknown_fields)]
 struct Cursor {
     version: u32,
-    /// What there was, without the folder markers below.
+    /// What there was, without the skipped files below.
     record: RangeSplit,
     /// The last key of the last shard.
     last_key: Option<String>,
     /// The last key that was listed, input or not.
     after: Option<String>,
-    /// Folder markers behind the last shard.
-    folder_markers: u64,
+    /// Skipped files behind the last shard.
+    skipped: Skipped,
 }
 
 /// The images that will be the next shard.
@@ -117,9 +118,9 @@ pub(super) struct Splitter<'a> {
     record: RangeSplit,
     last_key: Option<String>,
     /// Listed and not yet counted with a shard.
-    folder_markers: Vec<String>,
+    skipped: Vec<SkippedRun>,
     /// The same of earlier calls, all before those.
-    earlier_markers: u64,
+    skipped_before: Skipped,
 }
 
 impl<'a> Splitter<'a> {
@@ -136,8 +137,8 @@ impl<'a> Splitter<'a> {
             run,
             record,
             last_key: None,
-            folder_markers: Vec::new(),
-            earlier_markers: 0,
+            skipped: Vec::new(),
+            skipped_before: Skipped::default(),
         }
     }
 
@@ -149,7 +150,7 @@ impl<'a> Splitter<'a> {
         if let Some(cursor) = self.cursor().await? {
             self.record = cursor.record;
             self.last_key = cursor.last_key;
-            self.earlier_markers = cursor.folder_markers;
+            self.skipped_before = cursor.skipped;
             after = cursor.after;
         }
         let counted = self.record.shards.checked_sub(1);
@@ -195,9 +196,8 @@ impl<'a> Splitter<'a> {
         let id = ShardId { range: self.range, number: self.record.shards };
         let key = self.run.1.shard(id);
         let last = images.last().map(|image| image.key.as_str());
-        let listed = self.folder_markers.iter().filter(|marker| Some(marker.as_str()) <= last).count();
-        let folder_markers = self.earlier_markers + listed as u64;
-        let ours = Shard { id, images, folder_markers };
+        let skipped = self.uncounted(|run| Some(run.last_key.as_str()) <= last);
+        let ours = Shard { id, images, skipped };
         let stored = ours.encode().map_err(|error| SplitError::Shard { key: key.clone(), error })?;
         if self.output.put_if_absent(&key, stored).await? == Put::Created {
             self.pass(&ours);
@@ -216,39 +216,46 @@ impl<'a> Splitter<'a> {
 
     fn pass(&mut self, shard: &Shard) {
         self.record.add(&shard.images);
-        self.record.folder_markers += shard.folder_markers;
-        self.earlier_markers = 0;
+        self.record.skipped.merge(&shard.skipped);
+        self.skipped_before = Skipped::default();
         self.last_key = shard.images.last().map(|image| image.key.clone());
         let last_key = &self.last_key;
-        self.folder_markers.retain(|marker| Some(marker) > last_key.as_ref());
+        self.skipped.retain(|run| Some(&run.last_key) > last_key.as_ref());
     }
 
-    fn uncounted_markers(&self) -> u64 {
-        self.earlier_markers + self.folder_markers.len() as u64
+    /// Skipped files that no shard counts yet: those of earlier calls, and those of this one that are meant.
+    fn uncounted(&self, is_meant: impl Fn(&SkippedRun) -> bool) -> Skipped {
+        let mut uncounted = self.skipped_before.clone();
+        for run in self.skipped.iter().filter(|run| is_meant(run)) {
+            uncounted.merge(&run.skipped);
+        }
+        uncounted
     }
 
     /// Notes how far this call came; `listed` is the last key of its last page.
     async fn stop(mut self, listed: Option<String>) -> Result<RangeSplit, SplitError> {
-        let folder_markers = self.uncounted_markers();
+        let skipped = self.uncounted(|_| true);
+        let behind = skipped.clone();
         let cursor = Cursor {
             version: 1,
             record: self.record.clone(),
             last_key: self.last_key.clone(),
             after: listed.max(self.last_key.clone()),
-            folder_markers,
+            skipped,
         };
         let key = self.run.1.range_cursor(self.range);
         let bytes =
             serde_json::to_vec(&cursor).map_err(|error| SplitError::Record { key: key.clone(), error })?;
         self.output.put(&key, bytes.into()).await?;
-        self.record.folder_markers += folder_markers;
+        self.record.skipped.merge(&behind);
         Ok(self.record)
     }
 
     /// Sends every message of the range before the record says that it is done: a call that is killed in between is
     /// made up for by the next, and a message that is sent twice is harmless.
     async fn finish(mut self) -> Result<RangeSplit, SplitError> {
-        self.record.folder_markers += self.uncounted_markers();
+        let behind = self.uncounted(|_| true);
+        self.record.skipped.merge(&behind);
         let shards: Vec<ShardId> =
             (0..self.record.shards).map(|number| ShardId { range: self.range, number }).collect();
         send_shards(self.queue, self.run.0, &shards).await?;

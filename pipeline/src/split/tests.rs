@@ -1,5 +1,6 @@
 //! Split's laws: every key in exactly one shard, in order, whatever stops it and however often it runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::btree_set;
@@ -12,9 +13,11 @@ use super::range::Splitter;
 use super::*;
 use crate::bucket::Kind;
 use crate::bucket::memory::MemoryBucket;
+use crate::filter::{Filter, SkipReason};
 use crate::queue::MemoryQueue;
 use crate::shard::MAX_IMAGE_BYTES;
 use crate::testing::FailingBucket;
+use crate::testing::unsorted_bucket::UnsortedBucket;
 
 fn run() -> (RunId, RunKeys) {
     let id = RunId::try_from("r".to_owned()).unwrap();
@@ -128,11 +131,11 @@ async fn keys_that_are_no_inputs_are_passed_and_counted_once() {
     }
     source.put("001500/a.jpg", Bytes::from_static(b"x")).await.unwrap();
     source.put("002499/no.txt", Bytes::from_static(b"x")).await.unwrap();
-    let filter = Filter::new(&["*.jpg".to_owned()], &[]).unwrap();
+    let filter = Filter::new(&["*.jpg".to_owned()], &[], false).unwrap();
     let source = Source::Listed(Arc::new(source), filter);
     let (output, queue) = (MemoryBucket::default(), queue());
     let (_, record) = split_page_by_page(&source, &output, &queue).await;
-    assert_eq!((record.images, record.folder_markers, record.shards), (1, 2500, 1));
+    assert_eq!((record.images, record.skipped.files(), record.shards), (1, 2500, 1));
 }
 
 #[tokio::test]
@@ -173,7 +176,7 @@ async fn folder_markers_are_no_images() {
     source.put("a/b", Bytes::from_static(b"x")).await.unwrap();
     let (output, queue) = (MemoryBucket::default(), queue());
     let record = split(&Source::Listed(Arc::new(source), Filter::default()), &output, &queue).await.unwrap();
-    assert_eq!((record.images, record.folder_markers), (1, 1));
+    assert_eq!((record.images, record.skipped.of(SkipReason::FolderMarker)), (1, 1));
 }
 
 #[tokio::test]
@@ -194,7 +197,7 @@ async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
     let (id, run_keys) = run();
     // The first one saw every second object of the first 300 and was stopped then.
     let images = keys[..300].iter().step_by(2).cloned().map(Image::named).collect();
-    let first = Shard { id: ShardId { range: 0, number: 0 }, images, folder_markers: 0 };
+    let first = Shard { id: ShardId { range: 0, number: 0 }, images, skipped: Skipped::default() };
     output.put(&run_keys.shard(first.id), first.encode().unwrap()).await.unwrap();
     // The second one had listed before that shard was there: it meets it on its first put.
     let mut late = Splitter::new(0, (&output, &queue), (&id, &run_keys));
@@ -232,4 +235,53 @@ proptest! {
             assert_eq!(sent.len(), shards.len());
         });
     }
+}
+
+async fn keys_of(source: &Source, range: &KeyRange) -> Vec<String> {
+    let pages: Vec<_> = source.pages(range).try_collect().await.unwrap();
+    pages.into_iter().flat_map(|page| page.images).map(|image| image.key).collect()
+}
+
+proptest! {
+    /// Several places are what one listing of everything would give of them, in any range of it.
+    #[test]
+    fn several_places_are_read_in_key_order_and_each_key_once(
+        all in btree_set("[a-c/]{1,4}", 0..40),
+        prefixes in prop::collection::vec("[a-c/]{1,2}", 0..4),
+        named in prop::collection::vec("[a-c/]{1,4}", 0..10),
+        after in prop::option::of("[a-c/]{0,3}"),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let bucket = bucket_of(all.iter().cloned()).await;
+            let picks = Arc::new(Picks::new(prefixes.clone(), named.clone()));
+            let source = Source::Several(bucket, Filter::default(), picks);
+            let range = KeyRange { after, ..KeyRange::default() };
+            let listed = all.iter().filter(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)));
+            let is_listed = |key: &&String| prefixes.iter().any(|prefix| key.starts_with(prefix));
+            let mut wanted: Vec<&String> = listed.chain(named.iter().filter(|key| !is_listed(key))).collect();
+            wanted.retain(|key| range.contains(key));
+            wanted.sort_unstable();
+            wanted.dedup();
+            assert_eq!(keys_of(&source, &range).await.iter().collect::<Vec<_>>(), wanted);
+        });
+    }
+}
+
+/// Rows follow shards, so shards of a store without an order would mix the rows of all.
+#[tokio::test]
+async fn a_store_that_lists_in_no_order_is_split_in_order_or_not_at_all() {
+    for (count, page) in [(900, 7), (900, 1000), (5000, 1000)] {
+        let store = UnsortedBucket::new(bucket_of(numbered(count)).await, page);
+        let source = Source::Listed(Arc::new(store), Filter::default());
+        let (output, queue) = (MemoryBucket::default(), queue());
+        assert_eq!(split(&source, &output, &queue).await.unwrap().images, count as u64);
+        assert_eq!(shards(&output).await.concat(), numbered(count), "{count} keys in pages of {page}");
+    }
+    let swapped = UnsortedBucket::late(bucket_of(numbered(5000)).await);
+    let source = Source::Listed(Arc::new(swapped), Filter::default());
+    let (output, queue) = (MemoryBucket::default(), queue());
+    let error = split(&source, &output, &queue).await.unwrap_err();
+    assert!(error.to_string().contains("this store does not list in key order"), "{error}");
+    assert!(messages(&queue).await.is_empty(), "nothing is tagged");
 }

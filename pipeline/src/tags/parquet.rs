@@ -33,6 +33,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use thiserror::Error;
+use tokio::task::JoinError;
 
 use super::{Outcome, Row, Tag};
 use crate::run::{RunId, VectorType};
@@ -57,6 +58,13 @@ impl TableError {
 
 impl From<ParquetError> for TableError {
     fn from(error: ParquetError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A reader that panics over damaged bytes.
+impl From<JoinError> for TableError {
+    fn from(error: JoinError) -> Self {
         Self(error.to_string())
     }
 }

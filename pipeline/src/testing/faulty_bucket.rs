@@ -39,7 +39,7 @@ impl FaultyBucket {
         let answer = match fault {
             Fault::None => answer.await,
             Fault::Refused(why) => Err(self.error(Kind::Temporary, key, why)),
-            Fault::DiskFull => Err(self.error(Kind::Other, key, "no space left on device")),
+            Fault::DiskFull => Err(self.error(Kind::Full, key, "no space left on device")),
             Fault::Lost(why) => {
                 // Whatever it says, nobody hears of it.
                 let _ = answer.await;
@@ -73,7 +73,7 @@ impl Bucket for FaultyBucket {
         self.inner.name()
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let bucket = self.clone();
         stream::try_unfold(range.clone(), move |rest| bucket.clone().page(rest)).boxed()
     }

@@ -129,8 +129,11 @@ async fn one_shard(images: usize) -> Vec<(&'static str, Duration)> {
     let source = Arc::new(MadeUp::of(images));
     let pages: Vec<Vec<_>> = source.list(&KeyRange::default()).try_collect().await.unwrap();
     let id = ShardId { range: 0, number: 200 };
-    let shard =
-        Shard { id, images: pages.concat().into_iter().map(Image::from).collect(), folder_markers: 0 };
+    let shard = Shard {
+        id,
+        images: pages.concat().into_iter().map(Image::from).collect(),
+        skipped: Default::default(),
+    };
     let (worker, _folder) = worker(source);
     let mut laps = Laps::begin();
     worker.output.put_if_absent(&worker.keys.shard(id), shard.encode().unwrap()).await.unwrap();

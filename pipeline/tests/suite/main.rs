@@ -9,8 +9,10 @@
     reason = "tests fail by panicking and say what they measured"
 )]
 
+mod damaged;
 mod load;
 mod protocol;
 mod rows;
 mod same_answer;
+mod stopped;
 mod storm;

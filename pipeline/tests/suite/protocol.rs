@@ -1,8 +1,9 @@
 //! The protocol between queue, workers and rounds, as a property: whatever the interleaving, the real ports agree with a
 //! small model of what a shard's life is.
 //!
-//! Workers take one step at a time (receive, look for the part, tag, put the part, delete the message), in any order among
-//! each other, and may stop for good or for long between any two. The model knows messages and parts only.
+//! Workers take one step at a time (receive, look for the part and the checkpoint, tag an image, put the part, delete the
+//! message), in any order among each other, and may stop for good or for long between any two. The model knows messages,
+//! checkpoints and parts only.
 
 mod model;
 
@@ -13,11 +14,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Put};
+use tagfleet_pipeline::checkpoint::{Checkpoints, Rows};
 use tagfleet_pipeline::queue::{MemoryQueue, Message, Queue};
 use tagfleet_pipeline::reduce::{self, put_json};
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{ShardMessage, Source, send_shards, split_range};
+use tagfleet_pipeline::split::{ShardMessage, Source, read_shard, send_shards, split_range};
+use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +29,8 @@ use model::{Model, VISIBILITY};
 const WORKERS: usize = 3;
 const MOST_RECEIPTS: u32 = 4;
 const ROUNDS: u32 = 3;
+/// Images of a shard.
+const IMAGES: usize = 3;
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +39,10 @@ enum Event {
     Step(usize),
     /// A worker keeps its message for longer.
     Extend(usize),
-    /// A worker gives its message back.
+    /// A worker stops: it leaves a checkpoint and gives its message back.
     GiveBack(usize),
+    /// The same while another does: what it had read of the checkpoint is older than what it replaces.
+    Race(usize),
     /// A worker is killed: its message comes again by itself.
     Kill(usize),
     /// Seconds pass.
@@ -51,7 +58,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         12 => worker.clone().prop_map(Event::Step),
         1 => worker.clone().prop_map(Event::Extend),
-        1 => worker.clone().prop_map(Event::GiveBack),
+        2 => worker.clone().prop_map(Event::GiveBack),
+        1 => worker.clone().prop_map(Event::Race),
         1 => worker.prop_map(Event::Kill),
         3 => (1..90_u64).prop_map(Event::Pass),
         1 => (0..6_u32).prop_map(Event::Duplicate),
@@ -64,8 +72,8 @@ fn event() -> impl Strategy<Value = Event> {
 enum Worker {
     Idle,
     Received(Message, ShardId),
-    /// It has found no part, and tagged the shard.
-    Tagged(Message, ShardId),
+    /// It has found no part, and these rows are there, from a checkpoint or its own.
+    Tagging(Message, ShardId, Rows),
     /// Its part is there, or another's.
     Done(Message),
 }
@@ -81,17 +89,17 @@ struct Real {
 }
 
 impl Real {
-    /// A run that is split into so many shards of one image each.
+    /// A run that is split into so many shards.
     async fn new(shards: u32) -> Self {
         let run = RunId::try_from("run".to_owned()).unwrap();
         let (output, keys) = (MemoryBucket::default(), RunKeys::new("", &run));
         let queue = Arc::new(MemoryQueue::new(VISIBILITY, MOST_RECEIPTS));
         let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
         put_json(&output, &keys.ranges(), &ranges).await.unwrap();
-        let source = Source::Named(Arc::new((0..shards).map(|number| format!("{number}.jpg")).collect()));
+        let source = Source::Named(Arc::new(inputs(shards)));
         let (ports, never) =
             ((&output as &dyn Bucket, queue.as_ref() as &dyn Queue), CancellationToken::new());
-        split_range(&source, (0, &ranges.ranges[0]), 1, ports, (&run, &keys), &never).await.unwrap();
+        split_range(&source, (0, &ranges.ranges[0]), IMAGES, ports, (&run, &keys), &never).await.unwrap();
         let model = Model::new(shards, MOST_RECEIPTS);
         Self { output, queue, run, keys, workers: vec![Worker::Idle; WORKERS], round: 1, model }
     }
@@ -100,10 +108,8 @@ impl Real {
         match event {
             Event::Step(worker) => self.step(worker).await,
             Event::Extend(worker) => self.change(worker, 2 * VISIBILITY).await,
-            Event::GiveBack(worker) => {
-                self.change(worker, Duration::ZERO).await;
-                self.workers[worker] = Worker::Idle;
-            }
+            Event::GiveBack(worker) => self.give_back(worker, false).await,
+            Event::Race(worker) => self.give_back(worker, true).await,
             Event::Kill(worker) => self.workers[worker] = Worker::Idle,
             Event::Pass(seconds) => advance(Duration::from_secs(seconds)).await,
             Event::Duplicate(number) if number < self.model.shards() => {
@@ -125,12 +131,20 @@ impl Real {
                 match self.output.exists(&self.keys.part(shard)).await.unwrap() {
                     true => Worker::Done(message),
                     false => {
-                        self.model.tagged(shard);
-                        Worker::Tagged(message, shard)
+                        let inputs = read_shard(&self.output, &self.keys, shard).await.unwrap();
+                        let rows = self.checkpoints().read(&inputs).await.unwrap();
+                        self.model.continues(shard, rows.keys());
+                        Worker::Tagging(message, shard, rows)
                     }
                 }
             }
-            Worker::Tagged(message, shard) => {
+            Worker::Tagging(message, shard, mut rows) if rows.len() < IMAGES => {
+                let image = (0..IMAGES).find(|image| !rows.contains_key(image)).unwrap();
+                rows.insert(image, row(shard, image));
+                self.model.tagged(shard, image);
+                Worker::Tagging(message, shard, rows)
+            }
+            Worker::Tagging(message, shard, _) => {
                 let rows = Bytes::from(format!("of worker {number}, {}", message.receipt));
                 let put = self.output.put_if_absent(&self.keys.part(shard), rows.clone()).await.unwrap();
                 assert_eq!(
@@ -160,13 +174,31 @@ impl Real {
     }
 
     async fn change(&mut self, worker: usize, timeout: Duration) {
-        let (Worker::Received(message, _) | Worker::Tagged(message, _) | Worker::Done(message)) =
+        let (Worker::Received(message, _) | Worker::Tagging(message, ..) | Worker::Done(message)) =
             &self.workers[worker]
         else {
             return;
         };
         self.queue.change_visibility(&message.receipt, timeout).await.unwrap();
         self.model.changed(&message.receipt, timeout);
+    }
+
+    fn checkpoints(&self) -> Checkpoints<'_> {
+        Checkpoints { output: &self.output, run: &self.run, keys: &self.keys, vector: None }
+    }
+
+    async fn give_back(&mut self, worker: usize, is_race: bool) {
+        if let Worker::Tagging(_, shard, rows) = self.workers[worker].clone() {
+            if is_race {
+                self.output.delete(&self.keys.checkpoint(shard));
+                self.model.checkpoint_lost(shard);
+            }
+            let inputs = read_shard(&self.output, &self.keys, shard).await.unwrap();
+            self.model.kept(shard, rows.keys());
+            self.checkpoints().save(&inputs, rows).await.unwrap();
+        }
+        self.change(worker, Duration::ZERO).await;
+        self.workers[worker] = Worker::Idle;
     }
 
     /// After a round what is missing is sent again; after the last one the run ends, and is taken up again.
@@ -197,7 +229,7 @@ impl Real {
         self.check().await;
         for _ in 0..100 {
             advance(3 * VISIBILITY).await;
-            for _ in 0..4 {
+            for _ in 0..4 + IMAGES {
                 self.step(0).await;
             }
         }
@@ -209,9 +241,19 @@ impl Real {
     }
 }
 
+/// The keys of so many shards, in order.
+fn inputs(shards: u32) -> Vec<String> {
+    (0..shards).flat_map(|number| (0..IMAGES).map(move |image| format!("{number}-{image}.jpg"))).collect()
+}
+
+fn row(shard: ShardId, image: usize) -> Row {
+    let outcome = Outcome::Failed(Failure { reason: Reason::Missing, message: String::new() });
+    Row { key: format!("{}-{image}.jpg", shard.number), bytes: None, etag: None, outcome }
+}
+
 /// A queue that is gone: what a worker has of it can still be put, and no message be deleted.
 fn forget(worker: &mut Worker) {
-    if let Worker::Received(message, _) | Worker::Tagged(message, _) | Worker::Done(message) = worker {
+    if let Worker::Received(message, _) | Worker::Tagging(message, ..) | Worker::Done(message) = worker {
         message.receipt = u64::MAX.to_string();
     }
 }

@@ -52,7 +52,7 @@ fn a_request_that_is_wrong_in_each_way_is_told_and_begins_nothing() {
         );
         let mail = fleet.cloud.mails().into_iter().nth(number).unwrap();
         let text = mail["BodyText"].as_str().unwrap();
-        assert!(text.contains(said) && text.contains("correct the request"), "{request_name}: {text}");
+        assert!(text.contains(said) && text.contains("Fix the request file"), "{request_name}: {text}");
         assert!(mail["Subject"].as_str().unwrap().contains(name(&execution)), "{mail}");
         nothing_is_begun(&fleet, name(&execution));
     }

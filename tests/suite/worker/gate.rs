@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What is done about the GETs of a path.
 #[derive(Clone, Copy)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     /// They are never answered.
     Hold,
     /// They are answered 403.
@@ -16,14 +16,14 @@ pub(super) enum Rule {
 }
 
 /// A gate before an emulator.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     address: String,
     stopped: Receiver<()>,
 }
 
 impl Gate {
     /// Opens one before `target` (`http://127.0.0.1:4566`) that is shut for GETs of paths that begin with `path`.
-    pub(super) fn before(target: &str, path: &'static str, rule: Rule) -> Self {
+    pub(crate) fn before(target: &str, path: &'static str, rule: Rule) -> Self {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -40,12 +40,12 @@ impl Gate {
     }
 
     /// Where S3 is, through the gate.
-    pub(super) fn endpoint_url(&self) -> String {
+    pub(crate) fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Waits until a request has come that is not let through.
-    pub(super) fn wait(&self) {
+    pub(crate) fn wait(&self) {
         self.stopped.recv().unwrap();
     }
 }

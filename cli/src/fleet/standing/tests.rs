@@ -21,7 +21,7 @@ fn split(shard_images: &[u32]) -> RangeSplit {
         shards: u32::try_from(shard_images.len()).unwrap(),
         images: shard_images.iter().map(|images| u64::from(*images)).sum(),
         bytes: 0,
-        folder_markers: 0,
+        skipped: Default::default(),
         shard_images: shard_images.to_vec(),
     }
 }

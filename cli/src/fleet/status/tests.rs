@@ -23,6 +23,7 @@ fn running() -> Standing {
         shards: Some(Done { done: 120, all: 400 }),
         images: Some(Done { done: 240_000, all: 800_000 }),
         shards_so_far: 0,
+        skipped: Default::default(),
         failed: 12,
         images_per_second: Some(1250.04),
         seconds_left: Some(448),

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::bucket::{Access, contract};
+use crate::bucket::contract;
 
 async fn listed(bucket: &DirBucket, range: &KeyRange) -> Vec<Object> {
     bucket.list(range).try_collect::<Vec<_>>().await.unwrap().concat()
@@ -62,26 +62,37 @@ async fn a_name_that_is_not_utf8_is_listed_with_its_bytes() {
     let inner = folder.path().join(OsStr::from_bytes(b"d\xfe"));
     fs::create_dir(&inner).unwrap();
     fs::write(inner.join("sound.jpg"), "x").unwrap();
-    let listed: Vec<_> = listed(&bucket, &KeyRange::default())
-        .await
-        .into_iter()
-        .map(|object| (object.key, object.access))
-        .collect();
-    let wanted = [
-        ("100%25%FF.jpg", Access::NameNotUtf8),
-        ("d%FE/sound.jpg", Access::NameNotUtf8),
-        ("fine.jpg", Access::Readable),
-    ];
-    assert_eq!(listed, wanted.map(|(key, access)| (key.to_owned(), access)));
+    assert_eq!(keys(&bucket).await, ["100%25%FF.jpg", "d%FE/sound.jpg", "fine.jpg"]);
+    for key in keys(&bucket).await {
+        assert!(bucket.exists(&key).await.unwrap(), "{key}");
+        assert!(bucket.get(&key, None, 100).await.is_ok(), "{key}");
+    }
 }
 
 #[tokio::test]
-async fn two_names_of_one_key_are_an_error() {
-    let (folder, bucket) = filled(&["%FF"]);
-    fs::write(folder.path().join(OsStr::from_bytes(b"\xff")), "x").unwrap();
-    let error = bucket.list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
-    assert_eq!(error.key, "%FF");
-    assert_eq!(error.detail, "two files have this key, one of them with a name that is not UTF-8: rename it");
+async fn no_two_names_have_one_key() {
+    let (folder, bucket) = filled(&["%FF", "%25FF"]);
+    fs::write(folder.path().join(OsStr::from_bytes(b"\xff")), "bytes").unwrap();
+    assert_eq!(keys(&bucket).await, ["%2525FF", "%25FF", "%FF"]);
+    assert_eq!(bucket.get("%FF", None, 100).await.unwrap().bytes, "bytes");
+    assert_eq!(bucket.get("%25FF", None, 100).await.unwrap().bytes, "%FF");
+    assert_eq!(bucket.get("%ff", None, 100).await.unwrap_err().kind, Kind::Missing);
+}
+
+#[tokio::test]
+async fn a_prefix_is_listed_without_its_neighbours() {
+    let (_folder, bucket) = filled(&["a/b/c", "a/bc", "a/d"]);
+    for (prefix, wanted) in [
+        ("a/b", vec!["a/b/c", "a/bc"]),
+        ("a/b/", vec!["a/b/c"]),
+        ("a/d/", vec![]),
+        ("a/../a/", vec![]),
+        ("none/of/this", vec![]),
+        (".tagfleet-unfinished/", vec![]),
+    ] {
+        let listed = listed(&bucket, &KeyRange::prefix(prefix)).await;
+        assert_eq!(listed.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), wanted, "{prefix}");
+    }
 }
 
 #[tokio::test]
@@ -154,4 +165,52 @@ proptest! {
         let listed = runtime.block_on(listed(&bucket, &range));
         prop_assert_eq!(listed.into_iter().map(|object| object.key).collect::<Vec<_>>(), inside);
     }
+}
+
+/// Closes these folders for reading; false where that closes nothing, as for root.
+fn closed(folder: &TempDir, names: &[&str]) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    for name in names {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let is_closed = fs::read_dir(folder.path().join(names[0])).is_err();
+    if !is_closed {
+        eprintln!("SKIPPED: this user may read every folder");
+    }
+    is_closed
+}
+
+fn opened(folder: &TempDir, names: &[&str]) {
+    use std::os::unix::fs::PermissionsExt;
+    for name in names {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn all_folders_that_may_not_be_read_are_named_at_once() {
+    let (folder, bucket) = filled(&["a.jpg", "b/1.jpg", "c/d/2.jpg", "e/3.jpg"]);
+    if closed(&folder, &["b", "c/d"]) {
+        let error = bucket.list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, "b/"));
+        insta::assert_snapshot!(error.detail, @r#"2 folders may not be read ("b/", "c/d/"): permit it, or leave what is in there out with --exclude"#);
+        let excluded = |globs: &[&str]| {
+            let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
+            bucket.clone().read_with(Filter::new(&[], &globs, true).unwrap())
+        };
+        assert_eq!(keys(&excluded(&["b/", "c/**"])).await, ["a.jpg", "e/3.jpg"]);
+        let error = excluded(&["b/"]).list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(error.detail.starts_with("this folder may not be read (\"c/d/\")"), "{error}");
+    }
+    opened(&folder, &["b", "c/d"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_skipped_need_not_be_readable() {
+    let (folder, bucket) = filled(&["a.jpg", "lost+found/1.jpg"]);
+    if closed(&folder, &["lost+found"]) {
+        let bucket = bucket.read_with(Filter::new(&[], &[], false).unwrap());
+        assert_eq!(keys(&bucket).await, ["a.jpg"]);
+    }
+    opened(&folder, &["lost+found"]);
 }

@@ -1,7 +1,8 @@
 //! Walks a directory in the order in which S3 would list it: UTF-8 bytes of the whole key.
 //!
 //! A folder sorts as its name with `/` behind it (`a.b` comes before `a/b`), so each folder is read once, sorted and
-//! kept until it is done; memory is bounded by the largest folders on one path. It never opens a file.
+//! kept until it is done; memory is bounded by the largest folders on one path. It never opens a file, and it reads no folder
+//! above the one that the range's prefix names.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -9,8 +10,11 @@ use std::io;
 use std::path::PathBuf;
 use std::vec::IntoIter;
 
-use super::{DirBucket, UNFINISHED, etag};
+use super::{DirBucket, UNFINISHED, etag, names};
 use crate::bucket::{Access, BucketError, KeyRange, Kind, Object};
+
+/// Folders that an error names.
+const NAMED: usize = 20;
 
 /// A walk that can be stopped after any page and taken up again.
 pub(super) struct Walk {
@@ -18,6 +22,8 @@ pub(super) struct Walk {
     range: KeyRange,
     started: bool,
     folders: Vec<Folder>,
+    /// Folders that may not be read. From the first one on, the walk only looks for others.
+    unreadable: Vec<String>,
 }
 
 struct Folder {
@@ -29,7 +35,6 @@ struct Folder {
 struct Entry {
     key: String,
     path: PathBuf,
-    access: Access,
     /// A link leads here, or to a folder above. Links to folders are followed no further then: a few that point at one
     /// another would make a tree without end.
     linked: bool,
@@ -37,15 +42,14 @@ struct Entry {
 
 impl Walk {
     pub(super) fn new(bucket: DirBucket, range: KeyRange) -> Self {
-        Self { bucket, range, started: false, folders: Vec::new() }
+        Self { bucket, range, started: false, folders: Vec::new(), unreadable: Vec::new() }
     }
 
     /// The next objects, at most `limit`; an empty page is the end.
     pub(super) fn page(&mut self, limit: usize) -> Result<Vec<Object>, BucketError> {
         if !self.started {
             self.started = true;
-            let (key, path) = (String::new(), self.bucket.root.clone());
-            self.enter(&Entry { key, path, access: Access::Readable, linked: false })?;
+            self.start()?;
         }
         let mut page = Vec::new();
         while page.len() < limit {
@@ -56,11 +60,28 @@ impl Walk {
             };
             if entry.key.ends_with('/') {
                 self.enter(&entry)?;
-            } else if self.range.contains(&entry.key) {
+            } else if self.unreadable.is_empty() && self.range.contains(&entry.key) {
                 page.push(object(entry));
             }
         }
+        if self.folders.is_empty() && !self.unreadable.is_empty() {
+            return Err(self.may_not_read());
+        }
         Ok(page)
+    }
+
+    /// Enters the folder that every key of the range is in.
+    fn start(&mut self) -> Result<(), BucketError> {
+        let prefix = &self.range.prefix;
+        let (key, path) = match prefix.rfind('/') {
+            None => (String::new(), Some(self.bucket.root.clone())),
+            Some(slash) => (prefix[..=slash].to_owned(), self.bucket.path(&prefix[..slash])),
+        };
+        let is_unfinished = key.split('/').next() == Some(UNFINISHED);
+        match path {
+            Some(path) if !is_unfinished => self.enter(&Entry { key, path, linked: false }),
+            _ => Ok(()),
+        }
     }
 
     fn enter(&mut self, folder: &Entry) -> Result<(), BucketError> {
@@ -72,14 +93,40 @@ impl Walk {
         if is_loop {
             return Ok(());
         }
-        let mut entries = entries(folder).map_err(|error| self.bucket.error(&folder.key, &error))?;
+        let mut entries = match entries(folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.pass_unreadable(&folder.key);
+                return Ok(());
+            }
+            entries => entries.map_err(|error| self.bucket.error(&folder.key, &error))?,
+        };
         entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        if let Some(pair) = entries.windows(2).find(|pair| pair[0].key == pair[1].key) {
-            let detail = "two files have this key, one of them with a name that is not UTF-8: rename it";
-            return Err(self.bucket.fail(Kind::Other, &pair[0].key, detail));
-        }
         self.folders.push(Folder { real_path, entries: entries.into_iter() });
         Ok(())
+    }
+
+    fn pass_unreadable(&mut self, folder: &str) {
+        let filter = self.bucket.filter.as_ref();
+        if !filter.is_some_and(|filter| filter.leaves_out_folder(folder, &self.range.prefix)) {
+            self.unreadable.push(folder.to_owned());
+        }
+    }
+
+    fn may_not_read(&self) -> BucketError {
+        let all = &self.unreadable;
+        let first = all.first().cloned().unwrap_or_default();
+        let shown: Vec<String> = all.iter().take(NAMED).map(|folder| format!("{folder:?}")).collect();
+        let more = match all.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let folders =
+            if all.len() == 1 { "this folder".to_owned() } else { format!("{} folders", all.len()) };
+        let detail = format!(
+            "{folders} may not be read ({}{more}): permit it, or leave what is in there out with --exclude",
+            shown.join(", ")
+        );
+        self.bucket.fail(Kind::Denied, &first, &detail)
     }
 
     /// False where no key that begins with `folder` can be in the range.
@@ -95,9 +142,12 @@ impl Walk {
 }
 
 fn entries(folder: &Entry) -> io::Result<Vec<Entry>> {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
     let mut entries = Vec::new();
     let listing = match fs::read_dir(&folder.path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | InvalidFilename) => {
+            return Ok(entries);
+        }
         listing => listing?,
     };
     for listed in listing {
@@ -121,11 +171,9 @@ fn entry(folder: &Entry, name: &OsStr, path: PathBuf, is_link: bool) -> Option<E
         return None;
     }
     let slash = if is_folder { "/" } else { "" };
-    let (name, access) = key_name(name);
-    // Below a folder whose name is not UTF-8, no key is the file's true path.
-    let access = if folder.access == Access::Readable { access } else { folder.access };
+    let name = names::key_of(name.as_encoded_bytes());
     let linked = folder.linked || (is_folder && is_link);
-    Some(Entry { key: format!("{}{name}{slash}", folder.key), path, access, linked })
+    Some(Entry { key: format!("{}{name}{slash}", folder.key), path, linked })
 }
 
 fn object(entry: Entry) -> Object {
@@ -133,21 +181,5 @@ fn object(entry: Entry) -> Object {
     let metadata = fs::metadata(&entry.path).ok();
     let size = metadata.as_ref().map_or(0, Metadata::len);
     let etag = metadata.as_ref().map(etag).unwrap_or_default();
-    Object { key: entry.key, size, etag, access: entry.access }
-}
-
-/// A name as it stands in a key. Bytes that are not UTF-8 are percent-encoded, and `%` with them, so that the name can
-/// be told from its key.
-fn key_name(name: &OsStr) -> (String, Access) {
-    if let Some(name) = name.to_str() {
-        return (name.to_owned(), Access::Readable);
-    }
-    let mut shown = String::new();
-    for chunk in name.as_encoded_bytes().utf8_chunks() {
-        shown.push_str(&chunk.valid().replace('%', "%25"));
-        for byte in chunk.invalid() {
-            shown.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    (shown, Access::NameNotUtf8)
+    Object { key: entry.key, size, etag, access: Access::Readable }
 }

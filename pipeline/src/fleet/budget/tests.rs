@@ -62,7 +62,7 @@ fn a_run_that_cannot_be_paid_does_not_begin() {
     assert_eq!(
         problem.cause,
         "$0.000000 of $10.5 is spent and $9.500000 is left for workers, but to fetch 10000 images costs $10.000000; \
-         to go on: tagfleet resume r --max-usd N, with N above 10.5"
+         to continue: tagfleet resume r --max-usd N, with N above 10.5"
     );
     // A round later the same is no reason: what can be done is done.
     assert!(matches!(allowed(10.5, 10_000, 4, (&Usage::default(), false)), Allowed::Workers(4, _)));

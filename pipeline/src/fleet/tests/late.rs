@@ -52,8 +52,8 @@ impl Bucket for Overtaken {
         self.world.own.name()
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        self.world.own.list(range)
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        self.world.own.list_as_stored(range)
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {

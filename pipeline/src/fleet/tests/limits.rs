@@ -32,7 +32,7 @@ async fn a_run_that_costs_more_than_its_limit_is_stopped_before_a_worker_starts(
     let summary = read_summary(&fleet).await.unwrap();
     assert_eq!(summary.missing_shards.len(), 3, "{:?}", summary.missing_shards);
     let problem = summary.problem.unwrap();
-    assert!(problem.contains("to go on: tagfleet resume nightly-1 --max-usd N"), "{problem}");
+    assert!(problem.contains("to continue: tagfleet resume nightly-1 --max-usd N"), "{problem}");
     let checked = world.check_with(Asked { resumed: true, limit: Some(limit(6.0)), ..ASKED }).await;
     assert_eq!((checked.again, checked.share_usd.as_str()), (true, "2"), "three workers: {checked:?}");
     world.infer().await;

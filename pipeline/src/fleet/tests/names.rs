@@ -39,7 +39,7 @@ async fn nothing_is_written_outside_the_runs_own_prefixes() {
             world.source.put(&key, Bytes::from_static(b"image")).await.unwrap();
         }
         let prefix = format!("tags/{place}");
-        world.ask(json!({"output": format!("s3://stack/{prefix}")})).await;
+        world.ask(json!({"output": format!("s3://stack/{prefix}"), "all_files": true})).await;
         let (sources, before) = (keys(&world.source).await, keys(&world.own).await);
         world.split().await;
         world.infer().await;

@@ -2,21 +2,24 @@
 //!
 //! The curve is a picture without text, so that it may be stretched; its numbers stand around it and in a sentence.
 
-use super::text::{duration, images, number};
 use crate::report::binding::{Binding, Stage};
+use crate::report::text::{duration, images, number};
 use crate::report::throughput::{Bottleneck, Throughput};
 
 /// The picture's own units.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 240.0;
 
+/// Pieces that make a curve.
+const FEWEST: usize = 4;
+
 /// `device` tells more where a device ran the model.
 pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<&Binding>) -> String {
-    let mut html = "<section aria-labelledby=\"speed\">\n<h2 id=\"speed\">Throughput</h2>\n".to_owned();
+    let mut html = "<section aria-labelledby=\"speed\">\n<h2 id=\"speed\">Speed</h2>\n".to_owned();
     let seconds = throughput.seconds();
     if throughput.peak() == 0.0 {
         html.push_str(
-            "<p>Nothing was tagged in this process, so there is no speed to show.</p>\n</section>\n",
+            "<p>All images had been tagged before, so that no speed was measured.</p>\n</section>\n",
         );
         return html;
     }
@@ -29,7 +32,9 @@ pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<
         number(throughput.peak()),
         bottleneck(throughput, device)
     ));
-    html.push_str(&figure(throughput, mean));
+    if throughput.pieces.len() >= FEWEST {
+        html.push_str(&figure(throughput, mean));
+    }
     html.push_str("</section>\n");
     html
 }
@@ -63,7 +68,7 @@ fn stage(device: &Binding) -> String {
     let verdict = match device.binds() {
         true => format!("<strong>{name} the bottleneck</strong>"),
         false => {
-            "<strong>No stage was the bottleneck</strong>, for none was busy for half of the time".to_owned()
+            "<strong>No stage was the bottleneck</strong>: none was busy for half of the time".to_owned()
         }
     };
     format!("{verdict}: {}; {}.", device.shares(), device.rates())

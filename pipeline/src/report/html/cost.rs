@@ -3,17 +3,17 @@
 //! It shows a bill and adds nothing to it.
 
 use super::table::{bar, table};
-use super::text::{dollars, escape, name, number, share};
 use crate::cost::{Cost, CostLine, PlanBesideActual};
+use crate::report::text::{dollars, escape, name, number, share};
 
-pub(super) fn section(cost: Option<&Cost>) -> String {
-    let mut html = "<section aria-labelledby=\"cost\">\n<h2 id=\"cost\">Cost</h2>\n".to_owned();
-    match cost {
-        None => html.push_str("<p>Nothing was priced: there is no bill of this run.</p>\n"),
-        Some(cost) => html.push_str(&bill(cost)),
-    }
-    html.push_str("</section>\n");
-    html
+/// Empty for a run that nothing was paid for.
+pub(super) fn section(cost: Option<&Cost>, problem: Option<&str>) -> String {
+    let bill = match (cost, problem) {
+        (Some(cost), _) => bill(cost),
+        (None, Some(problem)) => format!("<p>Cost unknown: {}.</p>\n", name(problem)),
+        (None, None) => return String::new(),
+    };
+    format!("<section aria-labelledby=\"cost\">\n<h2 id=\"cost\">Cost</h2>\n{bill}</section>\n")
 }
 
 fn bill(cost: &Cost) -> String {
@@ -87,9 +87,8 @@ fn by_service(cost: &Cost) -> String {
     }
     sums.sort_by(|a, b| b.1.total_cmp(&a.1));
     let most = sums.first().map_or(0.0, |(_, usd)| *usd);
-    let row = |(what, usd): (String, f64)| {
-        vec![what, bar(usd, usd, most), dollars(usd), share(usd, cost.total_usd)]
-    };
+    let row =
+        |(what, usd): (String, f64)| vec![what, bar(usd, most), dollars(usd), share(usd, cost.total_usd)];
     let rows: Vec<Vec<String>> = sums.into_iter().map(row).collect();
     let columns = [("Service (stage)", false), ("", false), ("Amount", true), ("Share", true)];
     table("Where the money went", &columns, &rows, None)

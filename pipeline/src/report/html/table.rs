@@ -52,14 +52,10 @@ fn class(is_number: bool) -> &'static str {
     if is_number { " class=\"number\"" } else { "" }
 }
 
-/// A bar of `part` of `all`, with a darker one of `inner` in it; the numbers stand beside it, so it says nothing itself.
-pub(super) fn bar(part: f64, inner: f64, all: f64) -> String {
-    let percent = |part: f64| if all > 0.0 { (part / all * 100.0).clamp(0.0, 100.0) } else { 0.0 };
-    format!(
-        "<span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{:.2}%\"></i><b style=\"width:{:.2}%\"></b></span>",
-        percent(part),
-        percent(inner)
-    )
+/// A bar of `part` of `all`; the number is beside it, so it says nothing itself.
+pub(super) fn bar(part: f64, all: f64) -> String {
+    let percent = if all > 0.0 { (part / all * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+    format!("<span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{percent:.2}%\"></i></span>")
 }
 
 /// Names and what they are, two by two.

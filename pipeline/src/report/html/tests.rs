@@ -10,11 +10,11 @@ use crate::bucket::memory::MemoryBucket;
 use crate::cost::planned::tests::a_dear_run;
 use crate::cost::{COST_VERSION, Cost, CostLine, PlanBesideActual};
 use crate::progress::ThreadTime;
-use crate::reduce::TagCount;
+use crate::reduce::{ScoreCounts, TagCount};
 use crate::report::State;
 use crate::report::binding::tests::binding;
 use crate::report::binding::{Binding, Stage};
-use crate::report::samples::{Scored, TagSample};
+use crate::report::samples::LabelSample;
 use crate::report::tests::summary;
 use crate::report::throughput::Piece;
 use crate::report::thumbnails::{FailedImage, Picture};
@@ -47,6 +47,7 @@ impl World {
             tags: TagCounts {
                 labels: [(text.to_owned(), count(700)), (format!("{text} 2"), count(90))].into(),
                 beyond: 0,
+                scores: scores(),
             },
             throughput: Throughput { pieces: (0..4).map(piece).collect(), threads },
             samples: samples_of(text),
@@ -66,6 +67,12 @@ impl World {
         let Self { summary, request, tags, throughput, samples } = self;
         page(&Report { summary, request, tags, throughput }, samples)
     }
+}
+
+fn scores() -> ScoreCounts {
+    let mut scores = ScoreCounts::default();
+    [0.2, 0.45, 0.9, 0.97, 1.0].into_iter().for_each(|score| scores.add_score(score));
+    scores
 }
 
 fn summary_of(text: &str) -> Summary {
@@ -96,6 +103,11 @@ fn summary_of(text: &str) -> Summary {
         model: text.to_owned(),
         model_sha256: text.to_owned(),
         results: text.to_owned(),
+        tagfleet: text.to_owned(),
+        command: Some(text.to_owned()),
+        working_folder: Some(text.to_owned()),
+        retry: Some(format!("tagfleet show {text}\ntagfleet run {text}")),
+        cost_problem: Some(text.to_owned()),
         problem: Some(text.to_owned()),
         failed: BTreeMap::from([("corrupt".to_owned(), 8), (text.to_owned(), 2)]),
         missing_shards: vec![text.to_owned()],
@@ -127,11 +139,24 @@ fn request_of(text: &str) -> RunRequest {
 fn samples_of(text: &str) -> Samples {
     let tags = vec![Tag { label: text.to_owned(), index: 0, score: 0.9 }];
     let jpeg = "/9j/4AAQ".to_owned();
-    let picture = Arc::new(Picture { key: text.to_owned(), width: 4, height: 3, tags, jpeg });
-    let scored = Scored { score: 0.9, picture };
-    let tag = TagSample { label: text.to_owned(), surest: vec![scored.clone(); 3], least_sure: vec![scored] };
-    let failure = FailedImage { key: text.to_owned(), reason: Reason::Corrupt, message: text.to_owned() };
-    Samples { tags: vec![tag], failures: [("corrupt".to_owned(), vec![failure])].into(), unread: 0 }
+    let picture = Arc::new(Picture { key: text.to_owned(), width: 4, height: 3, tags, jpeg: jpeg.clone() });
+    let untagged = Arc::new(Picture { tags: vec![], ..Picture::clone(&picture) });
+    let label = LabelSample { label: text.to_owned(), images: 350, pictures: vec![picture.clone(); 2] };
+    let failure = FailedImage {
+        key: text.to_owned(),
+        reason: Reason::Corrupt,
+        message: text.to_owned(),
+        jpeg: Some(jpeg),
+    };
+    Samples {
+        labels: vec![label],
+        unsure: vec![picture.clone()],
+        random: vec![picture, untagged],
+        failures: [("corrupt".to_owned(), vec![failure])].into(),
+        read: 200,
+        objects: 3000,
+        unread: 1,
+    }
 }
 
 /// The page's markup alone: no text, no values of attributes, no style.
@@ -203,8 +228,11 @@ fn a_run_of_which_nothing_is_known_has_a_page() {
         samples: Samples::default(),
     };
     let page = world.page();
-    for said in ["No image has a tag", "no thumbnails", "No image failed", "Nothing was priced", "no speed"] {
+    for said in ["No image has a tag", "no thumbnails", "no speed was measured", ">Complete</p>"] {
         assert!(page.contains(said), "{said}");
+    }
+    for section in ["Failed images", "<h2 id=\"cost\"", "Least certain", "Histogram"] {
+        assert!(!page.contains(section), "{section}");
     }
     assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
 }
@@ -240,24 +268,54 @@ proptest! {
     }
 }
 
-/// A page is opened on a phone: 24 tags with six pictures of 6 kB each and keys of the longest kind.
+/// A page is opened on a phone: as many pictures of 14 kB as there can be, and keys of the longest kind.
 #[test]
 fn a_page_is_bounded() {
     let key = "<".repeat(1024);
     let mut world = World::new(&key);
-    let picture =
-        Picture { jpeg: "A".repeat(8192), ..Picture::clone(&world.samples.tags[0].surest[0].picture) };
-    let scored = Scored { score: 0.5, picture: Arc::new(picture) };
-    let tag = TagSample { label: key.clone(), surest: vec![scored.clone(); 3], least_sure: vec![scored; 3] };
-    world.samples.tags = vec![tag; 24];
-    world.tags.labels =
-        (0..10_000).map(|number| (format!("{number}{key}"), TagCount { images: number, best: 0 })).collect();
-    let failure = world.samples.failures["corrupt"][0].clone();
-    world.samples.failures =
-        world.samples.failures.into_keys().map(|code| (code, vec![failure.clone(); 10])).collect();
+    let jpeg = "A".repeat(18_700);
+    let picture = Arc::new(Picture { jpeg: jpeg.clone(), ..Picture::clone(&world.samples.unsure[0]) });
+    let label = LabelSample { label: key.clone(), images: 1, pictures: vec![picture.clone()] };
+    world.samples.labels = vec![label; 120];
+    world.samples.random = vec![picture.clone(); 24];
+    world.samples.unsure = vec![picture; 12];
+    world.tags.labels = (0..10_000)
+        .map(|number| (format!("{number}{key}"), TagCount { images: number, best: number }))
+        .collect();
+    let failure = FailedImage { jpeg: None, ..world.samples.failures["corrupt"][0].clone() };
+    let mut failures = vec![failure; 5];
+    failures.push(FailedImage { jpeg: Some(jpeg), ..failures[0].clone() });
+    world.summary.failed = Reason::ALL.map(|reason| (reason.code().to_owned(), 6)).into();
+    world.samples.failures = Reason::ALL.map(|reason| (reason.code().to_owned(), failures.clone())).into();
     world.summary.missing_shards = vec!["00000-0000001".to_owned(); 30_000];
     let bytes = world.page().len();
-    assert!(bytes < 4 << 20, "{bytes} bytes");
+    assert!(bytes < 7 << 20, "{bytes} bytes");
+}
+
+#[test]
+fn models_with_one_label_per_image_count_the_best_tag() {
+    let mut world = World::new("cat");
+    let page = world.page();
+    assert!(page.contains("Images by best tag") && page.contains("<td class=\"number\">350</td>"), "{page}");
+    world.request.model.multi_label = true;
+    let page = world.page();
+    assert!(page.contains("Images by tag") && page.contains("<td class=\"number\">700</td>"), "{page}");
+}
+
+#[test]
+fn the_colour_of_the_state_follows_from_the_failures() {
+    let mut world = World::new("cat");
+    world.summary.state = State::Complete;
+    world.summary.images = 1000;
+    for (failed, state) in [
+        (0, "good\">Complete<"),
+        (50, "fair\">Complete, 50 failed (5.0\u{a0}%)<"),
+        (51, "bad\">Complete, 51 failed (5.1\u{a0}%)<"),
+    ] {
+        world.summary.failed =
+            if failed > 0 { [("corrupt".to_owned(), failed)].into() } else { BTreeMap::new() };
+        assert!(world.page().contains(&format!("<p class=\"state {state}")), "{state}");
+    }
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::tests::summary;
 use super::*;
 use crate::cost::{COST_VERSION, Cost, CostLine};
 use crate::report::html::tests::plan_of;
+use crate::report::tests::summary;
+use crate::report::{LabelCount, TopTags};
+use crate::tags::Tag;
 use crate::usage::{Machine, MachineUsage, Usage};
 
 /// The mails of a run and of a failure in which every text that comes from outside is `text`.
@@ -39,6 +41,7 @@ fn mails(text: &str) -> [Mail; 2] {
         state: State::Incomplete,
         failed: BTreeMap::from([(own(), 2)]),
         missing_shards: vec![own(), own()],
+        tags: TopTags { labels: vec![LabelCount { label: own(), images: 2 }], ..TopTags::default() },
         model: own(),
         engine: own(),
         results: format!("s3://{text}/results/"),
@@ -49,13 +52,21 @@ fn mails(text: &str) -> [Mail; 2] {
         ..summary()
     };
     let failure = Failure { state: own(), error: own(), cause: own() };
-    [Mail::of_summary(&summary), Mail::of_failure(&summary.run, &failure)]
+    let tags = vec![Tag { label: own(), index: 0, score: 0.5 }];
+    let picture = Picture { key: own(), width: 1, height: 1, tags, jpeg: "/9g=".to_owned() };
+    let around = Surroundings {
+        link: Some(format!("https://console/{text}")),
+        highlights: Highlights { pictures: vec![picture] },
+        ..Surroundings::of_stack(text, text, Some(text))
+    };
+    [Mail::of_summary(&summary, &around), Mail::of_failure(&summary.run, &failure, &around)]
 }
 
-/// What does not depend on the texts: the subject, how many lines there are, the tags of the HTML.
+/// What does not depend on the texts: the subject, how many lines there are, the tags of the HTML without the values in them.
 fn shape(mail: &Mail) -> (String, usize, Vec<String>) {
-    let tags = mail.html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default().to_owned());
-    (mail.subject.clone(), mail.text.lines().count(), tags.collect())
+    let tags = mail.html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default());
+    let unquoted = |tag: &str| tag.split('"').step_by(2).collect::<Vec<_>>().join("\"\"");
+    (mail.subject.clone(), mail.text.lines().count(), tags.map(unquoted).collect())
 }
 
 fn keep_their_shape(text: &str) {

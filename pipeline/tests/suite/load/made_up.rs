@@ -60,7 +60,7 @@ impl Bucket for MadeUp {
         "made-up"
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let (made_up, range) = (*self, range.clone());
         let begin = range.after.as_deref().map_or(0, |after| made_up.first_behind(after));
         // Keys that a range does not begin with stand before or behind all of its own.

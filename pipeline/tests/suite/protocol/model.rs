@@ -1,9 +1,9 @@
-//! The reference: messages and parts, and what must be true of them.
+//! The reference: messages, checkpoints and parts, and what must be true of them.
 //!
 //! A message is queued, in hand until a moment, deleted, or dead; a shard has a part or none. Whether a message whose time
 //! is up can still be deleted is left open, as SQS leaves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,17 +39,19 @@ pub(super) struct Model {
     most_receipts: u32,
     messages: Vec<Sent>,
     parts: BTreeMap<ShardId, Bytes>,
-    /// How often each was received, in all rounds, and how often it was tagged.
+    /// The images of which rows are kept.
+    checkpoints: BTreeMap<ShardId, BTreeSet<usize>>,
+    /// How often each was received, in all rounds, and how often each image was tagged.
     received: BTreeMap<ShardId, u32>,
-    tagged: BTreeMap<ShardId, u32>,
+    tagged: BTreeMap<(ShardId, usize), u32>,
 }
 
 impl Model {
     /// Split has sent one message for each shard.
     pub(super) fn new(shards: u32, most_receipts: u32) -> Self {
-        let (messages, parts) = (Vec::new(), BTreeMap::new());
+        let (messages, parts, checkpoints) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (received, tagged) = (BTreeMap::new(), BTreeMap::new());
-        let mut model = Self { shards, most_receipts, messages, parts, received, tagged };
+        let mut model = Self { shards, most_receipts, messages, parts, checkpoints, received, tagged };
         (0..shards).for_each(|number| model.sent(ShardId { range: 0, number }));
         model
     }
@@ -109,8 +111,24 @@ impl Model {
         sent.state = if until > Instant::now() { State::Deleted } else { State::PerhapsDeleted };
     }
 
-    pub(super) fn tagged(&mut self, shard: ShardId) {
-        *self.tagged.entry(shard).or_default() += 1;
+    pub(super) fn tagged(&mut self, shard: ShardId, image: usize) {
+        *self.tagged.entry((shard, image)).or_default() += 1;
+    }
+
+    /// A worker begins with exactly the rows that those before it have kept.
+    pub(super) fn continues<'a>(&self, shard: ShardId, images: impl Iterator<Item = &'a usize>) {
+        let kept = self.checkpoints.get(&shard).cloned().unwrap_or_default();
+        assert_eq!(images.copied().collect::<BTreeSet<_>>(), kept, "the checkpoint of {shard}");
+    }
+
+    /// A checkpoint grows.
+    pub(super) fn kept<'a>(&mut self, shard: ShardId, images: impl Iterator<Item = &'a usize>) {
+        self.checkpoints.entry(shard).or_default().extend(images.copied());
+    }
+
+    /// Two workers have stopped at the same moment: only what one of them has will be kept.
+    pub(super) fn checkpoint_lost(&mut self, shard: ShardId) {
+        self.checkpoints.remove(&shard);
     }
 
     /// Whether this part is the first.
@@ -126,16 +144,23 @@ impl Model {
         all.filter(|shard| !self.parts.contains_key(shard)).collect()
     }
 
-    /// A shard without a part always has a message that will come again, or one that came too often; and it is never
-    /// tagged more often than its messages came.
+    /// A shard without a part always has a message that will come again, or one that came too often; and none of its images
+    /// is tagged more often than its messages came.
     pub(super) fn holds(&self) {
         for shard in self.missing() {
             let alive = |sent: &&Sent| !matches!(sent.state, State::Deleted | State::PerhapsDeleted);
             let found = self.messages.iter().filter(|sent| sent.shard == shard).find(alive);
             assert!(found.is_some(), "nobody will ever hear of {shard} in this round");
         }
-        for (shard, times) in &self.tagged {
-            assert!(self.received.get(shard) >= Some(times), "{shard} was tagged without a message");
+        for ((shard, image), times) in &self.tagged {
+            assert!(
+                self.received.get(shard) >= Some(times),
+                "{image} of {shard} was tagged without a message"
+            );
+        }
+        for (shard, images) in &self.checkpoints {
+            let is_tagged = |image: &usize| self.tagged.contains_key(&(*shard, *image));
+            assert!(images.iter().all(is_tagged), "a row of {shard} that nobody has made");
         }
     }
 

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 
 use futures::stream::TryStreamExt;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
+use tagfleet_pipeline::checkpoint::Checkpoints;
 use tagfleet_pipeline::fleet::finish::{Finished, read_summary};
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::report::{State, Summary};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::read_shard;
+use tagfleet_pipeline::tags::Row;
+use tagfleet_pipeline::tags::parquet::encode_part;
 use tagfleet_pipeline::usage::{self, RECORD_SECONDS};
 
-use crate::rows::{Rows, rows_of};
+use crate::rows::{FlatRow, Rows, rows_of};
 
 use super::worker::{Death, Life, recorded};
 use super::world::{World, vector};
@@ -43,6 +46,24 @@ pub(super) async fn assert_complete(world: &World) -> Rows {
     rows
 }
 
+/// Every checkpoint that was left holds rows of the run as they are; returns how many there are.
+pub(super) async fn assert_checkpoints(world: &World, rows: &Rows) -> usize {
+    let vector = vector();
+    let (output, run, keys) = (&world.own, &world.run, &world.keys);
+    let checkpoints = Checkpoints { output, run, keys, vector: Some(&vector) };
+    let found = checkpoints.shards().await.unwrap();
+    let by_key: BTreeMap<&str, &FlatRow> = rows.iter().map(|row| (row.key.as_str(), row)).collect();
+    for id in &found {
+        let shard = read_shard(output, keys, *id).await.unwrap();
+        let kept: Vec<Row> = checkpoints.read(&shard).await.unwrap().into_values().collect();
+        assert!(!kept.is_empty(), "an empty checkpoint of {id}");
+        for row in rows_of(encode_part(&kept, run, None).unwrap()) {
+            assert_eq!(Some(&&row), by_key.get(row.key.as_str()), "a row of the checkpoint of {id}");
+        }
+    }
+    found.len()
+}
+
 fn assert_counted(summary: &Summary, rows: &Rows) {
     let mut failed: BTreeMap<String, u64> = BTreeMap::new();
     for code in rows.iter().filter_map(|row| row.texts[1].clone()) {
@@ -59,7 +80,10 @@ async fn assert_written_once(world: &World) {
     let all = KeyRange::prefix(&world.keys.work());
     let pages: Vec<Vec<Object>> = world.own.list(&all).try_collect().await.unwrap();
     let keys = &world.keys;
-    let rewritten = [keys.usages(), keys.all_thumbnails(), keys.range_cursor(0).replace("00000.json", "")];
+    let cursors = keys.range_cursor(0).replace("00000.json", "");
+    // The mail's pictures belong to the page, which each try to end the run writes anew.
+    let rewritten =
+        [keys.usages(), keys.all_thumbnails(), keys.checkpoints(), keys.highlights(), cursors];
     for object in pages.concat() {
         if !rewritten.iter().any(|prefix| object.key.starts_with(prefix)) {
             assert_eq!(object.etag, "v0", "{} was written again", object.key);

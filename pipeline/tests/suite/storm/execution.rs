@@ -35,6 +35,7 @@ pub(super) struct Seen {
     pub(super) incomplete: u32,
     pub(super) workers: usize,
     pub(super) killed: usize,
+    pub(super) checkpoints: usize,
 }
 
 impl Seen {
@@ -44,6 +45,7 @@ impl Seen {
         self.incomplete += other.incomplete;
         self.workers += other.workers;
         self.killed += other.killed;
+        self.checkpoints += other.checkpoints;
     }
 }
 
@@ -76,6 +78,7 @@ async fn run(seed: u64, storm: Storm) -> (Seen, Rows) {
     sleep_until(Instant::now() + Duration::from_secs(3600)).await;
     assert_eq!(checks::assert_complete(&world).await, rows, "what comes late changes nothing");
     world.assert_nothing_else_was_touched().await;
+    seen.checkpoints = checks::assert_checkpoints(&world, &rows).await;
     let lives = fleet.lives.lock().unwrap().clone();
     checks::assert_usage(&world, &lives).await;
     seen.workers = lives.len();

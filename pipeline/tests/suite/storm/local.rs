@@ -95,5 +95,6 @@ async fn complete(world: &World, counts: &RowCounts) -> Rows {
     let failed = rows.iter().filter(|row| row.texts[1].is_some()).count();
     assert_eq!((counts.rows(), counts.all_failed()), (rows.len() as u64, failed as u64));
     world.assert_nothing_else_was_touched().await;
+    check::assert_checkpoints(world, &rows).await;
     rows
 }

@@ -176,7 +176,7 @@ impl Bucket for Source {
         "s3://shop"
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let archived = |object: Object| match object.key.ends_with("archived") {
             true => Object { access: Access::Archived, ..object },
             false => object,

@@ -1,0 +1,95 @@
+//! The summary as people and machines read it.
+
+use super::*;
+
+fn label(label: &str, images: u64) -> LabelCount {
+    LabelCount { label: label.to_owned(), images }
+}
+
+pub(super) fn summary() -> Summary {
+    Summary {
+        version: SUMMARY_VERSION,
+        run: RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap(),
+        state: State::Complete,
+        images: 1000,
+        rows: 1000,
+        tagged: 990,
+        failed: BTreeMap::from([("corrupt".to_owned(), 8), ("empty".to_owned(), 2)]),
+        tags: TopTags {
+            counted: Counted::Best,
+            labels: vec![label("pug", 400), label("tench, Tinca tinca", 250)],
+            different: 7,
+        },
+        skipped: Skipped::default(),
+        second_decoder: 3,
+        missing_shards: vec![],
+        model: "mobilenet".to_owned(),
+        model_sha256: "ab".repeat(32),
+        engine: "onnxruntime 1.32.0 fp32".to_owned(),
+        threads: 2,
+        batch_size: 1,
+        images_here: 1000,
+        seconds_here: 4.0,
+        results: "tags/20261123-170000-0a1b2c/results".to_owned(),
+        ended: 1_795_453_204,
+        tagfleet: "0.1.0".to_owned(),
+        command: Some("tagfleet run photos --model mobilenet --out tags".to_owned()),
+        working_folder: Some("/home/me".to_owned()),
+        retry: Some("tagfleet show tags/20261123-170000-0a1b2c --failed --keys-only > failed.txt".to_owned()),
+        device: None,
+        usage: None,
+        cost: None,
+        cost_problem: None,
+        problem: None,
+    }
+}
+
+#[test]
+fn complete() {
+    insta::assert_snapshot!(summary().text(), @r"
+    run      20261123-170000-0a1b2c: complete
+    images   1,000: 990 tagged, 10 failed
+                   8 corrupt
+                   2 empty
+    decoder  3 damaged JPEGs were recovered
+    tags     pug 400; tench, Tinca tinca 250; 5 more labels (images by best tag)
+    model    mobilenet, onnxruntime 1.32.0 fp32
+    speed    250.0 images/s: 1,000 in 4.0 s on 2 threads
+    results  tags/20261123-170000-0a1b2c/results
+    ");
+}
+
+#[test]
+fn a_cost_that_is_not_known_says_why() {
+    let why = Some("no price of EC2 g6.xlarge spot in mars-1".to_owned());
+    let text = Summary { cost_problem: why, ..summary() }.text();
+    assert!(text.contains("cost     unknown: no price of EC2 g6.xlarge spot in mars-1\n"), "{text}");
+}
+
+#[test]
+fn batches() {
+    let text = Summary { batch_size: 4, ..summary() }.text();
+    assert!(text.contains("on 2 threads, batch 4\n"), "{text}");
+}
+
+#[test]
+fn incomplete() {
+    let missing_shards = vec!["00000-0000001".to_owned(), "00000-0000003".to_owned()];
+    let summary = Summary { state: State::Incomplete, rows: 488, tagged: 478, missing_shards, ..summary() };
+    insta::assert_snapshot!(summary.text(), @r"
+    run      20261123-170000-0a1b2c: incomplete
+    images   1,000: 478 tagged, 10 failed, 512 not done
+                   8 corrupt
+                   2 empty
+    decoder  3 damaged JPEGs were recovered
+    tags     pug 400; tench, Tinca tinca 250; 5 more labels (images by best tag)
+    model    mobilenet, onnxruntime 1.32.0 fp32
+    speed    250.0 images/s: 1,000 in 4.0 s on 2 threads
+    missing  shards 00000-0000001, 00000-0000003
+    ");
+}
+
+#[test]
+fn stored_form() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&summary()).unwrap());
+}

@@ -1,0 +1,102 @@
+//! Makes shards again whose object is gone, of a range that is split: somebody deleted them because they were damaged.
+//!
+//! The record of the range says how many images each had, and its neighbours say between which keys. If the source has
+//! another number of images there by now, nothing is made: no run mixes two listings. What else may have changed about an
+//! image (its size, its etag) is taken as it is now. Nothing here looks at parts.
+
+use std::collections::BTreeSet;
+
+use futures::stream::TryStreamExt;
+
+use super::{RangeSplit, Source, SplitError, read_shard};
+use crate::bucket::{Bucket, KeyRange};
+use crate::run::RunKeys;
+use crate::shard::{Image, Shard, ShardId};
+
+/// Lists the images of every shard of range `number` again that is missing. One listing of the range's shards if none is.
+///
+/// # Errors
+/// [`SplitError::Changed`] where the source has more or fewer images than a shard had.
+pub async fn restore(
+    source: &Source,
+    (number, range): (u32, &KeyRange),
+    record: &RangeSplit,
+    (output, keys): (&dyn Bucket, &RunKeys),
+) -> Result<(), SplitError> {
+    let found = shards(output, keys, number).await?;
+    for (at, images) in (0..).zip(&record.shard_images) {
+        let id = ShardId { range: number, number: at };
+        if found.contains(&id) {
+            continue;
+        }
+        let bounds = bounds((output, keys), (id, range), &found).await?;
+        let Some(shard) = listed(source, &bounds, (id, *images as usize)).await? else {
+            return Err(SplitError::Changed { key: keys.shard(id) });
+        };
+        let stored = shard.encode().map_err(|error| SplitError::Shard { key: keys.shard(id), error })?;
+        output.put_if_absent(&keys.shard(id), stored).await?;
+    }
+    Ok(())
+}
+
+async fn shards(output: &dyn Bucket, keys: &RunKeys, range: u32) -> Result<BTreeSet<ShardId>, SplitError> {
+    let mut found = BTreeSet::new();
+    let mut pages = output.list(&KeyRange::prefix(&keys.shards_of(range)));
+    while let Some(page) = pages.try_next().await? {
+        found.extend(page.iter().filter_map(|object| keys.shard_of(&object.key)));
+    }
+    Ok(found)
+}
+
+/// Between which keys the images of a shard are.
+struct Bounds {
+    /// Behind the last image of the shard before.
+    range: KeyRange,
+    /// Before the first image of the next shard, if that is there.
+    before: Option<String>,
+}
+
+async fn bounds(
+    (output, keys): (&dyn Bucket, &RunKeys),
+    (id, range): (ShardId, &KeyRange),
+    found: &BTreeSet<ShardId>,
+) -> Result<Bounds, SplitError> {
+    let mut bounds = Bounds { range: range.clone(), before: None };
+    if let Some(number) = id.number.checked_sub(1) {
+        // It is there, or was just made.
+        let before = read_shard(output, keys, ShardId { number, ..id }).await?;
+        bounds.range.after = before.images.last().map(|image| image.key.clone());
+    }
+    let next = ShardId { number: id.number + 1, ..id };
+    if found.contains(&next) {
+        let next = read_shard(output, keys, next).await?;
+        bounds.before = next.images.first().map(|image| image.key.clone());
+    }
+    Ok(bounds)
+}
+
+/// The shard with so many images, or none if there is another number of them.
+async fn listed(
+    source: &Source,
+    bounds: &Bounds,
+    (id, count): (ShardId, usize),
+) -> Result<Option<Shard>, SplitError> {
+    let is_behind = |key: &str| bounds.before.as_deref().is_some_and(|before| key >= before);
+    let (mut images, mut markers): (Vec<Image>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut pages = source.pages(&bounds.range);
+    while let Some(page) = pages.try_next().await? {
+        markers.extend(page.folder_markers);
+        images.extend(page.images.into_iter().filter(|image| !is_behind(&image.key)));
+        let is_over = page.last_key.as_deref().is_some_and(is_behind);
+        if is_over || images.len() > count {
+            break;
+        }
+    }
+    if bounds.before.is_none() {
+        // The next one is missing too, or there is none: what is left is its, or was added since.
+        images.truncate(count);
+    }
+    let last = images.last().map(|image| image.key.as_str());
+    let folder_markers = markers.iter().filter(|marker| Some(marker.as_str()) <= last).count() as u64;
+    Ok((images.len() == count).then_some(Shard { id, images, folder_markers }))
+}

@@ -1,0 +1,130 @@
+//! Where the images of a range come from: one listing, several places of a bucket, or a list of keys.
+//!
+//! Whatever it is, its images come in key order and each once. It reads no image.
+
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use crate::bucket::{Bucket, BucketError, KeyRange};
+use crate::filter::{Filter, Page};
+use crate::shard::Image;
+
+/// Keys of a named source that are handed on at once.
+const NAMED_PAGE: usize = 1000;
+
+/// Where the images of a range come from.
+#[derive(Clone)]
+pub enum Source {
+    /// They are listed.
+    Listed(Arc<dyn Bucket>, Filter),
+    /// They are listed in several places, or named there.
+    Several(Arc<dyn Bucket>, Filter, Arc<Picks>),
+    /// They were named; sorted and without duplicates.
+    Named(Arc<Vec<String>>),
+}
+
+/// Places of a bucket in key order, none within another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picks(Vec<Pick>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pick {
+    /// Every key that begins with this.
+    Prefix(String),
+    /// These keys: no prefix stands between them.
+    Keys(Vec<String>),
+}
+
+impl Picks {
+    /// All keys that begin with one of `prefixes`, and all of `keys`, each once.
+    #[must_use]
+    pub fn new(mut prefixes: Vec<String>, mut keys: Vec<String>) -> Self {
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|inner, outer| inner.starts_with(outer.as_str()));
+        keys.sort_unstable();
+        keys.dedup();
+        let mut picks = Vec::new();
+        let mut prefixes = prefixes.into_iter().peekable();
+        for key in keys {
+            while let Some(prefix) = prefixes.next_if(|prefix| *prefix <= key) {
+                picks.push(Pick::Prefix(prefix));
+            }
+            match picks.last_mut() {
+                Some(Pick::Prefix(prefix)) if key.starts_with(prefix.as_str()) => {}
+                Some(Pick::Keys(keys)) if keys.len() < NAMED_PAGE => keys.push(key),
+                _ => picks.push(Pick::Keys(vec![key])),
+            }
+        }
+        picks.extend(prefixes.map(Pick::Prefix));
+        Self(picks)
+    }
+
+    /// The prefixes, in key order.
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<String> {
+        let prefix = |pick: &Pick| match pick {
+            Pick::Prefix(prefix) => Some(prefix.clone()),
+            Pick::Keys(_) => None,
+        };
+        self.0.iter().filter_map(prefix).collect()
+    }
+
+    /// The keys that were named and do not begin with one of the prefixes, in key order.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let keys = |pick: &Pick| match pick {
+            Pick::Prefix(_) => vec![],
+            Pick::Keys(keys) => keys.clone(),
+        };
+        self.0.iter().flat_map(keys).collect()
+    }
+}
+
+impl Source {
+    /// The images of `range` in key order, in pages.
+    ///
+    /// # Errors
+    /// The stream ends with the first error of the source.
+    pub fn pages(&self, range: &KeyRange) -> BoxStream<'static, Result<Page, BucketError>> {
+        match self {
+            Self::Listed(bucket, filter) => {
+                let (filter, chosen) = (filter.clone(), range.prefix.clone());
+                bucket.list(range).map_ok(move |objects| filter.page(objects, &chosen)).boxed()
+            }
+            Self::Several(bucket, filter, picks) => several(bucket, filter, picks, range),
+            Self::Named(keys) => {
+                let count = keys.len();
+                let (keys, range) = (keys.clone(), range.clone());
+                let named = move |page: usize| {
+                    let page = &keys[page..keys.len().min(page + NAMED_PAGE)];
+                    let inside = page.iter().filter(|key| range.contains(key)).cloned();
+                    let images = inside.map(Image::named).collect();
+                    Ok(Page { images, last_key: page.last().cloned(), ..Page::default() })
+                };
+                stream::iter((0..count).step_by(NAMED_PAGE).map(named)).boxed()
+            }
+        }
+    }
+}
+
+fn several(
+    bucket: &Arc<dyn Bucket>,
+    filter: &Filter,
+    picks: &Arc<Picks>,
+    range: &KeyRange,
+) -> BoxStream<'static, Result<Page, BucketError>> {
+    let count = picks.0.len();
+    let (bucket, filter, picks, range) = (bucket.clone(), filter.clone(), picks.clone(), range.clone());
+    let pages = move |pick: usize| match &picks.0[pick] {
+        Pick::Keys(keys) => {
+            let keys: Vec<String> = keys.iter().filter(|key| range.contains(key)).cloned().collect();
+            stream::iter([Ok(filter.named(&keys))]).boxed()
+        }
+        Pick::Prefix(prefix) => match range.within(prefix) {
+            Some(range) => Source::Listed(bucket.clone(), filter.clone()).pages(&range),
+            None => stream::empty().boxed(),
+        },
+    };
+    stream::iter(0..count).flat_map(pages).boxed()
+}

@@ -1,0 +1,188 @@
+//! Objects of a run that were cut off, emptied or overwritten: the error names the object and a remedy, and the remedy
+//! works.
+
+use bytes::Bytes;
+use tagfleet_pipeline::bucket::{Bucket, KeyRange};
+use tagfleet_pipeline::embedded::{Ended, RunError};
+use tagfleet_pipeline::infer::Worker;
+use tagfleet_pipeline::queue::MemoryQueue;
+use tagfleet_pipeline::run::{RunId, RunKeys};
+use tagfleet_pipeline::shard::ShardId;
+use tagfleet_pipeline::split::{Reached, Source, split_range};
+use tagfleet_pipeline::testing::usage_of_a_worker;
+use tagfleet_pipeline::usage::{self, UsageRecord};
+use tokio_util::sync::CancellationToken;
+
+use crate::stopped::{Place, block_on};
+
+const IMAGES: usize = 600;
+const DELETE: &str = ": delete this object and resume the run";
+
+fn id(number: u32) -> ShardId {
+    ShardId { range: 0, number }
+}
+
+/// What becomes of an object whose bytes are `whole`.
+fn damages(whole: &Bytes) -> [Bytes; 3] {
+    let mut overwritten = whole.to_vec();
+    let half = overwritten.len() / 2;
+    overwritten[half..].fill(0);
+    [Bytes::new(), whole.slice(..half), overwritten.into()]
+}
+
+/// A run that was stopped after its first part and in the middle of a shard, or that has come to its end.
+async fn place(is_complete: bool) -> Place {
+    let place = Place::new(IMAGES).await;
+    let (_, ended) = place.stopped_after(if is_complete { IMAGES } else { 300 }, (1, 1)).await;
+    ended.unwrap();
+    if is_complete {
+        place.quiet().await.1.unwrap();
+    }
+    place
+}
+
+fn is_complete(ended: &Result<Ended, RunError>) -> bool {
+    matches!(ended, Ok(Ended::Complete(counts)) if counts.rows() == IMAGES as u64)
+}
+
+/// Damages an object of a run in each way: the next process names it, and once it is deleted the rows are as they should be.
+fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) {
+    block_on(async {
+        let quiet = Place::new(IMAGES).await;
+        let expected = quiet.rows(&quiet.quiet().await.0).await;
+        let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
+        for number in 0..3 {
+            let (place, key) = (place(is_complete_before).await, key(&keys));
+            let whole = place.output.get(&key, None, u64::MAX).await.unwrap().bytes;
+            place.output.put(&key, damages(&whole)[number].clone()).await.unwrap();
+            let said = place.quiet().await.1.unwrap_err().to_string();
+            assert!(said.contains(&key) && said.contains(DELETE), "damage {number}: {said}");
+            place.output.delete(&key);
+            let (worker, ended) = place.quiet().await;
+            assert!(is_complete(&ended), "damage {number} of {key}: {ended:?}");
+            // A result that was written before it was noticed is that of another folder.
+            assert_eq!(place.rows(&worker).await, expected, "damage {number} of {key}");
+        }
+    });
+}
+
+#[test]
+fn the_record_of_a_split() {
+    named_and_mended(false, |keys| keys.range_split(0));
+    named_and_mended(true, |keys| keys.range_split(0));
+}
+
+#[test]
+fn a_shard_that_is_open() {
+    named_and_mended(false, |keys| keys.shard(id(2)));
+}
+
+#[test]
+fn a_part() {
+    named_and_mended(true, |keys| keys.part(id(1)));
+}
+
+#[test]
+fn the_groups() {
+    named_and_mended(true, RunKeys::groups);
+}
+
+#[test]
+fn the_counts_of_a_group() {
+    named_and_mended(true, |keys| keys.compacted(0));
+}
+
+#[test]
+fn ranges_end_the_run() {
+    block_on(async {
+        let place = place(false).await;
+        let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
+        place.output.put(&keys.ranges(), Bytes::from_static(b"{")).await.unwrap();
+        let said = place.quiet().await.1.unwrap_err().to_string();
+        assert!(said.contains(&keys.ranges()) && said.ends_with("start a new run"), "{said}");
+    });
+}
+
+/// Every shard of a run that was split, deleted one after the other and all at once.
+#[test]
+fn shards_are_made_again_as_they_were() {
+    block_on(async {
+        for gone in [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 1, 2]] {
+            let place = place(false).await;
+            let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
+            let mut before = Vec::new();
+            for number in &gone {
+                before.push(place.output.get(&keys.shard(id(*number)), None, u64::MAX).await.unwrap().bytes);
+                place.output.delete(&keys.shard(id(*number)));
+            }
+            assert!(is_complete(&place.quiet().await.1), "{gone:?}");
+            for (number, before) in gone.iter().zip(before) {
+                let after = place.output.get(&keys.shard(id(*number)), None, u64::MAX).await.unwrap().bytes;
+                assert_eq!(after, before, "shard {number} of {gone:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_shard_whose_images_are_others_by_now_is_not_made_again() {
+    block_on(async {
+        for is_added in [true, false] {
+            let place = place(false).await;
+            let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
+            place.output.delete(&keys.shard(id(0)));
+            match is_added {
+                true => place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap(),
+                false => place.source.delete("00100.jpg"),
+            }
+            let said = place.quiet().await.1.unwrap_err().to_string();
+            assert!(said.contains(&keys.shard(id(0))) && said.ends_with("start a new run"), "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_cursor() {
+    block_on(async {
+        let place = Place::new(3000).await;
+        let worker: Worker = place.worker(place.source.clone());
+        let (queue, stop) =
+            (MemoryQueue::new(std::time::Duration::from_secs(60), 20), CancellationToken::new());
+        let source = Source::Listed(place.source.clone(), tagfleet_pipeline::filter::Filter::default());
+        stop.cancel();
+        let split = async || {
+            let (range, ports) = (KeyRange::default(), (place.output.as_ref() as &dyn Bucket, &queue as _));
+            split_range(&source, (0, &range), 256, ports, (&worker.run, &worker.keys), &stop).await
+        };
+        assert!(matches!(split().await.unwrap(), Reached::Stopped(_)));
+        let key = worker.keys.range_cursor(0);
+        place.output.put(&key, Bytes::from_static(b"{\"ver")).await.unwrap();
+        let said = split().await.unwrap_err().to_string();
+        assert!(said.starts_with(&key) && said.contains(DELETE), "{said}");
+        place.output.delete(&key);
+        let images = loop {
+            if let Reached::Done(record) = split().await.unwrap() {
+                break record.images;
+            }
+        };
+        assert_eq!(images, 3000);
+    });
+}
+
+#[test]
+fn a_usage_record() {
+    block_on(async {
+        let place = Place::new(1).await;
+        let keys = RunKeys::in_bucket("tags/", &RunId::try_from("run".to_owned()).unwrap());
+        for name in ["worker-1", "worker-2"] {
+            let record = UsageRecord::Worker(usage_of_a_worker());
+            usage::put(place.output.as_ref(), &keys, name, &record).await.unwrap();
+        }
+        let key = keys.usage("worker-1");
+        place.output.put(&key, Bytes::from_static(b"{\"kind\":\"worker\",")).await.unwrap();
+        let said = usage::total(place.output.as_ref(), &keys).await.unwrap_err().to_string();
+        assert!(said.starts_with(&key) && said.contains(DELETE), "{said}");
+        place.output.delete(&key);
+        assert_eq!(usage::total(place.output.as_ref(), &keys).await.unwrap().workers(), 1);
+    });
+}
