@@ -33,7 +33,7 @@ use crate::run::{RunId, RunKeys, Vector};
 use crate::shard::ShardId;
 use crate::split::{ShardMessage, SplitError, read_shard};
 use crate::tagger::{Tagger, TaggerError};
-use crate::tags::parquet::{self, TableError};
+use crate::tags::parquet::{self, RunColumns, TableError};
 use fetch::Fetcher;
 use heartbeat::Signs;
 use open_shard::OpenShard;
@@ -65,6 +65,8 @@ pub struct Worker {
     pub run: RunId,
     /// The run's objects.
     pub keys: RunKeys,
+    /// What each row says of the model: [`ModelRecord::id`](crate::run::ModelRecord::id).
+    pub model: String,
     /// The vector of each row, in runs that have one.
     pub vector: Option<Vector>,
     /// Images of more bytes than this are failed rows.
@@ -318,13 +320,14 @@ async fn tag_shard(
         fetched??;
     }
     open.completed().await;
+    let rows = open.take_rows();
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let (rows, run) = (open.take_rows(), worker.run.clone());
+    let columns = RunColumns { run: worker.run.clone(), model: worker.model.clone(), vector };
     let key = worker.keys.thumbnails(id);
     let sample = thumbnails::encode(&key, &rows)?;
     crew.retries.call(&open, || worker.output.put(&key, sample.clone())).await?;
     let images = rows.len() as u64;
-    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
+    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &columns)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
     // Where another worker was first, its part is as good as this one.
     crew.retries.call(&open, || worker.output.put_if_absent(&part, bytes.clone())).await?;

@@ -3,9 +3,15 @@
 //! These types are what every stage after `infer` works with; `tags/parquet.rs` gives them their stored form.
 //! Nothing here reads an image or knows how a tag was found.
 
+mod cause;
+mod detail;
 pub mod parquet;
 pub mod table;
 
+use std::fmt;
+
+pub use cause::Cause;
+pub use detail::Detail;
 use serde::{Deserialize, Serialize};
 
 /// The row of one input.
@@ -60,10 +66,39 @@ pub struct Tagged {
 /// Why an image has no tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// From a closed list; decides reason and message.
+    pub cause: Cause,
+    /// What differs from image to image: what was found and, if known, what the limit was.
+    pub detail: Detail,
+}
+
+impl Failure {
+    /// A failure with whatever is known beyond its cause. A [`Reason`] stands for its most general cause.
+    pub fn new(cause: impl Into<Cause>, detail: impl Into<Detail>) -> Self {
+        Self { cause: cause.into(), detail: detail.into() }
+    }
+
     /// The reason, from a closed set.
-    pub reason: Reason,
-    /// One line for a person; says what was found and, where known, what the limit was.
-    pub message: String,
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.cause.reason()
+    }
+
+    /// One line for a person, from a closed list.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        self.cause.message()
+    }
+}
+
+/// Message and detail, for a person.
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.text() {
+            Some(detail) => write!(formatter, "{}: {detail}", self.message()),
+            None => formatter.write_str(self.message()),
+        }
+    }
 }
 
 /// What became of one image.

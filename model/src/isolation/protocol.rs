@@ -201,7 +201,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tagfleet_pipeline::tags::{Failure, Reason, Tag, Tagged};
+    use tagfleet_pipeline::tags::{Cause, Failure, Tag, Tagged};
 
     use super::*;
 
@@ -252,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_arrives() {
-        for reason in Reason::ALL {
-            let outcome = Outcome::Failed(Failure { reason, message: "ü".to_owned() });
+    fn every_cause_arrives() {
+        for cause in Cause::ALL {
+            let outcome = Outcome::Failed(Failure::new(cause, "ü"));
             let body = Body::Outcomes { outcomes: vec![outcome.clone()], pace: Pace::default() };
             let Body::Outcomes { outcomes, .. } = sent(body) else { panic!() };
             assert_eq!(outcomes, [outcome]);

@@ -93,10 +93,10 @@ fn failures(rows: &[Row]) -> Vec<FailedImage> {
     let mut kept = Vec::new();
     for row in rows {
         let Outcome::Failed(failure) = &row.outcome else { continue };
-        let count = &mut counts[failure.reason as usize];
+        let count = &mut counts[failure.reason() as usize];
         *count += 1;
         if *count <= FAILURES {
-            let (reason, message) = (failure.reason, failure.message.clone());
+            let (reason, message) = (failure.reason(), failure.to_string());
             kept.push(FailedImage { key: row.key.clone(), reason, message });
         }
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn failed(key: &str, reason: Reason) -> Row {
-        let failure = Failure { reason, message: "why".to_owned() };
+        let failure = Failure::new(reason, "why");
         Row { key: key.to_owned(), bytes: None, etag: None, outcome: Outcome::Failed(failure) }
     }
 
