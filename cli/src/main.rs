@@ -5,6 +5,7 @@ mod bar;
 mod begin;
 mod ending;
 mod exit;
+mod finished;
 mod fleet;
 mod inputs;
 mod inspect;

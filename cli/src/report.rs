@@ -21,6 +21,7 @@ use tokio::runtime::Builder;
 
 use crate::args::ReportOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+use crate::finished::none_finished;
 use crate::fleet::FleetStack;
 use crate::place::Place;
 
@@ -79,9 +80,7 @@ fn in_folder(path: &Path) -> Result<Found, Failure> {
         false => {
             let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
             let latest = runs.filter(|run| has_ended(run)).max();
-            latest.ok_or_else(|| {
-                bad_input(format!("{}: no run that has come to an end is here", path.display()))
-            })?
+            latest.ok_or_else(|| bad_input(none_finished(&path)))?
         }
     };
     let (Some(out), Some(run)) = (folder.parent(), run_of(&folder)) else {

@@ -24,6 +24,7 @@ mod readme;
 mod report;
 mod resume;
 mod security;
+mod show;
 mod storm;
 mod tidy;
 mod vectors;
