@@ -3,9 +3,15 @@
 //! These types are what every stage after `infer` works with; `tags/parquet.rs` gives them their stored form.
 //! Nothing here reads an image or knows how a tag was found.
 
+mod cause;
+mod detail;
 pub mod parquet;
 pub mod table;
 
+use std::fmt;
+
+pub use cause::Cause;
+pub use detail::Detail;
 use serde::{Deserialize, Serialize};
 
 /// The row of one input.
@@ -58,10 +64,39 @@ pub struct Tagged {
 /// Why an image has no tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// From a closed list; decides reason and message.
+    pub cause: Cause,
+    /// What differs from image to image: what was found and, if known, what the limit was.
+    pub detail: Detail,
+}
+
+impl Failure {
+    /// A failure with whatever is known beyond its cause. A [`Reason`] stands for its most general cause.
+    pub fn new(cause: impl Into<Cause>, detail: impl Into<Detail>) -> Self {
+        Self { cause: cause.into(), detail: detail.into() }
+    }
+
     /// The reason, from a closed set.
-    pub reason: Reason,
-    /// One line for a person; says what was found and, where known, what the limit was.
-    pub message: String,
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.cause.reason()
+    }
+
+    /// One line for a person, from a closed list.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        self.cause.message()
+    }
+}
+
+/// Message and detail, for a person.
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.text() {
+            Some(detail) => write!(formatter, "{}: {detail}", self.message()),
+            None => formatter.write_str(self.message()),
+        }
+    }
 }
 
 /// What became of one image.
@@ -83,7 +118,7 @@ pub enum Reason {
     TooLarge,
     /// More pixels, or more memory to decode them, than the limit allows.
     TooManyPixels,
-    /// Not an image, or of a format that is not decoded (AVIF, JPEG 2000, ...).
+    /// Not an image, or of a format that is not decoded (HEIC, JPEG 2000, ...).
     UnsupportedFormat,
     /// A known format, but a variant of it that no decoder here reads (lossless or 12-bit JPEG, ...).
     UnsupportedFeature,
@@ -95,8 +130,6 @@ pub enum Reason {
     Missing,
     /// The object is in an archive class and cannot be read without being restored.
     Archived,
-    /// The file's name is not UTF-8; the key shows its bytes percent-encoded.
-    NameNotUtf8,
     /// The model's scores for this image are not finite numbers.
     NotFinite,
     /// The process died on this image, twice.
@@ -105,14 +138,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Archived,
         Self::Changed,
         Self::Corrupt,
         Self::Crashed,
         Self::Empty,
         Self::Missing,
-        Self::NameNotUtf8,
         Self::NotFinite,
         Self::TooLarge,
         Self::TooManyPixels,
@@ -130,7 +162,6 @@ impl Reason {
             Self::Crashed => "crashed",
             Self::Empty => "empty",
             Self::Missing => "missing",
-            Self::NameNotUtf8 => "name_not_utf8",
             Self::NotFinite => "not_finite",
             Self::TooLarge => "too_large",
             Self::TooManyPixels => "too_many_pixels",
