@@ -195,6 +195,7 @@ async fn prepare(
         queue,
         run: configuration.run.clone(),
         keys: reporter.keys.clone(),
+        model: request.model.id(),
         vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
         receive_wait: configuration.receive_wait,

@@ -178,6 +178,7 @@ fn worker(source: Arc<dyn Bucket>, out: &Path) -> Result<Worker> {
         queue: Arc::new(MemoryQueue::new(VISIBILITY, 1)),
         keys: RunKeys::new("", &run),
         run,
+        model: request().model.id(),
         vector: None,
         max_image_bytes: Limits::default().max_bytes,
         receive_wait: Duration::ZERO,

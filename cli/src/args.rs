@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Show what tagfleet understood of a model, and the tags of one picture
     Inspect(InspectOptions),
-    /// Show the first rows of a run
+    /// Show rows of a run: the first ones, those of a label, the least certain, the failed; or their keys
     Show(ShowOptions),
     /// Show what AWS charges, and ask it anew
     Prices(PricesOptions),
@@ -162,12 +162,24 @@ pub(crate) struct InspectOptions {
 pub(crate) struct ShowOptions {
     /// A run's folder, or the folder given as --out (then its latest complete run)
     pub(crate) run: PathBuf,
-    /// How many rows
-    #[arg(long, short = 'n', default_value_t = 20)]
-    pub(crate) rows: usize,
-    /// Only rows with status failed
-    #[arg(long)]
+    /// How many rows at most [default: 20; with --keys-only all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) rows: Option<usize>,
+    /// Only images that failed
+    #[arg(long, conflicts_with_all = ["label", "below"])]
     pub(crate) failed: bool,
+    /// Only images whose best tag is this label; of a model whose labels hold each by itself (sigmoid), images that have the tag
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<String>,
+    /// Only images whose best score is below this, the lowest first
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) below: Option<f32>,
+    /// Print keys only, as `tagfleet run --keys -` reads them: one per line, in key order unless -n is given with --below; if a key has a line break, a NUL byte follows each key instead
+    #[arg(long)]
+    pub(crate) keys_only: bool,
+    /// Print the folder of the rows only, for other tools
+    #[arg(long, conflicts_with_all = ["rows", "failed", "label", "below", "keys_only", "json"])]
+    pub(crate) path: bool,
     /// Print as JSON lines
     #[arg(long)]
     pub(crate) json: bool,

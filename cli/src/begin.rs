@@ -12,6 +12,9 @@ use crate::exit::{Failure, broken};
 /// How an id says the time, UTC.
 const TIME: &str = "%Y%m%d-%H%M%S";
 
+/// So many characters has such a time.
+const TIME_DIGITS: usize = "20261123-170000".len();
+
 /// Time first, so that runs sort by their beginning; a hash behind it, so that two of one second differ.
 pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
     let now = Timestamp::now();
@@ -26,7 +29,9 @@ pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
 /// When the run of this id began, in seconds since 1970, UTC; none where another tool named it.
 pub(crate) fn began(run: &RunId) -> Option<u64> {
     let run = run.to_string();
-    let (time, _) = run.rsplit_once('-')?;
+    let (before, _) = run.rsplit_once('-')?;
+    // The name of a request file may stand before it.
+    let time = before.get(before.len().checked_sub(TIME_DIGITS)?..)?;
     let time = TimeZone::UTC.to_timestamp(DateTime::strptime(TIME, time).ok()?).ok()?;
     u64::try_from(time.as_second()).ok()
 }
@@ -39,6 +44,7 @@ mod tests {
     fn an_id_says_when_its_run_began() {
         let run = |text: &str| RunId::try_from(text.to_owned()).unwrap();
         assert_eq!(began(&run("20261123-170000-0a1b2c")), Some(1_795_453_200));
+        assert_eq!(began(&run("nightly-20261123-170000-0a1b2c3d4e5f")), Some(1_795_453_200));
         assert_eq!(began(&run("nightly-0a1b2c3d4e5f")), None);
         let now = u64::try_from(Timestamp::now().as_second()).unwrap();
         assert!(began(&begin(&"a request").unwrap()).unwrap().abs_diff(now) < 60);

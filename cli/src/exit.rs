@@ -3,7 +3,7 @@
 //! The codes are part of what scripts rely on; `tagfleet run --help` lists them. A reader that goes away is no error.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -61,9 +61,21 @@ pub(crate) fn tell(text: &str) {
 
 /// What the command was asked for, on stdout.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(printable(text).as_bytes()) {
+    written(io::stdout().write_all(printable(text).as_bytes()))
+}
+
+/// The same for another program: as it is. Only a terminal gets nothing that it would obey.
+pub(crate) fn print_raw(text: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return print(text);
+    }
+    written(io::stdout().write_all(text.as_bytes()))
+}
+
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| broken(format!("cannot write to stdout: {error}"))),
+        outcome => outcome.map_err(|error| broken(format!("cannot write to stdout: {error}"))),
     }
 }
 

@@ -54,7 +54,7 @@ fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
     match outcome {
         None => {}
         Some(Outcome::Failed(failure)) => {
-            text.push_str(&format!("\nfailed: {}: {}\n", failure.reason.code(), failure.message));
+            text.push_str(&format!("\nfailed: {}: {}\n", failure.reason().code(), failure));
         }
         Some(Outcome::Tagged(tagged)) => {
             text.push_str(&format!("\n{}x{} pixels\n", tagged.width, tagged.height));
@@ -72,7 +72,11 @@ fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
 fn as_json(loading: &Loading, outcome: Option<&Outcome>) -> Result<String, Failure> {
     let outcome = outcome.map(|outcome| match outcome {
         Outcome::Failed(failure) => {
-            json!({"failed": {"error_code": failure.reason, "error_message": failure.message}})
+            json!({"failed": {
+                "error_code": failure.reason(),
+                "error_message": failure.message(),
+                "error_detail": failure.detail.text(),
+            }})
         }
         Outcome::Tagged(tagged) => {
             json!({"width": tagged.width, "height": tagged.height, "tags": tagged.tags})

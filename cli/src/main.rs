@@ -6,6 +6,7 @@ mod begin;
 mod command_line;
 mod ending;
 mod exit;
+mod finished;
 mod fleet;
 mod inputs;
 mod inspect;

@@ -21,6 +21,7 @@ use tokio::runtime::Builder;
 
 use crate::args::ReportOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+use crate::finished::none_finished;
 use crate::fleet::FleetStack;
 use crate::place::Place;
 
@@ -77,10 +78,9 @@ fn in_folder(path: &Path) -> Result<Found, Failure> {
     let folder = match has_ended(&path) {
         true => path,
         false => {
-            let entries = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
-            let (ended, open): (Vec<_>, Vec<_>) =
-                entries.filter(|entry| is_run(entry)).partition(|run| has_ended(run));
-            ended.into_iter().max().ok_or_else(|| no_finished_run(&path, open.len()))?
+            let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
+            let latest = runs.filter(|run| has_ended(run)).max();
+            latest.ok_or_else(|| bad_input(none_finished(&path)))?
         }
     };
     let (Some(out), Some(run)) = (folder.parent(), run_of(&folder)) else {
@@ -95,21 +95,6 @@ fn in_folder(path: &Path) -> Result<Found, Failure> {
         keys,
         run,
     })
-}
-
-/// A folder with the name of a run.
-fn is_run(folder: &Path) -> bool {
-    let (Some(run), Some(out)) = (run_of(folder), folder.parent()) else { return false };
-    out.join(RunKeys::new("", &run).request()).exists()
-}
-
-fn no_finished_run(path: &Path, unfinished: usize) -> Failure {
-    let unfinished = match unfinished {
-        0 => String::new(),
-        1 => " (1 is unfinished: run the same command again to continue)".to_owned(),
-        more => format!(" ({more} are unfinished: run the same command again to continue)"),
-    };
-    bad_input(format!("{}: no finished run is here{unfinished}", path.display()))
 }
 
 fn run_of(folder: &Path) -> Option<RunId> {

@@ -145,6 +145,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
         queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
         keys: out.keys(&run),
         run,
+        model: request.model.id(),
         vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
         receive_wait: Duration::ZERO,

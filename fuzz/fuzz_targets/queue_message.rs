@@ -12,7 +12,7 @@ use tagfleet_fuzz::within;
 use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::shard::Shard;
 use tagfleet_pipeline::split::ShardMessage;
-use tagfleet_pipeline::tags::parquet::{encode_part, open};
+use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part, open};
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 
 /// What a shard of 10,000 images may hold, its text included.
@@ -38,7 +38,7 @@ fn shard(stored: &[u8]) {
 
 fn rows(shard: &Shard) {
     let run = RunId::try_from("run-1".to_owned()).expect("an id of ours");
-    let failure = |key: &str| Failure { reason: Reason::Missing, message: key.to_owned() };
+    let failure = |key: &str| Failure::new(Reason::Missing, key);
     let rows: Vec<Row> = shard
         .images
         .iter()
@@ -49,7 +49,8 @@ fn rows(shard: &Shard) {
             outcome: Outcome::Failed(failure(&image.key)),
         })
         .collect();
-    let part = encode_part(&rows, &run, None).expect("any key can be stored");
+    let columns = RunColumns { run, model: "model@0".to_owned(), vector: None };
+    let part = encode_part(&rows, &columns).expect("any key can be stored");
     assert_eq!(open(part).expect("a part can be read").rows, rows.len() as u64);
 }
 

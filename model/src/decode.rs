@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use image::metadata::Orientation;
 use serde::{Deserialize, Serialize};
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use crate::grid::{Grid, Reduction};
 use crate::pixels::Pixels;
@@ -34,6 +34,7 @@ mod png;
 mod raster;
 mod tiff;
 mod turbo;
+mod words;
 
 #[cfg(test)]
 mod samples;
@@ -103,8 +104,8 @@ pub struct Decoded {
 /// picture is turned as its EXIF orientation says; malformed EXIF counts as none.
 ///
 /// # Errors
-/// A [`Failure`] with one of `Empty`, `TooLarge`, `TooManyPixels`, `UnsupportedFormat`, `UnsupportedFeature` and
-/// `Corrupt`.
+/// A [`Failure`] whose reason is one of `Empty`, `TooLarge`, `TooManyPixels`, `UnsupportedFormat`, `UnsupportedFeature`
+/// and `Corrupt`.
 pub fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -113,25 +114,17 @@ pub fn decode(
     resizing: &dyn Resizing,
 ) -> Result<Decoded, Failure> {
     if bytes.is_empty() {
-        return Err(failure(Reason::Empty, "the file has no bytes"));
+        return Err(failure(Cause::Empty, ""));
     }
     if bytes.len() as u64 > limits.max_bytes {
-        let message = format!("{} bytes, the limit is {}", bytes.len(), limits.max_bytes);
-        return Err(failure(Reason::TooLarge, message));
+        let detail = format!("{} bytes, the limit is {}", bytes.len(), limits.max_bytes);
+        return Err(failure(Cause::TooLarge, detail));
     }
     let job = Job { bytes, limits, budget, apply_exif, resizing };
     match format::sniff(bytes) {
         Sniffed::Decodable(Format::Jpeg) => jpeg::decode(&job),
         Sniffed::Decodable(format) => raster::decode(&job, format),
-        // Names of formats keep their capitals, because the user looks for them in other programs.
-        Sniffed::Heic => Err(Failure {
-            reason: Reason::UnsupportedFormat,
-            message: "HEIC is not decoded: convert it to JPEG, PNG or WebP".to_owned(),
-        }),
-        Sniffed::Other(what) => Err(failure(
-            Reason::UnsupportedFormat,
-            format!("not a format that is decoded: looks like {what}"),
-        )),
+        Sniffed::Other(other) => Err(failure(other.cause, format!("looks like {}", other.name))),
     }
 }
 
@@ -181,20 +174,20 @@ impl Job<'_> {
         let Claim { width, height, .. } = *claim;
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
-            return Err(failure(Reason::Corrupt, format!("the header says {width}x{height} pixels")));
+            return Err(failure(Cause::Damaged, format!("the header says {width}x{height} pixels")));
         }
         if pixels > self.limits.max_pixels {
             let limit = self.limits.max_pixels;
-            let message = format!("{width}x{height} is {pixels} pixels, the limit is {limit}");
-            return Err(failure(Reason::TooManyPixels, message));
+            let detail = format!("{width}x{height} is {pixels} pixels, the limit is {limit}");
+            return Err(failure(Cause::TooManyPixels, detail));
         }
         let limit = self.limits.max_memory.min(self.budget.total());
         let memory = claim.memory(self);
         let granted = if memory <= limit { self.budget.acquire(memory) } else { None };
         granted.ok_or_else(|| {
-            let message =
+            let detail =
                 format!("{width}x{height} needs {memory} bytes to decode and resize, the limit is {limit}");
-            failure(Reason::TooManyPixels, message)
+            failure(Cause::TooMuchMemory, detail)
         })
     }
 
@@ -228,16 +221,13 @@ fn turning_memory(orientation: Orientation, samples: Size, channels: u8) -> u64 
     }
 }
 
-/// A failure whose message is one line of lowercase text, whatever a library or a file put into it.
-fn failure(reason: Reason, message: impl AsRef<str>) -> Failure {
-    const LONGEST: usize = 200;
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let message = message.as_ref().to_lowercase().chars().map(plain).take(LONGEST).collect();
-    Failure { reason, message }
+/// A failure whose detail quotes nothing of the file, whatever a library put into it.
+fn failure(cause: impl Into<Cause>, detail: impl AsRef<str>) -> Failure {
+    Failure::new(cause, words::without_quotes(detail.as_ref()))
 }
 
-/// Runs a decoder that might panic on a hostile file, and makes a panic a `Corrupt` row.
+/// Runs a decoder that might panic on a hostile file, and makes a panic a row that says "damaged".
 fn contain<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     panics::catch(decode)
-        .unwrap_or_else(|| Err(failure(Reason::Corrupt, "the decoder gave up on these bytes (it panicked)")))
+        .unwrap_or_else(|| Err(failure(Cause::Damaged, "the decoder gave up on these bytes (it panicked)")))
 }

@@ -155,6 +155,18 @@ fn check_threshold(activation: Activation, threshold: f32) -> Result<(), Options
     }
 }
 
+/// Makes sure that a model with `labels` has this one.
+///
+/// # Errors
+/// [`OptionsError::UnknownLabel`], which names the labels that are spelt most alike.
+pub fn check_label(label: &str, labels: &[String]) -> Result<(), OptionsError> {
+    if labels.iter().any(|known| known == label) {
+        return Ok(());
+    }
+    let nearest = nearest(label, labels).iter().map(|label| format!("{label:?}")).collect::<Vec<_>>();
+    Err(OptionsError::UnknownLabel { label: label.to_owned(), nearest: nearest.join(", ") })
+}
+
 fn wanted(labels: &[String], only: Option<&[String]>) -> Result<Vec<u32>, OptionsError> {
     let Some(only) = only else { return Ok((0..labels.len() as u32).collect()) };
     if only.is_empty() {
@@ -163,9 +175,8 @@ fn wanted(labels: &[String], only: Option<&[String]>) -> Result<Vec<u32>, Option
     if labels.is_empty() {
         return Err(OptionsError::NoScores);
     }
-    if let Some(label) = only.iter().find(|label| !labels.contains(label)) {
-        let nearest = nearest(label, labels).iter().map(|label| format!("{label:?}")).collect::<Vec<_>>();
-        return Err(OptionsError::UnknownLabel { label: label.clone(), nearest: nearest.join(", ") });
+    for label in only {
+        check_label(label, labels)?;
     }
     let indices = labels.iter().enumerate().filter(|(_, label)| only.contains(label));
     Ok(indices.map(|(index, _)| index as u32).collect())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
-use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tagged};
+use tagfleet_pipeline::tags::{Cause, Failure, Outcome, Tagged};
 
 use crate::decode::{Decoded, Limits, PixelBudget, decode};
 use crate::engine::{Engine, EngineError, EngineRecord, Feeder, Loaded, Meter, Outputs};
@@ -296,10 +296,7 @@ impl ImageTagger {
         let tags = match self.ranker.tags(scores) {
             Ok(tags) => tags,
             Err(error @ ScoresError::NotFinite { .. }) => {
-                return Ok(Outcome::Failed(Failure {
-                    reason: Reason::NotFinite,
-                    message: error.to_string(),
-                }));
+                return Ok(Outcome::Failed(Failure::new(Cause::NotFinite, error.to_string())));
             }
             Err(error) => return Err(TaggerError(error.to_string())),
         };

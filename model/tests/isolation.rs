@@ -16,7 +16,7 @@ use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_model::isolation::{Isolation, Patience, Program, Setup, StartError};
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
-use tagfleet_pipeline::tags::{Failure, Outcome, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure, Outcome};
 
 /// Long enough for an idle child on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
@@ -64,13 +64,12 @@ fn quiet(images: &[&str]) -> Vec<String> {
     text(&tag(taggers(1)[0].as_mut(), images).unwrap())
 }
 
-fn crashed(message: &str) -> String {
-    let failure = Failure { reason: Reason::Crashed, message: message.to_owned() };
-    format!("{:?}", Outcome::Failed(failure))
+fn failed(cause: Cause, detail: &str) -> String {
+    format!("{:?}", Outcome::Failed(Failure::new(cause, detail)))
 }
 
 fn by_signal(signal: i32) -> String {
-    crashed(&format!("the decoder or engine crashed on this image (signal {signal})"))
+    failed(Cause::Crashed, &format!("signal {signal}"))
 }
 
 #[test]
@@ -80,7 +79,7 @@ fn the_killer_alone_is_lost_whatever_kills_and_wherever_it_stands() {
         ("kill", by_signal(9)),
         ("abort", by_signal(6)),
         ("panic", by_signal(6)),
-        ("exit", crashed("the decoder or engine crashed on this image (exit code 7)")),
+        ("exit", failed(Cause::Crashed, "exit code 7")),
     ];
     let mut tagger = taggers(1).remove(0);
     assert_eq!(tagger.batch_size(), 4);
@@ -192,7 +191,7 @@ fn an_image_that_never_ends_is_lost_alone() {
     let patience = Patience { tagging: SHORT, ..Patience::default() };
     let mut tagger = start_with(child(), "obeys", 2, patience).unwrap().taggers().remove(0);
     let found = text(&tag(tagger.as_mut(), &["red", "hang", "blue"]).unwrap());
-    let lost = crashed("the decoder or engine did not end on this image within 0.5 s");
+    let lost = failed(Cause::Hung, "no answer within 0.5 s");
     let [red, blue] = ["red", "blue"].map(|image| quiet(&[image]).remove(0));
     assert_eq!(found, [red, lost, blue]);
 }
@@ -213,7 +212,7 @@ fn a_child_that_stops_reading_holds_nobody_up() {
     let large = "0123456789".repeat(1 << 20);
     let of_second = text(&tag(second.as_mut(), &[&large, "blue"]).unwrap());
     assert_eq!(of_second, quiet(&[&large, "blue"]));
-    let lost = crashed("the decoder or engine did not end on this image within 0.5 s");
+    let lost = failed(Cause::Hung, "no answer within 0.5 s");
     assert_eq!(of_first.join().unwrap(), [quiet(&["red"]).remove(0), lost]);
 }
 

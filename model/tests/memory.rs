@@ -79,7 +79,7 @@ fn sixty_million_rows_of_one_pixel_made_gray() {
 #[test]
 fn sixty_million_pixels_in_one_row() {
     let (outcome, added) = cost(&png(60_000_000, 1), Color::Rgb);
-    assert_eq!(outcome.err().map(|failure| failure.reason), Some(Reason::TooManyPixels));
+    assert_eq!(outcome.err().map(|failure| failure.reason()), Some(Reason::TooManyPixels));
     assert!(added < 60 * MIB, "{} MiB", added / MIB);
 }
 
@@ -96,7 +96,7 @@ fn a_large_jpeg_in_a_small_tiff() {
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
     let (outcome, added) = cost(&in_tiff(&jpeg), Color::Rgb);
-    assert_eq!(outcome.err().map(|failure| failure.reason), Some(Reason::UnsupportedFeature));
+    assert_eq!(outcome.err().map(|failure| failure.reason()), Some(Reason::UnsupportedFeature));
     assert!(added < 10 * MIB, "{} MiB", added / MIB);
 }
 

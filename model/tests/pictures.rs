@@ -41,7 +41,7 @@ fn difference(file: &[u8], expected: &image::RgbImage, tolerance: u8) -> Option<
     let budget = PixelBudget::new(limits.max_memory);
     let decoded = match decode(file, &limits, &budget, true, &|_: &Grid, _: u8| 0) {
         Ok(decoded) => decoded,
-        Err(failure) => return Some(format!("{:?}: {}", failure.reason, failure.message)),
+        Err(failure) => return Some(format!("{:?}: {failure}", failure.reason())),
     };
     let pixels = &decoded.pixels;
     if (pixels.width, pixels.height) != expected.dimensions() {

@@ -147,12 +147,12 @@ fn pixels_are_limited_as_stored_and_memory_as_decoded() {
     let scaled = steps(Color::Rgb, Decoding::Scaled { cover: 1 });
     let limits = Limits { max_memory: 3 << 20, ..Limits::default() };
     assert_eq!(
-        prepare(&jpeg, &steps(Color::Rgb, Decoding::Exact), &limits).unwrap_err().reason,
+        prepare(&jpeg, &steps(Color::Rgb, Decoding::Exact), &limits).unwrap_err().reason(),
         Reason::TooManyPixels
     );
     assert_eq!(prepare(&jpeg, &scaled, &limits).unwrap().2, Size { height: 150, width: 200 });
     let limits = Limits { max_pixels: 1600 * 1200 - 1, ..Limits::default() };
-    assert_eq!(prepare(&jpeg, &scaled, &limits).unwrap_err().reason, Reason::TooManyPixels);
+    assert_eq!(prepare(&jpeg, &scaled, &limits).unwrap_err().reason(), Reason::TooManyPixels);
 }
 
 #[test]
@@ -162,6 +162,6 @@ fn a_jpeg_that_is_cut_off_counts_the_rows_of_the_whole_picture() {
     let of = |part: usize| prepare(&jpeg[..jpeg.len() * part / 10], &scaled, &Limits::default());
     assert!(of(8).is_ok());
     let failure = of(2).unwrap_err();
-    assert_eq!(failure.reason, Reason::Corrupt);
-    assert!(failure.message.ends_with("of 667 rows can be read"), "{}", failure.message);
+    assert_eq!(failure.reason(), Reason::Corrupt);
+    assert!(failure.to_string().ends_with("of 667 rows can be read"), "{failure}");
 }

@@ -37,7 +37,7 @@ use crate::shard::{Shard, ShardId};
 use crate::split::{ShardMessage, SplitError, read_shard};
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::Row;
-use crate::tags::parquet::{self, TableError};
+use crate::tags::parquet::{self, RunColumns, TableError};
 use crew::Crew;
 use fetch::Fetcher;
 use heartbeat::Signs;
@@ -72,6 +72,8 @@ pub struct Worker {
     pub run: RunId,
     /// The run's objects.
     pub keys: RunKeys,
+    /// What each row says of the model: [`ModelRecord::id`](crate::run::ModelRecord::id).
+    pub model: String,
     /// The vector of each row, in runs that have one.
     pub vector: Option<Vector>,
     /// Images of more bytes than this are failed rows.
@@ -378,8 +380,8 @@ async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
 async fn put_part(crew: &Crew, open: &Arc<OpenShard>, rows: Arc<Vec<Row>>) -> Result<(), ShardFailure> {
     let (worker, id) = (&crew.worker, open.shard.id);
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let run = worker.run.clone();
-    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &run, vector)).await?;
+    let of = RunColumns { run: worker.run.clone(), model: worker.model.clone(), vector };
+    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
     let part = worker.keys.part(id);
     // Where another worker was first, its part is as good as this one.

@@ -311,7 +311,7 @@ async fn compacted(
 }
 
 fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
-    let table = parquet::open(part)?;
+    let table = parquet::open(part)?.of_this_version()?;
     let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
     for batch in table.batches {
         let batch = batch?;

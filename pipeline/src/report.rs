@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use self::binding::Binding;
 use crate::cost::Cost;
-use crate::reduce::{Counted, TagCounts};
 use crate::filter::Skipped;
+use crate::reduce::{Counted, TagCounts};
 use crate::run::RunId;
 use crate::usage::Usage;
 

@@ -3,9 +3,15 @@
 //! These types are what every stage after `infer` works with; `tags/parquet.rs` gives them their stored form.
 //! Nothing here reads an image or knows how a tag was found.
 
+mod cause;
+mod detail;
 pub mod parquet;
 pub mod table;
 
+use std::fmt;
+
+pub use cause::Cause;
+pub use detail::Detail;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -61,10 +67,39 @@ pub struct Tagged {
 /// Why an image has no tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// From a closed list; decides reason and message.
+    pub cause: Cause,
+    /// What differs from image to image: what was found and, if known, what the limit was.
+    pub detail: Detail,
+}
+
+impl Failure {
+    /// A failure with whatever is known beyond its cause. A [`Reason`] stands for its most general cause.
+    pub fn new(cause: impl Into<Cause>, detail: impl Into<Detail>) -> Self {
+        Self { cause: cause.into(), detail: detail.into() }
+    }
+
     /// The reason, from a closed set.
-    pub reason: Reason,
-    /// One line for a person; says what was found and, where known, what the limit was.
-    pub message: String,
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.cause.reason()
+    }
+
+    /// One line for a person, from a closed list.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        self.cause.message()
+    }
+}
+
+/// Message and detail, for a person.
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.text() {
+            Some(detail) => write!(formatter, "{}: {detail}", self.message()),
+            None => formatter.write_str(self.message()),
+        }
+    }
 }
 
 /// What became of one image.
@@ -87,11 +122,8 @@ impl Outcome {
             Some(VectorType::F32) | None => value.is_finite(),
         };
         let Some(value) = vector.iter().find(|value| !fits(value)) else { return self };
-        let message = match value.is_finite() {
-            true => "a number of the vector is too large for 16 bits: store it with --vector f32",
-            false => "a number of the model's vector is not finite",
-        };
-        Self::Failed(Failure { reason: Reason::NotFinite, message: message.to_owned() })
+        let cause = if value.is_finite() { Cause::VectorTooLarge } else { Cause::NotFinite };
+        Self::Failed(Failure::new(cause, format!("a number of the vector is {value}")))
     }
 }
 
@@ -105,7 +137,7 @@ pub enum Reason {
     TooLarge,
     /// More pixels, or more memory to decode them, than the limit allows.
     TooManyPixels,
-    /// Not an image, or of a format that is not decoded (AVIF, JPEG 2000, ...).
+    /// Not an image, or of a format that is not decoded (HEIC, JPEG 2000, ...).
     UnsupportedFormat,
     /// A known format, but a variant of it that no decoder here reads (lossless or 12-bit JPEG, ...).
     UnsupportedFeature,
@@ -117,8 +149,6 @@ pub enum Reason {
     Missing,
     /// The object is in an archive class and cannot be read without being restored.
     Archived,
-    /// The file's name is not UTF-8; the key shows its bytes percent-encoded.
-    NameNotUtf8,
     /// The model's scores or vector for this image are not finite numbers, or too large for 16 bits if it is stored in them.
     NotFinite,
     /// The process died on this image, twice.
@@ -127,14 +157,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Archived,
         Self::Changed,
         Self::Corrupt,
         Self::Crashed,
         Self::Empty,
         Self::Missing,
-        Self::NameNotUtf8,
         Self::NotFinite,
         Self::TooLarge,
         Self::TooManyPixels,
@@ -152,7 +181,6 @@ impl Reason {
             Self::Crashed => "crashed",
             Self::Empty => "empty",
             Self::Missing => "missing",
-            Self::NameNotUtf8 => "name_not_utf8",
             Self::NotFinite => "not_finite",
             Self::TooLarge => "too_large",
             Self::TooManyPixels => "too_many_pixels",
@@ -180,16 +208,14 @@ mod tests {
         };
         let failed = |values: &[f32], stored| match outcome(values).checked(Some(stored)) {
             Outcome::Tagged(_) => None,
-            Outcome::Failed(failure) => Some((failure.reason, failure.message)),
+            Outcome::Failed(failure) => Some(failure.cause),
         };
         assert_eq!(failed(&[65_504.0, -65_519.0], VectorType::F16), None);
         assert_eq!(failed(&[65_520.0], VectorType::F32), None);
-        let (reason, message) = failed(&[1.0, 65_520.0], VectorType::F16).unwrap();
-        assert_eq!(reason, Reason::NotFinite);
-        insta::assert_snapshot!(message, @"a number of the vector is too large for 16 bits: store it with --vector f32");
+        assert_eq!(failed(&[1.0, 65_520.0], VectorType::F16), Some(Cause::VectorTooLarge));
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for stored in [VectorType::F32, VectorType::F16] {
-                assert_eq!(failed(&[value], stored).map(|(reason, _)| reason), Some(Reason::NotFinite));
+                assert_eq!(failed(&[value], stored), Some(Cause::NotFinite));
             }
         }
     }

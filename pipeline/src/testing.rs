@@ -35,6 +35,7 @@ pub fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>, visibility: Dura
         queue: Arc::new(MemoryQueue::new(visibility, 20)),
         keys: RunKeys::new("", &run),
         run,
+        model: request().model.id(),
         vector: None,
         max_image_bytes: 1000,
         receive_wait: Duration::ZERO,
@@ -123,10 +124,7 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
         return Err(TaggerError("the engine broke".to_owned()));
     }
     if image.starts_with(b"bad") {
-        return Ok(Outcome::Failed(Failure {
-            reason: Reason::Corrupt,
-            message: "bad on purpose".to_owned(),
-        }));
+        return Ok(Outcome::Failed(Failure::new(Reason::Corrupt, "bad on purpose")));
     }
     let index = u32::try_from(image.len()).unwrap_or(u32::MAX);
     let tags = vec![Tag { label: format!("length {index}"), index, score: 0.5 }];

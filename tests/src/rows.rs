@@ -1,5 +1,6 @@
 //! The rows of a run, read back from its Parquet files as any reader would.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use arrow_array::types::{Float32Type, Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use tagfleet_pipeline::tags::parquet;
 
-/// One row.
+/// One row, without the run and the model, which differ between runs whose rows are otherwise equal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The key.
@@ -17,8 +18,10 @@ pub struct Row {
     pub status: String,
     /// Why it failed.
     pub error_code: Option<String>,
-    /// The same for a person.
+    /// The same for a person, from a closed list.
     pub error_message: Option<String>,
+    /// What differs from image to image.
+    pub error_detail: Option<String>,
     /// Width and height.
     pub size: Option<(i32, i32)>,
     /// Size of the stored image.
@@ -65,6 +68,22 @@ pub fn rows_of(run: &Path) -> Vec<Row> {
     rows
 }
 
+/// The run and the model that the rows of a complete run name.
+///
+/// # Panics
+/// If the rows cannot be read.
+#[must_use]
+pub fn runs_and_models(run: &Path) -> BTreeSet<[String; 2]> {
+    let mut found = BTreeSet::new();
+    for batch in batches(&run.join("results")) {
+        let columns = ["run", "model"].map(|name| batch.column_by_name(name).expect("a column"));
+        for row in 0..batch.num_rows() {
+            found.insert(columns.map(|column| column.as_string::<i32>().value(row).to_owned()));
+        }
+    }
+    found
+}
+
 /// The record batches of all Parquet files in a folder, in the order of their names.
 ///
 /// # Panics
@@ -104,6 +123,7 @@ fn row(batch: &RecordBatch, row: usize) -> Row {
         status: text("status").expect("a status"),
         error_code: text("error_code"),
         error_message: text("error_message"),
+        error_detail: text("error_detail"),
         size: number("width").zip(number("height")),
         bytes: bytes.is_valid(row).then(|| bytes.value(row)),
         tags: (0..tags.len()).map(tag).collect(),

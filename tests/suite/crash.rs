@@ -68,11 +68,10 @@ fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_r
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let (crashed, others) = crashed_and_others(&out);
     assert_eq!(others, rows(&quiet));
-    let messages: Vec<_> = crashed.iter().map(|row| (row.key.as_str(), row.error_message.clone())).collect();
-    let expected = killers.map(|(name, _, signal)| {
-        (name, Some(format!("the decoder or engine crashed on this image (signal {signal})")))
-    });
-    assert_eq!(messages, expected);
+    let details: Vec<_> = crashed.iter().map(|row| (row.key.as_str(), row.error_detail.clone())).collect();
+    assert_eq!(details, killers.map(|(name, _, signal)| (name, Some(format!("signal {signal}")))));
+    let message = "the decoder or the engine crashed on this image";
+    assert!(crashed.iter().all(|row| row.error_message.as_deref() == Some(message)));
 }
 
 /// It takes minutes: a picture counts as hanging after one, among others and then alone.
@@ -91,7 +90,7 @@ fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
     assert_eq!(others, rows(&quiet));
     let messages: Vec<_> =
         crashed.iter().map(|row| (row.key.as_str(), row.error_message.as_deref())).collect();
-    let message = "the decoder or engine did not end on this image within 60 s";
+    let message = "the decoder or the engine did not finish this image in time";
     assert_eq!(messages, [("00030-hangs.jpg", Some(message))]);
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use tagfleet_pipeline::tags::Cause;
 use tagfleet_tests::command::{ended_with_peak_memory, start, tagfleet};
 use tagfleet_tests::rows::{Row, rows};
 use tagfleet_tests::{photos, shared};
@@ -49,7 +50,23 @@ fn one_row_per_file_and_every_readable_one_is_tagged() {
         .collect();
     assert_eq!(found, wanted);
     assert_eq!(rows.len(), found.len());
+    messages_can_be_grouped(&rows);
     insta::assert_snapshot!(refused(&rows, &readable(&hostile.join("MANIFEST.tsv"))));
+}
+
+/// Few messages, each from the list; and in a detail nothing that a file could have put there.
+fn messages_can_be_grouped(rows: &[Row]) {
+    let listed: BTreeSet<&str> = Cause::ALL.iter().map(|cause| cause.message()).collect();
+    let mut found = BTreeSet::new();
+    for row in rows.iter().filter(|row| row.status == "failed") {
+        let message = row.error_message.as_deref().unwrap();
+        assert!(listed.contains(message), "{}: {message}", row.key);
+        found.insert(message);
+        let detail = row.error_detail.as_deref().unwrap_or_default();
+        let is_plain = detail.chars().all(|c| (' '..='~').contains(&c)) && detail.len() <= 200;
+        assert!(is_plain && !detail.contains(['{', '}', '"', '\\']), "{}: {detail}", row.key);
+    }
+    assert!(found.len() <= 25, "{} messages: {found:#?}", found.len());
 }
 
 /// What Pillow reads and is not tagged here, with the reason: each was looked at, and each reason stands up.
@@ -58,9 +75,10 @@ fn refused(rows: &[Row], readable: &BTreeMap<String, String>) -> String {
     for row in rows {
         if let (Some(format), Some(code)) = (readable.get(&row.key), &row.error_code) {
             text.push_str(&format!(
-                "{format} {}: {code}: {}\n",
+                "{format} {}: {code}: {} ({})\n",
                 row.key,
-                row.error_message.as_deref().unwrap_or("")
+                row.error_message.as_deref().unwrap_or_default(),
+                row.error_detail.as_deref().unwrap_or_default()
             ));
         }
     }

@@ -25,6 +25,7 @@ mod readme;
 mod report;
 mod resume;
 mod security;
+mod show;
 mod stop;
 mod storm;
 mod tidy;

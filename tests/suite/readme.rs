@@ -1,11 +1,15 @@
 //! What the README shows: its examples of reading results run as they stand there.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use tagfleet_pipeline::run::{RunId, RunRequest};
+use tagfleet_pipeline::tags::table::RunTable;
 use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::project;
+use tagfleet_tests::rows::{rows_of, runs};
 
 /// The fenced blocks of one language.
 fn blocks(language: &str) -> Vec<String> {
@@ -28,18 +32,85 @@ fn python(script: &str, folder: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The most frequent best tags of a run, as any reader should count them.
+fn best_tags(folder: &Path) -> Vec<(String, usize)> {
+    let mut counts = BTreeMap::new();
+    for row in rows_of(folder) {
+        if let Some((label, _, _)) = row.tags.into_iter().next() {
+            *counts.entry(label).or_insert(0) += 1;
+        }
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    counts
+}
+
+/// Two runs are in one folder, and only the best tags of the later one are counted.
 #[test]
-fn duckdb_pandas_and_datasets_read_the_results() {
+fn duckdb_pandas_and_datasets_count_the_best_tags_of_the_latest_run() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model"]);
-    assert_eq!(run(command.arg("--out").arg(folder.path().join("tags"))).code, Some(0));
+    let out = folder.path().join("tags");
+    for choice in ["*", "summer/*"] {
+        let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model", "--include", choice]);
+        assert_eq!(run(command.arg("--out").arg(&out)).code, Some(0));
+    }
+    let counts = best_tags(runs(&out).last().unwrap());
+    let (label, most) = &counts[0];
     let scripts = blocks("python");
     assert_eq!(scripts.len(), 3, "one example for each reader");
     for (script, reader) in scripts.iter().zip(["duckdb", "pandas", "datasets"]) {
         assert!(script.contains(reader), "{script}");
         let printed = python(script, folder.path());
-        assert!(printed.contains("white background"), "{reader} printed:\n{printed}");
+        let shown = |line: &str| line.contains(label.as_str()) && line.contains(&most.to_string());
+        assert!(printed.lines().any(shown), "{label} {most} is not what {reader} printed:\n{printed}");
+        let mut rest = printed.clone();
+        // The longest first: one label may be a part of another.
+        let mut best: Vec<&str> = counts.iter().map(|(label, _)| label.as_str()).collect();
+        best.sort_by_key(|label| std::cmp::Reverse(label.len()));
+        for label in best {
+            rest = rest.replace(label, "");
+        }
+        for label in model_labels() {
+            assert!(!rest.contains(&label), "{label} is best of no image:\n{printed}");
+        }
     }
+    let latest = &blocks("sql")[0];
+    let script = format!("import duckdb\nprint(len(duckdb.sql(\"\"\"{latest}\"\"\").fetchall()))");
+    assert_eq!(python(&script, folder.path()), "60\n", "one row per key of all runs");
+}
+
+/// The view for Athena, over two runs of 60 and 20 pictures. DuckDB runs what it and Athena have in common.
+#[test]
+fn the_view_for_athena_has_the_latest_row_of_each_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("tags");
+    for choice in ["*", "summer/*"] {
+        let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model", "--include", choice]);
+        assert_eq!(run(command.arg("--out").arg(&out)).code, Some(0));
+    }
+    let id = RunId::try_from("20261126-012330-a62884".to_owned()).unwrap();
+    let request = fs::read(runs(&out)[0].join("request.json")).unwrap();
+    let request: RunRequest = serde_json::from_slice(&request).unwrap();
+    let table = RunTable { runs: "s3://b/", results: "s3://b/r/", run: &id, model: &request.model };
+    let statements = table.statements();
+    let statements: Vec<&str> = statements.split(";\n").collect();
+    let (name, view) = (table.name(), statements[2]);
+    let script = format!(
+        "import duckdb\n\
+         duckdb.sql(\"CREATE TABLE {name} AS FROM 'tags/*/results/*.parquet'\")\n\
+         for _ in range(2): duckdb.sql(\"\"\"{view}\"\"\")\n\
+         print(duckdb.sql('SELECT count(*), count(DISTINCT key), count(DISTINCT run) FROM {name}_latest').fetchall())"
+    );
+    // Two runs that start in one second sort by their hashes.
+    let sources = if rows_of(runs(&out).last().unwrap()).len() < 60 { 2 } else { 1 };
+    assert_eq!(python(&script, folder.path()), format!("[(60, 60, {sources})]\n"));
+}
+
+fn model_labels() -> Vec<String> {
+    let config = fs::read(project("demo/model/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let labels = config["id2label"].as_object().unwrap();
+    labels.values().map(|label| label.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

@@ -27,6 +27,6 @@ pub(super) fn read(path: &Path) -> Result<Pixels> {
     let budget = PixelBudget::new(limits.max_memory);
     match decode(&bytes, &limits, &budget, false, &|_: &Grid, _: u8| 0) {
         Ok(decoded) => Ok(decoded.pixels),
-        Err(failure) => bail!("{}: {}", path.display(), failure.message),
+        Err(failure) => bail!("{}: {}", path.display(), failure),
     }
 }

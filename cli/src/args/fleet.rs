@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 24] = [
+const REQUEST_FLAGS: [&str; 25] = [
     "input",
     "model",
     "model_file",

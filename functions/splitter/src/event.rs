@@ -15,7 +15,7 @@ use tagfleet_pipeline::fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 /// What the id keeps of the request's name: with a hash behind it the whole stays within an id's 64.
-const MAX_NAME: usize = 40;
+const MAX_NAME: usize = 34;
 /// Bytes of the hash: 12 hexadecimal digits.
 const HASH_BYTES: usize = 6;
 
@@ -24,6 +24,8 @@ const HASH_BYTES: usize = 6;
 pub(crate) struct ObjectCreated {
     #[serde(rename = "detail-type")]
     detail_type: String,
+    /// When the object was put, UTC, `2026-11-12T00:00:00Z`; the same in each delivery. EventBridge always gives it.
+    time: Option<String>,
     detail: Detail,
 }
 
@@ -72,7 +74,7 @@ pub(crate) async fn take(
     let Some(name) = StackKeys::request_name(&object.key) else {
         return Ok(Taken::Skipped("the object is no request: those are requests/NAME.json".to_owned()));
     };
-    let run = run_id(name, (bucket, &object.key, &object.sequencer))?;
+    let run = run_id(name, event.time.as_deref(), (bucket, &object.key, &object.sequencer))?;
     if let Some(why) = copy_request(stack.bucket.as_ref(), object, &run).await? {
         return Ok(Taken::Skipped(why));
     }
@@ -102,9 +104,13 @@ async fn copy_request(
     }
 }
 
-/// The id of the run that a write of a request starts: its name as far as an id can say it, and a hash of what the event
-/// names.
-fn run_id(name: &str, (bucket, key, sequencer): (&str, &str, &str)) -> Result<RunId, CallError> {
+/// The id of the run that a write of a request starts: its name as far as an id can say it, when it was put, so that the
+/// runs of one file sort by their start, and a hash of what the event names.
+fn run_id(
+    name: &str,
+    time: Option<&str>,
+    (bucket, key, sequencer): (&str, &str, &str),
+) -> Result<RunId, CallError> {
     let mut plain = String::new();
     for c in name.to_lowercase().chars() {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {
@@ -120,7 +126,15 @@ fn run_id(name: &str, (bucket, key, sequencer): (&str, &str, &str)) -> Result<Ru
     };
     let hash = Sha256::digest(format!("{bucket}\0{key}\0{sequencer}"));
     let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    RunId::try_from(format!("{plain}-{digits}")).map_err(|error| CallError::broken(error.to_string()))
+    let time = time.and_then(time_in_id).unwrap_or_default();
+    RunId::try_from(format!("{plain}{time}-{digits}")).map_err(|error| CallError::broken(error.to_string()))
+}
+
+/// `-20261112-000000`, as ids of other runs have it.
+fn time_in_id(time: &str) -> Option<String> {
+    let digits: String = time.chars().filter(char::is_ascii_digit).take(14).collect();
+    let (day, second) = digits.split_at_checked(8)?;
+    (digits.len() == 14).then(|| format!("-{day}-{second}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! colour profile, a gain map or a clean aperture.
 
 use image::metadata::Orientation;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::{Claim, Decoded, Job, failure};
 use crate::grid::Reduction;
@@ -58,10 +58,10 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(file: &[u8], item: &'a Item) -> Result<Source<'a>, Failure> {
-        let first = item.tiles.first().ok_or_else(|| failure(Reason::Corrupt, "there are no pixels"))?;
+        let first = item.tiles.first().ok_or_else(|| failure(Cause::Damaged, "there are no pixels"))?;
         let stream = first.bytes(file)?;
         let sequence = Sequence::find(&stream)
-            .ok_or_else(|| failure(Reason::Corrupt, "there is no header of a sequence"))?;
+            .ok_or_else(|| failure(Cause::Damaged, "there is no header of a sequence"))?;
         Ok(Source { item, sequence })
     }
 

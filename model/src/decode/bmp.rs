@@ -5,7 +5,7 @@
 //! inside of a BMP, nor a colour profile.
 
 use image::metadata::Orientation;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::{Claim, Decoded, Job, failure, flatten};
 use crate::grid::Reduction;
@@ -59,7 +59,7 @@ fn write_rows(header: &Header<'_>, data: &mut Vec<u8>) -> Result<(), Failure> {
     let (stride, used) = (header.stride(), header.row_bytes());
     for row in rows_from_top(header) {
         let Some(bytes) = header.data.get(row * stride..).and_then(|rest| rest.get(..used)) else {
-            return Err(failure(Reason::Corrupt, "the pixels are cut off"));
+            return Err(failure(Cause::Damaged, "the pixels are cut off"));
         };
         writer.write(bytes, header, data);
     }

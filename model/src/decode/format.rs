@@ -3,6 +3,8 @@
 //! It exists so that a name is never trusted, and so that a failed row says what the file looks like instead. It never
 //! reads further than a few hundred bytes.
 
+use tagfleet_pipeline::tags::Cause;
+
 /// A format that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -20,10 +22,25 @@ pub(super) enum Format {
 pub(super) enum Sniffed {
     /// A format that is decoded.
     Decodable(Format),
-    /// HEIC or HEIF, for which no decoder is free to be shipped.
-    Heic,
-    /// Anything else, in words.
-    Other(&'static str),
+    /// Anything else.
+    Other(Other),
+}
+
+/// A file that is not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    /// What rows say of it.
+    pub(super) cause: Cause,
+    /// What it looks like, in words.
+    pub(super) name: &'static str,
+}
+
+const fn image(name: &'static str) -> Other {
+    Other { cause: Cause::OtherFormat, name }
+}
+
+const fn no_image(name: &'static str) -> Other {
+    Other { cause: Cause::NotAnImage, name }
 }
 
 /// Signatures at the start of a file. A longer one stands before a shorter one that it contains.
@@ -39,29 +56,35 @@ const DECODABLE: [(&[u8], Format); 9] = [
     (b"II\0*", Format::Tiff),
 ];
 
-const OTHERS: [(&[u8], &str); 22] = [
-    (b"version https://git-lfs", "a git lfs pointer (the file itself was never fetched)"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg 2000"),
-    (b"\xff\x4f\xff\x51", "a jpeg 2000 codestream"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "jpeg xl"),
-    (b"\xff\x0a", "jpeg xl"),
-    (b"\0\0\x01\0", "a windows icon"),
-    (b"\0\0\x02\0", "a windows cursor"),
-    (b"icns", "an apple icon"),
-    (b"8BPS", "a photoshop file"),
-    (b"qoif", "qoi"),
-    (b"DDS ", "a directdraw surface"),
-    (b"v/1\x01", "openexr"),
-    (b"#?RADIANCE", "a radiance picture"),
-    (b"%PDF", "pdf"),
-    (b"%!PS", "postscript"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstandard"),
-    (b"\x1a\x45\xdf\xa3", "a matroska or webm video"),
-    (b"\x01\xda", "an sgi picture"),
-    (b"BLP", "a blizzard texture"),
-    (b"\x0a\x05\x01", "a pc paintbrush picture"),
+const LFS_POINTER: Other = Other { cause: Cause::LfsPointer, name: "a Git LFS pointer" };
+/// No decoder of it is free to be shipped.
+const HEIC: Other = Other { cause: Cause::Heic, name: "HEIC or HEIF" };
+const SVG: Other = Other { cause: Cause::Svg, name: "SVG" };
+const UNKNOWN: Other = no_image("no known format");
+
+const OTHERS: [(&[u8], Other); 22] = [
+    (b"version https://git-lfs", LFS_POINTER),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", image("JPEG 2000")),
+    (b"\xff\x4f\xff\x51", image("a JPEG 2000 codestream")),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", image("JPEG XL")),
+    (b"\xff\x0a", image("JPEG XL")),
+    (b"\0\0\x01\0", image("a Windows icon")),
+    (b"\0\0\x02\0", image("a Windows cursor")),
+    (b"icns", image("an Apple icon")),
+    (b"8BPS", image("a Photoshop file")),
+    (b"qoif", image("QOI")),
+    (b"DDS ", image("a DirectDraw surface")),
+    (b"v/1\x01", image("OpenEXR")),
+    (b"#?RADIANCE", image("a Radiance picture")),
+    (b"%PDF", no_image("PDF")),
+    (b"%!PS", no_image("PostScript")),
+    (b"PK\x03\x04", no_image("a ZIP archive")),
+    (b"\x1f\x8b", no_image("gzip")),
+    (b"\x28\xb5\x2f\xfd", no_image("Zstandard")),
+    (b"\x1a\x45\xdf\xa3", no_image("a Matroska or WebM video")),
+    (b"\x01\xda", image("an SGI picture")),
+    (b"BLP", image("a Blizzard texture")),
+    (b"\x0a\x05\x01", image("a PC Paintbrush picture")),
 ];
 
 /// Tells what `bytes`, the start of a file or all of it, look like.
@@ -81,7 +104,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
         return Sniffed::Decodable(Format::Avif);
     }
     if has_brand(bytes, &[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"]) {
-        return Sniffed::Heic;
+        return Sniffed::Other(HEIC);
     }
     Sniffed::Other(name_other(bytes))
 }
@@ -100,44 +123,44 @@ fn is_bmp(bytes: &[u8]) -> bool {
     bytes.starts_with(b"BM") && header.is_some_and(|size| (12..=256).contains(&size))
 }
 
-fn name_other(bytes: &[u8]) -> &'static str {
-    for (signature, name) in OTHERS {
+fn name_other(bytes: &[u8]) -> Other {
+    for (signature, other) in OTHERS {
         if bytes.starts_with(signature) {
-            return name;
+            return other;
         }
     }
     if bytes.get(4..8) == Some(b"ftyp") {
-        return "an iso media file (a video?)";
+        return no_image("an ISO media file (a video?)");
     }
     match bytes {
-        [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] => return "a netpbm picture",
-        [b'R', b'I', b'F', b'F', ..] => return "a riff file that is no webp",
-        [0xff, 0xd8] => return "a jpeg of two bytes",
+        [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] => return image("a Netpbm picture"),
+        [b'R', b'I', b'F', b'F', ..] => return no_image("a RIFF file that is not WebP"),
+        [0xff, 0xd8] => return image("a JPEG of two bytes"),
         _ => {}
     }
     if bytes.iter().all(|&byte| byte == 0) {
-        return "nothing but zero bytes";
+        return no_image("nothing but zero bytes");
     }
     name_text(bytes)
 }
 
-fn name_text(bytes: &[u8]) -> &'static str {
+fn name_text(bytes: &[u8]) -> Other {
     let head = &bytes[..bytes.len().min(512)];
     let head = match std::str::from_utf8(head) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
         }
-        Err(_) => return "no known format",
+        Err(_) => return UNKNOWN,
     };
     let head = head.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
     if head.contains("<svg") {
-        return "svg";
+        return SVG;
     }
     if head.starts_with("<!doctype html") || head.starts_with("<html") {
-        return "an html page";
+        return no_image("an HTML page");
     }
-    if head.chars().any(|c| c.is_control() && !c.is_whitespace()) { "no known format" } else { "text" }
+    if head.chars().any(|c| c.is_control() && !c.is_whitespace()) { UNKNOWN } else { no_image("text") }
 }
 
 #[cfg(test)]
@@ -151,29 +174,30 @@ mod tests {
         assert_eq!(sniff(b"RIFF\0\0\0\0WEBPVP8 "), Sniffed::Decodable(Format::WebP));
         assert_eq!(sniff(b"\xff\xd8\xff\xe0"), Sniffed::Decodable(Format::Jpeg));
         assert_eq!(sniff(b"MM\0*"), Sniffed::Decodable(Format::Tiff));
-        assert_eq!(sniff(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), Sniffed::Heic);
+        assert_eq!(sniff(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), Sniffed::Other(HEIC));
         assert_eq!(sniff(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif"), Sniffed::Decodable(Format::Avif));
     }
 
     #[test]
     fn other_files_are_named() {
         let named = [
-            (b"version https://git-lfs.github.com/spec/v1\n".as_slice(), "a git lfs pointer"),
-            (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "an iso media file"),
-            (b"\0\0\0\x0cftyp", "an iso media file"),
-            (b"<?xml version='1.0'?>\n<!-- x -->\n<svg>", "svg"),
-            (b"\xef\xbb\xbf <!DOCTYPE html>", "an html page"),
+            (b"version https://git-lfs.github.com/spec/v1\n".as_slice(), "a Git LFS pointer"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC or HEIF"),
+            (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "an ISO media file"),
+            (b"\0\0\0\x0cftyp", "an ISO media file"),
+            (b"<?xml version='1.0'?>\n<!-- x -->\n<svg>", "SVG"),
+            (b"\xef\xbb\xbf <!DOCTYPE html>", "an HTML page"),
             (b"BM is how this text starts, and on it goes", "text"),
             ("schöne Grüße".as_bytes(), "text"),
             (b"\x80\x81\x82", "no known format"),
             (b"a\0b", "no known format"),
             (b"\0\0", "nothing but zero bytes"),
-            (b"RIFF\0\0\0\0WAVE", "a riff file"),
-            (b"P6\n1 1\n255\n", "a netpbm picture"),
+            (b"RIFF\0\0\0\0WAVE", "a RIFF file"),
+            (b"P6\n1 1\n255\n", "a Netpbm picture"),
         ];
         for (bytes, name) in named {
             let Sniffed::Other(found) = sniff(bytes) else { panic!("{name} was taken for a picture") };
-            assert!(found.starts_with(name), "{name} was called {found}");
+            assert!(found.name.starts_with(name), "{name} was called {}", found.name);
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::Read;
 
 use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, Frame, MemoryLimit};
 use image::metadata::Orientation;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::{Claim, Decoded, Job, failure};
 use crate::grid::Reduction;
@@ -41,7 +41,7 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     options.allow_unknown_blocks(true);
     let mut decoder = options.read_info(with_palette(job.bytes)).map_err(|error| explain(&error))?;
     let Some(frame) = decoder.next_frame_info().map_err(|error| explain(&error))? else {
-        return Err(failure(Reason::Corrupt, "there is no frame"));
+        return Err(failure(Cause::Damaged, "there is no frame"));
     };
     let place = Place::of(frame);
     let claim = claim(&decoder, &place);
@@ -105,5 +105,5 @@ fn color(palette: &[u8], index: u8) -> [u8; 3] {
 }
 
 fn explain(error: &DecodingError) -> Failure {
-    failure(Reason::Corrupt, error.to_string())
+    failure(Cause::Damaged, error.to_string())
 }

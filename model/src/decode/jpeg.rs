@@ -6,7 +6,7 @@
 
 use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure, Reason};
 
 use super::markers::{self, Markers};
 use super::turbo::{Color, Header, Samples, Turbo};
@@ -19,6 +19,9 @@ use crate::preprocessing::Size;
 const OVERHEAD: u64 = 1 << 20;
 /// Rows of the widest JPEG take more than [`OVERHEAD`] in libjpeg-turbo; its own limit leaves room for them.
 const SLACK: u64 = 32 << 20;
+
+/// The end of a file in which the marker of its end is looked for.
+const TAIL: usize = 1024;
 
 /// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not read.
 enum Refusal {
@@ -35,7 +38,7 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
         Err(Refusal::Unreadable(message)) => message,
     };
     if let Some(kind) = markers.unsupported() {
-        return Err(failure(Reason::UnsupportedFeature, format!("{kind} is not decoded")));
+        return Err(failure(Cause::JpegVariant, kind));
     }
     with_second(job, &markers, &refusal)
 }
@@ -48,7 +51,7 @@ fn with_turbo(job: &Job<'_>, markers: &Markers<'_>) -> Result<Decoded, Refusal> 
     let claim = claim(job, &header, orientation, OVERHEAD + coefficients);
     let reservation = job.admit(&claim).map_err(Refusal::Final)?;
     let samples = turbo.decode(claim.reduction, coefficients + SLACK).map_err(refuse)?;
-    check_rows(&samples, &header).map_err(Refusal::Final)?;
+    check_rows(job, &samples, &header).map_err(Refusal::Final)?;
     Ok(job.finish(into_pixels(samples), &claim, reservation, false))
 }
 
@@ -65,7 +68,7 @@ fn claim(job: &Job<'_>, header: &Header, orientation: Orientation, extra: u64) -
 /// The second decoder counts no scans, so a file that libjpeg-turbo stopped at for that is not given to it.
 fn refuse(message: String) -> Refusal {
     if message.contains("scans") {
-        Refusal::Final(failure(Reason::UnsupportedFeature, message))
+        Refusal::Final(failure(Cause::JpegVariant, message))
     } else {
         Refusal::Unreadable(message)
     }
@@ -81,30 +84,43 @@ fn coefficient_memory(header: &Header, markers: &Markers<'_>) -> u64 {
 }
 
 /// Where the data ends early, libjpeg-turbo leaves the rows that are missing in middle grey.
-fn check_rows(samples: &Samples, header: &Header) -> Result<(), Failure> {
+fn check_rows(job: &Job<'_>, samples: &Samples, header: &Header) -> Result<(), Failure> {
     if !samples.damaged {
         return Ok(());
     }
     let is_blank = |row: &[u8]| row.iter().all(|sample| matches!(sample, 127 | 128));
-    check_blank_rows(&samples.data, samples.size.height, header.height, is_blank)
+    let rows = Rows { data: &samples.data, rows: samples.size.height, height: header.height };
+    check_blank_rows(&rows, is_blank).map_err(|detail| failure(damage(job), detail))
 }
 
-/// `data` has `rows` rows, which stand for `height` rows of the picture.
-fn check_blank_rows(
-    data: &[u8],
+/// The samples of a picture.
+struct Rows<'a> {
+    data: &'a [u8],
+    /// So many rows are in `data`.
     rows: u32,
+    /// They stand for so many rows of the picture.
     height: u32,
-    is_blank: impl Fn(&[u8]) -> bool,
-) -> Result<(), Failure> {
+}
+
+/// How much can be read, if that is less than half of the picture.
+fn check_blank_rows(picture: &Rows<'_>, is_blank: impl Fn(&[u8]) -> bool) -> Result<(), String> {
+    let Rows { data, rows, height } = *picture;
     let each = data.chunks_exact(data.len() / rows as usize);
     let missing = each.rev().take_while(|row| is_blank(row)).count() as u64;
     let there = u64::from(rows) - missing;
     if missing > there {
         let there = there * u64::from(height) / u64::from(rows);
-        let message = format!("damaged or cut off: only {there} of {height} rows can be read");
-        return Err(failure(Reason::Corrupt, message));
+        return Err(format!("only {there} of {height} rows can be read"));
     }
     Ok(())
+}
+
+/// Whether a damaged file is cut off: every JPEG ends with a marker that its pixels cannot contain. Some writers leave
+/// bytes of their own behind it.
+fn damage(job: &Job<'_>) -> Cause {
+    const END: [u8; 2] = [0xff, 0xd9];
+    let tail = &job.bytes[job.bytes.len().saturating_sub(TAIL)..];
+    if tail.windows(END.len()).any(|pair| pair == END) { Cause::JpegDamaged } else { Cause::JpegTruncated }
 }
 
 fn into_pixels(samples: Samples) -> Pixels {
@@ -136,10 +152,10 @@ pub(super) fn scale(a: u8, b: u8) -> u8 {
 }
 
 fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<Decoded, Failure> {
-    let corrupt = |found: Failure| match found.reason {
-        Reason::Corrupt => {
-            failure(Reason::Corrupt, format!("{refusal}; second decoder: {}", tidy(&found.message)))
-        }
+    let both = |found: &str| failure(damage(job), format!("{refusal}; second decoder: {found}"));
+    let named = |found: Failure| match found.reason() {
+        Reason::Corrupt => both(found.detail.text().unwrap_or_default()),
+        Reason::UnsupportedFeature => Failure { cause: Cause::JpegVariant, ..found },
         _ => found,
     };
     let made = super::contain(|| {
@@ -149,18 +165,14 @@ fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<De
         let extra = |samples: u64| OVERHEAD + job.bytes.len() as u64 + samples * 2;
         raster::read(job, decoder, job.orientation(markers.exif, markers.xmp), extra)
     });
-    let mut decoded = made.map_err(corrupt)?;
+    let mut decoded = made.map_err(named)?;
     let is_blank =
         |row: &[u8]| row.iter().all(|&sample| matches!(sample, 127..=129)) || row.iter().all(|&s| s == 0);
     let height = decoded.pixels.height;
-    check_blank_rows(&decoded.pixels.data, height, height, is_blank).map_err(corrupt)?;
+    let rows = Rows { data: &decoded.pixels.data, rows: height, height };
+    check_blank_rows(&rows, is_blank).map_err(|detail| both(&detail))?;
     decoded.second_decoder = true;
     Ok(decoded)
-}
-
-/// The second decoder quotes some of its messages as Rust source would.
-fn tidy(message: &str) -> String {
-    message.replace("\\n", "").replace('"', "")
 }
 
 #[cfg(test)]

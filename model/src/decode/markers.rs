@@ -27,11 +27,11 @@ impl Markers<'_> {
             3 | 11 => "lossless",
             5..=7 | 13..=15 => "hierarchical",
             _ if matches!(self.precision, 2..=7 | 9..=16) => {
-                return Some(format!("a jpeg of {} bits per sample", self.precision));
+                return Some(format!("a JPEG of {} bits per sample", self.precision));
             }
             _ => return None,
         };
-        Some(format!("a {process} jpeg of {} bits per sample", self.precision))
+        Some(format!("a {process} JPEG of {} bits per sample", self.precision))
     }
 }
 
@@ -113,9 +113,9 @@ mod tests {
             let bytes = [0xff, 0xd8, 0xff, marker, 0, 8, precision, 0, 1, 0, 1, 1];
             read(&bytes).unsupported()
         };
-        assert_eq!(named(0xc3, 16).as_deref(), Some("a lossless jpeg of 16 bits per sample"));
-        assert_eq!(named(0xc1, 12).as_deref(), Some("a jpeg of 12 bits per sample"));
-        assert_eq!(named(0xc5, 8).as_deref(), Some("a hierarchical jpeg of 8 bits per sample"));
+        assert_eq!(named(0xc3, 16).as_deref(), Some("a lossless JPEG of 16 bits per sample"));
+        assert_eq!(named(0xc1, 12).as_deref(), Some("a JPEG of 12 bits per sample"));
+        assert_eq!(named(0xc5, 8).as_deref(), Some("a hierarchical JPEG of 8 bits per sample"));
         assert_eq!(named(0xc9, 8), None);
     }
 

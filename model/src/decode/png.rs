@@ -8,7 +8,7 @@ use std::io::Cursor;
 use image::ColorType;
 use image::metadata::Orientation;
 use png::{BitDepth, Decoder, DecodingError, InterlaceInfo, Limits, Reader, Transformations};
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::{Claim, Decoded, Job, failure, flatten};
 use crate::grid::Reduction;
@@ -37,10 +37,7 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
         to_native_order(&mut data);
     }
     let Some((data, channels)) = flatten::flatten(data, color) else {
-        return Err(failure(
-            Reason::UnsupportedFeature,
-            format!("samples of kind {color:?} are not decoded"),
-        ));
+        return Err(failure(Cause::Variant, format!("samples of kind {color:?}")));
     };
     let Claim { width, height, .. } = claim;
     Ok(job.finish(Pixels { width, height, channels, data }, &claim, memory, false))
@@ -76,8 +73,8 @@ fn color_type(reader: &PngReader<'_>) -> Result<ColorType, Failure> {
         (png::ColorType::Rgba, BitDepth::Eight) => ColorType::Rgba8,
         (png::ColorType::Rgba, BitDepth::Sixteen) => ColorType::Rgba16,
         (color, depth) => {
-            let message = format!("samples of kind {color:?} in {depth:?} bits are not decoded");
-            return Err(failure(Reason::UnsupportedFeature, message));
+            let message = format!("samples of kind {color:?} in {depth:?} bits");
+            return Err(failure(Cause::Variant, message));
         }
     })
 }
@@ -91,7 +88,7 @@ fn read_rows(reader: &mut PngReader<'_>, data: &mut [u8], color: ColorType) -> R
     for number in 0..rows {
         let row = reader.next_interlaced_row().map_err(|error| explain(&error))?;
         let Some(row) = row else {
-            return Err(failure(Reason::Corrupt, "rows are missing"));
+            return Err(failure(Cause::PngTruncated, "rows are missing"));
         };
         match row.interlace() {
             InterlaceInfo::Adam7(info) => {
@@ -125,9 +122,9 @@ fn to_native_order(data: &mut [u8]) {
 fn explain(error: &DecodingError) -> Failure {
     match error {
         DecodingError::LimitsExceeded => {
-            failure(Reason::TooManyPixels, "chunks before the pixels are too large")
+            failure(Cause::TooMuchMemory, "chunks before the pixels are too large")
         }
-        error => failure(Reason::Corrupt, error.to_string()),
+        error => failure(Cause::Damaged, error.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageError};
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::format::Format;
 use super::{Claim, Decoded, Job, avif, bmp, contain, failure, flatten, gif, png, tiff};
@@ -20,7 +20,7 @@ const OVERHEAD: u64 = 1 << 20;
 
 /// Decodes anything but a JPEG.
 pub(super) fn decode(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
-    contain(|| decode_format(job, format).map_err(|failed| name_format(&failed, format)))
+    contain(|| decode_format(job, format).map_err(|failed| in_format(failed, format)))
 }
 
 fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
@@ -42,7 +42,7 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
         }
         Format::Tiff => tiff::decode(job),
         Format::Avif => avif::decode(job),
-        Format::Jpeg => Err(failure(Reason::Corrupt, "a jpeg came to the wrong decoder")),
+        Format::Jpeg => Err(failure(Cause::JpegDamaged, "it came to the wrong decoder")),
     }
 }
 
@@ -64,10 +64,7 @@ pub(super) fn read(
     let mut data = vec![0; usize::try_from(output).unwrap_or(usize::MAX)];
     decoder.read_image(&mut data).map_err(|error| explain(&error))?;
     let Some((data, channels)) = flatten::flatten(data, color) else {
-        return Err(failure(
-            Reason::UnsupportedFeature,
-            format!("samples of kind {color:?} are not decoded"),
-        ));
+        return Err(failure(Cause::Variant, format!("samples of kind {color:?}")));
     };
     Ok(job.finish(Pixels { width, height, channels, data }, &claim, memory, false))
 }
@@ -91,18 +88,42 @@ fn limits(max_memory: u64) -> image::Limits {
     limits
 }
 
-/// A library's error as a failed row.
+/// A library's error as a failed row of no known format.
 pub(super) fn explain(error: &ImageError) -> Failure {
-    let reason = match error {
-        ImageError::Unsupported(_) => Reason::UnsupportedFeature,
-        ImageError::Limits(_) => Reason::TooManyPixels,
-        _ => Reason::Corrupt,
+    let cause = match error {
+        ImageError::Unsupported(_) => Cause::Variant,
+        ImageError::Limits(_) => Cause::TooMuchMemory,
+        _ => Cause::Damaged,
     };
     // Where the library wraps a decoder's own error, that one says more and repeats less.
     let inner = std::error::Error::source(error).map(ToString::to_string);
-    failure(reason, inner.unwrap_or_else(|| error.to_string()))
+    failure(cause, inner.unwrap_or_else(|| error.to_string()))
 }
 
-fn name_format(failed: &Failure, format: Format) -> Failure {
-    failure(failed.reason, format!("{format:?}: {}", failed.message))
+/// The same failure, of a file whose format is known.
+fn in_format(failed: Failure, format: Format) -> Failure {
+    let cause = match (failed.cause, format) {
+        (Cause::Damaged, Format::Png) => png_damage(failed.detail.text().unwrap_or_default()),
+        (Cause::Damaged, Format::Jpeg) => Cause::JpegDamaged,
+        (Cause::Damaged, Format::WebP) => Cause::WebpDamaged,
+        (Cause::Damaged, Format::Gif) => Cause::GifDamaged,
+        (Cause::Damaged, Format::Bmp) => Cause::BmpDamaged,
+        (Cause::Damaged, Format::Tiff) => Cause::TiffDamaged,
+        (Cause::Damaged, Format::Avif) => Cause::AvifDamaged,
+        (Cause::Variant, Format::Jpeg) => Cause::JpegVariant,
+        (Cause::Variant, Format::Tiff) => Cause::TiffVariant,
+        (Cause::Variant, Format::Avif) => Cause::AvifVariant,
+        (cause, _) => cause,
+    };
+    Failure { cause, ..failed }
+}
+
+/// The PNG decoder tells kinds of damage apart by its words only.
+fn png_damage(words: &str) -> Cause {
+    let words = words.to_lowercase();
+    if words.contains("crc error") || words.contains("checksum") {
+        return Cause::PngChecksum;
+    }
+    let is_cut_off = ["unexpected end", "unexpected eof", "failed to fill whole buffer"];
+    if is_cut_off.iter().any(|end| words.contains(end)) { Cause::PngTruncated } else { Cause::PngDamaged }
 }

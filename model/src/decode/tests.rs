@@ -10,6 +10,8 @@ use super::samples::{
     cmyk_jpeg, dynamic, encode, exif_block, gradient, insert_exif, jpeg, jpeg_in_tiff, one_of_each,
     progressive_jpeg, tiff_directory,
 };
+use tagfleet_pipeline::tags::Reason;
+
 use super::*;
 
 fn no_resizing(_: &Grid, _: u8) -> u64 {
@@ -24,9 +26,9 @@ fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, Failure> {
     decode(bytes, limits, &PixelBudget::new(limits.max_memory), true, &no_resizing)
 }
 
-fn reason(bytes: &[u8]) -> (Reason, String) {
+fn refused(bytes: &[u8]) -> (Cause, String) {
     let Err(failure) = decode_plain(bytes) else { panic!("these bytes were decoded") };
-    (failure.reason, failure.message)
+    (failure.cause, failure.detail.into())
 }
 
 fn worst(a: &[u8], b: &[u8]) -> u8 {
@@ -138,11 +140,11 @@ fn exif_of_a_webp_is_found_between_other_chunks() {
 
 #[test]
 fn no_bytes_and_too_many_bytes() {
-    assert_eq!(reason(&[]), (Reason::Empty, "the file has no bytes".to_owned()));
+    assert_eq!(refused(&[]), (Cause::Empty, String::new()));
     let limits = Limits { max_bytes: 100, ..Limits::default() };
     let failure = decode_within(&jpeg(&gradient(64, 64, 3)), &limits).err().unwrap();
-    assert_eq!(failure.reason, Reason::TooLarge);
-    assert!(failure.message.ends_with("bytes, the limit is 100"), "{}", failure.message);
+    assert_eq!(failure.cause, Cause::TooLarge);
+    assert!(failure.to_string().ends_with("bytes, the limit is 100"), "{failure}");
 }
 
 /// Sets the size that a JPEG's frame header claims.
@@ -158,8 +160,7 @@ fn a_bomb_is_refused_before_it_takes_memory() {
     claim(&mut bomb, 64250, 64250);
     let budget = PixelBudget::new(512 << 20);
     let failure = decode(&bomb, &Limits::default(), &budget, true, &no_resizing).err().unwrap();
-    assert_eq!(failure.reason, Reason::TooManyPixels);
-    insta::assert_snapshot!(failure.message, @"64250x64250 is 4128062500 pixels, the limit is 178956970");
+    insta::assert_snapshot!(failure, @"larger than the limit of 179 megapixels: 64250x64250 is 4128062500 pixels, the limit is 178956970");
 }
 
 #[test]
@@ -177,8 +178,7 @@ fn resizing_counts_as_memory_and_is_held() {
     assert_eq!(budget.free(), budget.total());
     let failure =
         decode(&bytes, &Limits::default(), &budget, true, &|_: &Grid, _: u8| 4 << 20).err().unwrap();
-    assert_eq!(failure.reason, Reason::TooManyPixels);
-    insta::assert_snapshot!(failure.message, @"24x16 needs 4195456 bytes to decode and resize, the limit is 4194304");
+    insta::assert_snapshot!(failure, @"needs more memory than the limit of 512 MiB: 24x16 needs 4195456 bytes to decode and resize, the limit is 4194304");
 }
 
 #[test]
@@ -187,8 +187,8 @@ fn a_jpeg_inside_of_a_tiff_is_no_larger_than_its_strip() {
     let decoded = decode_plain(&jpeg_in_tiff(&inner)).unwrap();
     assert!(decoded.pixels == decode_plain(&inner).unwrap().pixels);
     claim(&mut inner, 16000, 16000);
-    let expected = "tiff: a jpeg inside of the tiff is larger than its strip or tile".to_owned();
-    assert_eq!(reason(&jpeg_in_tiff(&inner)), (Reason::UnsupportedFeature, expected));
+    let expected = "a JPEG inside of the TIFF is larger than its strip or tile".to_owned();
+    assert_eq!(refused(&jpeg_in_tiff(&inner)), (Cause::TiffVariant, expected));
 }
 
 #[test]
@@ -197,8 +197,8 @@ fn a_wrong_number_of_bits_is_named() {
     // The value of the third entry, and the compression of the fourth.
     file[8 + 2 + 2 * 12 + 8..][..2].copy_from_slice(&60_000_u16.to_le_bytes());
     file[8 + 2 + 3 * 12 + 8] = 1;
-    let expected = "tiff: samples of 60000 bits are not decoded".to_owned();
-    assert_eq!(reason(&file), (Reason::UnsupportedFeature, expected));
+    let expected = "samples of 60000 bits".to_owned();
+    assert_eq!(refused(&file), (Cause::TiffVariant, expected));
 }
 
 #[test]
@@ -214,15 +214,15 @@ fn strips_that_share_their_bytes_are_not_unpacked_again_and_again() {
     let places = vec![8_u32.to_le_bytes(); strips as usize].concat();
     let mut file = [entries(start).as_slice(), &places, &pixels].concat();
     file[8 + 2 + 5 * 12 + 4..][..4].copy_from_slice(&strips.to_le_bytes());
-    let expected = "tiff: strips or tiles that share their bytes are not decoded".to_owned();
-    assert_eq!(reason(&file), (Reason::UnsupportedFeature, expected));
+    let expected = "strips or tiles that share their bytes".to_owned();
+    assert_eq!(refused(&file), (Cause::TiffVariant, expected));
 }
 
 #[test]
 fn heic_says_what_to_do() {
-    let (reason, message) = reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
-    assert_eq!(reason, Reason::UnsupportedFormat);
-    insta::assert_snapshot!(message, @"HEIC is not decoded: convert it to JPEG, PNG or WebP");
+    let failure = decode_plain(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").err().unwrap();
+    assert_eq!(failure.reason(), Reason::UnsupportedFormat);
+    insta::assert_snapshot!(failure, @"HEIC is not supported; convert it to JPEG, PNG or WebP: looks like HEIC or HEIF");
 }
 
 #[test]
@@ -231,8 +231,12 @@ fn coefficients_of_progressive_jpegs_count_as_memory() {
         claim(&mut bytes, 1000, 1000);
         decode_within(&bytes, &Limits { max_memory: 5 << 20, ..Limits::default() }).err().unwrap()
     };
-    assert_eq!(claimed(progressive_jpeg(&gradient(64, 64, 3))).reason, Reason::TooManyPixels);
-    assert_eq!(claimed(jpeg(&gradient(64, 64, 3))).reason, Reason::Corrupt, "fits, but its rows are missing");
+    assert_eq!(claimed(progressive_jpeg(&gradient(64, 64, 3))).cause, Cause::TooMuchMemory);
+    assert_eq!(
+        claimed(jpeg(&gradient(64, 64, 3))).cause,
+        Cause::JpegDamaged,
+        "fits, but its rows are missing"
+    );
 }
 
 #[test]
@@ -243,7 +247,7 @@ fn every_format_respects_the_limits() {
         for limits in [few_pixels, little_memory] {
             let failure =
                 decode_within(&bytes, &limits).err().unwrap_or_else(|| panic!("{name} was decoded"));
-            assert_eq!(failure.reason, Reason::TooManyPixels, "{name}: {}", failure.message);
+            assert_eq!(failure.reason(), Reason::TooManyPixels, "{name}: {failure}");
         }
     }
 }
@@ -258,9 +262,9 @@ fn a_cut_jpeg_is_a_picture_while_half_of_it_is_there() {
     }
     let whole = jpeg(&noise);
     assert!(decode_plain(&whole[..whole.len() * 8 / 10]).is_ok());
-    let (reason, message) = reason(&whole[..whole.len() * 3 / 10]);
-    assert_eq!(reason, Reason::Corrupt);
-    assert!(message.starts_with("damaged or cut off: only "), "{message}");
+    let (cause, detail) = refused(&whole[..whole.len() * 3 / 10]);
+    assert_eq!(cause, Cause::JpegTruncated);
+    assert!(detail.starts_with("only ") && detail.ends_with(" of 256 rows can be read"), "{detail}");
 }
 
 #[test]
@@ -280,22 +284,33 @@ fn jpegs_that_no_decoder_reads_are_named() {
     let frame = deep.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     deep[frame + 1] = 0xc1;
     deep[frame + 4] = 12;
-    let expected = "a jpeg of 12 bits per sample is not decoded".to_owned();
-    assert_eq!(reason(&deep), (Reason::UnsupportedFeature, expected));
+    let expected = "a JPEG of 12 bits per sample".to_owned();
+    assert_eq!(refused(&deep), (Cause::JpegVariant, expected));
 }
 
 #[test]
 fn what_is_no_picture_is_named() {
-    let pointer = reason(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
-    assert_eq!(pointer.0, Reason::UnsupportedFormat);
-    insta::assert_snapshot!(pointer.1, @"not a format that is decoded: looks like a git lfs pointer (the file itself was never fetched)");
+    let pointer = refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    assert_eq!(pointer, (Cause::LfsPointer, "looks like a Git LFS pointer".to_owned()));
 }
 
 #[test]
-fn messages_are_one_lowercase_line() {
-    let made = failure(Reason::Corrupt, "Bad\nchunk \u{1b}[31m\0 ü");
-    assert_eq!(made.message, "bad chunk  [31m  ü");
-    assert!(failure(Reason::Corrupt, "x".repeat(5000)).message.len() <= 200);
+fn messages_quote_nothing_of_a_file() {
+    let made = failure(Reason::Corrupt, "Bad\nchunk Chunk { type: \u{9}é } \u{1b}[31m\0 ü");
+    insta::assert_snapshot!(made, @"the image is damaged or truncated: Bad chunk unknown [31m");
+    assert!(failure(Reason::Corrupt, "x".repeat(5000)).detail.text().unwrap().len() <= 200);
+}
+
+#[test]
+fn messages_name_the_limits() {
+    let limits = Limits::default();
+    for (cause, limit) in [
+        (Cause::TooLarge, format!("{} MiB", limits.max_bytes >> 20)),
+        (Cause::TooManyPixels, format!("{:.0} megapixels", limits.max_pixels as f64 / 1e6)),
+        (Cause::TooMuchMemory, format!("{} MiB", limits.max_memory >> 20)),
+    ] {
+        assert!(cause.message().ends_with(&format!("the limit of {limit}")), "{limit}");
+    }
 }
 
 #[test]
@@ -308,7 +323,7 @@ fn a_panic_becomes_a_row_and_gives_its_memory_back() {
         panic!("a bug in a decoder");
     });
     std::panic::set_hook(hook);
-    assert_eq!(made.err().unwrap().reason, Reason::Corrupt);
+    assert_eq!(made.err().unwrap().cause, Cause::Damaged);
     assert_eq!(budget.free(), 10);
 }
 
@@ -365,7 +380,7 @@ proptest! {
                 prop_assert_eq!(pixels.data.len(), samples);
             }
             Err(failure) => {
-                prop_assert!(!failure.message.is_empty());
+                prop_assert!(failure.to_string().chars().all(|c| (' '..='~').contains(&c)));
                 // A library may panic, and be contained; our own code may not.
                 let place = PANICKED_AT.take();
                 prop_assert!(!place.contains("model/src"), "panicked at {place}");

@@ -5,7 +5,7 @@
 //! directory. It never follows a second directory, and never applies a colour profile.
 
 use image::metadata::Orientation;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::turbo::Color as Stream;
 use super::{Claim, Decoded, Job, exif, failure};
@@ -32,7 +32,7 @@ const OVERHEAD: u64 = 9 << 20;
 /// Decodes the first picture of a TIFF.
 pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     let directory = Directory::open(job.bytes)
-        .ok_or_else(|| failure(Reason::Corrupt, "there is no directory of a picture"))?;
+        .ok_or_else(|| failure(Cause::Damaged, "there is no directory of a picture"))?;
     let layout = Layout::read(&directory)?;
     let claim = claim(job, &directory, &layout);
     let memory = job.admit(&claim)?;
@@ -153,7 +153,7 @@ impl<'a> Picture<'a> {
 
     fn stored(&self, number: usize) -> Result<Stored<'a>, Failure> {
         let stored = self.layout.chunks.bytes(self.layout.file, number);
-        stored.ok_or_else(|| failure(Reason::Corrupt, "the pixels are cut off"))
+        stored.ok_or_else(|| failure(Cause::Damaged, "the pixels are cut off"))
     }
 
     fn read_chunk(&mut self, place: Place, number: usize) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use tagfleet_pipeline::tags::{Failure, Outcome, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure, Outcome};
 
 /// How a child died.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +31,8 @@ impl Death {
 
     /// The outcome of the image that it died on.
     pub(super) fn outcome(&self) -> Outcome {
-        let message = match self {
-            Self::Hung(patience) => {
-                format!("the decoder or engine did not end on this image within {} s", patience.as_secs_f64())
-            }
-            _ => format!("the decoder or engine crashed on this image ({self})"),
-        };
-        Outcome::Failed(Failure { reason: Reason::Crashed, message })
+        let cause = if matches!(self, Self::Hung(_)) { Cause::Hung } else { Cause::Crashed };
+        Outcome::Failed(Failure::new(cause, self.to_string()))
     }
 }
 

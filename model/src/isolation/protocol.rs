@@ -200,7 +200,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Tag, Tagged};
+    use tagfleet_pipeline::tags::{Cause, Failure, Outcome, Tag, Tagged};
 
     use super::*;
 
@@ -251,9 +251,9 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_arrives() {
-        for reason in Reason::ALL {
-            let outcome = Outcome::Failed(Failure { reason, message: "ü".to_owned() });
+    fn every_cause_arrives() {
+        for cause in Cause::ALL {
+            let outcome = Outcome::Failed(Failure::new(cause, "ü"));
             let seen = vec![Seen::from(outcome)];
             let Body::Seen { seen: arrived, .. } =
                 sent(Body::Seen { seen: seen.clone(), pace: Pace::default() })

@@ -110,7 +110,7 @@ fn an_image_that_was_decoded_and_failed_has_a_thumbnail() {
         draft: Some(Draft::new(&pixels)),
         wanted,
     };
-    let failed = Outcome::Failed(Failure { reason: Reason::NotFinite, message: String::new() });
+    let failed = Outcome::Failed(Failure::new(Cause::NotFinite, ""));
     assert!(prepared(Wanted::IfBelow(0.0)).thumbnail(&failed).is_some());
     assert!(prepared(Wanted::Never).thumbnail(&failed).is_none());
 }

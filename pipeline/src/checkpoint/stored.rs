@@ -1,7 +1,7 @@
 //! The stored form of a checkpoint: a header and rows, each with the position of its image, in Postcard within one zstd
 //! frame with a checksum.
 //!
-//! Postcard keeps the bits of every float and carries all of a row, a thumbnail included, which Parquet's columns do not.
+//! Postcard keeps the bits of every float and carries all of a row, which Parquet's columns do not.
 //! It describes nothing: whoever changes [`Row`] or what is in it raises [`VERSION`], and a test notices. Bytes are hostile:
 //! what they become is bounded, and nothing is taken from them that the header does not name.
 
@@ -16,7 +16,7 @@ use crate::shard::ShardId;
 use crate::tags::Row;
 
 /// The version of the header and of rows.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The most bytes of one checkpoint, stored or not: 1 GiB, as of a part.
 pub(super) const MAX_BYTES: u64 = 1 << 30;
 /// Speed matters more than size: a machine that is taken away waits for it.

@@ -7,15 +7,16 @@ use tokio::runtime::Builder;
 
 use super::*;
 use crate::bucket::memory::MemoryBucket;
+use crate::filter::Skipped;
 use crate::tagger::Tagger;
-use crate::tags::{Failure, Reason, Tag};
+use crate::tags::{Cause, Failure, Tag};
 use crate::testing::{FailingBucket, LengthTagger};
 
 const IMAGES: usize = 40;
 
 fn shard(number: u32) -> Shard {
     let images = (0..IMAGES).map(|index| Image::named(format!("{index:02}.jpg"))).collect();
-    Shard { id: ShardId { range: 0, number }, images, folder_markers: 0 }
+    Shard { id: ShardId { range: 0, number }, images, skipped: Skipped::default() }
 }
 
 fn row(index: usize, outcome: Outcome) -> Row {
@@ -177,8 +178,8 @@ fn more_bytes_than_a_checkpoint_may_have_take_no_memory() {
 #[test]
 fn stored_form() {
     let mut all = rows([7]);
-    let failed = |reason| Outcome::Failed(Failure { reason, message: "why".to_owned() });
-    all.extend((10..).zip(Reason::ALL).map(|(index, reason)| (index, row(index, failed(reason)))));
+    let failed = |cause| Outcome::Failed(Failure::new(cause, "why"));
+    all.extend((10..).zip(Cause::ALL).map(|(index, cause)| (index, row(index, failed(cause)))));
     let plain = stored::plain(&all, &run("run"), shard(0).id).unwrap();
     insta::assert_snapshot!(plain.escape_ascii().to_string());
 }
@@ -186,12 +187,13 @@ fn stored_form() {
 fn outcome() -> impl Strategy<Value = Outcome> {
     let tag = (".{0,9}", any::<u32>(), any::<f32>());
     let tag = tag.prop_map(|(label, index, score)| Tag { label, index, score });
-    let tagged = (any::<(u32, u32, bool)>(), vec(tag, 0..4), vec(any::<f32>(), 5), any::<Option<Vec<u8>>>())
-        .prop_map(|((width, height, second_decoder), tags, vector, thumbnail)| {
-            Outcome::Tagged(Tagged { width, height, tags, vector: Some(vector), second_decoder, thumbnail })
-        });
-    let failed = (0..Reason::ALL.len(), ".{0,9}")
-        .prop_map(|(reason, message)| Outcome::Failed(Failure { reason: Reason::ALL[reason], message }));
+    let tagged = (any::<(u32, u32, bool)>(), vec(tag, 0..4), vec(any::<f32>(), 5)).prop_map(
+        |((width, height, second_decoder), tags, vector)| {
+            Outcome::Tagged(Tagged { width, height, tags, vector: Some(vector), second_decoder })
+        },
+    );
+    let failed = (0..Cause::ALL.len(), ".{0,9}")
+        .prop_map(|(cause, detail)| Outcome::Failed(Failure::new(Cause::ALL[cause], detail)));
     prop_oneof![tagged, failed]
 }
 

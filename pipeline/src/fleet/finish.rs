@@ -17,10 +17,10 @@ use crate::report::binding::Binding;
 use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
-use crate::run::RunRequest;
+use crate::run::{ModelRecord, RunRequest};
 use crate::shard::ShardId;
 use crate::split::{self, read_json};
-use crate::tags::table;
+use crate::tags::table::RunTable;
 use crate::usage::{self, Usage};
 
 /// What finish says to the state machine.
@@ -87,9 +87,7 @@ async fn finish_once(
     let mut summary = summary(fleet, &request, done, problem).await?;
     summary.ended = priced.now;
     price(fleet, &mut summary, priced).await?;
-    let stored = request.vector.as_ref().map(|vector| vector.stored);
-    let definition = table::definition(&results(fleet), stored);
-    output.put(&fleet.keys.table_definition(), definition.into()).await?;
+    output.put(&fleet.keys.table_definition(), statements(fleet, &request.model).into()).await?;
     let report = Report { summary: &summary, request: &request, tags: &counts.tags, throughput: &throughput };
     html::write(output, &fleet.keys, &report).await?;
     match summary.state {
@@ -202,6 +200,13 @@ fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> 
         return Some(format!("{workers} workers failed: {why}"));
     }
     problem.map(|problem| format!("{}: {}", problem.error, cause_in_words(&problem.cause)))
+}
+
+/// What makes the run's rows known to Athena.
+fn statements(fleet: &FleetRun, model: &ModelRecord) -> String {
+    let (bucket, prefix) = (fleet.valid.output.bucket.clone(), fleet.keys.runs());
+    let (runs, results) = (Address { bucket, prefix }.to_string(), results(fleet));
+    RunTable { runs: &runs, results: &results, run: &fleet.run, model }.statements()
 }
 
 /// Where people find the rows.

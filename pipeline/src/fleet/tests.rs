@@ -125,6 +125,7 @@ impl World {
             queue: self.queue.clone(),
             run: fleet.run.clone(),
             keys: fleet.keys.clone(),
+            model: request.model.id(),
             vector: request.vector,
             max_image_bytes: request.max_image_bytes,
             receive_wait: Duration::ZERO,

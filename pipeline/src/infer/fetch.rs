@@ -16,7 +16,7 @@ use super::retry::Retries;
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, Bucket, BucketError, Fetched, Kind};
 use crate::shard::Image;
-use crate::tags::{Failure, Outcome, Reason};
+use crate::tags::{Cause, Failure, Outcome};
 
 /// Requests at once per thread that tags: at 100 ms each, enough for 160 images a second and thread.
 const REQUESTS_PER_THREAD: usize = 16;
@@ -114,14 +114,14 @@ fn kib(bytes: u64, budget_kib: u32) -> u32 {
 
 /// What the listing says already, so that no request is spent on it.
 fn known_failure(image: &Image, max_image_bytes: u64) -> Option<Failure> {
-    let (reason, message) = match image.access {
-        Access::Archived => (Reason::Archived, "archived: restore the object first".to_owned()),
+    match image.access {
+        Access::Archived => Some(Failure::new(Cause::Archived, "")),
         Access::Readable => {
             let size = image.size.filter(|size| *size > max_image_bytes)?;
-            (Reason::TooLarge, format!("{size} bytes, more than the limit of {max_image_bytes}"))
+            let detail = format!("{size} bytes, the limit is {max_image_bytes}");
+            Some(Failure::new(Cause::TooLarge, detail))
         }
-    };
-    Some(Failure { reason, message })
+    }
 }
 
 struct Fetch {
@@ -177,12 +177,9 @@ impl Fetch {
                 Ok(())
             }
             Err(error) => {
-                let reason = reason(&error).ok_or_else(|| error.clone())?;
-                self.shard.set(
-                    self.index,
-                    None,
-                    Outcome::Failed(Failure { reason, message: error.detail }).into(),
-                );
+                let cause = cause(&error).ok_or_else(|| error.clone())?;
+                let failure = Failure::new(cause, error.detail);
+                self.shard.set(self.index, None, Outcome::Failed(failure).into());
                 Ok(())
             }
         }
@@ -190,12 +187,12 @@ impl Fetch {
 }
 
 /// What an error says about the image itself, if that is what it is about.
-fn reason(error: &BucketError) -> Option<Reason> {
+fn cause(error: &BucketError) -> Option<Cause> {
     match error.kind {
-        Kind::Missing => Some(Reason::Missing),
-        Kind::Changed => Some(Reason::Changed),
-        Kind::Archived => Some(Reason::Archived),
-        Kind::TooLarge => Some(Reason::TooLarge),
+        Kind::Missing => Some(Cause::Missing),
+        Kind::Changed => Some(Cause::Changed),
+        Kind::Archived => Some(Cause::Archived),
+        Kind::TooLarge => Some(Cause::TooLarge),
         Kind::Denied | Kind::Temporary | Kind::Full | Kind::Other => None,
     }
 }

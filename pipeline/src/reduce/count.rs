@@ -12,11 +12,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::{Groups, ReduceError, RowCounts, TagCounts, compacted, fetch_part, sizes};
 use crate::bucket::Bucket;
 use crate::checkpoint::Checkpoints;
-use crate::run::RunKeys;
+use crate::run::{RunId, RunKeys};
 use crate::shard::ShardId;
 use crate::split::read_shard;
 use crate::tags::Row;
-use crate::tags::parquet::{self, TableError};
+use crate::tags::parquet::{self, RunColumns, TableError};
 
 /// Parts that are counted at once.
 const AT_ONCE: usize = 32;
@@ -57,14 +57,17 @@ pub async fn counts_kept(checkpoints: &Checkpoints<'_>) -> Result<RowCounts, Red
     for id in open.collect::<Vec<_>>() {
         let shard = read_shard(output, keys, id).await?;
         let rows: Vec<Row> = checkpoints.read(&shard).await.unwrap_or_default().into_values().collect();
-        counts.add(&count_rows(&rows).map_err(|error| ReduceError::Table(keys.checkpoint(id), error))?);
+        let counted = count_rows(&rows, checkpoints.run);
+        counts.add(&counted.map_err(|error| ReduceError::Table(keys.checkpoint(id), error))?);
     }
     counts.add(&count_parts(output, keys, parts.into_keys().collect()).await?);
     Ok(counts)
 }
 
-fn count_rows(rows: &[Row]) -> Result<RowCounts, TableError> {
-    let counts = count(&parquet::batch(rows, None)?)?;
+fn count_rows(rows: &[Row], run: &RunId) -> Result<RowCounts, TableError> {
+    // No count depends on the model's name.
+    let columns = RunColumns { run: run.clone(), model: String::new(), vector: None };
+    let counts = count(&parquet::batch(rows, &columns)?)?;
     let second_decoder = rows.iter().filter(|row| row.second_decoder()).count() as u64;
     Ok(RowCounts { second_decoder, ..counts })
 }

@@ -129,6 +129,8 @@ impl TagCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::RunId;
+    use crate::tags::parquet::RunColumns;
     use crate::tags::{Failure, Outcome, Reason, Row, Tag, Tagged, parquet};
 
     fn row(labels: &[(u32, &str)]) -> Row {
@@ -141,12 +143,14 @@ mod tests {
 
     #[test]
     fn tags_are_counted_by_label_and_the_best_ones_apart() {
-        let failure = Failure { reason: Reason::Empty, message: String::new() };
+        let failure = Failure::new(Reason::Empty, "");
         let failed = Row { outcome: Outcome::Failed(failure), ..row(&[]) };
         // Two outputs of a model may have the same name.
         let rows =
             [row(&[(0, "crane"), (7, "cat")]), failed, row(&[]), row(&[(3, "crane")]), row(&[(7, "cat")])];
-        let counts = TagCounts::of_batch(&parquet::batch(&rows, None).unwrap()).unwrap();
+        let run = RunId::try_from("r".to_owned()).unwrap();
+        let columns = RunColumns { run, model: "m".to_owned(), vector: None };
+        let counts = TagCounts::of_batch(&parquet::batch(&rows, &columns).unwrap()).unwrap();
         let (crane, cat) = (TagCount { images: 2, best: 2 }, TagCount { images: 2, best: 1 });
         assert_eq!(counts.most_frequent(9, Counted::All), [("crane", crane), ("cat", cat)]);
         assert_eq!(counts.most_frequent(1, Counted::Best), [("crane", crane)]);

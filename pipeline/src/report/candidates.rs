@@ -88,7 +88,7 @@ impl Candidates {
         let priority = self.priorities[index];
         let dropped = match &seen.outcome {
             Outcome::Failed(failure) => {
-                let known = self.failed.entry(failure.reason.code());
+                let known = self.failed.entry(failure.reason().code());
                 known.or_insert_with(|| Lowest::new(FAILURES)).offer(priority, index)
             }
             Outcome::Tagged(tagged) => match tagged.tags.first() {
@@ -114,7 +114,7 @@ impl Candidates {
                 Outcome::Tagged(_) if self.is_random[index] => _ = random.insert(*priority, index),
                 Outcome::Tagged(_) => {}
                 Outcome::Failed(failure) => {
-                    let known = failed.entry(failure.reason.code());
+                    let known = failed.entry(failure.reason().code());
                     let _ = known.or_insert_with(|| Lowest::new(FAILURES)).offer(*priority, index);
                 }
             }
@@ -153,8 +153,8 @@ impl Candidates {
         let Outcome::Failed(failure) = &rows[index].outcome else { return None };
         Some(FailedImage {
             key: rows[index].key.clone(),
-            reason: failure.reason,
-            message: failure.message.clone(),
+            reason: failure.reason(),
+            message: failure.to_string(),
             jpeg: self.thumbnail(index),
         })
     }

@@ -23,7 +23,6 @@ pub(super) fn explanation(code: &str) -> &'static str {
         Reason::Changed => "It was replaced after it had been listed.",
         Reason::Missing => "It was deleted after it had been listed, or it never existed.",
         Reason::Archived => "It is in an archive storage class. Restore it first.",
-        Reason::NameNotUtf8 => "Its file name is not UTF-8.",
         Reason::NotFinite => "The model's scores or vector for it are not finite, or too large for 16 bits.",
         Reason::Crashed => "The decoder or the engine crashed on it, twice.",
     }

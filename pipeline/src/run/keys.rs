@@ -9,6 +9,7 @@ use crate::shard::ShardId;
 /// The keys of one run's objects, below `<prefix><run id>/`, and of its stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunKeys {
+    runs: String,
     root: String,
     work: String,
 }
@@ -17,13 +18,21 @@ impl RunKeys {
     /// The keys of run `id` in a folder, below `prefix`, which is empty or ends in `/`: the run has one place for all.
     #[must_use]
     pub fn new(prefix: &str, id: &RunId) -> Self {
-        Self { root: format!("{prefix}{id}/"), work: format!("{prefix}{id}/work/") }
+        let work = format!("{prefix}{id}/work/");
+        Self { runs: prefix.to_owned(), root: format!("{prefix}{id}/"), work }
     }
 
     /// The same in a bucket: what only stages read stands beside all runs, for a lifecycle rule knows prefixes only.
     #[must_use]
     pub fn in_bucket(prefix: &str, id: &RunId) -> Self {
-        Self { root: format!("{prefix}{id}/"), work: format!("{prefix}work/{id}/") }
+        let work = format!("{prefix}work/{id}/");
+        Self { runs: prefix.to_owned(), root: format!("{prefix}{id}/"), work }
+    }
+
+    /// Prefix of all runs.
+    #[must_use]
+    pub fn runs(&self) -> String {
+        self.runs.clone()
     }
 
     /// What was asked for: a [`RunRequest`](super::RunRequest).

@@ -10,6 +10,7 @@ use futures::stream::TryStreamExt;
 
 use super::{RangeSplit, Source, SplitError, read_shard};
 use crate::bucket::{Bucket, KeyRange};
+use crate::filter::{Skipped, SkippedRun};
 use crate::run::RunKeys;
 use crate::shard::{Image, Shard, ShardId};
 
@@ -82,10 +83,10 @@ async fn listed(
     (id, count): (ShardId, usize),
 ) -> Result<Option<Shard>, SplitError> {
     let is_behind = |key: &str| bounds.before.as_deref().is_some_and(|before| key >= before);
-    let (mut images, mut markers): (Vec<Image>, Vec<String>) = (Vec::new(), Vec::new());
+    let (mut images, mut runs): (Vec<Image>, Vec<SkippedRun>) = (Vec::new(), Vec::new());
     let mut pages = source.pages(&bounds.range);
     while let Some(page) = pages.try_next().await? {
-        markers.extend(page.folder_markers);
+        runs.extend(page.skipped);
         images.extend(page.images.into_iter().filter(|image| !is_behind(&image.key)));
         let is_over = page.last_key.as_deref().is_some_and(is_behind);
         if is_over || images.len() > count {
@@ -97,6 +98,9 @@ async fn listed(
         images.truncate(count);
     }
     let last = images.last().map(|image| image.key.as_str());
-    let folder_markers = markers.iter().filter(|marker| Some(marker.as_str()) <= last).count() as u64;
-    Ok((images.len() == count).then_some(Shard { id, images, folder_markers }))
+    let mut skipped = Skipped::default();
+    for run in runs.iter().filter(|run| Some(run.last_key.as_str()) <= last) {
+        skipped.merge(&run.skipped);
+    }
+    Ok((images.len() == count).then_some(Shard { id, images, skipped }))
 }

@@ -247,7 +247,7 @@ fn inputs(shards: u32) -> Vec<String> {
 }
 
 fn row(shard: ShardId, image: usize) -> Row {
-    let outcome = Outcome::Failed(Failure { reason: Reason::Missing, message: String::new() });
+    let outcome = Outcome::Failed(Failure::new(Reason::Missing, ""));
     Row { key: format!("{}-{image}.jpg", shard.number), bytes: None, etag: None, outcome }
 }
 

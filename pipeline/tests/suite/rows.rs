@@ -6,11 +6,13 @@ use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use tagfleet_pipeline::tags::parquet;
 
+const TEXTS: [&str; 7] = ["status", "error_code", "error_message", "error_detail", "etag", "run", "model"];
+
 /// Every column of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FlatRow {
     pub(super) key: String,
-    /// Status, code, message, etag.
+    /// Status, code, message, detail, etag, run, model.
     pub(super) texts: Vec<Option<String>>,
     /// Width, height, bytes.
     pub(super) numbers: Vec<Option<i64>>,
@@ -45,7 +47,7 @@ fn flat(batch: &RecordBatch) -> Rows {
         let tag = |at| (labels.value(at).to_owned(), indices.value(at), scores.value(at).to_bits());
         rows.push(FlatRow {
             key: text("key").value(row).to_owned(),
-            texts: ["status", "error_code", "error_message", "etag"].map(|name| optional(name, row)).to_vec(),
+            texts: TEXTS.map(|name| optional(name, row)).to_vec(),
             numbers: vec![
                 int("width", row),
                 int("height", row),

@@ -72,6 +72,7 @@ async fn rows(source: &Arc<MemoryBucket>, way: &Way) -> Rows {
         queue: Arc::new(MemoryQueue::new(Duration::from_secs(60), 20)),
         keys: RunKeys::new("", &run),
         run,
+        model: "length@00000000".to_owned(),
         vector: None,
         max_image_bytes: 60,
         receive_wait: Duration::ZERO,

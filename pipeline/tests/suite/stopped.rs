@@ -38,8 +38,8 @@ impl Bucket for Few {
         self.inner.name()
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        self.inner.list(range)
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        self.inner.list_as_stored(range)
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
@@ -272,8 +272,8 @@ impl Bucket for FullBucket {
         "full"
     }
 
-    fn list(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        self.0.list(range)
+    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
+        self.0.list_as_stored(range)
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {

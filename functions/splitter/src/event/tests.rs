@@ -79,7 +79,7 @@ async fn a_request_that_is_put_starts_its_run_with_its_bytes() {
     world.bucket.put(key, Bytes::from_static(b"first")).await.unwrap();
     let first = world.take(event(key, "v0", "0A")).await.unwrap();
     let Taken::Started(run) = &first else { panic!("{first:?}") };
-    assert!(run.to_string().starts_with("nightly-run-20-"), "{run}");
+    assert!(run.to_string().starts_with("nightly-run-20-20261112-000000-"), "{run}");
     assert_eq!(serde_json::to_value(&first).unwrap(), json!({"started": run}));
     let copy = world.bucket.get(&StackKeys::run(run), None, 100).await.unwrap();
     assert_eq!(copy.bytes, "first");
@@ -154,10 +154,11 @@ async fn no_name_of_a_request_leads_anywhere_else() {
 
 proptest! {
     #[test]
-    fn every_name_has_an_id_and_every_write_its_own(name: String, key: String, one: String, other: String) {
-        let id = run_id(&name, ("b", &key, &one)).unwrap();
-        prop_assert_eq!(&id, &run_id(&name, ("b", &key, &one)).unwrap());
-        let another = run_id(&name, ("b", &key, &other)).unwrap();
+    fn every_name_has_an_id_and_every_write_its_own(name: String, time in "[0-9:TZ.é-]{0,30}", key: String, one: String, other: String) {
+        let time = Some(time.as_str());
+        let id = run_id(&name, time, ("b", &key, &one)).unwrap();
+        prop_assert_eq!(&id, &run_id(&name, time, ("b", &key, &one)).unwrap());
+        let another = run_id(&name, time, ("b", &key, &other)).unwrap();
         prop_assert_eq!(one == other, id == another);
     }
 }

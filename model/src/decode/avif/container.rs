@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use image::metadata::Orientation;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
 use super::boxes::Fields;
@@ -73,7 +73,7 @@ impl Item {
 impl Tile {
     /// The stream, in one piece.
     pub(super) fn bytes<'a>(&self, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
-        let cut = || failure(Reason::Corrupt, "the pixels are cut off");
+        let cut = || failure(Cause::Damaged, "the pixels are cut off");
         if let [extent] = self.extents[..] {
             return Ok(extent.of(file).ok_or_else(cut)?.into());
         }
@@ -104,7 +104,7 @@ pub(super) fn read(file: &[u8]) -> Result<Picture, Failure> {
     };
     let color = item(&tables, primary, None)?;
     if alpha_item.as_ref().is_some_and(|alpha| (alpha.width, alpha.height) != (color.width, color.height)) {
-        return Err(unsupported("alpha of another size than the picture's is not decoded"));
+        return Err(unsupported("alpha of another size than the picture's"));
     }
     Ok(Picture {
         color,
@@ -123,11 +123,11 @@ fn xmp(tables: &Tables<'_>, primary: u32) -> Option<Tile> {
 }
 
 fn unsupported(message: &str) -> Failure {
-    failure(Reason::UnsupportedFeature, message)
+    failure(Cause::Variant, message)
 }
 
 fn broken() -> Failure {
-    failure(Reason::Corrupt, "the boxes that describe the picture are damaged")
+    failure(Cause::Damaged, "the boxes that describe the picture are damaged")
 }
 
 /// The item of this id; `default` is its size if it states none.
@@ -138,8 +138,8 @@ fn item(tables: &Tables<'_>, id: u32, default: Option<(u32, u32)>) -> Result<Ite
             Ok(Item { width: tile.width, height: tile.height, columns: 1, tiles: vec![tile] })
         }
         Some(b"grid") => grid(tables, id),
-        Some(b"hvc1") => Err(unsupported("heic inside of an avif: convert it to jpeg, png or webp")),
-        Some(_) => Err(unsupported("its picture is not coded as av1 or as a grid of av1")),
+        Some(b"hvc1") => Err(failure(Cause::Heic, "HEIC inside of an AVIF file")),
+        Some(_) => Err(unsupported("its picture is not coded as AV1 or as a grid of AV1")),
         None => Err(broken()),
     }
 }
@@ -167,7 +167,7 @@ fn grid(tables: &Tables<'_>, id: u32) -> Result<Item, Failure> {
     let (rows, columns, width, height) = read().ok_or_else(broken)?;
     let ids = tables.tiles_of(id);
     if ids.len() != rows * columns || ids.len() > MOST_TILES {
-        return Err(unsupported("a grid with missing or too many tiles is not decoded"));
+        return Err(unsupported("a grid with missing or too many tiles"));
     }
     let tiles: Vec<Tile> = ids.iter().map(|&id| tile(tables, id, None)).collect::<Result<_, _>>()?;
     grid_of(tiles, columns as u32, width, height)
@@ -181,7 +181,7 @@ fn grid_of(tiles: Vec<Tile>, columns: u32, width: u32, height: u32) -> Result<It
     let rows = item.tiles.len() as u64 / u64::from(columns);
     let covers = u64::from(tile_width) * u64::from(columns) >= u64::from(width)
         && u64::from(tile_height) * rows >= u64::from(height);
-    if is_even && covers { Ok(item) } else { Err(unsupported("a grid of uneven tiles is not decoded")) }
+    if is_even && covers { Ok(item) } else { Err(unsupported("a grid of uneven tiles")) }
 }
 
 /// Some writers give each tile of a grid alpha of its own, and the grid none.

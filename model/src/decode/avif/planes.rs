@@ -5,7 +5,7 @@
 //! is decoded.
 
 use re_rav1d::dav1d::{Decoder, Error, Picture, PixelLayout, PlanarImageComponent, Settings};
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
 use super::container::Place;
@@ -64,10 +64,9 @@ impl Planes {
         place: Place,
     ) -> Result<(), Failure> {
         let stream = stream.into();
-        let found =
-            Sequence::find(&stream).ok_or_else(|| failure(Reason::Corrupt, "a tile has no header"))?;
+        let found = Sequence::find(&stream).ok_or_else(|| failure(Cause::Damaged, "a tile has no header"))?;
         if (found.depth, found.layout) != (self.depth, self.layout) {
-            return Err(failure(Reason::UnsupportedFeature, "tiles of different kinds are not decoded"));
+            return Err(failure(Cause::Variant, "tiles of different kinds"));
         }
         let picture = decode_frame(stream, operating_point, place)?;
         self.check(&picture, place)?;
@@ -83,14 +82,11 @@ impl Planes {
             PixelLayout::I444 => Layout::Whole,
         };
         if (picture.width(), picture.height()) != (place.width, place.height) {
-            return Err(failure(
-                Reason::UnsupportedFeature,
-                "a frame of another size than stated is not decoded",
-            ));
+            return Err(failure(Cause::Variant, "a frame of another size than stated"));
         }
         // The stream may have had a second header.
         if layout != self.layout || picture.bit_depth() != usize::from(self.depth) {
-            return Err(failure(Reason::Corrupt, "the stream's headers contradict each other"));
+            return Err(failure(Cause::Damaged, "the stream's headers contradict each other"));
         }
         Ok(())
     }
@@ -182,9 +178,9 @@ fn decode_frame(stream: Vec<u8>, operating_point: u8, place: Place) -> Result<Pi
 
 fn explain(error: Error) -> Failure {
     match error {
-        Error::UnsupportedBitstream => failure(Reason::UnsupportedFeature, "this kind of av1 is not decoded"),
-        Error::NotEnoughMemory => failure(Reason::Corrupt, "its frames are larger than it states"),
-        Error::Again => failure(Reason::Corrupt, "there is no frame in it"),
-        _ => failure(Reason::Corrupt, "its av1 stream is damaged"),
+        Error::UnsupportedBitstream => failure(Cause::Variant, "this kind of AV1"),
+        Error::NotEnoughMemory => failure(Cause::Damaged, "its frames are larger than it states"),
+        Error::Again => failure(Cause::Damaged, "there is no frame in it"),
+        _ => failure(Cause::Damaged, "its AV1 stream is damaged"),
     }
 }

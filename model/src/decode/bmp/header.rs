@@ -2,7 +2,7 @@
 //!
 //! It exists because a version is told by nothing but its length. It never reads pixels.
 
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
 
@@ -105,9 +105,9 @@ struct Fields {
 impl<'a> Header<'a> {
     /// Reads the headers of `file`.
     pub(super) fn read(file: &'a [u8]) -> Result<Header<'a>, Failure> {
-        let fields = Fields::read(file).ok_or_else(|| failure(Reason::Corrupt, "the header is cut off"))?;
+        let fields = Fields::read(file).ok_or_else(|| failure(Cause::Damaged, "the header is cut off"))?;
         if fields.size != CORE && i32::try_from(fields.width).is_err() {
-            return Err(failure(Reason::Corrupt, "the header states a negative width"));
+            return Err(failure(Cause::Damaged, "the header states a negative width"));
         }
         let compression = fields.compression()?;
         let storage = fields.storage(file)?;
@@ -176,10 +176,9 @@ impl Fields {
             (1, 8, _) => Ok(Compression::Rle8),
             (2, 4, _) => Ok(Compression::Rle4),
             (4, 24, true) => Ok(Compression::Rle24),
-            (number, bits, _) => Err(failure(
-                Reason::UnsupportedFeature,
-                format!("compression {number} of {bits} bits per pixel is not decoded"),
-            )),
+            (number, bits, _) => {
+                Err(failure(Cause::Variant, format!("compression {number} of {bits} bits per pixel")))
+            }
         }
     }
 
@@ -190,15 +189,15 @@ impl Fields {
             (16, 0) => Masks::new(0x7c00, 0x03e0, 0x001f, 0),
             (32, 0) => Masks::new(0x00ff_0000, 0xff00, 0xff, 0),
             (16 | 24 | 32, 3 | 6) => {
-                self.masks(file).ok_or_else(|| failure(Reason::Corrupt, "the header is cut off"))?
+                self.masks(file).ok_or_else(|| failure(Cause::Damaged, "the header is cut off"))?
             }
             (bits, _) => {
-                let message = format!("{bits} bits per pixel are not decoded");
-                return Err(failure(Reason::UnsupportedFeature, message));
+                let message = format!("{bits} bits per pixel");
+                return Err(failure(Cause::Variant, message));
             }
         };
         if !masks.all().into_iter().all(Mask::is_one_run) {
-            return Err(failure(Reason::UnsupportedFeature, "masks of scattered bits are not decoded"));
+            return Err(failure(Cause::Variant, "masks of scattered bits"));
         }
         Ok(Storage::Masked(masks))
     }

@@ -4,7 +4,7 @@
 //! are. So one file is made of each stream, with Adobe's marker for the colours, and libjpeg-turbo reads it. A stream's
 //! own size never counts for more than the chunk's.
 
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
 use super::super::turbo::{Color as Stream, Samples, Turbo};
@@ -58,19 +58,19 @@ impl<'a> Streams<'a> {
         rows: u32,
     ) -> Result<Chunk, Failure> {
         let file = self.file(stored.bytes);
-        let mut turbo = Turbo::open(&file).map_err(|message| failure(Reason::Corrupt, message))?;
+        let mut turbo = Turbo::open(&file).map_err(|message| failure(Cause::Damaged, message))?;
         let header = turbo.header();
         let (width, height) = (header.width, header.height);
         // A last strip may have been coded as high as the others.
         if width > layout.chunks.width || height > layout.chunks.height.max(rows).next_multiple_of(16) {
-            return Err(unsupported("a jpeg inside of the tiff is larger than its strip or tile"));
+            return Err(unsupported("a JPEG inside of the TIFF is larger than its strip or tile"));
         }
         if usize::from(header.color.channels()) != self.samples {
-            return Err(unsupported("a jpeg inside of the tiff has other components than the tiff"));
+            return Err(unsupported("a JPEG inside of the TIFF has other components than the TIFF"));
         }
         let samples = turbo
             .decode(Reduction::None, memory(width))
-            .map_err(|message| failure(Reason::Corrupt, message))?;
+            .map_err(|message| failure(Cause::Damaged, message))?;
         Ok(Chunk { width: width as usize, samples: self.samples, data: samples.data })
     }
 
@@ -112,7 +112,7 @@ fn copy_segments(mut bytes: &[u8], file: &mut Vec<u8>) {
 
 /// The one stream of an old JPEG in a TIFF: whole in one place, or its headers there and its scan in the strip.
 pub(super) fn old_stream(directory: &Directory<'_>, layout: &Layout<'_>) -> Result<Vec<u8>, Failure> {
-    let missing = || unsupported("an old jpeg inside of the tiff is in pieces, which are not decoded");
+    let missing = || unsupported("an old JPEG inside of the TIFF that is in pieces");
     let strip = layout.chunks.bytes(layout.file, 0).map(|stored| stored.bytes).unwrap_or_default();
     let start = directory.number(tags::OLD_JPEG).and_then(|start| usize::try_from(start).ok());
     let stream = start.and_then(|start| layout.file.get(start..)).unwrap_or(strip);
@@ -135,15 +135,15 @@ fn has_scan(stream: &[u8]) -> bool {
 /// Decodes an old JPEG, which is the whole picture.
 pub(super) fn decode_old(stream: &[u8], layout: &Layout<'_>) -> Result<Samples, Failure> {
     debug_assert_eq!(layout.compression, Compression::OldJpeg);
-    let mut turbo = Turbo::open(stream).map_err(|message| failure(Reason::Corrupt, message))?;
+    let mut turbo = Turbo::open(stream).map_err(|message| failure(Cause::Damaged, message))?;
     let header = turbo.header();
     if (header.width, header.height) != (layout.width, layout.height) || header.color == Stream::Cmyk {
-        return Err(unsupported("an old jpeg inside of the tiff is another picture than the tiff"));
+        return Err(unsupported("an old JPEG inside of the TIFF is another picture than the TIFF"));
     }
     // As libtiff does for these.
     let decoded =
         turbo.repeat_chrominance().and_then(|()| turbo.decode(Reduction::None, memory(layout.width)));
-    decoded.map_err(|message| failure(Reason::Corrupt, message))
+    decoded.map_err(|message| failure(Cause::Damaged, message))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! It exists so that every combination that is not decoded is refused in one place, with a message that names it. It never
 //! reads pixels.
 
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
 use super::directory::{Directory, Order, Values};
@@ -189,22 +189,22 @@ impl<'a> Layout<'a> {
         };
         if !is_read || bits == 0 || (self.is_float && bits != 32) {
             let kind = if self.is_float { "floating-point " } else { "" };
-            return Err(unsupported(format!("{kind}samples of {bits} bits are not decoded")));
+            return Err(unsupported(format!("{kind}samples of {bits} bits")));
         }
         if self.compression.is_fax() && (bits, self.samples) != (1, 1) {
-            return Err(unsupported("ccitt compression of more than one bit per pixel is not decoded"));
+            return Err(unsupported("ccitt compression of more than one bit per pixel"));
         }
         let is_ycbcr = matches!(self.color, Color::YCbCr { .. });
         if self.compression.is_jpeg() && is_ycbcr && self.samples > 3 {
-            return Err(unsupported("a jpeg of ycbcr with more samples is not decoded"));
+            return Err(unsupported("a JPEG of YCbCr with more samples"));
         }
         if self.compression.is_jpeg() && bits != 8 {
-            return Err(unsupported(format!("jpeg of {bits} bits per sample is not decoded")));
+            return Err(unsupported(format!("JPEG of {bits} bits per sample")));
         }
         let is_subsampled =
             matches!(self.color, Color::YCbCr { across, down } if across * down > 1 || self.samples > 3);
         if is_subsampled && (self.is_planar || self.samples > 3) && !self.compression.is_jpeg() {
-            return Err(unsupported("ycbcr in this arrangement is not decoded"));
+            return Err(unsupported("YCbCr in this arrangement"));
         }
         Ok(())
     }
@@ -223,12 +223,12 @@ impl Layout<'_> {
         let pixels = u64::from(self.width) * u64::from(self.height);
         let each = u64::from(self.chunks.width) * u64::from(self.chunks.height);
         if each.saturating_mul(across * down) > pixels.saturating_mul(4).saturating_add(TILE_MARGIN) {
-            return Err(unsupported("tiles that are much larger than the picture are not decoded"));
+            return Err(unsupported("tiles that are much larger than the picture"));
         }
         let lengths = (0..number as usize)
             .map(|index| self.chunks.bytes(self.file, index).map_or(0, |stored| stored.bytes.len() as u64));
         if self.compression != Compression::None && lengths.sum::<u64>() > self.file.len() as u64 * 4 {
-            return Err(unsupported("strips or tiles that share their bytes are not decoded"));
+            return Err(unsupported("strips or tiles that share their bytes"));
         }
         Ok(())
     }
@@ -259,12 +259,12 @@ pub(super) struct Stored<'a> {
 }
 
 pub(super) fn unsupported(message: impl AsRef<str>) -> Failure {
-    failure(Reason::UnsupportedFeature, message)
+    failure(Cause::Variant, message)
 }
 
 fn size(directory: &Directory<'_>, tag: u16) -> Result<u32, Failure> {
     let stated = directory.number(tag).and_then(|size| u32::try_from(size).ok());
-    stated.ok_or_else(|| failure(Reason::Corrupt, "the directory states no size"))
+    stated.ok_or_else(|| failure(Cause::Damaged, "the directory states no size"))
 }
 
 fn compression(directory: &Directory<'_>) -> Result<Compression, Failure> {
@@ -280,7 +280,7 @@ fn compression(directory: &Directory<'_>) -> Result<Compression, Failure> {
         8 | 32946 => Compression::Deflate,
         32773 => Compression::PackBits,
         50000 => Compression::Zstd,
-        other => return Err(unsupported(format!("compression {other} is not decoded"))),
+        other => return Err(unsupported(format!("compression {other}"))),
     })
 }
 
@@ -295,7 +295,7 @@ fn color(directory: &Directory<'_>, compression: Compression) -> Result<Color, F
         3 => Color::Palette,
         5 => Color::Cmyk,
         6 => ycbcr(directory)?,
-        other => return Err(unsupported(format!("colors of kind {other} are not decoded"))),
+        other => return Err(unsupported(format!("colors of kind {other}"))),
     })
 }
 
@@ -306,7 +306,7 @@ fn ycbcr(directory: &Directory<'_>) -> Result<Color, Failure> {
         (across @ (1 | 2 | 4), down @ (1 | 2 | 4)) => {
             Ok(Color::YCbCr { across: across as usize, down: down as usize })
         }
-        (across, down) => Err(unsupported(format!("chrominance of {across}x{down} is not decoded"))),
+        (across, down) => Err(unsupported(format!("chrominance of {across}x{down}"))),
     }
 }
 
@@ -316,12 +316,12 @@ fn samples(directory: &Directory<'_>, color: Color, compression: Compression) ->
     // An old JPEG may be gray whatever the directory says.
     if compression != Compression::OldJpeg && samples < color.samples() as u64 {
         return Err(failure(
-            Reason::Corrupt,
+            Cause::Damaged,
             format!("{samples} samples per pixel are too few for the color"),
         ));
     }
     if samples > MOST_SAMPLES {
-        return Err(unsupported(format!("{samples} samples per pixel are not decoded")));
+        return Err(unsupported(format!("{samples} samples per pixel")));
     }
     Ok(samples as usize)
 }
@@ -331,10 +331,10 @@ fn bits(directory: &Directory<'_>, samples: usize) -> Result<u32, Failure> {
     let first = stated.number(0).unwrap_or(0);
     for index in 1..samples.min(stated.count) {
         if stated.number(index) != Some(first) {
-            return Err(unsupported("samples of different numbers of bits are not decoded"));
+            return Err(unsupported("samples of different numbers of bits"));
         }
     }
-    u32::try_from(first).map_err(|_| unsupported(format!("samples of {first} bits are not decoded")))
+    u32::try_from(first).map_err(|_| unsupported(format!("samples of {first} bits")))
 }
 
 fn is_float(directory: &Directory<'_>) -> Result<bool, Failure> {
@@ -343,9 +343,9 @@ fn is_float(directory: &Directory<'_>) -> Result<bool, Failure> {
         1 | 4 => Ok(false),
         // Pillow reads bytes with a sign as bytes.
         2 if eight => Ok(false),
-        2 => Err(unsupported("samples with a sign are not decoded")),
+        2 => Err(unsupported("samples with a sign")),
         3 => Ok(true),
-        other => Err(unsupported(format!("samples of format {other} are not decoded"))),
+        other => Err(unsupported(format!("samples of format {other}"))),
     }
 }
 
@@ -373,12 +373,12 @@ fn predictor(directory: &Directory<'_>, compression: Compression) -> Result<Pred
         0 | 1 => Ok(Predictor::None),
         2 => Ok(Predictor::Difference),
         3 => Ok(Predictor::Float),
-        other => Err(unsupported(format!("predictor {other} is not decoded"))),
+        other => Err(unsupported(format!("predictor {other}"))),
     }
 }
 
 fn chunks<'a>(directory: &Directory<'a>, width: u32, height: u32) -> Result<Chunks<'a>, Failure> {
-    let missing = || failure(Reason::Corrupt, "the directory states no place of the pixels");
+    let missing = || failure(Cause::Damaged, "the directory states no place of the pixels");
     let tile = |tag| directory.number(tag).and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
     if let (Some(width), Some(height)) = (tile(tags::TILE_WIDTH), tile(tags::TILE_HEIGHT)) {
         // Some writers keep tiles under the tag of strips.

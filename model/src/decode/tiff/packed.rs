@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
-use tagfleet_pipeline::tags::{Failure, Reason};
+use tagfleet_pipeline::tags::{Cause, Failure};
 use weezl::{BitOrder, LzwStatus};
 
 use super::super::failure;
@@ -41,17 +41,17 @@ pub(super) fn unpack<'a>(
                 return Err(cut());
             }
         }
-        _ => return Err(unsupported("this compression is not decoded")),
+        _ => return Err(unsupported("this compression")),
     }
     Ok(out.into())
 }
 
 fn cut() -> Failure {
-    failure(Reason::Corrupt, "the pixels are cut off")
+    failure(Cause::Damaged, "the pixels are cut off")
 }
 
 fn damaged() -> Failure {
-    failure(Reason::Corrupt, "the compressed pixels are damaged")
+    failure(Cause::Damaged, "the compressed pixels are damaged")
 }
 
 fn reversed(bytes: &[u8]) -> Vec<u8> {
@@ -141,6 +141,6 @@ mod tests {
             0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa,
         ];
         assert_eq!(out, expected);
-        assert_eq!(unpack_bits(&packed[..14], &mut out).err().unwrap().reason, Reason::Corrupt);
+        assert_eq!(unpack_bits(&packed[..14], &mut out).err().unwrap().cause, Cause::Damaged);
     }
 }

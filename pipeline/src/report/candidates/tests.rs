@@ -19,7 +19,7 @@ fn tagged(score: Option<f32>) -> Outcome {
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed(Failure { reason: Reason::NotFinite, message: "why".to_owned() })
+    Outcome::Failed(Failure::new(Reason::NotFinite, "why"))
 }
 
 /// Makes the thumbnails that are asked for, as a tagger does.

@@ -12,7 +12,8 @@ use tagfleet_pipeline::report::{State, Summary};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::read_shard;
 use tagfleet_pipeline::tags::Row;
-use tagfleet_pipeline::tags::parquet::encode_part;
+use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part};
+use tagfleet_pipeline::testing::request;
 use tagfleet_pipeline::usage::{self, RECORD_SECONDS};
 
 use crate::rows::{FlatRow, Rows, rows_of};
@@ -52,12 +53,13 @@ pub(super) async fn assert_checkpoints(world: &World, rows: &Rows) -> usize {
     let (output, run, keys) = (&world.own, &world.run, &world.keys);
     let checkpoints = Checkpoints { output, run, keys, vector: Some(&vector) };
     let found = checkpoints.shards().await.unwrap();
+    let columns = RunColumns { run: run.clone(), model: request().model.id(), vector: None };
     let by_key: BTreeMap<&str, &FlatRow> = rows.iter().map(|row| (row.key.as_str(), row)).collect();
     for id in &found {
         let shard = read_shard(output, keys, *id).await.unwrap();
         let kept: Vec<Row> = checkpoints.read(&shard).await.unwrap().into_values().collect();
         assert!(!kept.is_empty(), "an empty checkpoint of {id}");
-        for row in rows_of(encode_part(&kept, run, None).unwrap()) {
+        for row in rows_of(encode_part(&kept, &columns).unwrap()) {
             assert_eq!(Some(&&row), by_key.get(row.key.as_str()), "a row of the checkpoint of {id}");
         }
     }
@@ -82,8 +84,7 @@ async fn assert_written_once(world: &World) {
     let keys = &world.keys;
     let cursors = keys.range_cursor(0).replace("00000.json", "");
     // The mail's pictures belong to the page, which each try to end the run writes anew.
-    let rewritten =
-        [keys.usages(), keys.all_thumbnails(), keys.checkpoints(), keys.highlights(), cursors];
+    let rewritten = [keys.usages(), keys.all_thumbnails(), keys.checkpoints(), keys.highlights(), cursors];
     for object in pages.concat() {
         if !rewritten.iter().any(|prefix| object.key.starts_with(prefix)) {
             assert_eq!(object.etag, "v0", "{} was written again", object.key);

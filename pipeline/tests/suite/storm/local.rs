@@ -68,6 +68,7 @@ async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Ended
         queue: Arc::new(FaultyQueue::new(queue, process.clone())),
         run: world.run.clone(),
         keys: world.keys.clone(),
+        model: request.model.id(),
         vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
         receive_wait: Duration::ZERO,

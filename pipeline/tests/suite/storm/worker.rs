@@ -113,6 +113,7 @@ impl Job {
             queue: Arc::new(FaultyQueue::new(self.queue.clone(), process.clone())),
             run: self.world.run.clone(),
             keys: keys.clone(),
+            model: request.model.id(),
             vector: request.vector,
             max_image_bytes: request.max_image_bytes,
             receive_wait: Duration::from_secs(20),
