@@ -213,6 +213,7 @@ fn request() -> RunRequest {
             sha256: "0".repeat(64),
             location: None,
             multi_label: false,
+            warning: None,
             spec: serde_json::Value::Null,
         },
         engine,

@@ -8,14 +8,14 @@ use tagfleet_model::decode::Limits;
 use tagfleet_model::engine::{
     self, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Precision, Resolved,
 };
-use tagfleet_model::folder::{Model, ModelOptions};
+use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::run::{ModelRecord, TagOptions, Vector, VectorType};
 
 use crate::args::{self, Engine, LoadOptions, RunDevice};
-use crate::exit::{Failure, bad_input, broken};
+use crate::exit::{Failure, bad_input, broken, tell};
 use crate::tagger_process;
 
 /// Taken for the length of a vector that the graph does not tell: a transformer's 197 tokens of 1,024 values.
@@ -88,6 +88,7 @@ impl Loading {
             sha256: spec.sha256.clone(),
             location: None,
             multi_label: spec.multi_label,
+            warning: spec.warning.clone(),
             spec: serde_json::to_value(spec).map_err(broken)?,
         })
     }
@@ -102,6 +103,13 @@ impl Loading {
             let length = port.len.map_or(UNKNOWN_LENGTH, |length| length as u64);
             Vector { output: port.name.clone(), stored, length }
         })
+    }
+}
+
+/// What nobody must miss, also with `--quiet`: why the results are probably wrong.
+pub(crate) fn warn(spec: &ModelSpec) {
+    if let Some(warning) = &spec.warning {
+        tell(&format!("\nWARNING: {warning}\n"));
     }
 }
 

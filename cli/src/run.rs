@@ -35,7 +35,7 @@ use crate::command_line;
 use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
-use crate::loading::Loading;
+use crate::loading::{Loading, warn};
 use crate::place::Place;
 use out::Out;
 use speed::Recording;
@@ -106,6 +106,7 @@ async fn tag(
     if !options.quiet {
         announce(loading, inputs, isolation.notes(), &worker, is_new);
     }
+    warn(&loading.model.spec);
     let taggers = || Ok(isolation.taggers());
     let stop = Stop::default();
     let stopping = tokio::spawn(stop::on_signals(stop.clone(), options.quiet));
@@ -271,6 +272,7 @@ impl Told<'_> {
             missing_shards,
             model: self.request.model.name.clone(),
             model_sha256: self.request.model.sha256.clone(),
+            warning: self.request.model.warning.clone(),
             engine: self.request.engine.to_string(),
             threads: self.threads,
             batch_size: self.worker.progress.batch_size(),

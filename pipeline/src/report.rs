@@ -83,6 +83,9 @@ pub struct Summary {
     pub model: String,
     /// Over all files of the model.
     pub model_sha256: String,
+    /// Why the results are probably wrong, if the model's preprocessing had to be guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// Engine, version, precision: `onnxruntime 1.32.0 fp32`.
     pub engine: String,
     /// Threads that tagged.

@@ -99,6 +99,9 @@ pub struct ModelRecord {
     /// Whether an image may have several labels at once, as with a sigmoid; else the best tag is the model's answer.
     #[serde(default)]
     pub multi_label: bool,
+    /// Why its results are probably wrong, if its preprocessing had to be guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// What the model crate resolved (preprocessing, labels, outputs); only that crate reads it.
     pub spec: serde_json::Value,
 }

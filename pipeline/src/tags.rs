@@ -203,7 +203,6 @@ mod tests {
                 tags: Vec::new(),
                 vector: Some(values.to_vec()),
                 second_decoder: false,
-                thumbnail: None,
             })
         };
         let failed = |values: &[f32], stored| match outcome(values).checked(Some(stored)) {

@@ -155,6 +155,7 @@ pub fn request() -> RunRequest {
             sha256: "00".repeat(32),
             location: None,
             multi_label: false,
+            warning: None,
             spec: serde_json::Value::Null,
         },
         engine: EngineRecord {

@@ -161,6 +161,7 @@ async fn publish(bucket: &S3Bucket, change: impl Fn(&mut EngineRecord)) {
             sha256: model.spec.sha256.clone(),
             location: None,
             multi_label: false,
+            warning: None,
             spec: serde_json::to_value(&model.spec).unwrap(),
         },
         engine,

@@ -21,7 +21,7 @@ use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 use super::stack::FleetStack;
 use crate::args::{Engine, LoadOptions, Precision, SubmitOptions};
 use crate::exit::{Failure, bad_input, broken, tell};
-use crate::loading::Loading;
+use crate::loading::{Loading, warn};
 use crate::place::Place;
 
 /// The image of CPU workers installs what this file pins.
@@ -134,6 +134,7 @@ async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Re
     if !options.quiet {
         announce(&loading, &published, &folder);
     }
+    warn(&loading.model.spec);
     upload(stack, &loading, &published, &folder).await?;
     Ok(folder)
 }

@@ -31,9 +31,15 @@ fn write(text: &mut String, model: &Model, engine: &Resolved) -> std::fmt::Resul
         writeln!(text, "output   {}, {}", scores.name, activation(spec))?;
         writeln!(text, "labels   {}", labels(&spec.labels))?;
     }
+    if let Some(vector) = &spec.vector {
+        writeln!(text, "vector   {}", vector.name)?;
+    }
     writeln!(text, "engine   {}", engine.why)?;
     for note in &spec.notes {
         writeln!(text, "note     {note}")?;
+    }
+    if let Some(warning) = &spec.warning {
+        writeln!(text, "WARNING  {warning}")?;
     }
     Ok(())
 }
@@ -62,6 +68,8 @@ fn activation(spec: &ModelSpec) -> &'static str {
         Activation::Sigmoid => "sigmoid: each label by itself",
         Activation::None if spec.multi_label => "as it is: each label by itself",
         Activation::None => "as it is",
+        Activation::BinaryLogit => "sigmoid of one score: the second label's, the rest the first's",
+        Activation::BinaryProbability => "one score as it is: the second label's, the rest the first's",
     }
 }
 

@@ -162,6 +162,7 @@ async fn summary(
         missing_shards: missing.iter().map(ToString::to_string).collect(),
         model: request.model.name.clone(),
         model_sha256: request.model.sha256.clone(),
+        warning: request.model.warning.clone(),
         engine: request.engine.to_string(),
         threads: usize::try_from(vcpus).unwrap_or(usize::MAX),
         // Each worker finds its own; its log says which.

@@ -57,6 +57,7 @@ pub async fn write(output: &dyn Bucket, keys: &RunKeys, report: &Report<'_>) -> 
 pub fn page(report: &Report<'_>, samples: &Samples) -> String {
     let Report { summary, request, tags, throughput } = report;
     let sections = [
+        overview::warning(summary),
         overview::problem(summary),
         failures::section(summary, samples),
         tags::section(tags, request.counted(), summary.tagged),

@@ -72,6 +72,9 @@ impl Summary {
             writeln!(text, "tags     {}", self.tags)?;
         }
         writeln!(text, "model    {}, {}", visible(&self.model), visible(&self.engine))?;
+        if let Some(warning) = &self.warning {
+            writeln!(text, "WARNING  {}", visible(warning))?;
+        }
         if self.images_here > 0 {
             let (rate, seconds, threads) = (self.images_per_second(), self.seconds_here, self.threads);
             write!(

@@ -25,6 +25,7 @@ pub(super) fn summary() -> Summary {
         missing_shards: vec![],
         model: "mobilenet".to_owned(),
         model_sha256: "ab".repeat(32),
+        warning: None,
         engine: "onnxruntime 1.32.0 fp32".to_owned(),
         threads: 2,
         batch_size: 1,

@@ -80,7 +80,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Archived,
         Self::Changed,
         Self::Missing,

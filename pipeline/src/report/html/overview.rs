@@ -93,6 +93,15 @@ fn threads(summary: &Summary) -> String {
 }
 
 /// What is missing and why, and how to continue.
+/// Why the tags are probably wrong, before anything that shows them.
+pub(super) fn warning(summary: &Summary) -> String {
+    let Some(warning) = &summary.warning else { return String::new() };
+    format!(
+        "<section class=\"problem\" aria-labelledby=\"warning\">\n<h2 id=\"warning\">Check these tags</h2>\n<p>{}</p>\n</section>\n",
+        name(warning)
+    )
+}
+
 pub(super) fn problem(summary: &Summary) -> String {
     if summary.state == State::Complete {
         return String::new();

@@ -102,6 +102,7 @@ fn summary_of(text: &str) -> Summary {
         state: State::Incomplete,
         model: text.to_owned(),
         model_sha256: text.to_owned(),
+        warning: Some(text.to_owned()),
         results: text.to_owned(),
         tagfleet: text.to_owned(),
         command: Some(text.to_owned()),
