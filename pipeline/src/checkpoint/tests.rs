@@ -133,7 +133,7 @@ async fn what_is_of_something_else_is_refused() {
     it is of shard 00000-0000000 of run other
     it is of shard 00000-0000001 of run run
     1 bytes behind its last row
-    version 9, this tagfleet reads 1
+    version 9, this tagfleet reads 2
     row 4 is of "05.jpg", and the image is "04.jpg"
     a row of image 40, and the shard has 40
     row 5 has a vector of 3, the run's is None
