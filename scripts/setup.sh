@@ -133,6 +133,10 @@ if [ "$wanted" = test ] || [ "$wanted" = check ]; then
     say "could not install DuckDB, pandas and datasets for the tests: Python 3.11 or later is needed"
     failed=1
   }
+  wheels .venv transformers tests/transformers.txt || {
+    say "could not install transformers, whose image processors a test compares with: Python 3.11 or later is needed"
+    failed=1
+  }
 fi
 if [ "$wanted" = test ] || [ "$wanted" = check ]; then
   browser || say "could not install Chromium and what drives it (Node.js with npm): nobody will look at the report"

@@ -13,6 +13,7 @@
 //! color = "bgr"                    # "rgb", "bgr", "gray" (luma before the resize) or "gray_mean" (mean of r, g and b after it)
 //! square = 255                     # pad to a square with this gray, or [red, green, blue], before the resize; "none"
 //! resize = 256                     # the shorter side; [height, width] for an exact size; "none"
+//! # resize = { cut = [224, 160] }             # the middle part of this ratio, to exactly this size (Pillow's ImageOps.fit)
 //! # resize = { cover = [224, 160] }           # keep the ratio: the smallest size that covers this one
 //! # resize = { fit = [224, 160] }             # keep the ratio: the largest size inside this one
 //! # resize = { height = 48, width = 320 }     # this height, the width by the ratio, but at most this
@@ -52,6 +53,7 @@ mod processor_types;
 mod sizes;
 mod steps;
 mod suggestion;
+mod teachable;
 #[cfg(test)]
 mod tests;
 mod timm;

@@ -83,6 +83,9 @@ pub enum ResizeTo {
     ShortestEdge(u32),
     /// Exactly this size; the aspect ratio is not kept.
     Exact(Size),
+    /// Exactly this size, of the largest part of the picture that has its aspect ratio, from the middle: Pillow's
+    /// `ImageOps.fit`.
+    Cut(Size),
     /// The smallest size of the picture's aspect ratio that covers this one. Sides are `round(side / ratio)`, half to even,
     /// as in timm's `ResizeKeepRatio(longest=0.0)`.
     Cover(Size),

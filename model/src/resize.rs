@@ -15,9 +15,9 @@ use thiserror::Error;
 
 use self::resample::{Resampler, kernel};
 pub use self::size::{crop_offset, reduction, resized_size};
-use self::span::Span;
+use self::span::{Seen, Span};
 use crate::grid::Grid;
-use crate::preprocessing::{Anchor, Fill, Filter, Preprocessing, Resize, Size};
+use crate::preprocessing::{Anchor, Fill, Filter, Preprocessing, Resize, ResizeTo, Size};
 
 /// What happens to a picture's geometry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Frame {
 }
 
 /// What is wanted of one picture: which part of its resized form, and at which place of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     across: Span,
     down: Span,
@@ -73,9 +73,12 @@ impl Window {
         let resized = frame.resize.map_or(padded, |resize| resized_size(padded, resize.to));
         let output = frame.crop.unwrap_or(resized);
         let anchor = frame.anchor;
+        let cut = size::cut(padded, frame.resize.map_or(ResizeTo::Exact(padded), |resize| resize.to));
+        let seen = |padded, cut| Seen { padded, cut };
+        let (columns, rows) = (seen(padded.width, cut.width), seen(padded.height, cut.height));
         Window {
-            across: Span::new(grid.across, padded.width, resized.width, output.width, anchor),
-            down: Span::new(grid.down, padded.height, resized.height, output.height, anchor),
+            across: Span::new(grid.across, columns, resized.width, output.width, anchor),
+            down: Span::new(grid.down, rows, resized.height, output.height, anchor),
             filter: frame.resize.map_or(Filter::Nearest, |resize| resize.filter),
             square: frame.square.unwrap_or_default(),
             fill: frame.fill,

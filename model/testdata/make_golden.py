@@ -5,10 +5,11 @@ Run it with Pillow installed (13.0.0 made the committed files): python3 model/te
 
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 WIDTH, HEIGHT, EDGE, CROP = 61, 47, 32, 28
 TALL = (37, 20)
+CUTS = [(24, 24), (13, 30), (40, 9)]
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 
 
@@ -29,6 +30,9 @@ def main():
         # From 13 on, Pillow goes down first where the height shrinks by more than twice what the width does.
         tall = picture.transpose(Image.Transpose.TRANSPOSE).resize(TALL, number)
         tall.save(Path(__file__).parent / f"golden_tall_{name}.png", optimize=True)
+    for width, height in CUTS:
+        cut = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+        cut.save(Path(__file__).parent / f"golden_cut_{width}x{height}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ fn killed_again_and_again_it_comes_to_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fill(&photos, 2400);
-    fs::write(photos.join("00700.txt"), "no picture").unwrap();
+    fs::write(photos.join("00700.png"), "no picture").unwrap();
     let quiet = folder.path().join("quiet");
     assert_eq!(run(&mut command(&photos, &quiet)).code, Some(3));
 

@@ -47,6 +47,7 @@ fn resize(Resize { to, filter }: Resize) -> String {
     let target = match to {
         ResizeTo::ShortestEdge(length) => format!("the shorter side to {length}"),
         ResizeTo::Exact(size) => format!("to {}x{}", size.width, size.height),
+        ResizeTo::Cut(size) => format!("the middle to {}x{}, cut to that ratio", size.width, size.height),
         ResizeTo::Cover(size) => format!("to cover {}x{}, ratio kept", size.width, size.height),
         ResizeTo::Fit(size) => format!("to fit into {}x{}, ratio kept", size.width, size.height),
         ResizeTo::Height(size) => {
@@ -63,7 +64,9 @@ fn may_pad(steps: &Preprocessing) -> bool {
     let (Some(crop), Some(resize)) = (steps.crop, steps.resize) else { return true };
     match resize.to {
         ResizeTo::ShortestEdge(side) => side < crop.height.max(crop.width),
-        ResizeTo::Exact(size) | ResizeTo::Cover(size) => size.height < crop.height || size.width < crop.width,
+        ResizeTo::Exact(size) | ResizeTo::Cut(size) | ResizeTo::Cover(size) => {
+            size.height < crop.height || size.width < crop.width
+        }
         ResizeTo::Fit(_) | ResizeTo::Height(_) => true,
     }
 }

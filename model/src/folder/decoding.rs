@@ -45,9 +45,11 @@ pub(super) fn decide(
 fn shorter_side(to: ResizeTo) -> u32 {
     match to {
         ResizeTo::ShortestEdge(side) => side,
-        ResizeTo::Exact(size) | ResizeTo::Cover(size) | ResizeTo::Fit(size) | ResizeTo::Height(size) => {
-            size.height.min(size.width)
-        }
+        ResizeTo::Exact(size)
+        | ResizeTo::Cut(size)
+        | ResizeTo::Cover(size)
+        | ResizeTo::Fit(size)
+        | ResizeTo::Height(size) => size.height.min(size.width),
     }
 }
 

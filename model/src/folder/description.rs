@@ -3,11 +3,12 @@
 //! 1. `processor_config.json`, then `preprocessor_config.json` (transformers)
 //! 2. `preprocess_cfg.json`, then `open_clip_config.json` (OpenCLIP, Immich)
 //! 3. `selected_tags.csv` beside a graph of channels last (the WD taggers)
-//! 4. `pretrained_cfg` in `config.json` (timm)
-//! 5. `inference.yml` (PaddleClas)
-//! 6. the ONNX file's own metadata (Ultralytics, Custom Vision)
-//! 7. `model_type` in `config.json`: the defaults of that model's processor
-//! 8. a guess from the graph ([`super::evidence`]), with a warning
+//! 4. a `labels.txt` with numbered lines beside a graph of 224x224 with channels last (Teachable Machine)
+//! 5. `pretrained_cfg` in `config.json` (timm)
+//! 6. `inference.yml` (PaddleClas)
+//! 7. the ONNX file's own metadata (Ultralytics, Custom Vision)
+//! 8. `model_type` in `config.json`: the defaults of that model's processor
+//! 9. a guess from the graph ([`super::evidence`]), with a warning
 //!
 //! `tagfleet.toml` changes what it states of any of them. A file that seems to describe preprocessing and is none of these
 //! is an error, unless `tagfleet.toml` describes the steps itself.
@@ -18,7 +19,9 @@ use serde_json::Value;
 
 use super::processor::Context;
 use super::steps::Steps;
-use super::{Config, Manual, ModelError, evidence, files, metadata, open_clip, paddle, processor, wd};
+use super::{
+    Config, Manual, ModelError, evidence, files, metadata, open_clip, paddle, processor, teachable, wd,
+};
 use crate::graph::{Graph, ImageInput};
 use crate::preprocessing::Layout;
 
@@ -80,6 +83,10 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
         ));
         return Ok(Description::found(wd::steps(input)));
     }
+    if teachable::is_exported(root, input, sources.classes)? {
+        notes.push("preprocessing of Teachable Machine, because labels.txt numbers its lines from 0 beside its graph".to_owned());
+        return Ok(Description::found(teachable::steps(input)));
+    }
     if let Some(timm) = config.timm()? {
         notes.push("preprocessing from timm's pretrained_cfg in config.json".to_owned());
         return channels_first(timm.steps("config.json")?, input, manual).map(Description::found);
@@ -121,11 +128,12 @@ fn guess(sources: Sources<'_>) -> Result<Description, ModelError> {
     Ok(Description { steps: guess.steps, guess: Some(guess.evidence) })
 }
 
-/// The guess. A mean that was guessed fits no scale but its own, so it goes if `tagfleet.toml` gives another.
+/// The guess. A mean and a standard deviation that were guessed fit no scale but their own, so they go if `tagfleet.toml`
+/// gives another.
 fn guessed(sources: Sources<'_>) -> evidence::Guess {
     let Sources { graph, input, manual, classes, .. } = sources;
     let mut guess = evidence::guess(graph, input, classes);
-    if manual.only_scales() {
+    if manual.rescales() {
         let Steps { mean, std, .. } = Steps::default();
         guess.steps = Steps { mean, std, ..guess.steps };
     }
@@ -139,9 +147,10 @@ fn channels_first(steps: Steps, input: &ImageInput, manual: &Manual) -> Result<S
         return Ok(steps);
     }
     let source = steps.source;
-    Err(steps.instead(&format!(
-        "{source} describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere; add layout = \"nhwc\" if the description holds all the same"
-    )))
+    let error = steps.instead(&format!(
+        "{source} describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere"
+    ));
+    Err(ModelError::new(format!("{error}\n    layout = \"nhwc\"")))
 }
 
 /// Keys under which people write preprocessing.

@@ -70,11 +70,12 @@ enum Sides {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "expected a number of pixels for the shorter side, [height, width], { cover = [height, width] }, { fit = [height, width] }, { height = pixels, width = pixels } or \"none\""
+    expecting = "expected a number of pixels for the shorter side, [height, width], { cut = [height, width] }, { cover = [height, width] }, { fit = [height, width] }, { height = pixels, width = pixels } or \"none\""
 )]
 enum To {
     ShortestEdge(u32),
     Exact([u32; 2]),
+    Cut { cut: [u32; 2] },
     Cover { cover: [u32; 2] },
     Fit { fit: [u32; 2] },
     Height { height: u32, width: u32 },
@@ -209,9 +210,9 @@ impl Manual {
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 
-    /// Whether the file gives a scale or an offset without a mean and a standard deviation.
-    pub(super) fn only_scales(&self) -> bool {
-        (self.scale.is_some() || self.offset.is_some()) && self.mean.is_none() && self.std.is_none()
+    /// Whether the file gives a scale or an offset, which no mean and standard deviation of another scale fit.
+    pub(super) fn rescales(&self) -> bool {
+        self.scale.is_some() || self.offset.is_some()
     }
 
     fn normalises(&self) -> bool {
@@ -224,6 +225,7 @@ impl To {
         match self {
             Self::ShortestEdge(side) => Some(ResizeTo::ShortestEdge(side)),
             Self::Exact(sides) => Some(ResizeTo::Exact(size(sides))),
+            Self::Cut { cut } => Some(ResizeTo::Cut(size(cut))),
             Self::Cover { cover } => Some(ResizeTo::Cover(size(cover))),
             Self::Fit { fit } => Some(ResizeTo::Fit(size(fit))),
             Self::Height { height, width } => Some(ResizeTo::Height(Size { height, width })),

@@ -35,9 +35,11 @@ pub(super) fn of_field(
 pub(super) fn of_crop(value: &Value, name: &str) -> Result<Size, ModelError> {
     match of_field("crop_size", value, true, name)? {
         ResizeTo::ShortestEdge(side) => Ok(Size { height: side, width: side }),
-        ResizeTo::Exact(size) | ResizeTo::Cover(size) | ResizeTo::Fit(size) | ResizeTo::Height(size) => {
-            Ok(size)
-        }
+        ResizeTo::Exact(size)
+        | ResizeTo::Cut(size)
+        | ResizeTo::Cover(size)
+        | ResizeTo::Fit(size)
+        | ResizeTo::Height(size) => Ok(size),
     }
 }
 

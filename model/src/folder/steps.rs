@@ -158,10 +158,16 @@ impl Steps {
             check_side(side, self.source)?;
         }
         let (exact, bound) = match self.resize.map(|resize| resize.to) {
-            Some(ResizeTo::Exact(size)) => (Some(size), None),
+            Some(ResizeTo::Exact(size) | ResizeTo::Cut(size)) => (Some(size), None),
             Some(ResizeTo::Cover(size) | ResizeTo::Fit(size) | ResizeTo::Height(size)) => (None, Some(size)),
             Some(ResizeTo::ShortestEdge(_)) | None => (None, None),
         };
+        if let Some(Resize { to: ResizeTo::Cut(_), filter: Filter::OpencvBilinear }) = self.resize {
+            return Err(ModelError::new(format!(
+                "{}: a resize that cuts has one of Pillow's filters, not opencv_bilinear: give another filter",
+                self.source
+            )));
+        }
         for size in [exact, bound, self.crop].into_iter().flatten() {
             check_side(size.height, self.source)?;
             check_side(size.width, self.source)?;

@@ -56,6 +56,7 @@ fn resized(to: ResizeTo) -> String {
     match to {
         ResizeTo::ShortestEdge(side) => format!("resize = {side}"),
         ResizeTo::Exact(size) => format!("resize = {}", sides(size)),
+        ResizeTo::Cut(size) => format!("resize = {{ cut = {} }}", sides(size)),
         ResizeTo::Cover(size) => format!("resize = {{ cover = {} }}", sides(size)),
         ResizeTo::Fit(size) => format!("resize = {{ fit = {} }}", sides(size)),
         ResizeTo::Height(size) => format!("resize = {{ height = {}, width = {} }}", size.height, size.width),

@@ -5,6 +5,7 @@ mod forms;
 mod processors;
 mod real;
 mod toml_file;
+mod transformers;
 
 use std::path::Path;
 
@@ -95,6 +96,7 @@ fn a_bare_model_gets_torchvisions_defaults_and_says_so() {
     None, half: false
     - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
 }
 
@@ -109,6 +111,7 @@ fn another_fixed_size_follows_the_same_rule() {
     None, half: false
     - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 64x64, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
     let wide = Toy { input: vec![4, 224, 320, 3], last: Some("Sigmoid"), ..Toy::default() };
     insta::assert_snapshot!(text(&open(&wide, &[("labels.txt", "a\nb\n c \nd\n\n")]).unwrap()), @r#"
@@ -118,6 +121,7 @@ fn another_fixed_size_follows_the_same_rule() {
     scores OutputPort { name: "logits", len: Some(4) }, None (multi-label), 4 labels
     None, half: false
     - the output logits comes out of a softmax or sigmoid: its values are used as they are
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NHWC graph by an unknown exporter: squash to 224x320, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
 }
 
@@ -246,7 +250,7 @@ fn a_model_without_scores_is_run_for_its_vector_alone() {
     insta::assert_snapshot!(with(Some("pooler")).unwrap_err(), @r#"model.onnx: the model has no output "pooler": it has pixels_out [n, 3, 224, 224]"#);
     let spec = with(Some("pixels_out")).unwrap();
     assert_eq!((&spec.scores, spec.labels.len(), spec.multi_label), (&None, 0, false));
-    insta::assert_snapshot!(spec.notes[1], @"no output is one row of scores per image: rows have no tags, only pixels_out");
+    insta::assert_snapshot!(spec.notes[0], @r#"no output is a row of scores: rows have no tags, only the vector pixels_out; if pixels_out holds scores, say output = "pixels_out" in tagfleet.toml"#);
     let ranker = |labels| {
         let options = tagfleet_pipeline::run::TagOptions {
             labels,

@@ -84,6 +84,7 @@ fn target(to: ResizeTo) -> String {
     match to {
         ResizeTo::ShortestEdge(side) => side.to_string(),
         ResizeTo::Exact(size) => sides(size),
+        ResizeTo::Cut(size) => format!("{{ cut = {} }}", sides(size)),
         ResizeTo::Cover(size) => format!("{{ cover = {} }}", sides(size)),
         ResizeTo::Fit(size) => format!("{{ fit = {} }}", sides(size)),
         ResizeTo::Height(size) => format!("{{ height = {}, width = {} }}", size.height, size.width),

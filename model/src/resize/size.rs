@@ -10,7 +10,9 @@ use crate::preprocessing::{Anchor, Decoding, Resize, ResizeTo, Size};
 #[must_use]
 pub fn resized_size(size: Size, to: ResizeTo) -> Size {
     match to {
-        ResizeTo::Exact(exact) => Size { height: exact.height.max(1), width: exact.width.max(1) },
+        ResizeTo::Exact(exact) | ResizeTo::Cut(exact) => {
+            Size { height: exact.height.max(1), width: exact.width.max(1) }
+        }
         ResizeTo::ShortestEdge(edge) if size.width <= size.height => {
             Size { width: edge.max(1), height: long_side(edge, size.height, size.width) }
         }
@@ -24,6 +26,27 @@ pub fn resized_size(size: Size, to: ResizeTo) -> Size {
             let width = (f64::from(most.height) * ratio).ceil().clamp(1.0, f64::from(most.width.max(1)));
             Size { height: most.height.max(1), width: width as u32 }
         }
+    }
+}
+
+/// The part of a picture that a resize sees, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cut {
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+/// What is left of a picture of `size` once it has the aspect ratio of the target, as `ImageOps.fit` computes it; all of it
+/// for every other resize.
+pub(super) fn cut(size: Size, to: ResizeTo) -> Cut {
+    let whole = Cut { width: f64::from(size.width), height: f64::from(size.height) };
+    let ResizeTo::Cut(target) = to else { return whole };
+    let (ratio, wanted) =
+        (whole.width / whole.height, f64::from(target.width.max(1)) / f64::from(target.height.max(1)));
+    if ratio >= wanted {
+        Cut { width: wanted * whole.height, ..whole }
+    } else {
+        Cut { height: whole.width / wanted, ..whole }
     }
 }
 
@@ -54,17 +77,18 @@ pub fn reduction(size: Size, frame: &Frame, decoding: Decoding) -> Reduction {
     }
     let padded = frame.padded(size);
     let resized = resized_size(padded, to);
-    let covers = |length: u32, resized: u32, reduction: Reduction| {
+    let cut = cut(padded, to);
+    let covers = |length: f64, resized: u32, reduction: Reduction| {
         let needed = u64::from(resized) * u64::from(cover.max(1)) * u64::from(reduction.divisor());
-        u64::from(length) >= needed
+        length >= needed as f64
     };
     // A sample that hangs over the edge would count as picture, not as padding.
     let ends = |length: u32, padded: u32, reduction: Reduction| {
         length == padded || length.is_multiple_of(reduction.divisor())
     };
     let fits = |reduction: &Reduction| {
-        covers(padded.width, resized.width, *reduction)
-            && covers(padded.height, resized.height, *reduction)
+        covers(cut.width, resized.width, *reduction)
+            && covers(cut.height, resized.height, *reduction)
             && ends(size.width, padded.width, *reduction)
             && ends(size.height, padded.height, *reduction)
     };

@@ -9,13 +9,24 @@ use super::size::crop_offset;
 use crate::grid::Side;
 use crate::preprocessing::Anchor;
 
+/// What a resize sees of one axis, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Seen {
+    /// Of the picture as padded.
+    pub(super) padded: u32,
+    /// How much of that is resized, from its middle.
+    pub(super) cut: f64,
+}
+
 /// One axis of a window, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Span {
     /// Of the picture as it is: its pixels, and the samples that stand for them.
     pub(super) source: Side,
     /// Of the picture as padded before the resize; no less than that of `source`, which lies in its middle.
     padded: u32,
+    /// How much of that is resized, from its middle.
+    cut: f64,
     /// Of the picture as resized.
     pub(super) resized: u32,
     /// The first pixel of the resized picture that is wanted.
@@ -29,13 +40,15 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub(super) fn new(source: Side, padded: u32, resized: u32, output: u32, anchor: Anchor) -> Span {
+    pub(super) fn new(source: Side, seen: Seen, resized: u32, output: u32, anchor: Anchor) -> Span {
+        let Seen { padded, cut } = seen;
         let offset = crop_offset(resized, output, anchor);
         let first = offset.max(0);
         let end = (offset + i64::from(output)).min(i64::from(resized));
         Span {
             source,
             padded,
+            cut,
             resized,
             first: first as u32,
             wanted: (end - first) as u32,
@@ -84,19 +97,25 @@ impl Span {
 
     /// Samples per resized pixel.
     pub(super) fn scale(&self) -> f64 {
-        self.extent() / f64::from(self.resized)
+        self.cut / f64::from(self.source.reduction.divisor()) / f64::from(self.resized)
+    }
+
+    /// Samples between the start of the padded picture and what is resized of it.
+    fn cut_before(&self) -> f64 {
+        (f64::from(self.padded) - self.cut) * 0.5 / f64::from(self.source.reduction.divisor())
     }
 
     /// Where the middle of a resized pixel lies.
     pub(super) fn centre(&self, pixel: u32) -> f64 {
-        self.start() + (f64::from(pixel) + 0.5) * self.scale()
+        self.start() + self.cut_before() + (f64::from(pixel) + 0.5) * self.scale()
     }
 
     /// True if every resized pixel is one sample.
     pub(super) fn is_unchanged(&self) -> bool {
         let divisor = self.source.reduction.divisor();
         let aligned = divisor == 1 || !self.is_padded();
-        aligned && u64::from(self.padded) == u64::from(self.resized) * u64::from(divisor)
+        let is_whole = self.cut_before() == 0.0;
+        aligned && is_whole && u64::from(self.padded) == u64::from(self.resized) * u64::from(divisor)
     }
 
     /// The picture's sample under the centre of each wanted pixel, found by adding up steps as Pillow does; `None` in padding.
@@ -104,7 +123,7 @@ impl Span {
         let step = self.scale();
         let (before, last) = (self.before(), self.samples() - 1);
         let samples = self.source.samples() as usize;
-        let first = self.start() + step * 0.5;
+        let first = self.start() + self.cut_before() + step * 0.5;
         let centres = std::iter::successors(Some(first), move |at| Some(at + step));
         let wanted = centres.skip(self.first as usize).take(self.wanted as usize);
         let real = move |sample: usize| sample.checked_sub(before).filter(|sample| *sample < samples);

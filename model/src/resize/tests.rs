@@ -186,6 +186,22 @@ fn tall_pictures_are_pillows_to_the_bit() {
     }
 }
 
+/// Of the picture that [`drawn`] draws, Pillow's `ImageOps.fit` with Lanczos.
+const CUT: [((u32, u32), &[u8]); 3] = [
+    ((24, 24), include_bytes!("../../testdata/golden_cut_24x24.png")),
+    ((13, 30), include_bytes!("../../testdata/golden_cut_13x30.png")),
+    ((40, 9), include_bytes!("../../testdata/golden_cut_40x9.png")),
+];
+
+#[test]
+fn cuts_are_pillows_to_the_bit() {
+    for ((width, height), png) in CUT {
+        let golden = image::load_from_memory(png).unwrap().into_rgb8().into_raw();
+        let window = framed(&whole(61, 47), to(ResizeTo::Cut(size(width, height)), Filter::Lanczos), None);
+        assert_eq!(crop(&drawn(), 3, &window), golden, "{width}x{height}");
+    }
+}
+
 #[test]
 fn the_order_is_pillow_13s() {
     let cases = [

@@ -116,7 +116,7 @@ fn wd_taggers_are_known_by_their_tags() {
     assert_eq!((found.labels[2].as_str(), found.multi_label), ("a, b", true));
     // Without the tags nothing says that the description fits.
     insta::assert_snapshot!(refused(&toy, &[("config.json", config)]), @r#"
-    config.json describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere; add layout = "nhwc" if the description holds all the same; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
+    config.json describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
 
         resize = 512
         crop = [448, 448]
@@ -124,9 +124,21 @@ fn wd_taggers_are_known_by_their_tags() {
         scale = 0.00392156862745098
         mean = [0.5, 0.5, 0.5]
         std = [0.229, 0.224, 0.225]
+        layout = "nhwc"
     "#);
     let stated = [("config.json", config), ("tagfleet.toml", "layout = \"nhwc\"")];
     assert_eq!(open(&toy, &stated).unwrap().preprocessing.mean, [0.5; 3]);
+}
+
+#[test]
+fn teachable_machine_is_known_by_its_numbered_labels() {
+    let toy = Toy { input: vec![0, 224, 224, 3], last: Some("Softmax"), ..Toy::default() };
+    let found = spec(&toy, &[("labels.txt", "0 Cat\n1 Dog\n2 Fox\n3 Owl\n")], |_| {});
+    let resize = Resize { to: ResizeTo::Cut(square(224)), filter: Filter::Lanczos };
+    assert_eq!((found.preprocessing.resize, found.preprocessing.offset), (Some(resize), -1.0));
+    assert_eq!((found.labels[1].as_str(), found.warning), ("Dog", None));
+    let plain = spec(&toy, &[("labels.txt", "Cat\nDog\nFox\nOwl\n")], |_| {});
+    assert!(plain.warning.is_some());
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn squeezenet_in_half_precision() {
     None, half: true
     - no labels: they are called class_0 to class_999; write their names into labels.txt beside the model, one per line
     - the output softmaxout_1 comes out of a softmax or sigmoid: its values are used as they are
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by onnx-caffe2 with ImageNet's 1000 classes: shorter side to 256 and a centre crop of 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
     let toml = "color = \"bgr\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\n";
     let Some(spec) = with_toml("squeezenet_fp16_bgr", toml) else { return };
@@ -78,6 +79,7 @@ fn small_and_gray() {
     None, half: false
     - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by CNTK: squash to 28x28, 0..255. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
     let Some(text) = described("pcb_64x64") else { return };
     insta::assert_snapshot!(text, @r#"
@@ -88,6 +90,7 @@ fn small_and_gray() {
     None, half: false
     - no labels: they are called class_0 to class_6; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by pytorch: squash to 64x64, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
 }
 
@@ -102,6 +105,7 @@ fn weights_beside_the_model() {
     None, half: false
     - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 32x32, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
 }
 

@@ -97,6 +97,7 @@ fn targets() -> impl Strategy<Value = ResizeTo> {
     prop_oneof![
         (1_u32..8193).prop_map(ResizeTo::ShortestEdge),
         sizes().prop_map(ResizeTo::Exact),
+        sizes().prop_map(ResizeTo::Cut),
         sizes().prop_map(ResizeTo::Cover),
         sizes().prop_map(ResizeTo::Fit),
         sizes().prop_map(ResizeTo::Height),
@@ -116,11 +117,13 @@ prop_compose! {
     ) -> Preprocessing {
         let crop = crop.map(|(height, width)| Size { height, width });
         let exact = match resize {
-            Some(ResizeTo::Exact(size)) => Some(size),
+            Some(ResizeTo::Exact(size) | ResizeTo::Cut(size)) => Some(size),
             _ => None,
         };
         let input = crop.or(exact).unwrap_or(Size { height: 8, width: 9 });
         let crop = if exact.is_some() { crop } else { Some(input) };
+        // Only Pillow's filters cut.
+        let filter = if matches!(resize, Some(ResizeTo::Cut(_))) { Filter::Lanczos } else { filter };
         let resize = resize.map(|to| Resize { to, filter });
         Preprocessing { square, resize, crop, anchor, fill, ..Preprocessing::plain(Color::Rgb, input) }
     }
