@@ -74,7 +74,7 @@ impl KeyRange {
         let is_possible = longer.starts_with(prefix)
             && longer.starts_with(&self.prefix)
             && !self.after.as_ref().is_some_and(is_passed)
-            && !self.up_to.as_ref().is_some_and(|up_to| up_to.as_str() < longer);
+            && self.up_to.as_ref().is_none_or(|up_to| up_to.as_str() >= longer);
         is_possible.then(|| Self { prefix: longer.to_owned(), ..self.clone() })
     }
 

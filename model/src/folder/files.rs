@@ -74,7 +74,9 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, M
 /// Reads a YAML file of at most 16 MiB; `None` if there is none.
 pub(super) fn read_yaml(path: &Path) -> Result<Option<serde_json::Value>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
-    let parsed = serde_saphyr::from_str(&text);
+    // A label may be called y or no, which older YAML reads as truth values.
+    let options = serde_saphyr::Options { strict_booleans: true, ..serde_saphyr::Options::default() };
+    let parsed = serde_saphyr::from_str_with_options(&text, options);
     parsed
         .map(Some)
         .map_err(|error| ModelError::new(format!("{} can't be understood: {error}", path.display())))

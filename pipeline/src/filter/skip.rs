@@ -192,10 +192,10 @@ pub fn reason(key: &str, chosen: &str) -> Option<SkipReason> {
 /// The names of a key that begin at this byte or later.
 fn names_behind(key: &str, chosen: usize) -> impl Iterator<Item = &str> {
     let mut start = 0;
-    key.split('/').filter_map(move |name| {
+    key.split('/').filter(move |name| {
         let is_behind = start >= chosen;
         start += name.len() + 1;
-        is_behind.then_some(name)
+        is_behind
     })
 }
 

@@ -42,6 +42,20 @@ impl Summary {
         text
     }
 
+    fn write_speed(&self, text: &mut String) -> std::fmt::Result {
+        if self.images_here == 0 {
+            return Ok(());
+        }
+        let (rate, seconds, threads) = (self.images_per_second(), self.seconds_here, self.threads);
+        write!(
+            text,
+            "speed    {rate:.1} images/s: {} in {seconds:.1} s on {threads} threads",
+            count(self.images_here)
+        )?;
+        let batch = if self.batch_size > 1 { format!(", batch {}", self.batch_size) } else { String::new() };
+        writeln!(text, "{batch}")
+    }
+
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let Self { run, images, tagged, .. } = self;
         let state = match self.state {
@@ -75,17 +89,7 @@ impl Summary {
         if let Some(warning) = &self.warning {
             writeln!(text, "WARNING  {}", visible(warning))?;
         }
-        if self.images_here > 0 {
-            let (rate, seconds, threads) = (self.images_per_second(), self.seconds_here, self.threads);
-            write!(
-                text,
-                "speed    {rate:.1} images/s: {} in {seconds:.1} s on {threads} threads",
-                count(self.images_here)
-            )?;
-            let batch =
-                if self.batch_size > 1 { format!(", batch {}", self.batch_size) } else { String::new() };
-            writeln!(text, "{batch}")?;
-        }
+        self.write_speed(text)?;
         if let Some(device) = &self.device {
             writeln!(text, "stages   {}: {}", device.verdict(), device.shares())?;
             writeln!(text, "         {}", device.rates())?;

@@ -150,11 +150,11 @@ fn open_clip_and_paddle_are_read() {
     let longest = r#"{"model_cfg": {"vision_cfg": {"image_size": 224}}, "preprocess_cfg": {"resize_mode": "longest", "fill_color": 7}}"#;
     let found = spec(&toy(), &[("open_clip_config.json", longest)], |_| {});
     assert_eq!(found.preprocessing.fill, Fill::Color([7; 3]));
-    let inference = "PreProcess:\n  transform_ops:\n  - ResizeImage:\n      resize_short: 256\n  - CropImage:\n      size: 224\n  - NormalizeImage:\n      channel_num: 3\n      mean: [0.485, 0.456, 0.406]\n      order: ''\n      scale: 1.0/255.0\n      std: [0.229, 0.224, 0.225]\n  - ToCHWImage: null\nPostProcess:\n  Topk:\n    topk: 2\n    label_list: [a, b, c, d]\n";
+    let inference = "PreProcess:\n  transform_ops:\n  - ResizeImage:\n      resize_short: 256\n  - CropImage:\n      size: 224\n  - NormalizeImage:\n      channel_num: 3\n      mean: [0.485, 0.456, 0.406]\n      order: ''\n      scale: 1.0/255.0\n      std: [0.229, 0.224, 0.225]\n  - ToCHWImage: null\nPostProcess:\n  Topk:\n    topk: 2\n    label_list: [y, no, c, d]\n";
     let found = spec(&toy(), &[("inference.yml", inference)], |_| {});
     let resize = Resize { to: ResizeTo::Cover(square(256)), filter: Filter::OpencvBilinear };
     assert_eq!((found.preprocessing.resize, found.preprocessing.crop), (Some(resize), Some(square(224))));
-    assert_eq!(found.labels, ["a", "b", "c", "d"]);
+    assert_eq!(found.labels, ["y", "no", "c", "d"]);
     let unknown = inference.replace("CropImage", "TenCrop");
     insta::assert_snapshot!(refused(&toy(), &[("inference.yml", &unknown)]), @r#"
     inference.yml: TenCrop {"size":224} is not read; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
