@@ -7,6 +7,7 @@ mod command_line;
 mod ending;
 mod exit;
 mod finished;
+mod fit;
 mod fleet;
 mod inputs;
 mod inspect;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Plan(options) => plan::plan(&options),
         Command::Inspect(options) => inspect::inspect(&options),
+        Command::Fit(options) => fit::fit(&options),
         Command::Show(options) => show::show(&options),
         Command::Prices(options) => prices::prices(&options),
         Command::Report(options) => report::report(&options),
