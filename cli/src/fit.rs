@@ -27,7 +27,7 @@ use pictures::Pictures;
 use verdict::Verdict;
 
 /// So many tags of a picture are kept: the rest of the scores is too small to change a ranking.
-const KEPT: u32 = 200;
+const KEPT: u32 = 100;
 
 pub(crate) fn fit(options: &FitOptions) -> Result<Exit, Failure> {
     let loading = loading(options)?;

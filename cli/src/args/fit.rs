@@ -29,7 +29,7 @@ pub(crate) struct FitOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// How many of the pictures to try, spread over the labels or folders
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub(crate) sample: u16,
     /// Where to write the page with the pictures and their tags
     #[arg(long, value_name = "FILE", default_value = "fit.html")]

@@ -99,11 +99,10 @@ impl Candidate {
         // A crop that a resize has made already changes nothing.
         let crop = crop.filter(|crop| to != Some(ResizeTo::Exact(*crop)));
         let is_padded = matches!(to, Some(ResizeTo::Fit(size)) if size == input) && crop.is_some();
-        let (anchor, fill) = match crop {
-            Some(_) if is_padded => (self.steps.anchor, self.steps.fill),
-            Some(_) => (self.steps.anchor, Fill::default()),
-            None => (Anchor::default(), Fill::default()),
-        };
+        // The ways to round the centre differ by half a pixel.
+        let is_corner = crop.is_some() && self.steps.anchor == Anchor::TopLeft;
+        let anchor = if is_corner { Anchor::TopLeft } else { Anchor::Center };
+        let fill = if is_padded { self.steps.fill } else { Fill::default() };
         Geometry { square, to, crop, anchor, fill }
     }
 

@@ -20,7 +20,7 @@ const BEST_SAMPLES: usize = 3;
 /// Candidates whose filter is searched.
 const BEST_GEOMETRIES: usize = 2;
 /// Candidates that are looked at in other views: the best of so many channel orders and ranges, and the best of all.
-const FINALISTS: usize = 6;
+const FINALISTS: usize = 5;
 /// The other views.
 const VIEWS: [View; 2] = [View::Mirrored, View::Shifted];
 
