@@ -38,7 +38,7 @@ fn padded() -> Network {
 }
 
 /// Twelve pictures, three to a label; the dark ones are just below the middle.
-fn colours(folder: &Path) {
+fn colours(folder: &Path, size: (u32, u32)) {
     for shade in 0..3_u8 {
         let (bright, dim) = (230 + 10 * shade, 20 + 30 * shade);
         let gray = 112 + 6 * shade;
@@ -48,14 +48,14 @@ fn colours(folder: &Path) {
             ("blue", [dim, dim, bright]),
             ("dark", [gray; 3]),
         ] {
-            plain_picture(&folder.join(format!("{label}/{shade}.bmp")), color, (12, 8));
+            plain_picture(&folder.join(format!("{label}/{shade}.bmp")), color, size);
         }
     }
 }
 
 /// The same with dark pictures that are nearly black.
 fn colours_on_black(folder: &Path) {
-    colours(folder);
+    colours(folder, (12, 8));
     for shade in 0..3_u8 {
         plain_picture(&folder.join(format!("dark/{shade}.bmp")), [20 + shade; 3], (12, 8));
     }
@@ -121,7 +121,7 @@ fn channel_order_and_values_are_found_and_written() {
 #[test]
 fn a_signed_range_of_an_nhwc_graph_is_found() {
     let place = Place::new(&signed());
-    colours(&place.path("images"));
+    colours(&place.path("images"), (8, 8));
     let ran = place.fit(&[]);
     assert!(first(&ran).contains("12/12") && first(&ran).contains("RGB, -1..1, squash"), "{}", ran.stdout);
     assert_eq!(place.right(), 12);
@@ -233,7 +233,7 @@ fn a_page_shows_the_pictures_and_needs_nothing_else() {
 fn what_cannot_be_fitted_is_refused() {
     let one = Network { nhwc: false, labels: vec![("score", [1.0; 3], 0.0)] };
     let place = Place::new(&one);
-    colours(&place.path("images"));
+    colours(&place.path("images"), (8, 8));
     let ran = place.fit(&[]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("one score of one label"), "{}", ran.stderr);
@@ -283,7 +283,7 @@ fn a_network_for_photos_is_found_with_and_without_labels() {
         fs::copy(model.join(name), folder.path().join(name)).unwrap();
     }
     for truth in [Some(truth), None] {
-        let mut command = tagfleet(["fit", "--sample", "20", "--dry-run", "--images"]);
+        let mut command = tagfleet(["fit", "--sample", "16", "--dry-run", "--images"]);
         command.arg(&photos).arg(folder.path());
         command.args(truth.into_iter().flat_map(|truth| ["--truth".into(), truth.into_os_string()]));
         let ran = run(&mut command);

@@ -82,7 +82,8 @@ fn keys(folder: &Path) -> Result<Vec<String>, Failure> {
     while let Some((path, depth)) = waiting.pop() {
         for entry in fs::read_dir(&path).map_err(|error| unusable(error.to_string()))? {
             let path = entry.map_err(|error| unusable(error.to_string()))?.path();
-            if path.is_dir() && depth < MAX_DEPTH {
+            // Links inside of folders may lead in circles.
+            if path.is_dir() && depth < MAX_DEPTH && (depth == 0 || !path.is_symlink()) {
                 waiting.push((path, depth + 1));
                 continue;
             }

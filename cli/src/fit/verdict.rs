@@ -51,7 +51,10 @@ impl<'a> Verdict<'a> {
                 "nothing is written, because the pictures cannot decide: sort ten or more into folders named after labels",
             );
         }
-        let is_better = self.present.is_some_and(|margin| margin.is_decided);
+        let rights = |trial: &Trial| trial.score.rights();
+        let present = ranking.present().map_or(0, |(_, trial)| rights(trial));
+        let has_more_right = rights(ranking.best()) > present;
+        let is_better = has_more_right || self.present.is_some_and(|margin| margin.is_decided);
         (!ranking.is_guess && !is_better)
             .then_some("nothing is written, because the present description is as good as any")
     }
