@@ -2,6 +2,7 @@
 //!
 //! Parsing only; what a flag means stands where it is used.
 
+mod fit;
 mod fleet;
 mod prices;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use tagfleet_aws::{Aws, client};
 
+pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
     CancelOptions, DEFAULT_STACK, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions,
     StatusOptions, SubmitOptions,
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Show what tagfleet understood of a model, and the tags of one picture
     Inspect(InspectOptions),
+    /// Find a model's preprocessing by trying the usual ways on pictures, and write it to tagfleet.toml
+    Fit(FitOptions),
     /// Show rows of a run: the first ones, those of a label, the least certain, the failed; or their keys
     Show(ShowOptions),
     /// Show what AWS charges, and ask it anew

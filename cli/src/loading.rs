@@ -57,8 +57,18 @@ impl Loading {
 
     /// The same in another engine than the one that was chosen.
     pub(crate) fn isolate_with(&self, engine: &EngineRecord, threads: usize) -> Result<Isolation, Failure> {
+        self.isolate_model(self.model.clone(), engine, threads)
+    }
+
+    /// The same with a model that is described otherwise.
+    pub(crate) fn isolate_model(
+        &self,
+        model: Model,
+        engine: &EngineRecord,
+        threads: usize,
+    ) -> Result<Isolation, Failure> {
         let setup = Setup {
-            model: self.model.clone(),
+            model,
             engine: engine.clone(),
             options: self.tags.clone(),
             limits: Limits::default(),

@@ -4,9 +4,11 @@ mod args;
 mod bar;
 mod begin;
 mod command_line;
+mod dispatch;
 mod ending;
 mod exit;
 mod finished;
+mod fit;
 mod fleet;
 mod inputs;
 mod inspect;
@@ -23,19 +25,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::Args;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
-    let outcome = match Args::parse().command {
-        Command::Run(options) => run::run(&options),
-        Command::Plan(options) => plan::plan(&options),
-        Command::Inspect(options) => inspect::inspect(&options),
-        Command::Show(options) => show::show(&options),
-        Command::Prices(options) => prices::prices(&options),
-        Command::Report(options) => report::report(&options),
-        Command::TaggerProcess => tagger_process::serve(),
-        Command::Fleet(command) => fleet::run(&command),
-    };
-    exit::code(outcome)
+    exit::code(dispatch::execute(Args::parse().command))
 }

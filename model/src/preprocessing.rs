@@ -198,6 +198,27 @@ impl Decoding {
     }
 }
 
+/// Another look at the same picture: what a model says of it should not change. It exists for checks, and no description has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// The crop as it is.
+    #[default]
+    Plain,
+    /// Left and right changed.
+    Mirrored,
+    /// Moved right and down by 1/56 of each side, at least a pixel; the edge fills the gap.
+    Shifted,
+}
+
+impl View {
+    /// True for what runs see.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
 /// Every step from a decoded picture to the input tensor, in this order: square, resize, crop, `x * scale + offset`,
 /// `(x - mean) / std`, layout. Channels are chosen last; only [`Color::Gray`] is computed first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -241,6 +262,9 @@ pub struct Preprocessing {
     /// How small a JPEG may be decoded. Left out if it is exact.
     #[serde(default, skip_serializing_if = "Decoding::is_exact")]
     pub decoding: Decoding,
+    /// How the crop is changed before the model sees it; runs leave it plain.
+    #[serde(default, skip_serializing_if = "View::is_plain")]
+    pub view: View,
 }
 
 impl Preprocessing {
@@ -265,6 +289,7 @@ impl Preprocessing {
             layout: Layout::Nchw,
             exif: true,
             decoding: Decoding::default(),
+            view: View::default(),
         }
     }
 }

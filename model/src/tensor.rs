@@ -6,6 +6,7 @@
 //! It never decodes and never knows an engine.
 
 mod table;
+mod view;
 
 use thiserror::Error;
 
@@ -179,6 +180,7 @@ impl Preprocessor {
         };
         trim(&mut self.luma, KEPT);
         let channels = cropped.map_err(|error| TensorError::Resize(error.to_string()))?;
+        view::apply(self.steps.view, &mut self.cropped, expected, channels);
         Ok((window, channels))
     }
 

@@ -13,6 +13,7 @@ mod definition;
 mod demo;
 mod device;
 mod emulator;
+mod fit;
 mod fleet;
 mod fleet_cli;
 mod functions;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::ModelError;
 use crate::graph::{Element, ImageInput};
 use crate::preprocessing::{
-    Anchor, Arithmetic, Color, Decoding, Fill, Filter, Preprocessing, Resize, ResizeTo, Size,
+    Anchor, Arithmetic, Color, Decoding, Fill, Filter, Preprocessing, Resize, ResizeTo, Size, View,
 };
 use crate::tensor;
 
@@ -146,6 +146,7 @@ impl Steps {
             layout: input.layout,
             exif,
             decoding: Decoding::Exact,
+            view: View::Plain,
         };
         self.check_numbers(&finished)?;
         self.check_integers(&finished, input)?;

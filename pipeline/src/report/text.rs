@@ -25,12 +25,14 @@ pub(in crate::report) fn escape_markup(text: &str) -> String {
 }
 
 /// Text that stands in the page as itself, in an element or a quoted attribute.
-pub(in crate::report) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     escape_markup(&visible(text))
 }
 
 /// The same for a key or a label, which may be written in any direction.
-pub(in crate::report) fn name(text: &str) -> String {
+#[must_use]
+pub fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", escape(text))
 }
 

@@ -1,0 +1,21 @@
+//! Which function carries out which command.
+//!
+//! It only wires.
+
+use crate::args::Command;
+use crate::exit::{Exit, Failure};
+use crate::{fit, fleet, inspect, plan, prices, report, run, show, tagger_process};
+
+pub(crate) fn execute(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(options) => run::run(&options),
+        Command::Plan(options) => plan::plan(&options),
+        Command::Inspect(options) => inspect::inspect(&options),
+        Command::Fit(options) => fit::fit(&options),
+        Command::Show(options) => show::show(&options),
+        Command::Prices(options) => prices::prices(&options),
+        Command::Report(options) => report::report(&options),
+        Command::TaggerProcess => tagger_process::serve(),
+        Command::Fleet(command) => fleet::run(&command),
+    }
+}

@@ -1,0 +1,138 @@
+//! Names of labels as people write them: which of a model's labels a folder or a cell of a table means.
+//!
+//! Case, spaces, underscores and leading numbers do not count; each synonym between commas is a name. A name that two labels
+//! have means both. It never guesses by likeness.
+
+use std::collections::BTreeMap;
+
+/// A model's labels by their names.
+pub(super) struct Names {
+    /// From the strictest way to read a label to the most lenient.
+    levels: [BTreeMap<String, Vec<u32>>; 3],
+    count: u32,
+}
+
+impl Names {
+    pub(super) fn new(labels: &[String]) -> Self {
+        let mut levels: [BTreeMap<String, Vec<u32>>; 3] = Default::default();
+        for (index, label) in (0..).zip(labels) {
+            for (level, name) in forms(label) {
+                let indices = levels[level].entry(name).or_default();
+                if !indices.contains(&index) {
+                    indices.push(index);
+                }
+            }
+        }
+        Self { levels, count: u32::try_from(labels.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// The labels that `text` means; none if there is none of that name. A text without such a name may be the number of a
+    /// label, from 0, or several names between `,`, `;` or `|`.
+    pub(super) fn find(&self, text: &str) -> Vec<u32> {
+        for (_, name) in forms(text) {
+            if let Some(indices) = self.levels.iter().find_map(|level| level.get(&name)) {
+                return indices.clone();
+            }
+        }
+        if let Some(index) = number(text).filter(|index| *index < self.count) {
+            return vec![index];
+        }
+        let parts: Vec<&str> = text.split([',', ';', '|']).collect();
+        if parts.len() < 2 {
+            return Vec::new();
+        }
+        let mut found: Vec<u32> = parts.into_iter().flat_map(|part| self.find(part)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// The names of a label, with the level of each: whole, a synonym, either without its leading number.
+fn forms(label: &str) -> Vec<(usize, String)> {
+    let mut forms = vec![(0, joined(&words(label)))];
+    for synonym in label.split(',') {
+        forms.push((1, joined(&words(synonym))));
+        forms.extend(without_number(&words(synonym)).map(|name| (2, name)));
+        forms.extend(synset(&words(synonym)).map(|name| (2, name)));
+    }
+    forms.retain(|(_, name)| !name.is_empty());
+    forms
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect()
+}
+
+fn joined(words: &[String]) -> String {
+    words.concat()
+}
+
+/// `003 cat` and `n02123045 tabby` are `cat` and `tabby`.
+fn without_number(words: &[String]) -> Option<String> {
+    let (first, rest) = words.split_first()?;
+    let is_number = first.chars().all(|c| c.is_ascii_digit()) || is_synset(first);
+    (is_number && !rest.is_empty()).then(|| joined(rest))
+}
+
+/// `n02123045` of `n02123045 tabby`.
+fn synset(words: &[String]) -> Option<String> {
+    words.first().filter(|first| words.len() > 1 && is_synset(first)).cloned()
+}
+
+fn is_synset(word: &str) -> bool {
+    word.strip_prefix('n')
+        .is_some_and(|digits| digits.len() == 8 && digits.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// `7`, `007`, `class_7` and `LABEL_7` are 7.
+fn number(text: &str) -> Option<u32> {
+    let words = words(text);
+    let digits = match words.as_slice() {
+        [digits] => digits.trim_start_matches("class").trim_start_matches("label"),
+        [class, digits] if ["class", "label", "c", "id"].contains(&class.as_str()) => digits,
+        _ => return None,
+    };
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(labels: &[&str]) -> Names {
+        Names::new(&labels.iter().map(|&label| label.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn labels_are_found_however_they_are_written() {
+        let names = names(&["tench, Tinca tinca", "Hot Dog", "n02123045 tabby", "crane", "crane", "0 Cat"]);
+        let cases: [(&str, &[u32]); 14] = [
+            ("tench", &[0]),
+            ("tinca_tinca", &[0]),
+            ("Tench, Tinca Tinca", &[0]),
+            ("hotdog", &[1]),
+            ("001.Hot-dog", &[1]),
+            ("tabby", &[2]),
+            ("n02123045", &[2]),
+            ("n02123045_tabby", &[2]),
+            ("crane", &[3, 4]),
+            ("class_3", &[3]),
+            ("LABEL_0", &[0]),
+            ("cat", &[5]),
+            ("crane|cat", &[3, 4, 5]),
+            ("dog", &[]),
+        ];
+        for (text, indices) in cases {
+            assert_eq!(names.find(text), indices, "{text}");
+        }
+        assert_eq!(names.find("6"), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_label_that_is_a_number_is_a_name() {
+        let names = names(&["1", "2", "3"]);
+        assert_eq!((names.find("1"), names.find("03")), (vec![0], vec![]));
+    }
+}

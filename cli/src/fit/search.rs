@@ -1,0 +1,217 @@
+//! The search: first values and channel order, then the geometry of the best few, then the filter.
+//!
+//! All combinations would be hundreds; the stages are about forty trials. Without labels the last stage looks at the best
+//! candidates again, with each picture mirrored and shifted.
+
+use tagfleet_model::folder::ModelSpec;
+use tagfleet_model::graph;
+use tagfleet_model::preprocessing::{Preprocessing, View};
+
+use super::candidates::{self, Candidate, add};
+use super::pictures::{Picture, Pictures};
+use super::rank::{Facts, Ranking, Trial, compare};
+use super::score::Score;
+use super::trial::{self, Answers};
+use crate::exit::{Failure, bad_input};
+use crate::loading::Loading;
+
+/// Channel orders and ranges whose geometry is searched.
+const BEST_SAMPLES: usize = 3;
+/// Candidates whose filter is searched.
+const BEST_GEOMETRIES: usize = 2;
+/// Candidates that are looked at in other views: the best of so many channel orders and ranges, and the best of all.
+const FINALISTS: usize = 5;
+/// The other views.
+const VIEWS: [View; 2] = [View::Mirrored, View::Shifted];
+
+struct Search<'a> {
+    loading: &'a Loading,
+    pictures: &'a Pictures,
+    trials: Vec<Trial>,
+    notes: Vec<String>,
+}
+
+/// Tries all stages.
+pub(super) fn search(loading: &Loading, pictures: &Pictures) -> Result<Ranking, Failure> {
+    let spec = &loading.model.spec;
+    let is_layout_open = is_layout_open(loading)?;
+    let mut search = Search { loading, pictures, trials: Vec::new(), notes: Vec::new() };
+    let mut first = vec![Candidate::present(spec)];
+    candidates::samples(spec, is_layout_open).into_iter().for_each(|candidate| add(&mut first, candidate));
+    search.attempt(first)?;
+    search.note_failures()?;
+    search.attempt(search.geometries(spec))?;
+    search.attempt(search.filters(spec))?;
+    if !pictures.is_labelled {
+        search.finals();
+    }
+    let facts = Facts {
+        is_labelled: pictures.is_labelled,
+        is_layout_open,
+        is_guess: spec.warning.is_some(),
+        notes: search.notes,
+    };
+    Ranking::new(search.trials, facts).ok_or_else(|| bad_input("nothing could be tried"))
+}
+
+/// Whether the graph's shape allows channels in both places.
+fn is_layout_open(loading: &Loading) -> Result<bool, Failure> {
+    let graph = graph::read(&loading.model.path()).map_err(bad_input)?;
+    let shape = graph.inputs.first().and_then(|input| input.shape.as_deref());
+    Ok(matches!(shape, Some(&[_, second, _, fourth]) if second == fourth))
+}
+
+impl Search<'_> {
+    /// Tries candidates that were not tried before.
+    fn attempt(&mut self, candidates: Vec<Candidate>) -> Result<(), Failure> {
+        let is_new = |new: &Candidate| !self.trials.iter().any(|trial| trial.candidate.is_like(new));
+        let candidates: Vec<Candidate> = candidates.into_iter().filter(is_new).collect();
+        let ways: Vec<Preprocessing> = candidates.iter().map(|candidate| candidate.steps.clone()).collect();
+        let mut refused = None;
+        let results = trial::run_all(self.loading, &ways, &self.pictures.all);
+        for (candidate, result) in candidates.into_iter().zip(results) {
+            match result {
+                Ok(answers) => {
+                    let score = self.score(&[&answers]);
+                    self.trials.push(Trial { candidate, answers, score, is_finalist: false });
+                }
+                Err(failure) => {
+                    self.notes.push(format!("not tried: {}: {}", candidate.name(true), failure.message()));
+                    refused = Some(failure);
+                }
+            }
+        }
+        match refused {
+            Some(failure) if self.trials.is_empty() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn score(&self, views: &[&Answers]) -> Score {
+        let spec = &self.loading.model.spec;
+        match views.first() {
+            Some(answers) if self.pictures.is_labelled => Score::labelled(answers, &self.truth()),
+            _ => Score::unlabelled(views, spec.labels.len(), spec.multi_label),
+        }
+    }
+
+    fn truth(&self) -> Vec<&[u32]> {
+        self.pictures.all.iter().map(|picture| picture.truth.as_slice()).collect()
+    }
+
+    /// Notes the pictures that have no tags whatever is tried.
+    ///
+    /// # Errors
+    /// If there are none with tags, or tags are no probabilities and there are no labels.
+    fn note_failures(&mut self) -> Result<(), Failure> {
+        let mut tagged = 0;
+        for (number, picture) in self.pictures.all.iter().enumerate() {
+            let answers = || self.trials.iter().filter_map(|trial| trial.answers.get(number));
+            match answers().next() {
+                Some(Err(why)) if answers().all(Result::is_err) => {
+                    self.notes.push(format!("{} cannot be tagged: {why}", picture.key));
+                }
+                _ => tagged += 1,
+            }
+        }
+        if tagged < 2 {
+            let why = self.notes.last().map_or("", |note| note.as_str());
+            return Err(bad_input(format!(
+                "{tagged} of the pictures can be tagged, 2 are needed at least: {why}"
+            )));
+        }
+        let tags = self.trials.iter().flat_map(|trial| trial.answers.iter().flatten().flatten());
+        let is_raw = tags.into_iter().any(|tag| !(-1e-3..=1.001).contains(&tag.score));
+        if is_raw && !self.pictures.is_labelled {
+            return Err(bad_input(
+                "the scores are not probabilities, so that they decide nothing without labels: state activation in tagfleet.toml, or sort the pictures into folders named after labels",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Positions of the trials, the best first.
+    fn ranked(&self) -> Vec<&Trial> {
+        let mut ranked: Vec<&Trial> = self.trials.iter().collect();
+        ranked.sort_by(|a, b| compare(a, b));
+        ranked
+    }
+
+    /// The best trial of each channel order and range, the best first.
+    fn best_samples(&self, count: usize) -> Vec<&Trial> {
+        let mut best: Vec<&Trial> = Vec::new();
+        for trial in self.ranked() {
+            if !best.iter().any(|better| better.candidate.has_samples_of(&trial.candidate)) {
+                best.push(trial);
+            }
+        }
+        best.truncate(count);
+        best
+    }
+
+    /// Every geometry with the best channel orders and ranges.
+    fn geometries(&self, spec: &ModelSpec) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        for trial in self.best_samples(BEST_SAMPLES) {
+            for geometry in candidates::geometries(spec) {
+                add(&mut found, trial.candidate.with_geometry(geometry));
+            }
+        }
+        found
+    }
+
+    /// Every filter with the best geometries.
+    fn filters(&self, spec: &ModelSpec) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        for trial in self.ranked().into_iter().take(BEST_GEOMETRIES) {
+            for filter in candidates::filters(spec) {
+                add(&mut found, trial.candidate.with_filter(filter));
+            }
+        }
+        found
+    }
+
+    /// Looks at the best candidates in other views; one that cannot be tried again keeps its rank behind them.
+    fn finals(&mut self) {
+        let finalists = self.finalists();
+        let mut ways = Vec::new();
+        for number in &finalists {
+            for view in VIEWS {
+                ways.push(Preprocessing { view, ..self.trials[*number].candidate.steps.clone() });
+            }
+        }
+        let mut results = trial::run_all(self.loading, &ways, &self.pictures.all).into_iter();
+        for number in finalists {
+            let views: Vec<Answers> = results.by_ref().take(VIEWS.len()).filter_map(Result::ok).collect();
+            if views.len() == VIEWS.len() {
+                let all: Vec<&Answers> =
+                    std::iter::once(&self.trials[number].answers).chain(&views).collect();
+                let score = self.score(&all);
+                self.trials[number].score = score;
+                self.trials[number].is_finalist = true;
+            }
+        }
+    }
+
+    fn finalists(&self) -> Vec<usize> {
+        let best = self.best_samples(BEST_SAMPLES);
+        let mut chosen: Vec<usize> = Vec::new();
+        for trial in best.into_iter().chain(self.ranked()) {
+            let number = self.trials.iter().position(|other| std::ptr::eq(other, trial));
+            chosen.extend(number.filter(|number| !chosen.contains(number)));
+        }
+        chosen.truncate(FINALISTS);
+        let present = self.trials.iter().position(|trial| trial.candidate.is_present);
+        chosen.extend(present.filter(|number| !chosen.contains(number)));
+        chosen
+    }
+}
+
+/// Small JPEGs of the pictures, for the page.
+pub(super) fn thumbnails(
+    loading: &Loading,
+    best: &Candidate,
+    pictures: &[Picture],
+) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    trial::thumbnails(loading, &best.steps, pictures)
+}
