@@ -75,7 +75,8 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, M
 pub(super) fn read_yaml(path: &Path) -> Result<Option<serde_json::Value>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     // A label may be called y or no, which older YAML reads as truth values.
-    let options = serde_saphyr::Options { strict_booleans: true, ..serde_saphyr::Options::default() };
+    let mut options = serde_saphyr::Options::default();
+    options.strict_booleans = true;
     let parsed = serde_saphyr::from_str_with_options(&text, options);
     parsed
         .map(Some)
