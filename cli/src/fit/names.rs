@@ -29,22 +29,25 @@ impl Names {
     /// The labels that `text` means; none if there is none of that name. A text without such a name may be the number of a
     /// label, from 0, or several names between `,`, `;` or `|`.
     pub(super) fn find(&self, text: &str) -> Vec<u32> {
-        for (_, name) in forms(text) {
-            if let Some(indices) = self.levels.iter().find_map(|level| level.get(&name)) {
-                return indices.clone();
-            }
+        let whole = self.find_one(text);
+        if !whole.is_empty() {
+            return whole;
         }
-        if let Some(index) = number(text).filter(|index| *index < self.count) {
-            return vec![index];
-        }
-        let parts: Vec<&str> = text.split([',', ';', '|']).collect();
-        if parts.len() < 2 {
-            return Vec::new();
-        }
-        let mut found: Vec<u32> = parts.into_iter().flat_map(|part| self.find(part)).collect();
+        let mut found: Vec<u32> = text.split([',', ';', '|']).flat_map(|part| self.find_one(part)).collect();
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    fn find_one(&self, text: &str) -> Vec<u32> {
+        let words = words(text);
+        let names = [Some(joined(&words)), without_number(&words), synset(&words)];
+        for name in names.iter().flatten() {
+            if let Some(indices) = self.levels.iter().find_map(|level| level.get(name)) {
+                return indices.clone();
+            }
+        }
+        number(&words).filter(|index| *index < self.count).into_iter().collect()
     }
 }
 
@@ -87,9 +90,8 @@ fn is_synset(word: &str) -> bool {
 }
 
 /// `7`, `007`, `class_7` and `LABEL_7` are 7.
-fn number(text: &str) -> Option<u32> {
-    let words = words(text);
-    let digits = match words.as_slice() {
+fn number(words: &[String]) -> Option<u32> {
+    let digits = match words {
         [digits] => digits.trim_start_matches("class").trim_start_matches("label"),
         [class, digits] if ["class", "label", "c", "id"].contains(&class.as_str()) => digits,
         _ => return None,
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn labels_are_found_however_they_are_written() {
         let names = names(&["tench, Tinca tinca", "Hot Dog", "n02123045 tabby", "crane", "crane", "0 Cat"]);
-        let cases: [(&str, &[u32]); 14] = [
+        let cases: [(&str, &[u32]); 15] = [
             ("tench", &[0]),
             ("tinca_tinca", &[0]),
             ("Tench, Tinca Tinca", &[0]),
@@ -122,6 +124,7 @@ mod tests {
             ("LABEL_0", &[0]),
             ("cat", &[5]),
             ("crane|cat", &[3, 4, 5]),
+            ("tabby, hot dog", &[1, 2]),
             ("dog", &[]),
         ];
         for (text, indices) in cases {

@@ -16,7 +16,8 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Headers of the column of files, and of the column of labels, the most telling first.
 const FILES: [&str; 9] =
     ["file", "filename", "file_name", "path", "image", "image_path", "key", "name", "id"];
-const LABELS: [&str; 8] = ["label", "class", "class_name", "category", "tag", "truth", "target", "class_id"];
+const LABELS: [&str; 10] =
+    ["label", "labels", "class", "class_name", "category", "tag", "tags", "truth", "target", "class_id"];
 
 /// The labels of pictures, by the files' names.
 pub(super) struct Truth {
