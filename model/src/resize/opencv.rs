@@ -1,7 +1,7 @@
 //! OpenCV's `resize` of 8-bit samples with `INTER_LINEAR`, to the bit: weights of 11 bits, and no antialiasing.
 //!
 //! Authors who read pictures with `cv2` resize them like this, and the difference from Pillow's filters is large where pictures
-//! shrink. The steps are those of `modules/imgproc/src/resize.cpp` (OpenCV 5.0.0, compared with 4.12.0): across first, in
+//! shrink. The steps are those of `modules/imgproc/src/resize.cpp` (OpenCV 5.0.0): across first, in
 //! 19 bits, then down in 16. Only the wanted pixels are computed.
 
 use super::{Span, Window};
