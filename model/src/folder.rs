@@ -324,9 +324,10 @@ fn activation(
             Activation::None
         }
         (None, None, Some("regression")) => Activation::None,
-        (None, None, Some("multi_label_classification")) => Activation::Sigmoid,
         (None, None, Some("single_label_classification")) if classes != Some(1) => Activation::Softmax,
-        (None, None, Some("single_label_classification")) => Activation::Sigmoid,
+        (None, None, Some("single_label_classification" | "multi_label_classification")) => {
+            Activation::Sigmoid
+        }
         (None, None, Some(other)) => {
             return Err(ModelError::new(format!(
                 "config.json says problem_type {other:?}, which is not known: give activation in tagfleet.toml"

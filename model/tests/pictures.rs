@@ -3,8 +3,6 @@
 //! `testdata/make_pictures.py` writes them, and says for each why its pixels are right if they are not Pillow's.
 //! `TAGFLEET_PICTURES` names another folder of the same form.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of the test functions")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -93,14 +93,15 @@ fn bounded(reader: impl Read) -> Result<Vec<u8>, String> {
 
 /// What Windows writes as UTF-16 begins with a byte order mark; in front of UTF-8 it means nothing.
 fn without_utf16(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
-    let (rest, unit): (&[u8], fn([u8; 2]) -> u16) = match bytes {
-        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
+    let (rest, is_little) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (rest, true),
+        [0xfe, 0xff, rest @ ..] => (rest, false),
         [0xef, 0xbb, 0xbf, rest @ ..] => return Ok(Cow::Borrowed(rest)),
         _ => return Ok(Cow::Borrowed(bytes)),
     };
     let (pairs, odd) = rest.as_chunks::<2>();
-    let units = pairs.iter().map(|pair| unit(*pair));
+    let unit = |pair: &[u8; 2]| if is_little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) };
+    let units = pairs.iter().map(unit);
     let text: Result<String, _> = char::decode_utf16(units).collect();
     match text {
         Ok(text) if odd.is_empty() => Ok(Cow::Owned(text.into_bytes())),

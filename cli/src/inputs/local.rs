@@ -142,7 +142,8 @@ mod tests {
     fn keys_are_relative_to_the_folder_that_holds_all() {
         let folder = filled(&["a/b/1.jpg", "a/b/2.jpg", "a/c/3.jpg", "d/4.jpg"]);
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        let cases: [(&[&str], &str, &[&str], &[&str]); 7] = [
+        type Case<'a> = (&'a [&'a str], &'a str, &'a [&'a str], &'a [&'a str]);
+        let cases: [Case<'_>; 7] = [
             (&["a"], "a", &[""], &[]),
             (&["a/b/1.jpg"], "a/b", &[], &["1.jpg"]),
             (&["a/b/1.jpg", "a/b/2.jpg"], "a/b", &[], &["1.jpg", "2.jpg"]),

@@ -101,13 +101,13 @@ impl Resampler {
         let rows = (0..window.down.wanted as usize).step_by(ROWS);
         for (start, to) in rows.zip(output.chunks_mut(wanted * ROWS)) {
             let mut padding = [[0; ROWS]; CHANNELS];
-            for index in 0..to.len() / wanted {
+            for (index, _) in to.chunks_exact(wanted).enumerate() {
                 self.down.compute(&window.down, kernel, (first + start + index) as u32);
                 let from = (self.down.first * stride + columns.start * CHANNELS).min(samples.len());
                 down(&self.down, &samples[from..], stride, &self.padding, row);
                 turn(index, row, block);
-                for (channel, sample) in color.iter().enumerate() {
-                    padding[channel][index] = self.down.of_padding(*sample);
+                for (of_channel, sample) in padding.iter_mut().zip(color) {
+                    of_channel[index] = self.down.of_padding(*sample);
                 }
             }
             across::<CHANNELS>(&self.across, columns.start, block, &padding, to, wanted);

@@ -79,7 +79,7 @@ proptest! {
     fn keys_as_they_are(keys in prop::collection::btree_set("[ -~ü]{1,12}", 1..20)) {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let is_address = |key: &&str| ["s3://", "s3a://", "s3n://", "http://", "https://", "arn:"].iter().any(|scheme| key.starts_with(scheme));
-        prop_assume!(!keys.iter().any(|key| is_address(key)));
+        prop_assume!(!keys.iter().any(is_address));
         let list = keys.join("\n");
         prop_assert_eq!(chosen(&keys, list.as_bytes()).unwrap(), keys);
     }

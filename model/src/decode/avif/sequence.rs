@@ -146,20 +146,25 @@ impl Bits<'_> {
         }
         let has_display_delay = self.flag()?;
         for _ in 0..=self.take(5)? {
-            self.take(12)?;
-            if self.take(5)? > 7 {
-                self.take(1)?;
-            }
-            if let Some(length) = delay
-                && self.flag()?
-            {
-                self.take(length)?;
-                self.take(length)?;
-                self.take(1)?;
-            }
-            if has_display_delay && self.flag()? {
-                self.take(4)?;
-            }
+            self.operating_point(delay, has_display_delay)?;
+        }
+        Some(())
+    }
+
+    fn operating_point(&mut self, delay: Option<usize>, has_display_delay: bool) -> Option<()> {
+        self.take(12)?;
+        if self.take(5)? > 7 {
+            self.take(1)?;
+        }
+        if let Some(length) = delay
+            && self.flag()?
+        {
+            self.take(length)?;
+            self.take(length)?;
+            self.take(1)?;
+        }
+        if has_display_delay && self.flag()? {
+            self.take(4)?;
         }
         Some(())
     }

@@ -9,7 +9,7 @@ const TENSORS: &[u8] = include_bytes!("../../../testdata/golden_tensors.f32");
 type MeanStd = ([f32; 3], [f32; 3]);
 
 const IMAGENET: MeanStd = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-const CLIP: MeanStd = ([0.481_454_66, 0.457_827_5, 0.408_210_73], [0.268_629_54, 0.261_302_58, 0.275_777_11]);
+const CLIP: MeanStd = ([0.481_454_66, 0.457_827_5, 0.408_210_72], [0.268_629_55, 0.261_302_6, 0.275_777_1]);
 const HALF: MeanStd = ([0.5; 3], [0.5; 3]);
 const ODD: MeanStd = ([0.1307, 0.7, 1.0 / 3.0], [0.3081, 0.017, 1.0 / 7.0]);
 const PAIRS: [MeanStd; 4] = [IMAGENET, CLIP, HALF, ODD];
@@ -79,6 +79,15 @@ fn noise(width: u32, height: u32) -> Pixels {
     Pixels { width, height, channels: 3, data: (0..width * height * 3).map(|_| next()).collect() }
 }
 
+fn gray_mean() -> Preprocessing {
+    let to = ResizeTo::Exact(size(15, 14));
+    Preprocessing {
+        resize: Some(Resize { to, filter: Filter::OpencvBilinear }),
+        scale: 1.0 / 255.0,
+        ..Preprocessing::plain(Color::GrayMean, size(15, 14))
+    }
+}
+
 /// The `WAYS` of the script, in its order.
 fn ways() -> Vec<Preprocessing> {
     let to = |to, filter| Some(Resize { to, filter });
@@ -129,11 +138,7 @@ fn ways() -> Vec<Preprocessing> {
             std: vec![0.5; 3],
             ..plain(Color::Bgr, 40, 12)
         },
-        Preprocessing {
-            resize: to(ResizeTo::Exact(size(15, 14)), Filter::OpencvBilinear),
-            scale: 1.0 / 255.0,
-            ..plain(Color::GrayMean, 15, 14)
-        },
+        gray_mean(),
         Preprocessing {
             resize: to(ResizeTo::Fit(size(18, 14)), Filter::Bilinear),
             crop: Some(size(18, 14)),

@@ -53,7 +53,7 @@ fn disorder_that_shows_late_is_refused_and_names_both_keys() {
 #[test]
 fn no_more_keys_are_sorted_than_memory_is_meant_for() {
     let reversed = numbered((0..3000).rev());
-    let (keys, error) = listed(&KeyRange::default(), &[reversed.clone()], 2999);
+    let (keys, error) = listed(&KeyRange::default(), std::slice::from_ref(&reversed), 2999);
     assert!(keys.is_empty());
     insta::assert_snapshot!(error.unwrap(), @r#"s3://shop: "02998": listed behind "02999": this store does not list in key order, and more than 2999 keys are not sorted: tag one prefix after the other, or name the keys with --keys"#);
     assert_eq!(listed(&KeyRange::default(), &[reversed], 3000).0, numbered(0..3000));
