@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::ModelError;
 use super::steps::{PerChannel, Steps};
-use crate::preprocessing::{Anchor, Fill, ResizeTo, Size};
+use super::written::{anchor, color, fill, filter, paint, sides, target};
+use crate::preprocessing::Anchor;
 
 impl Steps {
     /// An error: what can't be read, and the file to write in its place, as far as these steps know it.
@@ -18,25 +19,17 @@ impl Steps {
     /// These steps as lines of `tagfleet.toml`, indented.
     fn toml(&self) -> String {
         let mut lines = Vec::new();
-        if let Some(color) = self.color {
-            lines.push(format!("color = \"{}\"", format!("{color:?}").to_lowercase()));
-        }
-        if let Some([red, green, blue]) = self.square {
-            lines.push(format!("square = [{red}, {green}, {blue}]"));
-        }
-        lines.push(self.resize.map_or("resize = \"none\"".to_owned(), |resize| resized(resize.to)));
-        lines.push(self.crop.map_or("crop = \"none\"".to_owned(), |crop| format!("crop = {}", sides(crop))));
-        if let Some(resize) = self.resize {
-            let filter = serde_json::to_string(&resize.filter).unwrap_or_default();
-            lines.push(format!("filter = {filter}"));
-        }
+        lines.extend(self.color.map(|it| format!("color = {}", color(it))));
+        lines.extend(self.square.map(|it| format!("square = {}", paint(it))));
+        let none = || "\"none\"".to_owned();
+        lines.push(format!("resize = {}", self.resize.map_or_else(none, |resize| target(resize.to))));
+        lines.push(format!("crop = {}", self.crop.map_or_else(none, sides)));
+        lines.extend(self.resize.map(|resize| format!("filter = {}", filter(resize.filter))));
         if self.anchor == Anchor::TopLeft {
-            lines.push("anchor = \"top_left\"".to_owned());
+            lines.push(format!("anchor = {}", anchor(self.anchor)));
         }
-        match self.fill {
-            Fill::Color([0, 0, 0]) => {}
-            Fill::Color([red, green, blue]) => lines.push(format!("fill = [{red}, {green}, {blue}]")),
-            Fill::Zero => lines.push("fill = \"zero\"".to_owned()),
+        if !self.fill.is_black() {
+            lines.push(format!("fill = {}", fill(self.fill)));
         }
         lines.push(format!("scale = {}", number(self.scale)));
         if self.offset != 0.0 {
@@ -52,21 +45,6 @@ impl Steps {
     }
 }
 
-fn resized(to: ResizeTo) -> String {
-    match to {
-        ResizeTo::ShortestEdge(side) => format!("resize = {side}"),
-        ResizeTo::Exact(size) => format!("resize = {}", sides(size)),
-        ResizeTo::Cut(size) => format!("resize = {{ cut = {} }}", sides(size)),
-        ResizeTo::Cover(size) => format!("resize = {{ cover = {} }}", sides(size)),
-        ResizeTo::Fit(size) => format!("resize = {{ fit = {} }}", sides(size)),
-        ResizeTo::Height(size) => format!("resize = {{ height = {}, width = {} }}", size.height, size.width),
-    }
-}
-
-fn sides(size: Size) -> String {
-    format!("[{}, {}]", size.height, size.width)
-}
-
 /// A number that TOML reads as a float.
 fn number(value: f64) -> String {
     format!("{value:?}")
@@ -77,6 +55,33 @@ fn per_channel(values: &PerChannel) -> String {
         PerChannel::One(value) => number(*value),
         PerChannel::Many(values) => {
             format!("[{}]", values.iter().map(|&value| number(value)).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Manual;
+    use crate::preprocessing::{Color, Fill, Filter, Resize, ResizeTo, Size};
+
+    #[test]
+    fn what_is_suggested_can_be_written_as_it_is() {
+        let size = Size { height: 8, width: 9 };
+        let filled = Steps {
+            square: Some([1, 2, 3]),
+            anchor: Anchor::TopLeft,
+            fill: Fill::Zero,
+            offset: -1.0,
+            resize: Some(Resize { to: ResizeTo::Fit(size), filter: Filter::OpencvBilinear }),
+            crop: Some(size),
+            ..Steps::default()
+        };
+        for color in [Color::Rgb, Color::Bgr, Color::Gray, Color::GrayMean] {
+            let steps = Steps { color: Some(color), ..filled.clone() };
+            let mut read = Steps::default();
+            Manual::parse(&steps.toml()).unwrap().apply(&mut read, &mut Vec::new()).unwrap();
+            assert_eq!(Steps { source: steps.source, ..read }, steps);
         }
     }
 }

@@ -72,15 +72,15 @@ fn string(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
-fn sides(size: Size) -> String {
+pub(super) fn sides(size: Size) -> String {
     format!("[{}, {}]", size.height, size.width)
 }
 
-fn paint([red, green, blue]: [u8; 3]) -> String {
+pub(super) fn paint([red, green, blue]: [u8; 3]) -> String {
     if red == green && green == blue { red.to_string() } else { format!("[{red}, {green}, {blue}]") }
 }
 
-fn target(to: ResizeTo) -> String {
+pub(super) fn target(to: ResizeTo) -> String {
     match to {
         ResizeTo::ShortestEdge(side) => side.to_string(),
         ResizeTo::Exact(size) => sides(size),
@@ -91,14 +91,14 @@ fn target(to: ResizeTo) -> String {
     }
 }
 
-fn fill(fill: Fill) -> String {
+pub(super) fn fill(fill: Fill) -> String {
     match fill {
         Fill::Color(color) => paint(color),
         Fill::Zero => "\"zero\"".to_owned(),
     }
 }
 
-fn color(color: Color) -> &'static str {
+pub(super) fn color(color: Color) -> &'static str {
     match color {
         Color::Rgb => "\"rgb\"",
         Color::Bgr => "\"bgr\"",
@@ -107,7 +107,7 @@ fn color(color: Color) -> &'static str {
     }
 }
 
-fn filter(filter: Filter) -> &'static str {
+pub(super) fn filter(filter: Filter) -> &'static str {
     match filter {
         Filter::Nearest => "\"nearest\"",
         Filter::Lanczos => "\"lanczos\"",
@@ -119,7 +119,7 @@ fn filter(filter: Filter) -> &'static str {
     }
 }
 
-fn anchor(anchor: Anchor) -> &'static str {
+pub(super) fn anchor(anchor: Anchor) -> &'static str {
     match anchor {
         Anchor::Center => "\"center\"",
         Anchor::CenterTrunc => "\"center_trunc\"",
