@@ -153,12 +153,26 @@ fn constants(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
 
 /// The average of a constant's values, if it holds floats in the file itself.
 fn average(tensor: &TensorProto) -> Option<f64> {
+    if stored(tensor) > MOST_VALUES {
+        return None;
+    }
     let values = values(tensor)?;
-    if values.is_empty() || values.len() > MOST_VALUES {
+    if values.is_empty() {
         return None;
     }
     let average = values.iter().sum::<f64>() / values.len() as f64;
     average.is_finite().then_some(average)
+}
+
+/// How many values a constant holds, before any is copied: in whichever list is used, or as bytes of its type.
+fn stored(tensor: &TensorProto) -> usize {
+    let size = match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Double) => 8,
+        Ok(DataType::Float16) => 2,
+        _ => 4,
+    };
+    let lists = [tensor.float_data.len(), tensor.double_data.len(), tensor.int32_data.len()];
+    lists.into_iter().fold(tensor.raw_data.len() / size, usize::max)
 }
 
 fn values(tensor: &TensorProto) -> Option<Vec<f64>> {
