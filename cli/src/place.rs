@@ -28,7 +28,7 @@ impl Place {
         Ok(Self::S3 { bucket, prefix })
     }
 
-    /// Several, as they stand in the command line.
+    /// Several, in the order of the command line.
     pub(crate) fn parse_all(texts: &[OsString]) -> Result<Vec<Self>, Failure> {
         texts.iter().map(|text| Self::parse(text)).collect()
     }

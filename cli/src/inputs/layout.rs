@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-/// Names of the column or field that keys stand in, as tools write them; the first ones are preferred.
+/// Names of the column or field that hold keys, as tools write them; the first ones are preferred.
 const COLUMNS: [&str; 24] = [
     "key",
     "object_key",
@@ -48,7 +48,7 @@ pub(super) struct Entry<'a> {
     pub(super) text: Cow<'a, [u8]>,
 }
 
-/// How the entries stand in a list.
+/// The form of the entries of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Nul,
@@ -62,7 +62,7 @@ pub(super) enum Layout {
     AwsLs,
 }
 
-/// A table, and the column that the keys stand in.
+/// A table, and the column that holds the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
     delimiter: u8,
@@ -169,7 +169,7 @@ fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, ByteRecord)> 
     rows.map_while(Result::ok).map(|row| (row.position().map_or(0, csv::Position::line), row))
 }
 
-/// The tables that this delimiter makes of the list, by the column that the keys may stand in.
+/// The tables that this delimiter makes of the list, by the column that may hold the keys.
 fn tables(bytes: &[u8], delimiter: u8) -> Vec<Table> {
     let head = &bytes[..bytes.len().min(HEAD_BYTES)];
     let rows: Vec<ByteRecord> = rows(head, delimiter).take(ROWS).map(|(_, row)| row).collect();

@@ -94,7 +94,7 @@ enum Zero {
     Zero,
 }
 
-/// A colour, or what stands in its place.
+/// A colour, or the word in its place.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(
     untagged,

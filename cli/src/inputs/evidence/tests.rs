@@ -63,7 +63,7 @@ fn what_cannot_be_keys_is_refused_with_an_example() {
 }
 
 proptest! {
-    /// Whatever stands in a list: it is read or refused, and a key that exists and is written alone on a line is found.
+    /// Any list is read or refused, and a key that exists and is written alone on a line is found.
     #[test]
     fn any_bytes_are_read_or_refused(mut list in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = chosen(&["a.png"], &list);

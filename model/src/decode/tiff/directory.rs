@@ -5,7 +5,7 @@
 
 use super::tags;
 
-/// What stands in front of the directory, and the directory's own entries, without a copy.
+/// The bytes before the directory, and the entries of the directory itself, without a copy.
 pub(super) struct Directory<'a> {
     pub(super) file: &'a [u8],
     pub(super) order: Order,

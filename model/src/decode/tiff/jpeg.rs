@@ -1,6 +1,6 @@
 //! JPEG streams inside of a TIFF: each strip or tile is one, with tables that all share.
 //!
-//! It exists because such a stream is no file: its tables are in the directory, and the directory says what its components
+//! It exists because such a stream is not a complete file: its tables are in the directory, and the directory says what its components
 //! are. So one file is made of each stream, with Adobe's marker for the colours, and libjpeg-turbo reads it. A stream's
 //! own size never counts for more than the chunk's.
 

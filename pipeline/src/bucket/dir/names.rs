@@ -1,6 +1,6 @@
 //! File names as parts of keys, and back: a key is text, a name on a file system is any bytes.
 //!
-//! A name that is UTF-8 stands in the key as it is, also with `%` in it. A name that is not has its other bytes
+//! A UTF-8 name is the key unchanged, also with `%` in it. A name that is not has its other bytes
 //! percent-encoded, and `%` with them. A UTF-8 name that could be taken for such a one, because decoding it again and again comes to bytes
 //! that are not UTF-8 (`caf%E9.jpg`), is encoded too (`caf%25E9.jpg`). So two names never have one key, and one rule decodes all: see
 //! [`name_of`]. Names only; no file is looked at.
