@@ -7,6 +7,7 @@ use tagfleet_aws::{ServiceError, queues};
 use super::executions::Executions;
 use super::stack::FleetStack;
 use crate::args::CancelOptions;
+use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print};
 
 pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
@@ -23,7 +24,7 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
             stack.command(&format!("status {run}"))
         )));
     };
-    stack.aws.stop_execution(&execution.arn, &options.cause).await.map_err(broken)?;
+    stack.aws.stop_execution(&execution.arn, &options.cause).await.map_err(connection::of_service)?;
     delete_queue(&stack, &execution.name).await.map_err(|error| {
         broken(format!(
             "{error}\nrun {run} is cancelled, but its queue is still there, so that workers may go on for a while: \

@@ -11,6 +11,7 @@ use tagfleet_pipeline::fleet::{self, FleetError, FleetRun};
 use tagfleet_pipeline::run::RunId;
 
 use crate::args::{DEFAULT_STACK, StackOptions};
+use crate::connection;
 use crate::exit::{Failure, bad_input, broken};
 
 /// What a deployed stack says of itself.
@@ -79,7 +80,7 @@ impl Outputs {
 impl FleetStack {
     /// Connects, and asks CloudFormation.
     pub(crate) async fn find(options: &StackOptions) -> Result<Self, Failure> {
-        Self::find_with(options.aws.connect().await, &options.stack).await
+        Self::find_with(connection::to_stack(&options.aws).await?, &options.stack).await
     }
 
     /// Asks CloudFormation for the stack of this name.
@@ -89,7 +90,7 @@ impl FleetStack {
             Kind::Missing => bad_input(format!(
                 "there is no stack {name} here: deploy it with `make deploy`, or name another with --stack, --region or --profile"
             )),
-            _ => broken(error),
+            _ => connection::of_service(error),
         })?;
         let outputs = Outputs::parse(&outputs).map_err(|missing| {
             bad_input(format!("the stack {name} has no output {missing}: is it tagfleet's? deploy it again"))

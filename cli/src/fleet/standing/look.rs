@@ -18,6 +18,7 @@ use tagfleet_pipeline::usage::{self, UsageRecord, WorkerUsage};
 
 use super::{Seen, Standing};
 use crate::begin::began;
+use crate::connection;
 use crate::exit::{Failure, broken};
 use crate::fleet::executions::{Executions, is_running};
 use crate::fleet::stack::{FleetStack, FoundRun};
@@ -86,7 +87,7 @@ impl<'a> Look<'a> {
         match self.stack.aws.describe_execution(arn).await {
             Ok(execution) => Ok(Some(execution)),
             Err(error) if error.kind == Kind::Missing && known.is_none() => Ok(None),
-            Err(error) => Err(broken(error)),
+            Err(error) => Err(connection::of_service(error)),
         }
     }
 
