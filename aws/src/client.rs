@@ -22,7 +22,7 @@ use tagfleet_pipeline::usage::Requests;
 
 use crate::meter::Meter;
 use crate::signed::Signed;
-use credentials::{Identity, NamedProfile, of_profile};
+use credentials::{Identity, Source};
 pub(crate) use endpoints::Endpoints;
 pub(crate) use network::Network;
 use payer::RequesterPays;
@@ -116,17 +116,11 @@ impl Aws {
         let profiles = Profiles::load(options.profile.as_deref()).await?;
         let network = Network::new(&profiles)?;
         let http = network.client();
-        let loader = Self::loader(options).http_client(http.clone());
-        let loader = if options.is_anonymous { loader.no_credentials() } else { loader };
-        let config = loader.load().await;
+        // The loader's own chain would take keys of the environment before a profile that an option names.
+        let config = Self::loader(options).http_client(http.clone()).no_credentials().load().await;
         check_region(&config)?;
-        let named =
-            options.profile.as_deref().map(|name| NamedProfile { name, http: &http, config: &config });
-        let source = match (options.is_anonymous, named) {
-            (true, _) => None,
-            (false, Some(named)) => Some(of_profile(&named)),
-            (false, None) => config.credentials_provider(),
-        };
+        let source = Source { profile: options.profile.as_deref(), http: &http, region: config.region() };
+        let source = if options.is_anonymous { None } else { Some(source.chain().await) };
         let style = profiles.s3_setting("addressing_style").map(str::to_owned);
         let identity = source.map(|source| Identity::new(source, profiles));
         let config = match &identity {

@@ -13,6 +13,7 @@ pub mod http;
 pub mod onnx;
 pub mod photos;
 pub mod rows;
+pub mod standin;
 pub mod store;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
+use aws_config::Region;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
@@ -24,6 +25,9 @@ use super::setup::{SetupError, layers};
 /// Credentials are renewed this long before they expire; the SDK's own clients ask 10 seconds before.
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);
 
+/// Where a role is assumed if no region is set, as in the AWS CLI: STS answers for all regions there.
+const STS_REGION: &str = "us-east-1";
+
 /// The identity of this process.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -34,27 +38,35 @@ pub(crate) struct Identity {
     failure: Arc<Mutex<Option<SetupError>>>,
 }
 
-/// What a chain of a named profile needs.
-pub(crate) struct NamedProfile<'a> {
-    pub(crate) name: &'a str,
+/// What a chain of credentials is made of.
+pub(crate) struct Source<'a> {
+    /// The profile that an option names.
+    pub(crate) profile: Option<&'a str>,
     pub(crate) http: &'a SharedHttpClient,
-    pub(crate) config: &'a SdkConfig,
+    pub(crate) region: Option<&'a Region>,
 }
 
-/// The chain of a profile that an option names: the profile, then the machine; never keys in the environment.
-pub(crate) fn of_profile(named: &NamedProfile<'_>) -> SharedCredentialsProvider {
-    let config = ProviderConfig::without_region()
-        .with_region(named.config.region().cloned())
-        .with_http_client(named.http.clone());
-    let profile =
-        ProfileFileCredentialsProvider::builder().configure(&config).profile_name(named.name).build();
-    let container = EcsCredentialsProvider::builder().configure(&config).build();
-    let instance = ImdsCredentialsProvider::builder().configure(&config).build();
-    SharedCredentialsProvider::new(
-        CredentialsProviderChain::first_try("Profile", profile)
-            .or_else("EcsContainer", container)
-            .or_else("Ec2InstanceMetadata", instance),
-    )
+impl Source<'_> {
+    /// The SDK's chain. A profile that an option names comes first and then the machine, as in the AWS CLI; keys in the
+    /// environment are then not looked at.
+    pub(crate) async fn chain(&self) -> SharedCredentialsProvider {
+        let region = self.region.cloned().unwrap_or(Region::from_static(STS_REGION));
+        let config = ProviderConfig::without_region()
+            .with_region(Some(region.clone()))
+            .with_http_client(self.http.clone());
+        let Some(name) = self.profile else {
+            let chain = DefaultCredentialsChain::builder().configure(config).region(region).build().await;
+            return SharedCredentialsProvider::new(chain);
+        };
+        let profile = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name).build();
+        let container = EcsCredentialsProvider::builder().configure(&config).build();
+        let instance = ImdsCredentialsProvider::builder().configure(&config).build();
+        SharedCredentialsProvider::new(
+            CredentialsProviderChain::first_try("Profile", profile)
+                .or_else("EcsContainer", container)
+                .or_else("Ec2InstanceMetadata", instance),
+        )
+    }
 }
 
 impl Identity {
