@@ -68,6 +68,7 @@ pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) states: aws_sdk_sfn::Client,
+    pub(crate) batch: aws_sdk_batch::Client,
     pub(crate) signed: Signed,
     /// None for requests without a signature.
     identity: Option<Identity>,
@@ -222,10 +223,12 @@ impl Aws {
         }
         let sqs = aws_sdk_sqs::config::Builder::from(config).interceptor(meter.clone()).build();
         let states = aws_sdk_sfn::config::Builder::from(config).interceptor(meter.clone()).build();
+        let batch = aws_sdk_batch::config::Builder::from(config).interceptor(meter.clone()).build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             states: aws_sdk_sfn::Client::from_conf(states),
+            batch: aws_sdk_batch::Client::from_conf(batch),
             signed: Signed::new(config, endpoints, parts.network, meter.clone()),
             identity: parts.identity,
             meter,

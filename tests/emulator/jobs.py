@@ -368,16 +368,22 @@ def describe(request):
 
 
 def list_jobs(request):
-    """ListJobs: of a queue or of an array, RUNNING where no status is asked for."""
-    if request.get("filters"):
-        return _refused("this emulator lists jobs by status only")
+    """ListJobs: of a queue or of an array, RUNNING if no status is asked for; by name in any status."""
+    filters = request.get("filters") or []
+    if any(wanted["name"] != "JOB_NAME" for wanted in filters):
+        return _refused("this emulator filters jobs by name only")
     wanted, array = request.get("jobStatus", "RUNNING"), request.get("arrayJobId")
     queue = None if array else resources.find_queue(request.get("jobQueue", ""))
     if array and array not in _JOBS or not array and queue is None:
         return _refused("a jobQueue or arrayJobId that exists is required")
     jobs = _JOBS[array].children if array else [job for job in _JOBS.values() if job.queue is queue and not job.parent]
     described = [job.describe() for job in jobs]
-    return batch._json(200, {"jobSummaryList": [_summary(job) for job in described if job["status"] == wanted]})
+    if filters:
+        names = filters[0]["values"]
+        described = [job for job in described if job["jobName"] in names]
+    else:
+        described = [job for job in described if job["status"] == wanted]
+    return batch._json(200, {"jobSummaryList": [_summary(job) for job in described]})
 
 
 def _summary(described):

@@ -118,6 +118,9 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
     for (number, workers) in standing.workers.iter().enumerate() {
         writeln!(text, "{}{}", if number == 0 { "workers  " } else { "         " }, of_machine(workers))?;
     }
+    if let Some(jobs) = standing.jobs.as_ref().filter(|_| standing.state == Now::Running) {
+        writeln!(text, "batch    {}", jobs.in_words())?;
+    }
     if let Some(cost) = &standing.cost {
         writeln!(text, "cost     {}", of_cost(cost))?;
     }

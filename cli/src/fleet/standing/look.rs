@@ -21,6 +21,7 @@ use crate::begin::began;
 use crate::connection;
 use crate::exit::{Failure, broken};
 use crate::fleet::executions::{Executions, is_running};
+use crate::fleet::jobs::Jobs;
 use crate::fleet::stack::{FleetStack, FoundRun};
 use crate::fleet::status::now;
 
@@ -129,6 +130,7 @@ impl<'a> Look<'a> {
             self.seen.workers = records.iter().filter_map(worker).collect();
             self.seen.spent = Some(self.spent(records).await);
             self.seen.max_usd = self.limit(fleet).await?;
+            self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
             self.records_read = Some(Instant::now());
         }
         Ok(self.look_at_end(fleet, is_running).await?)
