@@ -134,6 +134,9 @@ pub(crate) struct PlanOptions {
     /// Be done within this time: 6h, 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
+    /// The most vCPUs at once [default: the stack's MaxVcpus; 256 if there is no stack]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_vcpus: Option<u32>,
     /// Prices from this file of `tagfleet prices refresh`, over the built-in ones
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,

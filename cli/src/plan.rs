@@ -3,6 +3,7 @@
 //! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes nothing but the
 //! request file that it is asked for, and the model that this names.
 
+mod ceiling;
 mod machines;
 mod measure;
 mod sample;
@@ -68,6 +69,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         ways: measured.ways,
         decode_ms: measured.decode_ms,
         measured_on: measured_on().await,
+        ceiling: ceiling::find(options, aws.as_ref()).await,
     };
     if question.machines.is_empty() {
         let region = &question.region;

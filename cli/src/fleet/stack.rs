@@ -33,6 +33,8 @@ pub(crate) struct Outputs {
     pub(crate) queue_prefix: String,
     /// Buckets that images may be in, besides the stack's own.
     pub(crate) source_buckets: Vec<String>,
+    /// The most vCPUs that workers of one kind hold at once; none from a stack of an earlier version.
+    pub(crate) max_vcpus: Option<u32>,
 }
 
 /// A deployed stack and the way to it.
@@ -62,6 +64,7 @@ impl Outputs {
             splitter: required("SplitterFunction")?,
             queue_prefix: required("QueuePrefix")?,
             source_buckets: names.map(str::to_owned).collect(),
+            max_vcpus: optional("MaxVcpus").parse().ok(),
         })
     }
 
@@ -175,6 +178,7 @@ pub(crate) mod tests {
             ("ReducerFunction", "tagfleet-reducer"),
             ("QueuePrefix", "tagfleet-run-"),
             ("SourceBuckets", "shop, store"),
+            ("MaxVcpus", "64"),
         ];
         outputs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }

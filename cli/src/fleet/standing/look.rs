@@ -126,14 +126,19 @@ impl<'a> Look<'a> {
             Some(_) => self.seen.parts = shards(fleet, &keys.parts()).await?,
         }
         if !is_running || self.records_read.is_none_or(|read| read.elapsed() > RECORDS_EVERY) {
-            let records = records(fleet).await?;
-            self.seen.workers = records.iter().filter_map(worker).collect();
-            self.seen.spent = Some(self.spent(records).await);
-            self.seen.max_usd = self.limit(fleet).await?;
-            self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
-            self.records_read = Some(Instant::now());
+            self.look_at_workers(fleet, is_running).await?;
         }
         Ok(self.look_at_end(fleet, is_running).await?)
+    }
+
+    async fn look_at_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
+        let records = records(fleet).await?;
+        self.seen.workers = records.iter().filter_map(worker).collect();
+        self.seen.spent = Some(self.spent(records).await);
+        self.seen.max_usd = self.limit(fleet).await?;
+        self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
+        self.records_read = Some(Instant::now());
+        Ok(())
     }
 
     /// What the records cost; a price that is not known is told, and stops nobody from looking.
