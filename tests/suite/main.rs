@@ -18,6 +18,7 @@ mod fleet;
 mod fleet_cli;
 mod functions;
 mod hostile;
+mod image;
 mod inputs;
 mod lists;
 mod names;
