@@ -1,4 +1,5 @@
-//! The workers' images, as far as they can be judged without building one: what the build is given.
+//! The workers' images, as far as they can be judged without building one: what the build is given, and which CUDA the
+//! machines can run.
 //!
 //! The build's context is laid out here as `Dockerfile.dockerignore` defines it, so that what is missing there is missing
 //! here. No image is built and nothing is downloaded.
@@ -135,4 +136,61 @@ fn the_image_is_compiled_by_the_compiler_of_everybody() {
     let toolchain: toml::Table = read("rust-toolchain.toml").parse().unwrap();
     let channel = toolchain["toolchain"]["channel"].as_str().unwrap();
     assert!(read("batch-worker/Dockerfile").contains(&format!("FROM rust:{channel}-bookworm AS build")));
+}
+
+/// What NVIDIA's package `cuda-toolkit` 13.0.2 demands: CUDA 13.0, update 2. The GPU machines' AMI (ECS_AL2023_NVIDIA) has driver
+/// 580.159.03 (`NVIDIA_DRIVER_VERSION` in github.com/aws/amazon-ecs-ami), and R580 is the driver of CUDA 13.0
+/// (docs.nvidia.com/cuda/archive/13.0.0/cuda-toolkit-release-notes). A driver runs machine code of its whole CUDA major
+/// version, but compiles PTX of its own CUDA at the latest
+/// (docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html).
+const CUDA_13_0: [(&str, &str); 5] = [
+    ("nvidia-cublas", "13.1.0.3"),
+    ("nvidia-cuda-nvrtc", "13.0.88"),
+    ("nvidia-cuda-runtime", "13.0.96"),
+    ("nvidia-curand", "10.4.0.35"),
+    ("nvidia-nvjitlink", "13.0.88"),
+];
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|part| part.parse().unwrap()).collect()
+}
+
+/// What is wrong with a list of the GPU image's wheels, for a driver of CUDA 13.0.
+fn too_new(list: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for line in list.lines().filter(|line| line.starts_with("nvidia-")) {
+        let (name, version) = line.split_whitespace().next().unwrap().split_once("==").unwrap();
+        let known = CUDA_13_0.iter().find(|(known, _)| *known == name);
+        let is_fit = match known {
+            Some((_, newest)) => numbers(version) <= numbers(newest),
+            // cuDNN 9 for CUDA 13 supports every CUDA 13 on R580 (its support matrix).
+            None => name == "nvidia-cudnn-cu13",
+        };
+        if !is_fit {
+            wrong.push(format!("{name} {version}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_gpu_image_has_no_newer_cuda_than_its_machines_driver() {
+    let list = read("batch-worker/gpu.txt");
+    assert_eq!(too_new(&list), Vec::<String>::new());
+    for (name, _) in CUDA_13_0 {
+        assert!(list.contains(&format!("\n{name}==")), "{name} is not pinned");
+    }
+    let newer = "nvidia-cuda-nvrtc==13.5.37 \\\nnvidia-cublas==13.10.0.20 \\\nnvidia-cufft==12.0.0.61";
+    assert_eq!(
+        too_new(newer),
+        ["nvidia-cuda-nvrtc 13.5.37", "nvidia-cublas 13.10.0.20", "nvidia-cufft 12.0.0.61"]
+    );
+    // The driver is the AMI's.
+    let template = read("infra/template.yaml");
+    let types: BTreeSet<_> =
+        template.lines().filter_map(|line| line.trim().strip_prefix("- ImageType: ")).collect();
+    assert_eq!(
+        types.into_iter().filter(|it| it.contains("NVIDIA")).collect::<Vec<_>>(),
+        ["ECS_AL2023_NVIDIA"]
+    );
 }
