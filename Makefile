@@ -74,8 +74,8 @@ lint:
 package:
 	scripts/package.sh
 
-## The stack, in the account and region of the AWS CLI; scripts/deploy.sh lists the variables that it takes.
-deploy: package
+## The functions, the images and the stack, in the account and region of the AWS CLI; scripts/deploy.sh lists its variables.
+deploy:
 	scripts/deploy.sh
 
 ## The stack's end; the bucket of the results stays.
