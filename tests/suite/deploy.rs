@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000007";
 
+/// Names another bash than this machine's to run the scripts with, an older one.
+const OTHER_BASH: &str = "TAGFLEET_TEST_BASH";
+
 fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap()
 }
@@ -37,6 +40,9 @@ impl Stubbed {
         let stub = project("tests/suite/deploy/stub.sh");
         for command in ["bin/aws", "bin/docker", "bin/cargo", "bin/rustup", "project/scripts/setup.sh"] {
             symlink(&stub, path(command)).unwrap();
+        }
+        if let Some(bash) = std::env::var_os(OTHER_BASH) {
+            symlink(bash, path("bin/bash")).unwrap();
         }
         Self(folder)
     }
@@ -321,7 +327,7 @@ fn what_was_never_deployed_is_removed_without_a_word_of_failure() {
     assert_eq!((outcome.ran.code, outcome.ran.stdout.as_str()), (Some(0), "removed.\n"), "{outcome:#?}");
 }
 
-/// macOS has bash 3.2.
+/// macOS has bash 3.2, which few other machines have: see `OTHER_BASH`.
 #[test]
 fn the_scripts_use_nothing_that_came_after_bash_3() {
     let newer = [
