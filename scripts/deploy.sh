@@ -132,7 +132,7 @@ docker buildx version >/dev/null 2>&1 || fail "Docker with buildx is missing: in
 aws sts get-caller-identity >/dev/null || fail "the AWS CLI has no credentials: run 'aws configure' or set AWS_PROFILE"
 check_state "$stack-artifacts"
 check_state "$stack"
-existed=$(describe "$stack" StackId) || exit
+had_cpu_image=$(deployed CpuImage) || exit
 had_gpu_image=$(deployed GpuImage) || exit
 had_platform=$(deployed CpuPlatform) || exit
 had_project=$(deployed Project) || exit
@@ -142,7 +142,7 @@ project=${PROJECT:-${had_project:-$stack}}
 sender=${SENDER-$had_sender}
 gpu=${GPU:-yes}
 # A stack that was deployed without the image stays without it.
-if [ -z "${GPU:-}" ] && [ -n "$existed" ] && [ -z "$had_gpu_image" ]; then gpu=no; fi
+if [ -z "${GPU:-}" ] && [ -n "$had_cpu_image" ] && [ -z "$had_gpu_image" ]; then gpu=no; fi
 if [ -n "$sender" ]; then identity=$(makes_identity "$sender") || exit; fi
 
 scripts/package.sh || fail "could not build the functions"

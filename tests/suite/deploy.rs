@@ -65,7 +65,8 @@ impl Stubbed {
     fn deployed() -> Self {
         let stubbed = Self::new().with_stack("tagfleet-artifacts", "UPDATE_COMPLETE");
         let stubbed = stubbed.with_stack("tagfleet", "UPDATE_COMPLETE");
-        stubbed.with_parameter("Sender", "me@example.com").with_parameter("GpuImage", "images@sha256:1")
+        let stubbed = stubbed.with_parameter("Sender", "me@example.com");
+        stubbed.with_parameter("CpuImage", "images@sha256:0").with_parameter("GpuImage", "images@sha256:1")
     }
 
     fn run(&self, script: &str, variables: &[(&str, &str)]) -> Outcome {
@@ -260,6 +261,8 @@ fn without_gpus_no_image_for_them_is_built() {
     assert!(without(&Stubbed::deployed().with_parameter("GpuImage", ""), &[]), "it stays without");
     assert!(!without(&Stubbed::deployed().with_parameter("GpuImage", ""), &[("GPU", "yes")]));
     assert!(!without(&Stubbed::deployed(), &[]));
+    // A change set that was never executed: the stack is there and has no parameters.
+    assert!(!without(&Stubbed::new().with_stack("tagfleet", "REVIEW_IN_PROGRESS"), &[]));
     let refused = Stubbed::new().run("deploy.sh", &[("GPU", "maybe")]).refusal();
     assert_eq!(refused, "deploy: GPU=maybe is not known: give yes or no");
 }

@@ -24,7 +24,6 @@ case "$name $*" in
   [ -f "$STUB/stack-$stack" ] || missing "Stack with id $stack does not exist"
   case $(value_of --query "$@") in
   *StackStatus) cat "$STUB/stack-$stack" ;;
-  *StackId) echo "arn:aws:cloudformation:us-east-1:123456789012:stack/$stack/1" ;;
   *"'CodeBucket'"*) echo "$stack-codebucket-1" ;;
   *"'Images'"*) echo "123456789012.dkr.ecr.us-east-1.amazonaws.com/$stack-images-1" ;;
   *"'StateMachineArn'"*) echo "arn:aws:states:us-east-1:123456789012:stateMachine:$stack" ;;
