@@ -9,4 +9,4 @@ tools=.venv-lint/bin
   --compact --quiet --skip-download
 infra/lint/node_modules/.bin/asl-validator --json-path infra/state-machine.asl.json
 "$tools/hadolint" --failure-threshold info batch-worker/Dockerfile
-"$tools/shellcheck" scripts/*.sh
+"$tools/shellcheck" scripts/*.sh tests/emulator/*.sh tests/suite/deploy/*.sh

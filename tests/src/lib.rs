@@ -10,6 +10,7 @@ pub mod deadly;
 pub mod emulator;
 pub mod fleet;
 pub mod http;
+pub mod metadata;
 pub mod onnx;
 pub mod photos;
 pub mod rows;

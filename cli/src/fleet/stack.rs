@@ -25,6 +25,8 @@ pub(crate) struct Outputs {
     pub(crate) cpu_job_queue: String,
     /// The job queue of GPU workers, an ARN.
     pub(crate) gpu_job_queue: String,
+    /// Whether runs on GPUs have an image. Stacks of earlier versions, which do not say, always have one.
+    pub(crate) has_gpu_image: bool,
     /// Where mails come from; none where none are sent.
     pub(crate) sender: Option<String>,
     /// The splitter's name.
@@ -60,6 +62,7 @@ impl Outputs {
             state_machine: required("StateMachineArn")?,
             cpu_job_queue: required("CpuJobQueue")?,
             gpu_job_queue: required("GpuJobQueue")?,
+            has_gpu_image: outputs.get("GpuImage").is_none_or(|image| !image.is_empty()),
             sender: Some(optional("Sender")).filter(|sender| !sender.is_empty()),
             splitter: required("SplitterFunction")?,
             queue_prefix: required("QueuePrefix")?,
@@ -187,6 +190,13 @@ pub(crate) mod tests {
     fn outputs_are_understood() {
         let outputs = Outputs::parse(&deployed()).unwrap();
         assert_eq!((outputs.sender.as_deref(), outputs.source_buckets.len()), (None, 2));
+        assert!(outputs.has_gpu_image, "a stack of an earlier version");
+        let with = |image: &str| {
+            let mut outputs = deployed();
+            outputs.insert("GpuImage".to_owned(), image.to_owned());
+            Outputs::parse(&outputs).unwrap().has_gpu_image
+        };
+        assert_eq!((with(""), with("worker@sha256:0")), (false, true));
         assert_eq!(
             outputs.splitter_arn(),
             "arn:aws:lambda:us-east-1:123456789012:function:tagfleet-splitter"

@@ -168,6 +168,11 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
             valid.source
         )));
     }
+    if valid.request.device == request::Device::Gpu && !outputs.has_gpu_image {
+        return Err(bad_input(format!(
+            "the stack {name} has no image for GPU workers: deploy it again with GPU=yes, or leave out --device gpu"
+        )));
+    }
     if !valid.request.notify.is_empty() && outputs.sender.is_none() {
         return Err(bad_input(format!(
             "the stack {name} sends no mail: deploy it again with Sender, or ask for none"
