@@ -16,9 +16,13 @@ mod usage;
 use std::process::ExitCode;
 
 use configuration::Configuration;
+use tagfleet_model::engine::telemetry;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
+    if let Err(error) = telemetry::disable() {
+        return log::failure(&error, 1);
+    }
     if tagger_process::is_this() {
         return tagger_process::serve();
     }

@@ -24,11 +24,15 @@ mod told;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tagfleet_model::engine::telemetry;
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
+    if let Err(error) = telemetry::disable() {
+        return told::code(Err(anyhow::Error::msg(error)));
+    }
     let args = Args::parse();
     let outcome = match &args.command {
         None => parts::measure(&args.options),

@@ -25,11 +25,15 @@ mod tagger_process;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tagfleet_model::engine::telemetry;
 
 use args::Args;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
+    if let Err(error) = telemetry::disable() {
+        return exit::code(Err(exit::broken(error)), false);
+    }
     let args = Args::parse();
     exit::code(dispatch::execute(args.command), args.verbose)
 }

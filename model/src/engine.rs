@@ -12,6 +12,7 @@ mod openvino;
 mod processor;
 mod record;
 mod resolve;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tract;
@@ -30,6 +31,7 @@ use self::device::Feed;
 pub(crate) use self::device::Meter;
 pub(crate) use self::device::Provider;
 pub use self::device::{Feeder, graph_for_device, rehearse};
+pub(crate) use self::memory::available_memory;
 pub use self::onnxruntime::graph_for_processor;
 pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, onnxruntime_elsewhere};
 pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};

@@ -12,8 +12,10 @@ mod child;
 mod crew;
 mod death;
 mod link;
+mod messages;
 mod probe;
 mod protocol;
+mod sandbox;
 mod setup;
 
 use std::ffi::OsString;
@@ -26,7 +28,7 @@ use thiserror::Error;
 #[cfg(doc)]
 use tagfleet_pipeline::tagger::Tagger;
 
-pub use child::{serve, serve_with};
+pub use child::{serve, serve_sandboxed_with, serve_with};
 pub use crew::Isolation;
 pub use death::Death;
 pub use setup::{FEEDERS_PER_CORE, Setup, SetupError};

@@ -33,6 +33,7 @@ mod security;
 mod show;
 mod stop;
 mod storm;
+mod telemetry;
 mod tidy;
 mod vectors;
 mod worker;

@@ -1,4 +1,4 @@
-//! Whether this process may take as much memory again as it has.
+//! How much memory is left for this process, and whether it may take as much again as it has.
 //!
 //! It exists because a batch of twice the size takes at most twice the memory, and nobody says beforehand how much. It
 //! reads what the system says and takes nothing.
@@ -13,13 +13,19 @@ const GROUPS: [(&str, &str); 2] = [
 
 /// False also where the system does not say.
 pub(super) fn may_double() -> bool {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let Some(own) = read("/proc/self/status").and_then(|text| field(&text, "VmRSS:")) else { return false };
-    let Some(available) = read("/proc/meminfo").and_then(|text| field(&text, "MemAvailable:")) else {
-        return false;
-    };
+    let own = read("/proc/self/status").and_then(|text| field(&text, "VmRSS:"));
+    own.zip(available_memory()).is_some_and(|(own, available)| own < available)
+}
+
+/// Bytes that this process can still get: of the machine, and of its container. None where the system does not say.
+pub(crate) fn available_memory() -> Option<u64> {
+    let available = field(&read("/proc/meminfo")?, "MemAvailable:")?;
     let groups = GROUPS.iter().filter_map(|(limit, used)| left(&read(limit)?, &read(used)?));
-    own < groups.fold(available, u64::min)
+    Some(groups.fold(available, u64::min))
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
 }
 
 /// A field of `/proc` in bytes; it is given in kB.

@@ -15,6 +15,7 @@ use tagfleet_pipeline::tagger::Tagger;
 
 use super::probe;
 use super::protocol::{self, Answer, Body, Pace, Request};
+use super::sandbox;
 use super::setup::Setup;
 
 /// Is the child of an [`Isolation`](super::Isolation): reads requests from stdin and writes answers to stdout, until the
@@ -23,24 +24,48 @@ use super::setup::Setup;
 /// # Errors
 /// Where the pipes cannot be used. What the parent should load and cannot is told to the parent.
 pub fn serve() -> io::Result<()> {
-    serve_with(Setup::load)
+    serve_sandboxed_with(Setup::load)
 }
 
-/// The same with other taggers, one per thread, made by `load`; its error is what the parent gets to see.
+/// The same with other taggers, one per thread, made by `load` within the sandbox.
+///
+/// # Errors
+/// Those of [`serve`].
+#[doc(hidden)]
+pub fn serve_sandboxed_with(
+    load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, String>,
+) -> io::Result<()> {
+    guarded(&Guard { enter: sandbox::enter, narrow: sandbox::narrow }, load)
+}
+
+/// The same with other taggers, one per thread, made by `load`, and with all rights of the user; its error is what the
+/// parent gets to see.
 ///
 /// # Errors
 /// Those of [`serve`].
 pub fn serve_with(load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, String>) -> io::Result<()> {
+    guarded(&Guard { enter: |_| Ok(Vec::new()), narrow: |_| Ok(()) }, load)
+}
+
+/// What takes rights from the process: before anything is loaded, and once the model is.
+struct Guard {
+    /// Returns notes for people.
+    enter: fn(&Setup) -> Result<Vec<String>, String>,
+    narrow: fn(&Setup) -> Result<(), String>,
+}
+
+fn guarded(
+    guard: &Guard,
+    load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, String>,
+) -> io::Result<()> {
     let mut output = take_stdout()?;
     let mut input = io::stdin();
-    end_with_parent()?;
     let Some(message) = protocol::read_setup(&mut input)? else { return Ok(()) };
-    let loaded = Setup::decode(&message).map_err(|error| error.to_string()).and_then(|setup| load(&setup));
-    let (taggers, body) = match loaded.and_then(tried) {
-        Ok(taggers) => {
+    let (taggers, body) = match loaded(guard, &message, load) {
+        Ok((taggers, mut notes)) => {
             let first = taggers.first();
             let pace = first.map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
-            let notes = first.map_or_else(Vec::new, |tagger| tagger.notes());
+            notes.extend(first.map_or_else(Vec::new, |tagger| tagger.notes()));
             (taggers, Body::Ready { pace, notes })
         }
         Err(reason) => (Vec::new(), Body::Refused(reason)),
@@ -54,6 +79,22 @@ pub fn serve_with(load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, Stri
         }
     });
     Ok(())
+}
+
+type Loaded = (Vec<Box<dyn Tagger>>, Vec<String>);
+
+/// Loads within the sandbox. It is entered on the only thread there is, because a thread inherits what its parent gave up.
+fn loaded(
+    guard: &Guard,
+    message: &[u8],
+    load: impl FnOnce(&Setup) -> Result<Vec<Box<dyn Tagger>>, String>,
+) -> Result<Loaded, String> {
+    let setup = Setup::decode(message).map_err(|error| error.to_string())?;
+    let notes = (guard.enter)(&setup)?;
+    end_with_parent().map_err(|error| error.to_string())?;
+    let taggers = tried(load(&setup)?)?;
+    (guard.narrow)(&setup)?;
+    Ok((taggers, notes))
 }
 
 /// Engines may print; on the pipe that would be a broken answer.

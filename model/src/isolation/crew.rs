@@ -12,6 +12,7 @@ use tagfleet_pipeline::tags::Outcome;
 
 use super::link::{Link, Ready, Reply};
 use super::protocol::{Body, MAX_IMAGES, Pace};
+use super::sandbox;
 use super::{Death, Patience, Program, Setup, StartError};
 use crate::graph::LARGEST_BATCH;
 
@@ -31,6 +32,7 @@ impl Isolation {
     /// # Errors
     /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
+        sandbox::close_parent()?;
         let launch = Launch { program, setup: setup.encode()?, patience };
         let (link, ready) = launch.start(&mut 0)?;
         let refused = |error: TaggerError| StartError::Refused(error.to_string());

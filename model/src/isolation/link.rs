@@ -4,6 +4,7 @@
 //! outcome is made up: who asked learns that the child died, and decides.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::io::{self, BufReader, ErrorKind};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,8 +16,11 @@ use std::time::{Duration, Instant};
 use tagfleet_pipeline::tagger::Wanted;
 
 use super::death::Death;
+use super::messages;
 use super::protocol::{self, Answer, Body, Pace};
+use super::sandbox;
 use super::{Patience, Program, StartError};
+use crate::engine::telemetry;
 
 /// Pipes hold a picture of this size whole, so that writer and reader seldom wait for each other: 1 MiB.
 #[cfg(target_os = "linux")]
@@ -104,9 +108,14 @@ impl Link {
     fn spawn(program: &Program, patience: Duration) -> io::Result<Self> {
         let mut command = Command::new(&program.path);
         // A process group of its own, so that Ctrl-C reaches the parent only, which knows what to finish.
-        command.args(&program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        command.args(&program.arguments).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // No credential, no proxy's password.
+        let kept = env::vars_os().filter(|(name, _)| name.to_str().is_some_and(sandbox::is_kept));
+        command.env_clear().envs(kept).env(telemetry::VARIABLE, telemetry::OFF);
         let mut process = command.spawn()?;
-        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+        let pipes = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        let (Some(input), Some(output), Some(messages)) = pipes else {
             return Err(io::Error::other("it has no pipes"));
         };
         widen(&input);
@@ -118,6 +127,7 @@ impl Link {
         let mut link =
             Self { input: Mutex::new(input), shared: shared.clone(), threads: Vec::new(), patience };
         link.threads.push(thread::Builder::new().spawn(move || shared.read(BufReader::new(output)))?);
+        link.threads.push(thread::Builder::new().spawn(move || messages::forward(messages))?);
         Ok(link)
     }
 

@@ -1,4 +1,7 @@
-//! Do the workers reach S3 without paying for it? A gateway endpoint costs nothing; a NAT gateway is paid by the byte.
+//! Do the workers reach what they need? S3 through a gateway endpoint, which costs nothing while a NAT gateway is paid by the
+//! byte; and the services that start them.
+
+mod exit;
 
 use tagfleet_aws::ServiceError;
 use tagfleet_aws::signed::{Call, Service};
@@ -35,9 +38,30 @@ async fn check_subnets(stack: &FleetStack, subnets: &[String]) -> Result<Vec<Fin
     for vpc in vpcs {
         let call = Call { service: Service::EC2, action: "DescribeVpcEndpoints", thing: &vpc };
         let asked = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
-        findings.push(judge(&vpc, &stack.aws.query(call, &asked).await?));
+        let endpoints = stack.aws.query(call, &asked).await?;
+        findings.push(judge(&vpc, &endpoints));
+        findings.push(exit::judge(&vpc, &route_tables(stack, &vpc, subnets).await?, &endpoints));
     }
     Ok(findings)
+}
+
+/// The route tables of the subnets; the VPC's main one if they have none of their own.
+async fn route_tables(stack: &FleetStack, vpc: &str, subnets: &[String]) -> Result<Element, ServiceError> {
+    let call = Call { service: Service::EC2, action: "DescribeRouteTables", thing: vpc };
+    let values: Vec<String> = (1..=subnets.len()).map(|number| format!("Filter.1.Value.{number}")).collect();
+    let mut own = vec![("Filter.1.Name", "association.subnet-id")];
+    own.extend(values.iter().map(String::as_str).zip(subnets.iter().map(String::as_str)));
+    let found = stack.aws.query(call, &own).await?;
+    if found.find("routeTableSet").is_some_and(|tables| !tables.children.is_empty()) {
+        return Ok(found);
+    }
+    let main = [
+        ("Filter.1.Name", "vpc-id"),
+        ("Filter.1.Value.1", vpc),
+        ("Filter.2.Name", "association.main"),
+        ("Filter.2.Value.1", "true"),
+    ];
+    stack.aws.query(call, &main).await
 }
 
 /// The VPCs of some subnets, each once.

@@ -1,0 +1,104 @@
+//! Which files the child may read; it may write none.
+//!
+//! Its model's files one by one, because a model's folder may be the user's home; the engine's library with what is beside
+//! it; the system's libraries; and what the kernel says about this machine and this process.
+
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+
+use super::super::setup::Setup;
+use crate::engine::Device;
+
+/// The newest version whose rights are asked for; an older kernel enforces those that it knows.
+const NEWEST: ABI = ABI::V6;
+
+/// Libraries, and what tells the loader where they are.
+const SYSTEM: [&str; 13] = [
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+    "/run/opengl-driver",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/OpenCL",
+];
+/// What the kernel says of the machine and of this process, never of another one.
+const KERNEL: [&str; 11] = [
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys",
+    "/sys/devices",
+    "/sys/fs/cgroup",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/urandom",
+    "/dev/random",
+];
+/// What a GPU's driver opens, reads and writes.
+const DEVICES: [&str; 4] = ["/dev", "/proc/driver", "/proc/devices", "/sys"];
+
+/// Leaves this thread, and those that it starts, the files of `setup`. False if the kernel has no landlock.
+pub(super) fn restrict(setup: &Setup) -> Result<bool, String> {
+    enforce(setup).map_err(|error| format!("landlock refuses: {error}"))
+}
+
+fn enforce(setup: &Setup) -> Result<bool, RulesetError> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    for path in readable(setup) {
+        rules = allow(rules, &path, read)?;
+    }
+    if setup.engine.device == Device::Cuda {
+        for path in DEVICES {
+            rules = allow(rules, Path::new(path), AccessFs::from_all(NEWEST))?;
+        }
+    }
+    Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// A path that is not there needs no rule. Rights of folders mean nothing for a file, and the kernel refuses them.
+fn allow(
+    rules: landlock::RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<landlock::RulesetCreated, RulesetError> {
+    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
+    let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(NEWEST) };
+    rules.add_rule(PathBeneath::new(opened, rights))
+}
+
+fn readable(setup: &Setup) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = SYSTEM.iter().chain(&KERNEL).map(PathBuf::from).collect();
+    let model = &setup.model;
+    paths.extend(model.spec.files.iter().map(|file| model.root.join(&file.name)));
+    if let Some(library) = &setup.engine.library {
+        paths.extend(around(library));
+    }
+    let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    paths.extend(std::env::split_paths(&listed).filter(|folder| folder.is_absolute()));
+    paths
+}
+
+/// The folder of a library, and that of the Python environment's libraries it may need: CUDA's are wheels of their own.
+fn around(library: &Path) -> Vec<PathBuf> {
+    let folder = library.parent().map(Path::to_owned);
+    let wheels = library.ancestors().find(|above| above.ends_with("site-packages"));
+    folder.into_iter().chain(wheels.map(Path::to_owned)).collect()
+}

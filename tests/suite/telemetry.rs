@@ -1,0 +1,89 @@
+//! Nothing is reported to anybody: no command leaves a file in the user's home, and none looks a name up.
+//!
+//! A control shows that these tests see what they look for: the same library, loaded without the variable, does leave
+//! files. Names are caught by a library that is loaded before libc, in the command and in its child.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tagfleet_tests::command::{Ran, run, tagfleet};
+use tagfleet_tests::project;
+
+const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// The library that reports lookups, compiled into `folder`.
+fn catcher(folder: &Path) -> PathBuf {
+    let library = folder.join("name_lookups.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(project("tests/preload/name_lookups.c"));
+    assert!(compiler.status().unwrap().success());
+    library
+}
+
+fn quiet(home: &Path, catcher: &Path, arguments: &[&str]) -> Ran {
+    let mut command = tagfleet(arguments);
+    // As a user starts it: without the variable that the tests themselves have.
+    command.env_remove(VARIABLE).env("HOME", home).env_remove("XDG_CACHE_HOME").env("LD_PRELOAD", catcher);
+    run(&mut command)
+}
+
+#[test]
+fn no_command_leaves_a_file_at_home_or_looks_a_name_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, out) = (folder.path().join("home"), folder.path().join("out"));
+    fs::create_dir(&home).unwrap();
+    let catcher = catcher(folder.path());
+    let out = out.to_str().unwrap();
+    let picture = "demo/photos/autumn/sku-0000.jpg";
+    let commands: [&[&str]; 10] = [
+        &["run", "demo/photos", "--model", "demo/model", "--out", out, "--engine", "onnxruntime"],
+        &["run", "demo/photos", "--model", "demo/model", "--out", out, "--engine", "openvino", "--new"],
+        &["run", "demo/photos", "--model", "demo/model", "--out", out, "--device", "rehearsal", "--new"],
+        &["inspect", "demo/model", picture, "--engine", "onnxruntime"],
+        &["inspect", "demo/model", picture, "--engine", "openvino"],
+        &["plan", "demo/photos", "--model", "demo/model", "--images", "1000"],
+        &["fit", "demo/model", "--images", "demo/photos"],
+        &["show", out],
+        &["report", out],
+        &["prices", "show"],
+    ];
+    for arguments in commands {
+        let ran = quiet(&home, &catcher, arguments);
+        assert!(matches!(ran.code, Some(0 | 3)), "{arguments:?}: {ran:?}");
+        assert!(!ran.stderr.contains("NAME LOOKUP"), "{arguments:?}: {ran:?}");
+        assert_eq!(files(&home), [] as [PathBuf; 0], "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_same_library_does_report_without_the_variable() {
+    let home = tempfile::tempdir().unwrap();
+    let python = project(".venv/bin/python");
+    let mut command = Command::new(python);
+    command.args(["-c", "import onnxruntime as o; o.InferenceSession('demo/model/model.onnx'); print(o.__version__)"]);
+    command.current_dir(project(".")).env_remove(VARIABLE).env("HOME", home.path()).env_remove("XDG_CACHE_HOME");
+    let ran = run(&mut command);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!files(home.path()).is_empty(), "ONNX Runtime {} reports no more: is the variable still needed?", ran.stdout);
+}
+
+#[test]
+fn a_lookup_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["run", "s3://shop/p/", "--model", "demo/model", "--out", "/nowhere", "--dry-run"];
+    let mut command = tagfleet(arguments);
+    command.env("LD_PRELOAD", catcher(folder.path())).env("AWS_ACCESS_KEY_ID", "k").env("AWS_SECRET_ACCESS_KEY", "s");
+    let ran = run(command.env("AWS_ENDPOINT_URL", "http://store.example").env("AWS_REGION", "us-east-1"));
+    assert!(ran.stderr.contains("NAME LOOKUP store.example"), "{ran:?}");
+}
