@@ -71,11 +71,22 @@ fn the_same_library_does_report_without_the_variable() {
     let home = tempfile::tempdir().unwrap();
     let python = project(".venv/bin/python");
     let mut command = Command::new(python);
-    command.args(["-c", "import onnxruntime as o; o.InferenceSession('demo/model/model.onnx'); print(o.__version__)"]);
-    command.current_dir(project(".")).env_remove(VARIABLE).env("HOME", home.path()).env_remove("XDG_CACHE_HOME");
+    command.args([
+        "-c",
+        "import onnxruntime as o; o.InferenceSession('demo/model/model.onnx'); print(o.__version__)",
+    ]);
+    command
+        .current_dir(project("."))
+        .env_remove(VARIABLE)
+        .env("HOME", home.path())
+        .env_remove("XDG_CACHE_HOME");
     let ran = run(&mut command);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(!files(home.path()).is_empty(), "ONNX Runtime {} reports no more: is the variable still needed?", ran.stdout);
+    assert!(
+        !files(home.path()).is_empty(),
+        "ONNX Runtime {} reports no more: is the variable still needed?",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -83,7 +94,10 @@ fn a_lookup_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["run", "s3://shop/p/", "--model", "demo/model", "--out", "/nowhere", "--dry-run"];
     let mut command = tagfleet(arguments);
-    command.env("LD_PRELOAD", catcher(folder.path())).env("AWS_ACCESS_KEY_ID", "k").env("AWS_SECRET_ACCESS_KEY", "s");
+    command
+        .env("LD_PRELOAD", catcher(folder.path()))
+        .env("AWS_ACCESS_KEY_ID", "k")
+        .env("AWS_SECRET_ACCESS_KEY", "s");
     let ran = run(command.env("AWS_ENDPOINT_URL", "http://store.example").env("AWS_REGION", "us-east-1"));
     assert!(ran.stderr.contains("NAME LOOKUP store.example"), "{ran:?}");
 }

@@ -107,6 +107,11 @@ pub(super) fn load<T: Clone>(
     Err(nothing(kind, asked, &tried))
 }
 
+/// Where this process would look for the library.
+pub(super) fn places(kind: &Kind) -> Vec<PathBuf> {
+    candidates(kind, None, &Surroundings::of_this_process(kind))
+}
+
 /// The file that a path stands for, links followed, or why it is none.
 pub(super) fn file(path: &Path) -> Result<PathBuf, String> {
     if !path.is_file() {

@@ -33,6 +33,11 @@ const KIND: Kind = Kind {
     install: "make setup",
 };
 
+/// Where this process would look for the library.
+pub(super) fn places() -> Vec<PathBuf> {
+    library::places(&KIND)
+}
+
 /// The library of this process, loading it on the first call. `asked` is a file, a folder or a Python
 /// environment to take it from.
 pub(super) fn load(asked: Option<&Path>) -> Result<Library<Environment>, EngineError> {

@@ -49,6 +49,11 @@ const KIND: Kind = Kind {
     install: "scripts/setup.sh openvino",
 };
 
+/// Where this process would look for the library.
+pub(super) fn places() -> Vec<PathBuf> {
+    library::places(&KIND)
+}
+
 /// The library of this process, loading it on the first call. `asked` is a file, a folder or a Python
 /// environment to take it from.
 pub(super) fn load(asked: Option<&Path>) -> Result<Library<SharedCore>, EngineError> {
@@ -191,7 +196,7 @@ fn refused(path: &Path, reason: &str) -> EngineError {
 }
 
 /// A copy of a model whose weights are links out of its folder, as Hugging Face's cache has them: OpenVINO follows none.
-fn without_links(model: &Model) -> Result<Option<TempDir>, String> {
+pub(super) fn without_links(model: &Model) -> Result<Option<TempDir>, String> {
     let failed = |error: io::Error| format!("a copy of it without links can't be made: {error}");
     let path = model.path();
     let folder = path.parent().unwrap_or(&model.root);

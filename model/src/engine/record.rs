@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tagfleet_pipeline::run;
+use tempfile::TempDir;
 
-use super::{EngineError, processor, tract};
+use super::{EngineError, onnxruntime, openvino, processor, tract};
 use crate::folder::Model;
 use crate::graph::Quantization;
 
@@ -118,6 +119,26 @@ impl PartialEq for EngineRecord {
 }
 
 impl EngineRecord {
+    /// A copy of `model` that the engine can read, if it cannot read the files where they are.
+    pub(crate) fn readable_copy(&self, model: &Model) -> Result<Option<TempDir>, String> {
+        match self.name {
+            EngineName::OpenVino => openvino::without_links(model),
+            EngineName::Tract | EngineName::OnnxRuntime => Ok(None),
+        }
+    }
+
+    /// The files of which this process loads one to run the engine; none for the one that is built in.
+    pub(crate) fn libraries(&self) -> Vec<PathBuf> {
+        if let Some(library) = &self.library {
+            return vec![library.clone()];
+        }
+        match self.name {
+            EngineName::Tract => Vec::new(),
+            EngineName::OnnxRuntime => onnxruntime::places(),
+            EngineName::OpenVino => openvino::places(),
+        }
+    }
+
     pub(super) fn tract(model: &Model) -> Self {
         Self {
             name: EngineName::Tract,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
 use tagfleet_pipeline::tags::Outcome;
+use tempfile::TempDir;
 
 use super::link::{Link, Ready, Reply};
 use super::protocol::{Body, MAX_IMAGES, Pace};
@@ -33,7 +34,13 @@ impl Isolation {
     /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         sandbox::close_parent()?;
-        let launch = Launch { program, setup: setup.encode()?, patience };
+        // The child may write nothing, so what it cannot read in place is copied here.
+        let copy = setup.engine.readable_copy(&setup.model).map_err(StartError::Refused)?;
+        let told = match &copy {
+            Some(copy) => setup.of_copy(copy.path()).encode()?,
+            None => setup.encode()?,
+        };
+        let launch = Launch { program, setup: told, patience, _copy: copy };
         let (link, ready) = launch.start(&mut 0)?;
         let refused = |error: TaggerError| StartError::Refused(error.to_string());
         let pace = checked(ready.pace).map_err(refused)?;
@@ -68,6 +75,8 @@ struct Launch {
     program: Program,
     setup: Vec<u8>,
     patience: Patience,
+    /// The copy of the model that `setup` names, if it names one.
+    _copy: Option<TempDir>,
 }
 
 impl Launch {

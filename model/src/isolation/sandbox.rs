@@ -18,8 +18,18 @@ mod limits;
 use super::setup::Setup;
 
 /// What the parent leaves in the child's environment besides [`KEPT_PREFIXES`]; above all no credential.
-const KEPT: [&str; 8] =
-    ["PATH", "TMPDIR", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"];
+const KEPT: [&str; 10] = [
+    "VIRTUAL_ENV",
+    "INTEL_OPENVINO_DIR",
+    "PATH",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "RUST_BACKTRACE",
+    "MALLOC_ARENA_MAX",
+    "GLIBC_TUNABLES",
+];
 /// Settings of the loader, of engines and of their drivers.
 const KEPT_PREFIXES: [&str; 8] = ["LD_", "DYLD_", "OMP_", "KMP_", "ORT_", "OPENVINO_", "CUDA_", "NVIDIA_"];
 

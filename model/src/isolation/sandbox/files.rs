@@ -88,9 +88,7 @@ fn readable(setup: &Setup) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = SYSTEM.iter().chain(&KERNEL).map(PathBuf::from).collect();
     let model = &setup.model;
     paths.extend(model.spec.files.iter().map(|file| model.root.join(&file.name)));
-    if let Some(library) = &setup.engine.library {
-        paths.extend(around(library));
-    }
+    paths.extend(setup.engine.libraries().iter().flat_map(|library| around(library)));
     let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     paths.extend(std::env::split_paths(&listed).filter(|folder| folder.is_absolute()));
     paths
@@ -98,7 +96,8 @@ fn readable(setup: &Setup) -> Vec<PathBuf> {
 
 /// The folder of a library, and that of the Python environment's libraries it may need: CUDA's are wheels of their own.
 fn around(library: &Path) -> Vec<PathBuf> {
-    let folder = library.parent().map(Path::to_owned);
-    let wheels = library.ancestors().find(|above| above.ends_with("site-packages"));
-    folder.into_iter().chain(wheels.map(Path::to_owned)).collect()
+    let real = library.canonicalize().unwrap_or_else(|_| library.to_owned());
+    let folders = [library, &real].map(Path::parent);
+    let wheels = real.ancestors().find(|above| above.ends_with("site-packages"));
+    folders.into_iter().chain([wheels]).flatten().map(Path::to_owned).collect()
 }

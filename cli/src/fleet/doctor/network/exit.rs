@@ -18,11 +18,17 @@ pub(super) fn judge(vpc: &str, tables: &Element, endpoints: &Element) -> Finding
     }
     let missing: Vec<&str> = NEEDED.into_iter().filter(|service| !has_endpoint(endpoints, service)).collect();
     if missing.is_empty() {
-        return Finding::ok(CHECK, format!("{vpc} has no route to the internet, and every endpoint that workers need"));
+        return Finding::ok(
+            CHECK,
+            format!("{vpc} has no route to the internet, and every endpoint that workers need"),
+        );
     }
     Finding::fail(
         CHECK,
-        format!("the workers' subnets in {vpc} have no route to the internet and no endpoint for {}", missing.join(", ")),
+        format!(
+            "the workers' subnets in {vpc} have no route to the internet and no endpoint for {}",
+            missing.join(", ")
+        ),
         "add interface endpoints for these services with private DNS, or a NAT gateway: without them no worker starts",
     )
 }
@@ -60,17 +66,22 @@ mod tests {
     use super::*;
 
     fn tables(routes: &str) -> Element {
-        let answer = format!("<R><routeTableSet><item><routeSet>{routes}</routeSet></item></routeTableSet></R>");
+        let answer =
+            format!("<R><routeTableSet><item><routeSet>{routes}</routeSet></item></routeTableSet></R>");
         Element::parse(&answer).unwrap()
     }
 
     fn route(destination: &str, state: &str) -> String {
-        format!("<item><destinationCidrBlock>{destination}</destinationCidrBlock><state>{state}</state></item>")
+        format!(
+            "<item><destinationCidrBlock>{destination}</destinationCidrBlock><state>{state}</state></item>"
+        )
     }
 
     fn endpoints(services: &[&str]) -> Element {
         let item = |service: &&str| {
-            format!("<item><serviceName>com.amazonaws.eu-central-1.{service}</serviceName><state>available</state></item>")
+            format!(
+                "<item><serviceName>com.amazonaws.eu-central-1.{service}</serviceName><state>available</state></item>"
+            )
         };
         let items: String = services.iter().map(item).collect();
         Element::parse(&format!("<R><vpcEndpointSet>{items}</vpcEndpointSet></R>")).unwrap()
@@ -81,7 +92,11 @@ mod tests {
         let local = route("10.0.0.0/16", "active");
         let findings = [
             judge("vpc-1", &tables(&format!("{local}{}", route("0.0.0.0/0", "active"))), &endpoints(&[])),
-            judge("vpc-1", &tables(&format!("{local}{}", route("0.0.0.0/0", "blackhole"))), &endpoints(&["ecs", "ecr.api", "s3"])),
+            judge(
+                "vpc-1",
+                &tables(&format!("{local}{}", route("0.0.0.0/0", "blackhole"))),
+                &endpoints(&["ecs", "ecr.api", "s3"]),
+            ),
             judge("vpc-1", &tables(&local), &endpoints(&NEEDED)),
         ];
         insta::assert_snapshot!(text(&findings), @r"
