@@ -21,6 +21,7 @@ mod hostile;
 mod inputs;
 mod lists;
 mod names;
+mod origins;
 mod parity;
 mod readme;
 mod report;
