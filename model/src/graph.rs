@@ -35,7 +35,7 @@ pub use self::opening::Opening;
 pub(crate) use self::ports::LARGEST_BATCH;
 pub use self::ports::{ImageInput, OutputPort};
 pub use self::range::SampleRange;
-pub use self::statistics::Statistics;
+pub use self::statistics::{Pictures, Statistics};
 use crate::folder::{Activation, ModelError};
 
 /// What is kept of an ONNX file.

@@ -6,8 +6,8 @@
 //! | it begins by scaling or centring its input | squashed | the range that this fits; CNTK's blue, green, red |
 //! | the layers of a Keras application | squashed | that application's `preprocess_input` |
 //! | the layers of TF-Slim and other TensorFlow classifiers, with ImageNet's classes | shorter side 256/224 and crop | those of its own evaluation |
-//! | a batch normalisation behind its first convolution | as below | the range that its statistics are of, if clearly another |
-//! | PaddlePaddle, 48x192 (PaddleOCR's classifier) | that height, padded | blue, green, red, -1..1 |
+//! | a batch normalisation behind or inside its first convolution | as below | the range that its statistics are of, if clearly another |
+//! | PaddlePaddle, 48x192 or two scores and no fixed size (PaddleOCR's classifier of turned lines) | that height, padded | blue, green, red, -1..1 |
 //! | PaddlePaddle | shorter side 256/224 and crop, squashed if not square; OpenCV | ImageNet's mean and standard deviation |
 //! | Caffe and Caffe2 | shorter side 256/224 and crop for ImageNet, else squashed | blue, green, red, 0..255 less ImageNet's mean |
 //! | MATLAB, which normalises in the graph | squashed | 0..255 |
@@ -25,7 +25,7 @@
 //! normalisation of its image input layer as the first operators.
 
 use super::steps::{IMAGENET_MEAN, IMAGENET_STD, PerChannel, Steps};
-use crate::graph::{Graph, ImageInput, SampleRange};
+use crate::graph::{Graph, ImageInput, Pictures, SampleRange};
 use crate::preprocessing::{Anchor, Color, Fill, Filter, Layout, Resize, ResizeTo, Size};
 
 /// The side that a graph without a fixed one most likely wants.
@@ -61,7 +61,9 @@ pub(super) fn squashed(input: &ImageInput, source: &'static str) -> Steps {
 pub(super) fn guess(graph: &Graph, input: &ImageInput, classes: Option<usize>) -> Guess {
     let (origin, maker) = Origin::of(graph);
     let is_imagenet = classes.is_some_and(|classes| IMAGENET.contains(&classes));
-    let sources = Evidence { graph, input, origin, is_imagenet };
+    let is_line = origin == Origin::Paddle
+        && (size(input) == OCR || (classes == Some(2) && input.height.is_none() && input.width.is_none()));
+    let sources = Evidence { graph, input, origin, is_imagenet, is_line };
     let (reason, steps) = sources.steps();
     let format = match input.layout {
         Layout::Nhwc => "NHWC",
@@ -116,6 +118,8 @@ struct Evidence<'a> {
     input: &'a ImageInput,
     origin: Origin,
     is_imagenet: bool,
+    /// Whether pictures are lines of text, which may be upside down.
+    is_line: bool,
 }
 
 impl Evidence<'_> {
@@ -138,9 +142,12 @@ impl Evidence<'_> {
             return (format!(" with the layers of {}", family.name), steps);
         }
         let (reason, usual) = self.set_usual(&mut steps);
-        let seen = self.graph.trained_on.filter(|_| self.input.channels == 3);
-        let range = seen.map_or(usual, |seen| seen.nearest(usual));
+        let pictures = if self.is_digit() { Pictures::Digits } else { Pictures::Photos };
+        let range = self.graph.trained_on.map_or(usual, |seen| seen.nearest(pictures, usual));
         set_range(&mut steps, range);
+        if self.input.channels == 1 {
+            self.set_gray(&mut steps, range);
+        }
         if range == usual {
             return (reason.to_owned(), steps);
         }
@@ -171,6 +178,24 @@ impl Evidence<'_> {
         }
     }
 
+    /// Whether pictures are as small and gray as MNIST's.
+    fn is_digit(&self) -> bool {
+        self.input.channels == 1 && size(self.input).height <= 32
+    }
+
+    /// One mean and deviation: MNIST's for pictures of its size (PyTorch's example), else the average of ImageNet's.
+    fn set_gray(&self, steps: &mut Steps, range: SampleRange) {
+        let average = |values: [f64; 3]| PerChannel::One(values.iter().sum::<f64>() / 3.0);
+        match range {
+            SampleRange::Torch if self.is_digit() => {
+                (steps.mean, steps.std) = (PerChannel::One(0.1307), PerChannel::One(0.3081));
+            }
+            SampleRange::Torch => (steps.mean, steps.std) = (average(IMAGENET_MEAN), average(IMAGENET_STD)),
+            SampleRange::Centred | SampleRange::Caffe => steps.mean = average(CAFFE_MEAN),
+            SampleRange::Bytes | SampleRange::Unit | SampleRange::Signed => {}
+        }
+    }
+
     /// CNTK and Caffe read pictures with OpenCV, as blue, green, red.
     fn set_order(&self, steps: &mut Steps) {
         if matches!(self.origin, Origin::Cntk | Origin::Caffe) && self.input.channels == 3 {
@@ -179,16 +204,15 @@ impl Evidence<'_> {
     }
 
     fn set_paddle(&self, steps: &mut Steps) -> SampleRange {
-        let size = size(self.input);
         if let Some(resize) = &mut steps.resize {
             resize.filter = Filter::OpencvBilinear;
         }
         if self.input.channels == 1 {
             return SampleRange::Unit;
         }
-        if size == OCR {
-            steps.resize = Some(Resize { to: ResizeTo::Height(size), filter: Filter::OpencvBilinear });
-            (steps.crop, steps.anchor, steps.fill) = (Some(size), Anchor::TopLeft, Fill::Zero);
+        if self.is_line {
+            steps.resize = Some(Resize { to: ResizeTo::Height(OCR), filter: Filter::OpencvBilinear });
+            (steps.crop, steps.anchor, steps.fill) = (Some(OCR), Anchor::TopLeft, Fill::Zero);
             steps.color = Some(Color::Bgr);
             return SampleRange::Signed;
         }
@@ -240,7 +264,7 @@ fn size(input: &ImageInput) -> Size {
 
 fn geometry(steps: &Steps, size: Size) -> String {
     let picture = match steps.resize {
-        Some(Resize { to: ResizeTo::Height(_), .. }) => {
+        Some(Resize { to: ResizeTo::Height(size), .. }) => {
             format!("height {} and a width of at most {}, padded", size.height, size.width)
         }
         Some(Resize { to: ResizeTo::ShortestEdge(side), .. }) => {
@@ -251,6 +275,7 @@ fn geometry(steps: &Steps, size: Size) -> String {
     let order = if steps.color == Some(Color::Bgr) { ", BGR" } else { "" };
     let is_centred = steps.std != PerChannel::One(1.0);
     let range = match () {
+        () if steps.mean == PerChannel::One(0.1307) => "MNIST's mean and std",
         () if is_centred => "ImageNet's mean and std",
         () if steps.mean != PerChannel::One(0.0) => "0..255 minus ImageNet's mean",
         () if steps.scale == 1.0 => "0..255",

@@ -113,9 +113,10 @@ impl Opening {
     }
 }
 
-/// The one node that takes the tensor `name`; none if there are several.
+/// The one node that takes the values of the tensor `name`; none if there are several.
 pub(super) fn only_taker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {
-    let mut takers = graph.node.iter().filter(|node| node.input.iter().any(|input| input == name));
+    let takes = |node: &&NodeProto| node.op_type != "Shape" && node.input.iter().any(|input| input == name);
+    let mut takers = graph.node.iter().filter(takes);
     takers.next().filter(|_| takers.next().is_none())
 }
 

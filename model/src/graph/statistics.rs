@@ -2,8 +2,11 @@
 //!
 //! A batch normalisation behind the first convolution keeps the mean and variance of what that gave in training. A convolution
 //! is linear: a filter whose weights add up to `s` gives the samples' mean times `s`, so that all filters together show the
-//! mean. The variance shows the standard deviation, once it is known how alike neighbouring pixels of pictures are. Exporters
-//! that fold the normalisation into the convolution take this away. It never looks at later layers.
+//! mean. The variance shows the standard deviation, once it is known how alike neighbouring pixels of pictures are.
+//!
+//! Exporters that fold the normalisation into the convolution leave less: each bias is about the mean times `-s`, and each
+//! filter gives a deviation of about 1. Names tell that something was folded: PyTorch's `onnx::Conv_55` before version 2.5 and
+//! its `getitem` since, TensorFlow's `batchnorm` and `FusedBatchNorm`. It never looks at later layers.
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
@@ -24,48 +27,77 @@ const BETWEEN_CHANNELS: f64 = 0.9;
 pub struct Statistics {
     mean: f64,
     deviation: f64,
+    /// How sure the deviation is, in octaves.
+    octaves: f64,
 }
 
-/// A first convolution and its normalisation.
+/// How sure a deviation is that was read from a normalisation, and one that was read from what a folded one left.
+const KEPT: f64 = 0.7;
+const FOLDED: f64 = 1.4;
+/// Filters that are needed to find the mean of what was folded.
+const FEWEST_FILTERS: usize = 6;
+
+/// The filters of a first convolution, each channel by channel and row by row.
 struct FirstLayer {
-    /// Per filter its weights, channel by channel and row by row.
     filters: Vec<Vec<f64>>,
+    /// Channels, height and width of each.
     side: [usize; 3],
-    /// Per filter, less the convolution's bias.
-    means: Vec<f64>,
-    variances: Vec<f64>,
 }
 
 impl Statistics {
-    /// The statistics of the convolution that takes the tensor `name`, if a batch normalisation follows it.
+    /// The statistics of the convolution that takes the tensor `name`, if a batch normalisation follows it or is in it.
     pub(super) fn of(graph: &GraphProto, constants: &Constants<'_>, name: &str) -> Option<Self> {
         let convolution = only_taker(graph, name).filter(|node| node.op_type == "Conv")?;
-        let normalisation = only_taker(graph, convolution.output.first()?)?;
-        if normalisation.op_type != "BatchNormalization" {
-            return None;
+        let layer = FirstLayer::read(convolution, constants)?;
+        let biases = convolution.input.get(2).filter(|name| !name.is_empty());
+        let biases = biases.and_then(|biases| constants.values(biases));
+        let next = only_taker(graph, convolution.output.first()?);
+        match next.filter(|next| next.op_type == "BatchNormalization") {
+            Some(normalisation) => layer.normalised(normalisation, biases.as_deref(), constants),
+            None if is_folded(convolution) => layer.folded(&biases?),
+            None => None,
         }
-        FirstLayer::read(convolution, normalisation, constants)?.statistics()
     }
 
-    /// `usual`, unless the statistics are clearly nearer to another range.
+    /// `usual`, unless the statistics are clearly nearer to another range of `pictures`.
     #[must_use]
-    pub fn nearest(&self, usual: SampleRange) -> SampleRange {
-        let mut best = (usual, self.distance(usual).map_or(MOST_DISTANCE, |distance| distance - CLEARLY));
-        for (range, ..) in USUAL {
-            let least = best.1.min(MOST_DISTANCE);
-            if let Some(distance) = self.distance(range).filter(|distance| *distance < least) {
-                best = (range, distance);
+    pub fn nearest(&self, pictures: Pictures, usual: SampleRange) -> SampleRange {
+        let table = pictures.ranges();
+        let present = table.iter().find(|(range, ..)| *range == usual);
+        let mut best = (usual, present.map_or(MOST_DISTANCE, |present| self.distance(present) - CLEARLY));
+        for row in table {
+            let distance = self.distance(row);
+            if distance < best.1.min(MOST_DISTANCE) {
+                best = (row.0, distance);
             }
         }
         best.0
     }
 
-    /// How unlike ImageNet's in that range they are: 1 for a shift by the standard deviation, or half an octave of it.
-    fn distance(&self, range: SampleRange) -> Option<f64> {
-        let (_, mean, deviation) = USUAL.into_iter().find(|(usual, ..)| *usual == range)?;
-        let spread = (self.deviation / deviation).log2() / 0.7;
+    /// How unlike those of a range they are: 1 for a shift of the mean by the standard deviation, or for an unsure octave.
+    fn distance(&self, (_, mean, deviation): &(SampleRange, f64, f64)) -> f64 {
+        let spread = (self.deviation / deviation).log2() / self.octaves;
         let shift = (self.mean - mean) / deviation;
-        Some(spread * spread + shift * shift)
+        spread * spread + shift * shift
+    }
+}
+
+/// What networks are trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pictures {
+    /// Pictures like ImageNet's.
+    Photos,
+    /// White digits on black, like MNIST's.
+    Digits,
+}
+
+impl Pictures {
+    /// Ranges with the mean and the standard deviation of such pictures in them.
+    fn ranges(self) -> &'static [(SampleRange, f64, f64)] {
+        match self {
+            Self::Photos => &PHOTOS,
+            Self::Digits => &DIGITS,
+        }
     }
 }
 
@@ -73,42 +105,63 @@ impl Statistics {
 const CLEARLY: f64 = 1.5;
 const MOST_DISTANCE: f64 = 9.0;
 
-/// ImageNet's mean and standard deviation in each range.
-const USUAL: [(SampleRange, f64, f64); 5] = [
+const PHOTOS: [(SampleRange, f64, f64); 5] = [
     (SampleRange::Unit, 0.45, 0.26),
     (SampleRange::Signed, -0.1, 0.52),
     (SampleRange::Torch, 0.0, 1.1),
     (SampleRange::Bytes, 115.0, 66.0),
     (SampleRange::Centred, 0.0, 66.0),
 ];
+/// Pixels of strokes are less alike than those of photos, so that a deviation seems larger by about 1.4.
+const DIGITS: [(SampleRange, f64, f64); 4] = [
+    (SampleRange::Unit, 0.13, 0.43),
+    (SampleRange::Signed, -0.74, 0.86),
+    (SampleRange::Torch, 0.0, 1.4),
+    (SampleRange::Bytes, 33.0, 110.0),
+];
+
+/// Whether the names of a convolution tell that a batch normalisation was folded into it.
+fn is_folded(convolution: &NodeProto) -> bool {
+    let names = convolution.input.iter().skip(1).chain(&convolution.output).chain([&convolution.name]);
+    let tells = |name: &String| {
+        let name = name.to_lowercase();
+        name.starts_with("getitem")
+            || ["batchnorm", "batch_norm", "onnx::conv_"].iter().any(|part| name.contains(part))
+    };
+    names.into_iter().any(tells)
+}
 
 impl FirstLayer {
-    fn read(convolution: &NodeProto, normalisation: &NodeProto, constants: &Constants<'_>) -> Option<Self> {
+    fn read(convolution: &NodeProto, constants: &Constants<'_>) -> Option<Self> {
         let weights = convolution.input.get(1)?;
         let &[filters, channels, height, width] = constants.dims(weights)? else { return None };
-        let side =
-            [usize::try_from(channels).ok()?, usize::try_from(height).ok()?, usize::try_from(width).ok()?];
-        let size = side.iter().try_fold(1_usize, |size, side| size.checked_mul(*side))?;
+        let side = [channels, height, width].map(usize::try_from);
+        let [Ok(channels), Ok(height), Ok(width)] = side else { return None };
+        let size = channels.checked_mul(height)?.checked_mul(width)?;
         let filters = usize::try_from(filters).ok()?.min(MOST_FILTERS);
         if size == 0 || size > MOST_WEIGHTS {
             return None;
         }
         let weights = constants.values(weights)?;
-        let mut means = constants.values(normalisation.input.get(3)?)?;
-        let variances = constants.values(normalisation.input.get(4)?)?;
-        if let Some(biases) = convolution.input.get(2).filter(|name| !name.is_empty()) {
-            let biases = constants.values(biases)?;
-            means.iter_mut().zip(&biases).for_each(|(mean, bias)| *mean -= bias);
-        }
-        let filters: Vec<Vec<f64>> = weights.chunks_exact(size).take(filters).map(<[f64]>::to_vec).collect();
-        Some(Self { filters, side, means, variances })
+        let filters = weights.chunks_exact(size).take(filters).map(<[f64]>::to_vec).collect();
+        Some(Self { filters, side: [channels, height, width] })
     }
 
-    fn statistics(&self) -> Option<Statistics> {
+    /// By the mean and the variance of what each filter gave in training.
+    fn normalised(
+        &self,
+        node: &NodeProto,
+        biases: Option<&[f64]>,
+        constants: &Constants<'_>,
+    ) -> Option<Statistics> {
+        let means = constants.values(node.input.get(3)?)?;
+        let variances = constants.values(node.input.get(4)?)?;
         let (mut products, mut squares, mut logarithms) = (0.0, 0.0, Vec::new());
-        for ((filter, mean), variance) in self.filters.iter().zip(&self.means).zip(&self.variances) {
+        for (number, filter) in self.filters.iter().enumerate() {
+            let (mean, variance) = (means.get(number)?, variances.get(number)?);
+            let bias = biases.and_then(|biases| biases.get(number)).copied().unwrap_or(0.0);
             let sum: f64 = filter.iter().sum();
-            products += sum * mean;
+            products += sum * (mean - bias);
             squares += sum * sum;
             let ratio = variance / self.variance_of_photos(filter);
             if ratio.is_finite() && *variance > 1e-8 {
@@ -117,7 +170,20 @@ impl FirstLayer {
         }
         let deviation = (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp();
         let mean = products / squares;
-        (mean.is_finite() && deviation.is_finite()).then_some(Statistics { mean, deviation })
+        let is_finite = mean.is_finite() && deviation.is_finite();
+        is_finite.then_some(Statistics { mean, deviation, octaves: KEPT })
+    }
+
+    /// By the biases, of which the sums of the filters explain a part, if that is sure enough.
+    fn folded(&self, biases: &[f64]) -> Option<Statistics> {
+        let sums: Vec<f64> = self.filters.iter().map(|filter| filter.iter().sum()).collect();
+        let (slope, error) = slope(&sums, biases)?;
+        let mut deviations: Vec<f64> =
+            self.filters.iter().map(|filter| self.variance_of_photos(filter).sqrt()).collect();
+        deviations.sort_by(f64::total_cmp);
+        let deviation = 1.0 / deviations.get(deviations.len() / 2)?;
+        let is_sure = deviation.is_finite() && error <= deviation / 2.0;
+        is_sure.then_some(Statistics { mean: -slope, deviation, octaves: FOLDED })
     }
 
     /// The variance of what a filter gives for photos whose samples have the variance 1.
@@ -135,6 +201,23 @@ impl FirstLayer {
         }
         variance
     }
+}
+
+/// The slope of the line through points by least squares, and its standard error.
+fn slope(x: &[f64], y: &[f64]) -> Option<(f64, f64)> {
+    let count = x.len() as f64;
+    if x.len() < FEWEST_FILTERS || y.len() < x.len() {
+        return None;
+    }
+    let y = &y[..x.len()];
+    let middle = |values: &[f64]| values.iter().sum::<f64>() / count;
+    let (x_middle, y_middle) = (middle(x), middle(y));
+    let pairs = || x.iter().zip(y).map(|(x, y)| (x - x_middle, y - y_middle));
+    let squares: f64 = pairs().map(|(x, _)| x * x).sum();
+    let slope = pairs().map(|(x, y)| x * y).sum::<f64>() / squares;
+    let rest: f64 = pairs().map(|(x, y)| (y - slope * x).powi(2)).sum();
+    let error = (rest / (count - 2.0) / squares).sqrt();
+    (slope.is_finite() && error.is_finite()).then_some((slope, error))
 }
 
 #[cfg(test)]
@@ -155,10 +238,18 @@ mod tests {
         NodeProto { op_type, input, output, ..NodeProto::default() }
     }
 
+    fn weights() -> Vec<f32> {
+        (0..8 * 27).map(|index| ((index * 7 % 13) as f32 - 5.0) / 9.0).collect()
+    }
+
+    fn sums(weights: &[f32]) -> Vec<f32> {
+        weights.chunks(27).map(|filter| filter.iter().sum()).collect()
+    }
+
     /// What a network that saw flat pictures of this mean and deviation is taken for.
     fn range(mean: f32, deviation: f32, usual: SampleRange) -> SampleRange {
-        let weights: Vec<f32> = (0..8 * 27).map(|index| ((index * 7 % 13) as f32 - 5.0) / 9.0).collect();
-        let sums: Vec<f32> = weights.chunks(27).map(|filter| filter.iter().sum()).collect();
+        let weights = weights();
+        let sums = sums(&weights);
         let means = sums.iter().map(|sum| sum * mean + 0.5).collect();
         let variances = sums.iter().map(|sum| (sum * deviation).powi(2)).collect();
         let graph = GraphProto {
@@ -174,7 +265,7 @@ mod tests {
             ],
             ..GraphProto::default()
         };
-        Statistics::of(&graph, &Constants::of(&graph), "x").unwrap().nearest(usual)
+        Statistics::of(&graph, &Constants::of(&graph), "x").unwrap().nearest(Pictures::Photos, usual)
     }
 
     #[test]
@@ -190,6 +281,51 @@ mod tests {
         }
         assert_eq!(range(0.75, 0.2, Torch), Unit, "bright pictures");
         assert_eq!([range(0.4, 0.6, Torch), range(0.4, 0.6, Signed)], [Torch, Signed], "between both");
+    }
+
+    #[test]
+    fn digits_are_darker_than_photos() {
+        let nearest = |mean, deviation| {
+            let seen = Statistics { mean, deviation, octaves: KEPT };
+            seen.nearest(Pictures::Digits, SampleRange::Unit)
+        };
+        // The first is of a network from PyTorch's tutorials, with a mean and a deviation of 0.5.
+        let found = [(-0.629, 0.887), (0.14, 0.4), (0.02, 1.3), (30.0, 100.0)].map(|(m, d)| nearest(m, d));
+        assert_eq!(found, [SampleRange::Signed, SampleRange::Unit, SampleRange::Torch, SampleRange::Bytes]);
+    }
+
+    /// The same as `range` if the normalisation, which made each deviation 1, was folded into a convolution with weights `name`.
+    fn folded(mean: f32, deviation: f32, name: &str) -> Option<SampleRange> {
+        let unit: Vec<f32> = weights();
+        let layer = FirstLayer { filters: vec![], side: [3, 3, 3] };
+        let scales = unit.chunks(27).map(|filter| {
+            let filter: Vec<f64> = filter.iter().map(|&weight| f64::from(weight)).collect();
+            deviation * layer.variance_of_photos(&filter).sqrt() as f32
+        });
+        let scales: Vec<f32> = scales.collect();
+        let weights: Vec<f32> = unit
+            .chunks(27)
+            .zip(&scales)
+            .flat_map(|(filter, scale)| filter.iter().map(move |w| w / scale))
+            .collect();
+        let biases = sums(&weights).iter().map(|sum| 0.25 - sum * mean).collect();
+        let graph = GraphProto {
+            node: vec![node("Shape", &["x"], "s"), node("Conv", &["x", name, "b"], "y")],
+            initializer: vec![constant(name, &[8, 3, 3, 3], weights), constant("b", &[8], biases)],
+            ..GraphProto::default()
+        };
+        let seen = Statistics::of(&graph, &Constants::of(&graph), "x");
+        seen.map(|seen| seen.nearest(Pictures::Photos, SampleRange::Torch))
+    }
+
+    #[test]
+    fn a_folded_normalisation_tells_less() {
+        use SampleRange::{Bytes, Centred, Torch, Unit};
+        let name = "onnx::Conv_55";
+        let seen = [(0.45, 0.25), (0.1, 1.1), (-0.1, 0.5), (120.0, 60.0), (3.0, 70.0)];
+        let seen = seen.map(|(mean, deviation)| folded(mean, deviation, name).unwrap());
+        assert_eq!(seen, [Unit, Torch, Torch, Bytes, Centred]);
+        assert_eq!(folded(0.45, 0.25, "features.0.weight"), None, "nothing was folded");
     }
 
     #[test]

@@ -264,6 +264,7 @@ fn evidence_in_the_graph_decides_the_guess() {
     insta::assert_snapshot!(guess(&warning(&Toy { input: vec![0, 3, 48, 192], ..toy() }, "PaddlePaddle")), @"NCHW graph by PaddlePaddle: height 48 and a width of at most 192, padded, BGR, -1..1");
     insta::assert_snapshot!(guess(&warning(&Toy { input: vec![0, 3, 80, 160], ..toy() }, "PaddlePaddle")), @"NCHW graph by PaddlePaddle: squash to 80x160, ImageNet's mean and std");
     insta::assert_snapshot!(guess(&warning(&Toy { classes: 1000, ..toy() }, "onnx-caffe2")), @"NCHW graph by onnx-caffe2: shorter side to 256 and a centre crop of 224x224, BGR, 0..255 minus ImageNet's mean");
+    insta::assert_snapshot!(guess(&warning(&Toy { input: vec![0, 3, 0, 0], classes: 2, ..Toy::default() }, "PaddlePaddle")), @"NCHW graph by PaddlePaddle: height 48 and a width of at most 192, padded, BGR, -1..1");
     insta::assert_snapshot!(guess(&warning(&toy(), "tf2onnx")), @"NCHW graph by tf2onnx: squash to 224x224, 0..1");
 }
 
