@@ -106,14 +106,14 @@ impl Candidate {
         Self { is_close: true, ..self }
     }
 
-    /// True if `other` has the same channel order and layout, and nearly the same values: pictures rarely decide between them.
+    /// True if `other` has the same layout, the same channel order or gray pictures, and nearly the same values: pictures rarely
+    /// decide between them.
     pub(super) fn has_samples_close_to(&self, other: &Self) -> bool {
         let (left, right) = (&self.steps, &other.steps);
         let is_near = |(left, right): (&[f64; 2], &[f64; 2])| are_within(left, right, CLOSE);
         let (left_ends, right_ends) = (ends(left), ends(right));
-        left.color == right.color
-            && left.layout == right.layout
-            && left_ends.iter().zip(&right_ends).all(is_near)
+        let is_color_near = left.color == right.color || left.color.is_gray() || right.color.is_gray();
+        is_color_near && left.layout == right.layout && left_ends.iter().zip(&right_ends).all(is_near)
     }
 
     /// True if `other` has the same channel order, values and layout.
@@ -207,14 +207,16 @@ pub(super) fn samples(spec: &ModelSpec, is_layout_open: bool) -> Vec<Candidate> 
     for layout in layouts {
         for range in first_ranges(spec) {
             for color in colors(spec) {
-                add(&mut found, Candidate::of(range.steps(&squashed.steps, color, layout)));
+                let candidate = Candidate::of(range.steps(&squashed.steps, color, layout));
+                let is_turned_gray = color.is_gray() && spec.preprocessing.mean.len() > 1;
+                add(&mut found, if is_turned_gray { candidate.closely() } else { candidate });
             }
         }
     }
     found
 }
 
-/// What is close to `best`: the other ranges, and gray pictures of its range.
+/// What is close to `best`: other ranges, and another gray.
 pub(super) fn close_samples(spec: &ModelSpec, best: &Candidate) -> Vec<Candidate> {
     let mut found = vec![best.clone()];
     if matches!(spec.input.element, Element::U8 | Element::I8) {
@@ -227,8 +229,8 @@ pub(super) fn close_samples(spec: &ModelSpec, best: &Candidate) -> Vec<Candidate
             add(&mut found, candidate);
         }
     }
-    for color in [Color::Gray, Color::GrayMean] {
-        let steps = Preprocessing { color, ..best.steps.clone() };
+    if color.is_gray() {
+        let steps = Preprocessing { color: Color::GrayMean, ..best.steps.clone() };
         add(&mut found, Candidate::of(steps).closely());
     }
     found
@@ -245,7 +247,11 @@ fn ranges(spec: &ModelSpec) -> &'static [Range; 9] {
 }
 
 fn colors(spec: &ModelSpec) -> Vec<Color> {
-    if spec.preprocessing.mean.len() == 1 { vec![Color::Gray] } else { vec![Color::Rgb, Color::Bgr] }
+    if spec.preprocessing.mean.len() == 1 {
+        vec![Color::Gray]
+    } else {
+        vec![Color::Rgb, Color::Bgr, Color::Gray]
+    }
 }
 
 impl Range {
@@ -322,5 +328,48 @@ impl Candidate {
             (true, Layout::Nhwc) => ", NHWC",
         };
         format!("{}{layout}, {} ({})", self.samples_name(), self.geometry_name(), self.filter_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagfleet_model::preprocessing::Size;
+
+    use super::*;
+    use crate::fit::geometry;
+
+    fn squashed(input: Size) -> Candidate {
+        Candidate::of(Preprocessing::plain(Color::Rgb, input)).with_geometry(squash(input))
+    }
+
+    #[test]
+    fn every_geometry_has_a_name_and_is_read_back() {
+        for (height, width) in [(224, 224), (48, 192), (192, 48)] {
+            let input = Size { height, width };
+            for (name, geometry) in geometry::all(input) {
+                let candidate = squashed(input).with_geometry(geometry);
+                assert_eq!((candidate.geometry(), candidate.geometry_name()), (geometry, name));
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_that_pictures_rarely_tell_apart_are_close() {
+        let of = |name: &str, color| {
+            let range = RANGES.iter().find(|range| range.name == name).unwrap();
+            let base = squashed(Size { height: 8, width: 8 });
+            Candidate::of(range.steps(&base.steps, color, Layout::Nchw))
+        };
+        let imagenet = of("ImageNet's mean and std", Color::Rgb);
+        assert!(imagenet.has_samples_close_to(&of("CLIP's mean and std", Color::Rgb)));
+        assert!(imagenet.has_samples_close_to(&of("ImageNet's mean and std", Color::Gray)));
+        for (name, color) in
+            [("-1..1", Color::Rgb), ("ImageNet's mean and std", Color::Bgr), ("0..255", Color::Gray)]
+        {
+            assert!(!imagenet.has_samples_close_to(&of(name, color)), "{name}");
+        }
+        let (less, centred) =
+            (of("0..255 less 128", Color::Bgr), of("0..255 less ImageNet's mean", Color::Bgr));
+        assert!(less.has_samples_close_to(&centred) && !less.has_samples_of(&centred));
     }
 }

@@ -43,8 +43,7 @@ impl Geometry {
 
     /// Its name among those for `input`.
     pub(super) fn name(self, input: Size) -> &'static str {
-        let all = usual(input).into_iter().chain(close(input));
-        let found = all.into_iter().find(|(_, geometry)| *geometry == self);
+        let found = all(input).into_iter().find(|(_, geometry)| *geometry == self);
         found.map_or("size as described", |(name, _)| name)
     }
 }
@@ -68,6 +67,11 @@ pub(super) fn geometries(spec: &ModelSpec) -> Vec<Geometry> {
 /// Geometries that are close to one of the usual ones.
 pub(super) fn close_geometries(spec: &ModelSpec) -> Vec<Geometry> {
     close(spec.preprocessing.input).into_iter().map(|(_, geometry)| geometry).collect()
+}
+
+/// All that are tried for `input`, with their names.
+pub(super) fn all(input: Size) -> Vec<Named> {
+    usual(input).into_iter().chain(close(input)).collect()
 }
 
 type Named = (&'static str, Geometry);
