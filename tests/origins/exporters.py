@@ -213,8 +213,9 @@ def torchscript(network, mean=None, std=None):
             constant = graph.constant(f"normalize.{operator.lower()}", np.float32(numbers).reshape(1, -1, 1, 1))
             tensor = graph.node(operator, [tensor, constant], f"{name}_output_0", name)
     for number, (filters, biases) in enumerate(network.folded()):
-        name, path = f"features.{3 * number}", f"/features/features.{3 * number}/Conv"
-        inputs = [tensor, graph.constant(f"{name}.weight", filters), graph.constant(f"{name}.bias", biases)]
+        path = f"/features/features.{3 * number}/Conv"
+        folded = [f"onnx::Conv_{55 + 3 * number + part}" for part in (0, 1)]
+        inputs = [tensor, graph.constant(folded[0], filters), graph.constant(folded[1], biases)]
         tensor = graph.conv(inputs, f"{path}_output_0", path, STRIDES[number])
         path = f"/features/features.{3 * number + 2}/Relu"
         tensor = graph.node("Relu", [tensor], f"{path}_output_0", path)
@@ -229,6 +230,7 @@ def torchscript(network, mean=None, std=None):
 def dynamo(network):
     """torch.onnx.export since 2.5: names of nodes, a mean instead of a pooling, no softmax."""
     graph, tensor = Graph(), "x"
+    graph.node("Shape", ["x"], "val_0", "node_Shape_0", end=1, start=0)
     for number, (filters, biases) in enumerate(network.folded()):
         name = f"model.{3 * number}"
         inputs = [tensor, graph.constant(f"{name}.weight", filters), graph.constant(f"{name}.weight_bias", biases)]
