@@ -27,13 +27,23 @@ const BETWEEN_CHANNELS: f64 = 0.9;
 pub struct Statistics {
     mean: f64,
     deviation: f64,
-    /// How sure the deviation is, in octaves.
-    octaves: f64,
+    trust: Trust,
 }
 
-/// How sure a deviation is that was read from a normalisation, and one that was read from what a folded one left.
-const KEPT: f64 = 0.7;
-const FOLDED: f64 = 1.4;
+/// How sure statistics are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Trust {
+    /// How far the deviation may be above that of a range, in octaves, and how far below.
+    above: f64,
+    below: f64,
+    /// Another range must be nearer by this much.
+    clearly: f64,
+}
+
+/// Read from a normalisation.
+const KEPT: Trust = Trust { above: 0.7, below: 0.7, clearly: 1.5 };
+/// Read from what a folded one left: weight decay makes its factors less than 1, so that a deviation seems larger than it was.
+const FOLDED: Trust = Trust { above: 2.5, below: 1.0, clearly: 2.5 };
 /// Filters that are needed to find the mean of what was folded.
 const FEWEST_FILTERS: usize = 6;
 
@@ -64,7 +74,8 @@ impl Statistics {
     pub fn nearest(&self, pictures: Pictures, usual: SampleRange) -> SampleRange {
         let table = pictures.ranges();
         let present = table.iter().find(|(range, ..)| *range == usual);
-        let mut best = (usual, present.map_or(MOST_DISTANCE, |present| self.distance(present) - CLEARLY));
+        let mut best =
+            (usual, present.map_or(MOST_DISTANCE, |present| self.distance(present) - self.trust.clearly));
         for row in table {
             let distance = self.distance(row);
             if distance < best.1.min(MOST_DISTANCE) {
@@ -76,7 +87,8 @@ impl Statistics {
 
     /// How unlike those of a range they are: 1 for a shift of the mean by the standard deviation, or for an unsure octave.
     fn distance(&self, (_, mean, deviation): &(SampleRange, f64, f64)) -> f64 {
-        let spread = (self.deviation / deviation).log2() / self.octaves;
+        let octaves = (self.deviation / deviation).log2();
+        let spread = octaves / if octaves > 0.0 { self.trust.above } else { self.trust.below };
         let shift = (self.mean - mean) / deviation;
         spread * spread + shift * shift
     }
@@ -101,8 +113,7 @@ impl Pictures {
     }
 }
 
-/// Another range must be nearer by this much, and not farther than that.
-const CLEARLY: f64 = 1.5;
+/// Another range must not be farther than this.
 const MOST_DISTANCE: f64 = 9.0;
 
 const PHOTOS: [(SampleRange, f64, f64); 5] = [
@@ -171,7 +182,7 @@ impl FirstLayer {
         let deviation = (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp();
         let mean = products / squares;
         let is_finite = mean.is_finite() && deviation.is_finite();
-        is_finite.then_some(Statistics { mean, deviation, octaves: KEPT })
+        is_finite.then_some(Statistics { mean, deviation, trust: KEPT })
     }
 
     /// By the biases, of which the sums of the filters explain a part, if that is sure enough.
@@ -183,7 +194,7 @@ impl FirstLayer {
         deviations.sort_by(f64::total_cmp);
         let deviation = 1.0 / deviations.get(deviations.len() / 2)?;
         let is_sure = deviation.is_finite() && error <= deviation / 2.0;
-        is_sure.then_some(Statistics { mean: -slope, deviation, octaves: FOLDED })
+        is_sure.then_some(Statistics { mean: -slope, deviation, trust: FOLDED })
     }
 
     /// The variance of what a filter gives for photos whose samples have the variance 1.
@@ -286,7 +297,7 @@ mod tests {
     #[test]
     fn digits_are_darker_than_photos() {
         let nearest = |mean, deviation| {
-            let seen = Statistics { mean, deviation, octaves: KEPT };
+            let seen = Statistics { mean, deviation, trust: KEPT };
             seen.nearest(Pictures::Digits, SampleRange::Unit)
         };
         // The first is of a network from PyTorch's tutorials, with a mean and a deviation of 0.5.

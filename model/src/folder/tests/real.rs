@@ -84,13 +84,13 @@ fn small_and_gray() {
     let Some(text) = described("pcb_64x64") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
-    Gray Nchw | Exact(Size { height: 64, width: 64 }) Bilinear | crop none | x*0.003921569+0 | mean [0.449] std [0.226] | 64x64
+    Gray Nchw | Exact(Size { height: 64, width: 64 }) Bilinear | crop none | x*0.003921569+0 | mean [0.0] std [1.0] | 64x64
     input InputSpec { name: "input", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(7) }, Softmax, 7 labels
     None, half: false
     - no labels: they are called class_0 to class_6; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
-    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by pytorch whose first layer has the statistics of such samples: squash to 64x64, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by pytorch: squash to 64x64, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
 }
 
