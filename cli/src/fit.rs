@@ -4,6 +4,7 @@
 //! It ranks; it never claims more than the pictures show. Pictures are decoded in child processes only.
 
 mod candidates;
+mod geometry;
 mod names;
 mod page;
 mod pictures;
@@ -32,11 +33,11 @@ const KEPT: u32 = 100;
 pub(crate) fn fit(options: &FitOptions) -> Result<Exit, Failure> {
     let loading = loading(options)?;
     let target = write::Target::new(options, &loading.model)?;
-    let pictures = Pictures::choose(options, &loading.model.spec.labels)?;
+    let mut pictures = Pictures::choose(options, &loading.model.spec.labels)?;
     for note in &pictures.notes {
         tell(&format!("note: {note}"));
     }
-    let ranking = search::search(&loading, &pictures)?;
+    let ranking = search::search(&loading, &mut pictures)?;
     let verdict = Verdict::of(&ranking);
     print(&words::ranking(&ranking, &pictures))?;
     print(&words::verdict(&ranking, &verdict))?;

@@ -4,11 +4,14 @@
 //! It never runs the graph and keeps no weights.
 
 mod architecture;
+mod constants;
 pub(crate) mod external;
 mod maps;
 mod opening;
 mod ports;
+mod range;
 pub(crate) mod rewrite;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -25,11 +28,14 @@ use tract_onnx::pb::{
 };
 use tract_onnx::prelude::Framework;
 
-pub use self::architecture::KerasInput;
+pub use self::architecture::Family;
+use self::constants::Constants;
 pub use self::external::ExternalFile;
-pub use self::opening::{Opening, SampleRange};
+pub use self::opening::Opening;
 pub(crate) use self::ports::LARGEST_BATCH;
 pub use self::ports::{ImageInput, OutputPort};
+pub use self::range::SampleRange;
+pub use self::statistics::{Pictures, Statistics};
 use crate::folder::{Activation, ModelError};
 
 /// What is kept of an ONNX file.
@@ -47,12 +53,16 @@ pub struct Graph {
     pub half: bool,
     /// The program that wrote the file, as it calls itself; empty if it does not.
     pub producer: String,
+    /// The name of the graph, which exporters choose and optimisers keep.
+    pub name: String,
     /// What its maker wrote beside the graph (`metadata_props`).
     pub metadata: BTreeMap<String, String>,
     /// What it does to its first input before anything else.
     pub opening: Opening,
-    /// The input and the name of the Keras application that its layers are named like.
-    pub keras: Option<(KerasInput, &'static str)>,
+    /// The statistics of the samples behind the opening, if its first layer has kept them.
+    pub trained_on: Option<Statistics>,
+    /// The published family that its layers are named like.
+    pub family: Option<Family>,
 }
 
 /// One input or output of a graph.
@@ -143,7 +153,10 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
     };
     let contents = Contents::of(&proto, graph);
     let inputs = inputs(graph);
-    let opening = Opening::of(graph, inputs.first().map_or("", |input| input.name.as_str()));
+    let constants = Constants::of(graph);
+    let image = inputs.first().map_or("", |input| input.name.as_str());
+    let (opening, end) = Opening::of(graph, &constants, image);
+    let trained_on = Statistics::of(graph, &constants, end);
     Ok(Graph {
         inputs,
         outputs: outputs(graph),
@@ -151,9 +164,11 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
         quantization: quantization(&contents.ops),
         half: contents.tensors.iter().any(|tensor| tensor.data_type == DataType::Float16 as i32),
         producer: proto.producer_name.clone(),
+        name: graph.name.clone(),
         metadata: metadata(&proto),
         opening,
-        keras: architecture::keras(graph),
+        trained_on,
+        family: architecture::family(graph),
     })
 }
 

@@ -259,7 +259,22 @@ fn broken_pictures_are_named_and_left_out() {
     fs::write(place.path("images/red/broken.jpg"), "not a picture").unwrap();
     let ran = place.fit(&["--dry-run"]);
     assert!(ran.stdout.contains("red/broken.jpg cannot be tagged"), "{}", ran.stdout);
-    assert!(first(&ran).contains("BGR, 0..255, squash"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 of 13 pictures cannot be tagged"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("pictures 12 pictures with 4 labels"), "{}", ran.stdout);
+    assert!(first(&ran).contains("12/12") && first(&ran).contains("BGR, 0..255, squash"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_network_for_gray_pictures_in_three_channels_is_found() {
+    let labels = vec![("light", [10.0, 0.0, 10.0], 0.0), ("dark", [0.0; 3], 4.7)];
+    let place = Place::new(&Network { nhwc: false, labels });
+    for number in 0..4_u8 {
+        plain_picture(&place.path(&format!("images/light/{number}.bmp")), [20, 100 + number, 20], (8, 8));
+        plain_picture(&place.path(&format!("images/dark/{number}.bmp")), [100 - number, 20, 100], (8, 8));
+    }
+    let ran = place.fit(&[]);
+    assert!(first(&ran).contains("8/8") && first(&ran).contains("gray, 0..1, squash"), "{}", ran.stdout);
+    assert_eq!(place.right(), 8);
 }
 
 /// The demo's model without its description, on its own pictures.

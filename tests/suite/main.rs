@@ -25,6 +25,7 @@ mod lists;
 mod login;
 mod names;
 mod network;
+mod origins;
 mod parity;
 mod readme;
 mod report;

@@ -1,12 +1,14 @@
-//! The ways in which pictures are usually prepared, as data: samples, geometry, filter.
+//! The ways in which pictures are usually prepared, as data: samples and filter here, sizes in `geometry`.
 //!
 //! Two descriptions that give the same values in other words are one candidate. Nothing is tried here.
 
 use tagfleet_model::folder::ModelSpec;
 use tagfleet_model::graph::Element;
 use tagfleet_model::preprocessing::{
-    Anchor, Color, Decoding, Fill, Filter, Layout, Preprocessing, Resize, ResizeTo, Size,
+    Anchor, Color, Decoding, Fill, Filter, Layout, Preprocessing, Resize, ResizeTo,
 };
+
+use super::geometry::{Geometry, squash};
 
 /// One way to prepare pictures.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub(super) struct Candidate {
     pub(super) steps: Preprocessing,
     /// Whether the model's folder describes it so, or its graph was taken to mean it.
     pub(super) is_present: bool,
+    /// Whether it is tried only because it is close to something more usual.
+    pub(super) is_close: bool,
 }
 
 /// A range of samples: `(x * scale + offset - mean) / std`, with mean and std in red, green, blue.
@@ -32,8 +36,9 @@ const fn plain(name: &'static str, scale: f64, offset: f32) -> Range {
 }
 
 /// Ranges of colour pictures. ImageNet's mean and std as in torchvision, `transforms/_presets.py`; Caffe's mean as in Keras,
-/// `applications/imagenet_utils.py`.
-const RANGES: [Range; 6] = [
+/// `applications/imagenet_utils.py`; CLIP's as in OpenCLIP, `constants.py`. The first [`FIRST`] are tried with every channel
+/// order; each of the others is close to one of them, and is tried if that is the best.
+const RANGES: [Range; 9] = [
     plain("0..1", UNIT, 0.0),
     plain("0..255", 1.0, 0.0),
     plain("-1..1", 1.0 / 127.5, -1.0),
@@ -52,39 +57,63 @@ const RANGES: [Range; 6] = [
         std: [1.0; 3],
     },
     plain("-0.5..0.5", UNIT, -0.5),
+    Range {
+        name: "CLIP's mean and std",
+        scale: UNIT,
+        offset: 0.0,
+        mean: [0.48145466, 0.4578275, 0.40821073],
+        std: [0.26862954, 0.261_302_6, 0.275_777_1],
+    },
+    plain("0..255 less 128", 1.0, -128.0),
+    Range {
+        name: "0..1 less ImageNet's mean",
+        scale: UNIT,
+        offset: 0.0,
+        mean: [0.485, 0.456, 0.406],
+        std: [1.0; 3],
+    },
 ];
+const FIRST: usize = 6;
 
-/// Ranges of gray pictures: networks for digits often see white on black.
-const GRAY_RANGES: [Range; 6] = [
+/// Ranges of gray pictures: networks for digits often see white on black. MNIST's mean and std are those of PyTorch's example.
+const GRAY_RANGES: [Range; 9] = [
     plain("0..1", UNIT, 0.0),
     plain("0..255", 1.0, 0.0),
     plain("-1..1", 1.0 / 127.5, -1.0),
     plain("-0.5..0.5", UNIT, -0.5),
     plain("1..0, inverted", -UNIT, 1.0),
     plain("255..0, inverted", -1.0, 255.0),
+    Range { name: "MNIST's mean and std", scale: UNIT, offset: 0.0, mean: [0.1307; 3], std: [0.3081; 3] },
+    plain("0..255 less 128", 1.0, -128.0),
+    plain("1..-1, inverted", -1.0 / 127.5, 1.0),
 ];
 
 /// The filters of the last stage; the first stages take the first one.
 const FILTERS: [Filter; 4] = [Filter::Bilinear, Filter::Bicubic, Filter::OpencvBilinear, Filter::Nearest];
 
-/// How pictures get the size of the input.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Geometry {
-    square: Option<[u8; 3]>,
-    to: Option<ResizeTo>,
-    crop: Option<Size>,
-    anchor: Anchor,
-    fill: Fill,
-}
-
 impl Candidate {
     /// As the model's folder has it.
     pub(super) fn present(spec: &ModelSpec) -> Self {
-        Self { steps: spec.preprocessing.clone(), is_present: true }
+        Self { steps: spec.preprocessing.clone(), is_present: true, is_close: false }
     }
 
     fn of(steps: Preprocessing) -> Self {
-        Self { steps, is_present: false }
+        Self { steps, is_present: false, is_close: false }
+    }
+
+    /// The same, as one that is close to another.
+    pub(super) fn closely(self) -> Self {
+        Self { is_close: true, ..self }
+    }
+
+    /// True if `other` has the same layout, the same channel order or gray pictures, and nearly the same values: pictures rarely
+    /// decide between them.
+    pub(super) fn has_samples_close_to(&self, other: &Self) -> bool {
+        let (left, right) = (&self.steps, &other.steps);
+        let is_near = |(left, right): (&[f64; 2], &[f64; 2])| are_within(left, right, CLOSE);
+        let (left_ends, right_ends) = (ends(left), ends(right));
+        let is_color_near = left.color == right.color || left.color.is_gray() || right.color.is_gray();
+        is_color_near && left.layout == right.layout && left_ends.iter().zip(&right_ends).all(is_near)
     }
 
     /// True if `other` has the same channel order, values and layout.
@@ -98,7 +127,8 @@ impl Candidate {
         let to = resize.map(|resize| resize.to);
         // A crop that a resize has made already changes nothing.
         let crop = crop.filter(|crop| to != Some(ResizeTo::Exact(*crop)));
-        let is_padded = matches!(to, Some(ResizeTo::Fit(size)) if size == input) && crop.is_some();
+        let is_padded = crop.is_some()
+            && matches!(to, Some(ResizeTo::Fit(size) | ResizeTo::Height(size)) if size == input);
         // The ways to round the centre differ by half a pixel.
         let is_corner = crop.is_some() && self.steps.anchor == Anchor::TopLeft;
         let anchor = if is_corner { Anchor::TopLeft } else { Anchor::Center };
@@ -119,13 +149,15 @@ impl Candidate {
         let filter = self.filter().unwrap_or(Filter::Bilinear);
         let Geometry { square, to, crop, anchor, fill } = geometry;
         let resize = to.map(|to| Resize { to, filter });
-        Self::of(Preprocessing { square, resize, crop, anchor, fill, ..self.steps.clone() })
+        let steps = Preprocessing { square, resize, crop, anchor, fill, ..self.steps.clone() };
+        Self { is_present: false, is_close: self.is_close, steps }
     }
 
     pub(super) fn with_filter(&self, filter: Filter) -> Self {
         let resize = self.steps.resize.map(|resize| Resize { filter, ..resize });
         let decoding = if filter.is_continuous() { self.steps.decoding } else { Decoding::Exact };
-        Self::of(Preprocessing { resize, decoding, ..self.steps.clone() })
+        let steps = Preprocessing { resize, decoding, ..self.steps.clone() };
+        Self { is_present: false, is_close: self.is_close, steps }
     }
 }
 
@@ -141,13 +173,18 @@ fn ends(steps: &Preprocessing) -> Vec<[f64; 2]> {
     ends
 }
 
+/// Ends that differ by less than this share of the range are close; CLIP's and ImageNet's differ by 9 %.
+const CLOSE: f64 = 0.12;
+
 /// Values that differ by less than a fifth of a sample are the same.
 fn is_same(left: &[[f64; 2]], right: &[[f64; 2]]) -> bool {
-    let is_near = |(left, right): (&[f64; 2], &[f64; 2])| {
-        let near = (left[1] - left[0]).abs() / 1024.0;
-        (left[0] - right[0]).abs() <= near && (left[1] - right[1]).abs() <= near
-    };
-    left.len() == right.len() && left.iter().zip(right).all(is_near)
+    left.len() == right.len()
+        && left.iter().zip(right).all(|(left, right)| are_within(left, right, 1.0 / 1024.0))
+}
+
+fn are_within(left: &[f64; 2], right: &[f64; 2], share: f64) -> bool {
+    let near = (left[1] - left[0]).abs() * share;
+    (left[0] - right[0]).abs() <= near && (left[1] - right[1]).abs() <= near
 }
 
 /// Every channel order and range, with pictures squashed to the input's size.
@@ -168,21 +205,53 @@ pub(super) fn samples(spec: &ModelSpec, is_layout_open: bool) -> Vec<Candidate> 
         (true, _) => vec![Layout::Nchw, Layout::Nhwc],
     };
     for layout in layouts {
-        for range in ranges(spec) {
+        for range in first_ranges(spec) {
             for color in colors(spec) {
-                add(&mut found, Candidate::of(range.steps(&squashed.steps, color, layout)));
+                let candidate = Candidate::of(range.steps(&squashed.steps, color, layout));
+                let is_turned_gray = color.is_gray() && spec.preprocessing.mean.len() > 1;
+                add(&mut found, if is_turned_gray { candidate.closely() } else { candidate });
             }
         }
     }
     found
 }
 
-fn ranges(spec: &ModelSpec) -> &'static [Range; 6] {
+/// What is close to `best`: other ranges, and another gray.
+pub(super) fn close_samples(spec: &ModelSpec, best: &Candidate) -> Vec<Candidate> {
+    let mut found = vec![best.clone()];
+    if matches!(spec.input.element, Element::U8 | Element::I8) {
+        return found;
+    }
+    let Preprocessing { color, layout, .. } = best.steps;
+    for range in ranges(spec) {
+        let candidate = Candidate::of(range.steps(&best.steps, color, layout)).closely();
+        if candidate.has_samples_close_to(best) {
+            add(&mut found, candidate);
+        }
+    }
+    if color.is_gray() {
+        let steps = Preprocessing { color: Color::GrayMean, ..best.steps.clone() };
+        add(&mut found, Candidate::of(steps).closely());
+    }
+    found
+}
+
+/// Gray pictures have one channel order, so that all their ranges can be tried.
+fn first_ranges(spec: &ModelSpec) -> &'static [Range] {
+    let ranges = ranges(spec);
+    if spec.preprocessing.mean.len() == 1 { ranges } else { &ranges[..FIRST] }
+}
+
+fn ranges(spec: &ModelSpec) -> &'static [Range; 9] {
     if spec.preprocessing.mean.len() == 1 { &GRAY_RANGES } else { &RANGES }
 }
 
 fn colors(spec: &ModelSpec) -> Vec<Color> {
-    if spec.preprocessing.mean.len() == 1 { vec![Color::Gray] } else { vec![Color::Rgb, Color::Bgr] }
+    if spec.preprocessing.mean.len() == 1 {
+        vec![Color::Gray]
+    } else {
+        vec![Color::Rgb, Color::Bgr, Color::Gray]
+    }
 }
 
 impl Range {
@@ -209,61 +278,6 @@ pub(super) fn add(candidates: &mut Vec<Candidate>, new: Candidate) {
     }
 }
 
-fn squash(input: Size) -> Geometry {
-    named_geometries(input)[0].1
-}
-
-/// Every geometry, the one of the model's folder included.
-pub(super) fn geometries(spec: &ModelSpec) -> Vec<Geometry> {
-    let mut found: Vec<Geometry> =
-        named_geometries(spec.preprocessing.input).into_iter().map(|(_, geometry)| geometry).collect();
-    let present = Candidate::present(spec).geometry();
-    if !found.contains(&present) {
-        found.push(present);
-    }
-    found
-}
-
-/// The usual geometries and their names. The crops are those of torchvision (256/224) and of networks trained without a
-/// margin; the grays are those that YOLO's letterbox (114) and WD taggers (255) pad with.
-fn named_geometries(input: Size) -> Vec<(&'static str, Geometry)> {
-    let to = |to| Geometry {
-        square: None,
-        to: Some(to),
-        crop: None,
-        anchor: Anchor::default(),
-        fill: Fill::default(),
-    };
-    let cropped = |target, anchor, gray| Geometry {
-        crop: Some(input),
-        anchor,
-        fill: Fill::Color([gray; 3]),
-        ..to(target)
-    };
-    let squashed = to(ResizeTo::Exact(input));
-    if input.height != input.width {
-        return vec![
-            ("squash", squashed),
-            ("cover and crop", cropped(ResizeTo::Cover(input), Anchor::Center, 0)),
-            ("fit and pad with black", cropped(ResizeTo::Fit(input), Anchor::Center, 0)),
-            ("fit and pad with gray", cropped(ResizeTo::Fit(input), Anchor::Center, 114)),
-            ("fit and pad with white", cropped(ResizeTo::Fit(input), Anchor::Center, 255)),
-        ];
-    }
-    let side = input.height;
-    let larger = u32::try_from((u64::from(side) * 256 + 112) / 224).unwrap_or(side);
-    let square = |gray| Geometry { square: Some([gray; 3]), ..squashed };
-    vec![
-        ("squash", squashed),
-        ("shorter side 256/224 and crop", cropped(ResizeTo::ShortestEdge(larger), Anchor::Center, 0)),
-        ("shorter side and crop", cropped(ResizeTo::ShortestEdge(side), Anchor::Center, 0)),
-        ("pad to a square with black", square(0)),
-        ("pad to a square with gray", square(114)),
-        ("pad to a square with white", square(255)),
-        ("fit into the top left, black", cropped(ResizeTo::Fit(input), Anchor::TopLeft, 0)),
-    ]
-}
-
 /// The filters to try behind the first, that of the model's folder included.
 pub(super) fn filters(spec: &ModelSpec) -> Vec<Filter> {
     let mut found = FILTERS.to_vec();
@@ -277,7 +291,8 @@ impl Candidate {
         let color = match self.steps.color {
             Color::Rgb => "RGB",
             Color::Bgr => "BGR",
-            Color::Gray | Color::GrayMean => "gray",
+            Color::Gray => "gray",
+            Color::GrayMean => "gray as the mean",
         };
         let table = if self.steps.mean.len() == 1 { &GRAY_RANGES } else { &RANGES };
         let is_it = |range: &&Range| {
@@ -289,9 +304,7 @@ impl Candidate {
     }
 
     pub(super) fn geometry_name(&self) -> &'static str {
-        let named = named_geometries(self.steps.input);
-        let found = named.iter().find(|(_, geometry)| *geometry == self.geometry());
-        found.map_or("size as described", |(name, _)| name)
+        self.geometry().name(self.steps.input)
     }
 
     pub(super) fn filter_name(&self) -> &'static str {
@@ -315,5 +328,48 @@ impl Candidate {
             (true, Layout::Nhwc) => ", NHWC",
         };
         format!("{}{layout}, {} ({})", self.samples_name(), self.geometry_name(), self.filter_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagfleet_model::preprocessing::Size;
+
+    use super::*;
+    use crate::fit::geometry;
+
+    fn squashed(input: Size) -> Candidate {
+        Candidate::of(Preprocessing::plain(Color::Rgb, input)).with_geometry(squash(input))
+    }
+
+    #[test]
+    fn every_geometry_has_a_name_and_is_read_back() {
+        for (height, width) in [(224, 224), (48, 192), (192, 48)] {
+            let input = Size { height, width };
+            for (name, geometry) in geometry::all(input) {
+                let candidate = squashed(input).with_geometry(geometry);
+                assert_eq!((candidate.geometry(), candidate.geometry_name()), (geometry, name));
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_that_pictures_rarely_tell_apart_are_close() {
+        let of = |name: &str, color| {
+            let range = RANGES.iter().find(|range| range.name == name).unwrap();
+            let base = squashed(Size { height: 8, width: 8 });
+            Candidate::of(range.steps(&base.steps, color, Layout::Nchw))
+        };
+        let imagenet = of("ImageNet's mean and std", Color::Rgb);
+        assert!(imagenet.has_samples_close_to(&of("CLIP's mean and std", Color::Rgb)));
+        assert!(imagenet.has_samples_close_to(&of("ImageNet's mean and std", Color::Gray)));
+        for (name, color) in
+            [("-1..1", Color::Rgb), ("ImageNet's mean and std", Color::Bgr), ("0..255", Color::Gray)]
+        {
+            assert!(!imagenet.has_samples_close_to(&of(name, color)), "{name}");
+        }
+        let (less, centred) =
+            (of("0..255 less 128", Color::Bgr), of("0..255 less ImageNet's mean", Color::Bgr));
+        assert!(less.has_samples_close_to(&centred) && !less.has_samples_of(&centred));
     }
 }

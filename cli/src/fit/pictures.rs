@@ -72,6 +72,14 @@ impl Pictures {
     }
 }
 
+impl Pictures {
+    /// Leaves out those that are not kept, by their positions.
+    pub(super) fn keep(&mut self, is_kept: &[bool]) {
+        let mut flags = is_kept.iter();
+        self.all.retain(|_| flags.next().copied().unwrap_or(true));
+    }
+}
+
 /// The files below `folder` that may be pictures. Names that are not UTF-8 are left out.
 fn keys(folder: &Path) -> Result<Vec<String>, Failure> {
     let unusable = |why: String| bad_input(format!("--images {}: {why}", folder.display()));

@@ -43,7 +43,7 @@ impl Ranking {
     /// Sorts `trials`; nothing without one.
     pub(super) fn new(mut trials: Vec<Trial>, facts: Facts) -> Option<Self> {
         trials.sort_by(compare);
-        prefer_bilinear(&mut trials);
+        prefer_usual(&mut trials);
         let Facts { is_labelled, is_layout_open, is_guess, notes } = facts;
         (!trials.is_empty()).then_some(Self { trials, is_labelled, is_layout_open, is_guess, notes })
     }
@@ -74,21 +74,40 @@ fn rounded(trial: &Trial) -> f64 {
     (trial.score.mean() * 1e4).round()
 }
 
-/// If a filter is first only by chance, the ordinary filter takes its place.
-fn prefer_bilinear(trials: &mut [Trial]) {
+/// If something unusual is first only by chance, the usual takes its place: first what it is close to, then the size of the
+/// present description or a squash, then the ordinary filter.
+fn prefer_usual(trials: &mut [Trial]) {
+    prefer(trials, |first, trial| {
+        first.is_close
+            && !trial.is_close
+            && trial.has_samples_close_to(first)
+            && trial.geometry().is_like(first.geometry())
+    });
+    prefer(trials, |first, trial| trial.is_present && trial.has_samples_of(first));
+    prefer(trials, |first, trial| {
+        !first.geometry().is_squash() && trial.geometry().is_squash() && trial.has_samples_of(first)
+    });
+    prefer(trials, |first, trial| {
+        first.filter() != Some(Filter::Bilinear)
+            && trial.filter() == Some(Filter::Bilinear)
+            && trial.has_samples_of(first)
+            && trial.geometry() == first.geometry()
+    });
+}
+
+/// Puts the best of the siblings of the first into its place, if the first is better only by chance.
+fn prefer(trials: &mut [Trial], is_sibling: impl Fn(&Candidate, &Candidate) -> bool) {
     let Some(first) = trials.first() else { return };
-    if first.candidate.filter() == Some(Filter::Bilinear) || first.candidate.is_present {
+    if first.candidate.is_present {
         return;
     }
-    let is_sibling = |trial: &Trial| {
-        trial.candidate.has_samples_of(&first.candidate)
-            && trial.candidate.geometry() == first.candidate.geometry()
-            && trial.candidate.filter() == Some(Filter::Bilinear)
+    let is_as_good = |trial: &Trial| {
+        is_sibling(&first.candidate, &trial.candidate)
             && trial.is_finalist == first.is_finalist
             && trial.score.rights() == first.score.rights()
             && !Margin::of(&first.score, &trial.score).is_decided
     };
-    if let Some(position) = trials.iter().position(is_sibling) {
+    if let Some(position) = trials.iter().position(is_as_good) {
         trials[..=position].rotate_right(1);
     }
 }

@@ -1,6 +1,7 @@
 //! The search: first values and channel order, then the geometry of the best few, then the filter.
 //!
-//! All combinations would be hundreds; the stages are about forty trials. Without labels the last stage looks at the best
+//! All combinations would be hundreds; the stages are about fifty trials. What is close to something that was tried is tried
+//! only beside the best. Without labels the last stage looks at the best
 //! candidates again, with each picture mirrored and shifted.
 
 use tagfleet_model::folder::ModelSpec;
@@ -8,6 +9,7 @@ use tagfleet_model::graph;
 use tagfleet_model::preprocessing::{Preprocessing, View};
 
 use super::candidates::{self, Candidate, add};
+use super::geometry::{close_geometries, geometries};
 use super::pictures::{Picture, Pictures};
 use super::rank::{Facts, Ranking, Trial, compare};
 use super::score::Score;
@@ -23,34 +25,35 @@ const BEST_GEOMETRIES: usize = 2;
 const FINALISTS: usize = 5;
 /// The other views.
 const VIEWS: [View; 2] = [View::Mirrored, View::Shifted];
+/// Pictures that cannot be tagged are named up to this number.
+const MOST_NAMED: usize = 5;
 
 struct Search<'a> {
     loading: &'a Loading,
-    pictures: &'a Pictures,
+    pictures: &'a mut Pictures,
     trials: Vec<Trial>,
     notes: Vec<String>,
 }
 
-/// Tries all stages.
-pub(super) fn search(loading: &Loading, pictures: &Pictures) -> Result<Ranking, Failure> {
+/// Tries all stages. Pictures that cannot be tagged are taken out of `pictures`.
+pub(super) fn search(loading: &Loading, pictures: &mut Pictures) -> Result<Ranking, Failure> {
     let spec = &loading.model.spec;
     let is_layout_open = is_layout_open(loading)?;
     let mut search = Search { loading, pictures, trials: Vec::new(), notes: Vec::new() };
     let mut first = vec![Candidate::present(spec)];
     candidates::samples(spec, is_layout_open).into_iter().for_each(|candidate| add(&mut first, candidate));
     search.attempt(first)?;
-    search.note_failures()?;
+    search.leave_out_failures()?;
+    search.check_scores()?;
     search.attempt(search.geometries(spec))?;
+    search.attempt(search.close_geometries(spec))?;
+    search.attempt(search.close_samples(spec))?;
     search.attempt(search.filters(spec))?;
-    if !pictures.is_labelled {
+    let is_labelled = search.pictures.is_labelled;
+    if !is_labelled {
         search.finals();
     }
-    let facts = Facts {
-        is_labelled: pictures.is_labelled,
-        is_layout_open,
-        is_guess: spec.warning.is_some(),
-        notes: search.notes,
-    };
+    let facts = Facts { is_labelled, is_layout_open, is_guess: spec.warning.is_some(), notes: search.notes };
     Ranking::new(search.trials, facts).ok_or_else(|| bad_input("nothing could be tried"))
 }
 
@@ -99,27 +102,53 @@ impl Search<'_> {
         self.pictures.all.iter().map(|picture| picture.truth.as_slice()).collect()
     }
 
-    /// Notes the pictures that have no tags whatever is tried.
+    /// Takes out the pictures that have no tags whatever is tried: they say nothing of any candidate.
     ///
     /// # Errors
-    /// If there are none with tags, or tags are no probabilities and there are no labels.
-    fn note_failures(&mut self) -> Result<(), Failure> {
-        let mut tagged = 0;
+    /// If fewer than two are left.
+    fn leave_out_failures(&mut self) -> Result<(), Failure> {
+        let mut is_kept = Vec::with_capacity(self.pictures.all.len());
+        let mut reasons = Vec::new();
         for (number, picture) in self.pictures.all.iter().enumerate() {
             let answers = || self.trials.iter().filter_map(|trial| trial.answers.get(number));
-            match answers().next() {
-                Some(Err(why)) if answers().all(Result::is_err) => {
-                    self.notes.push(format!("{} cannot be tagged: {why}", picture.key));
-                }
-                _ => tagged += 1,
-            }
+            let failure = answers().next().and_then(|answer| answer.as_ref().err());
+            let failure = failure.filter(|_| answers().all(Result::is_err));
+            is_kept.push(failure.is_none());
+            reasons.extend(failure.map(|why| format!("{} cannot be tagged: {why}", picture.key)));
         }
+        let tagged = is_kept.iter().filter(|is_kept| **is_kept).count();
         if tagged < 2 {
-            let why = self.notes.last().map_or("", |note| note.as_str());
+            let why = reasons.first().map_or("", |reason| reason.as_str());
             return Err(bad_input(format!(
                 "{tagged} of the pictures can be tagged, 2 are needed at least: {why}"
             )));
         }
+        self.note_failures(reasons);
+        self.keep(&is_kept);
+        Ok(())
+    }
+
+    fn note_failures(&mut self, reasons: Vec<String>) {
+        let (number, all) = (reasons.len(), self.pictures.all.len());
+        if number > 0 {
+            self.notes.extend(reasons.into_iter().take(MOST_NAMED));
+            self.notes
+                .push(format!("{number} of {all} pictures cannot be tagged: left out of the counts below"));
+        }
+    }
+
+    fn keep(&mut self, is_kept: &[bool]) {
+        self.pictures.keep(is_kept);
+        for number in 0..self.trials.len() {
+            let mut flags = is_kept.iter();
+            self.trials[number].answers.retain(|_| flags.next().copied().unwrap_or(true));
+            self.trials[number].score = self.score(&[&self.trials[number].answers]);
+        }
+    }
+
+    /// # Errors
+    /// If tags are no probabilities and there are no labels.
+    fn check_scores(&self) -> Result<(), Failure> {
         let tags = self.trials.iter().flat_map(|trial| trial.answers.iter().flatten().flatten());
         let is_raw = tags.into_iter().any(|tag| !(-1e-3..=1.001).contains(&tag.score));
         if is_raw && !self.pictures.is_labelled {
@@ -149,11 +178,28 @@ impl Search<'_> {
         best
     }
 
-    /// Every geometry with the best channel orders and ranges.
+    /// What is close to the best channel order and range.
+    fn close_samples(&self, spec: &ModelSpec) -> Vec<Candidate> {
+        let best = self.ranked().into_iter().next();
+        best.map_or_else(Vec::new, |best| candidates::close_samples(spec, &best.candidate))
+    }
+
+    /// What is close to the usual geometries, with the best channel order and range.
+    fn close_geometries(&self, spec: &ModelSpec) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        for trial in self.ranked().into_iter().take(1) {
+            for geometry in close_geometries(spec) {
+                add(&mut found, trial.candidate.with_geometry(geometry).closely());
+            }
+        }
+        found
+    }
+
+    /// Every usual geometry with the best channel orders and ranges.
     fn geometries(&self, spec: &ModelSpec) -> Vec<Candidate> {
         let mut found = Vec::new();
         for trial in self.best_samples(BEST_SAMPLES) {
-            for geometry in candidates::geometries(spec) {
+            for geometry in geometries(spec) {
                 add(&mut found, trial.candidate.with_geometry(geometry));
             }
         }

@@ -30,7 +30,7 @@ impl<'a> Verdict<'a> {
         let present =
             ranking.present().map(|(_, trial)| trial).filter(|trial| !trial.candidate.is_like(best));
         Self {
-            samples: aspect(ranking, |trial| !has_samples(trial)),
+            samples: aspect(ranking, |trial| !trial.candidate.has_samples_close_to(best)),
             geometry: aspect(ranking, |trial| has_samples(trial) && !has_geometry(trial)),
             filter: aspect(ranking, |trial| {
                 has_samples(trial) && has_geometry(trial) && trial.candidate.filter() != best.filter()

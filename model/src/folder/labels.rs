@@ -19,7 +19,7 @@ use super::{Config, Manual, ModelError, paddle, read_text};
 use crate::graph::{Graph, Port};
 
 /// Files of labels by the names people give them. The first that has as many labels as there are scores is used.
-pub(crate) const FILES: [&str; 18] = [
+pub(crate) const FILES: [&str; 30] = [
     "labels.txt",
     "selected_tags.csv",
     "labels.json",
@@ -38,6 +38,18 @@ pub(crate) const FILES: [&str; 18] = [
     "synset.txt",
     "imagenet_classes.txt",
     "metadata.json",
+    "synset_words.txt",
+    "label_list.txt",
+    "class_labels.txt",
+    "class_labels.json",
+    "class_list.txt",
+    "class_mapping.json",
+    "class_to_idx.json",
+    "idx_to_class.json",
+    "index_to_name.json",
+    "imagenet_class_index.json",
+    "categories.txt",
+    "categories.json",
 ];
 const MOST_CLASSES: usize = 1 << 20;
 /// Keys of metadata that hold labels.

@@ -3,11 +3,10 @@
 //! A graph that begins by scaling or by subtracting a mean wants samples of 0 to 255; whoever normalises them a second
 //! time gets wrong scores. Only constants are followed: an operation on anything else ends the opening.
 
-use std::collections::HashMap;
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
-use half::f16;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use super::constants::Constants;
+use super::range::SampleRange;
 
 /// Operators that move or retype samples and leave their values alone.
 const PASSED: [&str; 12] = [
@@ -24,10 +23,12 @@ const PASSED: [&str; 12] = [
     "QuantizeLinear",
     "DequantizeLinear",
 ];
-/// Constants with more values than this are not averaged: a mean picture of 1024x1024 has 3 million.
-const MOST_VALUES: usize = 4 << 20;
 /// Operators that are followed at most.
 const MOST_STEPS: usize = 16;
+
+/// Ranges and their ends.
+const RANGES: [(SampleRange, f64, f64); 3] =
+    [(SampleRange::Bytes, 0.0, 255.0), (SampleRange::Unit, 0.0, 1.0), (SampleRange::Signed, -1.0, 1.0)];
 
 /// The affine start of a graph, averaged over the channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,49 +39,24 @@ pub struct Opening {
     pub offset: f64,
 }
 
-/// A range of samples that a graph may expect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SampleRange {
-    /// 0 to 255.
-    Bytes,
-    /// 0 to 1.
-    Unit,
-    /// -1 to 1.
-    Signed,
-}
-
-impl SampleRange {
-    fn ends(self) -> (f64, f64) {
-        match self {
-            Self::Bytes => (0.0, 255.0),
-            Self::Unit => (0.0, 1.0),
-            Self::Signed => (-1.0, 1.0),
-        }
-    }
-}
-
 impl Opening {
     const IDENTITY: Self = Self { scale: 1.0, offset: 0.0 };
 
-    /// The opening of `graph` from its input `name`.
-    pub(super) fn of(graph: &GraphProto, name: &str) -> Self {
-        let constants = constants(graph);
+    /// The opening of `graph` from its input `name`, and the tensor in which it ends.
+    pub(super) fn of<'a>(graph: &'a GraphProto, constants: &Constants<'_>, name: &'a str) -> (Self, &'a str) {
         let mut opening = Self::IDENTITY;
         let mut name = name;
         for _ in 0..MOST_STEPS {
-            let mut takers = graph.node.iter().filter(|node| node.input.iter().any(|input| input == name));
-            let (Some(node), None) = (takers.next(), takers.next()) else { return opening };
-            match opening.then(node, name, &constants) {
-                Some(next) => opening = next,
-                None => return opening,
-            }
-            let Some(output) = node.output.first() else { return opening };
+            let Some(node) = only_taker(graph, name) else { break };
+            let Some(next) = opening.then(node, name, constants) else { break };
+            let Some(output) = node.output.first() else { break };
+            opening = next;
             name = output;
         }
-        opening
+        (opening, name)
     }
 
-    fn then(self, node: &NodeProto, name: &str, constants: &HashMap<&str, &TensorProto>) -> Option<Self> {
+    fn then(self, node: &NodeProto, name: &str, constants: &Constants<'_>) -> Option<Self> {
         let operator = node.op_type.as_str();
         if PASSED.contains(&operator) {
             return node.input.first().is_some_and(|input| input == name).then_some(self);
@@ -90,7 +66,7 @@ impl Opening {
         }
         let is_first = node.input.first().is_some_and(|input| input == name);
         let other = node.input.get(usize::from(is_first))?;
-        let value = average(constants.get(other.as_str())?)?;
+        let value = constants.average(other)?;
         let Self { scale, offset } = self;
         match (operator, is_first) {
             ("Mul", _) => Some(Self { scale: scale * value, offset: offset * value }),
@@ -102,8 +78,8 @@ impl Opening {
     }
 
     /// Inputs are x, scale, bias, mean and variance, each per channel; epsilon's default is ONNX's.
-    fn batch_normalised(self, node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Self> {
-        let constant = |index: usize| average(constants.get(node.input.get(index)?.as_str())?);
+    fn batch_normalised(self, node: &NodeProto, constants: &Constants<'_>) -> Option<Self> {
+        let constant = |index: usize| constants.average(node.input.get(index)?);
         let (gamma, beta, mean, variance) = (constant(1)?, constant(2)?, constant(3)?, constant(4)?);
         let epsilon =
             |attribute: &AttributeProto| (attribute.name == "epsilon").then_some(f64::from(attribute.f));
@@ -123,11 +99,12 @@ impl Opening {
             return None;
         }
         let mut best: Option<(f64, SampleRange)> = None;
-        for range in [SampleRange::Bytes, SampleRange::Unit, SampleRange::Signed] {
-            let (low, high) = range.ends();
+        for (range, low, high) in RANGES {
             let spread = ((high - low) * self.scale).abs();
             let centre = ((low + high) / 2.0 * self.scale + self.offset).abs() / spread;
-            let fits = (0.5..=600.0).contains(&spread) && centre <= 1.0;
+            // Nobody subtracts a mean from samples that are centred already.
+            let is_shifted = range != SampleRange::Signed || self.offset > 0.0;
+            let fits = (0.5..=600.0).contains(&spread) && centre <= 1.0 && is_shifted;
             if fits && best.is_none_or(|(least, _)| centre < least - 1e-9) {
                 best = Some((centre, range));
             }
@@ -136,71 +113,18 @@ impl Opening {
     }
 }
 
-/// Initialisers and `Constant` nodes by name.
-fn constants(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
-    let mut constants: HashMap<&str, &TensorProto> = HashMap::new();
-    for tensor in &graph.initializer {
-        constants.insert(&tensor.name, tensor);
-    }
-    for node in graph.node.iter().filter(|node| node.op_type == "Constant") {
-        let tensor = node.attribute.iter().find_map(|attribute| attribute.t.as_ref());
-        if let (Some(output), Some(tensor)) = (node.output.first(), tensor) {
-            constants.insert(output, tensor);
-        }
-    }
-    constants
-}
-
-/// The average of a constant's values, if it holds floats in the file itself.
-fn average(tensor: &TensorProto) -> Option<f64> {
-    if stored(tensor) > MOST_VALUES {
-        return None;
-    }
-    let values = values(tensor)?;
-    if values.is_empty() {
-        return None;
-    }
-    let average = values.iter().sum::<f64>() / values.len() as f64;
-    average.is_finite().then_some(average)
-}
-
-/// How many values a constant holds, before any is copied: in whichever list is used, or as bytes of its type.
-fn stored(tensor: &TensorProto) -> usize {
-    let size = match DataType::try_from(tensor.data_type) {
-        Ok(DataType::Double) => 8,
-        Ok(DataType::Float16) => 2,
-        _ => 4,
-    };
-    let lists = [tensor.float_data.len(), tensor.double_data.len(), tensor.int32_data.len()];
-    lists.into_iter().fold(tensor.raw_data.len() / size, usize::max)
-}
-
-fn values(tensor: &TensorProto) -> Option<Vec<f64>> {
-    if !tensor.external_data.is_empty() {
-        return None;
-    }
-    let raw = &tensor.raw_data;
-    match DataType::try_from(tensor.data_type).ok()? {
-        DataType::Float if !raw.is_empty() => {
-            Some(raw.as_chunks::<4>().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect())
-        }
-        DataType::Float => Some(tensor.float_data.iter().map(|&value| f64::from(value)).collect()),
-        DataType::Double if !raw.is_empty() => {
-            Some(raw.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
-        }
-        DataType::Double => Some(tensor.double_data.clone()),
-        DataType::Float16 if !raw.is_empty() => {
-            Some(raw.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f64()).collect())
-        }
-        DataType::Float16 => {
-            Some(tensor.int32_data.iter().map(|&bits| f16::from_bits(bits as u16).to_f64()).collect())
-        }
-        _ => None,
-    }
+/// The one node that takes the values of the tensor `name`; none if there are several.
+pub(super) fn only_taker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {
+    let takes = |node: &&NodeProto| node.op_type != "Shape" && node.input.iter().any(|input| input == name);
+    let mut takers = graph.node.iter().filter(takes);
+    takers.next().filter(|_| takers.next().is_none())
 }
 
 #[cfg(test)]
 mod tests {
+    use tract_onnx::pb::TensorProto;
+    use tract_onnx::pb::tensor_proto::DataType;
+
     use super::*;
 
     fn constant(name: &str, float_data: &[f32]) -> TensorProto {
@@ -220,7 +144,7 @@ mod tests {
 
     fn range(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> Option<SampleRange> {
         let graph = GraphProto { node: nodes, initializer, ..GraphProto::default() };
-        Opening::of(&graph, "x").expected_range()
+        Opening::of(&graph, &Constants::of(&graph), "x").0.expected_range()
     }
 
     #[test]
@@ -241,6 +165,21 @@ mod tests {
             constant("var", &[3600.0]),
         ];
         assert_eq!(range(normalised, constants), Some(SampleRange::Bytes));
+    }
+
+    #[test]
+    fn a_mean_picture_tells_the_range_it_was_made_of() {
+        let centred = |mean: f32| {
+            range(
+                vec![node("Sub", &["x", "c"], "y"), node("Conv", &["y"], "z")],
+                vec![constant("c", &[mean])],
+            )
+        };
+        assert_eq!(centred(56.0), Some(SampleRange::Bytes), "dark pictures");
+        assert_eq!(centred(0.287), Some(SampleRange::Unit), "dark pictures of 0..1");
+        let spread = vec![node("Add", &["x", "c"], "y"), node("Mul", &["y", "d"], "z")];
+        let constants = vec![constant("c", &[1.0]), constant("d", &[127.5])];
+        assert_eq!(range(spread, constants), Some(SampleRange::Signed));
     }
 
     #[test]

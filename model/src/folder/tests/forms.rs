@@ -261,4 +261,32 @@ fn evidence_in_the_graph_decides_the_guess() {
     insta::assert_snapshot!(warning(&toy(), "PaddlePaddle"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by PaddlePaddle: shorter side to 256 and a centre crop of 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
     insta::assert_snapshot!(warning(&toy(), "CNTK"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by CNTK: squash to 224x224, BGR, 0..255. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
     insta::assert_snapshot!(warning(&Toy { classes: 1000, ..toy() }, "pytorch"), @"nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by pytorch with ImageNet's 1000 classes: shorter side to 256 and a centre crop of 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it");
+    insta::assert_snapshot!(guess(&warning(&Toy { input: vec![0, 3, 48, 192], ..toy() }, "PaddlePaddle")), @"NCHW graph by PaddlePaddle: height 48 and a width of at most 192, padded, BGR, -1..1");
+    insta::assert_snapshot!(guess(&warning(&Toy { input: vec![0, 3, 80, 160], ..toy() }, "PaddlePaddle")), @"NCHW graph by PaddlePaddle: squash to 80x160, ImageNet's mean and std");
+    insta::assert_snapshot!(guess(&warning(&Toy { classes: 1000, ..toy() }, "onnx-caffe2")), @"NCHW graph by onnx-caffe2: shorter side to 256 and a centre crop of 224x224, BGR, 0..255 minus ImageNet's mean");
+    insta::assert_snapshot!(guess(&warning(&Toy { input: vec![0, 3, 0, 0], classes: 2, ..Toy::default() }, "PaddlePaddle")), @"NCHW graph by PaddlePaddle: height 48 and a width of at most 192, padded, BGR, -1..1");
+    insta::assert_snapshot!(guess(&warning(&toy(), "tf2onnx")), @"NCHW graph by tf2onnx: squash to 224x224, 0..1");
+}
+
+/// The guess in a warning.
+fn guess(warning: &str) -> &str {
+    let guess = warning.split_once("from the graph: ").map(|(_, guess)| guess);
+    guess.and_then(|guess| guess.split_once(". Check")).map_or("", |(guess, _)| guess)
+}
+
+#[test]
+fn the_names_of_layers_decide_the_guess() {
+    let named = |layers: &[&str], classes| {
+        let found = spec(&Toy { input: vec![0, 224, 224, 3], classes, ..Toy::default() }, &[], |proto| {
+            proto.producer_name = "tf2onnx".to_owned();
+            let names = &mut proto.graph.as_mut().unwrap().node;
+            names.iter_mut().zip(layers).for_each(|(node, layer)| node.name = (*layer).to_owned());
+        });
+        guess(&found.warning.unwrap()).to_owned()
+    };
+    insta::assert_snapshot!(named(&["sequential/vgg16/block1_conv1/Conv2D", "sequential/vgg16/block5_conv1/Conv2D"], 4), @"NHWC graph by tf2onnx with the layers of Keras's VGG: squash to 224x224, BGR, 0..255 minus ImageNet's mean");
+    insta::assert_snapshot!(named(&["m/mobilenetv2_1.00_224/expanded_conv_depthwise/depthwise", "m/mobilenetv2_1.00_224/block_1_expand/Conv2D"], 4), @"NHWC graph by tf2onnx with the layers of Keras's MobileNetV2: squash to 224x224, -1..1");
+    insta::assert_snapshot!(named(&["MobilenetV1/MobilenetV1/Conv2d_0/Relu6"], 1001), @"NHWC graph by tf2onnx with the layers of TF-Slim's MobileNet: shorter side to 256 and a centre crop of 224x224, -1..1");
+    insta::assert_snapshot!(named(&["vgg_16/conv1/conv1_1/Conv2D"], 4), @"NHWC graph by tf2onnx with the layers of TF-Slim's VGG: squash to 224x224, 0..255 minus ImageNet's mean");
+    insta::assert_snapshot!(named(&["sequential/conv2d/Conv2D"], 4), @"NHWC graph by tf2onnx: squash to 224x224, 0..1");
 }

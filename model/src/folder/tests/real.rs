@@ -55,13 +55,13 @@ fn squeezenet_in_half_precision() {
     let Some(text) = described("squeezenet_fp16_bgr") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
-    Rgb Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 224x224
+    Bgr Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*1+0 | mean [103.939, 116.779, 123.68] std [1.0, 1.0, 1.0] | 224x224
     input InputSpec { name: "data_0", element: F16, batch: Some(1) }
     scores OutputPort { name: "softmaxout_1", len: Some(1000) }, None, 1000 labels
     None, half: true
     - no labels: they are called class_0 to class_999; write their names into labels.txt beside the model, one per line
     - the output softmaxout_1 comes out of a softmax or sigmoid: its values are used as they are
-    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by onnx-caffe2 with ImageNet's 1000 classes: shorter side to 256 and a centre crop of 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by onnx-caffe2: shorter side to 256 and a centre crop of 224x224, BGR, 0..255 minus ImageNet's mean. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
     let toml = "color = \"bgr\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\n";
     let Some(spec) = with_toml("squeezenet_fp16_bgr", toml) else { return };
@@ -99,13 +99,13 @@ fn weights_beside_the_model() {
     let Some(text) = described("tinycnn_external_data") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
-    Rgb Nchw | Exact(Size { height: 32, width: 32 }) Bilinear | crop none | x*0.003921569+0 | mean [0.0, 0.0, 0.0] std [1.0, 1.0, 1.0] | 32x32
+    Rgb Nchw | Exact(Size { height: 32, width: 32 }) Bilinear | crop none | x*0.003921569+0 | mean [0.485, 0.456, 0.406] std [0.229, 0.224, 0.225] | 32x32
     input InputSpec { name: "input", element: F32, batch: Some(1) }
     scores OutputPort { name: "output", len: Some(10) }, Softmax, 10 labels
     None, half: false
     - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
-    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 32x32, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
+    ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter whose first layer has the statistics of such samples: squash to 32x32, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
 }
 
