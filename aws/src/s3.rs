@@ -164,7 +164,7 @@ impl Bucket for S3Bucket {
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         let quoted = if_match.map(|etag| format!("\"{etag}\""));
         let request = self.client.get_object().bucket(&self.bucket).key(key).set_if_match(quoted);
-        let found = request.send().await.map_err(|error| self.error(key, &error))?;
+        let found = request.send().await.map_err(|error| errors::of_read(self.error(key, &error)))?;
         let size = u64::try_from(found.content_length().unwrap_or(0)).unwrap_or(0);
         if size > limit {
             return Err(self.fail(

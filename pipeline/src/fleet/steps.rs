@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{self, Allowed, Limit, PRICE_UNKNOWN, STOPPED_AT_BUDGET, Work};
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
+use crate::denied;
 use crate::filter::Skipped;
 use crate::queue::Queue;
 use crate::reduce;
@@ -111,7 +112,7 @@ pub struct Checked {
 /// What compact says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compacted {
-    /// Rows of the group's result; 0 where the group is not whole.
+    /// Rows of the group's results so far.
     pub rows: u64,
 }
 
@@ -200,6 +201,7 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
     if missing.is_empty() {
         return Ok(checked);
     }
+    denied::forget(output, &fleet.keys, &missing).await?;
     let mut usage = usage::total(output, &fleet.keys).await?;
     if let Some(used) = asked.used {
         usage.add(used);
@@ -274,8 +276,11 @@ fn keep(
 }
 
 /// Whether another round may do what the last one left: not where no machine could be had, nor where nothing was done
-/// in it and its time ran out or its workers said why.
+/// in it and its time ran out or its workers said why, nor where more images are denied than the run takes.
 fn is_worth_a_round(asked: &Asked<'_>, missing: u64, usage: &Usage) -> bool {
+    if usage.too_many_denied.is_some() {
+        return false;
+    }
     let Some(problem) = asked.problem else { return asked.round < ROUNDS };
     if asked.round >= ROUNDS || problem.is_no_capacity() {
         return false;
@@ -307,7 +312,7 @@ fn workers(asked: Option<u32>, needed: Option<u64>, shards: u64, images: u64) ->
     u32::try_from(wanted.min(shards)).unwrap_or(u32::MAX).max(1)
 }
 
-/// Compacts group `number`, unless that is done already or a part of it is missing.
+/// Compacts what there is of group `number`, unless that is done already.
 ///
 /// # Errors
 /// See [`FleetError`].
@@ -319,8 +324,8 @@ pub async fn compact(fleet: &FleetRun, number: u32) -> Result<Compacted, FleetEr
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "group", number });
     };
     let stored = request.vector.as_ref().map(|vector| vector.stored);
-    let counts = reduce::compact_once(output, (&fleet.run, &fleet.keys), (number, group), stored).await?;
-    Ok(Compacted { rows: counts.map_or(0, |counts| counts.rows()) })
+    let counts = reduce::compact(output, (&fleet.run, &fleet.keys), (number, group), stored).await?;
+    Ok(Compacted { rows: counts.rows() })
 }
 
 /// The run of this id as text from a state machine.

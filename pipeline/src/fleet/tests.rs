@@ -1,9 +1,11 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
+mod denied;
 mod device;
 mod late;
 mod limits;
 mod names;
+mod partial;
 mod planned;
 
 use std::sync::Arc;

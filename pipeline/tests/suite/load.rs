@@ -105,9 +105,7 @@ async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Dur
     assert_eq!(reduce::missing(output, keys).await.unwrap(), []);
     let compared = laps.lap();
     let groups = reduce::groups(output, keys, None).await.unwrap();
-    for (number, group) in (0..).zip(&groups.groups) {
-        reduce::compact_once(output, run, (number, group), None).await.unwrap();
-    }
+    reduce::compact_all(output, run, &groups, &[], None).await.unwrap();
     assert_eq!(reduce::total(output, keys, &groups).await.unwrap().rows(), images as u64);
     vec![("split", split), ("infer", inferred), ("compare", compared), ("compact", laps.lap())]
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
+use tagfleet_pipeline::denied;
 use tagfleet_pipeline::embedded::{Ended, run};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
@@ -36,6 +37,9 @@ pub(super) async fn storm(seed: u64) -> u32 {
 
 async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
     let world = Arc::new(World::new(seed).await);
+    if world.accepts_denied {
+        denied::accept(&world.own, &world.keys).await.unwrap();
+    }
     for number in 0..MOST_PROCESSES {
         let is_calm = storm.is_over();
         let name = format!("process-{number}");
@@ -51,6 +55,7 @@ async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
         assert!(!is_calm, "no end without a storm: {ended:?}");
         if let Some(Ok(Ended::Incomplete(missing))) = ended {
             assert_eq!(reduce::missing(&world.own, &world.keys).await.unwrap(), missing);
+            check::assert_nothing_done_is_withheld(&world).await;
         }
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
     }
@@ -90,12 +95,13 @@ async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Ended
 
 /// The run is complete, and its counts are exact; returns its rows.
 async fn complete(world: &World, counts: &RowCounts) -> Rows {
-    let rows: Rows = check::results(world).await.into_iter().flat_map(Option::unwrap).collect();
+    let rows: Rows = check::results(world).await;
     let keys: Vec<&String> = rows.iter().map(|row| &row.key).collect();
     assert_eq!(keys, world.inputs().await.iter().collect::<Vec<_>>(), "one row for each input, in key order");
     let failed = rows.iter().filter(|row| row.texts[1].is_some()).count();
     assert_eq!((counts.rows(), counts.all_failed()), (rows.len() as u64, failed as u64));
     world.assert_nothing_else_was_touched().await;
     check::assert_checkpoints(world, &rows).await;
+    check::assert_denied(world, &rows).await;
     rows
 }
