@@ -1,6 +1,6 @@
 """Objects that S3 refuses, and objects that are encrypted with a KMS key: a part of an object's key says which it is.
 
-    /denied-        403 AccessDenied, as an object of another account or a policy that denies it
+    /403-           403 AccessDenied, as an object of another account or a policy that denies it
     /sse-c-         400 InvalidRequest, as an object that is encrypted with a key of its owner's
     /kms-disabled-  400 KMS.DisabledException
     /kms-           the answer has the headers of SSE-KMS without a Bucket Key: each GET is a request to KMS
@@ -13,7 +13,7 @@ from ministack import app
 from ministack.core.router import detect_service
 
 _REFUSED = {
-    "/denied-": (403, "AccessDenied", "Access Denied"),
+    "/403-": (403, "AccessDenied", "Access Denied"),
     "/sse-c-": (400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The correct "
                                        "parameters must be provided to retrieve the object."),
     "/kms-disabled-": (400, "KMS.DisabledException", "arn:aws:kms:us-east-1:000000000000:key/1 is disabled."),

@@ -1,6 +1,7 @@
 //! Objects that S3 refuses, through the real SDK and the real command: a 403, an owner's key, a disabled KMS key.
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 use tagfleet_aws::S3Bucket;
 use tagfleet_pipeline::bucket::{Bucket, contract};
 use tagfleet_tests::command::{Ran, run, tagfleet};
@@ -12,7 +13,7 @@ use crate::aws::{block_on, clients};
 
 /// Keys that the emulator refuses (tests/emulator/refusals.py), and what S3 says.
 const REFUSED: [(&str, &str); 3] = [
-    ("shop/denied-1.jpg", "AccessDenied: Access Denied"),
+    ("shop/403-1.jpg", "AccessDenied: Access Denied"),
     ("shop/sse-c-1.jpg", "InvalidRequest: The object was stored using a form of Server Side Encryption"),
     ("shop/kms-disabled-1.jpg", "KMS.DisabledException"),
 ];
@@ -66,7 +67,7 @@ fn refused_objects_are_rows_with_what_s3_says() {
 #[test]
 fn a_bucket_in_which_nothing_can_be_read_stops_the_run() {
     let emulator = Emulator::start();
-    upload(&emulator, &(0..20).map(|number| format!("shop/denied-{number}.jpg")).collect::<Vec<_>>());
+    upload(&emulator, &(0..20).map(|number| format!("shop/403-{number}.jpg")).collect::<Vec<_>>());
     let out = tempfile::tempdir().unwrap();
     let ran = tag(&emulator, &["--accept-denied"], out.path());
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -76,7 +77,7 @@ fn a_bucket_in_which_nothing_can_be_read_stops_the_run() {
 #[test]
 fn more_than_the_limit_stop_the_run_until_they_are_accepted() {
     let emulator = Emulator::start();
-    let denied = (0..11).map(|number| format!("shop/denied-{number}.jpg"));
+    let denied = (0..11).map(|number| format!("shop/403-{number}.jpg"));
     upload(&emulator, &denied.chain((0..9).map(|number| format!("shop/{number}.jpg"))).collect::<Vec<_>>());
     let out = tempfile::tempdir().unwrap();
     let ran = tag(&emulator, &[], out.path());
@@ -93,4 +94,26 @@ fn more_than_the_limit_stop_the_run_until_they_are_accepted() {
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(ran.stderr.contains("goes on") && ran.stdout.contains("11 denied"), "{ran:?}");
     assert_eq!(rows(out.path()).len(), 20);
+}
+
+/// Two of four have a key of KMS's and no Bucket Key.
+#[test]
+fn what_s3_asks_kms_is_billed_and_planned() {
+    let emulator = Emulator::start();
+    let keys = ["shop/kms-1.jpg", "shop/kms-2.jpg", "shop/kms-bucket-1.jpg", "shop/a.jpg"];
+    upload(&emulator, &keys.map(str::to_owned));
+    let out = tempfile::tempdir().unwrap();
+    let ran = tag(&emulator, &["--json"], out.path());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let lines = summary["cost"]["lines"].as_array().unwrap();
+    let of_kms: Vec<&Value> = lines.iter().filter(|line| line["service"] == "KMS").collect();
+    assert_eq!((of_kms.len(), &of_kms[0]["quantity"]), (1, &json!(0.0002)), "{lines:?}");
+    let mut command =
+        tagfleet(["plan", "s3://photos/shop/", "--model", "demo/model", "--images", "1M", "--json"]);
+    command.args(["--region", "us-east-1", "--endpoint-url", &emulator.endpoint_url()]);
+    let ran = run(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("50 % of the sample is encrypted with SSE-KMS"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("KMS Decrypt (infer)"), "{}", ran.stdout);
 }

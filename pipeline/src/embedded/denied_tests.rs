@@ -91,6 +91,17 @@ async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted()
     }
 }
 
+/// All that can be read was read by an earlier process, and is in the only shard's checkpoint.
+#[tokio::test]
+async fn a_process_that_reads_nothing_itself_knows_what_an_earlier_one_read() {
+    let (source, denying, worker) = denying(20, |number| number < 11).await;
+    let error = run_on(&source, &worker, &Stop::default()).await.unwrap_err();
+    assert!(matches!(error, RunError::Infer(InferError::Denied(_))), "{error}");
+    denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap();
+    let counts = complete(&source, &super::tests::worker(denying, worker.output.clone())).await;
+    assert_eq!((counts.rows(), counts.failed["denied"]), (20, 11));
+}
+
 #[tokio::test]
 async fn the_limit_holds_for_all_shards_together() {
     // One in each of five shards, and 12 are taken: then six more in one of them.
@@ -132,10 +143,10 @@ impl Bucket for Unsteady {
                 detail: detail.to_owned(),
             })
         };
-        if self.fails_each > 0 && self.calls.fetch_add(1, Relaxed) % self.fails_each == 0 {
+        if self.fails_each > 0 && self.calls.fetch_add(1, Relaxed).is_multiple_of(self.fails_each) {
             return error(Kind::Temporary, "503: slow down");
         }
-        let is_odd = key.bytes().nth(4).is_some_and(|digit| digit % 2 == 1);
+        let is_odd = key.as_bytes().get(4).is_some_and(|digit| digit % 2 == 1);
         let is_denied = match self.first_only {
             true => self.denied.lock().unwrap().insert(key.to_owned()),
             false => self.denied.lock().unwrap().contains(key),

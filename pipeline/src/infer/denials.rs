@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::crew::Crew;
+use super::open_shard::OpenShard;
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, BucketError, Kind};
 use crate::denied::{self, TooManyDenied};
@@ -64,15 +65,13 @@ impl Denials {
         self.witness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an image of the run can be read now: one that was read before, or one in a shard other than `but`.
-    pub(super) async fn is_way_open(&self, worker: &Worker, but: ShardId) -> Result<bool, ShardFailure> {
+    /// Whether an image of the run can be read now: one that was read before, here or in `shard`, or one in another shard.
+    pub(super) async fn is_way_open(&self, worker: &Worker, shard: &OpenShard) -> Result<bool, ShardFailure> {
         let seen = self.witness().clone();
-        if let Some(key) = seen
-            && is_readable(worker, &key).await?
-        {
-            return Ok(true);
-        }
-        let found = find_readable(worker, but).await?;
+        let found = match first_readable(worker, seen.into_iter().chain(shard.readable())).await? {
+            Some(key) => Some(key),
+            None => find_readable(worker, shard.shard.id).await?,
+        };
         self.witness().clone_from(&found);
         Ok(found.is_some())
     }
@@ -142,6 +141,14 @@ async fn find_readable(worker: &Worker, but: ShardId) -> Result<Option<String>, 
         let all: Vec<String> = readable.map(|image| image.key).collect();
         keys.extend(spread(all.len(), IMAGES_TRIED.div_ceil(shards.len())).map(|index| all[index].clone()));
     }
+    first_readable(worker, keys).await
+}
+
+/// The first of these keys whose image can be read now.
+async fn first_readable(
+    worker: &Worker,
+    keys: impl IntoIterator<Item = String>,
+) -> Result<Option<String>, ShardFailure> {
     let ask = |key: String| async move { is_readable(worker, &key).await.map(|is| is.then_some(key)) };
     let mut asked = stream::iter(keys.into_iter().map(ask)).buffered(TRIED_AT_ONCE);
     while let Some(answer) = asked.next().await {

@@ -79,7 +79,7 @@ async fn tag_images(
         open.settled().await;
     }
     let Some(first) = open.first_denied() else { return Ok(()) };
-    if !crew.denials.is_way_open(&crew.worker, open.shard.id).await? {
+    if !crew.denials.is_way_open(&crew.worker, open).await? {
         return Err(first.into());
     }
     open.ask_denied_again();
@@ -103,11 +103,10 @@ async fn fetch(
 
 async fn fail_denied(crew: &Crew, open: &Arc<OpenShard>) -> Result<(), ShardFailure> {
     let Some(first) = open.first_denied() else { return Ok(()) };
-    let id = open.shard.id;
-    if !crew.denials.is_way_open(&crew.worker, id).await? {
+    if !crew.denials.is_way_open(&crew.worker, open).await? {
         return Err(first.into());
     }
-    crew.denials.announce(crew, (id, open.denied()), &first).await?;
+    crew.denials.announce(crew, (open.shard.id, open.denied()), &first).await?;
     open.fail_denied();
     Ok(())
 }

@@ -19,6 +19,9 @@ use crate::shard::Shard;
 use crate::tagger::{Seen, Wanted};
 use crate::tags::{Cause, Failure, Outcome, Row};
 
+/// Images of a shard that are named as readable: others may have been deleted since.
+const READABLE: usize = 8;
+
 pub(super) struct OpenShard {
     pub(super) shard: Shard,
     rows: Mutex<Rows>,
@@ -143,6 +146,13 @@ impl OpenShard {
     /// What was said of the first of them.
     pub(super) fn first_denied(&self) -> Option<BucketError> {
         self.lock().denied.values().next().cloned()
+    }
+
+    /// Keys of some images that could be read, by this worker or by whoever left the shard before.
+    pub(super) fn readable(&self) -> Vec<String> {
+        let rows = self.lock();
+        let tagged = rows.open.iter().flatten().filter(|row| matches!(row.outcome, Outcome::Tagged(_)));
+        tagged.take(READABLE).map(|row| row.key.clone()).collect()
     }
 
     /// They may be asked for again.
