@@ -10,7 +10,7 @@ use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
 use crate::denied;
 use crate::filter::Skipped;
-use crate::queue::Queue;
+use crate::queue::{Messages, Queue};
 use crate::reduce;
 use crate::run::{Ranges, RunId};
 use crate::shard::ShardId;
@@ -107,6 +107,8 @@ pub struct Checked {
     pub stopped: Option<Problem>,
     /// Compaction groups, from 0.
     pub groups: u32,
+    /// The last shard that was sent again, where the call ended before all were: it has to be called again with it. Else empty.
+    pub more: String,
 }
 
 /// What compact says.
@@ -174,10 +176,14 @@ pub struct Asked<'a> {
     pub limit: Option<Limit<'a>>,
     /// What the call that asks has used so far: it is not among the records yet.
     pub used: Option<&'a UsageRecord>,
+    /// The last shard that an earlier call sent again, which ended before all were.
+    pub sent: Option<ShardId>,
+    /// When to end before all are sent again; some are in any case.
+    pub stop: Option<&'a CancellationToken>,
 }
 
 /// Compares shards and parts after split or after a round of infer, and decides whether infer runs (again). Then what is
-/// missing is sent again, unless split has just sent all of it.
+/// missing is sent again, unless split has just sent all of it or the queue holds as many messages already.
 ///
 /// # Errors
 /// See [`FleetError`].
@@ -197,6 +203,7 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
         share_usd: String::new(),
         stopped: None,
         groups: u32::try_from(groups.groups.len()).unwrap_or(u32::MAX),
+        more: String::new(),
     };
     if missing.is_empty() {
         return Ok(checked);
@@ -219,9 +226,25 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
         }
     }
     if checked.again && (asked.before.is_some() || asked.round > 0 || asked.resumed) {
-        split::send_shards(queue, &fleet.run, &missing).await?;
+        let more = send_again(fleet, queue, &asked, &missing).await?;
+        checked.more = more.map(String::from).unwrap_or_default();
     }
     Ok(checked)
+}
+
+/// Sends what is missing again, unless the queue holds as many messages, as it does after a round whose time ran out.
+async fn send_again(
+    fleet: &FleetRun,
+    queue: &dyn Queue,
+    asked: &Asked<'_>,
+    missing: &[ShardId],
+) -> Result<Option<ShardId>, FleetError> {
+    if asked.sent.is_none() && is_spared(asked, queue.messages().await?, missing.len() as u64) {
+        return Ok(None);
+    }
+    let never = CancellationToken::new();
+    let until = (asked.sent, asked.stop.unwrap_or(&never));
+    Ok(split::send_shards_behind(queue, &fleet.run, missing, until).await?)
 }
 
 fn nothing_to_tag(skipped: &Skipped) -> String {
@@ -229,6 +252,14 @@ fn nothing_to_tag(skipped: &Skipped) -> String {
         true => "no object passes include and exclude: nothing to tag".to_owned(),
         false => format!("every object that passes is skipped ({}): nothing to tag", skipped.in_words()),
     }
+}
+
+/// Whether so many messages stand for what is missing. Which shards they are of nobody can tell, so a later round must be able
+/// to make up for one that is not among them; and most must be visible, for those in a dead worker's hand come too late for
+/// a round that ends when it finds nothing.
+fn is_spared(asked: &Asked<'_>, messages: Messages, missing: u64) -> bool {
+    let comes_again = asked.problem.is_some_and(Problem::is_timeout) || asked.round + 1 < ROUNDS;
+    comes_again && messages.all() >= missing && messages.in_hand <= messages.visible
 }
 
 /// What there is to do, for what is missing and for the whole run.

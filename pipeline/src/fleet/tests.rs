@@ -1,5 +1,6 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
+mod again;
 mod denied;
 mod device;
 mod late;
@@ -40,6 +41,8 @@ const ASKED: Asked<'_> = Asked {
     now: 0,
     limit: None,
     used: None,
+    sent: None,
+    stop: None,
 };
 
 struct World {

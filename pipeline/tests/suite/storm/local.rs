@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::denied;
 use tagfleet_pipeline::embedded::{Ended, run};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
@@ -12,6 +11,7 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce::{self, RowCounts};
 use tagfleet_pipeline::run::{Ranges, RunRequest};
+use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::Source;
 use tagfleet_pipeline::testing::faults::{Process, Storm};
 use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
@@ -37,9 +37,7 @@ pub(super) async fn storm(seed: u64) -> u32 {
 
 async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
     let world = Arc::new(World::new(seed).await);
-    if world.accepts_denied {
-        denied::accept(&world.own, &world.keys).await.unwrap();
-    }
+    world.accept_denied().await;
     for number in 0..MOST_PROCESSES {
         let is_calm = storm.is_over();
         let name = format!("process-{number}");
@@ -54,12 +52,17 @@ async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
         }
         assert!(!is_calm, "no end without a storm: {ended:?}");
         if let Some(Ok(Ended::Incomplete(missing))) = ended {
-            assert_eq!(reduce::missing(&world.own, &world.keys).await.unwrap(), missing);
-            check::assert_nothing_done_is_withheld(&world).await;
+            incomplete(&world, missing).await;
         }
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
     }
     panic!("it comes to no end");
+}
+
+/// What is missing is named, and all else can be read.
+async fn incomplete(world: &World, missing: Vec<ShardId>) {
+    assert_eq!(reduce::missing(&world.own, &world.keys).await.unwrap(), missing);
+    check::assert_nothing_done_is_withheld(world).await;
 }
 
 async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Ended, String> {

@@ -11,10 +11,10 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde_json::json;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
-use tagfleet_pipeline::denied::most;
+use tagfleet_pipeline::denied;
 use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::fleet::{FleetRun, OpenBucket, Stack};
-use tagfleet_pipeline::queue::{MemoryQueue, Message, Queue, QueueError};
+use tagfleet_pipeline::queue::{MemoryQueue, Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::run::{RunId, RunKeys, StackKeys, Vector, VectorType};
 use tagfleet_pipeline::split::ShardMessage;
 use tagfleet_pipeline::testing::faults::{Process, Random};
@@ -53,15 +53,15 @@ impl World {
         let prefixes = PREFIXES[..1 + random.below(4) as usize].to_vec();
         let objects = MemoryBucket::default();
         // In some worlds a third of all images is denied, in others a few are.
-        let (accepts_denied, mut denied) = (random.one_in(3), 0);
+        let (accepts_denied, mut of_denied) = (random.one_in(3), 0);
         for number in 0..1 + random.below(200) {
             let prefix = prefixes[random.below(prefixes.len() as u64) as usize];
             let mut kind = random.below(24);
             if accepts_denied && kind >= 16 {
                 kind = DENIED;
             }
-            denied += u64::from(kind == DENIED);
-            if !accepts_denied && denied > most(1) {
+            of_denied += u64::from(kind == DENIED);
+            if !accepts_denied && of_denied > denied::most(1) {
                 kind = DENIED + 1;
             }
             let (name, bytes) = object(number, kind);
@@ -111,6 +111,13 @@ impl World {
         }
         for key in [other.request(), other.ranges(), other.success(), other.usage("worker-a")] {
             self.own.put(&key, Bytes::from_static(b"another run's")).await.unwrap();
+        }
+    }
+
+    /// What a local run is told by a flag.
+    pub(super) async fn accept_denied(&self) {
+        if self.accepts_denied {
+            denied::accept(&self.own, &self.keys).await.unwrap();
         }
     }
 
@@ -268,6 +275,11 @@ impl Queue for WatchedQueue {
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError> {
         self.check()?;
         self.inner.send(bodies).await
+    }
+
+    async fn messages(&self) -> Result<Messages, QueueError> {
+        self.check()?;
+        self.inner.messages().await
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {
