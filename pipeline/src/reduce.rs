@@ -7,17 +7,18 @@
 mod compaction;
 mod count;
 mod scores;
+mod spans;
 mod tag_counts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::stream::TryStreamExt;
+use futures::stream::{BoxStream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Put};
+use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Object, Put};
 use crate::report::Summary;
 use crate::run::remedy::remedy;
 use crate::run::{Ranges, RunKeys, Vector, VectorType};
@@ -70,6 +71,7 @@ pub enum ReduceError {
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// In key order, at least one.
+    #[serde(with = "spans")]
     pub shards: Vec<ShardId>,
 }
 
@@ -146,9 +148,46 @@ pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<Ran
 /// Where split has not ended or a listing fails.
 pub async fn missing(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<ShardId>, ReduceError> {
     range_splits(output, keys).await?;
-    let parts: BTreeSet<ShardId> = sizes(output, keys, &keys.parts()).await?.into_keys().collect();
-    let shards = sizes(output, keys, &keys.shards()).await?;
-    Ok(shards.into_keys().filter(|shard| !parts.contains(shard)).collect())
+    // Both are listed in the order of their ids, so neither is held in memory.
+    let mut shards = Listed::new(output, keys, &keys.shards());
+    let mut parts = Listed::new(output, keys, &keys.parts());
+    let mut part = parts.next().await?;
+    let mut missing = Vec::new();
+    while let Some(shard) = shards.next().await? {
+        while part.is_some_and(|part| part < shard) {
+            part = parts.next().await?;
+        }
+        if part != Some(shard) {
+            missing.push(shard);
+        }
+    }
+    Ok(missing)
+}
+
+/// The shards that objects below a prefix belong to, in the order of their ids.
+struct Listed<'a> {
+    keys: &'a RunKeys,
+    pages: BoxStream<'static, Result<Vec<Object>, BucketError>>,
+    page: std::vec::IntoIter<Object>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(output: &dyn Bucket, keys: &'a RunKeys, prefix: &str) -> Self {
+        let pages = output.list(&KeyRange::prefix(prefix));
+        Self { keys, pages, page: Vec::new().into_iter() }
+    }
+
+    async fn next(&mut self) -> Result<Option<ShardId>, BucketError> {
+        loop {
+            if let Some(id) = self.page.find_map(|object| self.keys.shard_of(&object.key)) {
+                return Ok(Some(id));
+            }
+            match self.pages.try_next().await? {
+                Some(page) => self.page = page.into_iter(),
+                None => return Ok(None),
+            }
+        }
+    }
 }
 
 /// The sizes of shards or parts, by shard.

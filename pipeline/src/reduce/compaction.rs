@@ -33,6 +33,7 @@ struct SliceRecord {
     /// Always 1.
     version: u32,
     /// In key order, at least one.
+    #[serde(with = "super::spans")]
     shards: Vec<ShardId>,
 }
 

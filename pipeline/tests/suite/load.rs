@@ -1,7 +1,9 @@
-//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys. Outside CI: `make load`
+//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys, a fleet of 300,000 shards. Outside CI: `make load`
 //! prints the processor's time per item and memory at several sizes, and fails where the time grows with their number.
 
+mod fleet;
 mod made_up;
+mod made_up_run;
 
 use std::path::Path;
 use std::sync::Arc;
