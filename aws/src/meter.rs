@@ -3,7 +3,8 @@
 //! An interceptor of the SDK's clients, which the SDK calls once for each attempt; signed requests tell the same meter.
 //! Operations are named as IAM spells the permission, so a batch counts with what it is a batch of, and each piece of an
 //! upload as `s3:PutObject`. Bytes are those of bodies as their headers declare them: an answer that is broken off counts
-//! whole, one that declares no length (listings of S3) counts none. It knows no price and holds nothing up.
+//! whole, one that declares no length (listings of S3) counts none. What S3 asks KMS on behalf of a request, as the answer says,
+//! is counted as well. It knows no price and holds nothing up.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -95,8 +96,25 @@ impl Intercept for Meter {
         let is_head = metadata.name().starts_with("Head");
         let bytes_in = if is_head { 0 } else { body_of_response(context.response()) };
         self.answered(&action(metadata), *sent, bytes_in);
+        if let Some(operation) = asked_of_kms(metadata.name(), context.response()) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).count(operation);
+        }
         Ok(())
     }
+}
+
+/// What S3 asked KMS for this answer: once for each object that is encrypted with SSE-KMS or DSSE-KMS, unless a Bucket Key
+/// stands for the key (S3 User Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").
+fn asked_of_kms(operation: &str, response: &HttpResponse) -> Option<&'static str> {
+    let asked = match operation {
+        "GetObject" => "kms:Decrypt",
+        "PutObject" => "kms:GenerateDataKey",
+        _ => return None,
+    };
+    let header = |name| response.headers().get(name);
+    let is_of_kms = header("x-amz-server-side-encryption").is_some_and(|of| of.starts_with("aws:kms"));
+    let has_bucket_key = header("x-amz-server-side-encryption-bucket-key-enabled") == Some("true");
+    (response.status().is_success() && is_of_kms && !has_bucket_key).then_some(asked)
 }
 
 /// The bytes of an attempt's body.

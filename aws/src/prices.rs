@@ -53,7 +53,7 @@ type Listed = (
     (&'static str, &'static [(&'static str, &'static str)], &'static str),
     f64,
 );
-const LISTED: [Listed; 9] = [
+const LISTED: [Listed; 10] = [
     (
         ("S3", "PUT, COPY, POST, LIST", "1k requests"),
         ("AmazonS3", &[("group", "S3-API-Tier1")], "Requests-Tier1"),
@@ -76,6 +76,7 @@ const LISTED: [Listed; 9] = [
         ("AmazonStates", &[], "StateTransition"),
         1e3,
     ),
+    (("KMS", "requests", "10k requests"), ("awskms", &[], "-KMS-Requests"), 1e4),
     (("CloudWatch", "log ingestion", "GB"), ("AmazonCloudWatch", &[], "-DataProcessing-Bytes"), 1.0),
     (
         ("EC2", "gp3 storage", "GB-months"),

@@ -190,7 +190,7 @@ impl Bucket for S3Bucket {
         let get = |client: aws_sdk_s3::Client| {
             client.get_object().bucket(&self.bucket).key(key).set_if_match(quoted.clone()).send()
         };
-        let found = self.at.ask(get).await.map_err(|error| self.error(key, &error))?;
+        let found = self.at.ask(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
         let size = u64::try_from(found.content_length().unwrap_or(0)).unwrap_or(0);
         if size > limit {
             return Err(self.fail(

@@ -1,13 +1,15 @@
 //! SQS as a queue.
 //!
-//! Messages go out in batches of ten, and those of a batch that failed go out again. It never makes or deletes a queue.
+//! Messages go out in batches of ten, many batches at once, and those of a batch that failed go out again. It never makes or
+//! deletes a queue.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::{MessageSystemAttributeName, SendMessageBatchRequestEntry};
-use tagfleet_pipeline::queue::{Message, Queue, QueueError};
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
 
 use crate::Aws;
 use crate::cause::cause;
@@ -15,6 +17,8 @@ use crate::client::{of_long_poll, of_messages};
 
 /// The most messages of one batch, SQS's limit.
 const BATCH: usize = 10;
+/// Batches that are sent at once: a standard queue takes nearly any number.
+const BATCHES_AT_ONCE: usize = 32;
 /// The longest wait of one receive, SQS's limit.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
 /// Tries of the messages of a batch that SQS could not take.
@@ -44,6 +48,17 @@ impl SqsQueue {
         error: &SdkError<E, R>,
     ) -> QueueError {
         self.fail(cause(error))
+    }
+
+    /// Sends at most ten, those again that SQS could not take.
+    async fn send_until_taken(&self, mut left: Vec<String>) -> Result<(), QueueError> {
+        for _ in 0..SEND_TRIES {
+            left = self.send_batch(left).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(self.fail(format!("{} messages could not be sent", left.len())))
     }
 
     /// Sends at most ten; returns those that SQS could not take and asks to send again.
@@ -85,19 +100,31 @@ impl Queue for SqsQueue {
     }
 
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError> {
-        for batch in bodies.chunks(BATCH) {
-            let mut left = batch.to_vec();
-            for _ in 0..SEND_TRIES {
-                left = self.send_batch(left).await?;
-                if left.is_empty() {
-                    break;
-                }
-            }
-            if !left.is_empty() {
-                return Err(self.fail(format!("{} messages could not be sent", left.len())));
-            }
-        }
-        Ok(())
+        let batches = bodies.chunks(BATCH).map(<[String]>::to_vec);
+        let sending = stream::iter(batches.map(|batch| self.send_until_taken(batch)));
+        sending.buffer_unordered(BATCHES_AT_ONCE).try_collect().await
+    }
+
+    async fn messages(&self) -> Result<Messages, QueueError> {
+        use QueueAttributeName::{
+            ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed,
+            ApproximateNumberOfMessagesNotVisible,
+        };
+        let names = [
+            ApproximateNumberOfMessages,
+            ApproximateNumberOfMessagesDelayed,
+            ApproximateNumberOfMessagesNotVisible,
+        ];
+        let asked = self.client.get_queue_attributes().queue_url(&self.url);
+        let told = asked.set_attribute_names(Some(names.to_vec())).send().await;
+        let counts = told.map_err(|error| self.error(&error))?.attributes.unwrap_or_default();
+        let count = |name: QueueAttributeName| {
+            let count = counts.get(&name).and_then(|count| count.parse::<u64>().ok());
+            count.ok_or_else(|| self.fail(format!("it does not say its {}", name.as_str())))
+        };
+        let visible =
+            count(ApproximateNumberOfMessages)?.saturating_add(count(ApproximateNumberOfMessagesDelayed)?);
+        Ok(Messages { visible, in_hand: count(ApproximateNumberOfMessagesNotVisible)? })
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use tagfleet_aws::S3Bucket;
 use tagfleet_pipeline::fleet::pricing::Pricing;
-use tagfleet_pipeline::queue::{Message, Queue, QueueError};
+use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::usage::{SHARE_IS_SPENT, Usage};
 
 use crate::configuration::Budget;
@@ -73,6 +73,10 @@ impl Queue for BrakedQueue {
 
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError> {
         self.queue.send(bodies).await
+    }
+
+    async fn messages(&self) -> Result<Messages, QueueError> {
+        self.queue.messages().await
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {

@@ -87,6 +87,10 @@ pub(crate) struct RunOptions {
     /// Start a new run even where an unfinished one could go on
     #[arg(long)]
     pub(crate) new: bool,
+    /// Take any number of images that may not be read as failed rows; without it the run stops if they are more than 1 % and
+    /// more than 10
+    #[arg(long)]
+    pub(crate) accept_denied: bool,
     /// Count what would be read, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -15,6 +15,7 @@ use tagfleet_model::engine::DeviceChoice;
 use tagfleet_pipeline::cost::PriceBook;
 use tagfleet_pipeline::fleet::deadline;
 use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
+use tagfleet_pipeline::usage::Requests;
 
 use crate::args::{PlanOptions, TagOptions};
 use crate::connection;
@@ -49,7 +50,9 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     for note in &inputs.notes {
         tell(&format!("note: {note}"));
     }
+    let before = aws.as_ref().map(Aws::requests).unwrap_or_default();
     let sample = sample::take(&inputs).await?;
+    let of_kms = aws.as_ref().map_or(0.0, |aws| of_kms(&aws.requests().since(&before)));
     tell(&format!("measuring {} images with each engine", sample.images.len()));
     let (images, images_are) = match options.images {
         Some(images) => (images, Known::Said),
@@ -62,7 +65,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         mean_bytes: sample.mean_bytes,
         prefixes: sample.prefixes,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
-        fixed: FixedCosts::of(images, &region, &book).map_err(bad_input)?,
+        fixed: FixedCosts::of(images, of_kms, &region, &book).map_err(bad_input)?,
         machines: machines::with_prices(&region, &book),
         gpus: machines::gpus_with_prices(&region, &book),
         region,
@@ -102,6 +105,21 @@ async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Ex
 async fn measured_on() -> Option<String> {
     let service = MetadataService::new(std::env::var("AWS_EC2_METADATA_DISABLED").ok().as_deref())?;
     service.instance().await.ok()?.machine.instance_type
+}
+
+/// Of the images that were read, the share for which S3 asked KMS. It is a property of each object, not of the bucket, so the
+/// sample says more than the bucket's settings.
+fn of_kms(requests: &Requests) -> f64 {
+    let calls = |operation| requests.0.get(operation).map_or(0, |count| count.calls) as f64;
+    let share = (calls("kms:Decrypt") / calls("s3:GetObject").max(1.0)).min(1.0);
+    if share > 0.0 {
+        let percent = (share * 100.0).round();
+        tell(&format!(
+            "note: {percent} % of the sample is encrypted with SSE-KMS without an S3 Bucket Key: each of these costs a request \
+             to KMS"
+        ));
+    }
+    share
 }
 
 /// All that is compared is the best tag, whatever its score.

@@ -15,9 +15,10 @@ use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
+use tagfleet_pipeline::denied;
 use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::filter::Skipped;
-use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
+use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
@@ -105,6 +106,9 @@ async fn tag(
     let request = request(options, inputs, loading)?;
     let (run, is_new) = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
+    if options.accept_denied {
+        denied::accept(out.bucket.as_ref(), &worker.keys).await.map_err(broken)?;
+    }
     if !options.quiet {
         announce(loading, inputs, isolation.notes(), &worker, is_new);
     }
@@ -199,6 +203,12 @@ fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
         let place = out.bucket.name();
         return broken(format!(
             "--out {place}: the disk is full: {done}; free some space and run the same command again (run {run})"
+        ));
+    }
+    if let RunError::Infer(InferError::Denied(denied)) = error {
+        return broken(format!(
+            "{denied}\nrun {run}: {done}; permit reading them and run the same command again, or accept them as failed rows \
+             with --accept-denied"
         ));
     }
     broken(format!(

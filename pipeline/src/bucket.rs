@@ -164,7 +164,8 @@ pub enum Kind {
     Archived,
     /// The object has more bytes than the limit.
     TooLarge,
-    /// Access was denied: nothing that a retry mends.
+    /// This object may not be read or written, or nothing may. That the caller's credentials are expired or invalid is
+    /// [`Kind::Other`]: no object is to blame for it.
     Denied,
     /// Throttling, a server error, a timeout, a broken connection: another try may work.
     Temporary,

@@ -52,7 +52,7 @@ pub struct Cost {
 pub struct CostLine {
     /// `split`, `infer`, `reduce`, or `run` for what belongs to no stage.
     pub stage: String,
-    /// `S3`, `SQS`, `EC2`, `Lambda`, `Step Functions`, `SES`, `CloudWatch`.
+    /// `S3`, `SQS`, `KMS`, `EC2`, `Lambda`, `Step Functions`, `SES`, `CloudWatch`.
     pub service: String,
     /// What was used: `GetObject`, `g6.xlarge spot us-east-1a`.
     pub item: String,

@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Kind;
+use crate::denied;
 use crate::infer::{InferError, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
 use crate::reduce::{self, ReduceError, RowCounts};
@@ -92,14 +93,13 @@ pub async fn run(
     }
 
     let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
-    match missing.is_empty() {
-        true => tokio::select! {
-            biased;
-            () = stop.now.cancelled() => Ok(Ended::Interrupted),
-            counts = compact_all(worker) => Ok(Ended::Complete(counts?)),
-        },
-        false if stop.is_asked_for() => Ok(Ended::Interrupted),
-        false => Ok(Ended::Incomplete(missing)),
+    if !missing.is_empty() && stop.is_asked_for() {
+        return Ok(Ended::Interrupted);
+    }
+    tokio::select! {
+        biased;
+        () = stop.now.cancelled() => Ok(Ended::Interrupted),
+        ended = compact_all(worker, missing) => ended,
     }
 }
 
@@ -111,6 +111,7 @@ async fn infer_rounds(
     is_queued: bool,
 ) -> Result<Vec<ShardId>, RunError> {
     let mut missing = reduce::missing(worker.output.as_ref(), &worker.keys).await?;
+    denied::forget(worker.output.as_ref(), &worker.keys, &missing).await?;
     begin(worker, &missing).await?;
     for round in 1..=ROUNDS {
         if missing.is_empty() || stop.is_asked_for() {
@@ -183,16 +184,20 @@ async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
     Ok(rows)
 }
 
-async fn compact_all(worker: &Worker) -> Result<RowCounts, RunError> {
+/// Compacts what there is. What is missing is not waited for: if it comes later, it is compacted then.
+async fn compact_all(worker: &Worker, missing: Vec<ShardId>) -> Result<Ended, RunError> {
     let output = worker.output.as_ref();
     let groups = reduce::groups(output, &worker.keys, worker.vector.as_ref()).await?;
     let stored = worker.vector.as_ref().map(|vector| vector.stored);
-    for (number, group) in (0..).zip(&groups.groups) {
-        let run = (&worker.run, &worker.keys);
-        reduce::compact(output, run, (number, group), stored).await?;
+    let run = (&worker.run, &worker.keys);
+    reduce::compact_all(output, run, &groups, &missing, stored).await?;
+    if !missing.is_empty() {
+        return Ok(Ended::Incomplete(missing));
     }
-    Ok(reduce::total(output, &worker.keys, &groups).await?)
+    Ok(Ended::Complete(reduce::total(output, &worker.keys, &groups).await?))
 }
 
+#[cfg(test)]
+mod denied_tests;
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,10 @@
 
 mod cores;
 mod crew;
+mod denials;
 mod fetch;
 mod heartbeat;
+mod one_shard;
 mod open_shard;
 mod retry;
 #[cfg(test)]
@@ -22,26 +24,27 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::{Bucket, BucketError, Kind};
-use crate::checkpoint::{self, Checkpoints};
-use crate::progress::{Progress, Trouble};
-use crate::queue::{Message, Queue, QueueError};
-use crate::report::thumbnails::{self, ShardSample};
+use crate::checkpoint::Checkpoints;
+use crate::denied::TooManyDenied;
+use crate::progress::Progress;
+use crate::queue::{Queue, QueueError};
+use crate::reduce::ReduceError;
 use crate::run::{RunId, RunKeys, Vector};
-use crate::shard::{Shard, ShardId};
-use crate::split::{ShardMessage, SplitError, read_shard};
+use crate::shard::ShardId;
+use crate::split::SplitError;
 use crate::tagger::{Tagger, TaggerError};
-use crate::tags::Row;
-use crate::tags::parquet::{self, RunColumns, TableError};
+use crate::tags::parquet::TableError;
 use crew::Crew;
+use denials::Denials;
 use fetch::Fetcher;
 use heartbeat::Signs;
-use open_shard::OpenShard;
+use one_shard::work;
 use retry::Retries;
 
 /// How long requests that are throttled, time out or break are made again before their shard goes back: most disturbances
@@ -149,6 +152,9 @@ pub enum InferError {
     /// There is no room for a part, and so for no other.
     #[error(transparent)]
     Full(BucketError),
+    /// More images are denied than the run takes.
+    #[error(transparent)]
+    Denied(TooManyDenied),
     /// Shard after shard failed.
     #[error("{MAX_FAILURES_IN_A_ROW} shards in a row could not be tagged; the last one: {0}")]
     Stuck(ShardFailure),
@@ -171,6 +177,12 @@ pub enum ShardFailure {
     /// The shard object cannot be read.
     #[error(transparent)]
     Shard(#[from] SplitError),
+    /// More images of the run are denied than it takes, its own among them.
+    #[error(transparent)]
+    Denied(#[from] TooManyDenied),
+    /// What the run has so far cannot be found out.
+    #[error(transparent)]
+    Run(#[from] ReduceError),
     /// Its rows could not be stored.
     #[error("shard {0}: {1}")]
     Part(ShardId, TableError),
@@ -193,8 +205,18 @@ pub enum ShardFailure {
 impl ShardFailure {
     /// Whether it says nothing about the next shard: throttling, a server error, a broken connection.
     fn is_temporary(&self) -> bool {
-        let (Self::Bucket(error) | Self::Shard(SplitError::Bucket(error))) = self else { return false };
-        error.kind == Kind::Temporary
+        self.bucket_error().is_some_and(|error| error.kind == Kind::Temporary)
+    }
+
+    fn bucket_error(&self) -> Option<&BucketError> {
+        match self {
+            Self::Bucket(error)
+            | Self::Shard(SplitError::Bucket(error))
+            | Self::Run(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error))) => {
+                Some(error)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -206,10 +228,11 @@ pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -
     let (jobs, waiting) = mpsc::channel(WAITING_IMAGES);
     let signs = Arc::new(Signs::default());
     let retries = Arc::new(Retries { time: worker.retry_time, signs: signs.clone() });
-    let fetcher = Fetcher::new(jobs, taggers.len(), retries.clone());
+    let denials = Arc::new(Denials::default());
+    let fetcher = Fetcher::new(jobs, taggers.len(), (retries.clone(), denials.clone()));
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
     let mut cores = cores::start(taggers, waiting, (&signs, &worker.progress), vector);
-    let crew = Arc::new(Crew { worker, fetcher, retries, signs, in_hand: Mutex::default() });
+    let crew = Arc::new(Crew { worker, fetcher, retries, denials, signs, in_hand: Mutex::default() });
     let mut shards = JoinSet::new();
     let end = drive(&crew, &mut cores, &mut shards, stop).await;
     shards.shutdown().await;
@@ -293,12 +316,11 @@ fn note(
     if failure.is_temporary() {
         return Ok(());
     }
-    if let ShardFailure::Bucket(error) = &failure
-        && error.kind == Kind::Full
-    {
-        return Err(InferError::Full(error.clone()));
+    match failure {
+        ShardFailure::Bucket(error) if error.kind == Kind::Full => return Err(InferError::Full(error)),
+        ShardFailure::Denied(denied) => return Err(InferError::Denied(denied)),
+        _ => *failures += 1,
     }
-    *failures += 1;
     if *failures >= MAX_FAILURES_IN_A_ROW { Err(InferError::Stuck(failure)) } else { Ok(()) }
 }
 
@@ -306,92 +328,5 @@ fn core_ended(ended: Result<Result<(), TaggerError>, JoinError>) -> Result<(), I
     match ended {
         Ok(outcome) => Ok(outcome?),
         Err(panic) => Err(InferError::Panicked(panic.to_string())),
-    }
-}
-
-/// Tags the shard of one message; where that fails or hangs, the message comes again.
-async fn work(crew: Arc<Crew>, message: Message, feeding: OwnedSemaphorePermit) -> Result<(), ShardFailure> {
-    let outcome = tokio::select! {
-        biased;
-        outcome = tag_shard(&crew, &message, feeding) => outcome,
-        stalled = heartbeat::keep_invisible(&crew, &message) => Err(stalled),
-    };
-    if outcome.is_err() {
-        crew.give_back(&message.receipt, crew.worker.retry_delay).await?;
-    }
-    outcome
-}
-
-async fn tag_shard(
-    crew: &Crew,
-    message: &Message,
-    feeding: OwnedSemaphorePermit,
-) -> Result<(), ShardFailure> {
-    let worker = &crew.worker;
-    let id = shard_of(&worker.run, &message.body)?;
-    let part = worker.keys.part(id);
-    if worker.output.exists(&part).await? {
-        crew.committed(&message.receipt);
-        return Ok(worker.queue.delete(&message.receipt).await?);
-    }
-    let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
-    let kept = read_checkpoint(worker, &shard).await?;
-    let open = crew.open(message, OpenShard::new(&worker.run, shard, kept, worker.progress.clone()));
-    let mut fetches = crew.fetcher.start(worker, &open).await?;
-    drop(feeding);
-    while let Some(fetched) = fetches.join_next().await {
-        fetched??;
-    }
-    open.completed().await;
-    let rows = open.complete_rows();
-    put_thumbnails(worker, id, open.take_sample(&rows)).await;
-    put_part(crew, &open, rows.clone()).await?;
-    worker.progress.commit(rows.len() as u64);
-    crew.committed(&message.receipt);
-    Ok(worker.queue.delete(&message.receipt).await?)
-}
-
-/// The rows that whoever left the shard before has kept. One that cannot be read costs work and nothing else.
-async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::Rows, ShardFailure> {
-    match worker.checkpoints().read(shard).await {
-        Ok(rows) => Ok(rows),
-        Err(error) => match error.temporary() {
-            Some(error) => Err(error.clone().into()),
-            None => {
-                worker.progress.trouble(Trouble::CheckpointUnread, error.to_string());
-                Ok(checkpoint::Rows::new())
-            }
-        },
-    }
-}
-
-/// Thumbnails are for people: without them the report has fewer pictures, and the shard is done all the same.
-async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
-    let key = worker.keys.thumbnails(id);
-    let stored = match thumbnails::encode(&key, sample) {
-        Ok(sample) => worker.output.put(&key, sample).await.map_err(SplitError::from),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = stored {
-        worker.progress.trouble(Trouble::Thumbnails, error.to_string());
-    }
-}
-
-async fn put_part(crew: &Crew, open: &Arc<OpenShard>, rows: Arc<Vec<Row>>) -> Result<(), ShardFailure> {
-    let (worker, id) = (&crew.worker, open.shard.id);
-    let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let of = RunColumns { run: worker.run.clone(), model: worker.model.clone(), vector };
-    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of)).await?;
-    let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
-    let part = worker.keys.part(id);
-    // Where another worker was first, its part is as good as this one.
-    crew.retries.call(open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
-    Ok(())
-}
-
-fn shard_of(run: &RunId, body: &str) -> Result<ShardId, ShardFailure> {
-    match serde_json::from_str::<ShardMessage>(body) {
-        Ok(message) if message.version == 1 && message.run == *run => Ok(message.shard),
-        _ => Err(ShardFailure::Message { run: run.clone(), body: body.chars().take(200).collect() }),
     }
 }

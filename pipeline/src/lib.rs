@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod checkpoint;
 pub mod command;
 pub mod cost;
+pub mod denied;
 pub mod embedded;
 pub mod filter;
 pub mod fleet;

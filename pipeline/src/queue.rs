@@ -1,7 +1,8 @@
 //! The port to a message queue: what the stages need of SQS, and nothing more.
 //!
 //! At least once, in no order: a message that is not deleted before its visibility timeout comes again, and after too
-//! many receipts goes to the dead-letter queue. Messages are disposable; whether work is done is decided by listings.
+//! many receipts goes to the dead-letter queue. Messages are disposable; whether work is done is decided by listings, and
+//! the number of messages only by how much is sent again.
 //! [`contract`] holds what every adapter must do.
 
 #[cfg(any(test, feature = "contract"))]
@@ -26,6 +27,23 @@ pub struct Message {
     pub receive_count: u32,
 }
 
+/// How many messages a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// Those that a receiver would get, now or soon.
+    pub visible: u64,
+    /// Those in somebody's hand, who may be gone: they are visible again once their time is up.
+    pub in_hand: u64,
+}
+
+impl Messages {
+    /// All of them.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.visible.saturating_add(self.in_hand)
+    }
+}
+
 /// A queue. One implementation lives in memory, another is SQS; both pass [`contract`].
 #[async_trait]
 pub trait Queue: Send + Sync {
@@ -37,6 +55,12 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// Some may have been sent all the same: sending all of them again is always safe.
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError>;
+
+    /// How many messages there are, about: a service may be a minute behind.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn messages(&self) -> Result<Messages, QueueError>;
 
     /// One visible message, waiting up to `wait` for it; none where there was none.
     ///

@@ -2,29 +2,31 @@
 //!
 //! Whether a run is complete is found by comparing two listings, shards and parts; the queue is never asked. Groups are
 //! fixed once, parts are in key order, so compaction sorts nothing and may be done again at any time. It never reads an
-//! image and changes no row: they are copied as they are and only counted.
+//! image and changes no row.
 
+mod compaction;
 mod count;
 mod scores;
+mod spans;
 mod tag_counts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Put};
+use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Object, Put};
 use crate::report::Summary;
 use crate::run::remedy::remedy;
-use crate::run::{Ranges, RunId, RunKeys, Vector, VectorType};
+use crate::run::{Ranges, RunKeys, Vector, VectorType};
 use crate::shard::ShardId;
 use crate::split::{RangeSplit, SplitError, read_json};
-use crate::tags::parquet::{self, TableError, TableWriter};
+use crate::tags::parquet::TableError;
 
-use count::count;
+pub use compaction::{compact, compact_all, total};
 pub use count::{counts_in, counts_kept, counts_so_far};
 pub use scores::{Bin, ScoreCounts};
 pub use tag_counts::{Counted, TagCount, TagCounts};
@@ -33,12 +35,8 @@ pub use tag_counts::{Counted, TagCount, TagCounts};
 const GROUP_BYTES: u64 = 256_000_000;
 /// Shards of one group at most, for each costs a request: large images make shards of few rows.
 const GROUP_SHARDS: usize = 1000;
-/// Parts that are fetched ahead of the one that is copied.
-const FETCHES_AHEAD: usize = 4;
 /// A row without its vector in a part: 60 to 150 bytes.
 const ROW_BYTES: u64 = 128;
-/// More than any part: 10,000 rows of a vector of 4,096 floats.
-const MAX_PART_BYTES: u64 = 1 << 30;
 
 /// Why reduce stopped; doing it again is harmless.
 #[derive(Debug, Error)]
@@ -68,11 +66,12 @@ pub enum ReduceError {
     },
 }
 
-/// Consecutive shards whose parts become one result file.
+/// Consecutive shards whose parts become one result file, or several where some came later than others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// In key order, at least one.
+    #[serde(with = "spans")]
     pub shards: Vec<ShardId>,
 }
 
@@ -149,13 +148,50 @@ pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<Ran
 /// Where split has not ended or a listing fails.
 pub async fn missing(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<ShardId>, ReduceError> {
     range_splits(output, keys).await?;
-    let parts: BTreeSet<ShardId> = sizes(output, keys, &keys.parts()).await?.into_keys().collect();
-    let shards = sizes(output, keys, &keys.shards()).await?;
-    Ok(shards.into_keys().filter(|shard| !parts.contains(shard)).collect())
+    // Both are listed in the order of their ids, so neither is held in memory.
+    let mut shards = Listed::new(output, keys, &keys.shards());
+    let mut parts = Listed::new(output, keys, &keys.parts());
+    let mut part = parts.next().await?;
+    let mut missing = Vec::new();
+    while let Some(shard) = shards.next().await? {
+        while part.is_some_and(|part| part < shard) {
+            part = parts.next().await?;
+        }
+        if part != Some(shard) {
+            missing.push(shard);
+        }
+    }
+    Ok(missing)
+}
+
+/// The shards that objects below a prefix belong to, in the order of their ids.
+struct Listed<'a> {
+    keys: &'a RunKeys,
+    pages: BoxStream<'static, Result<Vec<Object>, BucketError>>,
+    page: std::vec::IntoIter<Object>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(output: &dyn Bucket, keys: &'a RunKeys, prefix: &str) -> Self {
+        let pages = output.list(&KeyRange::prefix(prefix));
+        Self { keys, pages, page: Vec::new().into_iter() }
+    }
+
+    async fn next(&mut self) -> Result<Option<ShardId>, BucketError> {
+        loop {
+            if let Some(id) = self.page.find_map(|object| self.keys.shard_of(&object.key)) {
+                return Ok(Some(id));
+            }
+            match self.pages.try_next().await? {
+                Some(page) => self.page = page.into_iter(),
+                None => return Ok(None),
+            }
+        }
+    }
 }
 
 /// The sizes of shards or parts, by shard.
-async fn sizes(
+pub(crate) async fn sizes(
     output: &dyn Bucket,
     keys: &RunKeys,
     prefix: &str,
@@ -177,7 +213,7 @@ async fn sizes_in(
 }
 
 /// The groups of a split run: fixed the first time, read ever after. They follow from the shards alone, so that a run
-/// that ends incomplete compacts what is whole, and a later one does not begin anew.
+/// that ends incomplete compacts what there is, and a later one does not begin anew.
 ///
 /// # Errors
 /// Where split has not ended.
@@ -227,114 +263,6 @@ fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
         }
     }
     groups
-}
-
-/// Copies the parts of one group into one result file, in key order, and stores its counts beside.
-///
-/// # Errors
-/// Where a part is missing or cannot be read.
-pub async fn compact(
-    output: &dyn Bucket,
-    (run, keys): (&RunId, &RunKeys),
-    (number, group): (u32, &Group),
-    vector: Option<VectorType>,
-) -> Result<RowCounts, ReduceError> {
-    let key = keys.result(number);
-    let mut writer = TableWriter::new(run, vector).map_err(|error| ReduceError::Table(key.clone(), error))?;
-    let mut counts = RowCounts::default();
-    let fetch = |shard: &ShardId| fetch_part(output, keys.part(*shard));
-    let mut parts = stream::iter(group.shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
-    while let Some((part, bytes)) = parts.try_next().await? {
-        let copied = tokio::task::spawn_blocking(move || {
-            let copied = copy(bytes, &mut writer);
-            copied.map(|copied| (writer, copied))
-        });
-        let copied = copied.await.map_err(TableError::from).flatten();
-        let (returned, copied) = copied.map_err(|error| ReduceError::Table(part, error))?;
-        writer = returned;
-        counts.add(&copied);
-    }
-    let table =
-        writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;
-    output.put_if_absent(&key, table).await?;
-    put_json(output, &keys.compacted(number), &counts).await?;
-    Ok(counts)
-}
-
-/// The same, where it is not done yet and every part of the group is there; none where a part is missing.
-///
-/// # Errors
-/// Where a part cannot be read.
-pub async fn compact_once(
-    output: &dyn Bucket,
-    (run, keys): (&RunId, &RunKeys),
-    (number, group): (u32, &Group),
-    vector: Option<VectorType>,
-) -> Result<Option<RowCounts>, ReduceError> {
-    if let Some(counts) = compacted(output, keys, number).await? {
-        return Ok(Some(counts));
-    }
-    if !is_whole(output, keys, group).await? {
-        return Ok(None);
-    }
-    Ok(Some(compact(output, (run, keys), (number, group), vector).await?))
-}
-
-async fn fetch_part(output: &dyn Bucket, part: String) -> Result<(String, Bytes), BucketError> {
-    let fetched = output.get(&part, None, MAX_PART_BYTES).await?;
-    Ok((part, fetched.bytes))
-}
-
-/// True where every part of the group is there, by one listing.
-async fn is_whole(output: &dyn Bucket, keys: &RunKeys, group: &Group) -> Result<bool, ReduceError> {
-    let (Some(first), Some(last)) = (group.shards.first(), group.shards.last()) else { return Ok(true) };
-    // Less than the first part's key, and greater than that of any part before it.
-    let mut before = keys.part(*first);
-    before.pop();
-    let range =
-        KeyRange { after: Some(before), up_to: Some(keys.part(*last)), ..KeyRange::prefix(&keys.parts()) };
-    let parts = sizes_in(output, keys, &range).await?;
-    Ok(group.shards.iter().all(|shard| parts.contains_key(shard)))
-}
-
-/// The counts of a group that is compacted.
-async fn compacted(
-    output: &dyn Bucket,
-    keys: &RunKeys,
-    number: u32,
-) -> Result<Option<RowCounts>, ReduceError> {
-    match read_json(output, &keys.compacted(number)).await {
-        Ok(counts) => Ok(Some(counts)),
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
-    let table = parquet::open(part)?.of_this_version()?;
-    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
-    for batch in table.batches {
-        let batch = batch?;
-        counts.add(&count(&batch)?);
-        writer.write(&batch)?;
-    }
-    Ok(counts)
-}
-
-/// The counts of a run whose every group is compacted, checked against its inputs.
-///
-/// # Errors
-/// [`ReduceError::Miscounted`] where rows and inputs differ in number.
-pub async fn total(output: &dyn Bucket, keys: &RunKeys, groups: &Groups) -> Result<RowCounts, ReduceError> {
-    let mut total = RowCounts::default();
-    for number in (0..).take(groups.groups.len()) {
-        total.add(&read_json(output, &keys.compacted(number)).await?);
-    }
-    let images = range_splits(output, keys).await?.iter().map(|split| split.images).sum();
-    match total.rows() {
-        rows if rows == images => Ok(total),
-        rows => Err(ReduceError::Miscounted { rows, images }),
-    }
 }
 
 /// Writes the summary, and `_SUCCESS` behind it: the last object of a complete run.

@@ -11,6 +11,7 @@ mod source;
 use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::bucket::{Bucket, BucketError, KeyRange};
 use crate::filter::Skipped;
@@ -23,6 +24,9 @@ use range::OpenShard;
 pub use range::{Reached, split_range};
 pub use restore::restore;
 pub use source::{Picks, Source};
+
+/// Messages that are sent in one call of a queue: between two of them a sender may stop.
+const SHARDS_A_CALL: usize = 1_000;
 
 /// A message is a pointer to a shard, never its keys: one billed unit whatever the shard's size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,16 +145,42 @@ impl RangeSplit {
 /// # Errors
 /// Where the queue cannot be used; sending all of them again is harmless.
 pub async fn send_shards(queue: &dyn Queue, run: &RunId, shards: &[ShardId]) -> Result<(), QueueError> {
-    let mut shuffled = shards.to_vec();
-    shuffled.sort_unstable_by_key(scattered);
-    let mut bodies = Vec::with_capacity(shuffled.len());
-    for shard in shuffled {
-        let message = ShardMessage { version: 1, run: run.clone(), shard };
-        let unwritable =
-            |error: serde_json::Error| QueueError { queue: run.to_string(), detail: error.to_string() };
-        bodies.push(serde_json::to_string(&message).map_err(unwritable)?);
+    let never = CancellationToken::new();
+    send_shards_behind(queue, run, shards, (None, &never)).await.map(|_| ())
+}
+
+/// The same for those that stand behind `after` in that order, until `stop` says so; returns the last one that was sent where
+/// others are left. Some are sent in any case.
+///
+/// # Errors
+/// As [`send_shards`].
+pub async fn send_shards_behind(
+    queue: &dyn Queue,
+    run: &RunId,
+    shards: &[ShardId],
+    (after, stop): (Option<ShardId>, &CancellationToken),
+) -> Result<Option<ShardId>, QueueError> {
+    let place = |shard: &ShardId| (scattered(shard), *shard);
+    let after = after.as_ref().map(place);
+    let mut shuffled: Vec<ShardId> =
+        shards.iter().copied().filter(|shard| after.is_none_or(|after| place(shard) > after)).collect();
+    shuffled.sort_unstable_by_key(place);
+    let mut chunks = shuffled.chunks(SHARDS_A_CALL).peekable();
+    while let Some(chunk) = chunks.next() {
+        let bodies: Vec<String> = chunk.iter().map(|shard| body(run, *shard)).collect::<Result<_, _>>()?;
+        queue.send(&bodies).await?;
+        if stop.is_cancelled() && chunks.peek().is_some() {
+            return Ok(chunk.last().copied());
+        }
     }
-    queue.send(&bodies).await
+    Ok(None)
+}
+
+fn body(run: &RunId, shard: ShardId) -> Result<String, QueueError> {
+    let message = ShardMessage { version: 1, run: run.clone(), shard };
+    let unwritable =
+        |error: serde_json::Error| QueueError { queue: run.to_string(), detail: error.to_string() };
+    serde_json::to_string(&message).map_err(unwritable)
 }
 
 /// The finaliser of SplitMix64 over both numbers: neighbours land far from each other.

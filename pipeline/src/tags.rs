@@ -31,6 +31,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// True if the image may not be read.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.outcome, Outcome::Failed(failure) if failure.cause == Cause::Denied)
+    }
+
     /// True where the first decoder refused the image and the second read it.
     #[must_use]
     pub fn second_decoder(&self) -> bool {
@@ -149,6 +155,8 @@ pub enum Reason {
     Missing,
     /// The object is in an archive class and cannot be read without being restored.
     Archived,
+    /// Reading it is not permitted, while other images of the run can be read.
+    Denied,
     /// The model's scores or vector for this image are not finite numbers, or too large for 16 bits if it is stored in them.
     NotFinite,
     /// The process died on this image, twice.
@@ -157,11 +165,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Archived,
         Self::Changed,
         Self::Corrupt,
         Self::Crashed,
+        Self::Denied,
         Self::Empty,
         Self::Missing,
         Self::NotFinite,
@@ -179,6 +188,7 @@ impl Reason {
             Self::Changed => "changed",
             Self::Corrupt => "corrupt",
             Self::Crashed => "crashed",
+            Self::Denied => "denied",
             Self::Empty => "empty",
             Self::Missing => "missing",
             Self::NotFinite => "not_finite",

@@ -2,6 +2,7 @@
 //!
 //! [`faults`] makes a storm of them. It never leaves a test.
 
+pub mod denying_bucket;
 pub mod faults;
 pub mod faulty_bucket;
 pub mod faulty_queue;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use arrow_array::cast::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -21,7 +23,7 @@ use crate::progress::Progress;
 use crate::queue::MemoryQueue;
 use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest, TagOptions};
 use crate::tagger::{Tagger, TaggerError};
-use crate::tags::{Failure, Outcome, Reason, Tag, Tagged};
+use crate::tags::{Failure, Outcome, Reason, Tag, Tagged, parquet};
 use crate::usage::{Machine, Requests, ThreadTime, USAGE_VERSION, WorkerUsage};
 
 /// A worker of run `run` on two buckets and a queue in memory, which waits for nothing and makes no request again.
@@ -135,6 +137,24 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
         vector: None,
         second_decoder: image.ends_with(b"2"),
     }))
+}
+
+/// Key and error code of every row of a stored table.
+///
+/// # Panics
+/// Where it is none.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+pub fn keys_and_codes(table: Bytes) -> Vec<(String, Option<String>)> {
+    let mut rows = Vec::new();
+    for batch in parquet::open(table).expect("a table").batches {
+        let batch = batch.expect("rows");
+        let column = |name: &str| batch.column_by_name(name).expect("a column").as_string::<i32>();
+        let codes = column("error_code").iter().map(|code| code.map(str::to_owned));
+        let keys = column("key").iter().map(|key| key.unwrap_or_default().to_owned());
+        rows.extend(keys.zip(codes));
+    }
+    rows
 }
 
 /// A request that [`LengthTagger`] could answer.

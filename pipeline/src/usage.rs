@@ -13,6 +13,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{Bucket, KeyRange, Object};
+use crate::denied;
 pub use crate::progress::ThreadTime;
 use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
@@ -169,6 +170,9 @@ pub struct Usage {
     /// Workers of that execution that ended for their share of the budget was spent.
     #[serde(skip)]
     pub shares_spent: u64,
+    /// What a worker of that execution said that ended because more images are denied than the run takes.
+    #[serde(skip)]
+    pub too_many_denied: Option<String>,
     /// What the stages of all workers did whose model ran on a device.
     #[serde(skip)]
     pub device: Option<DeviceUse>,
@@ -335,6 +339,9 @@ pub fn sum(mut records: Vec<UsageRecord>) -> Usage {
     let is_spent =
         |worker: &&WorkerUsage| worker.began >= since && worker.ended.as_deref() == Some(SHARE_IS_SPENT);
     usage.shares_spent = workers.iter().filter(is_spent).count() as u64;
+    let of_this_execution = workers.iter().filter(|worker| worker.began >= since);
+    let mut said = of_this_execution.filter_map(|worker| worker.ended.as_deref()?.strip_prefix(FAILED));
+    usage.too_many_denied = said.find(|why| denied::is_too_many(why)).map(str::to_owned);
     usage
 }
 

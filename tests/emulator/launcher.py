@@ -41,11 +41,12 @@ def main():
     import machines
     import observe
     import processes
+    import refusals
     import resources
     from ministack import app
 
     processes.bind_all()
-    for module in (resources, jobs, machines, observe):
+    for module in (resources, jobs, machines, observe, refusals):
         module.install()
     if "--until-eof" in sys.argv:
         sys.argv.remove("--until-eof")

@@ -22,13 +22,13 @@ use tagfleet_tests::rows::rows;
 /// Keys that S3 holds and a directory does not.
 const S3_KEYS: [&str; 6] = ["a", "a//b.jpg", "/a.jpg", "folder/", "./a", "a/../b"];
 
-async fn clients(emulator: &Emulator) -> Aws {
+pub(super) async fn clients(emulator: &Emulator) -> Aws {
     let region = Some("us-east-1".to_owned());
     Aws::for_tests(&Options { region, endpoint_url: Some(emulator.endpoint_url()), ..Options::default() })
         .await
 }
 
-fn block_on(work: impl Future<Output = ()>) {
+pub(super) fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 

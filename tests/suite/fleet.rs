@@ -1,6 +1,7 @@
 //! The whole AWS path on the emulator: the real template, the real functions, real worker processes, the real command.
 
 mod budget;
+mod denied;
 mod faults;
 mod metering;
 mod planned;

@@ -11,6 +11,7 @@ mod bad_input;
 mod crash;
 mod definition;
 mod demo;
+mod denied;
 mod deploy;
 mod device;
 mod emulator;

@@ -116,3 +116,25 @@ fn the_larger_of_request_and_answer_is_billed() {
     let count = meter.requests().0["sqs:SendMessage"];
     assert_eq!((count.calls, count.chunks), (2, 5));
 }
+
+#[test]
+fn kms_is_asked_for_objects_of_its_keys_without_a_bucket_key() {
+    let asked = |operation, status: u16, headers: &[(&'static str, &'static str)]| {
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        for (name, value) in headers {
+            response.headers_mut().insert(*name, *value);
+        }
+        asked_of_kms(operation, &response)
+    };
+    let of = |value| ("x-amz-server-side-encryption", value);
+    let bucket_key = |value| ("x-amz-server-side-encryption-bucket-key-enabled", value);
+    assert_eq!(asked("GetObject", 200, &[of("aws:kms")]), Some("kms:Decrypt"));
+    assert_eq!(asked("GetObject", 200, &[of("aws:kms:dsse")]), Some("kms:Decrypt"));
+    assert_eq!(asked("GetObject", 200, &[of("aws:kms"), bucket_key("false")]), Some("kms:Decrypt"));
+    assert_eq!(asked("PutObject", 200, &[of("aws:kms")]), Some("kms:GenerateDataKey"));
+    assert_eq!(asked("GetObject", 200, &[of("aws:kms"), bucket_key("true")]), None);
+    assert_eq!(asked("GetObject", 200, &[of("AES256")]), None);
+    assert_eq!(asked("GetObject", 200, &[]), None);
+    assert_eq!(asked("GetObject", 403, &[of("aws:kms")]), None);
+    assert_eq!(asked("HeadObject", 200, &[of("aws:kms")]), None, "no key is needed for it");
+}

@@ -43,6 +43,15 @@ fn a_list_price_is_read_in_the_unit_of_the_book() {
 }
 
 #[test]
+fn requests_to_kms_are_those_of_symmetric_keys() {
+    let wanted = of("KMS", "requests");
+    let of_type = |usage_type| price(&wanted, &answer(usage_type, &[("0", "0.0000030000")]));
+    let found = of_type("eu-central-1-KMS-Requests").unwrap();
+    assert_eq!((found.usd, found.unit.as_str()), (0.03, "10k requests"));
+    assert_eq!(of_type("eu-central-1-KMS-Requests-Asymmetric"), None);
+}
+
+#[test]
 fn of_tiers_the_first_that_costs_anything_holds() {
     let tiers = [("100000000000", "0.0000003000"), ("0", "0.0000000000"), ("1000000", "0.0000004000")];
     let price = price(&of("SQS", "standard queues"), &answer("EUC1-Requests-Tier1", &tiers)).unwrap();

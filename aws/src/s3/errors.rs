@@ -1,6 +1,7 @@
 //! What S3's errors mean to a stage.
 //!
-//! By status and code, as S3's documentation lists them; what is none of those is told as it is.
+//! By code, as S3's documentation lists them, and by status where there is none, as in an answer to HEAD: one status stands
+//! for what passes and for what does not. What is none of those is told as it is.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
@@ -62,13 +63,70 @@ fn kind(status: Option<u16>, code: &str) -> Kind {
     match (status, code) {
         (_, "InvalidObjectState") => Kind::Archived,
         (_, "NoSuchBucket") => Kind::Other,
-        (Some(404), _) => Kind::Missing,
-        (Some(412), _) => Kind::Changed,
-        (Some(401 | 403), _) => Kind::Denied,
+        (_, code) if passes(code) => Kind::Temporary,
+        (_, code) if is_of_credentials(code) => Kind::Other,
         // None is no answer at all: a timeout, a broken connection.
         (None | Some(408 | 409 | 429 | 500 | 502..), _) => Kind::Temporary,
+        // The object's key is disabled, deleted, of another use.
+        (_, code) if code.starts_with("KMS.") => Kind::Denied,
+        (Some(404), _) => Kind::Missing,
+        (Some(412), _) => Kind::Changed,
+        // 451: unavailable for legal reasons, as some stores say.
+        (Some(401 | 403 | 451), _) => Kind::Denied,
         // So is 501: the store lacks what was asked for, and asking again does not help.
         _ => Kind::Other,
+    }
+}
+
+/// Codes of what another try may find otherwise, whatever their status: S3 says some of them with 400.
+fn passes(code: &str) -> bool {
+    matches!(
+        code,
+        "RequestTimeout"
+            | "SlowDown"
+            | "Busy"
+            | "InternalError"
+            | "ServiceUnavailable"
+            | "OperationAborted"
+            | "PriorRequestNotComplete"
+            | "RequestLimitExceeded"
+            | "BandwidthLimitExceeded"
+            | "KMS.KMSInternalException"
+            | "KMS.DependencyTimeoutException"
+    ) || code.contains("Throttl")
+        || code.contains("TooManyRequests")
+}
+
+/// Codes that say something about who asks, whatever was asked for.
+fn is_of_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "AccountProblem"
+            | "AuthorizationHeaderMalformed"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidSecurity"
+            | "InvalidToken"
+            | "MissingAuthenticationToken"
+            | "MissingSecurityHeader"
+            | "NotSignedUp"
+            | "RequestExpired"
+            | "RequestTimeTooSkewed"
+            | "SignatureDoesNotMatch"
+            | "TokenRefreshRequired"
+            | "UnrecognizedClientException"
+    )
+}
+
+/// What reading an object met: one that is encrypted with a key of its owner's (SSE-C) is refused as an invalid request.
+pub(super) fn of_read(error: BucketError) -> BucketError {
+    match error.kind {
+        Kind::Other if error.detail.starts_with("InvalidRequest") => {
+            BucketError { kind: Kind::Denied, ..error }
+        }
+        _ => error,
     }
 }
 
@@ -103,5 +161,35 @@ mod tests {
         assert_eq!(kind(Some(409), CONFLICT), Kind::Temporary);
         assert_eq!(kind(None, ""), Kind::Temporary);
         assert_eq!(kind(Some(400), "InvalidRequest"), Kind::Other);
+    }
+
+    #[test]
+    fn a_code_counts_more_than_a_status() {
+        let passing = ["RequestTimeout", "ThrottlingException", "KMS.ThrottlingException", "SlowDown"];
+        for code in passing {
+            for status in [400, 403, 503] {
+                assert_eq!(kind(Some(status), code), Kind::Temporary, "{status} {code}");
+            }
+        }
+        for code in ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"] {
+            for status in [400, 403] {
+                assert_eq!(kind(Some(status), code), Kind::Other, "no object is to blame for {code}");
+            }
+        }
+        for code in ["KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"] {
+            assert_eq!(kind(Some(400), code), Kind::Denied, "{code}");
+        }
+        assert_eq!(kind(Some(500), "KMS.AnyException"), Kind::Temporary);
+    }
+
+    #[test]
+    fn an_object_whose_key_is_its_owners_is_denied() {
+        let met = |kind, detail: &str| {
+            let (bucket, key) = ("s3://shop".to_owned(), "a.jpg".to_owned());
+            of_read(BucketError { kind, bucket, key, detail: detail.to_owned() }).kind
+        };
+        assert_eq!(met(Kind::Other, "InvalidRequest: encrypted"), Kind::Denied);
+        assert_eq!(met(Kind::Other, "InvalidArgument: no"), Kind::Other);
+        assert_eq!(met(Kind::Temporary, "InvalidRequest: encrypted"), Kind::Temporary);
     }
 }

@@ -17,12 +17,12 @@ pub struct Notifications {
 }
 
 /// What encrypts the objects of a bucket where a write says nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Encryption {
-    /// Keys that S3 keeps, or the account's key for S3: readers need no grant.
-    Managed,
-    /// This KMS key: readers need `kms:Decrypt` on it.
-    Key(String),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encryption {
+    /// A KMS key on which readers need `kms:Decrypt`; none for keys that S3 keeps and the account's key for S3.
+    pub key: Option<String>,
+    /// Whether S3 asks KMS at every read: the key is KMS's, and no Bucket Key stands for it.
+    pub asks_kms: bool,
 }
 
 impl S3Bucket {
@@ -60,14 +60,14 @@ impl S3Bucket {
         let rules = told.server_side_encryption_configuration.map(|rules| rules.rules).unwrap_or_default();
         for rule in rules {
             let Some(default) = rule.apply_server_side_encryption_by_default else { continue };
-            let key = default.kms_master_key_id.filter(|key| !key.ends_with("alias/aws/s3"));
-            match (default.sse_algorithm, key) {
-                (ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse, Some(key)) => {
-                    return Ok(Encryption::Key(key));
-                }
-                _ => return Ok(Encryption::Managed),
-            }
+            let is_of_kms = matches!(
+                default.sse_algorithm,
+                ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse
+            );
+            let key = default.kms_master_key_id.filter(|key| is_of_kms && !key.ends_with("alias/aws/s3"));
+            let asks_kms = is_of_kms && rule.bucket_key_enabled != Some(true);
+            return Ok(Encryption { key, asks_kms });
         }
-        Ok(Encryption::Managed)
+        Ok(Encryption::default())
     }
 }

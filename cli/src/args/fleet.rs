@@ -167,6 +167,10 @@ pub(crate) struct ResumeOptions {
     /// Dollars that the run may cost from now on, all that it has cost so far included
     #[arg(long, value_name = "USD")]
     pub(crate) max_usd: Option<f64>,
+    /// Take any number of images that may not be read as failed rows; without it the run stops if they are more than 1 % and
+    /// more than 10
+    #[arg(long)]
+    pub(crate) accept_denied: bool,
     /// Show progress until the run has ended, then its summary
     #[arg(long)]
     pub(crate) wait: bool,

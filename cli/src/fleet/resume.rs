@@ -41,6 +41,10 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
         )));
     }
     limit(&stack, fleet, options.max_usd).await?;
+    if options.accept_denied {
+        let accepted = StackKeys::denied_accepted(run);
+        stack.bucket().put(&accepted, "{}\n".into()).await.map_err(broken)?;
+    }
     let name = executions.next_name(run);
     let execution = executions::start(&stack, run, &name).await?;
     if options.wait {

@@ -24,6 +24,9 @@ pub(crate) enum Action {
         before: Option<u64>,
         /// What stopped the round, if anything did.
         problem: Option<Problem>,
+        /// The last shard that an earlier call sent again, which ended before all were; else empty.
+        #[serde(default)]
+        sent: String,
     },
     /// Compact a group.
     Compact {
@@ -88,11 +91,11 @@ mod tests {
         for (name, payload) in [
             (
                 "check",
-                json!({"queue_url": "q", "round": 0, "resumed": false, "before": null, "problem": null}),
+                json!({"queue_url": "q", "round": 0, "resumed": false, "before": null, "problem": null, "sent": ""}),
             ),
             (
                 "check",
-                json!({"queue_url": "q", "round": 1, "resumed": true, "before": 7, "problem": problem}),
+                json!({"queue_url": "q", "round": 1, "resumed": true, "before": 7, "problem": problem, "sent": "00000-0000007"}),
             ),
             ("compact", json!({"group": 3})),
             ("finish", json!({"queue_url": "q", "problem": null})),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tagfleet_aws::mail::{InlinePicture, OutgoingMail, Sent};
 use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_function::call::Call;
-use tagfleet_function::{CallError, environment};
+use tagfleet_function::{CallError, deadline, environment};
 use tagfleet_pipeline::fleet::budget::Limit;
 use tagfleet_pipeline::fleet::finish::{Priced, finish, read_summary};
 use tagfleet_pipeline::fleet::pricing::Pricing;
@@ -17,7 +17,9 @@ use tagfleet_pipeline::fleet::steps::{Asked, Problem, check, compact, run_id};
 use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_pipeline::report::mail::{Failure, Mail};
 use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::usage::{Machine, Usage};
+use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
 use crate::mail::Whereabouts;
@@ -40,6 +42,16 @@ pub(crate) struct Reducer {
     most_vcpus: u32,
     cpu: Workers,
     gpu: Workers,
+}
+
+/// What the state machine knows when it asks to check.
+struct Known<'a> {
+    round: u32,
+    resumed: bool,
+    before: Option<u64>,
+    problem: Option<&'a Problem>,
+    sent: Option<ShardId>,
+    stop: &'a CancellationToken,
 }
 
 /// The workers of one device.
@@ -92,7 +104,8 @@ impl Reducer {
         call.detail("run", action.run());
         let (fleet, result) = match self.find(action.run()).await {
             Ok((run, fleet)) => {
-                let result = self.act(&mut call, &action, &run, fleet.as_ref()).await;
+                let (stop, _running) = deadline::stop_before(&event.context);
+                let result = self.act(&mut call, &action, (&run, fleet.as_ref()), &stop).await;
                 (fleet.ok(), result)
             }
             Err(error) => (None, Err(error)),
@@ -113,14 +126,15 @@ impl Reducer {
         &self,
         call: &mut Call,
         action: &Action,
-        run: &RunId,
-        fleet: Result<&FleetRun, &CallError>,
+        (run, fleet): (&RunId, Result<&FleetRun, &CallError>),
+        stop: &CancellationToken,
     ) -> Result<Value, CallError> {
         match action {
-            Action::Check { queue_url, round, resumed, before, problem, .. } => {
+            Action::Check { queue_url, round, resumed, before, problem, sent, .. } => {
                 call.detail("round", *round);
-                let rounds = (*round, *resumed, *before);
-                self.check(call, valid(fleet)?, queue_url, rounds, problem.as_ref()).await
+                let (sent, problem) = (ShardId::parse(sent), problem.as_ref());
+                let known = Known { round: *round, resumed: *resumed, before: *before, problem, sent, stop };
+                self.check(call, valid(fleet)?, queue_url, known).await
             }
             Action::Compact { group, .. } => {
                 call.detail("group", *group);
@@ -161,8 +175,7 @@ impl Reducer {
         call: &Call,
         fleet: &FleetRun,
         queue_url: &str,
-        (round, resumed, before): (u32, bool, Option<u64>),
-        problem: Option<&Problem>,
+        known: Known<'_>,
     ) -> Result<Value, CallError> {
         let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
         let workers = self.workers(fleet.valid.request.device);
@@ -179,15 +192,17 @@ impl Reducer {
         });
         let used = call.used();
         let asked = Asked {
-            round,
-            resumed,
-            before,
-            problem,
+            round: known.round,
+            resumed: known.resumed,
+            before: known.before,
+            problem: known.problem,
             most_workers: self.most_vcpus / workers.vcpus,
             vcpus: workers.vcpus,
             now: call.began(),
             limit,
             used: Some(&used),
+            sent: known.sent,
+            stop: Some(known.stop),
         };
         value(check(fleet, &queue, asked).await?)
     }

@@ -44,6 +44,23 @@ pub async fn holds(bucket: &dyn Bucket) {
     pages_are_bounded_and_complete(bucket).await;
 }
 
+/// What a bucket must do about an object that may not be read, beside one that may be and is not empty.
+///
+/// # Panics
+/// Where the bucket breaks the contract.
+pub async fn denies(bucket: &dyn Bucket, denied: &str, readable: &str) {
+    let listed = list(bucket, &KeyRange::default()).await;
+    let object = listed.iter().find(|object| object.key == denied).expect("what may not be read is listed");
+    for (etag, limit) in [(None, 0), (None, 1000), (Some(object.etag.as_str()), 1000)] {
+        let error = failed(bucket.get(denied, etag, limit).await);
+        assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, denied), "{error}");
+        assert!(!error.detail.is_empty(), "it says what the store says");
+    }
+    assert!(!bucket.get(readable, None, 1000).await.expect("another object is read").bytes.is_empty());
+    // So a worker finds out whether anything can be read.
+    assert_eq!(failed(bucket.get(readable, None, 0).await).kind, Kind::TooLarge);
+}
+
 async fn an_empty_bucket_lists_nothing(bucket: &dyn Bucket) {
     assert_eq!(list(bucket, &KeyRange::default()).await, []);
 }

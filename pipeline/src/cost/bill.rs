@@ -112,6 +112,12 @@ impl Bill<'_> {
                     let chunks = count.chunks.max(count.calls) as f64 / 1e6;
                     self.line(stage, ("SQS", "standard queues", action), chunks)?;
                 }
+                Billed::Kms => {
+                    self.line(stage, ("KMS", "requests", action), count.calls as f64 / 1e4)?;
+                    self.note(
+                        "S3 asks KMS for each object that is encrypted with SSE-KMS and has no S3 Bucket Key",
+                    );
+                }
                 Billed::Free => {}
             }
         }

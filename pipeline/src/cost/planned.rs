@@ -57,7 +57,7 @@ pub struct Actual {
     pub usd: f64,
     /// Of these, for machines with their disks and addresses.
     pub machines_usd: f64,
-    /// Requests to S3 and SQS, retries counted.
+    /// Requests to S3, SQS and KMS, retries counted.
     pub requests: u64,
     /// Dollars for them.
     pub requests_usd: f64,
@@ -172,7 +172,7 @@ impl Actual {
             let lines = cost.lines.iter().filter(|line| services.contains(&line.service.as_str()));
             lines.map(|line| line.usd).sum()
         };
-        let (machines_usd, requests_usd) = (usd_of(&["EC2"]), usd_of(&["S3", "SQS"]));
+        let (machines_usd, requests_usd) = (usd_of(&["EC2"]), usd_of(&["S3", "SQS", "KMS"]));
         let per = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
         Self {
             images: done.images,

@@ -9,6 +9,8 @@ pub(super) enum Billed {
     S3(&'static str),
     /// By chunks, as a request to a standard queue.
     Sqs,
+    /// As any request to KMS.
+    Kms,
     /// Not at all.
     Free,
 }
@@ -27,6 +29,7 @@ pub(super) fn billed(operation: &str) -> Billed {
     match operation.split_once(':') {
         Some(("s3", action)) => of_s3(action),
         Some(("sqs", _)) => Billed::Sqs,
+        Some(("kms", _)) => Billed::Kms,
         _ => Billed::Free,
     }
 }
@@ -64,6 +67,8 @@ mod tests {
             ("s3:AbortMultipartUpload", Billed::Free),
             ("sqs:SendMessage", Billed::Sqs),
             ("sqs:DeleteQueue", Billed::Sqs),
+            ("kms:Decrypt", Billed::Kms),
+            ("kms:GenerateDataKey", Billed::Kms),
             ("states:StartExecution", Billed::Free),
             ("batch:SubmitJob", Billed::Free),
             ("nonsense", Billed::Free),

@@ -20,11 +20,11 @@ fn ranges() -> Ranges {
     Ranges { version: 1, ranges: vec![KeyRange::default()] }
 }
 
-fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>) -> Worker {
+pub(super) fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>) -> Worker {
     testing::worker(source, output, Duration::from_secs(60))
 }
 
-async fn source_of(images: usize) -> Arc<MemoryBucket> {
+pub(super) async fn source_of(images: usize) -> Arc<MemoryBucket> {
     let source = MemoryBucket::default();
     for number in 0..images {
         let bytes = match number % 10 {
@@ -36,7 +36,11 @@ async fn source_of(images: usize) -> Arc<MemoryBucket> {
     Arc::new(source)
 }
 
-async fn run_on(source: &Arc<MemoryBucket>, worker: &Worker, stop: &Stop) -> Result<Ended, RunError> {
+pub(super) async fn run_on(
+    source: &Arc<MemoryBucket>,
+    worker: &Worker,
+    stop: &Stop,
+) -> Result<Ended, RunError> {
     let listed = Source::Listed(source.clone(), Filter::default());
     run(&request(), &ranges(), &listed, worker, &|| Ok(LengthTagger::threads(2, 3)), stop).await
 }
@@ -46,7 +50,7 @@ async fn rows(worker: &Worker) -> Vec<(String, String, usize)> {
     let groups = reduce::groups(worker.output.as_ref(), &worker.keys, None).await.unwrap();
     let mut rows = Vec::new();
     for number in (0..).take(groups.groups.len()) {
-        let stored = worker.output.get(&worker.keys.result(number), None, u64::MAX).await.unwrap();
+        let stored = worker.output.get(&worker.keys.result(number, 0), None, u64::MAX).await.unwrap();
         for batch in parquet::open(stored.bytes).unwrap().batches {
             let batch = batch.unwrap();
             let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();

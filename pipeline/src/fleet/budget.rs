@@ -124,14 +124,15 @@ impl Limit<'_> {
         workers: u32,
         (spent, is_first): (&Usage, bool),
     ) -> Result<Allowed, FleetError> {
+        let of_kms = of_kms(spent);
         let spent = self.usd(spent)?;
         let left = self.max_usd - spent - self.usd(&of_reduce(work))?;
-        let fetched = self.usd(&of_fetches(work.images))?;
+        let fetched = self.usd(&of_fetches(work.images, of_kms))?;
         if is_first && fetched > left {
             let why = format!("to fetch {} images costs ${fetched:.6}", work.images);
             return Ok(Allowed::Nothing(self.stopped(run, spent, left, &why)));
         }
-        let least = self.least_of_a_worker(work)?;
+        let least = self.least_of_a_worker(work, of_kms)?;
         // A whole number of workers, or none where even one gets too little.
         let affordable = (left / least).clamp(0.0, f64::from(workers)).floor() as u32;
         if affordable == 0 {
@@ -158,7 +159,7 @@ impl Limit<'_> {
     pub fn is_priced(&self) -> Result<(), FleetError> {
         let work = Work { images: 1, fewest: 1, all_images: 1, shards: 1, groups: 1 };
         self.usd(&of_reduce(&work))?;
-        self.usd(&of_fetches(1))?;
+        self.usd(&of_fetches(1, 0.0))?;
         for machine in self.machines {
             self.usd(&of_worker(machine, self.vcpus))?;
         }
@@ -166,13 +167,13 @@ impl Limit<'_> {
     }
 
     /// The cheapest machine for the least time, and the smallest shard's images.
-    fn least_of_a_worker(&self, work: &Work) -> Result<f64, FleetError> {
+    fn least_of_a_worker(&self, work: &Work, of_kms: f64) -> Result<f64, FleetError> {
         let mut least = f64::INFINITY;
         for machine in self.machines {
             least = least.min(self.usd(&of_worker(machine, self.vcpus))?);
         }
         let machine = if least.is_finite() { least } else { 0.0 };
-        Ok(machine + self.usd(&of_fetches(work.fewest))?)
+        Ok(machine + self.usd(&of_fetches(work.fewest, of_kms))?)
     }
 
     fn usd(&self, usage: &Usage) -> Result<f64, FleetError> {
@@ -208,9 +209,9 @@ pub fn price_unknown(run: &RunId, why: &str) -> Problem {
 fn of_reduce(work: &Work) -> Usage {
     let count = |calls| RequestCount { calls, chunks: calls, ..RequestCount::default() };
     let mut requests = Requests::default();
-    // Each call reads the run's request and its groups, and looks whether a group is compacted already.
-    requests.0.insert("s3:GetObject".to_owned(), count(work.shards + 4 * (work.groups + 3)));
-    requests.0.insert("s3:PutObject".to_owned(), count(3 * (work.groups + 3)));
+    // Each call reads the run's request and its groups, and looks whether a group is compacted already; finish looks twice.
+    requests.0.insert("s3:GetObject".to_owned(), count(work.shards + 9 * (work.groups + 3)));
+    requests.0.insert("s3:PutObject".to_owned(), count(4 * (work.groups + 3)));
     requests.0.insert("s3:ListBucket".to_owned(), count(8 * (work.shards / KEYS_A_PAGE + 1)));
     let compaction = work.groups * COMPACT_MILLISECONDS + CAUTION * work.all_images * 1000 / ROWS_PER_SECOND;
     let functions = [
@@ -228,9 +229,21 @@ fn calls(calls: u64, milliseconds: u64) -> CallUsage {
     CallUsage { calls, milliseconds, mb_milliseconds: milliseconds * REDUCER_MB }
 }
 
-fn of_fetches(images: u64) -> Usage {
-    let count = RequestCount { calls: images, chunks: images, ..RequestCount::default() };
-    let requests = Requests(BTreeMap::from([("s3:GetObject".to_owned(), count)]));
+/// Of the images that were fetched so far, the share for which S3 asked KMS; none where none was fetched yet.
+fn of_kms(usage: &Usage) -> f64 {
+    let Some(infer) = usage.requests.get("infer") else { return 0.0 };
+    let calls = |operation| infer.0.get(operation).map_or(0, |count| count.calls) as f64;
+    calls("kms:Decrypt") / calls("s3:GetObject").max(1.0)
+}
+
+fn of_fetches(images: u64, of_kms: f64) -> Usage {
+    let count = |calls| RequestCount { calls, chunks: calls, ..RequestCount::default() };
+    let mut requests = Requests(BTreeMap::from([("s3:GetObject".to_owned(), count(images))]));
+    // A whole number of requests, rounded up.
+    let asked = (images as f64 * of_kms).ceil() as u64;
+    if asked > 0 {
+        requests.0.insert("kms:Decrypt".to_owned(), count(asked));
+    }
     Usage { requests: BTreeMap::from([("infer".to_owned(), requests)]), ..Usage::default() }
 }
 

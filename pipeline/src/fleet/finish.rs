@@ -17,7 +17,7 @@ use crate::report::binding::Binding;
 use crate::report::html::{self, Report};
 use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
-use crate::run::{ModelRecord, RunRequest};
+use crate::run::{ModelRecord, RunId, RunRequest};
 use crate::shard::ShardId;
 use crate::split::{self, read_json};
 use crate::tags::table::RunTable;
@@ -76,10 +76,7 @@ async fn finish_once(
     let missing = reduce::missing(output, &fleet.keys).await?;
     let request = fleet.request().await?;
     let groups = reduce::groups(output, &fleet.keys, request.vector.as_ref()).await?;
-    let counts = match missing.is_empty() {
-        true => total(fleet, &request, &groups).await?,
-        false => reduce::counts_in(output, &fleet.keys, &groups, &missing).await?,
-    };
+    let counts = counts(fleet, &request, &groups, &missing).await?;
     let records = usage::records(output, &fleet.keys).await?;
     // Before they are added up: a curve shows what workers said, without the minute that a killed one is charged.
     let throughput = throughput::of_fleet(&records);
@@ -105,15 +102,21 @@ async fn finish_once(
     })
 }
 
-/// The counts of a run that has every part. Workers of a round whose time ran out may have put the last ones after their
-/// group was passed over: it is compacted here.
-async fn total(fleet: &FleetRun, request: &RunRequest, groups: &Groups) -> Result<RowCounts, FleetError> {
+/// The counts of all that is there but for the shards in `missing`. Workers of a round whose time ran out may have put parts
+/// after their groups were compacted: these are compacted here.
+async fn counts(
+    fleet: &FleetRun,
+    request: &RunRequest,
+    groups: &Groups,
+    missing: &[ShardId],
+) -> Result<RowCounts, ReduceError> {
     let (output, run) = (fleet.output.as_ref(), (&fleet.run, &fleet.keys));
     let stored = request.vector.as_ref().map(|vector| vector.stored);
-    for (number, group) in (0..).zip(&groups.groups) {
-        reduce::compact_once(output, run, (number, group), stored).await?;
+    reduce::compact_all(output, run, groups, missing, stored).await?;
+    match missing.is_empty() {
+        true => reduce::total(output, &fleet.keys, groups).await,
+        false => reduce::counts_in(output, &fleet.keys, groups, missing).await,
     }
-    Ok(reduce::total(output, &fleet.keys, groups).await?)
 }
 
 /// Adds the bill, and puts it beside the summary; where there is none, why.
@@ -178,7 +181,7 @@ async fn summary(
         device: usage.device.as_ref().and_then(Binding::new),
         cost: None,
         cost_problem: None,
-        problem: if is_complete { None } else { problem_in_words(problem, &usage) },
+        problem: if is_complete { None } else { problem_in_words(&fleet.run, problem, &usage) },
         usage: Some(usage),
     })
 }
@@ -192,10 +195,16 @@ fn state(is_complete: bool, problem: Option<&Problem>) -> State {
 }
 
 /// What workers say of themselves, for the state machine knows only that they ended; else what it met.
-fn problem_in_words(problem: Option<&Problem>, usage: &Usage) -> Option<String> {
+fn problem_in_words(run: &RunId, problem: Option<&Problem>, usage: &Usage) -> Option<String> {
     let is_of_limit = |problem: &&Problem| problem.is_budget() || problem.is_price_unknown();
     if let Some(stopped) = problem.filter(is_of_limit) {
         return Some(stopped.cause.clone());
+    }
+    if let Some(why) = &usage.too_many_denied {
+        return Some(format!(
+            "{why}; permit reading them and run `tagfleet resume {run}`, or accept them as failed rows with `tagfleet resume \
+             {run} --accept-denied`"
+        ));
     }
     if let Some((why, workers)) = usage.most_common_failure() {
         return Some(format!("{workers} workers failed: {why}"));

@@ -9,8 +9,9 @@ use super::model::{self, PublishedModel};
 use super::{FleetError, FleetRun, Stack};
 use crate::address::Address;
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind};
+use crate::denied;
 use crate::reduce::put_json;
-use crate::run::{Input, REQUEST_VERSION, Ranges, RunRequest};
+use crate::run::{Input, REQUEST_VERSION, Ranges, RunRequest, StackKeys};
 use crate::split::cut;
 use crate::split::read_json;
 
@@ -41,6 +42,9 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         put_json(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
         // Last, and it never expires: where it is there without the ranges, these were there once.
         put_json(output, &keys.request(), &request).await?;
+    }
+    if stack.bucket.exists(&StackKeys::denied_accepted(&fleet.run)).await? {
+        denied::accept(output, keys).await?;
     }
     // Of two calls at once the first one's ranges count.
     let ranges: Ranges = read_json(output, &keys.ranges()).await?;

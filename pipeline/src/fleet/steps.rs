@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{self, Allowed, Limit, PRICE_UNKNOWN, STOPPED_AT_BUDGET, Work};
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
+use crate::denied;
 use crate::filter::Skipped;
-use crate::queue::Queue;
+use crate::queue::{Messages, Queue};
 use crate::reduce;
 use crate::run::{Ranges, RunId};
 use crate::shard::ShardId;
@@ -106,12 +107,14 @@ pub struct Checked {
     pub stopped: Option<Problem>,
     /// Compaction groups, from 0.
     pub groups: u32,
+    /// The last shard that was sent again, where the call ended before all were: it has to be called again with it. Else empty.
+    pub more: String,
 }
 
 /// What compact says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compacted {
-    /// Rows of the group's result; 0 where the group is not whole.
+    /// Rows of the group's results so far.
     pub rows: u64,
 }
 
@@ -173,10 +176,14 @@ pub struct Asked<'a> {
     pub limit: Option<Limit<'a>>,
     /// What the call that asks has used so far: it is not among the records yet.
     pub used: Option<&'a UsageRecord>,
+    /// The last shard that an earlier call sent again, which ended before all were.
+    pub sent: Option<ShardId>,
+    /// When to end before all are sent again; some are in any case.
+    pub stop: Option<&'a CancellationToken>,
 }
 
 /// Compares shards and parts after split or after a round of infer, and decides whether infer runs (again). Then what is
-/// missing is sent again, unless split has just sent all of it.
+/// missing is sent again, unless split has just sent all of it or the queue holds as many messages already.
 ///
 /// # Errors
 /// See [`FleetError`].
@@ -196,10 +203,12 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
         share_usd: String::new(),
         stopped: None,
         groups: u32::try_from(groups.groups.len()).unwrap_or(u32::MAX),
+        more: String::new(),
     };
     if missing.is_empty() {
         return Ok(checked);
     }
+    denied::forget(output, &fleet.keys, &missing).await?;
     let mut usage = usage::total(output, &fleet.keys).await?;
     if let Some(used) = asked.used {
         usage.add(used);
@@ -217,9 +226,25 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
         }
     }
     if checked.again && (asked.before.is_some() || asked.round > 0 || asked.resumed) {
-        split::send_shards(queue, &fleet.run, &missing).await?;
+        let more = send_again(fleet, queue, &asked, &missing).await?;
+        checked.more = more.map(String::from).unwrap_or_default();
     }
     Ok(checked)
+}
+
+/// Sends what is missing again, unless the queue holds as many messages, as it does after a round whose time ran out.
+async fn send_again(
+    fleet: &FleetRun,
+    queue: &dyn Queue,
+    asked: &Asked<'_>,
+    missing: &[ShardId],
+) -> Result<Option<ShardId>, FleetError> {
+    if asked.sent.is_none() && is_spared(asked, queue.messages().await?, missing.len() as u64) {
+        return Ok(None);
+    }
+    let never = CancellationToken::new();
+    let until = (asked.sent, asked.stop.unwrap_or(&never));
+    Ok(split::send_shards_behind(queue, &fleet.run, missing, until).await?)
 }
 
 fn nothing_to_tag(skipped: &Skipped) -> String {
@@ -227,6 +252,14 @@ fn nothing_to_tag(skipped: &Skipped) -> String {
         true => "no object passes include and exclude: nothing to tag".to_owned(),
         false => format!("every object that passes is skipped ({}): nothing to tag", skipped.in_words()),
     }
+}
+
+/// Whether so many messages stand for what is missing. Which shards they are of nobody can tell, so a later round must be able
+/// to make up for one that is not among them; and most must be visible, for those in a dead worker's hand come too late for
+/// a round that ends when it finds nothing.
+fn is_spared(asked: &Asked<'_>, messages: Messages, missing: u64) -> bool {
+    let comes_again = asked.problem.is_some_and(Problem::is_timeout) || asked.round + 1 < ROUNDS;
+    comes_again && messages.all() >= missing && messages.in_hand <= messages.visible
 }
 
 /// What there is to do, for what is missing and for the whole run.
@@ -274,8 +307,11 @@ fn keep(
 }
 
 /// Whether another round may do what the last one left: not where no machine could be had, nor where nothing was done
-/// in it and its time ran out or its workers said why.
+/// in it and its time ran out or its workers said why, nor where more images are denied than the run takes.
 fn is_worth_a_round(asked: &Asked<'_>, missing: u64, usage: &Usage) -> bool {
+    if usage.too_many_denied.is_some() {
+        return false;
+    }
     let Some(problem) = asked.problem else { return asked.round < ROUNDS };
     if asked.round >= ROUNDS || problem.is_no_capacity() {
         return false;
@@ -307,7 +343,7 @@ fn workers(asked: Option<u32>, needed: Option<u64>, shards: u64, images: u64) ->
     u32::try_from(wanted.min(shards)).unwrap_or(u32::MAX).max(1)
 }
 
-/// Compacts group `number`, unless that is done already or a part of it is missing.
+/// Compacts what there is of group `number`, unless that is done already.
 ///
 /// # Errors
 /// See [`FleetError`].
@@ -319,8 +355,8 @@ pub async fn compact(fleet: &FleetRun, number: u32) -> Result<Compacted, FleetEr
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "group", number });
     };
     let stored = request.vector.as_ref().map(|vector| vector.stored);
-    let counts = reduce::compact_once(output, (&fleet.run, &fleet.keys), (number, group), stored).await?;
-    Ok(Compacted { rows: counts.map_or(0, |counts| counts.rows()) })
+    let counts = reduce::compact(output, (&fleet.run, &fleet.keys), (number, group), stored).await?;
+    Ok(Compacted { rows: counts.rows() })
 }
 
 /// The run of this id as text from a state machine.

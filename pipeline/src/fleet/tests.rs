@@ -1,9 +1,12 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
+mod again;
+mod denied;
 mod device;
 mod late;
 mod limits;
 mod names;
+mod partial;
 mod planned;
 
 use std::sync::Arc;
@@ -38,6 +41,8 @@ const ASKED: Asked<'_> = Asked {
     now: 0,
     limit: None,
     used: None,
+    sent: None,
+    stop: None,
 };
 
 struct World {

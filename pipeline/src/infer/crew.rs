@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::timeout;
 
+use super::denials::Denials;
 use super::fetch::Fetcher;
 use super::heartbeat::Signs;
 use super::open_shard::{OpenShard, Unfinished};
@@ -27,6 +28,7 @@ pub(super) struct Crew {
     pub(super) worker: Worker,
     pub(super) fetcher: Fetcher,
     pub(super) retries: Arc<Retries>,
+    pub(super) denials: Arc<Denials>,
     pub(super) signs: Arc<Signs>,
     pub(super) in_hand: Mutex<InHand>,
 }

@@ -1,8 +1,9 @@
 //! Fetches the images of a shard, bounded by requests and by bytes in flight, process-wide.
 //!
-//! What says something about one image (missing, changed, archived, too large) becomes its row; whatever says something
-//! about the way to it fails the shard, which then comes again: denials at once, what passes (throttling, timeouts, broken
-//! connections) only once it has been tried again for long. It never decodes.
+//! What says something about one image (missing, changed, archived, too large) becomes its row. A denial may be about one
+//! image or about the way to all: it is noted, and judged once the shard has no other image left. Whatever else says something
+//! about the way fails the shard, which then comes again; what passes (throttling, timeouts, broken connections) does so only
+//! once it has been tried again for long. It never decodes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::cores::Job;
+use super::denials::{DOUBTFUL, Denials};
 use super::open_shard::{OpenShard, Turn};
 use super::retry::Retries;
 use super::{ShardFailure, Worker};
@@ -36,11 +38,16 @@ pub(super) struct Fetcher {
     in_flight: Arc<Semaphore>,
     kib_in_flight: u32,
     retries: Arc<Retries>,
+    denials: Arc<Denials>,
 }
 
 impl Fetcher {
     /// For so many threads that tag what goes to `jobs`.
-    pub(super) fn new(jobs: Sender<Job>, threads: usize, retries: Arc<Retries>) -> Self {
+    pub(super) fn new(
+        jobs: Sender<Job>,
+        threads: usize,
+        (retries, denials): (Arc<Retries>, Arc<Denials>),
+    ) -> Self {
         let requests = requests(threads);
         let kib_in_flight = kib_in_flight(requests);
         Self {
@@ -49,6 +56,7 @@ impl Fetcher {
             in_flight: Arc::new(Semaphore::new(kib_in_flight as usize)),
             kib_in_flight,
             retries,
+            denials,
         }
     }
 
@@ -57,7 +65,7 @@ impl Fetcher {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Starts fetching every image of `shard` that has no row yet; returns when the last one is under way.
+    /// Starts fetching every image of `shard` that has no row yet and is not noted as denied; returns when the last one is under way.
     pub(super) async fn start(
         &self,
         worker: &Worker,
@@ -72,7 +80,7 @@ impl Fetcher {
             while let Some(fetched) = fetches.try_join_next() {
                 fetched??;
             }
-            if shard.has_row(index) {
+            if shard.is_done(index) {
                 continue;
             }
             if let Some(failure) = known_failure(image, worker.max_image_bytes) {
@@ -92,6 +100,7 @@ impl Fetcher {
                 budget: self.in_flight.clone(),
                 budget_kib: self.kib_in_flight,
                 retries: self.retries.clone(),
+                denials: self.denials.clone(),
             };
             fetches.spawn(fetch.run(request, in_flight));
         }
@@ -133,6 +142,7 @@ struct Fetch {
     budget: Arc<Semaphore>,
     budget_kib: u32,
     retries: Arc<Retries>,
+    denials: Arc<Denials>,
 }
 
 impl Fetch {
@@ -169,12 +179,17 @@ impl Fetch {
         let _request = request;
         match outcome {
             Ok(fetched) => {
+                self.denials.saw(&image.key);
                 let turn = Turn::of(&self.shard);
                 let (shard, index) = (self.shard.clone(), self.index);
                 let job = Job { shard, index, fetched, _turn: turn, _in_flight: in_flight };
                 // The cores are gone only where the worker ends, and then the shard is given back.
                 let _ = self.jobs.send(job).await;
                 Ok(())
+            }
+            Err(error) if error.kind == Kind::Denied => {
+                let denied = self.shard.deny(self.index, error.clone());
+                if denied > DOUBTFUL && !self.denials.has_seen() { Err(error) } else { Ok(()) }
             }
             Err(error) => {
                 let cause = cause(&error).ok_or_else(|| error.clone())?;

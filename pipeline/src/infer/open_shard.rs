@@ -3,11 +3,13 @@
 //! Rows arrive in any order, some from a checkpoint, and leave in key order, or as the next checkpoint if the shard is left
 //! before it is done. It knows nothing of queues or buckets.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::bucket::BucketError;
 use crate::checkpoint;
 use crate::progress::Progress;
 use crate::report::candidates::Candidates;
@@ -15,14 +17,17 @@ use crate::report::thumbnails::ShardSample;
 use crate::run::RunId;
 use crate::shard::Shard;
 use crate::tagger::{Seen, Wanted};
-use crate::tags::{Outcome, Row};
+use crate::tags::{Cause, Failure, Outcome, Row};
+
+/// Images of a shard that are named as readable: others may have been deleted since.
+const READABLE: usize = 8;
 
 pub(super) struct OpenShard {
     pub(super) shard: Shard,
     rows: Mutex<Rows>,
     /// Locked after `rows`, never before them.
     candidates: Mutex<Candidates>,
-    complete: Notify,
+    settled: Notify,
     closing: AtomicBool,
     abandoned: AtomicBool,
     waiting: AtomicUsize,
@@ -50,6 +55,8 @@ struct Rows {
     open: Vec<Option<Row>>,
     complete: Option<Arc<Vec<Row>>>,
     left: usize,
+    /// By position: images that may not be read. They have no row yet.
+    denied: BTreeMap<usize, BucketError>,
     /// Of this worker, and not from a checkpoint.
     tagged: u64,
     failed: u64,
@@ -98,9 +105,16 @@ impl OpenShard {
         }
         Self {
             shard,
-            rows: Mutex::new(Rows { open, complete: None, left, tagged: 0, failed: 0 }),
+            rows: Mutex::new(Rows {
+                open,
+                complete: None,
+                left,
+                denied: BTreeMap::new(),
+                tagged: 0,
+                failed: 0,
+            }),
             candidates: Mutex::new(candidates),
-            complete: Notify::new(),
+            settled: Notify::new(),
             closing: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -108,9 +122,58 @@ impl OpenShard {
         }
     }
 
-    /// Whether image `index` has its row.
-    pub(super) fn has_row(&self, index: usize) -> bool {
-        self.lock().open.get(index).is_none_or(Option::is_some)
+    /// Whether image `index` has its row, or is denied.
+    pub(super) fn is_done(&self, index: usize) -> bool {
+        let rows = self.lock();
+        rows.open.get(index).is_none_or(Option::is_some) || rows.denied.contains_key(&index)
+    }
+
+    /// Image `index` may not be read; returns how many of them there are.
+    pub(super) fn deny(&self, index: usize, error: BucketError) -> usize {
+        let mut rows = self.lock();
+        if rows.open.get(index).is_some_and(Option::is_none) {
+            rows.denied.insert(index, error);
+        }
+        self.notify(&rows);
+        rows.denied.len()
+    }
+
+    /// Images that may not be read.
+    pub(super) fn denied(&self) -> usize {
+        self.lock().denied.len()
+    }
+
+    /// What was said of the first of them.
+    pub(super) fn first_denied(&self) -> Option<BucketError> {
+        self.lock().denied.values().next().cloned()
+    }
+
+    /// Keys of some images that could be read, by this worker or by whoever left the shard before.
+    pub(super) fn readable(&self) -> Vec<String> {
+        let rows = self.lock();
+        let tagged = rows.open.iter().flatten().filter(|row| matches!(row.outcome, Outcome::Tagged(_)));
+        tagged.take(READABLE).map(|row| row.key.clone()).collect()
+    }
+
+    /// They may be asked for again.
+    pub(super) fn ask_denied_again(&self) {
+        self.lock().denied.clear();
+    }
+
+    /// Gives each of them a failed row.
+    pub(super) fn fail_denied(&self) {
+        let denied = std::mem::take(&mut self.lock().denied);
+        for (index, error) in denied {
+            let failure = Failure::new(Cause::Denied, error.detail);
+            self.set(index, None, Outcome::Failed(failure).into());
+        }
+    }
+
+    /// Whoever waits for the last image gets on once there is none.
+    fn notify(&self, rows: &Rows) {
+        if rows.left == rows.denied.len() {
+            self.settled.notify_one();
+        }
     }
 
     /// Fills in the row of image `index`: what was read of it, or else what the listing said.
@@ -129,11 +192,10 @@ impl OpenShard {
         let (etag, outcome) = (etag.filter(|etag| !etag.is_empty()), seen.outcome);
         rows.open[index] = Some(Row { key: image.key.clone(), bytes, etag, outcome });
         rows.left -= 1;
+        rows.denied.remove(&index);
         *(if failed { &mut rows.failed } else { &mut rows.tagged }) += 1;
         self.progress.add(failed);
-        if rows.left == 0 {
-            self.complete.notify_one();
-        }
+        self.notify(&rows);
     }
 
     /// Whether a thumbnail of image `index` is worth making.
@@ -141,10 +203,10 @@ impl OpenShard {
         self.candidates().wanted(index)
     }
 
-    /// Waits until every image has its row.
-    pub(super) async fn completed(&self) {
-        while self.lock().left > 0 {
-            self.complete.notified().await;
+    /// Waits until every image has its row or is denied.
+    pub(super) async fn settled(&self) {
+        while self.left() > 0 {
+            self.settled.notified().await;
         }
     }
 
@@ -165,21 +227,26 @@ impl OpenShard {
         self.closing.store(true, Relaxed);
     }
 
-    /// Takes the rows that are there; none is added any more. None the second time.
+    /// Takes the rows that are there; none is added any more. None the second time. Those of denied images are not among them:
+    /// whoever takes the shard next asks for these again.
     pub(super) fn abandon(&self) -> Option<Unfinished<'_>> {
         let mut rows = self.lock();
         self.close();
         if self.abandoned.swap(true, Relaxed) {
             return None;
         }
-        let found = match rows.complete.take() {
+        let mut found: checkpoint::Rows = match rows.complete.take() {
             Some(complete) => (0..).zip(Arc::unwrap_or_clone(complete)).collect(),
             None => {
                 let open = std::mem::take(&mut rows.open);
                 (0..).zip(open).filter_map(|(index, row)| Some((index, row?))).collect()
             }
         };
-        let (tagged, failed) = (rows.tagged, rows.failed);
+        let before = found.len();
+        found.retain(|_, row| !row.is_denied());
+        let denied = (before - found.len()) as u64;
+        self.progress.take_back(0, denied);
+        let (tagged, failed) = (rows.tagged, rows.failed - denied);
         Some(Unfinished { rows: found, tagged, failed, progress: &self.progress })
     }
 
@@ -188,9 +255,10 @@ impl OpenShard {
         !self.closing.load(Relaxed)
     }
 
-    /// Images without a row yet.
+    /// Images without a row yet, but for those that are denied.
     pub(super) fn left(&self) -> usize {
-        self.lock().left
+        let rows = self.lock();
+        rows.left - rows.denied.len()
     }
 
     /// True while something of it waits: see [`Turn`].

@@ -8,6 +8,7 @@ use tokio::time::{Instant, advance, timeout};
 use super::tests::{IMAGES, SlowBucket, VISIBILITY, key, shard, worker};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
+use crate::progress::Trouble;
 use crate::tags::Outcome;
 use crate::testing::{FailingBucket, LengthTagger};
 

@@ -48,7 +48,7 @@ pub struct Estimate {
 impl Estimate {
     /// What this line of a plan is expected to take on spot machines.
     pub(super) fn of(line: &Line, images: u64, fixed: &FixedCosts) -> Self {
-        let is_request = |fixed: &Fixed| matches!(fixed.service.as_str(), "S3" | "SQS");
+        let is_request = |fixed: &Fixed| matches!(fixed.service.as_str(), "S3" | "SQS" | "KMS");
         let tagging = |hours: f64| hours - BOOT_SECONDS as f64 / 3600.0;
         let all = fixed.usd(|_| true);
         Self {

@@ -32,18 +32,21 @@ pub struct Fixed {
 pub struct FixedCosts {
     /// In the order of the stages.
     pub lines: Vec<Fixed>,
-    /// Requests to S3 and SQS among them.
+    /// Requests to S3, SQS and KMS among them.
     pub requests: u64,
 }
 
 impl FixedCosts {
-    /// What a run of so many images pays in a region.
+    /// What a run of so many images pays in a region, of which KMS is asked for this share, 0 to 1.
     ///
     /// # Errors
     /// Names the price that is not known.
-    pub fn of(images: u64, region: &str, book: &PriceBook) -> Result<Self, UnknownPrice> {
+    pub fn of(images: u64, of_kms: f64, region: &str, book: &PriceBook) -> Result<Self, UnknownPrice> {
         let shards = shards(images);
-        let usage = usage(images, shards);
+        let mut usage = usage(images, shards);
+        // A whole number of images, as the share is at most 1.
+        let asked = requests(&[("kms:Decrypt", (images as f64 * of_kms).round() as u64)]);
+        usage.requests.entry("infer".to_owned()).or_default().add(&asked);
         let transitions = TRANSITIONS + images.div_ceil(KEYS_PER_RANGE) + shards.div_ceil(PARTS_PER_GROUP);
         let extras = Extras { region: region.to_owned(), images, transitions, mails: 1, ..Extras::default() };
         let lines = bill(&usage, &extras, book)?.lines.into_iter().map(|line| Fixed {
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn getting_three_hundred_million_images_costs_what_the_price_list_says() {
         let book = PriceBook::built_in().unwrap();
-        let fixed = FixedCosts::of(300_000_000, "us-east-1", &book).unwrap();
+        let fixed = FixedCosts::of(300_000_000, 0.0, "us-east-1", &book).unwrap();
         let of = |what: &str| fixed.usd(|line| line.what.contains(what));
         // 300,090,402 GETs at $0.40 a million, 300,000 pages at $5 a million.
         assert!((of("GetObject (infer)") - 120.036_161).abs() < 1e-6, "{fixed:?}");
@@ -140,9 +143,18 @@ mod tests {
     }
 
     #[test]
+    fn kms_is_paid_for_each_image_that_it_is_asked_for() {
+        let book = PriceBook::built_in().unwrap();
+        let fixed = FixedCosts::of(300_000_000, 0.5, "us-east-1", &book).unwrap();
+        // 150 million requests at $0.03 for 10,000.
+        assert!((fixed.usd(|line| line.service == "KMS") - 450.0).abs() < 1e-6, "{fixed:?}");
+        assert!(fixed.usd(|line| line.service != "KMS") < 124.0, "{fixed:?}");
+    }
+
+    #[test]
     fn requests_are_those_that_are_billed() {
         let book = PriceBook::built_in().unwrap();
-        let fixed = FixedCosts::of(1000, "us-east-1", &book).unwrap();
+        let fixed = FixedCosts::of(1000, 0.0, "us-east-1", &book).unwrap();
         // Four shards: split 1 + 4 + 1, infer 1,012 + 4 and 4 each of three, reduce 4 + 6.
         assert_eq!(fixed.requests, 6 + 1016 + 12 + 10);
     }

@@ -22,6 +22,17 @@ pub async fn holds(queue: &dyn Queue) {
     a_message_given_back_comes_at_once(queue).await;
     a_longer_timeout_keeps_it_away(queue).await;
     a_deleted_message_never_comes_again(queue).await;
+    messages_are_counted_in_hand_or_not(queue).await;
+}
+
+async fn messages_are_counted_in_hand_or_not(queue: &dyn Queue) {
+    let before = queue.messages().await.expect("messages").all();
+    queue.send(&(0..25).map(|number| format!("message {number}")).collect::<Vec<_>>()).await.expect("send");
+    let in_hand = next(queue).await;
+    let messages = queue.messages().await.expect("messages");
+    assert!(messages.all() == before + 25 && messages.in_hand >= 1, "{messages:?}");
+    queue.delete(&in_hand.receipt).await.expect("delete");
+    assert_eq!(queue.messages().await.expect("messages").all(), before + 24);
 }
 
 async fn an_empty_queue_gives_nothing(queue: &dyn Queue) {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Message, Queue, QueueError};
+use super::{Message, Messages, Queue, QueueError};
 
 /// A queue that lives and dies with its process.
 #[derive(Debug)]
@@ -108,6 +108,12 @@ impl Queue for MemoryQueue {
         self.lock().visible.extend(sent);
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    async fn messages(&self) -> Result<Messages, QueueError> {
+        let mut state = self.lock();
+        state.reappear(self.max_receive_count);
+        Ok(Messages { visible: state.visible.len() as u64, in_hand: state.in_flight.len() as u64 })
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {

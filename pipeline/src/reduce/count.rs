@@ -9,7 +9,8 @@ use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Groups, ReduceError, RowCounts, TagCounts, compacted, fetch_part, sizes};
+use super::compaction::{all_slices, fetch_part};
+use super::{Groups, ReduceError, RowCounts, TagCounts, sizes};
 use crate::bucket::Bucket;
 use crate::checkpoint::Checkpoints;
 use crate::run::{RunId, RunKeys};
@@ -73,7 +74,7 @@ fn count_rows(rows: &[Row], run: &RunId) -> Result<RowCounts, TableError> {
 }
 
 /// The counts of a run that is split but for the shards in `missing`, whatever has become of these since they were
-/// listed: counts and what is missing come out even. Groups that are compacted are not counted anew.
+/// listed: counts and what is missing come out even. What is compacted is not counted anew.
 ///
 /// # Errors
 /// Where a part cannot be read.
@@ -86,13 +87,19 @@ pub async fn counts_in(
     let missing: BTreeSet<&ShardId> = missing.iter().collect();
     let mut counts = RowCounts::default();
     let mut open = Vec::new();
-    for (number, group) in (0..).zip(&groups.groups) {
-        let is_whole = group.shards.iter().all(|shard| !missing.contains(shard));
-        let counted = if is_whole { compacted(output, keys, number).await? } else { None };
-        match counted {
-            Some(compacted) => counts.add(&compacted),
-            None => open.extend(group.shards.iter().filter(|shard| !missing.contains(shard))),
+    let mut all = all_slices(output, keys, groups);
+    while let Some((number, slices)) = all.try_next().await? {
+        let Some(group) = groups.groups.get(number as usize) else { continue };
+        let mut uncounted: BTreeSet<&ShardId> = group.shards.iter().collect();
+        uncounted.retain(|shard| !missing.contains(shard));
+        for slice in &slices {
+            let is_counted = slice.shards.iter().all(|shard| !missing.contains(shard));
+            if let Some(compacted) = slice.counts.as_ref().filter(|_| is_counted) {
+                counts.add(compacted);
+                uncounted.retain(|shard| slice.shards.binary_search(shard).is_err());
+            }
         }
+        open.extend(uncounted.into_iter().copied());
     }
     counts.add(&count_parts(output, keys, open).await?);
     Ok(counts)

@@ -8,6 +8,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use super::{State, Summary, TopTags};
 use crate::number::count;
 use crate::reduce::Counted;
+use crate::tags::Reason;
 use crate::usage::{MachineUsage, Usage};
 use crate::visible::visible;
 
@@ -70,6 +71,10 @@ impl Summary {
         for (code, images) in &self.failed {
             writeln!(text, "         {:>7} {}", count(*images), visible(code))?;
         }
+        if self.failed.contains_key(Reason::Denied.code()) {
+            let permit = "permit reading them (file permissions, bucket policy, object owner, KMS key)";
+            writeln!(text, "denied   {permit}, then tag them again: the report has the commands")?;
+        }
         if !self.skipped.is_empty() {
             writeln!(text, "skipped  {}", self.skipped.in_words())?;
         }
@@ -104,8 +109,12 @@ impl Summary {
         if let Some(problem) = &self.problem {
             writeln!(text, "problem  {}", visible(problem))?;
         }
-        if self.state == State::Complete {
-            writeln!(text, "results  {}", visible(&self.results))?;
+        match self.state {
+            State::Complete => writeln!(text, "results  {}", visible(&self.results))?,
+            State::Incomplete | State::StoppedAtBudget if self.rows > 0 => {
+                writeln!(text, "results  {} (of what is done)", visible(&self.results))?;
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ fn batches() {
 fn incomplete() {
     let missing_shards = vec!["00000-0000001".to_owned(), "00000-0000003".to_owned()];
     let summary = Summary { state: State::Incomplete, rows: 488, tagged: 478, missing_shards, ..summary() };
-    insta::assert_snapshot!(summary.text(), @r"
+    insta::assert_snapshot!(summary.text(), @"
     run      20261123-170000-0a1b2c: incomplete
     images   1,000: 478 tagged, 10 failed, 512 not done
                    8 corrupt
@@ -87,6 +87,7 @@ fn incomplete() {
     model    mobilenet, onnxruntime 1.32.0 fp32
     speed    250.0 images/s: 1,000 in 4.0 s on 2 threads
     missing  shards 00000-0000001, 00000-0000003
+    results  tags/20261123-170000-0a1b2c/results (of what is done)
     ");
 }
 

@@ -101,13 +101,14 @@ impl RunKeys {
         format!("{}parts/", self.work)
     }
 
-    /// The shard that the key of a shard, a part or a checkpoint belongs to.
+    /// The shard that the key of a shard, a part, a checkpoint or a count of denied images belongs to.
     #[must_use]
     pub fn shard_of(&self, key: &str) -> Option<ShardId> {
-        let folders = [self.shards(), self.parts(), self.checkpoints()];
+        let folders = [self.shards(), self.parts(), self.checkpoints(), self.all_denied()];
         let name = folders.iter().find_map(|folder| key.strip_prefix(folder.as_str()))?;
         let id = ShardId::parse(name.split('.').next()?)?;
-        [self.shard(id), self.part(id), self.checkpoint(id)].iter().any(|own| key == own).then_some(id)
+        let own = [self.shard(id), self.part(id), self.checkpoint(id), self.denied(id)];
+        own.iter().any(|own| key == own).then_some(id)
     }
 
     /// The rows of a shard that a worker had to leave before it was done; disposable.
@@ -146,10 +147,35 @@ impl RunKeys {
         format!("{}groups.json", self.work)
     }
 
-    /// The counts of one compacted group.
+    /// The shards of one slice of a group: see [`reduce::compact`](crate::reduce::compact).
     #[must_use]
-    pub fn compacted(&self, group: u32) -> String {
-        format!("{}compacted/{group:05}.json", self.work)
+    pub fn slice(&self, group: u32, slice: u32) -> String {
+        format!("{}slices/{}.json", self.work, slice_name(group, slice))
+    }
+
+    /// The counts of one slice of a group.
+    #[must_use]
+    pub fn compacted(&self, group: u32, slice: u32) -> String {
+        format!("{}compacted/{}.json", self.work, slice_name(group, slice))
+    }
+
+    /// Its size in bytes is the number of images of a shard that were denied when the shard was tagged, so that one listing
+    /// tells how many there are.
+    #[must_use]
+    pub fn denied(&self, id: ShardId) -> String {
+        format!("{}{id}.denied", self.all_denied())
+    }
+
+    /// Prefix of all [`RunKeys::denied`].
+    #[must_use]
+    pub fn all_denied(&self) -> String {
+        format!("{}denied/", self.work)
+    }
+
+    /// It is there if the run takes any number of denied images as failed rows.
+    #[must_use]
+    pub fn denied_accepted(&self) -> String {
+        format!("{}denied-accepted", self.work)
     }
 
     /// What one worker or one call of a function used; `name` is safe in a key.
@@ -164,10 +190,10 @@ impl RunKeys {
         format!("{}usage/", self.work)
     }
 
-    /// The rows of one group: what people read.
+    /// The rows of one slice of a group: what people read.
     #[must_use]
-    pub fn result(&self, group: u32) -> String {
-        format!("{}{group:05}.parquet", self.results())
+    pub fn result(&self, group: u32, slice: u32) -> String {
+        format!("{}{}.parquet", self.results(), slice_name(group, slice))
     }
 
     /// Prefix of all results.
@@ -214,6 +240,14 @@ impl RunKeys {
     }
 }
 
+/// Most groups have one slice, which is called as its group.
+fn slice_name(group: u32, slice: u32) -> String {
+    match slice {
+        0 => format!("{group:05}"),
+        _ => format!("{group:05}-{slice}"),
+    }
+}
+
 /// The keys of the bucket that a fleet's stack has for itself: requests, runs, models, and results unless a request says
 /// where else they go.
 #[derive(Clone, Copy, Debug)]
@@ -241,6 +275,12 @@ impl StackKeys {
     #[must_use]
     pub fn limit(id: &RunId) -> String {
         format!("{}{id}.budget.json", Self::RUNS)
+    }
+
+    /// It is there if the run takes any number of denied images as failed rows.
+    #[must_use]
+    pub fn denied_accepted(id: &RunId) -> String {
+        format!("{}{id}.denied-accepted.json", Self::RUNS)
     }
 
     /// The run that such a key belongs to.
@@ -279,6 +319,7 @@ mod tests {
         assert_eq!(keys.shard_of(&keys.part(shard)), Some(shard));
         assert_eq!(keys.shard_of(&keys.shard(shard)), Some(shard));
         assert_eq!(keys.shard_of(&keys.checkpoint(shard)), Some(shard));
+        assert_eq!(keys.shard_of(&keys.denied(shard)), Some(shard));
         assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(shard))), None);
     }
 
@@ -288,7 +329,8 @@ mod tests {
         let shard = ShardId { range: 0, number: 7 };
         assert_eq!(keys.part(shard), "tags/work/r/parts/00000-0000007.parquet");
         assert_eq!(keys.shard_of(&keys.part(shard)), Some(shard));
-        assert_eq!(keys.result(0), "tags/r/results/00000.parquet");
+        assert_eq!(keys.result(0, 0), "tags/r/results/00000.parquet");
+        assert_eq!(keys.result(7, 2), "tags/r/results/00007-2.parquet");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn remedy(key: &str) -> &'static str {
         ("split" | "cursors" | "compacted", _) | (_, "groups.json") => {
             ": delete this object and resume the run, which makes it again"
         }
-        (_, "ranges.json") => ": nothing can make this object again: start a new run",
+        ("slices", _) | (_, "ranges.json") => ": nothing can make this object again: start a new run",
         _ => "",
     }
 }
@@ -32,8 +32,9 @@ mod tests {
     fn what_stages_write_has_a_remedy_and_nothing_else_has() {
         let (run, id) = (RunId::try_from("r".to_owned()).unwrap(), ShardId { range: 0, number: 0 });
         for keys in [RunKeys::new("", &run), RunKeys::in_bucket("tags/", &run)] {
-            let made = [keys.range_split(0), keys.range_cursor(0), keys.compacted(0), keys.groups()];
-            let others = [keys.part(id), keys.shard(id), keys.usage("worker-1"), keys.ranges()];
+            let made = [keys.range_split(0), keys.range_cursor(0), keys.compacted(0, 0), keys.groups()];
+            let others =
+                [keys.part(id), keys.shard(id), keys.usage("worker-1"), keys.ranges(), keys.slice(0, 0)];
             for key in made.iter().chain(&others) {
                 assert!(remedy(key).contains("run"), "{key}");
             }

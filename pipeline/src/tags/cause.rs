@@ -4,7 +4,8 @@
 //! to image: numbers, names, bytes of the file; those go into a [`Detail`](super::Detail). Which cause an image has is
 //! decided where the failure is found.
 //!
-//! To add a text, add a variant, its text, its reason and its place in [`Cause::ALL`].
+//! To add a text, add a variant behind all others (checkpoints store its number), its text, its reason and its place in
+//! [`Cause::ALL`].
 
 use serde::{Deserialize, Serialize};
 
@@ -76,11 +77,13 @@ pub enum Cause {
     Crashed,
     /// The process had to be stopped because it did not finish the image.
     Hung,
+    /// [`Reason::Denied`].
+    Denied,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Archived,
         Self::Changed,
         Self::Missing,
@@ -112,6 +115,7 @@ impl Cause {
         Self::VectorTooLarge,
         Self::Crashed,
         Self::Hung,
+        Self::Denied,
     ];
 
     /// The text that rows carry in `error_message`; part of the results' schema.
@@ -121,6 +125,7 @@ impl Cause {
             Self::Archived => "archived in S3; restore the object first",
             Self::Changed => "replaced after it was listed",
             Self::Missing => "not found: deleted after it was listed, or never there",
+            Self::Denied => "reading it is denied; permit it, then tag it again",
             Self::Empty => "the file is empty",
             Self::TooLarge => "larger than the limit of 128 MiB",
             Self::TooManyPixels => "larger than the limit of 179 megapixels",
@@ -159,6 +164,7 @@ impl Cause {
             Self::Archived => Reason::Archived,
             Self::Changed => Reason::Changed,
             Self::Missing => Reason::Missing,
+            Self::Denied => Reason::Denied,
             Self::Empty => Reason::Empty,
             Self::TooLarge => Reason::TooLarge,
             Self::TooManyPixels | Self::TooMuchMemory => Reason::TooManyPixels,
@@ -197,6 +203,7 @@ impl From<Reason> for Cause {
             Reason::Corrupt => Self::Damaged,
             Reason::Changed => Self::Changed,
             Reason::Missing => Self::Missing,
+            Reason::Denied => Self::Denied,
             Reason::Archived => Self::Archived,
             Reason::NotFinite => Self::NotFinite,
             Reason::Crashed => Self::Crashed,

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use super::faults::{Fault, Process};
-use crate::queue::{Message, Queue, QueueError};
+use crate::queue::{Message, Messages, Queue, QueueError};
 
 /// Any queue, with the faults of a process.
 pub struct FaultyQueue {
@@ -96,6 +96,10 @@ impl Queue for FaultyQueue {
 
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError> {
         self.call(("send", ""), self.send_all(bodies)).await
+    }
+
+    async fn messages(&self) -> Result<Messages, QueueError> {
+        self.call(("messages", ""), self.inner.messages()).await
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {

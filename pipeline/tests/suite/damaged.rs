@@ -53,6 +53,10 @@ fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) 
         let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
         for number in 0..3 {
             let (place, key) = (place(is_complete_before).await, key(&keys));
+            if key != keys.compacted(0, 0) {
+                // Else what is compacted is not read again.
+                place.output.delete(&keys.compacted(0, 0));
+            }
             let whole = place.output.get(&key, None, u64::MAX).await.unwrap().bytes;
             place.output.put(&key, damages(&whole)[number].clone()).await.unwrap();
             let said = place.quiet().await.1.unwrap_err().to_string();
@@ -89,7 +93,7 @@ fn the_groups() {
 
 #[test]
 fn the_counts_of_a_group() {
-    named_and_mended(true, |keys| keys.compacted(0));
+    named_and_mended(true, |keys| keys.compacted(0, 0));
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys. Outside CI: `make load`
+//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys, a fleet of 300,000 shards. Outside CI: `make load`
 //! prints the processor's time per item and memory at several sizes, and fails where the time grows with their number.
 
+mod fleet;
 mod made_up;
+mod made_up_run;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -105,9 +107,7 @@ async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Dur
     assert_eq!(reduce::missing(output, keys).await.unwrap(), []);
     let compared = laps.lap();
     let groups = reduce::groups(output, keys, None).await.unwrap();
-    for (number, group) in (0..).zip(&groups.groups) {
-        reduce::compact_once(output, run, (number, group), None).await.unwrap();
-    }
+    reduce::compact_all(output, run, &groups, &[], None).await.unwrap();
     assert_eq!(reduce::total(output, keys, &groups).await.unwrap().rows(), images as u64);
     vec![("split", split), ("infer", inferred), ("compare", compared), ("compact", laps.lap())]
 }

@@ -116,7 +116,7 @@ async fn results(worker: &Worker) -> Rows {
     let mut rows = Vec::new();
     for (number, group) in (0..).zip(&groups.groups) {
         reduce::compact(output, (&worker.run, keys), (number, group), None).await.unwrap();
-        rows.extend(rows_of(output.get(&keys.result(number), None, u64::MAX).await.unwrap().bytes));
+        rows.extend(rows_of(output.get(&keys.result(number, 0), None, u64::MAX).await.unwrap().bytes));
     }
     rows
 }

@@ -149,7 +149,7 @@ impl Place {
         let groups = reduce::groups(self.output.as_ref(), &worker.keys, None).await.unwrap();
         let mut rows = Vec::new();
         for number in (0..).take(groups.groups.len()) {
-            let stored = self.output.get(&worker.keys.result(number), None, u64::MAX).await.unwrap();
+            let stored = self.output.get(&worker.keys.result(number, 0), None, u64::MAX).await.unwrap();
             rows.extend(rows_of(stored.bytes));
         }
         rows

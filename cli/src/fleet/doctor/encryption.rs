@@ -48,14 +48,22 @@ fn list_of(answer: &Element, name: &str) -> Vec<String> {
 }
 
 fn judge(bucket: &str, encryption: &Encryption, (parameter, keys): (&str, &[String])) -> Finding {
-    let key = match encryption {
-        Encryption::Managed => return Finding::ok(CHECK, format!("s3://{bucket} needs no grant of a key")),
-        Encryption::Key(key) => key,
+    let may_be_read = |what: &str| match encryption.asks_kms && parameter == SOURCE_KEYS {
+        false => Finding::ok(CHECK, format!("s3://{bucket} {what}")),
+        true => Finding::warn(
+            CHECK,
+            format!(
+                "s3://{bucket} {what}; without an S3 Bucket Key each new image costs a request to KMS when it is read"
+            ),
+            "turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on"
+                .to_owned(),
+        ),
     };
+    let Some(key) = &encryption.key else { return may_be_read("needs no grant of a key") };
     // S3 takes a key by its id or by its ARN, which ends in the id.
     let id = key.rsplit('/').next().unwrap_or_default();
     if keys.iter().any(|known| known == key || known.rsplit('/').next() == Some(id)) {
-        return Finding::ok(CHECK, format!("s3://{bucket} is encrypted with {key}, which the stack may use"));
+        return may_be_read(&format!("is encrypted with {key}, which the stack may use"));
     }
     Finding::fail(
         CHECK,
@@ -83,23 +91,33 @@ mod tests {
     fn keys_that_workers_have_and_have_not() {
         let keys = list_of(&Element::parse(ANSWER).unwrap(), SOURCE_KEYS);
         let sources = (SOURCE_KEYS, keys.as_slice());
-        let key = |key: &str| judge("shop", &Encryption::Key(key.to_owned()), sources);
+        let of_key = |key: &str| Encryption { key: Some(key.to_owned()), asks_kms: false };
+        let key = |key: &str| judge("shop", &of_key(key), sources);
+        let asking = |encryption: Encryption| Encryption { asks_kms: true, ..encryption };
         let findings = [
-            judge("shop", &Encryption::Managed, sources),
+            judge("shop", &Encryption::default(), sources),
+            judge("shop", &asking(Encryption::default()), sources),
+            judge("results", &asking(Encryption::default()), (OWN_KEYS, &[])),
             key("cd"),
+            judge("shop", &asking(of_key("cd")), sources),
             key("arn:aws:kms:eu-central-1:1:key/ab"),
             key("arn:aws:kms:eu-central-1:1:key/ef"),
-            judge("results", &Encryption::Key("cd".to_owned()), (OWN_KEYS, &[])),
+            judge("results", &of_key("cd"), (OWN_KEYS, &[])),
         ];
-        insta::assert_snapshot!(text(&findings), @r"
+        insta::assert_snapshot!(text(&findings), @"
         ok    encryption   s3://shop needs no grant of a key
+        WARN  encryption   s3://shop needs no grant of a key; without an S3 Bucket Key each new image costs a request to KMS when it is read
+                           -> turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on
+        ok    encryption   s3://results needs no grant of a key
         ok    encryption   s3://shop is encrypted with cd, which the stack may use
+        WARN  encryption   s3://shop is encrypted with cd, which the stack may use; without an S3 Bucket Key each new image costs a request to KMS when it is read
+                           -> turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on
         ok    encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ab, which the stack may use
         FAIL  encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ef, which the stack may not use: each object would be denied
                            -> deploy again with the key's ARN in SourceKeyArns, and let the key's policy allow the account to use it
         FAIL  encryption   s3://results is encrypted with cd, which the stack may not use: each object would be denied
                            -> deploy again with the key's ARN in OwnKeyArns, and let the key's policy allow the account to use it
-        2 to mend before a run can work, 0 to look at
+        2 to mend before a run can work, 2 to look at
         ");
     }
 }

@@ -173,9 +173,10 @@ fn closed(folder: &TempDir, names: &[&str]) -> bool {
     for name in names {
         fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
-    let is_closed = fs::read_dir(folder.path().join(names[0])).is_err();
+    let first = folder.path().join(names[0]);
+    let is_closed = if first.is_dir() { fs::read_dir(first).is_err() } else { fs::read(first).is_err() };
     if !is_closed {
-        eprintln!("SKIPPED: this user may read every folder");
+        eprintln!("SKIPPED: this user may read everything");
     }
     is_closed
 }
@@ -213,4 +214,14 @@ async fn a_folder_that_is_skipped_need_not_be_readable() {
         assert_eq!(keys(&bucket).await, ["a.jpg"]);
     }
     opened(&folder, &["lost+found"]);
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_be_read_is_denied() {
+    let (folder, bucket) = filled(&["a.jpg", "b.jpg"]);
+    fs::write(folder.path().join("a.jpg"), b"picture").unwrap();
+    if closed(&folder, &["b.jpg"]) {
+        contract::denies(&bucket, "b.jpg", "a.jpg").await;
+    }
+    opened(&folder, &["b.jpg"]);
 }

@@ -21,6 +21,7 @@ fn book() -> PriceBook {
         ("Lambda", "requests", "1M requests", 0.2),
         ("Step Functions", "state transitions", "1k transitions", 0.025),
         ("SES", "mails", "1k mails", 0.1),
+        ("KMS", "requests", "10k requests", 0.03),
         ("CloudWatch", "log ingestion", "GB", 0.5),
         ("EC2", "gp3 storage", "GB-months", 0.073),
         ("EC2", "public IPv4 address", "hours", 0.005),
@@ -286,4 +287,16 @@ proptest! {
         let after = bill(&after, &extras(), &book()).unwrap().total_usd;
         prop_assert!(after >= before * (1.0 - 1e-12), "{after} < {before}");
     }
+}
+
+#[test]
+fn requests_to_kms_are_a_line_of_their_own() {
+    // 300 million images without a Bucket Key: $0.03 for 10,000.
+    let cost = assert_costs(&sent("infer", "kms:Decrypt", 300_000_000, 300_000_000), 900.0);
+    let line = &cost.lines[0];
+    assert_eq!(
+        (line.service.as_str(), line.item.as_str(), line.unit.as_str()),
+        ("KMS", "Decrypt", "10k requests")
+    );
+    assert!(cost.notes.iter().any(|note| note.contains("no S3 Bucket Key")), "{:?}", cost.notes);
 }

@@ -33,6 +33,7 @@ fn the_book_that_is_built_in_has_the_services_of_five_regions() {
             ("Lambda", "requests"),
             ("Step Functions", "state transitions"),
             ("SES", "mails"),
+            ("KMS", "requests"),
             ("CloudWatch", "log ingestion"),
             ("EC2", "gp3 storage"),
             ("EC2", "public IPv4 address"),

@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// A dollar for a thousand GETs, ten cents for a minute of a machine, nothing else.
+/// A dollar for a thousand GETs and for as many requests to KMS, ten cents for a minute of a machine, nothing else.
 fn price(usage: &Usage) -> Result<f64, String> {
-    let gets = |requests: &Requests| requests.0.get("s3:GetObject").map_or(0, |count| count.calls);
-    let fetched: u64 = usage.requests.get("infer").map_or(0, gets);
-    let mut usd = fetched as f64 / 1000.0;
+    let of_infer = |operation| Some(usage.requests.get("infer")?.0.get(operation)?.calls);
+    let calls = ["s3:GetObject", "kms:Decrypt"].map(|operation| of_infer(operation).unwrap_or(0));
+    let mut usd = calls.iter().sum::<u64>() as f64 / 1000.0;
     for used in &usage.machines {
         if used.machine.instance_type.as_deref() == Some("unheard.of") {
             return Err("there is none of unheard.of".to_owned());
@@ -42,8 +42,18 @@ fn what_is_left_after_the_reserve_is_divided_equally() {
     let nothing = Usage::default();
     assert_eq!(allowed(12.0, 10_000, 4, (&nothing, true)), Allowed::Workers(4, 2.75));
     // The next round divides the rest: 4 dollars of GETs are spent.
-    let spent = of_fetches(4_000);
+    let spent = of_fetches(4_000, 0.0);
     assert_eq!(allowed(12.0, 6_000, 2, (&spent, false)), Allowed::Workers(2, 3.5));
+}
+
+#[test]
+fn images_still_to_be_fetched_ask_kms_as_often_as_those_that_were() {
+    // For every other image: a worker needs a minute and a shard of 256 images at 1.5 for a thousand.
+    let spent = of_fetches(2_000, 0.5);
+    assert_eq!(spent.requests["infer"].0["kms:Decrypt"].calls, 1_000);
+    let limit = 3.0 + 1.0 + 2.0 * (0.1 + 0.256 * 1.5);
+    assert!(matches!(allowed(limit + 1e-9, 10_000, 9, (&spent, false)), Allowed::Workers(2, _)));
+    assert!(matches!(allowed(limit - 1e-6, 10_000, 9, (&spent, false)), Allowed::Workers(1, _)));
 }
 
 #[test]
@@ -70,7 +80,7 @@ fn a_run_that_cannot_be_paid_does_not_begin() {
 
 #[test]
 fn a_run_that_has_spent_all_stops() {
-    let spent = of_fetches(10_900);
+    let spent = of_fetches(10_900, 0.0);
     let Allowed::Nothing(problem) = allowed(12.0, 300, 4, (&spent, false)) else { panic!("it goes on") };
     assert!(problem.cause.contains("a worker costs $0.356000 at least"), "{problem:?}");
 }

@@ -17,11 +17,11 @@ async fn a_part_that_comes_behind_compaction_makes_the_run_complete_all_the_same
     let checked = world.check(3, false, None).await;
     assert_eq!((checked.again, checked.groups), (false, 1));
     let fleet = world.fleet().await;
-    assert_eq!(compact(&fleet, 0).await.unwrap().rows, 0, "it is not whole");
+    assert_eq!(compact(&fleet, 0).await.unwrap().rows, 0, "it has no part");
     world.infer().await;
     let finished = world.finish(0, None).await;
     assert_eq!((finished.state, finished.missing), (State::Complete, 0));
-    assert!(fleet.output.exists(&fleet.keys.result(0)).await.unwrap());
+    assert!(fleet.output.exists(&fleet.keys.result(0, 0)).await.unwrap());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use futures::stream::TryStreamExt;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
 use tagfleet_pipeline::checkpoint::Checkpoints;
+use tagfleet_pipeline::denied;
 use tagfleet_pipeline::fleet::finish::{Finished, read_summary};
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::report::{State, Summary};
@@ -16,25 +17,48 @@ use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part};
 use tagfleet_pipeline::testing::request;
 use tagfleet_pipeline::usage::{self, RECORD_SECONDS};
 
-use crate::rows::{FlatRow, Rows, rows_of};
+use crate::rows::{FlatRow, Rows, assert_same, rows_of};
 
 use super::worker::{Death, Life, recorded};
 use super::world::{World, vector};
 
-/// The rows of every group that is compacted; none of one that is not.
-pub(super) async fn results(world: &World) -> Vec<Option<Rows>> {
-    let groups = reduce::groups(&world.own, &world.keys, Some(&vector())).await.unwrap();
-    let mut results = Vec::new();
-    for number in (0..).take(groups.groups.len()) {
-        let stored = world.own.get(&world.keys.result(number), None, u64::MAX).await;
-        results.push(stored.ok().map(|stored| rows_of(stored.bytes)));
+/// The rows of all result files, each of which is in key order, in key order.
+pub(super) async fn results(world: &World) -> Rows {
+    let mut rows = Rows::new();
+    for (key, bytes) in world.objects(&KeyRange::prefix(&world.keys.results())).await {
+        let of_file = rows_of(bytes);
+        assert!(of_file.is_sorted_by(|a, b| a.key < b.key), "{key} is in key order");
+        rows.extend(of_file);
     }
-    results
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    rows
+}
+
+/// Every row of a part is in exactly one result file, whatever is missing.
+pub(super) async fn assert_nothing_done_is_withheld(world: &World) {
+    let mut done = Rows::new();
+    for (_, bytes) in world.objects(&KeyRange::prefix(&world.keys.parts())).await {
+        done.extend(rows_of(bytes));
+    }
+    done.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_same(&results(world).await, &done);
+}
+
+/// Denied images are rows, no more of them than the run takes, and those that are counted.
+pub(super) async fn assert_denied(world: &World, rows: &Rows) {
+    let denied = rows.iter().filter(|row| row.texts[1].as_deref() == Some("denied")).count();
+    assert_eq!(denied, rows.iter().filter(|row| row.key.ends_with("denied")).count());
+    assert!(world.accepts_denied || denied as u64 <= denied::most(rows.len() as u64));
+    let announced = denied::announced(&world.own, &world.keys).await.unwrap();
+    assert!(
+        announced <= denied as u64,
+        "{announced} are announced of {denied}: what nobody did is taken back"
+    );
 }
 
 /// The run is complete, and all of it says so; returns its rows.
 pub(super) async fn assert_complete(world: &World) -> Rows {
-    let rows: Rows = results(world).await.into_iter().flat_map(Option::unwrap).collect();
+    let rows: Rows = results(world).await;
     let keys: Vec<&String> = rows.iter().map(|row| &row.key).collect();
     assert_eq!(keys, world.inputs().await.iter().collect::<Vec<_>>(), "one row for each input, in key order");
     let summary = read_summary(&world.fleet().await).await.unwrap();
@@ -42,6 +66,7 @@ pub(super) async fn assert_complete(world: &World) -> Rows {
     assert_eq!(summary.missing_shards, Vec::<String>::new());
     assert_eq!((summary.images, summary.rows), (rows.len() as u64, rows.len() as u64));
     assert_counted(&summary, &rows);
+    assert_denied(world, &rows).await;
     assert!(world.own.exists(&world.keys.success()).await.unwrap());
     assert_written_once(world).await;
     rows
@@ -84,7 +109,14 @@ async fn assert_written_once(world: &World) {
     let keys = &world.keys;
     let cursors = keys.range_cursor(0).replace("00000.json", "");
     // The mail's pictures belong to the page, which each try to end the run writes anew.
-    let rewritten = [keys.usages(), keys.all_thumbnails(), keys.checkpoints(), keys.highlights(), cursors];
+    let rewritten = [
+        keys.usages(),
+        keys.all_thumbnails(),
+        keys.checkpoints(),
+        keys.all_denied(),
+        keys.highlights(),
+        cursors,
+    ];
     for object in pages.concat() {
         if !rewritten.iter().any(|prefix| object.key.starts_with(prefix)) {
             assert_eq!(object.etag, "v0", "{} was written again", object.key);
@@ -106,8 +138,14 @@ pub(super) async fn assert_incomplete(world: &World, finished: &Finished) {
     let still = reduce::missing(&world.own, &world.keys).await.unwrap();
     let unnamed = still.iter().find(|shard| !summary.missing_shards.contains(&shard.to_string()));
     assert_eq!(unnamed, None, "missing and not named");
-    let whole: Rows = results(world).await.into_iter().flatten().flatten().collect();
-    assert!(whole.len() as u64 <= summary.rows, "only whole groups are compacted");
+    let keys: Vec<String> = results(world).await.into_iter().map(|row| row.key).collect();
+    assert!(keys.is_sorted_by(|a, b| a < b), "each row once");
+    let rows = keys.len() as u64;
+    assert!(
+        (summary.rows..=summary.images).contains(&rows),
+        "{rows} rows are there of {} done",
+        summary.rows
+    );
 }
 
 async fn images_of(world: &World, shards: &[String]) -> u64 {

@@ -10,6 +10,7 @@ use tagfleet_pipeline::fleet::finish::{Finished, Priced, finish};
 use tagfleet_pipeline::fleet::plan::plan;
 use tagfleet_pipeline::fleet::steps::{Asked, Checked, Problem, check, compact, split};
 use tagfleet_pipeline::report::State;
+use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::testing::faults::{Random, Storm};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -136,12 +137,16 @@ impl Fleet {
     }
 
     async fn rounds(&self, steps: &Steps, resumed: bool) -> Result<(Checked, Option<Problem>), StepFailed> {
-        let (mut round, mut before, mut problem, mut checks) = (0, None, None, 0);
+        let (mut round, mut before, mut problem, mut checks, mut sent) = (0, None, None, 0, None);
         loop {
             let (met, seconds) = (problem.clone(), now(self.clock));
             let name = format!("check-{checks}");
+            let hurry = CancellationToken::new();
+            if steps.is_hurried(&name) {
+                hurry.cancel();
+            }
             let checked = steps.call(&name, move |call| {
-                let met = met.clone();
+                let (met, stop) = (met.clone(), hurry.clone());
                 async move {
                     let asked = Asked {
                         round,
@@ -153,11 +158,18 @@ impl Fleet {
                         now: seconds,
                         limit: None,
                         used: None,
+                        sent,
+                        stop: Some(&stop),
                     };
                     check(&call.fleet, call.queue.as_ref(), asked).await
                 }
             });
             let checked = checked.await?;
+            sent = ShardId::parse(&checked.more);
+            if sent.is_some() {
+                checks += 1;
+                continue;
+            }
             if !checked.again || round >= ROUNDS {
                 return Ok((checked, problem));
             }

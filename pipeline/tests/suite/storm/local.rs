@@ -11,6 +11,7 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce::{self, RowCounts};
 use tagfleet_pipeline::run::{Ranges, RunRequest};
+use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::Source;
 use tagfleet_pipeline::testing::faults::{Process, Storm};
 use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
@@ -36,6 +37,7 @@ pub(super) async fn storm(seed: u64) -> u32 {
 
 async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
     let world = Arc::new(World::new(seed).await);
+    world.accept_denied().await;
     for number in 0..MOST_PROCESSES {
         let is_calm = storm.is_over();
         let name = format!("process-{number}");
@@ -50,11 +52,17 @@ async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
         }
         assert!(!is_calm, "no end without a storm: {ended:?}");
         if let Some(Ok(Ended::Incomplete(missing))) = ended {
-            assert_eq!(reduce::missing(&world.own, &world.keys).await.unwrap(), missing);
+            incomplete(&world, missing).await;
         }
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
     }
     panic!("it comes to no end");
+}
+
+/// What is missing is named, and all else can be read.
+async fn incomplete(world: &World, missing: Vec<ShardId>) {
+    assert_eq!(reduce::missing(&world.own, &world.keys).await.unwrap(), missing);
+    check::assert_nothing_done_is_withheld(world).await;
 }
 
 async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Ended, String> {
@@ -90,12 +98,13 @@ async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Ended
 
 /// The run is complete, and its counts are exact; returns its rows.
 async fn complete(world: &World, counts: &RowCounts) -> Rows {
-    let rows: Rows = check::results(world).await.into_iter().flat_map(Option::unwrap).collect();
+    let rows: Rows = check::results(world).await;
     let keys: Vec<&String> = rows.iter().map(|row| &row.key).collect();
     assert_eq!(keys, world.inputs().await.iter().collect::<Vec<_>>(), "one row for each input, in key order");
     let failed = rows.iter().filter(|row| row.texts[1].is_some()).count();
     assert_eq!((counts.rows(), counts.all_failed()), (rows.len() as u64, failed as u64));
     world.assert_nothing_else_was_touched().await;
     check::assert_checkpoints(world, &rows).await;
+    check::assert_denied(world, &rows).await;
     rows
 }

@@ -11,9 +11,10 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde_json::json;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use tagfleet_pipeline::denied;
 use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::fleet::{FleetRun, OpenBucket, Stack};
-use tagfleet_pipeline::queue::{MemoryQueue, Message, Queue, QueueError};
+use tagfleet_pipeline::queue::{MemoryQueue, Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::run::{RunId, RunKeys, StackKeys, Vector, VectorType};
 use tagfleet_pipeline::split::ShardMessage;
 use tagfleet_pipeline::testing::faults::{Process, Random};
@@ -23,6 +24,8 @@ use tagfleet_pipeline::testing::request;
 /// So long that a shard holds 8 images, and a group 4 shards; no row has one.
 const VECTOR_LENGTH: u64 = 2 << 20;
 pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
+/// The kind of objects that may not be read.
+const DENIED: u64 = 6;
 const PREFIXES: [&str; 4] = ["a/", "b b/", "z/", "ü/"];
 
 pub(super) struct World {
@@ -33,6 +36,8 @@ pub(super) struct World {
     pub(super) prefixes: Vec<&'static str>,
     /// Objects that were there before the run.
     before: BTreeMap<String, Bytes>,
+    /// Whether any number of images may be denied; else so few are that the run takes them.
+    pub(super) accepts_denied: bool,
     /// What nobody may do and somebody did.
     pub(super) offences: Arc<Mutex<Vec<String>>>,
 }
@@ -47,9 +52,19 @@ impl World {
         let mut random = Random::of(("world", seed));
         let prefixes = PREFIXES[..1 + random.below(4) as usize].to_vec();
         let objects = MemoryBucket::default();
+        // In some worlds a third of all images is denied, in others a few are.
+        let (accepts_denied, mut of_denied) = (random.one_in(3), 0);
         for number in 0..1 + random.below(200) {
             let prefix = prefixes[random.below(prefixes.len() as u64) as usize];
-            let (name, bytes) = object(number, random.below(24));
+            let mut kind = random.below(24);
+            if accepts_denied && kind >= 16 {
+                kind = DENIED;
+            }
+            of_denied += u64::from(kind == DENIED);
+            if !accepts_denied && of_denied > denied::most(1) {
+                kind = DENIED + 1;
+            }
+            let (name, bytes) = object(number, kind);
             objects.put(&format!("{prefix}{name}"), bytes).await.unwrap();
         }
         objects.put(&format!("{}sure.jpg", prefixes[0]), Bytes::from_static(b"image")).await.unwrap();
@@ -64,6 +79,7 @@ impl World {
             run,
             prefixes,
             before: BTreeMap::new(),
+            accepts_denied,
             offences: Arc::default(),
         };
         world.publish(1 + random.below(4)).await;
@@ -90,8 +106,18 @@ impl World {
         self.own.put("models/m/model.json", json(&model)).await.unwrap();
         self.own.put(&StackKeys::run(&self.run), json(&asked)).await.unwrap();
         let other = RunKeys::in_bucket(StackKeys::TAGS, &RunId::try_from("nightly-2".to_owned()).unwrap());
+        if self.accepts_denied {
+            self.own.put(&StackKeys::denied_accepted(&self.run), Bytes::new()).await.unwrap();
+        }
         for key in [other.request(), other.ranges(), other.success(), other.usage("worker-a")] {
             self.own.put(&key, Bytes::from_static(b"another run's")).await.unwrap();
+        }
+    }
+
+    /// What a local run is told by a flag.
+    pub(super) async fn accept_denied(&self) {
+        if self.accepts_denied {
+            denied::accept(&self.own, &self.keys).await.unwrap();
         }
     }
 
@@ -162,12 +188,13 @@ fn object(number: u64, kind: u64) -> (String, Bytes) {
         3 => ("archived", format!("image {number}")),
         4 => ("large", "x".repeat(1001)),
         5 => ("second", format!("image {number} 2")),
+        DENIED => ("denied", format!("image {number}")),
         _ => ("jpg", format!("{}image", "-".repeat(number as usize % 7))),
     };
     (format!("{number:04}.{end}"), Bytes::from(bytes))
 }
 
-/// A bucket in which some objects change between listing and reading, and others are archived.
+/// A bucket in which some objects change between listing and reading, others are archived, and others may not be read.
 pub(super) struct Source(MemoryBucket);
 
 #[async_trait]
@@ -189,6 +216,7 @@ impl Bucket for Source {
         let kind = match key.rsplit('.').next() {
             Some("gone") => Some(Kind::Missing),
             Some("changed") => Some(Kind::Changed),
+            Some("denied") => Some(Kind::Denied),
             _ => None,
         };
         let detail = || format!("{kind:?}").to_lowercase();
@@ -247,6 +275,11 @@ impl Queue for WatchedQueue {
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError> {
         self.check()?;
         self.inner.send(bodies).await
+    }
+
+    async fn messages(&self) -> Result<Messages, QueueError> {
+        self.check()?;
+        self.inner.messages().await
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {

@@ -1,0 +1,166 @@
+//! The way of one shard through a worker: its message, its list, its images, its part.
+//!
+//! A shard that fails goes back to the queue, and what is tagged of it stays in a checkpoint. Nothing here decides whether
+//! the worker goes on.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::crew::Crew;
+use super::open_shard::OpenShard;
+use super::{ShardFailure, Worker, heartbeat};
+use crate::bucket::Kind;
+use crate::checkpoint;
+use crate::denied;
+use crate::progress::Trouble;
+use crate::queue::Message;
+use crate::report::thumbnails::{self, ShardSample};
+use crate::run::RunId;
+use crate::shard::{Shard, ShardId};
+use crate::split::{ShardMessage, SplitError, read_shard};
+use crate::tags::Row;
+use crate::tags::parquet::{self, RunColumns};
+
+/// Tags the shard of one message; where that fails or hangs, the message comes again.
+pub(super) async fn work(
+    crew: Arc<Crew>,
+    message: Message,
+    feeding: OwnedSemaphorePermit,
+) -> Result<(), ShardFailure> {
+    let outcome = tokio::select! {
+        biased;
+        outcome = tag_shard(&crew, &message, feeding) => outcome,
+        stalled = heartbeat::keep_invisible(&crew, &message) => Err(stalled),
+    };
+    if outcome.is_err() {
+        crew.give_back(&message.receipt, crew.worker.retry_delay).await?;
+    }
+    outcome
+}
+
+async fn tag_shard(
+    crew: &Crew,
+    message: &Message,
+    feeding: OwnedSemaphorePermit,
+) -> Result<(), ShardFailure> {
+    let worker = &crew.worker;
+    let id = shard_of(&worker.run, &message.body)?;
+    let part = worker.keys.part(id);
+    if worker.output.exists(&part).await? {
+        crew.committed(&message.receipt);
+        return Ok(worker.queue.delete(&message.receipt).await?);
+    }
+    let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
+    let kept = read_checkpoint(worker, &shard).await?;
+    let open = crew.open(message, OpenShard::new(&worker.run, shard, kept, worker.progress.clone()));
+    tag_images(crew, &open, feeding).await?;
+    let rows = open.complete_rows();
+    put_thumbnails(worker, id, open.take_sample(&rows)).await;
+    put_part(crew, &open, rows.clone()).await?;
+    announce_again(worker, id, &rows).await?;
+    worker.progress.commit(rows.len() as u64);
+    crew.committed(&message.receipt);
+    Ok(worker.queue.delete(&message.receipt).await?)
+}
+
+/// Gives every image of the shard its row. Those that are denied are asked for once more when all others are done, and are
+/// failed rows if other images of the run can be read before and after that.
+async fn tag_images(
+    crew: &Crew,
+    open: &Arc<OpenShard>,
+    feeding: OwnedSemaphorePermit,
+) -> Result<(), ShardFailure> {
+    let is_in_doubt = match fetch(crew, open, Some(feeding)).await {
+        Err(ShardFailure::Bucket(error)) if error.kind == Kind::Denied => true,
+        fetched => fetched.map(|()| false)?,
+    };
+    if !is_in_doubt {
+        open.settled().await;
+    }
+    let Some(first) = open.first_denied() else { return Ok(()) };
+    if !crew.denials.is_way_open(&crew.worker, open).await? {
+        return Err(first.into());
+    }
+    open.ask_denied_again();
+    fetch(crew, open, None).await?;
+    open.settled().await;
+    fail_denied(crew, open).await
+}
+
+async fn fetch(
+    crew: &Crew,
+    open: &Arc<OpenShard>,
+    feeding: Option<OwnedSemaphorePermit>,
+) -> Result<(), ShardFailure> {
+    let mut fetches = crew.fetcher.start(&crew.worker, open).await?;
+    drop(feeding);
+    while let Some(fetched) = fetches.join_next().await {
+        fetched??;
+    }
+    Ok(())
+}
+
+async fn fail_denied(crew: &Crew, open: &Arc<OpenShard>) -> Result<(), ShardFailure> {
+    let Some(first) = open.first_denied() else { return Ok(()) };
+    if !crew.denials.is_way_open(&crew.worker, open).await? {
+        return Err(first.into());
+    }
+    crew.denials.announce(crew, (open.shard.id, open.denied()), &first).await?;
+    open.fail_denied();
+    Ok(())
+}
+
+/// Whoever compared the listings before the part was there took back what was announced of the shard.
+async fn announce_again(worker: &Worker, id: ShardId, rows: &[Row]) -> Result<(), ShardFailure> {
+    let denied = rows.iter().filter(|row| row.is_denied()).count();
+    if denied > 0 {
+        denied::announce(worker.output.as_ref(), &worker.keys, id, denied).await?;
+    }
+    Ok(())
+}
+
+/// The rows that whoever left the shard before has kept. One that cannot be read costs work and nothing else.
+async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::Rows, ShardFailure> {
+    match worker.checkpoints().read(shard).await {
+        Ok(rows) => Ok(rows),
+        Err(error) => match error.temporary() {
+            Some(error) => Err(error.clone().into()),
+            None => {
+                worker.progress.trouble(Trouble::CheckpointUnread, error.to_string());
+                Ok(checkpoint::Rows::new())
+            }
+        },
+    }
+}
+
+/// Thumbnails are for people: without them the report has fewer pictures, and the shard is done all the same.
+async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
+    let key = worker.keys.thumbnails(id);
+    let stored = match thumbnails::encode(&key, sample) {
+        Ok(sample) => worker.output.put(&key, sample).await.map_err(SplitError::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = stored {
+        worker.progress.trouble(Trouble::Thumbnails, error.to_string());
+    }
+}
+
+async fn put_part(crew: &Crew, open: &Arc<OpenShard>, rows: Arc<Vec<Row>>) -> Result<(), ShardFailure> {
+    let (worker, id) = (&crew.worker, open.shard.id);
+    let vector = worker.vector.as_ref().map(|vector| vector.stored);
+    let of = RunColumns { run: worker.run.clone(), model: worker.model.clone(), vector };
+    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of)).await?;
+    let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
+    let part = worker.keys.part(id);
+    // Where another worker was first, its part is as good as this one.
+    crew.retries.call(open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
+    Ok(())
+}
+
+fn shard_of(run: &RunId, body: &str) -> Result<ShardId, ShardFailure> {
+    match serde_json::from_str::<ShardMessage>(body) {
+        Ok(message) if message.version == 1 && message.run == *run => Ok(message.shard),
+        _ => Err(ShardFailure::Message { run: run.clone(), body: body.chars().take(200).collect() }),
+    }
+}

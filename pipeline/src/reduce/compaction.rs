@@ -1,0 +1,258 @@
+//! Compaction: the parts of a group -> result files, once and for all.
+//!
+//! A group is compacted in slices. The first one has every part that is there, which is all of them unless the run has
+//! ended without some; what comes later makes further slices. Which parts a slice has is recorded before it is written,
+//! and whoever comes second reads the record. So a file always gets the same rows, whoever writes it and how often: no row is
+//! in two files, none is lost, and nothing is written over. It sorts nothing and never waits for a part.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::count::count;
+use super::{Group, Groups, ReduceError, RowCounts, json, put_json, range_splits, sizes_in};
+use crate::bucket::{Bucket, BucketError, KeyRange, Kind};
+use crate::run::{RunId, RunKeys, VectorType};
+use crate::shard::ShardId;
+use crate::split::{SplitError, read_json};
+use crate::tags::parquet::{self, TableError, TableWriter};
+
+/// Parts that are fetched ahead of the one that is copied.
+const FETCHES_AHEAD: usize = 4;
+/// Groups whose records are read at once.
+const GROUPS_AT_ONCE: usize = 16;
+/// More than any part: 10,000 rows of a vector of 4,096 floats.
+const MAX_PART_BYTES: u64 = 1 << 30;
+
+/// The stored form of a slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SliceRecord {
+    /// Always 1.
+    version: u32,
+    /// In key order, at least one.
+    #[serde(with = "super::spans")]
+    shards: Vec<ShardId>,
+}
+
+/// The parts of a group that make one result file, in key order.
+pub(super) struct Slice {
+    pub(super) shards: Vec<ShardId>,
+    /// None where the file may not be there yet.
+    pub(super) counts: Option<RowCounts>,
+}
+
+/// The place of a slice: its group and its number in it, both from 0.
+type Place = (u32, u32);
+
+/// Copies every part of a group that is there, and that no earlier call has copied, into a result file; counts all that
+/// were copied so far. It may be called at any time and again.
+///
+/// # Errors
+/// Where a part cannot be read, or a file not be written.
+pub async fn compact(
+    output: &dyn Bucket,
+    (run, keys): (&RunId, &RunKeys),
+    (number, group): (u32, &Group),
+    vector: Option<VectorType>,
+) -> Result<RowCounts, ReduceError> {
+    let mut open: BTreeSet<ShardId> = group.shards.iter().copied().collect();
+    let mut all = RowCounts::default();
+    for slice in 0.. {
+        if open.is_empty() {
+            break;
+        }
+        let place = (number, slice);
+        let recorded = recorded(output, keys, place, group).await?;
+        let Some(shards) = (match recorded {
+            Some(shards) => Some(shards),
+            None => choose(output, keys, place, &open).await?,
+        }) else {
+            break;
+        };
+        let counts = match counted(output, keys, place).await? {
+            Some(counts) => counts,
+            None => write(output, (run, keys), (place, &shards), vector).await?,
+        };
+        all.add(&counts);
+        open.retain(|shard| shards.binary_search(shard).is_err());
+    }
+    Ok(all)
+}
+
+/// Compacts every group of which a part is there that no earlier call has copied.
+///
+/// # Errors
+/// As [`compact`].
+pub async fn compact_all(
+    output: &dyn Bucket,
+    (run, keys): (&RunId, &RunKeys),
+    groups: &Groups,
+    missing: &[ShardId],
+    vector: Option<VectorType>,
+) -> Result<(), ReduceError> {
+    let missing: BTreeSet<&ShardId> = missing.iter().collect();
+    let mut all = all_slices(output, keys, groups);
+    while let Some((number, slices)) = all.try_next().await? {
+        let Some(group) = groups.groups.get(number as usize) else { continue };
+        let written = slices.iter().filter(|slice| slice.counts.is_some());
+        let copied: usize = written.map(|slice| slice.shards.len()).sum();
+        let there = group.shards.iter().filter(|shard| !missing.contains(shard)).count();
+        // Each takes much memory, so they come one after the other.
+        if copied < there {
+            compact(output, (run, keys), (number, group), vector).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The slices of every group by its number, as they are recorded.
+pub(super) fn all_slices<'a>(
+    output: &'a dyn Bucket,
+    keys: &'a RunKeys,
+    groups: &'a Groups,
+) -> BoxStream<'a, Result<(u32, Vec<Slice>), ReduceError>> {
+    let numbers = (0..).take(groups.groups.len());
+    let read = move |number| slices(output, keys, (number, groups));
+    stream::iter(numbers.map(read)).buffered(GROUPS_AT_ONCE).boxed()
+}
+
+async fn slices(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    (number, groups): (u32, &Groups),
+) -> Result<(u32, Vec<Slice>), ReduceError> {
+    let (mut slices, mut shards) = (Vec::new(), 0);
+    let Some(group) = groups.groups.get(number as usize) else { return Ok((number, slices)) };
+    while shards < group.shards.len() {
+        let place = (number, u32::try_from(slices.len()).unwrap_or(u32::MAX));
+        let Some(found) = recorded(output, keys, place, group).await? else { break };
+        shards += found.len();
+        slices.push(Slice { shards: found, counts: counted(output, keys, place).await? });
+    }
+    Ok((number, slices))
+}
+
+/// The shards of a slice, where they are recorded.
+async fn recorded(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    (number, slice): Place,
+    group: &Group,
+) -> Result<Option<Vec<ShardId>>, ReduceError> {
+    let record: Option<SliceRecord> = found(read_json(output, &keys.slice(number, slice)).await)?;
+    if let Some(record) = record {
+        return Ok(Some(record.shards));
+    }
+    // Earlier versions compacted whole groups only, and recorded no more than the counts.
+    let is_whole = slice == 0 && counted(output, keys, (number, slice)).await?.is_some();
+    Ok(is_whole.then(|| group.shards.clone()))
+}
+
+/// Records a slice of all shards in `open` that have their part, by one listing; none where none has. Where another call was
+/// first, its slice counts.
+async fn choose(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    (number, slice): Place,
+    open: &BTreeSet<ShardId>,
+) -> Result<Option<Vec<ShardId>>, ReduceError> {
+    let (Some(first), Some(last)) = (open.first(), open.last()) else { return Ok(None) };
+    // Less than the first part's key, and greater than that of any part before it.
+    let mut before = keys.part(*first);
+    before.pop();
+    let range =
+        KeyRange { after: Some(before), up_to: Some(keys.part(*last)), ..KeyRange::prefix(&keys.parts()) };
+    let parts = sizes_in(output, keys, &range).await?;
+    let shards: Vec<ShardId> = open.iter().filter(|shard| parts.contains_key(shard)).copied().collect();
+    if shards.is_empty() {
+        return Ok(None);
+    }
+    let key = keys.slice(number, slice);
+    put_json(output, &key, &SliceRecord { version: 1, shards }).await?;
+    let record: SliceRecord = read_json(output, &key).await?;
+    Ok(Some(record.shards))
+}
+
+/// Copies the parts of a slice into its file, in key order, and stores its counts beside.
+async fn write(
+    output: &dyn Bucket,
+    (run, keys): (&RunId, &RunKeys),
+    ((number, slice), shards): (Place, &[ShardId]),
+    vector: Option<VectorType>,
+) -> Result<RowCounts, ReduceError> {
+    let key = keys.result(number, slice);
+    let mut writer = TableWriter::new(run, vector).map_err(|error| ReduceError::Table(key.clone(), error))?;
+    let mut counts = RowCounts::default();
+    let fetch = |shard: &ShardId| fetch_part(output, keys.part(*shard));
+    let mut parts = stream::iter(shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
+    while let Some((part, bytes)) = parts.try_next().await? {
+        let copied = tokio::task::spawn_blocking(move || {
+            let copied = copy(bytes, &mut writer);
+            copied.map(|copied| (writer, copied))
+        });
+        let copied = copied.await.map_err(TableError::from).flatten();
+        let (returned, copied) = copied.map_err(|error| ReduceError::Table(part, error))?;
+        writer = returned;
+        counts.add(&copied);
+    }
+    let table =
+        writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;
+    output.put_if_absent(&key, table).await?;
+    let key = keys.compacted(number, slice);
+    output.put_if_absent(&key, json(&key, &counts)?).await?;
+    Ok(counts)
+}
+
+pub(super) async fn fetch_part(output: &dyn Bucket, part: String) -> Result<(String, Bytes), BucketError> {
+    let fetched = output.get(&part, None, MAX_PART_BYTES).await?;
+    Ok((part, fetched.bytes))
+}
+
+/// The counts of a slice whose file is there.
+async fn counted(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    (number, slice): Place,
+) -> Result<Option<RowCounts>, ReduceError> {
+    Ok(found(read_json(output, &keys.compacted(number, slice)).await)?)
+}
+
+fn found<T>(read: Result<T, SplitError>) -> Result<Option<T>, SplitError> {
+    match read {
+        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
+    let table = parquet::open(part)?.of_this_version()?;
+    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
+    for batch in table.batches {
+        let batch = batch?;
+        counts.add(&count(&batch)?);
+        writer.write(&batch)?;
+    }
+    Ok(counts)
+}
+
+/// The counts of a run whose every group is compacted, checked against its inputs.
+///
+/// # Errors
+/// [`ReduceError::Miscounted`] where rows and inputs differ in number.
+pub async fn total(output: &dyn Bucket, keys: &RunKeys, groups: &Groups) -> Result<RowCounts, ReduceError> {
+    let mut total = RowCounts::default();
+    let mut all = all_slices(output, keys, groups);
+    while let Some((_, slices)) = all.try_next().await? {
+        for slice in &slices {
+            total.add(slice.counts.as_ref().unwrap_or(&RowCounts::default()));
+        }
+    }
+    let images = range_splits(output, keys).await?.iter().map(|split| split.images).sum();
+    match total.rows() {
+        rows if rows == images => Ok(total),
+        rows => Err(ReduceError::Miscounted { rows, images }),
+    }
+}
