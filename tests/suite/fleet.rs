@@ -3,7 +3,11 @@
 mod budget;
 mod faults;
 mod metering;
+mod options;
 mod planned;
 mod policy;
+mod reclaimed;
+mod reference;
 mod requests;
+mod started;
 mod whole;

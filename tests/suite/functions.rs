@@ -17,8 +17,8 @@ fn deploy() -> Cloud {
         ("CodeBucket", "code"),
         ("SplitterKey", "splitter.zip"),
         ("ReducerKey", "reducer.zip"),
-        ("CpuImage", "nobody/cpu"),
-        ("GpuImage", "nobody/gpu"),
+        ("CpuImage", "nobody/cpu:1"),
+        ("GpuImage", "nobody/gpu:1"),
         ("Sender", SENDER),
     ];
     let functions = [("splitter.zip", built("splitter")), ("reducer.zip", built("reducer"))];
