@@ -7,6 +7,7 @@ tools=.venv-lint/bin
 "$tools/cfn-lint" --non-zero-exit-code warning infra/template.yaml infra/artifacts.yaml
 "$tools/checkov" --framework cloudformation --file infra/template.yaml infra/artifacts.yaml \
   --compact --quiet --skip-download
+"$tools/checkov" --framework terraform --directory infra/terraform --compact --quiet --skip-download
 # The validator knows the ARNs of one partition.
 mkdir -p target
 # shellcheck disable=SC2016

@@ -2,6 +2,7 @@
 //!
 //! Nothing runs here. The limits are those of AWS Step Functions, which an emulator does not keep.
 
+mod deployer;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
