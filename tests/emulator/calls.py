@@ -6,7 +6,7 @@ import collections
 import json
 import re
 import threading
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from ministack.core.iam_actions import extract_iam_action
 from ministack.core.responses import get_account_id, get_region
@@ -20,6 +20,8 @@ _BATCHES = {
     "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
 }
+# What a request to Step Functions is about.
+_ABOUT = ("executionArn", "mapRunArn", "stateMachineArn")
 # What S3 asks KMS for in the caller's name.
 _KEY_USES = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
 
@@ -44,7 +46,9 @@ def record_request(service, method, path, headers, body, parameters):
     if principal == TESTS:
         return
     found = extract_iam_action(service, method, path, headers, body, parameters)
-    action = _BATCHES.get(found, found or f"{service}:{method} {path}")
+    # Of a service that the emulator does not know.
+    target = headers.get("x-amz-target", f".{method} {path}").partition(".")[2]
+    action = _BATCHES.get(found, found or f"{service}:{target}")
     if service == "s3":
         _record_s3(principal, action, path, headers)
     elif service == "sqs":
@@ -53,8 +57,12 @@ def record_request(service, method, path, headers, body, parameters):
         sender = json.loads(body)["FromEmailAddress"]
         address = re.sub(r".*<(.+)>", r"\1", sender)
         record(principal, action, [arn("ses", f"identity/{address}")], **{"ses:FromAddress": address})
-    elif action == "states:StartExecution":
-        record(principal, action, [json.loads(body)["stateMachineArn"]])
+    elif service == "states":
+        request = json.loads(body)
+        record(principal, action, [next((request[name] for name in _ABOUT if name in request), "*")])
+    elif action == "cloudformation:DescribeStacks":
+        name = dict(parse_qsl(body.decode())).get("StackName", "*")
+        record(principal, action, [arn("cloudformation", f"stack/{name}/1")])
     else:
         record(principal, action)
 

@@ -8,11 +8,14 @@ the stack's policies do is an error, never an answer.
 import collections
 import functools
 import json
+import pathlib
 import re
 
 import calls
 from ministack.services import iam
 
+OPERATOR = "operator"
+OPERATOR_POLICY = pathlib.Path(__file__).parents[2] / "infra" / "operator-policy.json"
 _KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition"}
 
 
@@ -44,9 +47,16 @@ def _short(role):
     return role.split("-")[1] if role.count("-") >= 2 else role
 
 
+def _documents(role):
+    """The policies of a role; those of whoever uses the command stand in a file."""
+    if role == OPERATOR:
+        return [OPERATOR_POLICY.read_text().replace("SOURCE-BUCKET", "shop").replace("KEY-ID", "b")]
+    return (iam._roles.get(role) or {"InlinePolicies": {}})["InlinePolicies"].values()
+
+
 def _statements(role):
     found = []
-    for document in (iam._roles.get(role) or {"InlinePolicies": {}})["InlinePolicies"].values():
+    for document in _documents(role):
         document = json.loads(document) if isinstance(document, str) else document
         found.extend(document["Statement"])
     for statement in found:

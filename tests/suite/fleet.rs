@@ -3,6 +3,7 @@
 mod budget;
 mod faults;
 mod metering;
+mod operator;
 mod options;
 mod planned;
 mod policy;

@@ -64,11 +64,11 @@ fn by_hand(definition: &Value) -> Vec<Value> {
     all.extend(of_ends(states));
     let cause = &states["Mail"]["Catch"][0]["Assign"]["mail"]["cause"];
     let error = json!({"errorOutput": {"Cause": "x".repeat(3000)}});
-    all.push(evaluation(cause, (json!({}), error), json!("x".repeat(2000))));
+    all.push(evaluation(cause, (json!({}), error), &json!("x".repeat(2000))));
     all
 }
 
-fn evaluation(expression: &Value, (variables, states): (Value, Value), value: Value) -> Value {
+fn evaluation(expression: &Value, (variables, states): (Value, Value), value: &Value) -> Value {
     let expression = expression.as_str().unwrap().trim_start_matches("{%").trim_end_matches("%}").trim();
     json!({"expression": expression, "variables": variables, "states": states, "value": value})
 }
@@ -78,9 +78,9 @@ fn of_requests(expression: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     for request in [json!({"version": 1, "input": ["a"]}), json!({})] {
         let mut input = request.clone();
-        found.push(evaluation(expression, (json!({}), json!({"input": input})), request.clone()));
+        found.push(evaluation(expression, (json!({}), json!({"input": input})), &request));
         input["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] = json!("arn");
-        found.push(evaluation(expression, (json!({}), json!({"input": input})), request));
+        found.push(evaluation(expression, (json!({}), json!({"input": input})), &request));
     }
     found
 }
@@ -90,15 +90,15 @@ fn of_left_workers(state: &Value) -> Vec<Value> {
     let arguments = &state["Arguments"];
     let name = &arguments["Filters"][0]["Values"][0];
     let mut found = vec![
-        evaluation(&arguments["JobQueue"], (job.clone(), json!({})), json!("cpu")),
-        evaluation(name, (job, json!({})), json!("tagfleet-r")),
+        evaluation(&arguments["JobQueue"], (job.clone(), json!({})), &json!("cpu")),
+        evaluation(name, (job, json!({})), &json!("tagfleet-r")),
     ];
     let listed = [("a", "RUNNING"), ("b", "FAILED"), ("c", "RUNNABLE"), ("d", "SUCCEEDED")];
     for (count, left) in [(0, json!([])), (1, json!(["a"])), (2, json!(["a"])), (4, json!(["a", "c"]))] {
         let jobs: Vec<Value> =
             listed[..count].iter().map(|(id, status)| json!({"JobId": id, "Status": status})).collect();
         let states = json!({"result": {"JobSummaryList": jobs}});
-        found.push(evaluation(&state["Output"], (json!({}), states), left));
+        found.push(evaluation(&state["Output"], (json!({}), states), &left));
     }
     found
 }
@@ -114,16 +114,16 @@ fn of_ends(states: &Value) -> Vec<Value> {
     let incomplete = format!("run r is incomplete: {left}; go on with: tagfleet resume r");
     let price = format!("run r is stopped, for a price is not known: {left}; why");
     vec![
-        evaluation(at_budget, ended(), json!(false)),
-        evaluation(is_unknown, (unknown, json!({})), json!(true)),
-        evaluation(is_unknown, ended(), json!(false)),
-        evaluation(is_unknown, (variables(Value::Null), json!({})), json!(false)),
-        evaluation(&states["Incomplete"]["Cause"], ended(), json!(incomplete)),
+        evaluation(at_budget, ended(), &json!(false)),
+        evaluation(is_unknown, (unknown, json!({})), &json!(true)),
+        evaluation(is_unknown, ended(), &json!(false)),
+        evaluation(is_unknown, (variables(Value::Null), json!({})), &json!(false)),
+        evaluation(&states["Incomplete"]["Cause"], ended(), &json!(incomplete)),
         evaluation(
             &states["StoppedAtBudget"]["Cause"],
             ended(),
-            json!(format!("run r is stopped at its budget: {left}; why")),
+            &json!(format!("run r is stopped at its budget: {left}; why")),
         ),
-        evaluation(&states["PriceUnknown"]["Cause"], ended(), json!(price)),
+        evaluation(&states["PriceUnknown"]["Cause"], ended(), &json!(price)),
     ]
 }
