@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo demo-aws test storm load fuzz check advisories bench lint package deploy destroy setup install
+.PHONY: demo demo-aws image test storm load fuzz check advisories bench lint package deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -12,11 +12,18 @@ demo: setup
 	target/debug/tagfleet run demo/photos --model demo/model --out $(DEMO_OUT)
 	target/debug/tagfleet show $(DEMO_OUT) --rows 12
 
-## The whole AWS path on this machine, against an emulator: what ran, the mail, the rows.
+## The whole AWS path on this machine, against an emulator: what ran, the mail, the rows, the costs, the report.
 demo-aws:
 	scripts/setup.sh emulator
 	cargo build --workspace --bins
 	target/debug/demo-aws
+
+## The worker's images from Debian's packages, without a registry, and demo-aws with the CPU image (half an hour, as root).
+image:
+	scripts/image.sh bases
+	scripts/image.sh build cpu
+	scripts/image.sh build gpu
+	scripts/image.sh demo
 
 ## Everything that CI runs.
 test:
@@ -74,8 +81,8 @@ lint:
 package:
 	scripts/package.sh
 
-## The stack, in the account and region of the AWS CLI; scripts/deploy.sh lists the variables that it takes.
-deploy: package
+## The functions, the images and the stack, in the account and region of the AWS CLI; scripts/deploy.sh lists its variables.
+deploy:
 	scripts/deploy.sh
 
 ## The stack's end; the bucket of the results stays.

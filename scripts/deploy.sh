@@ -1,104 +1,188 @@
 #!/usr/bin/env bash
-# Deploys tagfleet into the account and region that the AWS CLI is set up for: builds and pushes the worker's images,
-# uploads the functions and the state machine, deploys the stack. Doing it again updates the stack in place.
+# Deploys tagfleet into the account and region that the AWS CLI is set up for: builds the functions and the worker's
+# images, pushes and uploads them, and deploys the stack. Running it again updates the stack in place. It stops at the
+# first command that fails and says which one; what is built or uploaded by then is used again or expires.
 #
-# Variables, each kept as it was where it is unset:
-#   STACK                               the stack's name (tagfleet)
+# Variables; one that is not set keeps the stack's value, or the default in parentheses:
+#   STACK                               the stack's name (tagfleet), at most 55 letters, digits and hyphens
 #   SOURCE_BUCKETS, SOURCE_KEY_ARNS     whose images may be read, and the KMS keys they are encrypted with
 #   OUTPUT_BUCKETS, BUCKET_NAME         where else results may go; an existing bucket to use
 #   OWN_KEY_ARNS                        the KMS keys that these are encrypted with
 #   SENDER, ALARM_TOPIC_ARN             the address of reports; a topic for alarms
+#   NOTIFY_TOPIC_ARN                    a topic that is told when a run ends
 #   MAX_FAILED_PERCENT                  how many images of a hundred may fail before an alarm (5)
+#   BUCKET_KEY_ARN                      the KMS key of the bucket that is made (aws/s3)
 #   VPC_ID, SUBNET_IDS, MAX_VCPUS       a VPC of yours; the most vCPUs at once
+#   ZONES                               how many zones the VPC that is made spans, 2 to 4; us-west-1 has 2 (3)
+#   FUNCTION_CONCURRENCY                calls of its functions that a run makes at once (4/5 of what Lambda allows, 40 at most)
 #   CPU_PLATFORM, CPU_INSTANCE_TYPES    linux/arm64 and c8g.2xlarge,c8g.4xlarge for Graviton (linux/amd64); change both
-#   GPU_INSTANCE_TYPES
+#   GPU, GPU_INSTANCE_TYPES             GPU=no builds no GPU image (2.2 GB), and the stack then refuses --device gpu (yes)
+#   PERMISSIONS_BOUNDARY_ARN, ROLE_PATH the boundary and the path of every role, if your organisation demands them
+#   PROJECT                             the value of the tag `project` on all that costs (the stack's name)
 set -euo pipefail
-cd "$(dirname "$0")/.."
-stack=${STACK:-tagfleet}
+export AWS_PAGER=
 
 fail() { echo "deploy: $*" >&2; exit 1; }
 
-output() {
-  aws cloudformation describe-stacks --stack-name "$1" --output text \
-    --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"
+cd "$(dirname "$0")/.." || fail "could not enter the project's folder"
+stack=${STACK:-tagfleet}
+# The longest name made of it is that of the function STACK-splitter, and Lambda takes 64 characters.
+longest_stack_name=55
+errors=$(mktemp) || fail "could not create a temporary file"
+trap 'rm -f "$errors"' EXIT
+
+# Prints what AWS answers about $1, and nothing if its error has $2 in it, which says that it does not exist.
+ask() {
+  local about=$1 missing=$2 answer
+  shift 2
+  if answer=$(aws "$@" --output text 2>"$errors"); then
+    [ "$answer" = None ] || echo "$answer"
+  else
+    grep -q "$missing" "$errors" || fail "could not ask AWS about $about: $(said)"
+  fi
 }
 
-# The value of a parameter that the stack has now; nothing where there is no stack yet.
-deployed() {
-  local said
-  if said=$(aws cloudformation describe-stacks --stack-name "$stack" --output text \
-    --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" 2>&1); then
-    echo "$said"
-  elif [[ $said != *"does not exist"* ]]; then
-    fail "$said"
-  fi
+# An error of AWS in one line.
+said() { tr -s '\n' ' ' <"$errors" | sed 's/^ //; s/ $//'; }
+
+describe() { ask "the stack $1" "does not exist" cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].$2"; }
+
+output() {
+  local value
+  value=$(describe "$1" "Outputs[?OutputKey=='$2'].OutputValue | [0]") || exit
+  [ -n "$value" ] || fail "the stack $1 has no output $2: delete it with 'aws cloudformation delete-stack --stack-name $1', then run this again"
+  echo "$value"
+}
+
+# The value of a parameter that the stack has now; nothing if there is no stack yet.
+deployed() { describe "$stack" "Parameters[?ParameterKey=='$1'].ParameterValue | [0]"; }
+
+# How many functions a run may call at once: the account's other functions keep a fifth of what Lambda allows it.
+allowed_concurrency() {
+  local limit shape='^[0-9]+$'
+  limit=$(ask "the limits of Lambda" "never" lambda get-account-settings --query AccountLimit.ConcurrentExecutions) || exit
+  [[ $limit =~ $shape ]] || fail "Lambda gave no number of concurrent executions but '$limit': give FUNCTION_CONCURRENCY"
+  limit=$((limit * 4 / 5))
+  if [ "$limit" -gt 40 ]; then limit=40; fi
+  if [ "$limit" -lt 1 ]; then limit=1; fi
+  echo "$limit"
 }
 
 # The identity of SES that the stack made, if it made one.
 own_identity() {
-  local said
-  if said=$(aws cloudformation describe-stack-resource --stack-name "$stack" --logical-resource-id SenderIdentity \
-    --output text \
-    --query "(StackResourceDetail.ResourceStatus != 'DELETE_COMPLETE' && StackResourceDetail.PhysicalResourceId) || ''" 2>&1); then
-    echo "$said"
-  elif [[ $said != *"does not exist"* ]]; then
-    fail "$said"
-  fi
+  ask "the stack's identity of SES" "does not exist" cloudformation describe-stack-resource --stack-name "$stack" --logical-resource-id SenderIdentity \
+    --query "(StackResourceDetail.ResourceStatus != 'DELETE_COMPLETE' && StackResourceDetail.PhysicalResourceId) || ''"
 }
 
-# Whether the stack is to make SES's identity of an address: not where somebody else has, for a second one cannot be made.
+# Whether the stack is to make SES's identity of an address: not if somebody else has, because a second one cannot be made.
 makes_identity() {
-  local own said
-  own=$(own_identity)
-  if [ "$own" = "$1" ]; then
-    echo true
-  elif said=$(aws sesv2 get-email-identity --email-identity "$1" 2>&1); then
-    echo false
-  elif [[ $said == *NotFoundException* ]]; then
-    echo true
-  else
-    fail "$said"
-  fi
+  local own known
+  own=$(own_identity) || exit
+  [ "$own" != "$1" ] || { echo true; return; }
+  known=$(ask "the identity $1 of SES" NotFoundException sesv2 get-email-identity --email-identity "$1" --query IdentityType) || exit
+  if [ -n "$known" ]; then echo false; else echo true; fi
 }
+
+# Stops if CloudFormation cannot update a stack in the state that it is in, and says how to leave that state.
+check_state() {
+  local state events again="then run this again"
+  state=$(describe "$1" StackStatus) || exit
+  events="'aws cloudformation describe-stack-events --stack-name $1' says what failed"
+  case $state in
+  ROLLBACK_COMPLETE | ROLLBACK_FAILED | CREATE_FAILED | DELETE_FAILED)
+    fail "the stack $1 is in the state $state, in which CloudFormation can only delete it ($events): run" \
+      "'aws cloudformation delete-stack --stack-name $1' and" \
+      "'aws cloudformation wait stack-delete-complete --stack-name $1', $again"
+    ;;
+  UPDATE_ROLLBACK_FAILED)
+    fail "the stack $1 is in the state $state ($events): repair that, run" \
+      "'aws cloudformation continue-update-rollback --stack-name $1', $again"
+    ;;
+  UPDATE_FAILED)
+    fail "the stack $1 is in the state $state ($events): run 'aws cloudformation rollback-stack --stack-name $1', $again"
+    ;;
+  # A change set of a stack that was never created: the deployment makes another.
+  REVIEW_IN_PROGRESS) ;;
+  *_IN_PROGRESS) fail "the stack $1 is in the state $state: wait until that has ended, $again" ;;
+  *_FAILED) fail "the stack $1 is in the state $state ($events): repair that, $again" ;;
+  esac
+}
+
+hash_of() { if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi; }
 
 # Uploads a file under a key that its content names, and prints the key.
 upload() {
-  local key
-  key="$stack/$(sha256sum "$1" | cut -c1-16)-$(basename "$1")"
-  aws s3 cp --only-show-errors "$1" "s3://$code_bucket/$key" >&2
+  local hash key
+  hash=$(hash_of "$1") || fail "could not read $1"
+  key="$stack/$(echo "$hash" | cut -c1-16)-$(basename "$1")"
+  aws s3 cp --only-show-errors "$1" "s3://$code_bucket/$key" >&2 || fail "could not upload $1 to s3://$code_bucket/$key"
   echo "$key"
 }
 
 # Builds and pushes one target of the Dockerfile, and prints the image by digest.
 image() {
-  local tag
+  local tag digest shape='^sha256:[0-9a-f]{64}$'
   tag="$1-$(date -u +%Y%m%d%H%M%S)"
   docker buildx build --file batch-worker/Dockerfile --target "$1" --platform "$2" --provenance false \
-    --tag "$images:$tag" --push . >&2
-  echo "$images@$(aws ecr describe-images --repository-name "${images#*/}" --image-ids "imageTag=$tag" \
-    --query 'imageDetails[0].imageDigest' --output text)"
+    --tag "$images:$tag" --push . >&2 || fail "could not build and push the $1 image for $2"
+  digest=$(aws ecr describe-images --repository-name "${images#*/}" --image-ids "imageTag=$tag" \
+    --query 'imageDetails[0].imageDigest' --output text) || fail "could not find the image $tag in $images after its push"
+  [[ $digest =~ $shape ]] || fail "ECR gave no digest of the image $tag in $images but '$digest': run this again"
+  echo "$images@$digest"
 }
 
+check_name() {
+  local shape='^[a-zA-Z][-a-zA-Z0-9]*$'
+  [[ $stack =~ $shape ]] || fail "STACK=$stack is not a stack's name: give letters, digits and hyphens, a letter first"
+  [ ${#stack} -le $longest_stack_name ] ||
+    fail "STACK=$stack has ${#stack} characters, but a function's name is made of it: give at most $longest_stack_name"
+}
+
+# First whatever can be refused, before minutes of building.
+check_name
+case ${GPU:-} in '' | yes | no) ;; *) fail "GPU=$GPU is not known: give yes or no" ;; esac
 command -v aws >/dev/null || fail "the AWS CLI is missing: install it, then run this again"
 docker buildx version >/dev/null 2>&1 || fail "Docker with buildx is missing: install it, then run this again"
 aws sts get-caller-identity >/dev/null || fail "the AWS CLI has no credentials: run 'aws configure' or set AWS_PROFILE"
+check_state "$stack-artifacts"
+check_state "$stack"
+had_cpu_image=$(deployed CpuImage) || exit
+had_gpu_image=$(deployed GpuImage) || exit
+had_platform=$(deployed CpuPlatform) || exit
+had_project=$(deployed Project) || exit
+had_sender=$(deployed Sender) || exit
+had_concurrency=$(deployed FunctionConcurrency) || exit
+cpu_platform=${CPU_PLATFORM:-${had_platform:-linux/amd64}}
+project=${PROJECT:-${had_project:-$stack}}
+sender=${SENDER-$had_sender}
+concurrency=${FUNCTION_CONCURRENCY:-$had_concurrency}
+if [ -z "$concurrency" ]; then concurrency=$(allowed_concurrency) || exit; fi
+gpu=${GPU:-yes}
+# A stack that was deployed without the image stays without it.
+if [ -z "${GPU:-}" ] && [ -n "$had_cpu_image" ] && [ -z "$had_gpu_image" ]; then gpu=no; fi
+if [ -n "$sender" ]; then identity=$(makes_identity "$sender") || exit; fi
+
+scripts/package.sh || fail "could not build the functions"
 for zip in splitter reducer; do
-  [ -f "target/package/$zip.zip" ] || fail "target/package/$zip.zip is missing: run 'make package' first"
+  [ -f "target/package/$zip.zip" ] || fail "scripts/package.sh left no target/package/$zip.zip"
 done
 
 aws cloudformation deploy --stack-name "$stack-artifacts" --template-file infra/artifacts.yaml \
-  --no-fail-on-empty-changeset --tags "project=$stack"
-code_bucket=$(output "$stack-artifacts" CodeBucket)
-images=$(output "$stack-artifacts" Images)
-aws ecr get-login-password | docker login --username AWS --password-stdin "${images%%/*}"
+  --no-fail-on-empty-changeset --tags "project=$project" || fail "could not deploy the stack $stack-artifacts"
+code_bucket=$(output "$stack-artifacts" CodeBucket) || exit
+images=$(output "$stack-artifacts" Images) || exit
+# Not one pipe of both: a login with an empty password would follow.
+password=$(aws ecr get-login-password) || fail "could not get a password for ECR"
+[ -n "$password" ] || fail "ECR gave an empty password: run this again"
+printf '%s' "$password" | docker login --username AWS --password-stdin "${images%%/*}" ||
+  fail "Docker could not log in to ${images%%/*}"
 
-splitter_key=$(upload target/package/splitter.zip)
-reducer_key=$(upload target/package/reducer.zip)
-definition_key=$(upload infra/state-machine.asl.json)
-cpu_platform=${CPU_PLATFORM:-$(deployed CpuPlatform)}
-cpu_platform=${cpu_platform:-linux/amd64}
-cpu_image=$(image cpu "$cpu_platform")
-gpu_image=$(image gpu linux/amd64)
+cpu_image=$(image cpu "$cpu_platform") || exit
+gpu_image=
+if [ "$gpu" = yes ]; then gpu_image=$(image gpu linux/amd64) || exit; fi
+splitter_key=$(upload target/package/splitter.zip) || exit
+reducer_key=$(upload target/package/reducer.zip) || exit
+definition_key=$(upload infra/state-machine.asl.json) || exit
 parameters=(
   "CodeBucket=$code_bucket"
   "SplitterKey=$splitter_key"
@@ -107,6 +191,7 @@ parameters=(
   "CpuImage=$cpu_image"
   "CpuPlatform=$cpu_platform"
   "GpuImage=$gpu_image"
+  "FunctionConcurrency=$concurrency"
 )
 optional() { if [ -n "${!2+set}" ]; then parameters+=("$1=${!2}"); fi; }
 optional BucketName BUCKET_NAME
@@ -115,20 +200,24 @@ optional SourceKeyArns SOURCE_KEY_ARNS
 optional OutputBuckets OUTPUT_BUCKETS
 optional OwnKeyArns OWN_KEY_ARNS
 optional Sender SENDER
+optional BucketKeyArn BUCKET_KEY_ARN
+optional Zones ZONES
 optional VpcId VPC_ID
 optional SubnetIds SUBNET_IDS
 optional MaxVcpus MAX_VCPUS
 optional CpuInstanceTypes CPU_INSTANCE_TYPES
 optional GpuInstanceTypes GPU_INSTANCE_TYPES
 optional AlarmTopicArn ALARM_TOPIC_ARN
+optional NotifyTopicArn NOTIFY_TOPIC_ARN
 optional MaxFailedPercent MAX_FAILED_PERCENT
-sender=${SENDER-$(deployed Sender)}
-if [ -n "$sender" ]; then
-  identity=$(makes_identity "$sender")
-  parameters+=("MakesIdentity=$identity")
-fi
+optional PermissionsBoundaryArn PERMISSIONS_BOUNDARY_ARN
+optional RolePath ROLE_PATH
+optional Project PROJECT
+if [ -n "$sender" ]; then parameters+=("MakesIdentity=$identity"); fi
 
 aws cloudformation deploy --stack-name "$stack" --template-file infra/template.yaml --s3-bucket "$code_bucket" \
-  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --tags "project=$stack" \
-  --parameter-overrides "${parameters[@]}"
-aws cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs' --output table
+  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --tags "project=$project" \
+  --parameter-overrides "${parameters[@]}" ||
+  fail "could not deploy the stack $stack: 'aws cloudformation describe-stack-events --stack-name $stack' says what failed"
+aws cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs' --output table ||
+  fail "the stack $stack is deployed, but its outputs could not be read: 'aws cloudformation describe-stacks' shows them"

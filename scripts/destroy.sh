@@ -1,67 +1,67 @@
 #!/usr/bin/env bash
-# Removes the stack that scripts/deploy.sh made, and its code and images. The bucket of the results stays. Where it was
-# interrupted, or a deletion failed, running it again does the rest.
+# Removes the stack that scripts/deploy.sh made, and its code and images. The bucket of the results stays. It stops at
+# the first command that fails and says which one; running it again does the rest.
 # STACK is the stack's name (tagfleet).
 set -euo pipefail
-stack=${STACK:-tagfleet}
+export AWS_PAGER=
 
 fail() { echo "destroy: $*" >&2; exit 1; }
 
-output() {
-  aws cloudformation describe-stacks --stack-name "$1" --output text \
-    --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"
+stack=${STACK:-tagfleet}
+errors=$(mktemp) || fail "could not create a temporary file"
+trap 'rm -f "$errors"' EXIT
+
+# Prints what AWS answers about $1, and nothing if its error has $2 in it, which says that it does not exist.
+ask() {
+  local about=$1 missing=$2 answer
+  shift 2
+  if answer=$(aws "$@" --output text 2>"$errors"); then
+    [ "$answer" = None ] || echo "$answer"
+  else
+    grep -q "$missing" "$errors" || fail "could not ask AWS about $about: $(said)"
+  fi
 }
 
-exists() {
-  local said
-  if said=$(aws cloudformation describe-stacks --stack-name "$1" 2>&1); then return 0; fi
-  [[ $said == *"does not exist"* ]] || fail "$said"
-  return 1
-}
+# An error of AWS in one line.
+said() { tr -s '\n' ' ' <"$errors" | sed 's/^ //; s/ $//'; }
+
+describe() { ask "the stack $1" "does not exist" cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].$2"; }
+
+# Nothing if the stack has no such output: one that was never completed has none.
+output() { describe "$1" "Outputs[?OutputKey=='$2'].OutputValue | [0]"; }
 
 delete() {
-  aws cloudformation delete-stack --stack-name "$1"
-  aws cloudformation wait stack-delete-complete --stack-name "$1"
-}
-
-# Names of runs that are going on; none where the state machine is gone already.
-running() {
-  local said
-  if said=$(aws stepfunctions list-executions --state-machine-arn "$1" --status-filter RUNNING \
-    --query 'executions[].name' --output text 2>&1); then
-    echo "$said"
-  elif [[ $said != *StateMachineDoesNotExist* ]]; then
-    fail "$said"
-  fi
+  aws cloudformation delete-stack --stack-name "$1" || fail "could not delete the stack $1"
+  aws cloudformation wait stack-delete-complete --stack-name "$1" ||
+    fail "the stack $1 is not deleted: 'aws cloudformation describe-stack-events --stack-name $1' says why; then run this again"
 }
 
 # A bucket can only be deleted when it is empty.
 empty() {
-  local said
-  if said=$(aws s3 rm --recursive --only-show-errors "s3://$1" 2>&1); then return 0; fi
-  [[ $said == *NoSuchBucket* ]] || fail "$said"
+  aws s3 rm --recursive --only-show-errors "s3://$1" 2>"$errors" || grep -q NoSuchBucket "$errors" ||
+    fail "could not empty the bucket $1: $(said)"
 }
-
-# A stack that never came to be has no outputs.
-is_known() { [ -n "$1" ] && [ "$1" != None ]; }
 
 command -v aws >/dev/null || fail "the AWS CLI is missing: install it, then run this again"
 bucket=
-if exists "$stack"; then
-  machine=$(output "$stack" StateMachineArn)
-  bucket=$(output "$stack" Bucket)
-  if is_known "$machine"; then
-    runs=$(running "$machine")
-    [ -z "$runs" ] || fail "runs are going on: $runs; end each with 'tagfleet cancel RUN', then run this again"
+state=$(describe "$stack" StackStatus) || exit
+if [ -n "$state" ]; then
+  machine=$(output "$stack" StateMachineArn) || exit
+  bucket=$(output "$stack" Bucket) || exit
+  if [ -n "$machine" ]; then
+    runs=$(ask "the runs of the stack $stack" StateMachineDoesNotExist stepfunctions list-executions --state-machine-arn "$machine" \
+      --status-filter RUNNING --query 'executions[].name') || exit
+    [ -z "$runs" ] || fail "these runs have not ended: $runs; end each with 'tagfleet cancel RUN', then run this again"
   fi
   delete "$stack"
 fi
-if exists "$stack-artifacts"; then
-  code_bucket=$(output "$stack-artifacts" CodeBucket)
-  if is_known "$code_bucket"; then empty "$code_bucket"; fi
+state=$(describe "$stack-artifacts" StackStatus) || exit
+if [ -n "$state" ]; then
+  code_bucket=$(output "$stack-artifacts" CodeBucket) || exit
+  if [ -n "$code_bucket" ]; then empty "$code_bucket"; fi
   delete "$stack-artifacts"
 fi
 echo "removed."
-if is_known "$bucket"; then
+if [ -n "$bucket" ]; then
   echo "Your results are still in s3://$bucket; it is yours to keep, or to empty and delete."
 fi

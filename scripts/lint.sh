@@ -14,4 +14,4 @@ mkdir -p target
 sed 's/\${Partition}/aws/g' infra/state-machine.asl.json >target/state-machine.asl.json
 infra/lint/node_modules/.bin/asl-validator --json-path target/state-machine.asl.json
 "$tools/hadolint" --failure-threshold info batch-worker/Dockerfile
-"$tools/shellcheck" scripts/*.sh
+"$tools/shellcheck" scripts/*.sh tests/emulator/*.sh tests/suite/deploy/*.sh

@@ -1,18 +1,33 @@
-//! Configuration as the AWS command line has it: the usual chain of credentials, profile, region, endpoint.
+//! Configuration as in the AWS CLI: credentials, profile, region, endpoints, certificates, proxies.
 //!
 //! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request rate, and
 //! success raises it again. Every attempt is counted. Every service has to answer in time, for a connection may be lost without
 //! a word; a body that stops coming is the SDK's stalled-stream protection's to end. Nothing here makes a request.
 
+mod credentials;
+mod endpoints;
+mod network;
+mod payer;
+mod profile;
+mod proxies;
+mod setup;
+
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use std::time::Duration;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use tagfleet_pipeline::usage::Requests;
 
 use crate::meter::Meter;
 use crate::signed::Signed;
+use credentials::{Identity, Source};
+pub(crate) use endpoints::Endpoints;
+pub(crate) use network::Network;
+use payer::RequesterPays;
+use profile::Profiles;
+pub use setup::SetupError;
 
 /// Tries of one request in all; at most five, for a shard that fails comes again anyway.
 pub(crate) const MAX_ATTEMPTS: u32 = 5;
@@ -25,6 +40,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a service may take from a request to its answer's first byte, unless it is told otherwise; S3 takes a tenth
 /// of a second.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Where S3 is asked first if no region is set: its answer names the region of the bucket.
+const ANY_REGION: &str = "us-east-1";
 /// So many times longer where the request is an upload, whose bytes have to go out first: 64 MiB in 300 s are 1.8 Mbit/s.
 const OF_UPLOAD: u32 = 10;
 
@@ -39,6 +56,10 @@ pub struct Options {
     pub endpoint_url: Option<String>,
     /// How long a service may take to begin its answer, a queue's long poll not counted; 30 s where nothing is said.
     pub answer_time: Option<Duration>,
+    /// Send requests without a signature, for buckets that everybody may read.
+    pub is_anonymous: bool,
+    /// Accept the cost of requests to buckets whose owner makes the requester pay.
+    pub requester_pays: bool,
 }
 
 /// Clients of the services that a run needs, with one configuration.
@@ -47,14 +68,12 @@ pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) states: aws_sdk_sfn::Client,
+    pub(crate) batch: aws_sdk_batch::Client,
     pub(crate) signed: Signed,
+    /// None for requests without a signature.
+    identity: Option<Identity>,
     meter: Meter,
     region: Option<String>,
-}
-
-/// TLS of every connection.
-pub(crate) fn tls_provider() -> Provider {
-    Provider::Rustls(CryptoMode::Ring)
 }
 
 /// What differs in requests about the messages of a queue: nobody makes them again, and a worker without its queue ends. So
@@ -90,14 +109,45 @@ fn timeouts(answer_time: Duration) -> TimeoutConfig {
 
 impl Aws {
     /// Reads the configuration: `options` first, then the environment, then the configuration files, then the machine.
-    pub async fn new(options: &Options) -> Self {
-        Self::from_config(&Self::loader(options).load().await)
+    /// Credentials are found with the first request that needs them; see [`Aws::log_in`].
+    ///
+    /// # Errors
+    /// If the configuration cannot be used: a profile that does not exist, a bundle of certificates that cannot be read.
+    pub async fn new(options: &Options) -> Result<Self, SetupError> {
+        let profiles = Profiles::load(options.profile.as_deref()).await?;
+        let network = Network::new(&profiles)?;
+        let http = network.client();
+        // The loader's own chain would take keys of the environment before a profile that an option names.
+        let config = Self::loader(options).http_client(http.clone()).no_credentials().load().await;
+        check_region(&config)?;
+        let source = Source { profile: options.profile.as_deref(), http: &http, region: config.region() };
+        let source = if options.is_anonymous { None } else { Some(source.chain().await) };
+        let style = profiles.s3_setting("addressing_style").map(str::to_owned);
+        let identity = source.map(|source| Identity::new(source, profiles));
+        let config = match &identity {
+            Some(identity) => {
+                let shared = SharedCredentialsProvider::new(identity.clone());
+                config.into_builder().credentials_provider(shared).build()
+            }
+            None => config,
+        };
+        let parts = Parts { network, identity, style, requester_pays: options.requester_pays };
+        Ok(Self::from_parts(&config, parts))
+    }
+
+    /// Finds the credentials of all later requests.
+    ///
+    /// # Errors
+    /// If there are none: one sentence that says how to log in.
+    pub async fn log_in(&self) -> Result<(), SetupError> {
+        match &self.identity {
+            Some(identity) => identity.check().await,
+            None => Ok(()),
+        }
     }
 
     fn loader(options: &Options) -> ConfigLoader {
-        let client = aws_smithy_http_client::Builder::new().tls_provider(tls_provider()).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(client)
             .retry_config(RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS))
             .timeout_config(timeouts(options.answer_time.unwrap_or(ANSWER_TIME)));
         if let Some(profile) = &options.profile {
@@ -116,11 +166,13 @@ impl Aws {
     #[doc(hidden)]
     pub async fn for_tests(options: &Options) -> Self {
         let credentials = aws_sdk_s3::config::Credentials::for_tests();
-        let loader = Self::loader(options).credentials_provider(credentials);
-        Self::from_config(&loader.load().await)
+        let network = Network::direct();
+        let loader = Self::loader(options).http_client(network.client()).credentials_provider(credentials);
+        let parts = Parts { network, identity: None, style: None, requester_pays: options.requester_pays };
+        Self::from_parts(&loader.load().await, parts)
     }
 
-    /// The same over a client whose answers are made up, by a clock of its own.
+    /// The same over a client whose answers are synthetic, by a clock of its own.
     #[cfg(test)]
     pub(crate) fn made_up(
         client: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
@@ -135,7 +187,13 @@ impl Aws {
             .http_client(client)
             .time_source(clock)
             .build();
-        Self::from_config(&config)
+        Self::over(&config)
+    }
+
+    /// The same with a configuration of a test's own.
+    #[cfg(test)]
+    pub(crate) fn over(config: &SdkConfig) -> Self {
+        Self::from_parts(config, Parts::default())
     }
 
     /// The region of every request; none where nothing says one.
@@ -150,24 +208,58 @@ impl Aws {
         self.meter.requests()
     }
 
-    pub(crate) fn from_config(config: &SdkConfig) -> Self {
-        // Buckets have host names of their own on AWS only.
-        let by_path = config.endpoint_url().is_some();
+    fn from_parts(config: &SdkConfig, parts: Parts) -> Self {
         let meter = Meter::default();
-        let s3 = aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(by_path)
-            .interceptor(meter.clone())
-            .build();
+        let endpoints = Endpoints::new(config);
+        let mut s3 = aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(endpoints.are_buckets_in_paths(parts.style.as_deref()))
+            .use_arn_region(true)
+            .interceptor(meter.clone());
+        if config.region().is_none() {
+            s3 = s3.region(Region::new(ANY_REGION));
+        }
+        if parts.requester_pays {
+            s3 = s3.interceptor(RequesterPays);
+        }
         let sqs = aws_sdk_sqs::config::Builder::from(config).interceptor(meter.clone()).build();
         let states = aws_sdk_sfn::config::Builder::from(config).interceptor(meter.clone()).build();
+        let batch = aws_sdk_batch::config::Builder::from(config).interceptor(meter.clone()).build();
         Self {
-            s3: aws_sdk_s3::Client::from_conf(s3),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             states: aws_sdk_sfn::Client::from_conf(states),
-            signed: Signed::new(config, meter.clone()),
+            batch: aws_sdk_batch::Client::from_conf(batch),
+            signed: Signed::new(config, endpoints, parts.network, meter.clone()),
+            identity: parts.identity,
             meter,
             region: config.region().map(ToString::to_string),
         }
+    }
+}
+
+/// What clients are made of besides the SDK's configuration.
+#[derive(Default)]
+struct Parts {
+    network: Network,
+    identity: Option<Identity>,
+    /// The profile's `addressing_style` for S3.
+    style: Option<String>,
+    requester_pays: bool,
+}
+
+/// Refuses a region that becomes part of host names and is not one.
+fn check_region(config: &SdkConfig) -> Result<(), SetupError> {
+    let Some(region) = config.region().map(Region::as_ref).filter(|_| config.endpoint_url().is_none()) else {
+        return Ok(());
+    };
+    let parts: Vec<&str> = region.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match parts.split_last() {
+        Some((last, words)) if words.len() >= 2 && words.iter().all(is_word) && is_number(last) => Ok(()),
+        _ => Err(SetupError::new(format!(
+            "{region:?} is not an AWS region: regions look like eu-central-1 or us-east-1 (--region, AWS_REGION, or the profile's region)"
+        ))),
     }
 }
 

@@ -12,6 +12,11 @@ use aws_sdk_sfn::error::ProvideErrorMetadata;
 
 use crate::cause::cause;
 
+/// In a code's place: no region is set, so nothing was asked.
+pub const NO_REGION: &str = "NoRegion";
+/// In a code's place: there are no credentials, so nothing was asked.
+pub const NO_CREDENTIALS: &str = "NoCredentials";
+
 /// A call that failed.
 #[derive(Clone, Debug, Error)]
 #[error("{service} {action}: {thing}: {detail}")]

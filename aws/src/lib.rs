@@ -3,6 +3,7 @@
 //! The only crate that names an AWS SDK. It keeps the ports' contracts and adds no rule of its own: what a stage does
 //! stands in the pipeline. It never logs a credential and never decides about a run.
 
+pub mod batch;
 mod cause;
 pub mod client;
 pub mod console;

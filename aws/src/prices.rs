@@ -20,6 +20,7 @@ pub const PRICE_LIST_REGION: &str = "us-east-1";
 /// AWS Price List Query API: a JSON service.
 const PRICE_LIST: Service = Service {
     title: "Price List",
+    id: "Pricing",
     endpoint: "api.pricing",
     signing_name: "pricing",
     version: "AWSPriceListService",

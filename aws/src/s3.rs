@@ -6,12 +6,12 @@
 
 mod errors;
 mod multipart;
+mod region;
 pub mod settings;
 
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{EncodingType, Object as S3Object, ObjectStorageClass, OptionalObjectAttributes};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use percent_encoding::percent_decode_str;
@@ -19,31 +19,41 @@ use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, 
 
 use crate::Aws;
 use crate::client::of_upload;
+use region::Located;
 
 /// Tries of a conditional write that met another one under way (409): each answers within seconds.
 const CONFLICT_TRIES: u32 = 10;
 
+/// What a store must know so that a result is written once.
+const NO_CONDITIONS: &str = "this store has no conditional writes (If-None-Match), which keep a result from being \
+    written twice: write the results to a folder or to a store that has them, such as S3, MinIO, Ceph or R2";
+
 /// One S3 bucket.
 #[derive(Clone, Debug)]
 pub struct S3Bucket {
-    client: aws_sdk_s3::Client,
+    at: Located,
     bucket: String,
     name: String,
 }
 
 impl S3Bucket {
-    /// The bucket of this name; whether it exists shows with the first request.
+    /// The bucket of this name, or of this access point's ARN; whether it exists shows with the first request.
     #[must_use]
     pub fn new(aws: &Aws, bucket: &str) -> Self {
-        Self { client: aws.s3.clone(), bucket: bucket.to_owned(), name: format!("s3://{bucket}") }
+        let mut client = aws.s3.clone();
+        if bucket.starts_with("arn:") {
+            // An access point is part of the host's name, never of the path.
+            let config = client.config().to_builder().force_path_style(false).build();
+            client = aws_sdk_s3::Client::from_conf(config);
+        }
+        Self { at: Located::new(client), bucket: bucket.to_owned(), name: format!("s3://{bucket}") }
     }
 
-    /// The same, asked in the region that it is in: S3 answers for a bucket nowhere else.
+    /// The same, asked in the region that it is in from the first request on.
     #[must_use]
     pub fn in_region(self, region: &str) -> Self {
-        let region = aws_sdk_s3::config::Region::new(region.to_owned());
-        let config = self.client.config().to_builder().region(region).build();
-        Self { client: aws_sdk_s3::Client::from_conf(config), ..self }
+        self.at.move_to(region);
+        self
     }
 
     /// The region that the bucket is in, `eu-central-1`; asks for `s3:ListBucket`.
@@ -51,13 +61,12 @@ impl S3Bucket {
     /// # Errors
     /// Where there is no such bucket, or S3 does not say.
     pub async fn region(&self) -> Result<String, BucketError> {
-        match self.client.head_bucket().bucket(&self.bucket).send().await {
+        match self.at.client().head_bucket().bucket(&self.bucket).send().await {
             Ok(found) => found.bucket_region.ok_or_else(|| self.fail(Kind::Other, "", "S3 named no region")),
             Err(error) => {
                 // A bucket that is elsewhere, or may not be listed, says where all the same.
-                let headers = error.raw_response().map(HttpResponse::headers);
-                match headers.and_then(|headers| headers.get("x-amz-bucket-region")) {
-                    Some(region) => Ok(region.to_owned()),
+                match error.raw_response().and_then(region::named) {
+                    Some(region) => Ok(region),
                     None => Err(self.error("", &error)),
                 }
             }
@@ -69,16 +78,16 @@ impl S3Bucket {
     }
 
     async fn page(&self, walk: &mut Walk) -> Result<Vec<Object>, BucketError> {
-        let request = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(&walk.prefix)
-            .encoding_type(EncodingType::Url)
-            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
-            .set_start_after(walk.start_after.clone())
-            .set_continuation_token(walk.token.clone());
-        let listed = match request.send().await.map_err(|error| self.error(&walk.prefix, &error)) {
+        let list = |client: aws_sdk_s3::Client| {
+            let request = client.list_objects_v2().bucket(&self.bucket).prefix(&walk.prefix);
+            request
+                .encoding_type(EncodingType::Url)
+                .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
+                .set_start_after(walk.start_after.clone())
+                .set_continuation_token(walk.token.clone())
+                .send()
+        };
+        let listed = match self.at.ask(list).await.map_err(|error| self.error(&walk.prefix, &error)) {
             // What stands before the range is then listed too, and left out with all that is not of it.
             Err(error) if walk.start_after.is_some() && errors::is_unsupported(&error) => {
                 walk.start_after = None;
@@ -97,6 +106,21 @@ impl S3Bucket {
         walk.is_done = next.is_none();
         walk.token = next;
         listed.contents.unwrap_or_default().iter().map(|object| self.object(object)).collect()
+    }
+
+    async fn put_whole(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        if_none_match: Option<&str>,
+    ) -> Result<(), BucketError> {
+        let put = |client: aws_sdk_s3::Client| {
+            let put = client.put_object().bucket(&self.bucket).key(key);
+            let put =
+                put.set_if_none_match(if_none_match.map(str::to_owned)).body(ByteStream::from(bytes.clone()));
+            put.customize().config_override(of_upload(&client)).send()
+        };
+        self.at.ask(put).await.map(|_| ()).map_err(|error| self.error(key, &error))
     }
 
     fn object(&self, object: &S3Object) -> Result<Object, BucketError> {
@@ -163,8 +187,10 @@ impl Bucket for S3Bucket {
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         let quoted = if_match.map(|etag| format!("\"{etag}\""));
-        let request = self.client.get_object().bucket(&self.bucket).key(key).set_if_match(quoted);
-        let found = request.send().await.map_err(|error| self.error(key, &error))?;
+        let get = |client: aws_sdk_s3::Client| {
+            client.get_object().bucket(&self.bucket).key(key).set_if_match(quoted.clone()).send()
+        };
+        let found = self.at.ask(get).await.map_err(|error| self.error(key, &error))?;
         let size = u64::try_from(found.content_length().unwrap_or(0)).unwrap_or(0);
         if size > limit {
             return Err(self.fail(
@@ -184,7 +210,8 @@ impl Bucket for S3Bucket {
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {
-        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+        let head = |client: aws_sdk_s3::Client| client.head_object().bucket(&self.bucket).key(key).send();
+        match self.at.ask(head).await {
             Ok(_) => Ok(true),
             Err(error) => match self.error(key, &error) {
                 error if error.kind == Kind::Missing => Ok(false),
@@ -199,15 +226,15 @@ impl Bucket for S3Bucket {
             let written = if bytes.len() > multipart::PART_BYTES {
                 self.put_parts(key, &bytes, true).await
             } else {
-                let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
-                let put = put.body(ByteStream::from(bytes.clone()));
-                let written = put.customize().config_override(of_upload(&self.client)).send().await;
-                written.map(|_| ()).map_err(|error| self.error(key, &error))
+                self.put_whole(key, &bytes, Some("*")).await
             };
             tries += 1;
             match written {
                 Ok(()) => return Ok(Put::Created),
                 Err(error) if error.kind == Kind::Changed => return Ok(Put::AlreadyThere),
+                Err(error) if errors::lacks_conditions(&error) => {
+                    return Err(self.fail(Kind::Other, key, NO_CONDITIONS));
+                }
                 Err(error) if errors::is_conflict(&error) && tries < CONFLICT_TRIES => {}
                 Err(error) => return Err(error),
             }
@@ -218,9 +245,7 @@ impl Bucket for S3Bucket {
         if bytes.len() > multipart::PART_BYTES {
             return self.put_parts(key, &bytes, false).await;
         }
-        let put = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
-        let written = put.customize().config_override(of_upload(&self.client)).send().await;
-        written.map(|_| ()).map_err(|error| self.error(key, &error))
+        self.put_whole(key, &bytes, None).await
     }
 }
 

@@ -12,8 +12,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_sqs::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -21,8 +20,8 @@ use tagfleet_pipeline::bucket::Kind;
 
 use crate::Aws;
 use crate::cause::cause;
-use crate::client::{CONNECT_TIMEOUT, MAX_ATTEMPTS, tls_provider};
-use crate::error::{ServiceError, kind, plain_code, told};
+use crate::client::{CONNECT_TIMEOUT, Endpoints, MAX_ATTEMPTS, Network};
+use crate::error::{NO_CREDENTIALS, NO_REGION, ServiceError, kind, plain_code, told};
 use crate::meter::{Meter, body_of_request, body_of_response};
 use crate::xml::Element;
 
@@ -40,6 +39,8 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 pub struct Service {
     /// What people call it.
     pub title: &'static str,
+    /// Its `serviceId` in AWS's models, by which settings name it.
+    pub id: &'static str,
     /// The first part of its host name.
     pub endpoint: &'static str,
     /// What requests are signed for.
@@ -50,21 +51,26 @@ pub struct Service {
 
 impl Service {
     /// Amazon SES, version 2: a REST service.
-    pub const SES: Self = Self { title: "SES", endpoint: "email", signing_name: "ses", version: "" };
+    pub const SES: Self =
+        Self { title: "SES", id: "SESv2", endpoint: "email", signing_name: "ses", version: "" };
     /// AWS CloudFormation: a query service.
     pub const CLOUDFORMATION: Self = Self {
         title: "CloudFormation",
+        id: "CloudFormation",
         endpoint: "cloudformation",
         signing_name: "cloudformation",
         version: "2010-05-15",
     };
     /// AWS Batch: a REST service.
-    pub const BATCH: Self = Self { title: "Batch", endpoint: "batch", signing_name: "batch", version: "" };
+    pub const BATCH: Self =
+        Self { title: "Batch", id: "Batch", endpoint: "batch", signing_name: "batch", version: "" };
     /// Amazon EC2: a query service.
-    pub const EC2: Self = Self { title: "EC2", endpoint: "ec2", signing_name: "ec2", version: "2016-11-15" };
+    pub const EC2: Self =
+        Self { title: "EC2", id: "EC2", endpoint: "ec2", signing_name: "ec2", version: "2016-11-15" };
     /// Service Quotas: a JSON service.
     pub const SERVICE_QUOTAS: Self = Self {
         title: "Service Quotas",
+        id: "Service Quotas",
         endpoint: "servicequotas",
         signing_name: "servicequotas",
         version: "ServiceQuotasV20190624",
@@ -111,10 +117,11 @@ pub fn path_piece(text: &str) -> String {
 pub(crate) struct Signed {
     credentials: Option<SharedCredentialsProvider>,
     region: Option<String>,
-    endpoint_url: Option<String>,
+    endpoints: Endpoints,
+    network: Network,
     meter: Meter,
-    /// Made with the first request, for it reads the system's certificates.
-    connector: Arc<OnceLock<Connector>>,
+    /// Made with the first request, because it reads the system's certificates.
+    connector: Arc<OnceLock<SharedHttpConnector>>,
 }
 
 /// A request before it is signed: it is signed anew for each try.
@@ -183,23 +190,24 @@ fn json(call: Call<'_>, answer: &str) -> Result<Value, ServiceError> {
 }
 
 impl Signed {
-    pub(crate) fn new(config: &SdkConfig, meter: Meter) -> Self {
+    pub(crate) fn new(config: &SdkConfig, endpoints: Endpoints, network: Network, meter: Meter) -> Self {
         Self {
             credentials: config.credentials_provider(),
             region: config.region().map(ToString::to_string),
-            endpoint_url: config.endpoint_url().map(str::to_owned),
+            endpoints,
+            network,
             meter,
             connector: Arc::default(),
         }
     }
 
     fn region(&self, call: Call<'_>) -> Result<&str, ServiceError> {
-        let none = || call.fail(Kind::Other, "", "no region is set: give one, or set AWS_REGION");
+        let none = || call.fail(Kind::Denied, NO_REGION, "no AWS region: pass --region or set AWS_REGION");
         self.region.as_deref().ok_or_else(none)
     }
 
     fn url(&self, call: Call<'_>, path: &str) -> Result<String, ServiceError> {
-        if let Some(endpoint) = &self.endpoint_url {
+        if let Some(endpoint) = self.endpoints.of(call.service.id) {
             return Ok(format!("{}{path}", endpoint.trim_end_matches('/')));
         }
         let region = self.region(call)?;
@@ -207,11 +215,11 @@ impl Signed {
         Ok(format!("https://{}.{region}.{domain}{path}", call.service.endpoint))
     }
 
-    fn connector(&self) -> &Connector {
+    fn connector(&self) -> &SharedHttpConnector {
         self.connector.get_or_init(|| {
             let settings = HttpConnectorSettings::builder();
             let settings = settings.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-            Connector::builder().tls_provider(tls_provider()).connector_settings(settings).build()
+            self.network.connector(&settings)
         })
     }
 
@@ -275,10 +283,14 @@ impl Signed {
 
     async fn credentials(&self, call: Call<'_>) -> Result<Credentials, ServiceError> {
         let Some(provider) = &self.credentials else {
-            return Err(call.fail(Kind::Denied, "", "no credentials are set"));
+            return Err(call.fail(
+                Kind::Denied,
+                NO_CREDENTIALS,
+                "this request needs credentials, and none are set",
+            ));
         };
         let found = provider.provide_credentials().await;
-        found.map_err(|error| call.fail(Kind::Denied, "", format!("no credentials: {}", cause(&error))))
+        found.map_err(|error| call.fail(Kind::Denied, NO_CREDENTIALS, cause(&error)))
     }
 }
 

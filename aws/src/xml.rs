@@ -1,12 +1,14 @@
 //! A small reader of the XML that the query services answer with: names, text, children.
 //!
-//! Attributes, namespaces and comments are left out; entities of a document type are refused, for none of the services
-//! sends one.
+//! roxmltree reads it. Attributes, namespaces and comments are left out; a document type is refused, because none of the
+//! services sends one.
 
-use xmlparser::{ElementEnd, StrSpan, Token, Tokenizer};
+use roxmltree::{Document, Node, ParsingOptions};
 
 /// Deeper than any answer.
 const MAX_DEPTH: usize = 32;
+/// More elements and texts than any answer of at most 4 MiB that is asked for.
+const MAX_NODES: u32 = 1 << 20;
 
 /// An element of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,26 +27,23 @@ impl Element {
     /// # Errors
     /// Says what is wrong with it.
     pub fn parse(document: &str) -> Result<Self, String> {
-        // The bottom holds the root.
-        let mut open = vec![Self::default()];
-        for token in Tokenizer::from(document) {
-            match token.map_err(|error| error.to_string())? {
-                Token::ElementStart { local, .. } if open.len() <= MAX_DEPTH => {
-                    open.push(Self { name: local.to_string(), ..Self::default() });
-                }
-                Token::ElementStart { .. } => return Err(format!("more than {MAX_DEPTH} levels")),
-                Token::ElementEnd { end: ElementEnd::Close(_, name), .. } => close(&mut open, Some(name))?,
-                Token::ElementEnd { end: ElementEnd::Empty, .. } => close(&mut open, None)?,
-                Token::Text { text } => last(&mut open)?.text.push_str(&unescaped(&text)?),
-                Token::Cdata { text, .. } => last(&mut open)?.text.push_str(&text),
-                Token::DtdStart { .. } | Token::EmptyDtd { .. } => {
-                    return Err("it has a document type".to_owned());
-                }
-                _ => {}
-            }
+        let options =
+            ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+        let document = Document::parse_with_options(document, options).map_err(|error| error.to_string())?;
+        Self::read(document.root_element(), 1)
+    }
+
+    fn read(node: Node<'_, '_>, depth: usize) -> Result<Self, String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("more than {MAX_DEPTH} levels"));
         }
-        let [bottom] = open.as_mut_slice() else { return Err("it ends too early".to_owned()) };
-        bottom.children.pop().ok_or_else(|| "it is empty".to_owned())
+        let texts = node.children().filter(Node::is_text).filter_map(|child| child.text());
+        let children = node.children().filter(Node::is_element).map(|child| Self::read(child, depth + 1));
+        Ok(Self {
+            name: node.tag_name().name().to_owned(),
+            text: texts.collect(),
+            children: children.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The first child of this name.
@@ -66,49 +65,6 @@ impl Element {
     #[must_use]
     pub fn text_of(&self, name: &str) -> &str {
         self.find(name).map_or("", |found| found.text.as_str())
-    }
-}
-
-fn last(open: &mut [Element]) -> Result<&mut Element, String> {
-    open.last_mut().ok_or_else(|| "an end without a start".to_owned())
-}
-
-fn close(open: &mut Vec<Element>, name: Option<StrSpan<'_>>) -> Result<(), String> {
-    let closed = open.pop().ok_or("an end without a start")?;
-    if name.is_some_and(|name| name.as_str() != closed.name) {
-        return Err(format!("{} is not closed", closed.name));
-    }
-    let parent = open.last_mut().ok_or("an end without a start")?;
-    parent.children.push(closed);
-    Ok(())
-}
-
-fn unescaped(text: &str) -> Result<String, String> {
-    let mut pieces = text.split('&');
-    let mut unescaped = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (name, rest) = piece.split_once(';').ok_or("an & that begins no entity")?;
-        unescaped.push(entity(name).ok_or_else(|| format!("unknown entity &{name};"))?);
-        unescaped.push_str(rest);
-    }
-    Ok(unescaped)
-}
-
-fn entity(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix('x') {
-                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code)
-        }
     }
 }
 

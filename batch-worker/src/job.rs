@@ -66,7 +66,7 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcom
     let gpu = gpu::find(Path::new(gpu::DRIVER));
     log::event("started", started(configuration, &instance, gpu.as_ref()));
     let shutdown = Shutdown::listen(service, configuration.grace)?;
-    let aws = Aws::new(&Options { answer_time: configuration.answer_time, ..Options::default() }).await;
+    let aws = Aws::new(&Options { answer_time: configuration.answer_time, ..Options::default() }).await?;
     let reporter = Reporter {
         output: Arc::new(S3Bucket::new(&aws, &configuration.output.bucket)),
         keys: RunKeys::in_bucket(&configuration.output.prefix, &configuration.run),

@@ -10,7 +10,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use tagfleet_aws::{Aws, client};
 
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
@@ -25,6 +24,9 @@ pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, Show
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// After an error, print what the layers below said
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +99,8 @@ pub(crate) struct RunOptions {
     // Last, for its heading holds for every flag behind it.
     #[command(flatten)]
     pub(crate) aws: AwsOptions,
+    #[command(flatten)]
+    pub(crate) buckets: BucketOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -130,6 +134,9 @@ pub(crate) struct PlanOptions {
     /// Be done within this time: 6h, 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
+    /// The most vCPUs at once [default: the stack's MaxVcpus; 256 if there is no stack]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_vcpus: Option<u32>,
     /// Prices from this file of `tagfleet prices refresh`, over the built-in ones
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
@@ -142,6 +149,8 @@ pub(crate) struct PlanOptions {
     // Last, for its heading holds for every flag behind it.
     #[command(flatten)]
     pub(crate) stack: StackOptions,
+    #[command(flatten)]
+    pub(crate) buckets: BucketOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -267,13 +276,22 @@ pub(crate) struct AwsOptions {
     pub(crate) endpoint_url: Option<String>,
 }
 
-impl AwsOptions {
-    /// Reads the configuration; no request is made yet.
-    pub(crate) async fn connect(&self) -> Aws {
-        let (profile, region) = (self.profile.clone(), self.region.clone());
-        let endpoint_url = self.endpoint_url.clone();
-        Aws::new(&client::Options { profile, region, endpoint_url, answer_time: None }).await
-    }
+/// How requests to buckets of other people are made.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "AWS")]
+pub(crate) struct BucketOptions {
+    /// Read a public bucket without credentials
+    #[arg(long)]
+    pub(crate) no_sign_request: bool,
+    /// Pay for the requests and the transfer if the bucket's owner makes the requester pay
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub(crate) request_payer: Option<RequestPayer>,
+}
+
+/// Who pays for requests, as the AWS CLI spells it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RequestPayer {
+    Requester,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

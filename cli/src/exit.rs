@@ -26,6 +26,8 @@ pub(crate) enum Exit {
 pub(crate) struct Failure {
     exit: Exit,
     message: String,
+    /// What the layers below said; shown with `--verbose`.
+    detail: Option<String>,
 }
 
 impl Failure {
@@ -33,22 +35,38 @@ impl Failure {
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
+
+    /// The code that the process ends with.
+    #[cfg(test)]
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The same with what the layers below said.
+    pub(crate) fn with_detail(self, detail: Option<&str>) -> Self {
+        Self { detail: detail.map(str::to_owned), ..self }
+    }
 }
 
 /// Bad usage or bad input.
 pub(crate) fn bad_input(message: impl Display) -> Failure {
-    Failure { exit: Exit::BadInput, message: message.to_string() }
+    Failure { exit: Exit::BadInput, message: message.to_string(), detail: None }
 }
 
 /// Anything else that stops a command.
 pub(crate) fn broken(message: impl Display) -> Failure {
-    Failure { exit: Exit::Broken, message: message.to_string() }
+    Failure { exit: Exit::Broken, message: message.to_string(), detail: None }
 }
 
 /// Prints the error, if it is one, and gives the process's exit code.
-pub(crate) fn code(outcome: Result<Exit, Failure>) -> ExitCode {
+pub(crate) fn code(outcome: Result<Exit, Failure>, is_verbose: bool) -> ExitCode {
     let exit = outcome.unwrap_or_else(|failure| {
         tell(&format!("error: {}", failure.message));
+        match &failure.detail {
+            Some(detail) if is_verbose => tell(&format!("detail: {detail}")),
+            Some(_) => tell("-v shows what is behind this"),
+            None => {}
+        }
         failure.exit
     });
     ExitCode::from(exit as u8)

@@ -5,6 +5,7 @@
 mod cancel;
 mod doctor;
 mod executions;
+mod jobs;
 mod publish;
 mod resume;
 pub(crate) mod stack;

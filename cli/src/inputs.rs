@@ -14,7 +14,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tagfleet_aws::{Aws, S3Bucket};
-use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
+use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::filter::{Filter, Skipped};
 use tagfleet_pipeline::run::Input;
 use tagfleet_pipeline::split::{Picks, Source};
@@ -214,7 +214,7 @@ impl Inputs {
     pub(crate) async fn first(&self) -> Result<(), Failure> {
         let (mut skipped, mut left_out) = (Skipped::default(), 0);
         let mut pages = self.source.pages(&self.range);
-        while let Some(page) = pages.try_next().await.map_err(bad_input)? {
+        while let Some(page) = pages.try_next().await.map_err(|error| unlisted(&error))? {
             if !page.images.is_empty() {
                 return Ok(());
             }
@@ -227,6 +227,19 @@ impl Inputs {
             return Err(bad_input("the list of keys is empty: give one key per line"));
         }
         Err(bad_input(format!("{}: {}: nothing to tag", self.shown(), nothing(left_out, &skipped))))
+    }
+}
+
+/// Why there is no listing; what a bucket of somebody else may need is named, because S3 does not say it.
+fn unlisted(error: &BucketError) -> Failure {
+    match error.kind {
+        Kind::Denied if error.detail.starts_with("AccessDenied") || error.detail.starts_with("HTTP 403") => {
+            bad_input(format!(
+                "{error}: ask for s3:ListBucket and s3:GetObject; if its owner makes the requester pay, add \
+             --request-payer requester, and if it is public, --no-sign-request"
+            ))
+        }
+        _ => bad_input(error),
     }
 }
 

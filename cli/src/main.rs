@@ -4,6 +4,7 @@ mod args;
 mod bar;
 mod begin;
 mod command_line;
+mod connection;
 mod dispatch;
 mod ending;
 mod exit;
@@ -29,5 +30,6 @@ use args::Args;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
-    exit::code(dispatch::execute(Args::parse().command))
+    let args = Args::parse();
+    exit::code(dispatch::execute(args.command), args.verbose)
 }

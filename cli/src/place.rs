@@ -22,7 +22,11 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) fn parse(text: &OsStr) -> Result<Self, Failure> {
         let Some(text) = text.to_str().filter(|text| Address::is_meant(text)) else {
-            return Ok(Self::Path(Path::new(text).to_owned()));
+            let path = Path::new(text);
+            return match text.to_str().filter(|_| !path.exists()).and_then(not_a_path) {
+                Some(why) => Err(bad_input(why)),
+                None => Ok(Self::Path(path.to_owned())),
+            };
         };
         let Address { bucket, prefix } = Address::parse(text).map_err(bad_input)?;
         Ok(Self::S3 { bucket, prefix })
@@ -43,6 +47,22 @@ impl Place {
             Self::Path(path) => Some(path),
             Self::S3 { .. } => None,
         }
+    }
+}
+
+/// What is wrong with text that looks like an address and not like a path.
+fn not_a_path(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_scheme =
+        scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte));
+    let rest = rest.strip_prefix('/').filter(|_| is_scheme)?;
+    match (scheme.to_ascii_lowercase().as_str(), rest.strip_prefix('/')) {
+        ("s3", address) => Some(format!("{text}: did you mean s3://{}?", address.unwrap_or(rest))),
+        ("file", Some(path)) => Some(format!("{text}: give the path alone, {path}")),
+        (_, Some(_)) => {
+            Some(format!("{scheme}:// is not supported: give a folder, a file, or s3://bucket/prefix"))
+        }
+        _ => None,
     }
 }
 
@@ -68,5 +88,17 @@ mod tests {
         assert_eq!(parsed("s3://photos/a//b c/"), s3("photos", "a//b c/"));
         assert_eq!(parsed("./s3://x"), Place::Path(PathBuf::from("./s3://x")));
         assert!(Place::parse(OsStr::new("s3://A/b")).is_err());
+    }
+
+    #[test]
+    fn what_is_neither_a_path_nor_a_bucket_gets_a_remedy() {
+        let why = |text: &str| Place::parse(OsStr::new(text)).unwrap_err().message().to_owned();
+        assert_eq!(why("S3://shop/p"), "S3://shop/p: did you mean s3://shop/p?");
+        assert_eq!(why("s3:/shop/p"), "s3:/shop/p: did you mean s3://shop/p?");
+        assert_eq!(why("file:///srv/p"), "file:///srv/p: give the path alone, /srv/p");
+        assert!(why("gs://shop/p").starts_with("gs:// is not supported"));
+        for path in ["a:b", "photos/a:/b", "c:/x"] {
+            assert!(Place::parse(OsStr::new(path)).is_ok(), "{path}");
+        }
     }
 }

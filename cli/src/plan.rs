@@ -3,6 +3,7 @@
 //! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes nothing but the
 //! request file that it is asked for, and the model that this names.
 
+mod ceiling;
 mod machines;
 mod measure;
 mod sample;
@@ -16,6 +17,7 @@ use tagfleet_pipeline::fleet::deadline;
 use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
 
 use crate::args::{PlanOptions, TagOptions};
+use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::Loading;
@@ -28,7 +30,10 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let places = Place::parse_all(&options.input)?;
-    let aws = if places.iter().any(Place::is_s3) { Some(options.stack.aws.connect().await) } else { None };
+    let aws = match places.iter().any(Place::is_s3) {
+        true => Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?),
+        false => None,
+    };
     save::check(options, &places).await?;
     let region = region(options, aws.as_ref());
     let book = book(options)?;
@@ -64,6 +69,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         ways: measured.ways,
         decode_ms: measured.decode_ms,
         measured_on: measured_on().await,
+        ceiling: ceiling::find(options, aws.as_ref()).await,
     };
     if question.machines.is_empty() {
         let region = &question.region;

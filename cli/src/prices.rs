@@ -18,6 +18,7 @@ use tagfleet_pipeline::run::StackKeys;
 use tokio::runtime::Builder;
 
 use crate::args::{PricesCommand, PricesOptions, RefreshPricesOptions};
+use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
 use crate::fleet::stack::FleetStack;
 
@@ -43,7 +44,7 @@ fn built_in() -> Result<PriceBook, Failure> {
 async fn refresh(options: &RefreshPricesOptions) -> Result<Exit, Failure> {
     let stack = match &options.stack {
         Some(name) => {
-            Some(FleetStack::find_with(clients(options, first(&options.region)).await, name).await?)
+            Some(FleetStack::find_with(clients(options, first(&options.region)).await?, name).await?)
         }
         None => None,
     };
@@ -79,10 +80,10 @@ fn first(regions: &[String]) -> Option<&str> {
     regions.first().map(String::as_str)
 }
 
-async fn clients(options: &RefreshPricesOptions, region: Option<&str>) -> Aws {
+async fn clients(options: &RefreshPricesOptions, region: Option<&str>) -> Result<Aws, Failure> {
     let (profile, region) = (options.profile.clone(), region.map(str::to_owned));
     let endpoint_url = options.endpoint_url.clone();
-    Aws::new(&Options { profile, region, endpoint_url, answer_time: None }).await
+    connection::connect(Options { profile, region, endpoint_url, ..Options::default() }).await
 }
 
 fn regions(options: &RefreshPricesOptions, stack: Option<&FleetStack>) -> Result<Vec<String>, Failure> {
@@ -111,16 +112,19 @@ async fn of_region(
     date: &str,
     now: &str,
 ) -> Result<Vec<Price>, Failure> {
-    let list = clients(options, Some(PRICE_LIST_REGION)).await;
+    let list = clients(options, Some(PRICE_LIST_REGION)).await?;
     let mut prices = Vec::new();
     for wanted in wanted(machines) {
-        match list.list_price(&wanted, region, date).await.map_err(broken)? {
+        match list.list_price(&wanted, region, date).await.map_err(connection::of_service)? {
             Some(price) => prices.push(price),
             None => tell(&format!("note: AWS names no price of {} in {region}", wanted.name())),
         }
     }
-    let spot =
-        clients(options, Some(region)).await.spot_prices(machines, region, now).await.map_err(broken)?;
+    let spot = clients(options, Some(region))
+        .await?
+        .spot_prices(machines, region, now)
+        .await
+        .map_err(connection::of_service)?;
     prices.extend(spot);
     Ok(prices)
 }

@@ -20,6 +20,7 @@ use tagfleet_pipeline::run::{RunId, RunKeys};
 use tokio::runtime::Builder;
 
 use crate::args::ReportOptions;
+use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::finished::none_finished;
 use crate::fleet::FleetStack;
@@ -113,7 +114,7 @@ async fn in_bucket(options: &ReportOptions, bucket: &str, prefix: &str) -> Resul
     let run = RunId::try_from(run.to_owned())
         .map_err(|error| bad_input(format!("s3://{bucket}/{prefix}: not the folder of a run: {error}")))?;
     let above = if above.is_empty() { String::new() } else { format!("{above}/") };
-    let aws = options.stack.aws.connect().await;
+    let aws = connection::to_stack(&options.stack.aws).await?;
     let keys = RunKeys::in_bucket(&above, &run);
     Ok(Found::remote(run, Arc::new(S3Bucket::new(&aws, bucket)), bucket, keys))
 }

@@ -32,6 +32,7 @@ use tagfleet_pipeline::usage::DeviceUse;
 use crate::args::RunOptions;
 use crate::bar::Bar;
 use crate::command_line;
+use crate::connection;
 use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
@@ -60,7 +61,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
     let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
-    let aws = if is_on_aws { Some(options.aws.connect().await) } else { None };
+    let aws =
+        if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
     inputs.first().await?;
     if options.dry_run {

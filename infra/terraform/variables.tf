@@ -27,8 +27,9 @@ variable "cpu_image" {
 }
 
 variable "gpu_image" {
-  description = "The worker's image for NVIDIA GPUs, best by digest"
+  description = "The worker's image for NVIDIA GPUs, best by digest; null if the stack refuses runs on GPUs"
   type        = string
+  default     = null
 }
 
 variable "tags" {

@@ -55,6 +55,24 @@ pub struct Question {
     pub fixed: FixedCosts,
     /// The type of the machine that measured, where it is one of EC2's.
     pub measured_on: Option<String>,
+    /// The most vCPUs that the fleet may hold at once.
+    pub ceiling: Ceiling,
+}
+
+/// The most vCPUs that a fleet may hold at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// How many.
+    pub vcpus: u32,
+    /// What says so: `the stack tagfleet`.
+    pub set_by: String,
+}
+
+impl Ceiling {
+    /// Machines of this type that fit under it, at least one: Batch goes over its limit by less than one machine.
+    fn machines(&self, machine: &Machine) -> u32 {
+        (self.vcpus / machine.vcpus.max(1)).max(1)
+    }
 }
 
 impl Question {
@@ -137,6 +155,8 @@ pub enum Limit {
     Network,
     /// What S3 promises for the prefixes.
     S3Requests,
+    /// The stack's limit of vCPUs: the run would have more workers otherwise.
+    MaxVcpus,
 }
 
 /// One engine on one type of machine.
@@ -243,11 +263,13 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     let (slow, fast) = (of_one(share.0), of_one(share.1));
     let s3 = S3_GETS_PER_SECOND * f64::from(question.prefixes.max(1));
     // More than S3 can feed would only wait.
-    let instances = instances(question, machine, slow).min((s3 / slow).ceil() as u32).max(1);
+    let wanted = instances(question, machine, slow).min((s3 / slow).ceil() as u32).max(1);
+    let instances = wanted.min(question.ceiling.machines(machine));
     let of_all = |rate: f64| (rate * f64::from(instances)).min(s3);
     let rate = Range { low: of_all(slow), high: of_all(fast) };
     let limit = match (rate.low * 1.0001 >= s3, network) {
         (true, _) => Limit::S3Requests,
+        (false, _) if instances < wanted => Limit::MaxVcpus,
         (false, Some(network)) if of_processors(share.0) > network => Limit::Network,
         _ => Limit::Processors,
     };

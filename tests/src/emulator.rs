@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::http::Client;
+use crate::metadata::Metadata;
 use crate::project;
 
 /// What an emulator is to have beyond the services.
@@ -40,6 +41,13 @@ impl Options {
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), json!(value));
         self
+    }
+
+    /// Jobs run on the machine that this service describes, not on one of which nothing is known.
+    #[must_use]
+    pub fn on_machine(self, metadata: &Metadata) -> Self {
+        self.variable("AWS_EC2_METADATA_DISABLED", "false")
+            .variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.endpoint())
     }
 
     /// Jobs and functions find every service here, where something passes their requests on to the emulator.

@@ -1,7 +1,7 @@
 //! Plain HTTP requests to the emulator, signed well enough for it: no SDK stands between a test and what it asks.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value;
@@ -147,4 +147,23 @@ pub fn encode(text: &str, keep: &str) -> String {
         }
     }
     encoded
+}
+
+/// A request's head, its empty line included, and what came of the body with it.
+///
+/// # Errors
+/// If the client closes the connection before the empty line, or it breaks.
+pub fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
+        }
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+    }
 }

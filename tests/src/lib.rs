@@ -10,9 +10,11 @@ pub mod deadly;
 pub mod emulator;
 pub mod fleet;
 pub mod http;
+pub mod metadata;
 pub mod onnx;
 pub mod photos;
 pub mod rows;
+pub mod standin;
 pub mod store;
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,11 @@
-//! The demo as a user meets it: every shipped picture gets its true tags, with either engine.
+//! The demos as a user meets them: every shipped picture gets its true tags, with either engine, and the fleet's demo says
+//! what it costs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
-use tagfleet_tests::command::{run, tagfleet};
+use tagfleet_tests::command::{built, run, tagfleet};
 use tagfleet_tests::project;
 use tagfleet_tests::rows::{Row, rows, runs};
 
@@ -116,4 +118,18 @@ fn inspect_says_what_was_understood() {
     let json = run(&mut tagfleet(["inspect", "demo/model", "--json"]));
     let understood: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(understood["model"]["labels"].as_array().unwrap().len(), 29);
+}
+
+#[test]
+fn the_fleets_demo_ends_with_its_costs_and_a_report_on_this_machine() {
+    let ran = run(&mut Command::new(built("demo-aws")));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let (_, report) = ran.stdout.split_once("\nreport     tagfleet report target/demo-aws/").unwrap();
+    for part in
+        ["images   300: 300 tagged, 0 failed", "EC2             c7a.2xlarge spot us-east-1a ", "\ntotal "]
+    {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    let page = report.lines().find_map(|line| line.strip_prefix("report   ")).unwrap();
+    assert!(fs::read_to_string(page).unwrap().contains("c7a.2xlarge"), "{page}");
 }

@@ -100,6 +100,19 @@ fn a_model_for_gpus_names_the_engine_of_their_image() {
 }
 
 #[test]
+fn a_stack_without_the_image_for_gpus_takes_no_run_on_them() {
+    let template = fs::read_to_string(project("tests/suite/fleet_cli/stack.yaml")).unwrap();
+    let template = template.replace("Outputs:\n", "Outputs:\n  GpuImage: {Value: ''}\n");
+    let cloud = Cloud::deploy_template(&Options::default(), &template, &[], &[]);
+    let refused = refused(&submit(&cloud, &["--device", "gpu"]));
+    assert!(refused.contains("deploy it again with GPU=yes, or leave out --device gpu"), "{refused}");
+    assert_eq!((cloud.keys("models/"), cloud.keys("runs/")), (vec![], vec![]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nightly.json");
+    assert_eq!(submit(&cloud, &["--save", file.to_str().unwrap()]).code, Some(0));
+}
+
+#[test]
 fn a_run_is_started_cancelled_and_resumed() {
     let cloud = deploy();
     let started = json_of(&submit(&cloud, &["--json"]));

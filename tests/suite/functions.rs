@@ -10,7 +10,7 @@ use tagfleet_tests::command::built;
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::project;
 
-/// A stack whose workers' image nothing can run, with a published model and three objects to tag.
+/// A stack whose workers' image nothing can run and that has none for GPUs, with a published model and three objects to tag.
 fn deploy() -> Cloud {
     let template = std::fs::read_to_string(project("infra/template.yaml")).unwrap();
     let parameters = [
@@ -18,7 +18,6 @@ fn deploy() -> Cloud {
         ("SplitterKey", "splitter.zip"),
         ("ReducerKey", "reducer.zip"),
         ("CpuImage", "nobody/cpu:1"),
-        ("GpuImage", "nobody/gpu:1"),
         ("Sender", SENDER),
     ];
     let functions = [("splitter.zip", built("splitter")), ("reducer.zip", built("reducer"))];
@@ -127,6 +126,7 @@ fn a_wrong_request_fails_in_words_and_begins_nothing() {
         ("overlap", json!({"input": [format!("s3://{stack}/p"), format!("s3://{stack}/photos/")]}), "within"),
         ("bucket", json!({"input": ["s3://there-is-no-such-bucket/"]}), "there-is-no-such-bucket"),
         ("model", json!({"model": format!("s3://{stack}/models/x/")}), "no model is published here"),
+        ("device", json!({"device": "gpu"}), "GPU=yes"),
         ("label", json!({"tags": {"labels": ["mgu"]}}), "mgu"),
         ("output", json!({"output": format!("s3://{stack}/photos/tags/")}), "inside the input"),
     ] {

@@ -2,7 +2,6 @@
 //! shard is either done or back in the queue.
 
 pub(crate) mod gate;
-pub(crate) mod metadata;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -25,6 +24,7 @@ use tagfleet_pipeline::split::read_json;
 use tagfleet_pipeline::usage;
 use tagfleet_tests::command::{Ran, built, run};
 use tagfleet_tests::emulator::Emulator;
+pub(crate) use tagfleet_tests::metadata;
 use tagfleet_tests::photos::files;
 use tagfleet_tests::project;
 use tokio_util::sync::CancellationToken;

@@ -44,7 +44,7 @@ fn aws(seen: &Seen, answer_time: Duration) -> Aws {
         .timeout_config(timeouts(answer_time))
         .http_client(client)
         .build();
-    Aws::from_config(&config)
+    Aws::over(&config)
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ fn aws(answers: &[(u16, &str)]) -> Aws {
         .retry_config(retries)
         .http_client(client)
         .build();
-    Aws::from_config(&config)
+    Aws::over(&config)
 }
 
 fn count(aws: &Aws, operation: &str) -> RequestCount {

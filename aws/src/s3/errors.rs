@@ -21,12 +21,40 @@ impl S3Bucket {
         let code = error.code().unwrap_or_default();
         let detail = match error.as_service_error() {
             Some(service) if !code.is_empty() => {
-                format!("{code}: {}", service.message().unwrap_or("no message"))
+                format!("{code}: {}", remedy(code).unwrap_or(service.message().unwrap_or("no message")))
             }
             Some(_) => format!("HTTP {}", status.unwrap_or(0)),
-            None => cause(error),
+            None => no_answer(&cause(error)),
         };
         self.fail(kind(status, code), key, detail)
+    }
+}
+
+/// What a person can do, for codes whose message does not say it.
+fn remedy(code: &str) -> Option<&'static str> {
+    match code {
+        "NoSuchBucket" => Some("this bucket does not exist"),
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" => Some(
+            "the store does not accept these credentials: log in again, or choose other ones with --profile",
+        ),
+        "ExpiredToken" | "TokenRefreshRequired" => Some("the credentials have expired: log in again"),
+        "RequestTimeTooSkewed" => Some("the clock of this machine is wrong: set it"),
+        _ => None,
+    }
+}
+
+/// Why there was no answer.
+fn no_answer(cause: &str) -> String {
+    match cause {
+        _ if cause.contains("failed to lookup address") => {
+            format!(
+                "the host of this bucket is unknown ({cause}): check the network, --region and --endpoint-url"
+            )
+        }
+        _ if cause.contains("UnknownIssuer") => format!(
+            "its certificate is not trusted ({cause}): name your authority's certificates with AWS_CA_BUNDLE"
+        ),
+        cause => cause.to_owned(),
     }
 }
 
@@ -38,7 +66,8 @@ fn kind(status: Option<u16>, code: &str) -> Kind {
         (Some(412), _) => Kind::Changed,
         (Some(401 | 403), _) => Kind::Denied,
         // None is no answer at all: a timeout, a broken connection.
-        (None | Some(408 | 409 | 429 | 500..), _) => Kind::Temporary,
+        (None | Some(408 | 409 | 429 | 500 | 502..), _) => Kind::Temporary,
+        // So is 501: the store lacks what was asked for, and asking again does not help.
         _ => Kind::Other,
     }
 }
@@ -46,6 +75,11 @@ fn kind(status: Option<u16>, code: &str) -> Kind {
 /// Another conditional write of the same key is under way.
 pub(super) fn is_conflict(error: &BucketError) -> bool {
     error.kind == Kind::Temporary && error.detail.starts_with(CONFLICT)
+}
+
+/// The store does not know conditional writes.
+pub(super) fn lacks_conditions(error: &BucketError) -> bool {
+    error.kind == Kind::Other && error.detail.starts_with("NotImplemented")
 }
 
 /// The store refuses a parameter: directory buckets list from their beginning only.

@@ -21,12 +21,15 @@ impl S3Bucket {
         bytes: &Bytes,
         if_absent: bool,
     ) -> Result<(), BucketError> {
-        let begun = self.client.create_multipart_upload().bucket(&self.bucket).key(key).send().await;
-        let upload = begun.map_err(|error| self.error(key, &error))?.upload_id;
+        let create = |client: aws_sdk_s3::Client| {
+            client.create_multipart_upload().bucket(&self.bucket).key(key).send()
+        };
+        let upload = self.at.ask(create).await.map_err(|error| self.error(key, &error))?.upload_id;
         let upload = upload.ok_or_else(|| self.fail(Kind::Other, key, "S3 gave the upload no id"))?;
         let written = self.upload(key, bytes, &upload, if_absent).await;
         if written.is_err() {
-            let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload);
+            let client = self.at.client();
+            let abort = client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload);
             // The first error is the one to tell.
             let _ = abort.send().await;
         }
@@ -40,18 +43,19 @@ impl S3Bucket {
         upload: &str,
         if_absent: bool,
     ) -> Result<(), BucketError> {
+        // It is in the bucket's region: an upload was created there.
+        let client = self.at.client();
         let mut parts = Vec::new();
         for (number, start) in (1..).zip((0..bytes.len()).step_by(PART_BYTES)) {
             let part = bytes.slice(start..bytes.len().min(start + PART_BYTES));
             let put =
-                self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
-            let put = put.body(ByteStream::from(part)).customize().config_override(of_upload(&self.client));
+                client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
+            let put = put.body(ByteStream::from(part)).customize().config_override(of_upload(&client));
             let put = put.send().await.map_err(|error| self.error(key, &error))?;
             parts.push(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).build());
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let complete =
-            self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+        let complete = client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
         let condition = if_absent.then(|| "*".to_owned());
         let completed = complete.set_if_none_match(condition).multipart_upload(parts).send().await;
         completed.map(|_| ()).map_err(|error| self.error(key, &error))

@@ -31,7 +31,10 @@ impl S3Bucket {
     /// # Errors
     /// Where S3 does not say.
     pub async fn notifications(&self) -> Result<Notifications, BucketError> {
-        let asked = self.client.get_bucket_notification_configuration().bucket(&self.bucket).send().await;
+        let get = |client: aws_sdk_s3::Client| {
+            client.get_bucket_notification_configuration().bucket(&self.bucket).send()
+        };
+        let asked = self.at.ask(get).await;
         let told = asked.map_err(|error| self.error("", &error))?;
         let mut others = Vec::new();
         for function in told.lambda_function_configurations() {
@@ -51,7 +54,8 @@ impl S3Bucket {
     /// # Errors
     /// Where S3 does not say.
     pub async fn encryption(&self) -> Result<Encryption, BucketError> {
-        let asked = self.client.get_bucket_encryption().bucket(&self.bucket).send().await;
+        let get = |client: aws_sdk_s3::Client| client.get_bucket_encryption().bucket(&self.bucket).send();
+        let asked = self.at.ask(get).await;
         let told = asked.map_err(|error| self.error("", &error))?;
         let rules = told.server_side_encryption_configuration.map(|rules| rules.rules).unwrap_or_default();
         for rule in rules {

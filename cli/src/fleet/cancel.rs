@@ -1,17 +1,20 @@
-//! `tagfleet cancel`: stops a run's execution, and its workers by deleting their queue.
+//! `tagfleet cancel`: stops a run's execution, its job on AWS Batch, and its workers by deleting their queue.
 //!
 //! Nothing that is done is undone: `tagfleet resume` goes on from there.
 
 use tagfleet_aws::{ServiceError, queues};
+use tagfleet_pipeline::fleet::FleetRun;
 
 use super::executions::Executions;
-use super::stack::FleetStack;
+use super::jobs;
+use super::stack::{FleetStack, FoundRun};
 use crate::args::CancelOptions;
+use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print};
 
 pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
     let stack = FleetStack::find(&options.stack).await?;
-    let run = stack.run(&options.run).await?.run;
+    let FoundRun { run, fleet } = stack.run(&options.run).await?;
     let executions = Executions::of(&stack, &run).await?;
     let Some(execution) = executions.running() else {
         let why = match executions.latest() {
@@ -23,7 +26,11 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
             stack.command(&format!("status {run}"))
         )));
     };
-    stack.aws.stop_execution(&execution.arn, &options.cause).await.map_err(broken)?;
+    stack.aws.stop_execution(&execution.arn, &options.cause).await.map_err(connection::of_service)?;
+    // Step Functions ends the job, too, if it can; a worker that gets its signal twice ends once.
+    if let Some(fleet) = &fleet {
+        end_job(&stack, fleet, &options.cause).await?;
+    }
     delete_queue(&stack, &execution.name).await.map_err(|error| {
         broken(format!(
             "{error}\nrun {run} is cancelled, but its queue is still there, so that workers may go on for a while: \
@@ -36,6 +43,20 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
         stack.command(&format!("resume {run}"))
     ))?;
     Ok(Exit::Finished)
+}
+
+async fn end_job(stack: &FleetStack, fleet: &FleetRun, cause: &str) -> Result<(), Failure> {
+    let ended = match jobs::latest(stack, fleet).await {
+        Ok(Some(job)) if !job.has_ended() => stack.aws.terminate_job(&job.id, cause).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    ended.map_err(|error| {
+        broken(format!(
+            "{error}\nrun {} is cancelled, but its workers may run until they have noticed: end the job tagfleet-{} in AWS Batch",
+            fleet.run, fleet.run
+        ))
+    })
 }
 
 /// Workers whose queue is gone give up what they have and end.

@@ -18,11 +18,17 @@ use tagfleet_pipeline::bucket::Kind;
 
 use super::stack::FleetStack;
 use crate::args::{DoctorOptions, StackOptions};
+use crate::connection;
 use crate::exit::{Exit, Failure, broken, print, print_json};
 use finding::{Finding, Level};
 
 /// AWS STS: a query service.
-const STS: Service = Service { title: "STS", endpoint: "sts", signing_name: "sts", version: "2011-06-15" };
+const STS: Service =
+    Service { title: "STS", id: "STS", endpoint: "sts", signing_name: "sts", version: "2011-06-15" };
+
+/// What to do about credentials that do not work.
+const LOG_IN: &str =
+    "log in as for the AWS CLI (`aws sts get-caller-identity` must work), or pass --profile and --region";
 
 pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
     let findings = check(&options.stack).await;
@@ -35,7 +41,10 @@ pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
 }
 
 async fn check(options: &StackOptions) -> Vec<Finding> {
-    let aws = options.aws.connect().await;
+    let aws = match connection::to_stack(&options.aws).await {
+        Ok(aws) => aws,
+        Err(failure) => return vec![Finding::fail("credentials", failure.message(), LOG_IN)],
+    };
     let mut findings = vec![identity(&aws).await];
     let stack = match FleetStack::find_with(aws, &options.stack).await {
         Ok(stack) => stack,
@@ -43,7 +52,7 @@ async fn check(options: &StackOptions) -> Vec<Finding> {
             findings.push(Finding::fail(
                 "stack",
                 failure.message(),
-                "mend this first: all else depends on it",
+                "fix this first: everything else depends on it",
             ));
             return findings;
         }
@@ -63,11 +72,7 @@ async fn identity(aws: &Aws) -> Finding {
     let call = Call { service: STS, action: "GetCallerIdentity", thing: "the credentials" };
     match aws.query(call, &[]).await {
         Ok(answer) => Finding::ok("credentials", answer.text_of("Arn")),
-        Err(error) if error.kind == Kind::Denied => Finding::fail(
-            "credentials",
-            error.to_string(),
-            "log in as for the AWS command line (`aws sts get-caller-identity` must work), or name a --profile",
-        ),
+        Err(error) if error.kind == Kind::Denied => Finding::fail("credentials", error.to_string(), LOG_IN),
         Err(error) => unasked("credentials", &error),
     }
 }

@@ -7,6 +7,7 @@ use tagfleet_pipeline::bucket::Kind;
 use tagfleet_pipeline::run::RunId;
 
 use super::stack::FleetStack;
+use crate::connection;
 use crate::exit::{Failure, broken};
 
 const RUNNING: [&str; 2] = ["RUNNING", "PENDING_REDRIVE"];
@@ -34,7 +35,7 @@ impl Executions {
             match stack.aws.describe_execution(&arn).await {
                 Ok(execution) => known.push(execution),
                 Err(error) if error.kind == Kind::Missing => return Ok(Self { known }),
-                Err(error) => return Err(broken(error)),
+                Err(error) => return Err(connection::of_service(error)),
             }
         }
     }

@@ -11,6 +11,7 @@ use tagfleet_pipeline::fleet::{self, FleetError, FleetRun};
 use tagfleet_pipeline::run::RunId;
 
 use crate::args::{DEFAULT_STACK, StackOptions};
+use crate::connection;
 use crate::exit::{Failure, bad_input, broken};
 
 /// What a deployed stack says of itself.
@@ -24,6 +25,8 @@ pub(crate) struct Outputs {
     pub(crate) cpu_job_queue: String,
     /// The job queue of GPU workers, an ARN.
     pub(crate) gpu_job_queue: String,
+    /// Whether runs on GPUs have an image. Stacks of earlier versions, which do not say, always have one.
+    pub(crate) has_gpu_image: bool,
     /// Where mails come from; none where none are sent.
     pub(crate) sender: Option<String>,
     /// The splitter's name.
@@ -32,6 +35,8 @@ pub(crate) struct Outputs {
     pub(crate) queue_prefix: String,
     /// Buckets that images may be in, besides the stack's own.
     pub(crate) source_buckets: Vec<String>,
+    /// The most vCPUs that workers of one kind hold at once; none from a stack of an earlier version.
+    pub(crate) max_vcpus: Option<u32>,
 }
 
 /// A deployed stack and the way to it.
@@ -57,10 +62,12 @@ impl Outputs {
             state_machine: required("StateMachineArn")?,
             cpu_job_queue: required("CpuJobQueue")?,
             gpu_job_queue: required("GpuJobQueue")?,
+            has_gpu_image: outputs.get("GpuImage").is_none_or(|image| !image.is_empty()),
             sender: Some(optional("Sender")).filter(|sender| !sender.is_empty()),
             splitter: required("SplitterFunction")?,
             queue_prefix: required("QueuePrefix")?,
             source_buckets: names.map(str::to_owned).collect(),
+            max_vcpus: optional("MaxVcpus").parse().ok(),
         })
     }
 
@@ -79,7 +86,7 @@ impl Outputs {
 impl FleetStack {
     /// Connects, and asks CloudFormation.
     pub(crate) async fn find(options: &StackOptions) -> Result<Self, Failure> {
-        Self::find_with(options.aws.connect().await, &options.stack).await
+        Self::find_with(connection::to_stack(&options.aws).await?, &options.stack).await
     }
 
     /// Asks CloudFormation for the stack of this name.
@@ -89,7 +96,7 @@ impl FleetStack {
             Kind::Missing => bad_input(format!(
                 "there is no stack {name} here: deploy it with `make deploy`, or name another with --stack, --region or --profile"
             )),
-            _ => broken(error),
+            _ => connection::of_service(error),
         })?;
         let outputs = Outputs::parse(&outputs).map_err(|missing| {
             bad_input(format!("the stack {name} has no output {missing}: is it tagfleet's? deploy it again"))
@@ -174,6 +181,7 @@ pub(crate) mod tests {
             ("ReducerFunction", "tagfleet-reducer"),
             ("QueuePrefix", "tagfleet-run-"),
             ("SourceBuckets", "shop, store"),
+            ("MaxVcpus", "64"),
         ];
         outputs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
@@ -182,6 +190,13 @@ pub(crate) mod tests {
     fn outputs_are_understood() {
         let outputs = Outputs::parse(&deployed()).unwrap();
         assert_eq!((outputs.sender.as_deref(), outputs.source_buckets.len()), (None, 2));
+        assert!(outputs.has_gpu_image, "a stack of an earlier version");
+        let with = |image: &str| {
+            let mut outputs = deployed();
+            outputs.insert("GpuImage".to_owned(), image.to_owned());
+            Outputs::parse(&outputs).unwrap().has_gpu_image
+        };
+        assert_eq!((with(""), with("worker@sha256:0")), (false, true));
         assert_eq!(
             outputs.splitter_arn(),
             "arn:aws:lambda:us-east-1:123456789012:function:tagfleet-splitter"

@@ -20,6 +20,7 @@ use tagfleet_pipeline::split::{self, RangeSplit};
 use tagfleet_pipeline::usage::{Machine, WorkerUsage};
 
 use super::executions::is_running;
+use super::jobs::Jobs;
 pub(super) use look::{Look, summary};
 
 /// What a run does.
@@ -101,6 +102,9 @@ pub(super) struct Standing {
     pub(super) images_per_second: Option<f64>,
     pub(super) seconds_left: Option<u64>,
     pub(super) workers: Vec<Workers>,
+    /// The run's latest job, while it may have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) jobs: Option<Jobs>,
     pub(super) cost: Option<Spent>,
     pub(super) error: Option<String>,
     pub(super) cause: Option<String>,
@@ -121,6 +125,8 @@ pub(super) struct Seen {
     parts: BTreeSet<ShardId>,
     /// Of all executions.
     workers: Vec<WorkerUsage>,
+    /// The latest job, as of when the records were read.
+    jobs: Option<Jobs>,
     /// What all records cost together, or which price is not known; none before they were read.
     spent: Option<Result<f64, String>>,
     max_usd: Option<f64>,
@@ -178,6 +184,7 @@ impl Standing {
             images_per_second: rate,
             seconds_left,
             workers: by_machine(&workers),
+            jobs: seen.jobs.clone(),
             cost: seen.cost(images),
             error: execution.and_then(|execution| execution.error.clone()),
             cause: execution.and_then(|execution| execution.cause.clone()),

@@ -19,6 +19,7 @@ use super::standing::{Look, Now, Spent, Standing, Workers};
 use super::watch;
 use crate::args::StatusOptions;
 use crate::bar::clock;
+use crate::connection;
 use crate::exit::{Exit, Failure, broken, print, print_json};
 
 /// Executions that are listed.
@@ -40,7 +41,8 @@ pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
 }
 
 async fn list(stack: &FleetStack, json: bool) -> Result<Exit, Failure> {
-    let mut executions = stack.aws.list_executions(&stack.outputs.state_machine).await.map_err(broken)?;
+    let mut executions =
+        stack.aws.list_executions(&stack.outputs.state_machine).await.map_err(connection::of_service)?;
     executions.truncate(LATEST);
     if json {
         let listed: Vec<_> = executions.iter().map(as_json).collect();
@@ -115,6 +117,9 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
     }
     for (number, workers) in standing.workers.iter().enumerate() {
         writeln!(text, "{}{}", if number == 0 { "workers  " } else { "         " }, of_machine(workers))?;
+    }
+    if let Some(jobs) = standing.jobs.as_ref().filter(|_| standing.state == Now::Running) {
+        writeln!(text, "batch    {}", jobs.in_words())?;
     }
     if let Some(cost) = &standing.cost {
         writeln!(text, "cost     {}", of_cost(cost))?;

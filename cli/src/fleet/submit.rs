@@ -24,7 +24,11 @@ use crate::begin::begin;
 use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 
+/// In the place of the stack's bucket until it is known; nobody's bucket has a name like this.
+const ANY_STACK: &str = "xn--the-stack-s-bucket";
+
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
+    check_alone(options)?;
     let stack = FleetStack::find(&options.stack).await?;
     let (valid, bytes) = match &options.request {
         Some(file) => from_file(&stack, file).await?,
@@ -54,19 +58,36 @@ pub(crate) async fn save_planned(options: &SubmitOptions, plan: Estimate) -> Res
     save(&stack, file, &valid, &bytes)
 }
 
-/// A request file as it is, with its model looked at.
-async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Bytes), Failure> {
+/// Finds what is wrong with the request by itself, before AWS is asked anything.
+fn check_alone(options: &SubmitOptions) -> Result<(), Failure> {
+    if let Some(file) = &options.request {
+        return read(file, ANY_STACK).map(|_| ());
+    }
+    let plan = options.plan.as_deref().map(estimate).transpose()?;
+    let model = Address { bucket: ANY_STACK.to_owned(), prefix: StackKeys::MODELS.to_owned() };
+    let request = request(options, model.to_string(), plan);
+    ValidRequest::new(request, ANY_STACK).map(|_| ()).map_err(bad_input)
+}
+
+/// A request file, as it is valid in the stack with this bucket.
+fn read(file: &Path, bucket: &str) -> Result<(ValidRequest, Bytes), Failure> {
     let named = |why: &dyn std::fmt::Display| bad_input(format!("--request {}: {why}", file.display()));
     let bytes = fs::read(file).map_err(|error| named(&error))?;
     if bytes.len() as u64 > MAX_REQUEST_BYTES {
         return Err(named(&format!("more than {MAX_REQUEST_BYTES} bytes")));
     }
-    let valid = ValidRequest::parse(&bytes, &stack.outputs.bucket).map_err(|error| named(&error))?;
+    let valid = ValidRequest::parse(&bytes, bucket).map_err(|error| named(&error))?;
+    Ok((valid, bytes.into()))
+}
+
+/// A request file as it is, with its model looked at.
+async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Bytes), Failure> {
+    let (valid, bytes) = read(file, &stack.outputs.bucket)?;
     check(stack, &valid)?;
     let published = publish::read(stack, &valid.model).await?;
     publish::check_device(&published, valid.request.device, &valid.model)?;
     publish::check_tags(&published, &valid.request.tags.over(&published.tags))?;
-    Ok((valid, bytes.into()))
+    Ok((valid, bytes))
 }
 
 /// Flags that are wrong are found before a model is published.
@@ -145,6 +166,11 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
         return Err(bad_input(format!(
             "s3://{} may not be read by the stack {name}: add it to SourceBuckets and deploy again",
             valid.source
+        )));
+    }
+    if valid.request.device == request::Device::Gpu && !outputs.has_gpu_image {
+        return Err(bad_input(format!(
+            "the stack {name} has no image for GPU workers: deploy it again with GPU=yes, or leave out --device gpu"
         )));
     }
     if !valid.request.notify.is_empty() && outputs.sender.is_none() {

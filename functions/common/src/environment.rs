@@ -62,7 +62,8 @@ pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
 pub async fn clients() -> Result<Aws, String> {
     let seconds = env::var_os(ANSWER_SECONDS).map(|_| number(ANSWER_SECONDS)).transpose()?;
     let answer_time = seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    Ok(Aws::new(&Options { answer_time, ..Options::default() }).await)
+    let aws = Aws::new(&Options { answer_time, ..Options::default() }).await;
+    aws.map_err(|error| error.to_string())
 }
 
 /// The stack whose bucket has this name.

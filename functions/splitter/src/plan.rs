@@ -9,6 +9,7 @@ use tagfleet_pipeline::bucket::{BucketError, Kind};
 use tagfleet_pipeline::fleet::plan::plan as plan_run;
 use tagfleet_pipeline::fleet::steps::Planned;
 use tagfleet_pipeline::fleet::{FleetRun, Stack};
+use tagfleet_pipeline::usage::Machine;
 
 /// How long a shard is hidden once a worker has it, unless the worker asks for more.
 pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -36,6 +37,17 @@ pub(crate) async fn plan(
         resumed: planned.resumed,
         notify: !fleet.valid.request.notify.is_empty(),
     })
+}
+
+/// A stack that was deployed without its image for GPUs names no machines that have one.
+pub(crate) fn check_machines(machines: &[Machine]) -> Result<(), CallError> {
+    if machines.is_empty() {
+        return Err(CallError::bad_request(
+            "the request is wrong: device: the stack was deployed without its image for GPUs: deploy it again with \
+             GPU=yes, or ask for \"cpu\"",
+        ));
+    }
+    Ok(())
 }
 
 fn check_region(fleet: &FleetRun, own: &str, found: &str) -> Result<(), CallError> {

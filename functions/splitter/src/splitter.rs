@@ -14,7 +14,7 @@ use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::fleet::steps::{run_id, split};
 use tagfleet_pipeline::fleet::{FleetRun, Stack};
 use tagfleet_pipeline::run::RunId;
-use tagfleet_pipeline::usage::Usage;
+use tagfleet_pipeline::usage::{Machine, Usage};
 
 use crate::action::{Action, Asked};
 use crate::event::{self, ObjectCreated, Taken};
@@ -127,7 +127,9 @@ impl Splitter {
         fleet: &FleetRun,
         execution: &str,
     ) -> Result<impl serde::Serialize, CallError> {
-        self.check_limit(fleet).await?;
+        let machines = environment::machines(fleet.valid.request.device).map_err(CallError::broken)?;
+        plan::check_machines(&machines)?;
+        self.check_limit(fleet, &machines).await?;
         let stack = self.stack_for(fleet).await?;
         let source_region = async || S3Bucket::new(&self.aws, &fleet.valid.source).region().await;
         let create_queue = async || {
@@ -144,13 +146,12 @@ impl Splitter {
     }
 
     /// A run with a limit is refused where anything that it may use has no price.
-    async fn check_limit(&self, fleet: &FleetRun) -> Result<(), CallError> {
+    async fn check_limit(&self, fleet: &FleetRun, machines: &[Machine]) -> Result<(), CallError> {
         let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(()) };
         let pricing = Pricing::load(self.stack.bucket.as_ref(), &self.region).await?;
         let price = |usage: &Usage| pricing.usd(usage);
-        let machines = environment::machines(fleet.valid.request.device).map_err(CallError::broken)?;
         // Whether there is a price does not depend on how much of a machine is used.
-        Ok(Limit { max_usd, price: &price, machines: &machines, vcpus: 1 }.is_priced()?)
+        Ok(Limit { max_usd, price: &price, machines, vcpus: 1 }.is_priced()?)
     }
 
     async fn split(

@@ -48,7 +48,28 @@ fn question() -> Question {
         measured_on: None,
         gpus: vec![gpu("g6.xlarge", 4, (0.4, 0.6))],
         decode_ms: Some(2.0),
+        ceiling: Ceiling { vcpus: 100_000, set_by: "nobody".to_owned() },
     }
+}
+
+#[test]
+fn no_more_machines_are_planned_than_the_stack_may_hold() {
+    let ceiling = |vcpus| Ceiling { vcpus, set_by: "the stack tagfleet".to_owned() };
+    let asked =
+        |vcpus| plan(Question { images: 300_000_000, prefixes: 100, ceiling: ceiling(vcpus), ..question() });
+    let first =
+        |plan: &Plan| plan.lines.iter().find(|line| line.instance_type == "c7a.2xlarge").cloned().unwrap();
+    let (free, held) = (first(&asked(100_000)), first(&asked(256)));
+    assert_eq!((free.instances, held.instances, held.limit), (100, 32, Limit::MaxVcpus));
+    // A plan that ignores the limit promises a third of the time.
+    assert!(held.hours.low > free.hours.low * 2.9, "{held:?}");
+    let plan = asked(256);
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("at most 256 vCPUs at once, as the stack tagfleet has it"))
+    );
+    assert_eq!(first(&asked(4)).instances, 1, "Batch starts one machine even so");
 }
 
 fn gpu(instance_type: &str, vcpus: u32, spot: (f64, f64)) -> GpuMachine {

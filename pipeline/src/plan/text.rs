@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::{BOOT_SECONDS, GpuLine, Known, Limit, Line, OVERHEAD, Plan, Question, Range, S3_GETS_PER_SECOND};
+use super::{
+    BOOT_SECONDS, Ceiling, GpuLine, Known, Limit, Line, OVERHEAD, Plan, Question, Range, S3_GETS_PER_SECOND,
+};
 
 /// Lines of the table that a person gets to see; JSON has all.
 const SHOWN: usize = 12;
@@ -59,6 +61,7 @@ fn row(text: &mut String, line: &Line, width: usize) -> std::fmt::Result {
         Limit::Processors => "processors",
         Limit::Network => "network",
         Limit::S3Requests => "S3 requests",
+        Limit::MaxVcpus => "MaxVcpus",
     };
     let late = if line.keeps_deadline { "" } else { ", may miss the deadline" };
     let scaled = if line.is_scaled { "*" } else { "" };
@@ -154,6 +157,13 @@ pub(super) fn notes(question: &Question, lines: &[Line], gpu_lines: &[GpuLine]) 
              was measured, so none is recommended"
                 .to_owned(),
         );
+    }
+    if lines.iter().any(|line| line.limit == Limit::MaxVcpus) {
+        let Ceiling { vcpus, set_by } = &question.ceiling;
+        notes.push(format!(
+            "at most {vcpus} vCPUs at once, as {set_by} has it (MaxVcpus): more workers would wait; deploy with a larger \
+             MAX_VCPUS, or plan with --max-vcpus, for a shorter run"
+        ));
     }
     if let Some(most) = lines.iter().map(|line| line.vcpus).max() {
         notes.push(format!(

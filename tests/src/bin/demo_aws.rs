@@ -1,7 +1,8 @@
 //! `make demo-aws`: the whole AWS path on this machine, against an emulator and without an account.
 //!
 //! It deploys the real template, puts pictures and a request file into the bucket as a user would, and shows what ran,
-//! the mail, and the first rows. The emulator, and every process it started, ends with this one.
+//! the mail, the first rows, and the report with its table of costs. If `IMAGE_ROOT` names the unpacked image of the
+//! worker, workers run in it as AWS Batch would run them. The emulator, and every process it started, ends with this one.
 
 #![expect(
     clippy::expect_used,
@@ -9,6 +10,7 @@
     reason = "a demonstration: it prints, and fails by panicking"
 )]
 
+use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,13 +18,19 @@ use serde_json::{Value, json};
 use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, name};
+use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::project;
 
 /// Where the results are copied to, so that they can be looked at once the emulator is gone.
 const OUT: &str = "target/demo-aws";
+/// The image whose workers run in `IMAGE_ROOT`.
+const BUILT_IMAGE: &str = "tagfleet/worker:built";
+/// What every worker is told that it runs on, so that its time has a price.
+const MACHINE: &str = "c7a.2xlarge";
 
 fn main() -> ExitCode {
-    let fleet = Fleet::deploy(&Options::default(), &[]);
+    let metadata = Metadata::start_on(MACHINE);
+    let fleet = deploy(&Options::default().on_machine(&metadata));
     println!(
         "deployed   infra/template.yaml: s3://{}, Lambda, Step Functions, AWS Batch, SES",
         fleet.bucket()
@@ -46,8 +54,20 @@ fn main() -> ExitCode {
         println!("error      {}: {}", ended["error"], ended["cause"]);
         return ExitCode::FAILURE;
     }
-    show_rows(&fleet, &run_id);
-    ExitCode::SUCCESS
+    // Below the project's folder, in which the command runs.
+    let folder = Path::new(OUT).join(&run_id);
+    fleet.download(&run_id, &project(OUT).join(&run_id));
+    show_rows(&folder);
+    println!("results    {}", folder.join("results").display());
+    show_report(&folder)
+}
+
+fn deploy(options: &Options) -> Fleet {
+    let Ok(root) = std::env::var("IMAGE_ROOT") else { return Fleet::deploy(options, &[]) };
+    println!("workers    in {root}: its root read-only, /tmp noexec, uid 65532");
+    let container = project("tests/emulator/container.sh");
+    let options = options.clone().image(BUILT_IMAGE, &container).variable("IMAGE_ROOT", &root);
+    Fleet::deploy(&options, &[("CpuImage", BUILT_IMAGE)])
 }
 
 fn show_jobs(jobs: &[Value]) {
@@ -64,10 +84,20 @@ fn show_mails(mails: &[Value]) {
     }
 }
 
-fn show_rows(fleet: &Fleet, run_id: &str) {
-    let out = project(OUT);
-    fleet.download(run_id, &out.join(run_id));
-    let shown = run(tagfleet(["show", "--rows", "12"]).arg(out.join(run_id)));
+fn show_rows(folder: &Path) {
+    let shown = run(tagfleet(["show", "--rows", "12"]).arg(folder));
     println!("{}", shown.stdout);
-    println!("results    {}", Path::new(OUT).join(run_id).join("results").display());
+}
+
+/// What the run did and cost, from the copy on this machine; with somebody there to see it, its page in the browser.
+fn show_report(folder: &Path) -> ExitCode {
+    let mut command = tagfleet(["report"]);
+    command.arg(folder);
+    if stdout().is_terminal() {
+        command.arg("--open");
+    }
+    let shown = run(&mut command);
+    println!("\nreport     tagfleet report {}\n\n{}{}", folder.display(), shown.stdout, shown.stderr);
+    println!("machine    {MACHINE}: what the emulator says; the prices are AWS's, and nothing was paid");
+    if shown.code == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -58,7 +58,8 @@ fn outputs_are_those_that_the_command_line_reads() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .map(|line| line.trim().trim_end_matches(':').to_owned())
         .collect();
-    let expected = "Bucket StateMachineArn CpuJobQueue GpuJobQueue DeadLetterQueueUrl Sender SplitterFunction \
+    let expected = "Bucket StateMachineArn MaxVcpus CpuJobQueue GpuJobQueue GpuImage DeadLetterQueueUrl Sender \
+                    SplitterFunction \
                     ReducerFunction QueuePrefix SourceBuckets";
     assert_eq!(outputs, expected.split_whitespace().collect::<Vec<_>>());
 }

@@ -10,9 +10,7 @@ use crate::worker::metadata::Metadata;
 /// A stack whose workers run on a machine that has a price.
 pub(super) fn deploy() -> Fleet {
     let metadata = Metadata::start_on("c7a.2xlarge");
-    let options = Options::default()
-        .variable("AWS_EC2_METADATA_DISABLED", "false")
-        .variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.endpoint());
+    let options = Options::default().on_machine(&metadata);
     let fleet = Fleet::deploy(&options, &[("CpuInstanceTypes", "c7a.2xlarge")]);
     fleet.upload_demo("photos/");
     fleet

@@ -120,6 +120,27 @@ fn a_run_whose_workers_are_stopped_has_another_round(fleet: &Fleet, request: &Va
     assert_eq!(fleet.rows(&run).len(), 3060);
 }
 
+/// Else the judge could say yes to everything.
+#[test]
+fn a_call_that_no_statement_allows_is_denied() {
+    let mut fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_demo("photos/");
+    let request = fleet.request(&json!({}));
+    let template = std::fs::read_to_string(tagfleet_tests::project("infra/template.yaml")).unwrap();
+    let other = template.replace("${AWS::StackName}-run-*\n", "${AWS::StackName}-other-*\n");
+    assert_ne!(other, template);
+    fleet.cloud.update(&other, &[]);
+    let run = fleet.submit(&request);
+    assert_eq!(fleet.wait(&fleet.execution(&run)).0, "SUCCEEDED", "the emulator enforces nothing");
+    let verdict = fleet.cloud.emulator().verdict()["denied"].to_string();
+    for call in
+        ["sqs:CreateQueue on arn:aws:sqs:us-east-1:000000000000:tagfleet-run-", "sqs:ReceiveMessage on "]
+    {
+        assert!(verdict.contains(call), "{call}: {verdict}");
+    }
+    assert!(!verdict.contains("s3:"), "{verdict}");
+}
+
 #[test]
 fn every_role_calls_what_it_may_and_may_what_it_calls() {
     // A worker that is stopped gives its shards back at once.

@@ -37,6 +37,15 @@ fn differences(evaluations: &Value) -> Option<Value> {
     Some(serde_json::from_slice(&node.wait_with_output().unwrap().stdout).unwrap())
 }
 
+#[test]
+fn a_value_that_differs_is_found() {
+    let right = json!({"expression": "$a + 1", "variables": {"a": 1}, "states": {}, "value": 2});
+    let wrong = json!({"expression": "$states.input", "variables": {}, "states": {"input": 1}, "value": 2});
+    let Some(differences) = differences(&json!([right, wrong])) else { return };
+    assert_eq!(differences.as_array().map(Vec::len), Some(1), "{differences}");
+    assert_eq!((&differences[0]["found"], &differences[0]["expected"]), (&json!(1), &json!(2)));
+}
+
 /// Whether every expression was evaluated, by a run or below, and to the same value by both implementations.
 pub(super) fn agrees(cloud: &Cloud) {
     let mut evaluations = cloud.emulator().evaluations();

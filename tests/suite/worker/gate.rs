@@ -2,9 +2,11 @@
 //!
 //! It makes "in the middle of a shard" a place that a test can wait for, without a clock.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+pub(crate) use tagfleet_tests::http::read_head;
 
 /// What is done about the GETs of a path.
 #[derive(Clone, Copy)]
@@ -85,21 +87,5 @@ fn refuse(client: &mut TcpStream, rule: Rule) -> io::Result<()> {
             )?;
             write!(client, "Content-Length: {length}\r\n\r\n{body}")
         }
-    }
-}
-
-/// A request's head, its empty line included, and what came of the body with it.
-pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let rest = bytes.split_off(end + 4);
-            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
-        }
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes.extend_from_slice(&buffer[..read]);
     }
 }

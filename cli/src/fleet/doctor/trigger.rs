@@ -12,8 +12,13 @@ use super::{text_at, texts_at, unasked};
 
 const CHECK: &str = "trigger";
 /// Amazon EventBridge: a JSON service.
-const EVENTS: Service =
-    Service { title: "EventBridge", endpoint: "events", signing_name: "events", version: "AWSEvents" };
+const EVENTS: Service = Service {
+    title: "EventBridge",
+    id: "EventBridge",
+    endpoint: "events",
+    signing_name: "events",
+    version: "AWSEvents",
+};
 
 pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
     let bucket = &stack.outputs.bucket;

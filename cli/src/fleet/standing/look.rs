@@ -18,8 +18,10 @@ use tagfleet_pipeline::usage::{self, UsageRecord, WorkerUsage};
 
 use super::{Seen, Standing};
 use crate::begin::began;
+use crate::connection;
 use crate::exit::{Failure, broken};
 use crate::fleet::executions::{Executions, is_running};
+use crate::fleet::jobs::Jobs;
 use crate::fleet::stack::{FleetStack, FoundRun};
 use crate::fleet::status::now;
 
@@ -86,7 +88,7 @@ impl<'a> Look<'a> {
         match self.stack.aws.describe_execution(arn).await {
             Ok(execution) => Ok(Some(execution)),
             Err(error) if error.kind == Kind::Missing && known.is_none() => Ok(None),
-            Err(error) => Err(broken(error)),
+            Err(error) => Err(connection::of_service(error)),
         }
     }
 
@@ -124,13 +126,19 @@ impl<'a> Look<'a> {
             Some(_) => self.seen.parts = shards(fleet, &keys.parts()).await?,
         }
         if !is_running || self.records_read.is_none_or(|read| read.elapsed() > RECORDS_EVERY) {
-            let records = records(fleet).await?;
-            self.seen.workers = records.iter().filter_map(worker).collect();
-            self.seen.spent = Some(self.spent(records).await);
-            self.seen.max_usd = self.limit(fleet).await?;
-            self.records_read = Some(Instant::now());
+            self.look_at_workers(fleet, is_running).await?;
         }
         Ok(self.look_at_end(fleet, is_running).await?)
+    }
+
+    async fn look_at_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
+        let records = records(fleet).await?;
+        self.seen.workers = records.iter().filter_map(worker).collect();
+        self.seen.spent = Some(self.spent(records).await);
+        self.seen.max_usd = self.limit(fleet).await?;
+        self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
+        self.records_read = Some(Instant::now());
+        Ok(())
     }
 
     /// What the records cost; a price that is not known is told, and stops nobody from looking.

@@ -1,7 +1,10 @@
 //! The texts that people read, of runs in several states.
 
+use std::collections::BTreeMap;
+
 use tagfleet_pipeline::run::RunId;
 
+use super::super::jobs::Jobs;
 use super::super::standing::Done;
 use super::*;
 
@@ -31,6 +34,11 @@ fn running() -> Standing {
             Workers { machine: machine("c7a.2xlarge"), running: 12, ended: 3 },
             Workers { machine: Machine::default(), running: 1, ended: 0 },
         ],
+        jobs: Some(Jobs {
+            workers: BTreeMap::from([("RUNNABLE".to_owned(), 88), ("RUNNING".to_owned(), 12)]),
+            reasons: vec!["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no capacity".to_owned()],
+            problem: None,
+        }),
         cost: Some(Spent {
             usd: Some(0.1234),
             projected_usd: Some(0.41133),
@@ -52,6 +60,7 @@ fn a_running_run() {
     speed    1250.0 images/s, 7:28 left
     workers  12 c7a.2xlarge spot us-east-1a, 3 ended
              1 of an unknown machine
+    batch    88 waiting for a machine, 12 running: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no capacity
     cost     $0.1234 so far, about $0.4113 in the end, of at most $0.5
     ");
     insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240,000/800,000 images, 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");

@@ -1,21 +1,25 @@
 //! An instance metadata service (IMDSv2) on the loopback: a spot instance that is taken away when the test says so.
+//!
+//! It answers what a worker asks of its machine and nothing else; EC2 is never asked.
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use super::gate::read_head;
+use crate::http::read_head;
 
 const IDENTITY: &str = r#"{"instanceId": "i-0a1b2c3d", "instanceType": "TYPE", "availabilityZone": "us-east-1a", "pendingTime": "2026-01-31T08:20:00Z"}"#;
 
 /// A running service.
-pub(crate) struct Metadata {
+#[derive(Debug)]
+pub struct Metadata {
     address: String,
     notice: Arc<Mutex<Option<Notice>>>,
 }
 
 /// That an instance is taken away.
+#[derive(Debug)]
 struct Notice {
     body: String,
     /// Told once it was given: then it holds no more. None where it is for everybody.
@@ -24,15 +28,23 @@ struct Notice {
 
 impl Metadata {
     /// Starts one that has no notice yet.
-    pub(super) fn start() -> Self {
+    ///
+    /// # Panics
+    /// If there is no free port.
+    #[must_use]
+    pub fn start() -> Self {
         Self::start_on("c7g.xlarge")
     }
 
     /// The same for an instance of this type.
-    pub(crate) fn start_on(instance_type: &str) -> Self {
+    ///
+    /// # Panics
+    /// If there is no free port.
+    #[must_use]
+    pub fn start_on(instance_type: &str) -> Self {
         let identity = IDENTITY.replace("TYPE", instance_type);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address").to_string();
         let notice: Arc<Mutex<Option<Notice>>> = Arc::default();
         let notices = notice.clone();
         std::thread::spawn(move || {
@@ -45,19 +57,27 @@ impl Metadata {
         Self { address, notice }
     }
 
-    pub(crate) fn endpoint(&self) -> String {
+    /// Where it is, for `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// From now on it says that the instance is taken away at `time`, `2026-01-31T08:22:00Z`.
-    pub(super) fn take_away_at(&self, time: &str) {
-        *self.notice.lock().unwrap() = Some(Notice { body: body(time), given: None });
+    ///
+    /// # Panics
+    /// If an answer panicked.
+    pub fn take_away_at(&self, time: &str) {
+        *self.notice.lock().expect("nobody panicked") = Some(Notice { body: body(time), given: None });
     }
 
     /// The same to one worker only, whichever asks next; the receiver hears when it has.
-    pub(crate) fn take_one_away_at(&self, time: &str) -> Receiver<()> {
+    ///
+    /// # Panics
+    /// If an answer panicked.
+    pub fn take_one_away_at(&self, time: &str) -> Receiver<()> {
         let (given, receiver) = channel();
-        *self.notice.lock().unwrap() = Some(Notice { body: body(time), given: Some(given) });
+        *self.notice.lock().expect("nobody panicked") = Some(Notice { body: body(time), given: Some(given) });
         receiver
     }
 }
@@ -68,7 +88,7 @@ fn body(time: &str) -> String {
 
 /// The notice that is given to who asks now.
 fn next(notices: &Mutex<Option<Notice>>) -> Option<String> {
-    let mut notice = notices.lock().unwrap();
+    let mut notice = notices.lock().expect("nobody panicked");
     let body = notice.as_ref()?.body.clone();
     if let Some(given) = notice.as_ref().and_then(|notice| notice.given.clone()) {
         // Nobody may listen any more.
