@@ -60,6 +60,8 @@ def record_request(service, method, path, headers, body, parameters):
     elif service == "states":
         request = json.loads(body)
         record(principal, action, [next((request[name] for name in _ABOUT if name in request), "*")])
+    elif action == "batch:TerminateJob":
+        record(principal, action, [arn("batch", f"job/{json.loads(body)['jobId']}")])
     elif action == "cloudformation:DescribeStacks":
         name = dict(parse_qsl(body.decode())).get("StackName", "*")
         record(principal, action, [arn("cloudformation", f"stack/{name}/1")])

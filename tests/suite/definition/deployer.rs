@@ -160,25 +160,21 @@ fn pascal(command: &str) -> String {
     command.split('-').map(capital).collect()
 }
 
-/// What a script calls.
+/// What a script calls: a service and a command, whether behind `aws` or in a function of the script.
 fn of_script(script: &str) -> BTreeSet<String> {
+    let services = ["cloudformation", "ecr", "ec2", "lambda", "s3", "sesv2", "stepfunctions", "sts"];
     let mut called = BTreeSet::new();
-    for part in script.split("aws ").skip(1) {
-        let mut words =
-            part.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| !word.is_empty());
-        let (Some(service), Some(command)) = (words.next(), words.next()) else { continue };
-        let is_service = ["cloudformation", "ecr", "ec2", "lambda", "s3", "sesv2", "stepfunctions", "sts"];
-        if !is_service.contains(&service) {
-            continue;
-        }
+    let words: Vec<&str> = script.split_whitespace().collect();
+    for pair in words.windows(2).filter(|pair| services.contains(&pair[0])) {
+        let (service, command) = (pair[0], pair[1]);
         let both = format!("{service} {command}");
-        match SEVERAL.iter().find(|(known, _)| *known == both) {
-            Some((_, actions)) => called.extend(expanded(actions)),
-            None => {
-                let namespace = NAMESPACES.iter().find(|(known, _)| *known == service);
-                let namespace = namespace.map_or(service, |(_, namespace)| namespace);
-                called.insert(format!("{namespace}:{}", pascal(command)));
-            }
+        let is_command = command.contains('-') && command.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        if let Some((_, actions)) = SEVERAL.iter().find(|(known, _)| *known == both) {
+            called.extend(expanded(actions));
+        } else if is_command && !command.starts_with('-') {
+            let namespace = NAMESPACES.iter().find(|(known, _)| *known == service);
+            let namespace = namespace.map_or(service, |(_, namespace)| namespace);
+            called.insert(format!("{namespace}:{}", pascal(command)));
         }
     }
     called

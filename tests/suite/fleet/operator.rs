@@ -25,9 +25,9 @@ fn an_operator_may_what_the_command_does_and_nothing_else() {
     done(&fleet, &["plan", "s3://shop/photos/", "--model", model.to_str().unwrap()]);
     let run = fleet.submit(&request);
     done(&fleet, &["status"]);
-    done(&fleet, &["status", &run]);
-    // From then on it has a queue.
+    // From then on it has a queue and a job.
     super::policy::reaches(&fleet, &fleet.execution(&run), "Infer");
+    done(&fleet, &["status", &run]);
     done(&fleet, &["cancel", &run]);
     let _ = fleet.wait(&fleet.execution(&run));
     done(&fleet, &["resume", &run, "--wait"]);
