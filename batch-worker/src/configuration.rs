@@ -210,7 +210,7 @@ mod tests {
         let cases = [
             ("TAGFLEET_RUN", "", "is not set"),
             ("TAGFLEET_RUN", "A b", "is wrong: \"A b\" is no run id"),
-            ("TAGFLEET_OUTPUT", "tags", "is wrong: \"tags\" is no place in a bucket"),
+            ("TAGFLEET_OUTPUT", "tags", "is wrong: \"tags\" is not a place in a bucket"),
             ("TAGFLEET_QUEUE_URL", "", "is not set"),
             ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is no number of dollars above 0"),
             ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is no number from 1 to 1024"),
