@@ -11,7 +11,10 @@
 #   SENDER, ALARM_TOPIC_ARN             the address of reports; a topic for alarms
 #   NOTIFY_TOPIC_ARN                    a topic that is told when a run ends
 #   MAX_FAILED_PERCENT                  how many images of a hundred may fail before an alarm (5)
+#   BUCKET_KEY_ARN                      the KMS key of the bucket that is made (aws/s3)
 #   VPC_ID, SUBNET_IDS, MAX_VCPUS       a VPC of yours; the most vCPUs at once
+#   ZONES                               how many zones the VPC that is made spans, 2 to 4; us-west-1 has 2 (3)
+#   FUNCTION_CONCURRENCY                calls of its functions that a run makes at once (4/5 of what Lambda allows, 40 at most)
 #   CPU_PLATFORM, CPU_INSTANCE_TYPES    linux/arm64 and c8g.2xlarge,c8g.4xlarge for Graviton (linux/amd64); change both
 #   GPU, GPU_INSTANCE_TYPES             GPU=no builds no GPU image (2.2 GB), and the stack then refuses --device gpu (yes)
 #   PERMISSIONS_BOUNDARY_ARN, ROLE_PATH the boundary and the path of every role, if your organisation demands them
@@ -53,6 +56,17 @@ output() {
 
 # The value of a parameter that the stack has now; nothing if there is no stack yet.
 deployed() { describe "$stack" "Parameters[?ParameterKey=='$1'].ParameterValue | [0]"; }
+
+# How many functions a run may call at once: the account's other functions keep a fifth of what Lambda allows it.
+allowed_concurrency() {
+  local limit shape='^[0-9]+$'
+  limit=$(ask "the limits of Lambda" "never" lambda get-account-settings --query AccountLimit.ConcurrentExecutions) || exit
+  [[ $limit =~ $shape ]] || fail "Lambda gave no number of concurrent executions but '$limit': give FUNCTION_CONCURRENCY"
+  limit=$((limit * 4 / 5))
+  if [ "$limit" -gt 40 ]; then limit=40; fi
+  if [ "$limit" -lt 1 ]; then limit=1; fi
+  echo "$limit"
+}
 
 # The identity of SES that the stack made, if it made one.
 own_identity() {
@@ -137,9 +151,12 @@ had_gpu_image=$(deployed GpuImage) || exit
 had_platform=$(deployed CpuPlatform) || exit
 had_project=$(deployed Project) || exit
 had_sender=$(deployed Sender) || exit
+had_concurrency=$(deployed FunctionConcurrency) || exit
 cpu_platform=${CPU_PLATFORM:-${had_platform:-linux/amd64}}
 project=${PROJECT:-${had_project:-$stack}}
 sender=${SENDER-$had_sender}
+concurrency=${FUNCTION_CONCURRENCY:-$had_concurrency}
+if [ -z "$concurrency" ]; then concurrency=$(allowed_concurrency) || exit; fi
 gpu=${GPU:-yes}
 # A stack that was deployed without the image stays without it.
 if [ -z "${GPU:-}" ] && [ -n "$had_cpu_image" ] && [ -z "$had_gpu_image" ]; then gpu=no; fi
@@ -174,6 +191,7 @@ parameters=(
   "CpuImage=$cpu_image"
   "CpuPlatform=$cpu_platform"
   "GpuImage=$gpu_image"
+  "FunctionConcurrency=$concurrency"
 )
 optional() { if [ -n "${!2+set}" ]; then parameters+=("$1=${!2}"); fi; }
 optional BucketName BUCKET_NAME
@@ -182,6 +200,8 @@ optional SourceKeyArns SOURCE_KEY_ARNS
 optional OutputBuckets OUTPUT_BUCKETS
 optional OwnKeyArns OWN_KEY_ARNS
 optional Sender SENDER
+optional BucketKeyArn BUCKET_KEY_ARN
+optional Zones ZONES
 optional VpcId VPC_ID
 optional SubnetIds SUBNET_IDS
 optional MaxVcpus MAX_VCPUS

@@ -2,8 +2,9 @@
 //!
 //! Before each shard the worker's own usage is priced: its part of the machine, and every request it has sent. A shard is
 //! taken only if one more at what those so far cost, on average, stays within the share; what is in hand is finished. So
-//! a share may be passed by what the last shard costs more than the average. A price that is not known ends the worker
-//! with an error: it never works without knowing what it spends.
+//! a share may be passed by what the last shard costs more than the average. A worker that replaces an interrupted one
+//! has what that one left of the share. A price that is not known ends the worker with an error: it never works without
+//! knowing what it spends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,9 +14,11 @@ use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::json;
 use tagfleet_aws::S3Bucket;
+use tagfleet_pipeline::bucket::Kind;
 use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
-use tagfleet_pipeline::usage::{SHARE_IS_SPENT, Usage};
+use tagfleet_pipeline::split::{SplitError, read_json};
+use tagfleet_pipeline::usage::{self, SHARE_IS_SPENT, Usage, UsageRecord};
 
 use crate::configuration::Budget;
 use crate::log;
@@ -45,12 +48,28 @@ pub(crate) async fn queue(
     let region =
         reporter.aws.region().context("a limit needs prices, and no region is set: set AWS_REGION")?;
     let pricing = Pricing::load(&S3Bucket::new(&reporter.aws, &budget.bucket), region).await?;
+    let before = usage_before(budget, reporter).await?;
     let reporter = reporter.clone();
-    let spent: Spent =
-        Box::new(move || pricing.usd(&Usage::of_worker(reporter.usage(SystemTime::now(), None))));
+    let spent: Spent = Box::new(move || {
+        let own = Usage::of_worker(reporter.usage(SystemTime::now(), None));
+        Ok(pricing.usd(&before)? + pricing.usd(&own)?)
+    });
     let so_far = spent().map_err(|why| anyhow::anyhow!("its share of the budget cannot be kept: {why}"))?;
     log::event("limited", json!({"max_usd": budget.max_usd, "spent_usd": so_far}));
     Ok(Arc::new(BrakedQueue { queue, max_usd: budget.max_usd, spent, taken: AtomicU64::new(0), drain }))
+}
+
+/// What the job's attempts before this one used; one that was killed in its first minute may have left no record.
+async fn usage_before(budget: &Budget, reporter: &Reporter) -> anyhow::Result<Usage> {
+    let mut records = Vec::new();
+    for name in &budget.earlier {
+        match read_json::<UsageRecord>(reporter.output.as_ref(), &reporter.keys.usage(name)).await {
+            Ok(record) => records.push(record),
+            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(usage::sum(records))
 }
 
 impl BrakedQueue {

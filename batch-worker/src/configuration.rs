@@ -60,6 +60,8 @@ pub(crate) struct Budget {
     pub(crate) max_usd: f64,
     /// The stack's bucket.
     pub(crate) bucket: String,
+    /// The usage records of the job's attempts before this one, which had the same share.
+    pub(crate) earlier: Vec<String>,
 }
 
 /// A variable is missing or wrong.
@@ -102,7 +104,8 @@ impl Configuration {
         let here = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let budget = match set("TAGFLEET_MAX_USD") {
             Some(max_usd) => {
-                Some(Budget { max_usd: dollars(&max_usd)?, bucket: required("TAGFLEET_BUCKET")? })
+                let earlier = (1..attempt).map(|attempt| record(&job, attempt)).collect();
+                Some(Budget { max_usd: dollars(&max_usd)?, bucket: required("TAGFLEET_BUCKET")?, earlier })
             }
             None => None,
         };
@@ -115,7 +118,7 @@ impl Configuration {
             receive_wait: Duration::from_secs(receive_wait),
             grace: Duration::from_secs(grace),
             answer_time: answer.transpose()?.map(Duration::from_secs),
-            name: format!("worker-{}-{attempt}", sanitised(&job)),
+            name: record(&job, attempt),
             metadata_disabled: set("AWS_EC2_METADATA_DISABLED"),
         })
     }
@@ -138,6 +141,11 @@ fn number<T: FromStr + PartialOrd + std::fmt::Display>(
     value.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| {
         wrong(name, format!("is wrong: {value:?} is no number from {} to {}", allowed.start(), allowed.end()))
     })
+}
+
+/// The name of the usage record of a job's attempt.
+fn record(job: &str, attempt: u32) -> String {
+    format!("worker-{}-{attempt}", sanitised(job))
 }
 
 /// Safe in an object key: the `:` of an array job's child is not.
@@ -181,7 +189,7 @@ mod tests {
     #[test]
     fn a_limit_needs_the_bucket_of_its_prices() {
         let budget = [("TAGFLEET_MAX_USD", "0.25"), ("TAGFLEET_BUCKET", "stack")];
-        let expected = Budget { max_usd: 0.25, bucket: "stack".to_owned() };
+        let expected = Budget { max_usd: 0.25, bucket: "stack".to_owned(), earlier: Vec::new() };
         assert_eq!(configuration(&budget).unwrap().budget, Some(expected));
         let without = [("TAGFLEET_MAX_USD", ""), ("TAGFLEET_BUCKET", "stack")];
         assert_eq!(configuration(&without).unwrap().budget, None);
@@ -190,11 +198,19 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_is_tried_again_knows_who_had_its_share_before() {
+        let budget = [("TAGFLEET_MAX_USD", "0.25"), ("TAGFLEET_BUCKET", "stack")];
+        let third = [("AWS_BATCH_JOB_ID", "0a1b:13"), ("AWS_BATCH_JOB_ATTEMPT", "3")];
+        let configuration = configuration(&[budget, third].concat()).unwrap();
+        assert_eq!(configuration.budget.unwrap().earlier, ["worker-0a1b-13-1", "worker-0a1b-13-2"]);
+    }
+
+    #[test]
     fn every_error_names_its_variable() {
         let cases = [
             ("TAGFLEET_RUN", "", "is not set"),
             ("TAGFLEET_RUN", "A b", "is wrong: \"A b\" is no run id"),
-            ("TAGFLEET_OUTPUT", "tags", "is wrong: \"tags\" is no place in a bucket"),
+            ("TAGFLEET_OUTPUT", "tags", "is wrong: \"tags\" is not a place in a bucket"),
             ("TAGFLEET_QUEUE_URL", "", "is not set"),
             ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is no number of dollars above 0"),
             ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is no number from 1 to 1024"),

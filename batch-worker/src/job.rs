@@ -43,15 +43,24 @@ const RECORD_GRACE: Duration = Duration::from_secs(4);
 /// How long a thread that hangs may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
+/// How a worker ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// There is nothing more to do for a worker like it.
+    Done,
+    /// It was told to stop before the queue was empty: another worker would find work.
+    Interrupted,
+}
+
 /// Works until the queue is empty or it is told to stop.
-pub(crate) fn run(configuration: &Configuration) -> anyhow::Result<()> {
+pub(crate) fn run(configuration: &Configuration) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let outcome = runtime.block_on(report_and_work(configuration));
     runtime.shutdown_timeout(LAST_GRACE);
     outcome
 }
 
-async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
+async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcome> {
     let began = SystemTime::now();
     let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
     let gpu = gpu::find(Path::new(gpu::DRIVER));
@@ -85,7 +94,10 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<()> {
         Err(error) => format!("{FAILED}{error:#}"),
     };
     reporter.end(&why).await;
-    ended.map(|_| ())
+    Ok(match ended? {
+        End::Stopped if shutdown.is_interrupted() => Outcome::Interrupted,
+        End::Stopped | End::Idle => Outcome::Done,
+    })
 }
 
 /// The metadata service and what it says. Whether there is one is found out once.

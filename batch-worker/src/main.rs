@@ -1,7 +1,8 @@
 //! `batch-worker`: one worker of a fleet, an AWS Batch job that tags shards until the queue is empty or it is told to stop.
 //!
 //! Only wires: what a worker does with a shard stands in the pipeline, everything about models in the model crate. Exit
-//! codes: 0 where the queue is empty or it gave back all it had, 1 where something broke, 2 for bad configuration.
+//! codes: 0 if the queue is empty or its share of the budget is spent, 1 if something broke, 2 for bad configuration, 75 if
+//! it was interrupted and gave its shards back: the job definitions have AWS Batch replace it then.
 
 mod brake;
 mod configuration;
@@ -16,7 +17,11 @@ mod usage;
 use std::process::ExitCode;
 
 use configuration::Configuration;
+use job::Outcome;
 use tagfleet_model::engine::telemetry;
+
+/// `EX_TEMPFAIL` of sysexits.h.
+const INTERRUPTED: u8 = 75;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
@@ -32,7 +37,8 @@ fn main() -> ExitCode {
         Err(error) => return log::failure(&error, 2),
     };
     match job::run(&configuration) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => log::failure(&format!("run {}: {error:#}", configuration.run), 1),
     }
 }

@@ -25,6 +25,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// write the last usage records (4 s and one more request).
 const LAST_STEPS: Duration = Duration::from_secs(25);
 
+const BY_SIGNAL: &str = "told to stop by a signal";
+const BY_EC2: &str = "its spot instance is taken away";
+
 /// Told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -79,6 +82,11 @@ impl Shutdown {
     /// A way to stop it from within: it finishes the shards in hand and takes no new one.
     pub(crate) fn drain(&self) -> Drain {
         Drain { stop: self.stop.clone(), why: self.why.clone() }
+    }
+
+    /// True if it was told to stop from outside before it stopped by itself.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        [BY_SIGNAL, BY_EC2].contains(&self.why())
     }
 
     /// Why it was told to stop.
@@ -145,8 +153,8 @@ async fn obey(mut notices: Receiver<Notice>, stop: &Stop, grace: Duration, why: 
             else => return,
         };
         let (left, reason) = match notice {
-            Notice::Signal => (grace, "told to stop by a signal"),
-            Notice::Interruption(left) => (left, "its spot instance is taken away"),
+            Notice::Signal => (grace, BY_SIGNAL),
+            Notice::Interruption(left) => (left, BY_EC2),
         };
         signals += u32::from(notice == Notice::Signal);
         if signals > 1 {

@@ -2,7 +2,8 @@
 
 An image is a program of this machine (BATCH_IMAGE_MAP, JSON); a job whose image is not in the map finds no capacity.
 BATCH_SLOTS jobs run at a time, the rest is RUNNABLE. BATCH_ENVIRONMENT (JSON) is added to every job's environment, and
-every duration that Batch has is multiplied by BATCH_TIME_SCALE, so that a test need not wait ten minutes.
+every duration that Batch has is multiplied by BATCH_TIME_SCALE, so that a test need not wait ten minutes. With
+BATCH_INSTANCE_TYPE every attempt finds a metadata service, which says that it runs on a spot instance of this type.
 Jobs of one container only: no dependencies, no multi-node jobs, no fair share, no pages in ListJobs.
 """
 
@@ -16,21 +17,26 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import contracts
 import processes
+from metadata import Metadata
 from ministack.core.responses import error_response_json, get_account_id, get_region, new_uuid
 from ministack.services import batch, cloudwatch_logs
 import resources
 
 IMAGES = json.loads(os.environ.get("BATCH_IMAGE_MAP", "{}"))
 ENVIRONMENT = json.loads(os.environ.get("BATCH_ENVIRONMENT", "{}"))
+INSTANCE_TYPE = os.environ.get("BATCH_INSTANCE_TYPE")
 SCALE = float(os.environ.get("BATCH_TIME_SCALE", "1"))
 STOP_SECONDS = 30  # between SIGTERM and SIGKILL, what ECS has by default
+SPOT_SECONDS = 120  # between a spot notice and the end of the instance
 ENDED = ("SUCCEEDED", "FAILED")
 NOT_STARTED = ("SUBMITTED", "PENDING", "RUNNABLE")
 
 _POOL = ThreadPoolExecutor(max_workers=int(os.environ.get("BATCH_SLOTS", "4")), thread_name_prefix="job")
 _LOCK = threading.RLock()
 _JOBS = {}
+_REFUSALS = []  # of the next calls of SubmitJob
 
 
 def _now():
@@ -52,6 +58,7 @@ class Job:
         self.definition, self.queue, self.parent, self.children = definition, queue, parent, []
         self.left = 0  # children that have not ended
         self.process = None
+        self.metadata = None  # of the attempt's instance
         self.stop_reason = None  # of TerminateJob
         self.host_reason = None  # why the instance went away under the job
         self.ended = threading.Event()
@@ -143,6 +150,21 @@ class Job:
             process.terminate()
             _later(STOP_SECONDS, process.kill)
 
+    def reclaim(self):
+        """As EC2 takes a spot instance back: a notice, a signal, and the end two minutes later."""
+        process = self.process
+        if process is None:
+            raise ValueError(f"job {self.record['jobId']} has no process")
+        if self.metadata:
+            self.metadata.take_away(SPOT_SECONDS * SCALE)
+        process.send_signal(signal.SIGTERM)
+        _later(SPOT_SECONDS, lambda: self._end_host(process))
+
+    def _end_host(self, process):
+        if process.poll() is None:
+            self.host_reason = "Host EC2 (instance i-00000000000000000) terminated."
+            process.kill()
+
     def signal(self, number, reason=None):
         """A signal from outside; with a reason it is the host that went away and not the container that ended."""
         self.host_reason = reason
@@ -227,6 +249,8 @@ def _attempt(job, attempt):
         with _LOCK:
             if job.stop_reason:
                 return None, job.stop_reason, False
+            if INSTANCE_TYPE:
+                job.metadata = Metadata(INSTANCE_TYPE, f"i-{new_uuid()[:8]}", f"{get_region()}a")
             job.process = _start(job, attempt)
             job.enter("RUNNING")
         copier = threading.Thread(target=contextvars.copy_context().run, args=(stream.copy, job.process.stdout))
@@ -237,6 +261,9 @@ def _attempt(job, attempt):
         code = 128 - code if code < 0 else code
     except OSError as error:
         container["reason"], status_reason = f"CannotStartContainerError: {error}", "Task failed to start"
+    finally:
+        if job.metadata:
+            job.metadata.end()
     if timed_out:
         status_reason = "Job attempt duration exceeded timeout"
     elif job.host_reason:
@@ -258,11 +285,11 @@ def _start(job, attempt):
     environment = {
         "PATH": os.environ["PATH"],
         "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
-        "AWS_REGION": get_region(),
         # Who calls is told by the key: the job's role.
         "AWS_ACCESS_KEY_ID": container.get("jobRoleArn", "job-without-role").rsplit("/", 1)[-1],
         "AWS_SECRET_ACCESS_KEY": "secret",
         **own,
+        **({"AWS_EC2_METADATA_SERVICE_ENDPOINT": job.metadata.endpoint()} if job.metadata else {}),
         **ENVIRONMENT,
         "AWS_BATCH_JOB_ID": record["jobId"],
         "AWS_BATCH_JQ_NAME": job.queue["jobQueueName"],
@@ -314,8 +341,18 @@ def _refused(message):
     return error_response_json("ClientException", message, 400)
 
 
+def refuse(count, code, status):
+    """The next so many calls of SubmitJob are refused."""
+    _REFUSALS.extend([(code, status)] * count)
+
+
 def submit(request):
     """SubmitJob."""
+    if _REFUSALS:
+        code, status = _REFUSALS.pop(0)
+        return error_response_json(code, "the test says so", status)
+    if problem := contracts.problem("batch", "SubmitJob", request):
+        return _refused(problem)
     definition = resources.find_definition(request.get("jobDefinition", ""))
     queue = resources.find_queue(request.get("jobQueue", ""))
     size = (request.get("arrayProperties") or {}).get("size")
@@ -368,19 +405,20 @@ def describe(request):
 
 
 def list_jobs(request):
-    """ListJobs: of a queue or of an array, RUNNING if no status is asked for; by name in any status."""
-    filters = request.get("filters") or []
-    if any(wanted["name"] != "JOB_NAME" for wanted in filters):
-        return _refused("this emulator filters jobs by name only")
+    """ListJobs: of a queue or of an array; RUNNING if no status is asked for, and of every status by a name."""
+    if problem := contracts.problem("batch", "ListJobs", request):
+        return _refused(problem)
+    names = request.get("filters") or []
+    if any(name["name"] != "JOB_NAME" or name["values"][0].endswith("*") for name in names):
+        return _refused("this emulator filters jobs by their whole name only")
     wanted, array = request.get("jobStatus", "RUNNING"), request.get("arrayJobId")
     queue = None if array else resources.find_queue(request.get("jobQueue", ""))
     if array and array not in _JOBS or not array and queue is None:
         return _refused("a jobQueue or arrayJobId that exists is required")
     jobs = _JOBS[array].children if array else [job for job in _JOBS.values() if job.queue is queue and not job.parent]
     described = [job.describe() for job in jobs]
-    if filters:
-        names = filters[0]["values"]
-        described = [job for job in described if job["jobName"] in names]
+    if names:
+        described = [job for job in described if job["jobName"].lower() == names[0]["values"][0].lower()]
     else:
         described = [job for job in described if job["status"] == wanted]
     return batch._json(200, {"jobSummaryList": [_summary(job) for job in described]})

@@ -1,37 +1,64 @@
 """What ministack's Step Functions lack: `batch:submitJob.sync`, Batch's other operations, distributed Maps in JSONata,
-the end of an execution's work when it is stopped or a task's time is over, and the limits of payloads and histories.
+the end of an execution's work when it is stopped, and the limits of payloads and histories. A job whose task's time is
+over goes on: AWS does not promise to end it.
 """
 
 import contextvars
 import json
 
-import jobs
 import calls
+import contracts
+import jobs
 import resources
 from ministack.services import batch
 from ministack.services import stepfunctions as sfn
 
 PAYLOAD_BYTES = 262_144
 HISTORY_EVENTS = 25_000
+SAMPLES = 3  # evaluations that are kept of an expression
+SAMPLE_BYTES = 100_000
 _POLL_SECONDS = 0.02
 
 # Copied into every thread that works for an execution.
 _EXECUTION = contextvars.ContextVar("execution", default=None)
-_TASK_JOBS = contextvars.ContextVar("task_jobs", default=None)
 
 _run_execution = sfn._run_execution
 _fail_execution = sfn._fail_execution
 _add_event = sfn._add_event
 _invoke_resource = sfn._invoke_resource
-_invoke_with_timeout = sfn._invoke_resource_with_timeout
 _run_distributed_map = sfn._run_distributed_map
+_error_matches = sfn._error_matches
+_evaluate_jsonata = sfn._evaluate_jsonata
 
-# What the role of a state machine has to allow for `.sync`, beyond the calls that are seen here.
-_SYNC_ACTIONS = (
-    "batch:DescribeJobs", "batch:TerminateJob", "events:PutTargets", "events:PutRule", "events:DescribeRule",
-)
-# Where IAM's name of a service is another than that of its SDK.
+# IAM's names of services, and botocore's, that differ from those in a resource.
 _NAMESPACES = {"sfn": "states", "sesv2": "ses"}
+_MODELS = {"sfn": "stepfunctions"}
+# What a call is about, in its arguments: IAM asks for these.
+_ABOUT = ("ExecutionArn", "MapRunArn", "StateMachineArn", "TopicArn", "JobId")
+
+
+_EVALUATIONS = {}
+
+
+def evaluate_jsonata(expression, raw_input, ctx=None, result=None, error_output=None):
+    """Keeps some evaluations of each expression, for the reference implementation to repeat."""
+    value = _evaluate_jsonata(expression, raw_input, ctx, result, error_output)
+    kept = _EVALUATIONS.setdefault(expression, [])
+    if len(kept) < SAMPLES:
+        ctx = ctx or {}
+        states = {"input": raw_input, "result": result, "errorOutput": error_output}
+        states["context"] = {name: ctx[name] for name in ("Execution", "State", "Map") if name in ctx}
+        sample = {"variables": ctx.get("variables", {}), "states": states, "value": value}
+        # A copy: variables change later.
+        sample = json.dumps({"expression": expression, **sample}, default=str)
+        if len(sample) < SAMPLE_BYTES:
+            kept.append(json.loads(sample))
+    return value
+
+
+def evaluations():
+    """[{"expression", "variables", "states", "value"}] of every expression that was evaluated."""
+    return [sample for samples in list(_EVALUATIONS.values()) for sample in list(samples)]
 
 
 def run_execution(arn):
@@ -64,51 +91,74 @@ def _stopped():
     return execution is not None and execution["status"] != "RUNNING"
 
 
-def _record(*actions):
+def _record(action, *resources_of_call, **conditions):
     execution = _EXECUTION.get()
     machine = sfn._state_machines.get(execution["stateMachineArn"]) if execution else None
     if machine:
-        for action in actions:
-            calls.record(machine["roleArn"].rsplit("/", 1)[-1], action)
+        calls.record(machine["roleArn"].rsplit("/", 1)[-1], action, resources_of_call or ("*",), **conditions)
 
 
 def invoke_resource(resource, arguments):
     """Starts no task for an execution that was stopped."""
     if _stopped():
         raise sfn._ExecutionError("States.Runtime", "the execution was stopped")
-    if "lambda:invoke" in resource:
-        _record("lambda:InvokeFunction")
-    if "aws-sdk:" in resource:
-        service, action = resource.split("aws-sdk:")[1].split(":")
-        _record(f"{_NAMESPACES.get(service, service)}:{action[:1].upper()}{action[1:]}")
+    service, operation = resource.split(":::")[1].removeprefix("aws-sdk:").removesuffix(".sync").split(":")
+    operation = f"{operation[:1].upper()}{operation[1:]}"
+    if service == "lambda":
+        _record("lambda:InvokeFunction", arguments["FunctionName"])
+    elif service == "events":
+        # An optimised integration takes JSON for it.
+        entries = [{**entry, "Detail": json.dumps(entry["Detail"])} for entry in arguments["Entries"]]
+        arguments = {**arguments, "Entries": entries}
+        for entry in entries:
+            bus = calls.arn("events", f"event-bus/{entry.get('EventBusName', 'default')}")
+            _record("events:PutEvents", bus, **{"events:source": entry["Source"]})
+    elif service != "batch" or operation != "SubmitJob":
+        about = next((arguments[name] for name in _ABOUT if name in arguments), "*")
+        about = calls.arn("batch", f"job/{about}") if operation == "TerminateJob" else about
+        about = "*" if operation in ("ListJobs", "DescribeJobs") else about
+        _record(f"{_NAMESPACES.get(service, service)}:{operation}", about)
+    _check(_MODELS.get(service, service), operation, arguments)
     return _invoke_resource(resource, arguments)
 
 
-def invoke_with_timeout(resource, arguments, seconds):
-    """Ends the job of a task whose time is over."""
-    started = []
-    _TASK_JOBS.set(started)
-    try:
-        return _invoke_with_timeout(resource, arguments, seconds)
-    except sfn._ExecutionError as error:
-        if error.error == "States.Timeout":
-            for job in started:
-                job.terminate("Step Functions task timed out")
-        raise
+def _check(service, operation, arguments):
+    """Holds the arguments of a task to the model of its call."""
+    sent = dict(arguments)
+    members = contracts.service_model(service).operation_model(operation).input_shape.members
+    if not set(sent) <= set(members):
+        sent = resources.camel(sent)
+    if problem := contracts.problem(service, operation, sent):
+        raise sfn._ExecutionError("States.Runtime", problem)
+
+
+def error_matches(error_equals, error):
+    """States.ALL leaves out what AWS says it leaves out, and nothing catches States.Runtime."""
+    if error == "States.Runtime":
+        return False
+    if error == "States.DataLimitExceeded":
+        return error in error_equals
+    return _error_matches(error_equals, error)
 
 
 def submit_job(resource, arguments):
     """`batch:submitJob`, and with `.sync` the wait for the job's end."""
-    _record("batch:SubmitJob")
+    definition = resources.find_definition(arguments.get("JobDefinition", "")) or {"jobDefinitionArn": "none"}
+    _record("batch:SubmitJob", arguments["JobQueue"], definition["jobDefinitionArn"], calls.arn("batch", "job/*"))
     answer = _call_batch("submitjob", arguments)
     if not resource.endswith(".sync"):
         return resources.pascal(answer)
-    _record(*_SYNC_ACTIONS)
     job = jobs.find(answer["jobId"])
-    if _TASK_JOBS.get() is not None:
-        _TASK_JOBS.get().append(job)
+    # What the role has to allow for `.sync`, beyond the calls that are seen here.
+    _record("batch:DescribeJobs")
+    rule = calls.arn("events", "rule/StepFunctionsGetEventsForBatchJobsRule")
+    for action in ("PutTargets", "PutRule", "DescribeRule"):
+        _record(f"events:{action}", rule)
     while not job.ended.wait(_POLL_SECONDS):
+        if _stopped() and _EXECUTION.get()["status"] != "ABORTED":
+            raise sfn._ExecutionError("States.Runtime", "the execution has ended, and its job has not")
         if _stopped():
+            _record("batch:TerminateJob", job.record["jobArn"])
             job.terminate("Step Functions execution was stopped")
     described = resources.pascal(job.describe())
     if described["Status"] == "FAILED":
@@ -131,7 +181,9 @@ def _call_batch(operation, arguments):
 
 def run_distributed_map(state, raw_input, effective, iterator, execution, ctx):
     """A distributed Map in JSONata. Its children see neither the variables nor the execution of their parent."""
-    _record("states:StartExecution")
+    execution = _EXECUTION.get()
+    if execution:
+        _record("states:StartExecution", execution["stateMachineArn"])
     if sfn._state_query_language(state, ctx) != "JSONata":
         return _run_distributed_map(state, raw_input, effective, iterator, execution, ctx)
     unknown = {"ItemBatcher", "ItemReader", "ResultWriter"} & set(state)
@@ -172,7 +224,8 @@ def install():
     sfn._fail_execution = fail_execution
     sfn._add_event = add_event
     sfn._invoke_resource = invoke_resource
-    sfn._invoke_resource_with_timeout = invoke_with_timeout
+    sfn._error_matches = error_matches
+    sfn._evaluate_jsonata = evaluate_jsonata
     sfn._run_distributed_map = run_distributed_map
     sfn._SERVICE_DISPATCH["arn:aws:states:::batch:submitJob"] = submit_job
     sfn._SERVICE_DISPATCH["arn:aws:states:::aws-sdk:batch:"] = call_batch

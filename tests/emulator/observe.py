@@ -2,8 +2,14 @@
 
     GET  /_tagfleet/calls       {principal: {IAM action: count}}; a principal is the name of a role, the tests' own
                                 calls (key "test") are left out
+    GET  /_tagfleet/verdict     {"denied", "needless"}: IAM's verdict on these calls (policies.py)
+    GET  /_tagfleet/checked     {"service:Operation": count}: calls that were held to botocore's models (contracts.py)
+    GET  /_tagfleet/evaluations [{"expression", "variables", "states", "value"}]: JSONata that state machines evaluated
+    POST /_tagfleet/answers     {"names": [[service, operation, "path.of.names"]]}: {"unknown": [why]}: what AWS's answers lack
     GET  /_tagfleet/jobs        every Batch job as DescribeJobs returns it, with the "pid" of its latest process
     POST /_tagfleet/kill        {"job", "signal", "reason"?}: with a reason, the host went away under the job
+    POST /_tagfleet/reclaim     {"job"}: a spot notice and SIGTERM now, and the end of the host two minutes later
+    POST /_tagfleet/refuse_jobs {"count": n, "code": "ServerException", "status": 500}: the next n jobs are not submitted
     POST /_tagfleet/duplicate   {"on": true}: from now on every message sent to a queue arrives twice
     POST /_tagfleet/wait        {"execution": ARN} until it has ended, {"executions": n} until so many were started,
                                 {"job": ID, "status": STATUS} until it has that status or has ended, {"alone": PID} until
@@ -20,12 +26,15 @@ import base64
 import json
 import threading
 import time
+from urllib.parse import urlencode
 
 import calls
+import contracts
 import jobs
 import machines
+import policies
 from ministack import app
-from ministack.core.router import detect_service
+from ministack.core.router import detect_service, extract_access_key_id
 from ministack.services import lambda_svc, s3, sqs
 
 _WAIT_SECONDS = 240
@@ -47,11 +56,22 @@ _send_message = sqs._act_send_message
 async def dispatch(method, path, headers, body, parameters, request_id):
     """Every request but those of SES v2."""
     service = detect_service(method, path, headers, app._routing_params(method, path, headers, body, parameters))
+    if problem := _problem(method, path, headers, body, parameters):
+        return _json(400, {"__type": "ValidationException", "message": problem})
     calls.record_request(service, method, path, headers, body, parameters)
     if service == "s3" and _is_slow(path):
         body = (_UNAVAILABLE % _SLOW["code"]).encode()
         return 503, {"Content-Type": "application/xml", "x-amz-request-id": request_id}, body
-    return await _dispatch(method, path, headers, body, parameters, request_id)
+    answer = await _dispatch(method, path, headers, body, parameters, request_id)
+    if service == "s3" and method in ("GET", "HEAD") and answer[0] == 404:
+        calls.record_missing(extract_access_key_id(headers, parameters), path)
+    return answer
+
+
+def _problem(method, path, headers, body, parameters):
+    """What AWS would refuse of a request."""
+    query = urlencode([(name, value) for name, values in parameters.items() for value in values])
+    return contracts.request_problem(method, f"{path}?{query}" if query else path, headers, body)
 
 
 def _is_slow(path):
@@ -64,6 +84,8 @@ def _is_slow(path):
 async def handle_ses_v2(method, path, headers, body, parameters, request_id):
     """Every request of SES v2."""
     if path.startswith(app._SES_V2_PREFIX):
+        if problem := _problem(method, path, headers, body, parameters):
+            return _json(400, {"message": problem})
         calls.record_request("ses", method, path, headers, body, parameters)
     return await _handle_ses_v2(method, path, headers, body, parameters, request_id)
 
@@ -100,6 +122,21 @@ def _json(status, body):
 
 def _kill(request):
     jobs.find(request["job"]).signal(request["signal"], request.get("reason"))
+    return {}
+
+
+def _answers(request):
+    found = (contracts.answer_problem(*name) for name in request["names"])
+    return {"unknown": [problem for problem in found if problem]}
+
+
+def _reclaim(request):
+    jobs.find(request["job"]).reclaim()
+    return {}
+
+
+def _refuse_jobs(request):
+    jobs.refuse(request["count"], request["code"], request["status"])
     return {}
 
 
@@ -157,8 +194,14 @@ def _met(request):
 
 _OPERATIONS = {
     ("GET", "calls"): lambda _request: calls.recorded(),
+    ("GET", "verdict"): lambda _request: policies.verdict(),
+    ("GET", "checked"): lambda _request: contracts.checked(),
+    ("GET", "evaluations"): lambda _request: machines.evaluations(),
+    ("POST", "answers"): _answers,
     ("GET", "jobs"): lambda _request: jobs.everything(),
     ("POST", "kill"): _kill,
+    ("POST", "reclaim"): _reclaim,
+    ("POST", "refuse_jobs"): _refuse_jobs,
     ("POST", "duplicate"): _set(_DUPLICATE),
     ("POST", "wait"): _wait,
     ("POST", "fill"): _fill,

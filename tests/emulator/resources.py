@@ -4,6 +4,7 @@ resources in CloudFormation.
 
 import copy
 
+import contracts
 from ministack.core.responses import error_response_json, new_uuid
 from ministack.services import batch
 from ministack.services.cloudformation import provisioners
@@ -165,6 +166,27 @@ def pascal(value, key=""):
     return {name[:1].upper() + name[1:]: pascal(item, name) for name, item in value.items()}
 
 
+_CREATES = {
+    "ComputeEnvironment": "CreateComputeEnvironment",
+    "JobQueue": "CreateJobQueue",
+    "JobDefinition": "RegisterJobDefinition",
+}
+
+
+def _property_problem(kind, request):
+    """What Batch would refuse of a resource's properties, some of which only its update knows."""
+    if kind != "ComputeEnvironment":
+        return contracts.problem("batch", _CREATES[kind], contracts.coerced("batch", _CREATES[kind], request))
+    made = {name: value for name, value in request.items() if name not in ("replaceComputeEnvironment", "updatePolicy")}
+    machines = dict(made.get("computeResources") or {})
+    update = {"computeEnvironment": request["computeEnvironmentName"], "updatePolicy": request.get("updatePolicy")}
+    if "updateToLatestImageVersion" in machines:
+        update["computeResources"] = {"updateToLatestImageVersion": machines.pop("updateToLatestImageVersion")}
+    calls = {_CREATES[kind]: {**made, "computeResources": machines}, "UpdateComputeEnvironment": update}
+    found = (contracts.problem("batch", name, contracts.coerced("batch", name, call)) for name, call in calls.items())
+    return next((problem for problem in found if problem), None)
+
+
 class _Resource:
     """One of the three types as CloudFormation sees it: Ref is the ARN, and so is its only attribute."""
 
@@ -176,6 +198,8 @@ class _Resource:
         """Makes it under its own name or one made from the stack's."""
         request = camel(properties)
         request.setdefault(f"{self.key}Name", f"{stack}-{logical_id}-{new_uuid()[:8]}")
+        if problem := _property_problem(self.kind, request):
+            raise ValueError(f"AWS::Batch::{self.kind}: {problem}")
         return self._call(self.create_call, request)
 
     def update(self, physical_id, _old, properties, _stack):

@@ -22,6 +22,7 @@ pub const GPU_IMAGE: &str = "tagfleet/worker:gpu";
 pub const SENDER: &str = "sender@example.com";
 
 const CODE_BUCKET: &str = "code";
+const TEMPLATE_KEY: &str = "template.yaml";
 /// Writes a zip whose `bootstrap` runs the binary, so that the binary itself is the function's process.
 const ZIP: &str = r##"
 import io, sys, zipfile
@@ -303,10 +304,13 @@ impl Cloud {
     }
 
     fn change(&mut self, operation: &str, template: &str, wanted: &str) {
+        // As a deployment does: a request takes no template of more than 51,200 bytes.
+        self.put_into(CODE_BUCKET, TEMPLATE_KEY, template.as_bytes());
+        let url = format!("{}/{CODE_BUCKET}/{TEMPLATE_KEY}", self.emulator.endpoint_url());
         let mut form = vec![
             ("StackName".to_owned(), STACK.to_owned()),
-            ("TemplateBody".to_owned(), template.to_owned()),
-            ("Capabilities.member.1".to_owned(), "CAPABILITY_NAMED_IAM".to_owned()),
+            ("TemplateURL".to_owned(), url),
+            ("Capabilities.member.1".to_owned(), "CAPABILITY_IAM".to_owned()),
         ];
         for (number, (name, value)) in self.parameters.iter().enumerate() {
             let member = format!("Parameters.member.{}", number + 1);

@@ -23,6 +23,7 @@ pub struct Options {
     environment: Map<String, Value>,
     slots: Option<usize>,
     time_scale: Option<f64>,
+    instance_type: Option<String>,
     endpoint_url: Option<String>,
     own: Vec<(String, String)>,
 }
@@ -67,6 +68,13 @@ impl Options {
     #[must_use]
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = Some(slots);
+        self
+    }
+
+    /// Every job finds a metadata service, which says that it runs on a spot instance of this type.
+    #[must_use]
+    pub fn instance_type(mut self, instance_type: &str) -> Self {
+        self.instance_type = Some(instance_type.to_owned());
         self
     }
 
@@ -125,6 +133,9 @@ impl Emulator {
         }
         if let Some(scale) = options.time_scale {
             command.env("BATCH_TIME_SCALE", scale.to_string());
+        }
+        if let Some(instance_type) = &options.instance_type {
+            command.env("BATCH_INSTANCE_TYPE", instance_type);
         }
         let mut process = command.spawn().expect("the emulator starts");
         wait_until_it_listens(&mut process);
@@ -214,6 +225,41 @@ impl Emulator {
         let reason = "Host EC2 (instance i-00000000000000000) terminated.";
         let request = json!({"job": job, "signal": 9, "reason": reason});
         let _ = self.client.post("tagfleet", "/_tagfleet/kill", &request);
+    }
+
+    /// Announces to a job that its instance is taken away, and does so two minutes later if the job is still there.
+    pub fn reclaim_in_time(&self, job: &str) {
+        let _ = self.client.post("tagfleet", "/_tagfleet/reclaim", &json!({"job": job}));
+    }
+
+    /// The next `count` jobs are not submitted: AWS Batch answers with this code and status.
+    pub fn refuse_jobs(&self, count: usize, code: &str, status: u16) {
+        let request = json!({"count": count, "code": code, "status": status});
+        let _ = self.client.post("tagfleet", "/_tagfleet/refuse_jobs", &request);
+    }
+
+    /// IAM's verdict on every call of every role: those that are `denied`, and what of the policies is `needless`.
+    #[must_use]
+    pub fn verdict(&self) -> Value {
+        self.client.get("tagfleet", "/_tagfleet/verdict")
+    }
+
+    /// `{"service:Operation": count}`: the calls that were held to AWS's own description of them.
+    #[must_use]
+    pub fn checked(&self) -> Value {
+        self.client.get("tagfleet", "/_tagfleet/checked")
+    }
+
+    /// The JSONata that state machines evaluated: expression, variables, `$states`, value.
+    #[must_use]
+    pub fn evaluations(&self) -> Value {
+        self.client.get("tagfleet", "/_tagfleet/evaluations")
+    }
+
+    /// Which of these names AWS's answers lack: service, operation, `path.of.names`.
+    #[must_use]
+    pub fn unknown_in_answers(&self, names: &[[&str; 3]]) -> Value {
+        self.client.post("tagfleet", "/_tagfleet/answers", &json!({"names": names}))["unknown"].clone()
     }
 
     /// Every Batch job, children and parents, as `DescribeJobs` returns them, with the `pid` of the latest process.

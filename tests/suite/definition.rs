@@ -2,6 +2,9 @@
 //!
 //! Nothing runs here. The limits are those of AWS Step Functions, which an emulator does not keep.
 
+mod deployer;
+mod template;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
@@ -52,7 +55,7 @@ fn payload(state: &Value) -> &Value {
 }
 
 fn is_function(state: &Value) -> bool {
-    state["Resource"] == "arn:aws:states:::lambda:invoke"
+    state["Resource"] == "arn:${Partition}:states:::lambda:invoke"
 }
 
 fn list<'a>(state: &'a Value, field: &str) -> &'a [Value] {
@@ -113,17 +116,27 @@ fn functions_are_called_again_for_what_passes_and_never_for_a_wrong_request() {
 fn every_failure_ends_in_a_mail_and_a_failed_run() {
     let states = states();
     let ends: BTreeSet<_> =
-        ["FindMapRun", "FindFailedChild", "ReadFailedChild", "Explain", "CleanUp", "MailFailure", "Failed"]
-            .into();
-    let own_way = ["Infer", "AskChildren", "Mail"];
+        ["FindMapRun", "FindFailedChild", "ReadFailedChild", "Explain", "CleanUp", "MailFailure"]
+            .into_iter()
+            .chain(reachable(&states, "Ended"))
+            .collect();
+    assert_eq!(
+        states["Outcome"]["Choices"][0],
+        json!({"Condition": "{% $failure != null %}", "Next": "Failed"})
+    );
+    let own_way = ["Infer", "FindLeftWorkers", "EndLeftWorkers", "AskChildren", "Mail", "Announce", "Notify"];
     for (name, state) in of_type(&states, "Task").into_iter().chain(of_type(&states, "Map")) {
         let next = on_failure(state).unwrap_or_else(|| panic!("{name} lets a failure through"));
         if !own_way.contains(&name) {
-            assert_eq!(on_failures(state), [next], "{name} has one way to fail");
+            assert!(on_failures(state).iter().all(|other| *other == next), "{name} has one way to fail");
             assert!(reachable(&states, next).is_subset(&ends), "{name} fails into {next}");
         }
         if !own_way.contains(&name) && !ends.contains(name) {
-            let remembered = &state["Catch"][0]["Assign"]["failure"];
+            let [too_large, any] = list(state, "Catch") else { panic!("{name} has not two Catches") };
+            // States.ALL leaves it out, and its run would keep its queue and tell nobody.
+            assert_eq!(too_large["ErrorEquals"], json!(["States.DataLimitExceeded"]), "{name}");
+            assert_eq!((&too_large["Assign"], &too_large["Next"]), (&any["Assign"], &any["Next"]), "{name}");
+            let remembered = &any["Assign"]["failure"];
             assert_eq!(remembered["state"], "{% $states.context.State.Name %}", "{name}");
             assert!(reachable(&states, next).contains("CleanUp"), "{name} cleans nothing up");
         }
@@ -140,25 +153,42 @@ fn a_failed_job_is_judged_by_the_listing_and_a_failed_mail_by_nobody() {
     assert_eq!(on_failure(&states["AskChildren"]), Some("Check"));
     assert_eq!(successors(&states["AskChildren"]), ["Check"]);
     assert_eq!(successors(&states["Infer"]), ["Check"]);
-    assert_eq!(on_failure(&states["Mail"]), Some("Outcome"));
-    assert_eq!(successors(&states["Mail"]), ["Outcome"]);
-    assert_eq!(successors(&states["Outcome"]), ["Complete", "StoppedAtBudget", "PriceUnknown", "Incomplete"]);
+    for told in ["Mail", "MailFailure"] {
+        assert_eq!(on_failure(&states[told]), Some("Ended"));
+        assert_eq!(successors(&states[told]), ["Ended"]);
+    }
+    assert_eq!(on_failure(&states["Announce"]), Some("HasTopic"));
+    assert_eq!(on_failure(&states["Notify"]), Some("Outcome"));
+    let ends = ["Failed", "Complete", "StoppedAtBudget", "PriceUnknown", "Incomplete"];
+    assert_eq!(successors(&states["Outcome"]), ends);
 }
 
 #[test]
 fn infer_is_an_array_only_for_two_workers_or_more_and_ends_in_time() {
     let infer = &states()["Infer"];
-    assert_eq!(infer["Resource"], "arn:aws:states:::batch:submitJob.sync");
+    assert_eq!(infer["Resource"], "arn:${Partition}:states:::batch:submitJob.sync");
     let arguments = infer["Arguments"].as_str().unwrap();
     assert!(
         arguments.contains("$check.workers > 1 ?") && arguments.contains("'ArrayProperties'"),
         "{arguments}"
     );
     assert_eq!(infer["TimeoutSeconds"], SLICE.as_secs());
-    let variables =
-        &states()["AnotherRound"]["Choices"][0]["Assign"]["job"]["ContainerOverrides"]["Environment"];
+    let job = states()["AnotherRound"]["Choices"][0]["Assign"]["job"].clone();
+    // What the state machine could not end ends by itself soon after.
+    let most = job["Timeout"]["AttemptDurationSeconds"].as_u64().unwrap();
+    assert!((SLICE.as_secs() + 1..SLICE.as_secs() + 600).contains(&most), "{most}");
+    let variables = &job["ContainerOverrides"]["Environment"];
     let names: Vec<_> = variables.as_array().unwrap().iter().map(|variable| &variable["Name"]).collect();
     assert_eq!(names, ["TAGFLEET_RUN", "TAGFLEET_OUTPUT", "TAGFLEET_QUEUE_URL", "TAGFLEET_MAX_USD"]);
+}
+
+#[test]
+fn a_job_that_was_not_submitted_is_submitted_again_and_one_that_failed_is_not() {
+    let infer = &states()["Infer"];
+    let [retry] = list(infer, "Retry") else { panic!("Infer has not one Retry") };
+    let errors = ["AWSBatchException", "ServerException", "TooManyRequestsException", "SdkClientException"];
+    assert_eq!(retry["ErrorEquals"], json!(errors.map(|error| format!("Batch.{error}"))));
+    assert_eq!((&retry["MaxAttempts"], &retry["JitterStrategy"]), (&json!(5), &json!("FULL")));
 }
 
 #[test]
@@ -174,7 +204,9 @@ fn rounds_are_bounded() {
     let turns_back: Vec<_> =
         states.iter().filter(|(name, _)| reachable_after(&states, name).contains(name.as_str())).collect();
     let names: Vec<_> = turns_back.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["AnotherRound", "AskChildren", "Check", "Infer", "IsSent"], "no other loop");
+    let loop_of_rounds =
+        ["AnotherRound", "AskChildren", "Check", "EndLeftWorkers", "FindLeftWorkers", "Infer", "IsSent"];
+    assert_eq!(names, loop_of_rounds, "no other loop");
 }
 
 #[test]
@@ -182,8 +214,12 @@ fn a_round_that_takes_long_goes_on_while_it_gets_something_done() {
     let states = states();
     let timed_out = &states["Infer"]["Catch"][0];
     assert_eq!(timed_out["ErrorEquals"], json!(["States.Timeout"]));
-    // There is no job's id in such an error: nothing can be asked.
-    assert_eq!(timed_out["Next"], "Check");
+    // There is no job's id in such an error: the job is found by its name.
+    assert_eq!(timed_out["Next"], "FindLeftWorkers");
+    let next =
+        |name: &str| (successors(&states[name])[0].to_owned(), on_failure(&states[name]).unwrap().to_owned());
+    assert_eq!(next("FindLeftWorkers"), ("EndLeftWorkers".to_owned(), "Check".to_owned()));
+    assert_eq!(next("EndLeftWorkers"), ("Check".to_owned(), "Check".to_owned()));
     // The round stays what it was.
     let expected =
         json!({"problem": {"error": "States.Timeout", "cause": "the round did not end in 6 hours"}});
@@ -223,8 +259,9 @@ fn no_history_grows_too_long() {
     let run: u64 = states.iter().map(|(name, state)| visits(name) * events(state)).sum();
     assert!(run < HISTORY / 5, "{run} events");
     // A round of days is a loop of slices, and is to fit even if each call in it were refused to the last.
-    let slice: u64 =
-        ["Infer", "Check", "IsSent", "AnotherRound"].iter().map(|name| events(&states[*name])).sum();
+    let of_slice =
+        ["Infer", "FindLeftWorkers", "EndLeftWorkers", "EndJob", "Check", "IsSent", "AnotherRound"];
+    let slice: u64 = of_slice.iter().map(|name| events(&with_children()[*name])).sum();
     let days = (HISTORY - run) / slice * SLICE.as_secs() / (24 * 3600);
     assert!(days >= 14, "{days} days");
     let split = states["Split"]["ItemProcessor"]["States"].as_object().unwrap();
@@ -236,7 +273,7 @@ fn no_history_grows_too_long() {
 
 #[test]
 fn maps_carry_indexes_and_give_counts() {
-    for (name, map) in of_type(&states(), "Map") {
+    for (name, map) in of_type(&states(), "Map").into_iter().filter(|(name, _)| *name != "EndLeftWorkers") {
         assert_eq!(
             map["ItemProcessor"]["ProcessorConfig"],
             json!({"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"})
@@ -245,7 +282,8 @@ fn maps_carry_indexes_and_give_counts() {
             assert!(map.get(unfit).is_none(), "{name} has an {unfit}");
         }
         assert_eq!(map["ToleratedFailureCount"], 0);
-        assert!((1..=100).contains(&map["MaxConcurrency"].as_u64().unwrap()), "{name}");
+        let at_once = map["MaxConcurrency"].as_str().unwrap();
+        assert!(at_once.contains("$number('${FunctionConcurrency}')"), "{name}: {at_once}");
         let items = map["Items"].as_str().unwrap();
         assert!(items.starts_with("{% [0..$") && items.ends_with(" - 1] %}"), "{name} maps {items}");
         let carried: Vec<_> = map["ItemSelector"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -267,7 +305,9 @@ fn no_payload_grows_too_large() {
     assert!(indexes.len() < PAYLOAD && counts.len() < PAYLOAD / 2, "{} and {}", indexes.len(), counts.len());
     for (name, state) in &states() {
         let given = &state["Output"];
-        let small = ["Outcome", "FindMapRun", "FindFailedChild"].contains(&name.as_str());
+        // What an execution is started with is as small as its input may be.
+        let small = ["Begin", "Outcome", "FindMapRun", "FindFailedChild", "FindLeftWorkers"];
+        let small = small.contains(&name.as_str());
         let ends_or_chooses = ["Choice", "Succeed", "Fail"].iter().any(|kind| state["Type"] == *kind);
         assert!(small || ends_or_chooses || *given == json!({}), "{name} hands on {given}");
     }
@@ -301,98 +341,4 @@ fn calls_say_what_the_functions_read() {
         );
     }
     insta::assert_json_snapshot!(calls);
-}
-
-/// The lines of a block of the template, without its heading: all that is indented deeper.
-fn block(template: &str, heading: &str) -> Vec<String> {
-    let mut lines = template.lines().skip_while(|line| line.trim() != heading);
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let heading = lines.next().unwrap();
-    lines.take_while(|line| depth(line) > depth(heading)).map(str::to_owned).collect()
-}
-
-/// The words of a text that begin with `prefix`.
-fn words(text: &str, prefix: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with(prefix)).map(str::to_owned).collect()
-}
-
-#[test]
-fn the_template_fills_every_placeholder() {
-    let definition = text("infra/state-machine.asl.json");
-    let placeholders: BTreeSet<_> =
-        definition.split("${").skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect();
-    let filled: BTreeSet<_> = block(&text("infra/template.yaml"), "DefinitionSubstitutions:")
-        .iter()
-        .map(|line| line.trim().split(':').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(placeholders, filled);
-}
-
-#[test]
-fn the_environment_is_named_alike_everywhere() {
-    let template = words(&text("infra/template.yaml"), "TAGFLEET_");
-    let of_functions = [
-        "TAGFLEET_BUCKET",
-        "TAGFLEET_CPU_INSTANCE_TYPES",
-        "TAGFLEET_CPU_WORKER_VCPUS",
-        "TAGFLEET_DLQ_ARN",
-        "TAGFLEET_GPU_INSTANCE_TYPES",
-        "TAGFLEET_GPU_WORKER_VCPUS",
-        "TAGFLEET_MAX_VCPUS",
-        "TAGFLEET_QUEUE_PREFIX",
-        "TAGFLEET_SENDER",
-        "TAGFLEET_STACK",
-        "TAGFLEET_STATE_MACHINE",
-    ];
-    let of_workers = ["TAGFLEET_BUCKET", "TAGFLEET_VCPUS"];
-    let expected: BTreeSet<_> = of_functions.into_iter().chain(of_workers).map(str::to_owned).collect();
-    assert_eq!(template, expected);
-}
-
-#[test]
-fn outputs_are_those_that_the_command_line_reads() {
-    let outputs: Vec<_> = block(&text("infra/template.yaml"), "Outputs:")
-        .into_iter()
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .map(|line| line.trim().trim_end_matches(':').to_owned())
-        .collect();
-    let expected = "Bucket StateMachineArn MaxVcpus CpuJobQueue GpuJobQueue GpuImage DeadLetterQueueUrl Sender \
-                    SplitterFunction \
-                    ReducerFunction QueuePrefix SourceBuckets";
-    assert_eq!(outputs, expected.split_whitespace().collect::<Vec<_>>());
-}
-
-#[test]
-fn the_reducer_knows_what_a_worker_takes() {
-    let template = text("infra/template.yaml");
-    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
-    let value = |name: &str| template.lines().find(|line| line.contains(name)).and_then(quoted);
-    let of_jobs: Vec<_> =
-        template.lines().filter(|line| line.contains("Name: TAGFLEET_VCPUS")).filter_map(quoted).collect();
-    let of_reducer = [value("TAGFLEET_CPU_WORKER_VCPUS:"), value("TAGFLEET_GPU_WORKER_VCPUS:")];
-    assert_eq!(of_jobs, of_reducer.map(Option::unwrap));
-}
-
-/// With their vCPUs and MiB, by AWS's pages.
-const SMALLEST_WITH_A_GPU: [(&str, u64, u64); 3] =
-    [("g4dn.xlarge", 4, 16_384), ("g5.xlarge", 4, 16_384), ("g6.xlarge", 4, 16_384)];
-/// What the kernel, the driver and the agent of ECS have of it: AWS Batch's guide counts 239 MiB of 8 GiB without a driver.
-const SYSTEM_MIB: u64 = 1024;
-
-#[test]
-fn a_gpu_worker_takes_one_gpu_and_nearly_all_of_the_smallest_machine() {
-    let template = text("infra/template.yaml");
-    let (job, types) =
-        (block(&template, "GpuJobDefinition:"), block(&template, "GpuInstanceTypes:").join(" "));
-    let asked = |kind: &str| -> u64 {
-        let line = job.iter().find(|line| line.contains(&format!("{{Type: {kind},"))).unwrap();
-        line.split('"').nth(1).unwrap().parse().unwrap()
-    };
-    for (name, vcpus, memory_mib) in SMALLEST_WITH_A_GPU {
-        assert!(types.contains(name), "{name}: {types}");
-        assert_eq!((asked("GPU"), asked("VCPU")), (1, vcpus), "{name}");
-        let most = memory_mib - SYSTEM_MIB;
-        assert!((most * 9 / 10..=most).contains(&asked("MEMORY")), "{name}");
-    }
 }

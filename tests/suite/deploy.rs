@@ -174,7 +174,8 @@ fn packaging_stops_at_whatever_fails() {
 #[test]
 fn an_answer_that_names_nothing_is_refused() {
     let good = Stubbed::new().run("deploy.sh", &[]);
-    let questions: [(&str, &[&str]); 4] = [
+    let questions: [(&str, &[&str]); 5] = [
+        ("get-account-settings", &["", "None", "many"]),
         ("'CodeBucket'", &["", "None"]),
         ("'Images'", &["", "None"]),
         ("get-login-password", &[""]),
@@ -300,6 +301,21 @@ fn every_parameter_of_the_stack_can_be_given() {
     for (_, variable) in optional {
         assert!(header.contains(&variable), "{variable} is not documented");
     }
+}
+
+#[test]
+fn no_more_functions_are_called_at_once_than_lambda_allows() {
+    let at_once = |stubbed: &Stubbed, variables: &[(&str, &str)]| {
+        let outcome = stubbed.run("deploy.sh", variables);
+        let value = outcome.deployment().split(" FunctionConcurrency=").nth(1).unwrap().to_owned();
+        value.split(' ').next().unwrap().to_owned()
+    };
+    let allowed = |limit: &str| Stubbed::new().set("concurrency", limit);
+    assert_eq!([at_once(&allowed("1000"), &[]), at_once(&allowed("10"), &[])], ["40", "8"]);
+    assert_eq!(at_once(&allowed("1"), &[]), "1");
+    assert_eq!(at_once(&allowed("10"), &[("FUNCTION_CONCURRENCY", "5")]), "5");
+    let stays = Stubbed::deployed().set("concurrency", "10").with_parameter("FunctionConcurrency", "20");
+    assert_eq!(at_once(&stays, &[]), "20");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn deploy() -> Cloud {
         ("CodeBucket", "code"),
         ("SplitterKey", "splitter.zip"),
         ("ReducerKey", "reducer.zip"),
-        ("CpuImage", "nobody/cpu"),
+        ("CpuImage", "nobody/cpu:1"),
         ("Sender", SENDER),
     ];
     let functions = [("splitter.zip", built("splitter")), ("reducer.zip", built("reducer"))];

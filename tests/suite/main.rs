@@ -8,6 +8,7 @@
 
 mod aws;
 mod bad_input;
+mod contracts;
 mod crash;
 mod definition;
 mod demo;

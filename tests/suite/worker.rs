@@ -239,7 +239,7 @@ fn told_to_stop_in_the_middle_of_a_shard_it_gives_it_back() {
     let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
     let ran = ended(child);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
     assert_eq!(log(&ran).last().unwrap()["why"], "told to stop by a signal");
     assert_nothing_is_lost(&split);
 }
@@ -256,7 +256,7 @@ fn a_spot_notice_does_the_same() {
     gate.wait();
     metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
     assert_eq!(log(&ran).last().unwrap()["why"], "its spot instance is taken away");
     let machine = &split.usage().machines[0].machine;
     assert_eq!(machine.instance_type.as_deref(), Some("c7g.xlarge"));
@@ -269,10 +269,31 @@ fn a_spot_notice_does_the_same() {
 
 /// The worker with a share of a run's budget, on a machine that has a price.
 fn limited(split: &Split, metadata: &Metadata, max_usd: &str) -> Ran {
+    run(&mut limited_worker(split, metadata, max_usd))
+}
+
+fn limited_worker(split: &Split, metadata: &Metadata, max_usd: &str) -> Command {
     let mut worker = split.worker();
     worker.env("TAGFLEET_MAX_USD", max_usd).env("TAGFLEET_BUCKET", "stack");
     worker.env_remove("AWS_EC2_METADATA_DISABLED");
-    run(worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint()))
+    worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
+    worker
+}
+
+#[test]
+fn who_replaces_an_interrupted_worker_has_what_that_one_left_of_its_share() {
+    let (split, metadata) = (Split::new(), Metadata::start_on("c7a.2xlarge"));
+    let first = limited(&split, &metadata, "0.000001");
+    let line = log(&first).into_iter().find(|line| line["event"] == "limited").unwrap();
+    let minute = line["spent_usd"].as_f64().unwrap();
+    // The first minute of one machine is within it, and those of two are not.
+    let share = (minute * 1.5).to_string();
+    let second = run(limited_worker(&split, &metadata, &share).env("AWS_BATCH_JOB_ATTEMPT", "2"));
+    assert_eq!((second.code, split.parts()), (Some(0), Vec::new()), "{second:?}");
+    assert_eq!(log(&second).last().unwrap()["why"], usage::SHARE_IS_SPENT);
+    let other = run(limited_worker(&split, &metadata, &share).env("AWS_BATCH_JOB_ID", "0a1b:2"));
+    assert_eq!(other.code, Some(0), "{other:?}");
+    assert_ne!(split.parts(), Vec::<u32>::new(), "{other:?}");
 }
 
 #[test]

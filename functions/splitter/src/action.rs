@@ -21,6 +21,13 @@ pub(crate) enum Asked {
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Action {
+    /// Store the request that an execution was started with.
+    Store {
+        /// The id that its run gets: the execution's name.
+        run: String,
+        /// What is read as a request file is.
+        request: Value,
+    },
     /// Plan a run.
     Plan {
         /// Its id.
@@ -65,6 +72,7 @@ mod tests {
         let expected = Action::Split { run: "r".to_owned(), queue_url: "q".to_owned(), range: 2 };
         assert_eq!(Asked::parse(split).unwrap(), Asked::Action(expected));
         for wrong in [
+            json!({"action": "store", "run": "r"}),
             json!({"action": "plan", "run": "r"}),
             json!({"action": "plan", "run": "r", "execution": "r", "more": 1}),
             json!({"action": "compact", "run": "r", "group": 0}),

@@ -3,6 +3,7 @@
 mod action;
 mod event;
 mod plan;
+mod request;
 mod splitter;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};

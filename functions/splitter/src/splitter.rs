@@ -19,6 +19,7 @@ use tagfleet_pipeline::usage::{Machine, Usage};
 use crate::action::{Action, Asked};
 use crate::event::{self, ObjectCreated, Taken};
 use crate::plan::{self, MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
+use crate::request;
 
 const FUNCTION: &str = "splitter";
 
@@ -53,6 +54,7 @@ impl Splitter {
         let context = &event.context;
         match Asked::parse(event.payload) {
             Ok(Asked::Event(event)) => self.take(&event, context).await,
+            Ok(Asked::Action(Action::Store { run, request })) => self.store(&run, &request, context).await,
             Ok(Asked::Action(Action::Plan { run, execution })) => self.plan(&run, &execution, context).await,
             Ok(Asked::Action(Action::Split { run, queue_url, range })) => {
                 self.split(&run, &queue_url, range, context).await
@@ -89,6 +91,19 @@ impl Splitter {
             self.aws.start_execution(machine, &run.to_string(), &input).await
         };
         event::take(&self.stack, event, start).await
+    }
+
+    async fn store(&self, run: &str, request: &Value, context: &Context) -> Result<Value, CallError> {
+        let mut call = Call::begin(FUNCTION, "store", context, &self.aws);
+        call.detail("run", run);
+        let stored = request::store(self.stack.bucket.as_ref(), run, request).await;
+        if let Ok(run) = &stored
+            && let Err(error) = self.record(&call, run).await
+        {
+            // Plan says whether the request is right and its output may be written.
+            call.detail("unrecorded", error.message);
+        }
+        call.end(None, stored.map(|run| json!({ "run": run }))).await
     }
 
     async fn record(&self, call: &Call, run: &RunId) -> Result<(), CallError> {

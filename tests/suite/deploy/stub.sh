@@ -40,6 +40,7 @@ case "$name $*" in
 "aws cloudformation wait stack-delete-complete "*) rm -f "$STUB/stack-$(value_of --stack-name "$@")" ;;
 "aws sesv2 get-email-identity "*) missing "NotFoundException" ;;
 "aws ecr get-login-password") echo a-password ;;
+"aws lambda get-account-settings "*) if [ -f "$STUB/concurrency" ]; then cat "$STUB/concurrency"; else echo 1000; fi ;;
 "aws ecr describe-images "*) echo "sha256:$(printf '%064d' 7)" ;;
 "docker login "*) cat >/dev/null ;;
 "rustup show active-toolchain") echo "1.95.0-x86_64-unknown-linux-gnu (overridden by 'rust-toolchain.toml')" ;;

@@ -7,7 +7,7 @@ use tagfleet_tests::rows::Row;
 use tagfleet_tests::{deadly, project};
 
 /// Every picture once, in key order, all tagged but `failed`, which are keys with their error codes.
-fn holds_each_once(rows: &[Row], count: usize, failed: &[(&str, &str)]) {
+pub(super) fn holds_each_once(rows: &[Row], count: usize, failed: &[(&str, &str)]) {
     assert_eq!(rows.len(), count);
     assert!(rows.windows(2).all(|pair| pair[0].key < pair[1].key), "in key order, each once");
     let found: Vec<(&str, &str)> =
@@ -15,14 +15,14 @@ fn holds_each_once(rows: &[Row], count: usize, failed: &[(&str, &str)]) {
     assert_eq!(found, failed);
 }
 
-fn complete(fleet: &Fleet, run: &str) -> Vec<Row> {
+pub(super) fn complete(fleet: &Fleet, run: &str) -> Vec<Row> {
     let (status, ended) = fleet.wait(&fleet.execution(run));
     assert_eq!(status, "SUCCEEDED", "{ended}\n{:?}", fleet.cloud.jobs());
     fleet.rows(run)
 }
 
 /// The id of a job that works, once a part of the run is there: its worker is in the middle of another shard.
-fn job_in_mid_shard(fleet: &Fleet, run: &str) -> String {
+pub(super) fn job_in_mid_shard(fleet: &Fleet, run: &str) -> String {
     loop {
         let is_begun = !fleet.cloud.keys(&format!("tags/work/{run}/parts/")).is_empty();
         let running = fleet

@@ -1,75 +1,92 @@
-//! The actions that the code calls are exactly those that its role allows: what each role called on the emulator against
-//! the policies that the stack gave it.
-//!
-//! The emulator knows who called what and enforces nothing, so this compares names of actions; resources and conditions
-//! are for the linters and a reader.
+//! Every call is allowed by the role that made it, with its resource and its conditions, and every statement of a role is
+//! needed by a call: the emulator judges what it saw as IAM would (tests/emulator/policies.py), and enforces nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tagfleet_tests::cloud::Cloud;
 use tagfleet_tests::emulator::Options;
-use tagfleet_tests::fleet::Fleet;
+use tagfleet_tests::fleet::{Fleet, one_picture};
 
-type Actions = BTreeSet<String>;
+use super::reference;
 
-/// Allowed and not called by anything that runs here, each with its reason.
-const NOT_CALLED_HERE: [(&str, &str); 5] = [
-    ("logs:CreateLogStream", "Lambda itself writes a function's log, under the function's role"),
-    ("logs:PutLogEvents", "the same"),
-    ("s3:AbortMultipartUpload", "only where an object of more than 64 MiB could not be uploaded"),
+const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:ops";
+const SOURCE_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/5";
+const OUTPUT_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/0";
+pub(super) const BUCKET_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/b";
+
+/// Allowed and needed by nothing that runs here, each with its reason: role, statement and action.
+const NOT_CALLED_HERE: [(&str, &str); 10] = [
     (
-        "states:StopExecution",
-        "Step Functions needs it to end a Map's children when a run is cancelled in mid-Map",
+        "SplitterRole Logs logs:CreateLogStream",
+        "Lambda itself writes a function's log, under the function's role",
     ),
-    ("events:PutRule", "Step Functions needs it to learn of a job's end"),
+    ("SplitterRole Logs logs:PutLogEvents", "the same"),
+    ("ReducerRole Logs logs:CreateLogStream", "the same"),
+    ("ReducerRole Logs logs:PutLogEvents", "the same"),
+    (
+        "SplitterRole EventsThatFailed sqs:SendMessage",
+        "Lambda itself sends it once a function failed three times",
+    ),
+    (
+        "ReducerRole WriteOwn s3:AbortMultipartUpload",
+        "only if an object of more than 64 MiB could not be uploaded",
+    ),
+    ("ReducerRole ReadAndWriteOutputs s3:AbortMultipartUpload", "the same"),
+    ("WorkerRole WriteOwn s3:AbortMultipartUpload", "the same"),
+    ("WorkerRole ReadAndWriteOutputs s3:AbortMultipartUpload", "the same"),
+    (
+        "StateMachineRole WatchChildren states:StopExecution",
+        "Step Functions ends a Map's children by it if a run is cancelled in mid-Map",
+    ),
 ];
 
-fn called(cloud: &Cloud) -> BTreeMap<String, Actions> {
-    let calls = cloud.calls();
-    let of_role = |(role, actions): (&String, &Value)| {
-        (role.clone(), actions.as_object().unwrap().keys().cloned().collect())
-    };
-    calls.as_object().unwrap().iter().map(of_role).collect()
-}
-
-fn iam(cloud: &Cloud, form: &str) -> String {
-    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-    let body = format!("{form}&Version=2010-05-08");
-    cloud.emulator().client().send("iam", "POST /", &headers, body.as_bytes()).text()
-}
-
-/// The texts of all elements of a name.
-fn elements<'a>(xml: &'a str, open: &str, close: &str) -> Vec<&'a str> {
-    xml.split(open).skip(1).filter_map(|part| Some(part.split_once(close)?.0)).collect()
-}
-
-/// The actions that the inline policies of a role allow.
-fn allowed(cloud: &Cloud, role: &str) -> Actions {
-    let mut actions = Actions::new();
-    let listed = iam(cloud, &format!("Action=ListRolePolicies&RoleName={role}"));
-    for policy in elements(&listed, "<member>", "</member>") {
-        let policy = iam(cloud, &format!("Action=GetRolePolicy&RoleName={role}&PolicyName={policy}"));
-        let document = elements(&policy, "<PolicyDocument>", "</PolicyDocument>")[0];
-        let document = percent_decode_str(document).decode_utf8().unwrap().replace("&quot;", "\"");
-        let document: Value = serde_json::from_str(&document).unwrap();
-        for statement in document["Statement"].as_array().unwrap() {
-            let action = &statement["Action"];
-            let many = action.as_array().cloned().unwrap_or_else(|| vec![action.clone()]);
-            actions.extend(many.iter().map(|action| action.as_str().unwrap().to_owned()));
-        }
-    }
-    actions
-}
-
-/// Every action that any role called is among those that its policies allow.
+/// Every call of every role so far is among those that its policies allow.
 pub(super) fn every_call_is_allowed(cloud: &Cloud) {
-    for (role, called) in called(cloud) {
-        let allowed = allowed(cloud, &role);
-        let missing: Vec<_> = called.difference(&allowed).collect();
-        assert!(missing.is_empty(), "{role} calls {missing:?}, which its policies do not allow: {allowed:?}");
+    let verdict = cloud.emulator().verdict();
+    assert_eq!(verdict["denied"], json!([]));
+}
+
+/// Encrypts what comes into a bucket with a key.
+pub(super) fn encrypt(fleet: &Fleet, bucket: &str, key: &str) {
+    let rule = format!(
+        "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms\
+         </SSEAlgorithm><KMSMasterKeyID>{key}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule>\
+         </ServerSideEncryptionConfiguration>"
+    );
+    let put = format!("PUT /{bucket}?encryption");
+    assert_eq!(fleet.cloud.emulator().client().send("s3", &put, &[], rule.as_bytes()).status, 200);
+}
+
+/// Images of one bucket and results in another, each encrypted with a key of its own.
+fn a_run_from_elsewhere_to_elsewhere(fleet: &Fleet, request: &Value) {
+    let emulator = fleet.cloud.emulator();
+    for (bucket, key) in [("shop", SOURCE_KEY), ("results", OUTPUT_KEY)] {
+        emulator.make_bucket(bucket);
+        encrypt(fleet, bucket, key);
     }
+    emulator.fill("shop", &["a.jpg".to_owned(), "b.jpg".to_owned()], &one_picture());
+    let mut request = request.clone();
+    request["input"] = json!(["s3://shop/"]);
+    request["output"] = json!("s3://results/tags/");
+    request["max_usd"] = json!(100);
+    let run = fleet.submit(&request);
+    let (status, ended) = fleet.wait(&fleet.execution(&run));
+    assert_eq!(status, "SUCCEEDED", "{ended}");
+}
+
+/// Waits until an execution has entered a state.
+pub(super) fn reaches(fleet: &Fleet, execution: &str, wanted: &str) {
+    while fleet.cloud.states_entered(execution).iter().all(|state| state != wanted) {
+        assert_eq!(fleet.cloud.describe(execution)["status"], "RUNNING", "it ended before {wanted}");
+    }
+}
+
+/// Its job outlives the task that waits for it.
+fn a_run_that_is_stopped(fleet: &Fleet, request: &Value) {
+    let run = fleet.submit(request);
+    let execution = fleet.execution(&run);
+    reaches(fleet, &execution, "Infer");
+    fleet.cloud.stop(&execution);
+    let _ = fleet.wait(&execution);
 }
 
 /// The cause of a Map is that of its child, which the state machine has to look for.
@@ -82,7 +99,7 @@ fn a_run_whose_shards_were_changed_fails_in_its_map(fleet: &Fleet, request: &Val
     assert!(ended["cause"].as_str().unwrap().contains("00000-0000000.jsonl.zst"), "{ended}");
 }
 
-/// Both give their shards back, and the array's failure is asked of its children.
+/// One gives its shards back and is replaced, the other fails; the array's failure is asked of its children.
 fn a_run_whose_workers_are_stopped_has_another_round(fleet: &Fleet, request: &Value) {
     fleet.upload_copies(3000);
     let run = fleet.submit(request);
@@ -103,10 +120,41 @@ fn a_run_whose_workers_are_stopped_has_another_round(fleet: &Fleet, request: &Va
     assert_eq!(fleet.rows(&run).len(), 3060);
 }
 
+/// Else the judge could say yes to everything.
+#[test]
+fn a_call_that_no_statement_allows_is_denied() {
+    let mut fleet = Fleet::deploy(&Options::default(), &[]);
+    fleet.upload_demo("photos/");
+    let request = fleet.request(&json!({}));
+    let template = std::fs::read_to_string(tagfleet_tests::project("infra/template.yaml")).unwrap();
+    let other = template.replace("${AWS::StackName}-run-*\n", "${AWS::StackName}-other-*\n");
+    assert_ne!(other, template);
+    fleet.cloud.update(&other, &[]);
+    let run = fleet.submit(&request);
+    assert_eq!(fleet.wait(&fleet.execution(&run)).0, "SUCCEEDED", "the emulator enforces nothing");
+    let verdict = fleet.cloud.emulator().verdict()["denied"].to_string();
+    for call in
+        ["sqs:CreateQueue on arn:aws:sqs:us-east-1:000000000000:tagfleet-run-", "sqs:ReceiveMessage on "]
+    {
+        assert!(verdict.contains(call), "{call}: {verdict}");
+    }
+    assert!(!verdict.contains("s3:"), "{verdict}");
+}
+
 #[test]
 fn every_role_calls_what_it_may_and_may_what_it_calls() {
     // A worker that is stopped gives its shards back at once.
-    let fleet = Fleet::deploy(&Options::default().variable("TAGFLEET_GRACE_SECONDS", "0"), &[]);
+    let options = Options::default().variable("TAGFLEET_GRACE_SECONDS", "0").instance_type("c7a.2xlarge");
+    let parameters = [
+        ("SourceBuckets", "shop"),
+        ("SourceKeyArns", SOURCE_KEY),
+        ("OutputBuckets", "results"),
+        ("OwnKeyArns", OUTPUT_KEY),
+        ("BucketKeyArn", BUCKET_KEY),
+        ("NotifyTopicArn", TOPIC),
+    ];
+    let fleet = Fleet::deploy(&options, &parameters);
+    encrypt(&fleet, fleet.bucket(), BUCKET_KEY);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({"workers": 2, "notify": ["ops@example.com"]}));
     let good = fleet.put_request("good", &request, 1);
@@ -116,18 +164,15 @@ fn every_role_calls_what_it_may_and_may_what_it_calls() {
     let bad = fleet.put_request("bad", &wrong, 2);
     assert_eq!(fleet.wait(&bad).0, "FAILED");
     a_run_whose_shards_were_changed_fails_in_its_map(&fleet, &request);
+    a_run_from_elsewhere_to_elsewhere(&fleet, &request);
     a_run_whose_workers_are_stopped_has_another_round(&fleet, &request);
+    a_run_that_is_stopped(&fleet, &request);
+    reference::agrees(&fleet.cloud);
     every_call_is_allowed(&fleet.cloud);
-    let mut idle = BTreeMap::new();
-    for (role, called) in called(&fleet.cloud) {
-        let not_called: Vec<String> = allowed(&fleet.cloud, &role)
-            .difference(&called)
-            .filter(|action| NOT_CALLED_HERE.iter().all(|(known, _)| known != action))
-            .cloned()
-            .collect();
-        if !not_called.is_empty() {
-            idle.insert(role, not_called);
-        }
-    }
-    assert_eq!(idle, BTreeMap::new(), "allowed, but never called");
+    let verdict = fleet.cloud.emulator().verdict();
+    let needless = verdict["needless"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let needless: Vec<&str> = needless.filter(|what| !what.starts_with("operator ")).collect();
+    let mut expected = NOT_CALLED_HERE.map(|(what, _)| what);
+    expected.sort_unstable();
+    assert_eq!(needless, expected, "{:?}", fleet.cloud.calls());
 }

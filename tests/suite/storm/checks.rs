@@ -11,6 +11,8 @@ use super::sea::Quiet;
 
 /// How AWS Batch tells that a process was killed.
 const KILLED: u64 = 128 + 9;
+/// How a worker ends that was told to stop and gave its shards back.
+const INTERRUPTED: u64 = 75;
 /// A worker's last record counts the request that writes it once; all workers together may have to send it so often again.
 const LAST_RECORDS_AGAIN: u64 = 16;
 
@@ -68,7 +70,7 @@ fn workers_are_accounted_for(fleet: &Fleet, run: &str, summary: &Value, full_dis
         let has_ended = record.is_some_and(|record| record["ended"].is_string());
         let was_killed = code.is_none_or(|code| code == KILLED);
         assert!(was_killed || has_ended, "{name} ended by itself and left {record:?}");
-        failed += u64::from(!was_killed && code != Some(0));
+        failed += u64::from(!was_killed && code != Some(0) && code != Some(INTERRUPTED));
     }
     assert!(failed <= full_disks, "{failed} workers failed: {:?}", fleet.cloud.logs("/tagfleet/worker"));
     let machines = summary["usage"]["machines"].as_array().unwrap();
