@@ -4,13 +4,16 @@
 //! It never runs the graph and keeps no weights.
 
 mod architecture;
-pub(crate) mod external;
+mod external;
+mod functions;
 mod maps;
 mod opening;
 mod ports;
 pub(crate) mod rewrite;
+pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -23,7 +26,6 @@ use tract_onnx::pb::tensor_shape_proto::dimension;
 use tract_onnx::pb::{
     GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto, type_proto,
 };
-use tract_onnx::prelude::Framework;
 
 pub use self::architecture::KerasInput;
 pub use self::external::ExternalFile;
@@ -132,12 +134,10 @@ pub enum Quantization {
 /// Reads the graph of an ONNX file.
 ///
 /// # Errors
-/// Where the file can't be read, is empty, a text file, a Git LFS pointer, or no ONNX model.
+/// Where the file can't be read, is empty, a text file, a Git LFS pointer, or no ONNX model; where two parsers could read
+/// different models in it, or it has more nodes than any machine should hold.
 pub fn read(path: &Path) -> Result<Graph, ModelError> {
-    refuse_text(path)?;
-    let proto = tract_onnx::onnx()
-        .proto_model_for_path(path)
-        .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
+    let proto = stored::decoded(&stored::encoded(path)?, path)?;
     let Some(graph) = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()) else {
         return Err(ModelError::new(format!("{} is not an ONNX model: it holds no graph", path.display())));
     };
@@ -155,6 +155,15 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
         opening,
         keras: architecture::keras(graph),
     })
+}
+
+/// The graph in `file`, encoded as engines get it, its weights where they are: every parser reads the same in it. Encoded
+/// once more it stays as it is.
+///
+/// # Errors
+/// Those of [`read`], as far as they are not about other files.
+pub fn reencoded(file: &[u8]) -> Result<Vec<u8>, ModelError> {
+    stored::anew(file, Path::new("the graph"))
 }
 
 fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {
