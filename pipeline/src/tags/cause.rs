@@ -38,8 +38,10 @@ pub enum Cause {
     Svg,
     /// An image of any other format that is not decoded.
     OtherFormat,
-    /// A JPEG that is lossless, has 12 bits per sample, or has more scans than the limit.
+    /// A JPEG that is lossless, has 12 bits per sample, or whose scans code more samples than the limit.
     JpegVariant,
+    /// A JPEG with arithmetic coding, which takes so little data that a small file costs the time of a large one.
+    JpegArithmetic,
     /// A TIFF with samples or a compression that is not decoded.
     TiffVariant,
     /// An AVIF that is not one AV1 picture or a grid of such.
@@ -80,7 +82,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Archived,
         Self::Changed,
         Self::Missing,
@@ -94,6 +96,7 @@ impl Cause {
         Self::Svg,
         Self::OtherFormat,
         Self::JpegVariant,
+        Self::JpegArithmetic,
         Self::TiffVariant,
         Self::AvifVariant,
         Self::Variant,
@@ -131,6 +134,9 @@ impl Cause {
             Self::Svg => "SVG is not supported; convert it to JPEG, PNG or WebP",
             Self::OtherFormat => "this image format is not supported; convert it to JPEG, PNG or WebP",
             Self::JpegVariant => "this kind of JPEG is not supported; save it as a baseline JPEG",
+            Self::JpegArithmetic => {
+                "a JPEG with arithmetic coding is not supported; save it as a baseline JPEG"
+            }
             Self::TiffVariant => "this kind of TIFF is not supported; convert it to JPEG, PNG or WebP",
             Self::AvifVariant => "this kind of AVIF is not supported; convert it to JPEG, PNG or WebP",
             Self::Variant => "this kind of file is not supported; convert it to JPEG, PNG or WebP",
@@ -165,9 +171,11 @@ impl Cause {
             Self::NotAnImage | Self::LfsPointer | Self::Heic | Self::Svg | Self::OtherFormat => {
                 Reason::UnsupportedFormat
             }
-            Self::JpegVariant | Self::TiffVariant | Self::AvifVariant | Self::Variant => {
-                Reason::UnsupportedFeature
-            }
+            Self::JpegVariant
+            | Self::JpegArithmetic
+            | Self::TiffVariant
+            | Self::AvifVariant
+            | Self::Variant => Reason::UnsupportedFeature,
             Self::JpegTruncated
             | Self::JpegDamaged
             | Self::PngChecksum
