@@ -91,9 +91,13 @@ deploy:
 destroy:
 	scripts/destroy.sh
 
-## The optimised `tagfleet`, into cargo's bin folder.
+## The optimised `tagfleet`, into cargo's bin folder, and ONNX Runtime for it into lib/tagfleet beside that.
+install: root = $${CARGO_INSTALL_ROOT:-$${CARGO_HOME:-$$HOME/.cargo}}
 install: setup
-	cargo install --path cli --locked
+	cargo install --path cli --locked --root "$(root)"
+	mkdir -p "$(root)/lib/tagfleet"
+	rm -f "$(root)/lib/tagfleet/"libonnxruntime.*
+	cp .venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.* "$(root)/lib/tagfleet/"
 
 setup:
 	scripts/setup.sh

@@ -4,6 +4,7 @@
 //! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it ended.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,18 @@ pub(crate) enum Outcome {
     Done,
     /// It was told to stop before the queue was empty: another worker would find work.
     Interrupted,
+}
+
+/// `EX_TEMPFAIL` of sysexits.h.
+const INTERRUPTED: u8 = 75;
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Interrupted => Self::from(INTERRUPTED),
+        }
+    }
 }
 
 /// Works until the queue is empty or it is told to stop.

@@ -17,11 +17,7 @@ mod usage;
 use std::process::ExitCode;
 
 use configuration::Configuration;
-use job::Outcome;
 use tagfleet_model::engine::telemetry;
-
-/// `EX_TEMPFAIL` of sysexits.h.
-const INTERRUPTED: u8 = 75;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
@@ -37,8 +33,7 @@ fn main() -> ExitCode {
         Err(error) => return log::failure(&error, 2),
     };
     match job::run(&configuration) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Ok(outcome) => outcome.into(),
         Err(error) => log::failure(&format!("run {}: {error:#}", configuration.run), 1),
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! An input holds the files behind lines `=== NAME`; a graph that fits stands in where it holds none. Laws: a folder is
 //! refused in words or gives a description that survives being stored, whose every number holds for a picture of ours,
-//! and no file outside the folder is ever part of a model. For a device it is refused in words or gives a graph that is
+//! and no file outside the folder is ever part of a model. The graph as engines get it names the same files, is described
+//! alike and stays as it is when it is written once more. For a device it is refused in words or gives a graph that is
 //! complete, fed with bytes, has the outputs of before and is not much larger than its files, which stay as they were.
 
 #![no_main]
@@ -18,6 +19,7 @@ use tagfleet_fuzz::{files, message, within};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::engine::{Precision, graph_for_device, graph_for_processor};
 use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
+use tagfleet_model::graph;
 use tagfleet_model::preprocessing::Preprocessing;
 use tagfleet_model::tensor::Preprocessor;
 use tempfile::TempDir;
@@ -74,6 +76,7 @@ fn open(folder: &Path) {
         match Model::open(folder, &options) {
             Ok(model) => {
                 check(folder, &model.spec);
+                write_anew(folder, &model);
                 rewrite(folder, &model);
             }
             Err(error) => assert!(!error.to_string().is_empty()),
@@ -93,6 +96,18 @@ fn check(folder: &Path, spec: &ModelSpec) {
         assert_eq!(spec.labels.len(), classes);
     }
     prepare(&spec.preprocessing);
+}
+
+fn write_anew(folder: &Path, model: &Model) {
+    let path = model.path();
+    let file = fs::read(&path).expect("the file is ours");
+    let before = graph::read(&path).expect("it was read before");
+    let anew = graph::reencoded(&file).expect("what was read can be written");
+    assert_eq!(graph::reencoded(&anew).expect("it is a graph"), anew);
+    fs::write(&path, &anew).expect("there is room");
+    assert_eq!(graph::read(&path).expect("it is a graph"), before);
+    fs::write(&path, &file).expect("there is room");
+    Model::from_copy(folder, model.spec.clone()).expect("the model's own files are as they were");
 }
 
 fn prepare(steps: &Preprocessing) {

@@ -6,14 +6,17 @@
 mod architecture;
 mod constants;
 pub(crate) mod external;
+mod functions;
 mod maps;
 mod opening;
 mod ports;
 mod range;
 pub(crate) mod rewrite;
 mod statistics;
+pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -26,7 +29,6 @@ use tract_onnx::pb::tensor_shape_proto::dimension;
 use tract_onnx::pb::{
     GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto, type_proto,
 };
-use tract_onnx::prelude::Framework;
 
 pub use self::architecture::Family;
 use self::constants::Constants;
@@ -142,12 +144,10 @@ pub enum Quantization {
 /// Reads the graph of an ONNX file.
 ///
 /// # Errors
-/// Where the file can't be read, is empty, a text file, a Git LFS pointer, or no ONNX model.
+/// Where the file can't be read, is empty, a text file, a Git LFS pointer, or no ONNX model; where two parsers could read
+/// different models in it, or it has more nodes than any machine should hold.
 pub fn read(path: &Path) -> Result<Graph, ModelError> {
-    refuse_text(path)?;
-    let proto = tract_onnx::onnx()
-        .proto_model_for_path(path)
-        .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
+    let proto = stored::decoded(&stored::encoded(path)?, path)?;
     let Some(graph) = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()) else {
         return Err(ModelError::new(format!("{} is not an ONNX model: it holds no graph", path.display())));
     };
@@ -170,6 +170,15 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
         trained_on,
         family: architecture::family(graph),
     })
+}
+
+/// The graph in `file`, encoded as engines get it, its weights where they are: every parser reads the same in it. Encoded
+/// once more it stays as it is.
+///
+/// # Errors
+/// Those of [`read`], as far as they are not about other files.
+pub fn reencoded(file: &[u8]) -> Result<Vec<u8>, ModelError> {
+    stored::anew(file, Path::new("the graph"))
 }
 
 fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {

@@ -104,7 +104,7 @@ fn options() {
     insta::assert_snapshot!(refused(&["--output", "pooled"]), @r#"error: demo/model/model.onnx: the model has no output "pooled": it has logits [n, 29]"#);
     insta::assert_snapshot!(
         refused(&["--onnxruntime", "FOLDER/photos/a.jpg"]),
-        @"error: ONNX Runtime could not be loaded (FOLDER/photos/a.jpg: failed to load from `FOLDER/photos/a.jpg`: dlopen failed): give --onnxruntime the path of libonnxruntime.so, version 1.23 or newer"
+        @"error: ONNX Runtime could not be loaded (FOLDER/photos/a.jpg: failed to load from `FOLDER/photos/a.jpg`: dlopen failed): give --onnxruntime the path of libonnxruntime.so, version 1.24.1 or newer"
     );
 }
 

@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Cause, Failure, Reason};
 
 use super::markers::{self, Markers};
-use super::turbo::{Color, Header, Samples, Turbo};
+use super::turbo::{Color, Header, MOST_CODED, Refusal, Samples, Turbo};
 use super::{Claim, Decoded, Job, failure, orient, raster};
 use crate::grid::Grid;
 use crate::pixels::Pixels;
@@ -22,12 +22,6 @@ const SLACK: u64 = 32 << 20;
 
 /// The end of a file in which the marker of its end is looked for.
 const TAIL: usize = 1024;
-
-/// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not read.
-enum Refusal {
-    Final(Failure),
-    Unreadable(String),
-}
 
 /// Decodes a JPEG.
 pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
@@ -44,13 +38,13 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
 }
 
 fn with_turbo(job: &Job<'_>, markers: &Markers<'_>) -> Result<Decoded, Refusal> {
-    let mut turbo = Turbo::open(job.bytes).map_err(Refusal::Unreadable)?;
+    let mut turbo = Turbo::open(job.bytes)?;
     let header = *turbo.header();
     let orientation = job.orientation(markers.exif, markers.xmp);
     let coefficients = coefficient_memory(&header, markers);
     let claim = claim(job, &header, orientation, OVERHEAD + coefficients);
     let reservation = job.admit(&claim).map_err(Refusal::Final)?;
-    let samples = turbo.decode(claim.reduction, coefficients + SLACK).map_err(refuse)?;
+    let samples = turbo.decode(claim.reduction, coefficients + SLACK, MOST_CODED).map_err(refuse)?;
     check_rows(job, &samples, &header).map_err(Refusal::Final)?;
     Ok(job.finish(into_pixels(samples), &claim, reservation, false))
 }
@@ -66,11 +60,12 @@ fn claim(job: &Job<'_>, header: &Header, orientation: Orientation, extra: u64) -
 }
 
 /// The second decoder counts no scans, so a file that libjpeg-turbo stopped at for that is not given to it.
-fn refuse(message: String) -> Refusal {
-    if message.contains("scans") {
-        Refusal::Final(failure(Cause::JpegVariant, message))
-    } else {
-        Refusal::Unreadable(message)
+fn refuse(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Unreadable(message) if message.contains("scans") => {
+            Refusal::Final(failure(Cause::JpegVariant, message))
+        }
+        refusal => refusal,
     }
 }
 

@@ -18,11 +18,16 @@ mod metadata;
 
 /// What reading a header may take: chunks that come before any size is checked.
 const HEADER_MEMORY: usize = 32 << 20;
+/// The most chunks before the pixels that a picture can do without, and the most bytes of them: the decoder keeps those that
+/// it knows, each in a structure of its own that counts for no limit.
+const MOST_CHUNKS: usize = 1000;
+const MOST_CHUNK_BYTES: usize = 8 << 20;
 /// What the decoder holds beside pixels: tables and rows.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Decodes a PNG.
 pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
+    check_chunks(job.bytes)?;
     let mut decoder = Decoder::new_with_limits(Cursor::new(job.bytes), Limits { bytes: HEADER_MEMORY });
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
@@ -41,6 +46,17 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     };
     let Claim { width, height, .. } = claim;
     Ok(job.finish(Pixels { width, height, channels, data }, &claim, memory, false))
+}
+
+fn check_chunks(file: &[u8]) -> Result<(), Failure> {
+    let (chunks, bytes) = metadata::before_pixels(file, MOST_CHUNKS);
+    if chunks <= MOST_CHUNKS && bytes <= MOST_CHUNK_BYTES {
+        return Ok(());
+    }
+    let detail = format!(
+        "{chunks} chunks of {bytes} bytes before the pixels, the limits are {MOST_CHUNKS} and {MOST_CHUNK_BYTES}"
+    );
+    Err(failure(Cause::TooMuchMemory, detail))
 }
 
 type PngReader<'a> = Reader<Cursor<&'a [u8]>>;

@@ -14,6 +14,8 @@ use tagfleet_pipeline::tags::Reason;
 
 use super::*;
 
+mod costly;
+
 fn no_resizing(_: &Grid, _: u8) -> u64 {
     0
 }

@@ -8,13 +8,31 @@
 
 use std::ffi::{CStr, c_int};
 
+use tagfleet_pipeline::tags::{Cause, Failure};
 use turbojpeg::raw;
 
+use super::{failure, markers};
 use crate::grid::Reduction;
 use crate::preprocessing::Size;
 
 /// The most scans a progressive JPEG may have; encoders write about ten, a bomb thousands.
 const MAX_SCANS: c_int = 200;
+/// The most samples that all scans of a picture together may code, each as often as it is refined: a scan of nothing but
+/// zeros takes some bytes of the file, and as long as any other. Encoders write a progressive picture in 8 to 14 samples per
+/// pixel; the largest that fits in memory has 1.3 billion.
+pub(super) const MOST_CODED: u64 = 1_500_000_000;
+
+/// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not read.
+pub(super) enum Refusal {
+    Final(Failure),
+    Unreadable(String),
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self::Unreadable(message)
+    }
+}
 
 /// One decompressor; holds libjpeg's state for one file, whose bytes it borrows and whose header it has read.
 pub(super) struct Turbo<'a> {
@@ -78,9 +96,12 @@ impl<'a> Turbo<'a> {
     /// A decompressor with accurate DCT and smooth upsampling, as Pillow sets it, which has read the header of `jpeg`.
     ///
     /// Takes no memory for pixels. Warnings are no errors.
-    pub(super) fn open(jpeg: &'a [u8]) -> Result<Turbo<'a>, String> {
+    pub(super) fn open(jpeg: &'a [u8]) -> Result<Turbo<'a>, Refusal> {
         let mut handle = Handle::new()?;
         let header = handle.read_header(jpeg)?;
+        if handle.get(raw::TJPARAM_TJPARAM_ARITHMETIC) != 0 {
+            return Err(Refusal::Final(failure(Cause::JpegArithmetic, "")));
+        }
         Ok(Turbo { handle, jpeg, header })
     }
 
@@ -94,11 +115,18 @@ impl<'a> Turbo<'a> {
         self.handle.set(raw::TJPARAM_TJPARAM_FASTUPSAMPLE, 1)
     }
 
-    /// Decodes the picture, so much smaller. libjpeg-turbo keeps its own memory under `max_memory` bytes.
+    /// Decodes the picture, so much smaller, if its scans code at most `most_coded` samples. libjpeg-turbo keeps its own
+    /// memory under `max_memory` bytes.
     ///
     /// Each sample is the average of the pixels that it stands for, for libjpeg-turbo's smaller transforms average what
     /// its full one gives; chrominance that is stored in less detail is taken as it is.
-    pub(super) fn decode(&mut self, reduction: Reduction, max_memory: u64) -> Result<Samples, String> {
+    pub(super) fn decode(
+        &mut self,
+        reduction: Reduction,
+        max_memory: u64,
+        most_coded: u64,
+    ) -> Result<Samples, Refusal> {
+        self.check_work(most_coded)?;
         let (header, jpeg) = (&self.header, self.jpeg);
         let mebibytes = c_int::try_from(max_memory.div_ceil(1 << 20)).unwrap_or(c_int::MAX).max(1);
         self.handle.set(raw::TJPARAM_TJPARAM_MAXMEMORY, mebibytes)?;
@@ -118,10 +146,20 @@ impl<'a> Turbo<'a> {
         // A warning and an error after a warning have the same status. Rows are written from the top, so what tells
         // them apart is whether the last row was written.
         if status != 0 && data.ends_with(&unwritten) {
-            return Err(self.handle.message());
+            return Err(self.handle.message().into());
         }
         let size = Size { height, width };
         Ok(Samples { data, size, color: header.color, damaged: status != 0 })
+    }
+
+    fn check_work(&self, most_coded: u64) -> Result<(), Refusal> {
+        let pixels = u64::from(self.header.width) * u64::from(self.header.height);
+        let coded = markers::coded_samples(self.jpeg, pixels, most_coded);
+        if coded <= most_coded {
+            return Ok(());
+        }
+        let detail = format!("its scans code {coded} samples or more, the limit is {most_coded}");
+        Err(Refusal::Final(failure(Cause::JpegVariant, detail)))
     }
 }
 

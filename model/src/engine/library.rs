@@ -1,6 +1,9 @@
 //! Finds an engine's shared library and loads the first that fits: once per process, and never another.
 //!
-//! Where it may be is told by names only. Absent or unfit libraries are an error that lists what was tried.
+//! Where it may be is told by names only. Absent or unfit libraries, and those that another user could replace, are an error
+//! that lists what was tried.
+
+mod owners;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -44,8 +47,10 @@ pub(super) struct Library<T> {
 pub(super) struct Surroundings {
     /// What the engine's variable names.
     pub(super) named: Option<PathBuf>,
-    /// The project that this program was built in, whose `.venv` `make` fills.
+    /// The project that this program was built in, whose `.venv` `make` fills, if the program is still in it.
     pub(super) project: Option<PathBuf>,
+    /// Where `make install` puts a library for the program that it installs.
+    pub(super) installed: Option<PathBuf>,
     /// `VIRTUAL_ENV`
     pub(super) virtual_env: Option<PathBuf>,
     /// The installation's folders, those of `LD_LIBRARY_PATH` or `DYLD_LIBRARY_PATH`, and the system's own.
@@ -73,13 +78,28 @@ impl Surroundings {
             "/opt/homebrew/lib",
         ];
         folders.extend(usual.iter().chain(kind.folders).map(PathBuf::from));
+        let program = std::env::current_exe().and_then(|program| program.canonicalize()).ok();
         Self {
             named: kind.variable.and_then(path),
-            project: Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned),
+            project: program.as_deref().and_then(project),
+            installed: program.as_deref().and_then(installed),
             virtual_env: path("VIRTUAL_ENV"),
             folders,
         }
     }
+}
+
+/// The project that this program was built in, if `program` is in it. Wherever else it was copied, a folder of that name is
+/// whoever's who made it.
+fn project(program: &Path) -> Option<PathBuf> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.canonicalize().ok()?;
+    program.starts_with(&project).then_some(project)
+}
+
+/// `lib/tagfleet` beside the `bin` that `program` is in.
+fn installed(program: &Path) -> Option<PathBuf> {
+    let folder = program.parent().filter(|folder| folder.ends_with("bin"))?;
+    Some(folder.parent()?.join("lib/tagfleet"))
 }
 
 /// The library of this process, which is `loaded`; on the first call the first candidate that `try_load` takes. `asked`
@@ -99,7 +119,7 @@ pub(super) fn load<T: Clone>(
     }
     let mut tried = Vec::new();
     for path in &candidates {
-        match try_load(path) {
+        match owners::check(path).and_then(|()| try_load(path)) {
             Ok(library) => return Ok(loaded.insert(library).clone()),
             Err(reason) => tried.push(reason),
         }
@@ -144,7 +164,8 @@ fn nothing(kind: &Kind, asked: Option<&Path>, tried: &[String]) -> EngineError {
 }
 
 /// The libraries to try, in this order: the one asked for and no other; else the one that the engine's variable names, the
-/// `.venv` of the project that the program was built in, the active virtual environment, the folders of libraries. Never
+/// `.venv` of the project that the program was built in and still is in, what was installed with it, the active virtual
+/// environment, the folders of libraries. Never
 /// the working directory nor just any folder above the program, such as `/tmp`: whoever fills those would choose the code
 /// that runs.
 fn candidates(kind: &Kind, asked: Option<&Path>, around: &Surroundings) -> Vec<PathBuf> {
@@ -159,6 +180,7 @@ fn candidates(kind: &Kind, asked: Option<&Path>, around: &Surroundings) -> Vec<P
     if let Some(project) = &around.project {
         found.extend(in_environment(kind, &project.join(".venv")));
     }
+    found.extend(around.installed.iter().flat_map(|folder| within(kind, folder)));
     found.extend(around.virtual_env.iter().flat_map(|environment| in_environment(kind, environment)));
     for folder in &around.folders {
         found.extend(within(kind, folder));
@@ -240,16 +262,29 @@ mod tests {
         touch(&active);
         let system = root.path().join("lib/libengine.so");
         touch(&system);
+        let installed = root.path().join("lib/tagfleet/libengine.so");
+        touch(&installed);
         let around = Surroundings {
             named: Some(PathBuf::from("/named/by/variable.so")),
             project: Some(project),
+            installed: Some(root.path().join("lib/tagfleet")),
             virtual_env: Some(root.path().join("active")),
             folders: vec![root.path().join("lib"), root.path().join("none")],
         };
         assert_eq!(
             candidates(&KIND, None, &around),
-            [PathBuf::from("/named/by/variable.so"), in_venv, active, system]
+            [PathBuf::from("/named/by/variable.so"), in_venv, installed, active, system]
         );
+    }
+
+    #[test]
+    fn the_folder_that_it_was_built_in_counts_only_while_it_is_there() {
+        let here = std::env::current_exe().unwrap().canonicalize().unwrap();
+        assert!(project(&here).is_some_and(|project| project.join("model/Cargo.toml").is_file()));
+        let copied = Path::new("/home/ann/.cargo/bin/tagfleet");
+        assert_eq!(project(copied), None);
+        assert_eq!(installed(copied), Some(PathBuf::from("/home/ann/.cargo/lib/tagfleet")));
+        assert_eq!(installed(Path::new("/tmp/tagfleet")), None);
     }
 
     #[test]

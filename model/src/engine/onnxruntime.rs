@@ -2,6 +2,7 @@
 //!
 //! Sessions have one thread inside and never spin; the library logs errors only.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -17,6 +18,7 @@ use super::library::{self, Kind, Library};
 use super::wiring::{signed, unsigned};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
+use crate::graph::stored::{self, Given, LARGEST};
 use crate::graph::{Element, rewrite};
 
 static LOADED: Mutex<Option<Library<Environment>>> = Mutex::new(None);
@@ -29,7 +31,7 @@ const KIND: Kind = Kind {
     home: None,
     folders: &["/opt/onnxruntime/lib"],
     flag: "--onnxruntime",
-    file: "libonnxruntime.so, version 1.23 or newer",
+    file: "libonnxruntime.so, version 1.24.1 or newer",
     install: "make setup",
 };
 
@@ -51,7 +53,17 @@ fn try_load(path: &Path) -> Result<Library<Environment>, String> {
     let builder = builder.with_name("tagfleet").with_telemetry(false);
     let environment = builder.build().map_err(|error| format!("{shown}: {error}"))?;
     environment.set_log_level(LogLevel::Error);
-    Ok(Library { version: version(ort::info(), &path), path, handle: environment })
+    let version = version(ort::info(), &path);
+    if is_too_old(&version) {
+        return Err(format!("{shown} is version {version}"));
+    }
+    Ok(Library { version, path, handle: environment })
+}
+
+/// Before 1.24.1 it reads weights from any file, and from any place in memory, that a model names.
+fn is_too_old(version: &str) -> bool {
+    let parts: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    !parts.is_empty() && parts < vec![1, 24, 1]
 }
 
 /// The version in the library's name, else that of the branch it was built from, else the build's description.
@@ -69,13 +81,12 @@ fn version(info: &str, path: &Path) -> String {
 /// A model's graph, from which every thread makes its own session.
 pub(super) struct Program {
     path: PathBuf,
-    /// The graph in the place of the file's.
-    rewritten: Option<Vec<u8>>,
+    given: Given,
     environment: Environment,
 }
 
-/// The graph of `model` as a processor gets it if the file must not be taken as it is: encoded, its weights inside, with
-/// 32-bit floats in the place of 16-bit ones and tensors in the place of maps. `None` if the file is taken.
+/// The graph of `model` as a processor gets it if it must not stay what it is: encoded, its weights inside, with 32-bit
+/// floats in the place of 16-bit ones and tensors in the place of maps. `None` if it stays.
 ///
 /// # Errors
 /// If the model's files can't be read, or what it becomes can't be handed over.
@@ -88,8 +99,16 @@ pub fn graph_for_processor(model: &Model) -> Result<Option<Vec<u8>>, EngineError
 
 impl Program {
     pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
-        let rewritten = graph_for_processor(model)?;
-        let program = Self { path: model.path(), rewritten, environment: load(None)?.handle };
+        Self::with_at_most(LARGEST, model, wiring)
+    }
+
+    /// The same with weights beside the graph if it takes more than `most` bytes with them.
+    pub(super) fn with_at_most(most: u64, model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
+        let given = match graph_for_processor(model)? {
+            Some(graph) => Given { graph, beside: BTreeMap::new() },
+            None => stored::given(model, most).map_err(|error| EngineError::new(error.to_string()))?,
+        };
+        let program = Self { path: model.path(), given, environment: load(None)?.handle };
         program.session(wiring)?;
         Ok(program)
     }
@@ -99,10 +118,11 @@ impl Program {
             EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
         };
         let mut builder = builder(&self.environment).map_err(refused)?;
-        let session = match &self.rewritten {
-            Some(graph) => builder.commit_from_memory(graph),
-            None => builder.commit_from_file(&self.path),
-        };
+        for (name, file) in &self.given.beside {
+            let with = builder.with_external_initializer_file_in_memory(name, file.clone());
+            builder = with.map_err(|error| refused(error.into()))?;
+        }
+        let session = builder.commit_from_memory(&self.given.graph);
         Ok(OnnxRuntime { session: session.map_err(refused)?, wiring: wiring.clone() })
     }
 }
@@ -168,6 +188,16 @@ pub(super) fn floats(value: &DynValue) -> Result<Vec<f32>, ort::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_that_read_any_file_are_refused() {
+        for old in ["1.23.2", "1.24.0", "1.9.0", "0.25.1"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for new in ["1.24.1", "1.32.0", "1.100.0", "2.0.0", "a build of somebody"] {
+            assert!(!is_too_old(new), "{new}");
+        }
+    }
 
     #[test]
     fn versions_come_from_the_name_or_the_build() {

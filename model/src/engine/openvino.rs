@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
-use std::io;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,14 +19,12 @@ use openvino::{
     Tensor,
 };
 
-use tempfile::TempDir;
-
 use super::batching::Session;
 use super::library::{self, Kind, Library};
 use super::wiring::{signed, unsigned};
 use super::{EngineError, Precision, Wiring};
 use crate::folder::Model;
-use crate::graph::{self, Element};
+use crate::graph::{Element, stored};
 
 /// One for the process: its settings are those of the device, so whoever sets them compiles before the next may.
 pub(super) type SharedCore = Arc<Mutex<Core>>;
@@ -103,16 +100,14 @@ impl Precision {
 /// A model as it was read, which every thread compiles for itself.
 pub(super) struct Program {
     path: PathBuf,
-    /// What OpenVINO reads: the same, or its copy without links.
-    file: String,
+    /// The model as OpenVINO reads it, once for each number of images.
+    graph: Vec<u8>,
     core: SharedCore,
     /// In the shape that every session begins with.
     model: openvino::Model,
     precision: Precision,
     /// What it took to compile it.
     compile_time: Duration,
-    /// Weights are read from it whenever a thread compiles.
-    _copy: Option<TempDir>,
 }
 
 impl Program {
@@ -129,15 +124,11 @@ impl Program {
         if wiring.outputs.iter().chain([&wiring.input]).any(|name| name.contains('\0')) {
             return Err(refused(&path, "a name in it holds a NUL character"));
         }
-        let copy = without_links(model).map_err(|reason| refused(&path, &reason))?;
-        let file = copy.as_ref().map_or_else(|| path.clone(), |copy| copy.path().join(&model.spec.model));
-        let Ok(file) = file.into_os_string().into_string() else {
-            return Err(refused(&path, "its path is not UTF-8: copy the model elsewhere"));
-        };
-        let model = read(&core, &file, wiring, wiring.batch.unwrap_or(1));
+        let graph = stored::whole(model, "give --engine onnxruntime");
+        let graph = graph.map_err(|error| EngineError::new(error.to_string()))?;
+        let model = read(&core, &graph, wiring, wiring.batch.unwrap_or(1));
         let model = model.map_err(|error| refused(&path, &error.to_string()))?;
-        let mut program =
-            Self { path, file, core, model, precision, compile_time: Duration::ZERO, _copy: copy };
+        let mut program = Self { path, graph, core, model, precision, compile_time: Duration::ZERO };
         let began = Instant::now();
         program.compiled(&program.model, wiring)?;
         program.compile_time = began.elapsed();
@@ -156,7 +147,7 @@ impl Program {
 
     /// The model for `rows` images at once.
     fn of_shape(&self, wiring: &Wiring, rows: usize) -> Result<Compiled, EngineError> {
-        let model = read(&self.core, &self.file, wiring, rows);
+        let model = read(&self.core, &self.graph, wiring, rows);
         let model = model.map_err(|error| refused(&self.path, &error.to_string()))?;
         self.compiled(&model, wiring)
     }
@@ -195,37 +186,14 @@ fn refused(path: &Path, reason: &str) -> EngineError {
     EngineError::new(format!("OpenVINO refuses {}: {}", path.display(), reason.trim_end()))
 }
 
-/// A copy of a model whose weights are links out of its folder, as Hugging Face's cache has them: OpenVINO follows none.
-pub(super) fn without_links(model: &Model) -> Result<Option<TempDir>, String> {
-    let failed = |error: io::Error| format!("a copy of it without links can't be made: {error}");
-    let path = model.path();
-    let folder = path.parent().unwrap_or(&model.root);
-    let inside = folder.canonicalize().map_err(failed)?;
-    let weights = graph::read(&path).map_err(|error| error.to_string())?.external;
-    let mut linked = false;
-    for file in &weights {
-        linked |= !folder.join(&file.location).canonicalize().map_err(failed)?.starts_with(&inside);
-    }
-    if !linked {
-        return Ok(None);
-    }
-    let copy = tempfile::tempdir().map_err(failed)?;
-    for file in &model.spec.files {
-        let to = copy.path().join(&file.name);
-        fs::create_dir_all(to.parent().unwrap_or(copy.path())).map_err(failed)?;
-        fs::copy(model.root.join(&file.name), to).map_err(failed)?;
-    }
-    Ok(Some(copy))
-}
-
 fn read(
     core: &SharedCore,
-    file: &str,
+    graph: &[u8],
     wiring: &Wiring,
     rows: usize,
 ) -> Result<openvino::Model, InferenceError> {
-    // An ONNX file has no second file of weights as OpenVINO's own format has.
-    let mut model = lock(core).read_model_from_file(file, "")?;
+    // Its weights are in it, where OpenVINO's own format has them elsewhere.
+    let mut model = lock(core).read_model_from_buffer(graph, None)?;
     let shape = wiring.shape(rows).map(|size| size as i64);
     model.reshape_input_by_name(&wiring.input, &PartialShape::new_static(4, &shape)?)?;
     Ok(model)

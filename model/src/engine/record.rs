@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tagfleet_pipeline::run;
-use tempfile::TempDir;
 
 use super::{EngineError, onnxruntime, openvino, processor, tract};
 use crate::folder::Model;
@@ -119,14 +118,6 @@ impl PartialEq for EngineRecord {
 }
 
 impl EngineRecord {
-    /// A copy of `model` that the engine can read, if it cannot read the files where they are.
-    pub(crate) fn readable_copy(&self, model: &Model) -> Result<Option<TempDir>, String> {
-        match self.name {
-            EngineName::OpenVino => openvino::without_links(model),
-            EngineName::Tract | EngineName::OnnxRuntime => Ok(None),
-        }
-    }
-
     /// The files of which this process loads one to run the engine; none for the one that is built in.
     pub(crate) fn libraries(&self) -> Vec<PathBuf> {
         if let Some(library) = &self.library {

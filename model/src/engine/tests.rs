@@ -167,8 +167,7 @@ fn behind_links() -> (tempfile::TempDir, Model) {
     let cache = tempfile::tempdir().unwrap();
     let path = |name: &str| cache.path().join(name);
     Toy { external: Some("model.onnx_data"), ..Toy::default() }.write(&path("blobs"), "aaaa");
-    let weights: Vec<u8> = (1..=12).flat_map(|value| (value as f32).to_le_bytes()).collect();
-    std::fs::write(path("blobs/bbbb"), weights).unwrap();
+    std::fs::write(path("blobs/bbbb"), ones_to_twelve()).unwrap();
     std::fs::create_dir_all(path("snapshots/abc/onnx")).unwrap();
     for (blob, name) in [("aaaa", "model.onnx"), ("bbbb", "model.onnx_data")] {
         let link = path("snapshots/abc/onnx").join(name);
@@ -185,6 +184,68 @@ fn weights_behind_links_are_found_as_in_hugging_faces_cache() {
     let by_tract = run(&tract(&model), 2).scores;
     let Some(onnxruntime) = onnxruntime(&model) else { return };
     assert!(largest_difference(&by_tract, &run(&onnxruntime, 2).scores) < 1e-4);
+}
+
+/// A model whose weights are in `weights.bin`.
+fn with_weights_beside() -> (tempfile::TempDir, Model) {
+    let folder = tempfile::tempdir().unwrap();
+    Toy { external: Some("weights.bin"), ..Toy::default() }.write(folder.path(), "model.onnx");
+    std::fs::write(folder.path().join("weights.bin"), ones_to_twelve()).unwrap();
+    let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
+    (folder, model)
+}
+
+fn ones_to_twelve() -> Vec<u8> {
+    (1..=12).flat_map(|value| (value as f32).to_le_bytes()).collect()
+}
+
+/// What was recorded of `model` for each engine that is here.
+fn every_engine(model: &Model) -> Vec<EngineRecord> {
+    let mut records = vec![EngineRecord::tract(model)];
+    for choice in [EngineChoice::OnnxRuntime, EngineChoice::OpenVino] {
+        match resolve(&EngineOptions::of(choice), model) {
+            Ok(resolved) => records.push(resolved.record),
+            Err(error) => eprintln!("SKIPPED: {error}"),
+        }
+    }
+    records
+}
+
+#[test]
+fn files_that_changed_since_they_were_hashed_reach_no_engine() {
+    let (folder, model) = with_weights_beside();
+    let graph = std::fs::read(model.path()).unwrap();
+    for record in every_engine(&model) {
+        let loaded = Loaded::load(&record, &model).unwrap();
+        let scores = run(&loaded, 1).scores;
+        for (name, was) in [("weights.bin", ones_to_twelve()), ("model.onnx", graph.clone())] {
+            let path = folder.path().join(name);
+            let mut other = was.clone();
+            *other.last_mut().unwrap() ^= 1;
+            std::fs::write(&path, other).unwrap();
+            let error = Loaded::load(&record, &model).err().unwrap().to_string();
+            assert!(error.contains(&format!("{name} is not the file this run began with")), "{error}");
+            // What is loaded already never looks at a file again.
+            assert_eq!(run(&loaded, 1).scores, scores, "{}", record.describe());
+            std::fs::write(&path, was).unwrap();
+        }
+    }
+}
+
+#[test]
+fn weights_of_a_graph_that_is_too_large_with_them_are_given_in_memory() {
+    let (folder, model) = with_weights_beside();
+    if onnxruntime(&model).is_none() {
+        return;
+    }
+    let wiring = Wiring::of(&model);
+    let program = onnxruntime::Program::with_at_most(0, &model, &wiring).unwrap();
+    std::fs::remove_file(folder.path().join("weights.bin")).unwrap();
+    let trial = Arc::new(Trial::fixed(1));
+    let beside = Loaded { program: Program::OnnxRuntime(program), wiring, trial };
+    let scores = run(&beside, 2).scores;
+    std::fs::write(folder.path().join("weights.bin"), ones_to_twelve()).unwrap();
+    assert_eq!(scores, run(&onnxruntime(&model).unwrap(), 2).scores);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use tract_onnx::model::ParseResult;
 use tract_onnx::prelude::{
-    DatumType, DatumTypeExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor, TractError,
-    TractResult, TypedModel, TypedRunnableModel, tvec,
+    DatumType, DatumTypeExt, InferenceModelExt, IntoRunnable, IntoTValue, Tensor, TractError, TractResult,
+    TypedModel, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
 use tract_onnx::tract_core::transform::ModelTransform;
@@ -19,7 +19,7 @@ use super::batching::Session;
 use super::wiring::{signed, unsigned};
 use super::{EngineError, Wiring};
 use crate::folder::Model;
-use crate::graph::{Element, external, rewrite};
+use crate::graph::{Element, rewrite, stored};
 
 /// The version this program was built with; a test compares it with `Cargo.lock`.
 pub(super) const VERSION: &str = "0.23.9";
@@ -60,12 +60,11 @@ fn caught<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
 }
 
 fn parsed(model: &Model) -> TractResult<InferenceModel> {
-    let path = &model.path();
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
-    let mut proto = onnx.proto_model_for_path(path)?;
-    external::follow_links(&mut proto, path)?;
+    let mut proto = stored::proto(model, u64::MAX, "")?;
     rewrite::expose(&mut proto, model);
-    let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, Some("/"))?;
+    // It has no folder, for no tensor of it is in another file.
+    let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, None)?;
     if !unresolved_inputs.is_empty() {
         return Err(TractError::msg(format!("nothing gives its values {}", unresolved_inputs.join(", "))));
     }

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ModelError;
+use super::{Model, ModelError, links};
 
 const LARGEST_TEXT: u64 = 16 << 20;
 
@@ -24,7 +25,7 @@ pub struct ModelFile {
     pub sha256: String,
 }
 
-/// Reads a text file of at most 16 MiB; `None` where there is none.
+/// Reads a text file of at most 16 MiB, no link; `None` where there is none.
 pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
     let file = match open(path) {
@@ -32,6 +33,7 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
+    links::refuse_any(path)?;
     let mut bytes = Vec::new();
     file.take(LARGEST_TEXT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_TEXT {
@@ -95,14 +97,47 @@ pub(super) fn hash(root: &Path, names: &[String]) -> Result<Vec<ModelFile>, Mode
     names.iter().map(|name| hash_one(root, name)).collect()
 }
 
+/// Reads the file at `path`, of at most `most` bytes.
+pub(crate) fn read_file(path: &Path, most: u64) -> Result<Arc<[u8]>, ModelError> {
+    let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
+    let mut file = open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    if size > most {
+        return Err(ModelError::new(format!(
+            "{} has {size} bytes, and an ONNX file at most {most}: export the model with its weights in a file beside it",
+            path.display()
+        )));
+    }
+    let size = usize::try_from(size).map_err(|error| unreadable(io::Error::other(error)))?;
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, size).collect();
+    if let Some(bytes) = Arc::get_mut(&mut bytes) {
+        file.read_exact(bytes).map_err(unreadable)?;
+    }
+    Ok(bytes)
+}
+
+/// The file of `model` with this name, of at most `most` bytes, if it is the one that was recorded.
+pub(crate) fn read_recorded(model: &Model, name: &str, most: u64) -> Result<Arc<[u8]>, ModelError> {
+    let path = model.root.join(name);
+    let bytes = read_file(&path, most)?;
+    let recorded = model.spec.files.iter().find(|file| file.name == name);
+    let is_it =
+        |file: &ModelFile| file.bytes == bytes.len() as u64 && file.sha256 == hex(&Sha256::digest(&bytes));
+    if recorded.is_some_and(is_it) { Ok(bytes) } else { Err(another(&path)) }
+}
+
+fn another(path: &Path) -> ModelError {
+    ModelError::new(format!(
+        "{} is not the file this run began with: put that one back, or start a new run",
+        path.display()
+    ))
+}
+
 /// Checks that the files under `root` are still what they were when they were hashed.
 pub(super) fn verify(root: &Path, files: &[ModelFile]) -> Result<(), ModelError> {
     for file in files {
         if hash_one(root, &file.name)? != *file {
-            return Err(ModelError::new(format!(
-                "{} is not the file this run began with: put that one back, or start a new run",
-                root.join(&file.name).display()
-            )));
+            return Err(another(&root.join(&file.name)));
         }
     }
     Ok(())
@@ -118,6 +153,7 @@ fn hash_one(root: &Path, name: &str) -> Result<ModelFile, ModelError> {
     let path = root.join(name);
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
     let mut file = open(&path).map_err(unreadable)?;
+    links::refuse_far(root, &path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;

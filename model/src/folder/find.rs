@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{ModelError, labels};
+use super::{ModelError, labels, links};
 use crate::graph::{self, Graph};
 
 /// A model's folder and its `.onnx` file.
@@ -26,7 +26,7 @@ pub(super) fn find_graph(
     vector: Option<&str>,
 ) -> Result<(Found, Graph), ModelError> {
     let mut found = find(path, model_file)?;
-    let graph = graph::read(&found.root.join(&found.model))?;
+    let graph = read(&found.root, &found.model)?;
     if model_file.is_some() || path.is_file() {
         return Ok((found, graph));
     }
@@ -36,7 +36,7 @@ pub(super) fn find_graph(
     }
     let is_other = |name: &&&str| **name != found.model && found.root.join(name).is_file();
     let Some(name) = VISION.iter().find(is_other) else { return Ok((found, graph)) };
-    let vision = graph::read(&found.root.join(name))?;
+    let vision = read(&found.root, name)?;
     if vector.is_some_and(|vector| vision.output(vector).is_ok()) {
         found
             .notes
@@ -53,6 +53,12 @@ pub(super) fn find_graph(
         found.model,
         outputs.join(", ")
     )))
+}
+
+fn read(root: &Path, name: &str) -> Result<Graph, ModelError> {
+    let path = root.join(name);
+    links::refuse_far(root, &path)?;
+    graph::read(&path)
 }
 
 fn find(path: &Path, model_file: Option<&str>) -> Result<Found, ModelError> {

@@ -1,7 +1,7 @@
 //! Weights that a model keeps in files beside it: which files, and whether they are there and long enough.
 //!
-//! Names come from the model and are hostile: none may lead out of the model's folder. Links in that folder may, for
-//! whoever made the folder made them. Nothing is read but lengths.
+//! Names come from the model and are hostile: none may lead out of the model's folder, nor may a link there, unless it leads
+//! into the cache that the folder is part of. Nothing is read but lengths.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use crate::folder::ModelError;
+use crate::folder::{ModelError, links};
 
 /// A file that holds weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,10 @@ impl Place {
             None => Ok(None),
         };
         let location = entry("location")?.unwrap_or_default();
+        if location.contains('*') {
+            // Engines take such names for places in memory.
+            return Err(refused(format!("wants its weights from {location:?}, which is no file's name")));
+        }
         let location = inside(location)
             .ok_or_else(|| refused(format!("wants its weights from {location:?}, outside its own folder")))?;
         Ok(Self { location, offset: number("offset")?.unwrap_or(0), length: number("length")? })
@@ -91,6 +95,7 @@ fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
             path.display()
         )));
     }
+    links::refuse_far(folder, &path)?;
     if metadata.len() < bytes {
         if metadata.len() < 512 {
             super::refuse_text(&path)?;
@@ -102,26 +107,6 @@ fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
         )));
     }
     Ok(())
-}
-
-/// Rewrites the locations in `proto`, the model at `model`, to absolute paths with their links followed, less the first
-/// `/`. Hugging Face's cache holds links to weights elsewhere, which tract refuses where the links stand in the model's
-/// own folder, but not where `/` is that folder. Names that lead out of it by themselves are refused as ever.
-pub(crate) fn follow_links(proto: &mut ModelProto, model: &Path) -> Result<(), ModelError> {
-    let folder = model.parent().unwrap_or(Path::new("."));
-    let followed = |location: &str| {
-        let path = folder.join(inside(location)?).canonicalize().ok()?;
-        Some(path.to_str()?.trim_start_matches('/').to_owned())
-    };
-    let mut change = |tensor: &mut TensorProto| {
-        for entry in tensor.external_data.iter_mut().filter(|entry| entry.key == "location") {
-            entry.value = followed(&entry.value).ok_or_else(|| {
-                ModelError::new(format!("{} can't be found for {}", entry.value, model.display()))
-            })?;
-        }
-        Ok(())
-    };
-    change_tensors(proto, &mut change)
 }
 
 /// Changes every tensor of `proto`, those of nested graphs and functions included.
@@ -157,12 +142,15 @@ fn change_nodes(nodes: &mut [NodeProto], change: &mut Change<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Whether a tensor's values are in another file. One that names a file is taken to be, whatever else it says: parsers
+/// differ in which of the two they believe.
 pub(super) fn is_external(tensor: &TensorProto) -> bool {
-    tensor.data_location == Some(DataLocation::External as i32)
+    let is_default = tensor.data_location.is_none_or(|place| place == DataLocation::Default as i32);
+    !is_default || !tensor.external_data.is_empty()
 }
 
 /// `location` without its `.`, if it names something in the model's folder or below.
-pub(super) fn inside(location: &str) -> Option<String> {
+fn inside(location: &str) -> Option<String> {
     let mut names = Vec::new();
     for part in Path::new(location).components() {
         match part {

@@ -6,25 +6,19 @@
 
 mod bytes;
 mod half;
-mod inline;
 mod shapes;
 #[cfg(test)]
 mod tests;
 mod wide;
 
-use std::path::Path;
-
 use prost::Message;
 use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::Framework;
 
 pub(crate) use self::bytes::INPUT;
 use crate::folder::{Model, ModelError};
+use crate::graph::stored::{self, LARGEST, too_large};
 use crate::graph::{Element, maps};
 use crate::tensor::Table;
-
-/// The largest message that protobuf's readers take.
-const LARGEST: usize = i32::MAX as usize;
 
 /// The graph of `model`, encoded: its input is [`INPUT`], `[n, height, width, channels]` as unsigned bytes, which `tables`
 /// turn into what the model's own input takes. Its outputs keep their names. With `half` it computes in 16-bit floats.
@@ -37,7 +31,7 @@ pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<
     let about = |error: ModelError| error.about(&path);
     let instead = "give --device cpu";
     let most = if half { 2 * LARGEST } else { LARGEST };
-    let mut proto = whole(&path, most, instead)?;
+    let mut proto = whole(model, most, instead)?;
     expose(&mut proto, model);
     let mut element = model.spec.input.element;
     if half && half::is_wide(&proto) {
@@ -59,10 +53,10 @@ pub(crate) fn for_processor(model: &Model) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
     let instead = "give --engine openvino";
-    let mut proto = whole(&path, LARGEST, instead)?;
-    let length = proto.encoded_len() + wide::growth(&proto);
+    let mut proto = whole(model, LARGEST, instead)?;
+    let length = (proto.encoded_len() + wide::growth(&proto)) as u64;
     if length > LARGEST {
-        return Err(about(ModelError::new(too_large(length as u64, instead))));
+        return Err(about(ModelError::new(too_large(length, instead))));
     }
     expose(&mut proto, model);
     if model.spec.half || model.spec.input.element == Element::F16 {
@@ -80,33 +74,23 @@ pub(crate) fn expose(proto: &mut ModelProto, model: &Model) {
     }
 }
 
-/// The model at `path` with its weights, `most` bytes in all, wherever it keeps them; or what to do `instead`.
-fn whole(path: &Path, most: usize, instead: &str) -> Result<ModelProto, ModelError> {
-    let mut proto = tract_onnx::onnx()
-        .proto_model_for_path(path)
-        .map_err(|error| ModelError::new(format!("{} is not an ONNX model: {error}", path.display())))?;
+/// The graph of `model` with its weights, `most` bytes in all, wherever it keeps them; or what to do `instead`.
+fn whole(model: &Model, most: u64, instead: &str) -> Result<ModelProto, ModelError> {
+    let proto = stored::proto(model, most, instead)?;
     if !proto.functions.is_empty() {
         let refusal = ModelError::new(format!(
             "it has functions of its own, of which not all would be kept where it is rewritten: export the model with its \
              functions inlined, or {instead}"
         ));
-        return Err(refusal.about(path));
+        return Err(refusal.about(&model.path()));
     }
-    proto.training_info.clear();
-    inline::weights(&mut proto, path, most as u64, instead)?;
     Ok(proto)
 }
 
 fn encoded(proto: &ModelProto, instead: &str) -> Result<Vec<u8>, ModelError> {
-    let length = proto.encoded_len();
+    let length = proto.encoded_len() as u64;
     if length > LARGEST {
-        return Err(ModelError::new(too_large(length as u64, instead)));
+        return Err(ModelError::new(too_large(length, instead)));
     }
     Ok(proto.encode_to_vec())
-}
-
-fn too_large(length: u64, instead: &str) -> String {
-    format!(
-        "it takes {length} bytes with its weights, and a graph of more than {LARGEST} can't be handed over in memory: {instead}"
-    )
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
 use tagfleet_pipeline::tags::Outcome;
-use tempfile::TempDir;
 
 use super::link::{Link, Ready, Reply};
 use super::protocol::{Body, MAX_IMAGES, Pace};
@@ -34,13 +33,7 @@ impl Isolation {
     /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         sandbox::close_parent()?;
-        // The child may write nothing, so what it cannot read in place is copied here.
-        let copy = setup.engine.readable_copy(&setup.model).map_err(StartError::Refused)?;
-        let told = match &copy {
-            Some(copy) => setup.of_copy(copy.path()).encode()?,
-            None => setup.encode()?,
-        };
-        let launch = Launch { program, setup: told, patience, _copy: copy };
+        let launch = Launch { program, setup: setup.encode()?, patience };
         let (link, ready) = launch.start(&mut 0)?;
         let refused = |error: TaggerError| StartError::Refused(error.to_string());
         let pace = checked(ready.pace).map_err(refused)?;
@@ -75,8 +68,6 @@ struct Launch {
     program: Program,
     setup: Vec<u8>,
     patience: Patience,
-    /// The copy of the model that `setup` names, if it names one.
-    _copy: Option<TempDir>,
 }
 
 impl Launch {

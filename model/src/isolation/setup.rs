@@ -60,12 +60,6 @@ impl Setup {
         }
     }
 
-    /// The same with the model's files in another folder.
-    pub(super) fn of_copy(&self, root: &Path) -> Self {
-        let model = Model { root: root.to_owned(), spec: self.model.spec.clone() };
-        Self { model, ..self.clone() }
-    }
-
     pub(super) fn encode(&self) -> Result<Vec<u8>, SetupError> {
         let message = Message {
             root: bytes(&self.model.root),

@@ -39,7 +39,7 @@ pub enum Cause {
     Svg,
     /// An image of any other format that is not decoded.
     OtherFormat,
-    /// A JPEG that is lossless, has 12 bits per sample, or has more scans than the limit.
+    /// A JPEG that is lossless, has 12 bits per sample, or whose scans code more samples than the limit.
     JpegVariant,
     /// A TIFF with samples or a compression that is not decoded.
     TiffVariant,
@@ -79,11 +79,13 @@ pub enum Cause {
     Hung,
     /// [`Reason::Denied`].
     Denied,
+    /// A JPEG with arithmetic coding, which takes so little data that a small file costs the time of a large one.
+    JpegArithmetic,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Archived,
         Self::Changed,
         Self::Missing,
@@ -97,6 +99,7 @@ impl Cause {
         Self::Svg,
         Self::OtherFormat,
         Self::JpegVariant,
+        Self::JpegArithmetic,
         Self::TiffVariant,
         Self::AvifVariant,
         Self::Variant,
@@ -136,6 +139,9 @@ impl Cause {
             Self::Svg => "SVG is not supported; convert it to JPEG, PNG or WebP",
             Self::OtherFormat => "this image format is not supported; convert it to JPEG, PNG or WebP",
             Self::JpegVariant => "this kind of JPEG is not supported; save it as a baseline JPEG",
+            Self::JpegArithmetic => {
+                "a JPEG with arithmetic coding is not supported; save it as a baseline JPEG"
+            }
             Self::TiffVariant => "this kind of TIFF is not supported; convert it to JPEG, PNG or WebP",
             Self::AvifVariant => "this kind of AVIF is not supported; convert it to JPEG, PNG or WebP",
             Self::Variant => "this kind of file is not supported; convert it to JPEG, PNG or WebP",
@@ -171,9 +177,11 @@ impl Cause {
             Self::NotAnImage | Self::LfsPointer | Self::Heic | Self::Svg | Self::OtherFormat => {
                 Reason::UnsupportedFormat
             }
-            Self::JpegVariant | Self::TiffVariant | Self::AvifVariant | Self::Variant => {
-                Reason::UnsupportedFeature
-            }
+            Self::JpegVariant
+            | Self::JpegArithmetic
+            | Self::TiffVariant
+            | Self::AvifVariant
+            | Self::Variant => Reason::UnsupportedFeature,
             Self::JpegTruncated
             | Self::JpegDamaged
             | Self::PngChecksum

@@ -10,6 +10,8 @@ use flate2::read::ZlibDecoder;
 
 /// The longest block that is unpacked.
 const LONGEST: u64 = 1 << 20;
+/// The most texts that are unpacked.
+const MOST_TEXTS: usize = 16;
 const SIGNATURE: usize = 8;
 /// How ImageMagick names EXIF.
 const RAW_PROFILE: &[u8] = b"Raw profile type exif";
@@ -23,17 +25,40 @@ pub(super) struct Metadata<'a> {
     pub(super) xmp: Option<Cow<'a, [u8]>>,
 }
 
-/// Reads all chunks up to the end of `file`. A chunk of EXIF counts more than text, as in Pillow.
+/// How many chunks that a picture can do without come before its pixels, and their bytes; counting ends after `most`.
+pub(super) fn before_pixels(file: &[u8], most: usize) -> (usize, usize) {
+    /// In the first letter of a chunk's name.
+    const ANCILLARY: u8 = 0x20;
+    let (mut chunks, mut bytes) = (0, 0);
+    let mut rest = file.get(SIGNATURE..).unwrap_or_default();
+    while chunks <= most
+        && let Some((kind, content, after)) = next_chunk(rest)
+    {
+        rest = after;
+        if matches!(&kind, b"IDAT" | b"IEND") {
+            break;
+        }
+        if kind[0] & ANCILLARY != 0 {
+            chunks += 1;
+            bytes += content.len();
+        }
+    }
+    (chunks, bytes)
+}
+
+/// Reads all chunks up to the end of `file`. A chunk of EXIF counts more than text, as in Pillow. Of texts, each of which
+/// may take a megabyte to unpack, it reads the first few.
 pub(super) fn read(file: &[u8]) -> Metadata<'_> {
     let mut found = Metadata::default();
-    let mut profile = None;
+    let (mut profile, mut texts) = (None, 0);
     let mut rest = file.get(SIGNATURE..).unwrap_or_default();
     while let Some((kind, content, after)) = next_chunk(rest) {
         rest = after;
         match &kind {
             b"eXIf" => found.exif = Some(Cow::Borrowed(content)),
             b"IEND" => break,
-            b"tEXt" | b"zTXt" | b"iTXt" => {
+            b"tEXt" | b"zTXt" | b"iTXt" if texts < MOST_TEXTS && is_text_of_ours(content) => {
+                texts += 1;
                 if let Some(text) = text(kind, content, RAW_PROFILE) {
                     profile = from_hexadecimal(&text);
                 }
@@ -44,6 +69,10 @@ pub(super) fn read(file: &[u8]) -> Metadata<'_> {
     }
     found.exif = found.exif.or(profile.map(Cow::Owned));
     found
+}
+
+fn is_text_of_ours(content: &[u8]) -> bool {
+    content.starts_with(RAW_PROFILE) || content.starts_with(XMP)
 }
 
 /// The name of the next chunk, its content, and what follows.
@@ -126,6 +155,26 @@ mod tests {
         let text = chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 4\n4d4d002a\n");
         let file = file(&[chunk(b"eXIf", b"II*\0"), text]);
         assert_eq!(read(&file).exif.as_deref(), Some(b"II*\0".as_slice()));
+    }
+
+    #[test]
+    fn of_many_texts_few_are_unpacked() {
+        let xmp = |text: &str| chunk(b"iTXt", format!("XML:com.adobe.xmp\0\0\0\0\0{text}").as_bytes());
+        let mut chunks = vec![xmp("first"); MOST_TEXTS - 1];
+        chunks.push(chunk(b"tEXt", b"Title\0any number of others"));
+        chunks.push(xmp("last"));
+        assert_eq!(read(&file(&chunks)).xmp.as_deref(), Some(b"last".as_slice()));
+        chunks.extend(vec![xmp("unread"); 100]);
+        assert_eq!(read(&file(&chunks)).xmp.as_deref(), Some(b"last".as_slice()));
+    }
+
+    #[test]
+    fn what_is_counted_stands_before_the_pixels_and_is_no_need_of_theirs() {
+        let mut chunks = vec![chunk(b"IHDR", &[0; 13]), chunk(b"PLTE", &[0; 3]), chunk(b"tEXt", b"ab")];
+        chunks.extend([chunk(b"IDAT", b"x"), chunk(b"tEXt", b"abc")]);
+        assert_eq!(before_pixels(&file(&chunks), 10), (1, 2));
+        let many = file(&vec![chunk(b"tEXt", b""); 1000]);
+        assert_eq!(before_pixels(&many, 10), (11, 0), "counting ends early");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
-use super::super::turbo::{Color as Stream, Samples, Turbo};
+use super::super::turbo::{Color as Stream, MOST_CODED, Refusal, Samples, Turbo};
 use super::directory::Directory;
 use super::layout::{Color, Compression, Layout, Stored, unsupported};
 use super::tags;
@@ -58,7 +58,7 @@ impl<'a> Streams<'a> {
         rows: u32,
     ) -> Result<Chunk, Failure> {
         let file = self.file(stored.bytes);
-        let mut turbo = Turbo::open(&file).map_err(|message| failure(Cause::Damaged, message))?;
+        let mut turbo = Turbo::open(&file).map_err(refuse)?;
         let header = turbo.header();
         let (width, height) = (header.width, header.height);
         // A last strip may have been coded as high as the others.
@@ -68,9 +68,9 @@ impl<'a> Streams<'a> {
         if usize::from(header.color.channels()) != self.samples {
             return Err(unsupported("a JPEG inside of the TIFF has other components than the TIFF"));
         }
-        let samples = turbo
-            .decode(Reduction::None, memory(width))
-            .map_err(|message| failure(Cause::Damaged, message))?;
+        // All streams together may cost what one picture may.
+        let most_coded = MOST_CODED / streams_in(layout);
+        let samples = turbo.decode(Reduction::None, memory(width), most_coded).map_err(refuse)?;
         Ok(Chunk { width: width as usize, samples: self.samples, data: samples.data })
     }
 
@@ -86,6 +86,14 @@ impl<'a> Streams<'a> {
         copy_segments(stream.strip_prefix(&START).unwrap_or(stream), &mut file);
         file
     }
+}
+
+/// Strips or tiles of the whole picture; at least 1.
+fn streams_in(layout: &Layout<'_>) -> u64 {
+    let across = layout.width.div_ceil(layout.chunks.width);
+    let down = layout.height.div_ceil(layout.chunks.height);
+    let planes = if layout.is_planar { layout.samples as u64 } else { 1 };
+    (u64::from(across) * u64::from(down) * planes).max(1)
 }
 
 /// Adobe's segment: version 100, no flags, and the transform.
@@ -135,15 +143,24 @@ fn has_scan(stream: &[u8]) -> bool {
 /// Decodes an old JPEG, which is the whole picture.
 pub(super) fn decode_old(stream: &[u8], layout: &Layout<'_>) -> Result<Samples, Failure> {
     debug_assert_eq!(layout.compression, Compression::OldJpeg);
-    let mut turbo = Turbo::open(stream).map_err(|message| failure(Cause::Damaged, message))?;
+    let mut turbo = Turbo::open(stream).map_err(refuse)?;
     let header = turbo.header();
     if (header.width, header.height) != (layout.width, layout.height) || header.color == Stream::Cmyk {
         return Err(unsupported("an old JPEG inside of the TIFF is another picture than the TIFF"));
     }
     // As libtiff does for these.
-    let decoded =
-        turbo.repeat_chrominance().and_then(|()| turbo.decode(Reduction::None, memory(layout.width)));
-    decoded.map_err(|message| failure(Cause::Damaged, message))
+    turbo.repeat_chrominance().map_err(|message| failure(Cause::Damaged, message))?;
+    turbo.decode(Reduction::None, memory(layout.width), MOST_CODED).map_err(refuse)
+}
+
+fn refuse(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Unreadable(message) => failure(Cause::Damaged, message),
+        Refusal::Final(found) if found.cause == Cause::JpegArithmetic => {
+            unsupported("a JPEG with arithmetic coding inside of the TIFF")
+        }
+        Refusal::Final(found) => unsupported(found.detail.text().unwrap_or_default()),
+    }
 }
 
 #[cfg(test)]
