@@ -65,6 +65,9 @@ fn enforce(setup: &Setup) -> Result<bool, RulesetError> {
     for path in readable(setup) {
         rules = allow(rules, &path, read)?;
     }
+    for path in listable(setup) {
+        rules = allow(rules, &path, AccessFs::ReadDir.into())?;
+    }
     if setup.engine.device == Device::Cuda {
         for path in DEVICES {
             rules = allow(rules, Path::new(path), AccessFs::from_all(NEWEST))?;
@@ -92,6 +95,15 @@ fn readable(setup: &Setup) -> Vec<PathBuf> {
     let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     paths.extend(std::env::split_paths(&listed).filter(|folder| folder.is_absolute()));
     paths
+}
+
+/// Folders whose names alone are read: in a Python environment's `lib` the search for an engine finds the version's folder.
+fn listable(setup: &Setup) -> Vec<PathBuf> {
+    let libraries = setup.engine.libraries();
+    let wheels = libraries
+        .iter()
+        .flat_map(|library| library.ancestors().find(|above| above.ends_with("site-packages")));
+    wheels.filter_map(|wheels| Some(wheels.parent()?.parent()?.to_owned())).collect()
 }
 
 /// The folder of a library, and that of the Python environment's libraries it may need: CUDA's are wheels of their own.
