@@ -178,7 +178,7 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
 /// # Errors
 /// Those of [`read`], as far as they are not about other files.
 pub fn reencoded(file: &[u8]) -> Result<Vec<u8>, ModelError> {
-    stored::anew(file, Path::new("the graph"))
+    Ok(stored::anew(file, Path::new("the graph"))?.graph)
 }
 
 fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {

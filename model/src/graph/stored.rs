@@ -11,7 +11,7 @@ use prost::Message;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
 
-use super::wire::{self, Refusal, Stands};
+use super::wire::{self, Refusal, Stands, Written};
 use super::{external, functions};
 use crate::folder::{Model, ModelError, read_file, read_recorded};
 
@@ -21,16 +21,16 @@ pub(crate) const LARGEST: u64 = i32::MAX as u64;
 /// The graph of the file at `path`, encoded anew: every parser reads the same in it.
 pub(super) fn encoded(path: &Path) -> Result<Vec<u8>, ModelError> {
     super::refuse_text(path)?;
-    anew(&read_file(path, LARGEST)?, path)
+    Ok(anew(&read_file(path, LARGEST)?, path)?.graph)
 }
 
 /// The graph of `model`, encoded anew, if its file is the one that was recorded.
-fn recorded(model: &Model) -> Result<Vec<u8>, ModelError> {
+fn recorded(model: &Model) -> Result<Written, ModelError> {
     let path = model.path();
     anew(&read_recorded(model, &model.spec.model, LARGEST)?, &path)
 }
 
-pub(super) fn anew(file: &[u8], path: &Path) -> Result<Vec<u8>, ModelError> {
+pub(super) fn anew(file: &[u8], path: &Path) -> Result<Written, ModelError> {
     wire::reencoded(file).map_err(|refusal| said(refusal, path))
 }
 
@@ -56,7 +56,7 @@ pub(super) fn decoded(encoded: &[u8], path: &Path) -> Result<ModelProto, ModelEr
 /// # Errors
 /// If a file is missing, is not the one that was recorded, or is too short.
 pub(crate) fn proto(model: &Model, most: u64, instead: &str) -> Result<ModelProto, ModelError> {
-    let mut proto = decoded(&recorded(model)?, &model.path())?;
+    let mut proto = decoded(&recorded(model)?.graph, &model.path())?;
     let mut weights = Weights::new(model, most, instead);
     external::change_tensors(&mut proto, &mut |tensor| {
         if external::is_external(tensor) {
@@ -81,8 +81,11 @@ pub(crate) struct Given {
 pub(crate) fn whole(model: &Model, instead: &str) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let recorded = recorded(model)?;
+    if recorded.is_whole {
+        return Ok(recorded.graph);
+    }
     let mut weights = Weights::new(model, LARGEST, instead);
-    let whole = wire::with_weights(&recorded, &mut |tensor, _| weights.bring(tensor).map(Some));
+    let whole = wire::with_weights(&recorded.graph, &mut |tensor, _| weights.bring(tensor).map(Some));
     let whole = whole.map_err(|refusal| said(refusal, &path))?;
     if whole.len() as u64 > LARGEST {
         return Err(ModelError::new(too_large(whole.len() as u64, instead)).about(&path));
@@ -97,7 +100,10 @@ pub(crate) fn whole(model: &Model, instead: &str) -> Result<Vec<u8>, ModelError>
 /// Those of [`proto`].
 pub(crate) fn given(model: &Model, most: u64) -> Result<Given, ModelError> {
     let path = model.path();
-    let recorded = recorded(model)?;
+    let Written { graph: recorded, is_whole } = recorded(model)?;
+    if is_whole {
+        return Ok(Given { graph: recorded, beside: BTreeMap::new() });
+    }
     let beside = external_bytes(&recorded, &path)?;
     let is_inside = beside.saturating_add(recorded.len() as u64) <= most;
     let mut weights = Weights::new(model, u64::MAX, "");

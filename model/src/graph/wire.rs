@@ -58,14 +58,21 @@ pub(crate) enum Stands {
 /// Gives the tensor that stands in the place of one whose values are in another file; `None` leaves it.
 pub(crate) type Bring<'a> = dyn FnMut(&TensorProto, Stands) -> Result<Option<TensorProto>, ModelError> + 'a;
 
+/// A file written anew.
+pub(crate) struct Written {
+    pub(crate) graph: Vec<u8>,
+    /// Whether no tensor of it says anything of another file.
+    pub(crate) is_whole: bool,
+}
+
 /// `file` written anew.
-pub(crate) fn reencoded(file: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn reencoded(file: &[u8]) -> Result<Written, Refusal> {
     Writer::new(file, None).model(file)
 }
 
 /// The same with other tensors in the place of those whose values are in another file.
 pub(crate) fn with_weights(file: &[u8], bring: &mut Bring<'_>) -> Result<Vec<u8>, Refusal> {
-    Writer::new(file, Some(bring)).model(file)
+    Ok(Writer::new(file, Some(bring)).model(file)?.graph)
 }
 
 struct Writer<'a, 'b> {
@@ -73,6 +80,7 @@ struct Writer<'a, 'b> {
     /// Bytes of memory that what is written may still take.
     memory: u64,
     nodes: u64,
+    is_whole: bool,
     bring: Option<&'a mut Bring<'b>>,
 }
 
@@ -86,12 +94,12 @@ struct Place {
 impl<'a, 'b> Writer<'a, 'b> {
     fn new(file: &[u8], bring: Option<&'a mut Bring<'b>>) -> Self {
         let memory = MOST_MEMORY + 2 * file.len() as u64;
-        Self { written: Vec::with_capacity(file.len()), memory, nodes: 0, bring }
+        Self { written: Vec::with_capacity(file.len()), memory, nodes: 0, is_whole: true, bring }
     }
 
-    fn model(mut self, file: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn model(mut self, file: &[u8]) -> Result<Written, Refusal> {
         self.message(Place { kind: &schema::MODEL, depth: 0 }, file)?;
-        Ok(self.written)
+        Ok(Written { graph: self.written, is_whole: self.is_whole })
     }
 
     /// Writes the fields of `body`; a bit for the number of each that was there.
@@ -189,6 +197,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         let seen = self.message(place, body)?;
         let is_elsewhere = seen & (1 << DATA_LOCATION | 1 << EXTERNAL_DATA) != 0;
         if is_elsewhere && std::ptr::eq(place.kind, &raw const schema::TENSOR) {
+            self.is_whole = false;
             self.replace(start + expected, stands)?;
         }
         let length = self.written.len() - start - expected;
