@@ -14,12 +14,13 @@ use tagfleet_tests::fleet::Fleet;
 use tagfleet_tests::project;
 
 /// The calls that `aws/src/signed.rs` signs, as botocore names them.
-const SIGNED: [&str; 16] = [
+const SIGNED: [&str; 17] = [
     "batch:DescribeComputeEnvironments",
     "batch:DescribeJobDefinitions",
     "batch:DescribeJobQueues",
     "cloudformation:DescribeStacks",
     "ec2:DescribeInstanceTypes",
+    "ec2:DescribeRouteTables",
     "ec2:DescribeSpotPriceHistory",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpoints",
@@ -34,7 +35,7 @@ const SIGNED: [&str; 16] = [
 ];
 
 /// What is read of their answers, in the words of the protocol.
-const READ: [[&str; 3]; 32] = [
+const READ: [[&str; 3]; 35] = [
     ["batch", "DescribeComputeEnvironments", "computeEnvironments.computeResources.maxvCpus"],
     ["batch", "DescribeComputeEnvironments", "computeEnvironments.computeResources.instanceTypes"],
     ["batch", "DescribeComputeEnvironments", "computeEnvironments.computeResources.subnets"],
@@ -52,6 +53,9 @@ const READ: [[&str; 3]; 32] = [
     ["ec2", "DescribeInstanceTypes", "instanceTypeSet.instanceType"],
     ["ec2", "DescribeInstanceTypes", "instanceTypeSet.memoryInfo.sizeInMiB"],
     ["ec2", "DescribeInstanceTypes", "instanceTypeSet.gpuInfo.gpus.count"],
+    ["ec2", "DescribeRouteTables", "routeTableSet.routeSet.destinationCidrBlock"],
+    ["ec2", "DescribeRouteTables", "routeTableSet.routeSet.destinationIpv6CidrBlock"],
+    ["ec2", "DescribeRouteTables", "routeTableSet.routeSet.state"],
     ["ec2", "DescribeSpotPriceHistory", "spotPriceHistorySet.spotPrice"],
     ["ec2", "DescribeSpotPriceHistory", "spotPriceHistorySet.availabilityZone"],
     ["ec2", "DescribeSubnets", "subnetSet.vpcId"],

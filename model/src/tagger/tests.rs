@@ -10,8 +10,9 @@ use crate::graph::Quantization;
 use crate::scores::default_options;
 use crate::testing::shared_models;
 
-/// Scores that the processor computes may differ by so much from batch to batch; on a device the same is allowed.
-const TOLERANCE: f32 = 1e-3;
+/// Scores that the processor computes differ by up to 1e-3 from batch to batch; on a device the same is allowed, and more for
+/// SqueezeNet: its samples of up to 151 are rounded to 16 bits, by up to 0.03, and not alike on both ways.
+const TOLERANCE: f32 = 5e-3;
 
 #[test]
 fn photos_get_the_same_tags_on_a_device_as_without_one() {
