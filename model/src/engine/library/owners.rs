@@ -10,6 +10,9 @@ use std::path::Path;
 /// Of files whose owner a user namespace does not show (`/proc/sys/kernel/overflowuid`).
 const HIDDEN: u32 = 65534;
 
+/// Groups whose members are root if they like: root's own and, on macOS, that of its administrators.
+const ROOTS: &[u32] = if cfg!(target_os = "macos") { &[0, 80] } else { &[0] };
+
 const STICKY: u32 = 0o1000;
 const BY_GROUP: u32 = 0o020;
 const BY_ANYBODY: u32 = 0o002;
@@ -70,7 +73,7 @@ impl User {
         if rights.mode & BY_ANYBODY != 0 {
             return Some("can be written by anybody".to_owned());
         }
-        let is_own = rights.group == 0 || self.own_group == Some(rights.group);
+        let is_own = ROOTS.contains(&rights.group) || self.own_group == Some(rights.group);
         (rights.mode & BY_GROUP != 0 && !is_own).then(|| format!("can be written by group {}", rights.group))
     }
 }
