@@ -50,6 +50,8 @@ pub struct Program {
 pub struct Patience {
     /// From its start until the model is loaded; half an hour by default.
     pub loading: Duration,
+    /// For the first picture, a small one of ours; a minute by default. A model that hangs on it hangs on every picture.
+    pub probe: Duration,
     /// For one call of [`Tagger::tag`]; a minute by default, in which a core decodes and tags the largest picture that
     /// the decoder's limits let through many times over.
     pub tagging: Duration,
@@ -57,7 +59,11 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { loading: Duration::from_secs(1800), tagging: Duration::from_secs(60) }
+        Self {
+            loading: Duration::from_secs(1800),
+            probe: Duration::from_secs(60),
+            tagging: Duration::from_secs(60),
+        }
     }
 }
 
@@ -73,6 +79,9 @@ pub enum StartError {
     /// The operating system gave no process.
     #[error("the process that decodes and runs the model cannot be started: {0}")]
     Spawn(#[from] io::Error),
+    /// The model does not finish a picture.
+    #[error("the model has not finished one small picture in {} s: it cannot be used here", .0.as_secs_f64())]
+    Stuck(Duration),
     /// It died again and again with no image in its hands.
     #[error(
         "the process that decodes and runs the model died {times} times without an image in hand, at last with {death}"

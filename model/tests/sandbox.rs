@@ -62,7 +62,7 @@ fn an_exploited_child_reaches_nothing() {
     let attacks = [
         format!("read {}", secret.display()),
         format!("list {}", folder.path().display()),
-        "read /etc/passwd".to_owned(),
+        "read /etc/hostname".to_owned(),
         "parent".to_owned(),
         format!("write {}", mine.display()),
         "write /dev/shm/tagfleet-sandbox-test".to_owned(),

@@ -61,16 +61,23 @@ fn guarded(
     let mut output = take_stdout()?;
     let mut input = io::stdin();
     let Some(message) = protocol::read_setup(&mut input)? else { return Ok(()) };
-    let (taggers, body) = match loaded(guard, &message, load) {
-        Ok((taggers, mut notes)) => {
-            let first = taggers.first();
-            let pace = first.map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
-            notes.extend(first.map_or_else(Vec::new, |tagger| tagger.notes()));
-            (taggers, Body::Ready { pace, notes })
-        }
-        Err(reason) => (Vec::new(), Body::Refused(reason)),
+    let loaded = match loaded(guard, &message, load) {
+        Ok(loaded) => loaded,
+        Err(reason) => return refuse(&mut output, protocol::SETUP, reason),
     };
-    protocol::write_answer(&mut output, &Answer { number: protocol::SETUP, body })?;
+    protocol::write_answer(&mut output, &Answer { number: protocol::SETUP, body: Body::Loaded })?;
+    // Loading a large model takes minutes, a picture of ours does not: the parent times the two apart.
+    let mut first = Request::default();
+    if !first.read(&mut input)? {
+        return Ok(());
+    }
+    let taggers = match ready(guard, loaded) {
+        Ok((taggers, body)) => {
+            protocol::write_answer(&mut output, &Answer { number: first.number, body })?;
+            taggers
+        }
+        Err(reason) => return refuse(&mut output, first.number, reason),
+    };
     let pipes = Pipes { input: Mutex::new(input), output: Mutex::new(output) };
     thread::scope(|scope| {
         for tagger in taggers {
@@ -81,7 +88,28 @@ fn guarded(
     Ok(())
 }
 
-type Loaded = (Vec<Box<dyn Tagger>>, Vec<String>);
+/// A model that is loaded, before it has run.
+struct Loaded {
+    setup: Setup,
+    taggers: Vec<Box<dyn Tagger>>,
+    /// What people should know of the sandbox.
+    notes: Vec<String>,
+}
+
+fn refuse(output: &mut File, number: u64, reason: String) -> io::Result<()> {
+    protocol::write_answer(output, &Answer { number, body: Body::Refused(reason) })
+}
+
+/// Runs the model on a picture of ours and gives up what only loading took.
+fn ready(guard: &Guard, loaded: Loaded) -> Result<(Vec<Box<dyn Tagger>>, Body), String> {
+    let Loaded { setup, taggers, mut notes } = loaded;
+    let taggers = tried(taggers)?;
+    (guard.narrow)(&setup)?;
+    let first = taggers.first();
+    let pace = first.map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
+    notes.extend(first.map_or_else(Vec::new, |tagger| tagger.notes()));
+    Ok((taggers, Body::Ready { pace, notes }))
+}
 
 /// Loads within the sandbox. It is entered on the only thread there is, because a thread inherits what its parent gave up.
 fn loaded(
@@ -92,9 +120,8 @@ fn loaded(
     let setup = Setup::decode(message).map_err(|error| error.to_string())?;
     let notes = (guard.enter)(&setup)?;
     end_with_parent().map_err(|error| error.to_string())?;
-    let taggers = tried(load(&setup)?)?;
-    (guard.narrow)(&setup)?;
-    Ok((taggers, notes))
+    let taggers = load(&setup)?;
+    Ok(Loaded { setup, taggers, notes })
 }
 
 /// Engines may print; on the pipe that would be a broken answer.

@@ -217,7 +217,7 @@ impl Crew {
                 Ok(seen)
             }
             Body::Failed(reason) => Err(TaggerError(reason)),
-            Body::Ready { .. } | Body::Refused(_) => {
+            Body::Loaded | Body::Ready { .. } | Body::Refused(_) => {
                 Err(TaggerError("an answer of another kind than was asked for".to_owned()))
             }
         }

@@ -91,16 +91,31 @@ impl Link {
     ) -> Result<Result<(Self, Ready), Death>, StartError> {
         let mut link = Self::spawn(program, patience.tagging)?;
         let shared = link.shared.clone();
-        let tick = patience.tagging.min(patience.loading) / 10;
+        let tick = patience.tagging.min(patience.loading).min(patience.probe) / 10;
         link.threads.push(thread::Builder::new().spawn(move || shared.watch(tick))?);
-        let reply = link.ask(patience.loading, |input, _| protocol::write_setup(input, setup));
-        match reply {
+        let loaded = link.ask(patience.loading, |input, _| protocol::write_setup(input, setup));
+        match loaded {
+            Reply::Answer(Body::Loaded) => {}
+            other => return link.unready(other),
+        }
+        let tried =
+            link.ask(patience.probe, |input, number| protocol::write_request(input, number, (&[], &[])));
+        match tried {
             Reply::Answer(Body::Ready { pace, notes }) => Ok(Ok((link, Ready { pace, notes }))),
+            // The next child would hang as long.
+            Reply::Died(Death::Hung(patience)) => Err(StartError::Stuck(patience)),
+            other => link.unready(other),
+        }
+    }
+
+    /// What it means if a child that starts gives another answer than the one that is wanted, or none.
+    fn unready(&self, reply: Reply) -> Result<Result<(Self, Ready), Death>, StartError> {
+        match reply {
             Reply::Answer(Body::Refused(reason)) => Err(StartError::Refused(reason)),
             Reply::Answer(_) => Ok(Err(Death::Lost("an answer to nothing".to_owned()))),
             Reply::Died(death) => Ok(Err(death)),
             Reply::NotSent => {
-                Ok(Err(link.end().map_or(Death::Lost("no answer".to_owned()), |end| end.death)))
+                Ok(Err(self.end().map_or(Death::Lost("no answer".to_owned()), |end| end.death)))
             }
         }
     }

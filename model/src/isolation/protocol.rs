@@ -67,7 +67,9 @@ impl Pace {
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Body {
-    /// The model is loaded; people should know of how it runs what `notes` say.
+    /// The model is loaded; the child waits for an empty request before it runs the model for the first time.
+    Loaded,
+    /// It has run on a picture of ours; people should know of how it runs what `notes` say.
     Ready { pace: Pace, notes: Vec<String> },
     /// Engine, model and options do not fit together.
     Refused(String),

@@ -18,6 +18,7 @@ fn main() {
         "refuses" => Err("labels.txt: too few".to_owned()),
         "dies-loading" => std::process::exit(9),
         "hangs-loading" => hang(),
+        "hangs-on-every-picture" => Ok(taggers(setup.threads, || Box::new(Endless))),
         "dies-on-every-picture" => Ok(taggers(setup.threads, || Box::new(Broken))),
         "wants-too-many" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: usize::MAX, more: 0 }))),
         "wants-none" => Ok(taggers(setup.threads, || Box::new(Liar { batch_size: 0, more: 0 }))),
@@ -46,6 +47,18 @@ impl Tagger for Broken {
 
     fn tag(&mut self, _: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         std::process::abort()
+    }
+}
+
+struct Endless;
+
+impl Tagger for Endless {
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    fn tag(&mut self, _: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
+        hang()
     }
 }
 

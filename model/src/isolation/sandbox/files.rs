@@ -17,7 +17,7 @@ use crate::engine::Device;
 const NEWEST: ABI = ABI::V6;
 
 /// Libraries, and what tells the loader where they are.
-const SYSTEM: [&str; 13] = [
+const SYSTEM: [&str; 15] = [
     "/usr",
     "/lib",
     "/lib32",
@@ -31,6 +31,9 @@ const SYSTEM: [&str; 13] = [
     "/etc/ld.so.conf.d",
     "/etc/ld.so.preload",
     "/etc/OpenCL",
+    // Who else may write a library is told by the users of its group.
+    "/etc/passwd",
+    "/etc/group",
 ];
 /// What the kernel says of the machine and of this process, never of another one.
 const KERNEL: [&str; 11] = [
