@@ -24,21 +24,17 @@ mod told;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tagfleet_model::engine::telemetry;
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
-    if let Err(error) = telemetry::disable() {
-        return told::code(Err(anyhow::Error::msg(error)));
-    }
     let args = Args::parse();
-    let outcome = match &args.command {
+    let outcome = told::quiet_engines().and_then(|()| match &args.command {
         None => parts::measure(&args.options),
         Some(Command::AsPeer(options)) => peers::as_peer::run(options),
         Some(Command::Alone(options)) => gpu::alone::run(options),
         Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
-    };
+    });
     told::code(outcome)
 }

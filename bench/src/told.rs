@@ -14,6 +14,11 @@ pub(crate) fn print(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// Lets no engine report to its maker; see the model crate's `telemetry`.
+pub(crate) fn quiet_engines() -> anyhow::Result<()> {
+    tagfleet_model::engine::telemetry::disable().map_err(anyhow::Error::msg)
+}
+
 /// Tells the error, if it is one, and gives the process's exit code.
 pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tagfleet_model::decode::Limits;
-use tagfleet_pipeline::tagger::Tagger;
+use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::tags::Outcome;
 
 use crate::args::InspectOptions;
@@ -21,9 +21,9 @@ use crate::loading::Loading;
 pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
     let loading =
         Loading::new(&options.model, (&options.loading, options.device.into()), &options.tags, None)?;
-    let factory = loading.load()?;
+    let isolation = loading.isolate(1)?;
     let outcome = match &options.image {
-        Some(image) => Some(tag(image, &mut factory.tagger().map_err(bad_input)?)?),
+        Some(image) => Some(tag(image, &isolation)?),
         None => None,
     };
     match options.json {
@@ -33,8 +33,10 @@ pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
     Ok(if matches!(outcome, Some(Outcome::Failed(_))) { Exit::FailedImages } else { Exit::Finished })
 }
 
-fn tag(image: &Path, tagger: &mut dyn Tagger) -> Result<Outcome, Failure> {
+fn tag(image: &Path, isolation: &Isolation) -> Result<Outcome, Failure> {
     let bytes = read(image).map_err(|error| bad_input(format!("{}: {error}", image.display())))?;
+    let mut taggers = isolation.taggers();
+    let tagger = taggers.first_mut().ok_or_else(|| broken("the model's process has no thread"))?;
     let outcomes = tagger.tag(&[&bytes]).map_err(broken)?;
     outcomes.into_iter().next().ok_or_else(|| broken("the model gave no outcome"))
 }

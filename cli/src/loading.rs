@@ -11,7 +11,6 @@ use tagfleet_model::engine::{
 use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
-use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::run::{ModelRecord, TagOptions, Vector, VectorType};
 
 use crate::args::{self, Engine, LoadOptions, RunDevice};
@@ -79,12 +78,6 @@ impl Loading {
             StartError::Refused(reason) => bad_input(reason),
             error => broken(error),
         })
-    }
-
-    /// Loads the model into its engine, in this process.
-    pub(crate) fn load(&self) -> Result<TaggerFactory, Failure> {
-        TaggerFactory::new(self.model.clone(), &self.engine.record, &self.tags, Limits::default())
-            .map_err(bad_input)
     }
 
     /// The model as a run records it, called after the file or folder at `path`.

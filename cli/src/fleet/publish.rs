@@ -212,7 +212,7 @@ fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRec
         engine::graph_for_processor(&loading.model).map_err(bad_input)?;
     }
     if *here == there {
-        loading.load()?;
+        loading.isolate(1)?;
     } else if !options.quiet {
         tell(&format!(
             "note: workers run {}, this machine has {}: the model is published without having been tried",
