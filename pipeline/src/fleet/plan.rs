@@ -32,6 +32,7 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
     let is_planned = is_planned(fleet).await?;
     if !is_planned {
+        apart_from_runs(stack, fleet).await?;
         let model = (stack.open)(&fleet.valid.model.bucket);
         let published = model::read(model.as_ref(), &fleet.valid.model).await?;
         let request = request(fleet, &published)?;
@@ -49,6 +50,24 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     // Of two calls at once the first one's ranges count.
     let ranges: Ranges = read_json(output, &keys.ranges()).await?;
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
+}
+
+/// Refuses results within another run of the stack: its rows would seem to have more files, its bill more records.
+async fn apart_from_runs(stack: &Stack, fleet: &FleetRun) -> Result<(), FleetError> {
+    let output = &fleet.valid.output;
+    if output.bucket != stack.name {
+        return Ok(());
+    }
+    let folders = output.prefix.match_indices('/').map(|(end, _)| &output.prefix[..=end]);
+    for folder in folders.filter(|folder| *folder != StackKeys::TAGS) {
+        if stack.bucket.exists(&format!("{folder}request.json")).await? {
+            return Err(FleetError::Unusable(format!(
+                "output: {output} is within the run s3://{}/{folder}: choose another place",
+                output.bucket
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether an earlier call planned the run; an error where its working objects have expired since, for what is left of

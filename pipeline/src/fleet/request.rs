@@ -186,6 +186,7 @@ impl ValidRequest {
         let filter = Filter::new(&request.include, &request.exclude, request.all_files).map_err(invalid)?;
         let model =
             Address::parse(&request.model).map_err(|error| invalid(format!("model: {error}")))?.folder();
+        check_model(&model, stack)?;
         let output = request.output.clone().unwrap_or_else(|| format!("s3://{stack}/{}", StackKeys::TAGS));
         let output = Address::parse(&output).map_err(|error| invalid(format!("output: {error}")))?.folder();
         check_output(&output, &inputs, stack)?;
@@ -222,6 +223,17 @@ fn inputs(texts: &[String]) -> Result<Vec<Address>, InvalidRequest> {
     Ok(inputs)
 }
 
+/// Of the stack's bucket, only what is published is a model: whoever may put a request may put objects beside it.
+fn check_model(model: &Address, stack: &str) -> Result<(), InvalidRequest> {
+    if model.bucket == stack && !model.prefix.starts_with(StackKeys::MODELS) {
+        let models = StackKeys::MODELS;
+        return Err(invalid(format!(
+            "model: {model} is in the stack's bucket, but not below {models}, where published models are"
+        )));
+    }
+    Ok(())
+}
+
 /// Results must never be inputs of the next run, nor start one.
 fn check_output(output: &Address, inputs: &[Address], stack: &str) -> Result<(), InvalidRequest> {
     if let Some(input) = inputs.iter().find(|input| input.holds(output)) {
@@ -241,6 +253,11 @@ fn check_output(output: &Address, inputs: &[Address], stack: &str) -> Result<(),
         return Err(invalid(format!(
             "output: {output} is in the stack's bucket, where results stand below {tags}: choose a place there, or \
              another bucket that the stack knows"
+        )));
+    }
+    if output.bucket == stack && output.prefix.starts_with(StackKeys::WORKING) {
+        return Err(invalid(format!(
+            "output: {output} is where runs keep their working objects, and would be deleted with them: choose another place"
         )));
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
 
 mod again;
+mod apart;
 mod denied;
 mod device;
 mod late;

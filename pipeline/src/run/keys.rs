@@ -265,6 +265,9 @@ impl StackKeys {
     /// Prefix of the results of requests that name no output.
     pub const TAGS: &'static str = "tags/";
 
+    /// Prefix of the working objects of runs whose results are there.
+    pub const WORKING: &'static str = "tags/work/";
+
     /// The bytes of the request of a run, as they were when it started.
     #[must_use]
     pub fn run(id: &RunId) -> String {

@@ -71,6 +71,8 @@ fn what_is_wrong_is_named() {
         with("output", json!("s3://shop/photos/tags")),
         with("output", json!("s3://tagfleet-data/requests/")),
         with("output", json!("s3://tagfleet-data")),
+        with("output", json!("s3://tagfleet-data/tags/work/nightly-1/usage/")),
+        with("model", json!("s3://tagfleet-data/requests/m/")),
         with("tags", json!({"top_k": 0})),
         with("tags", json!({"labels": []})),
         with("tags", json!({"topk": 3})),
