@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind};
 use crate::denied;
 use crate::reduce::put_json;
-use crate::run::{Input, REQUEST_VERSION, Ranges, RunRequest, StackKeys};
+use crate::run::{Input, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys};
 use crate::split::cut;
 use crate::split::read_json;
 
@@ -60,7 +60,7 @@ async fn apart_from_runs(stack: &Stack, fleet: &FleetRun) -> Result<(), FleetErr
     }
     let folders = output.prefix.match_indices('/').map(|(end, _)| &output.prefix[..=end]);
     for folder in folders.filter(|folder| *folder != StackKeys::TAGS) {
-        if stack.bucket.exists(&format!("{folder}request.json")).await? {
+        if stack.bucket.exists(&RunKeys::request_in(folder)).await? {
             return Err(FleetError::Unusable(format!(
                 "output: {output} is within the run s3://{}/{folder}: choose another place",
                 output.bucket

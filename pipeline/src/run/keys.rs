@@ -38,7 +38,13 @@ impl RunKeys {
     /// What was asked for: a [`RunRequest`](super::RunRequest).
     #[must_use]
     pub fn request(&self) -> String {
-        format!("{}request.json", self.root)
+        Self::request_in(&self.root)
+    }
+
+    /// The same of the run whose folder is `folder`, which ends in `/`: where it is, a run is.
+    #[must_use]
+    pub fn request_in(folder: &str) -> String {
+        format!("{folder}request.json")
     }
 
     /// Prefix of what only stages read.
