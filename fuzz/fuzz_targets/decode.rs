@@ -14,7 +14,7 @@ use tagfleet_model::preprocessing::{
     Color, Decoding, Filter, Layout, Preprocessing, Resize, ResizeTo, Size,
 };
 use tagfleet_model::tensor::Preprocessor;
-use tagfleet_model::thumbnail::thumbnail;
+use tagfleet_model::thumbnail::Draft;
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_memory: 16 << 20 };
 /// What the decoders may hold beside what is admitted: tables, the file's own metadata, messages.
@@ -55,7 +55,7 @@ fn prepared(bytes: &[u8], steps: &Preprocessing, budget: &Arc<PixelBudget>) -> O
     let mut tensor = vec![f32::NAN; preprocessor.tensor_len()];
     preprocessor.write(&decoded.pixels, &decoded.grid, &mut tensor).expect("any picture fits the steps");
     assert!(tensor.iter().all(|value| value.is_finite()));
-    let _ = thumbnail(&decoded.pixels);
+    let _ = Draft::new(&decoded.pixels).encode();
     Some(decoded.grid.size())
 }
 
