@@ -53,7 +53,7 @@ fn no_command_leaves_a_file_at_home_or_looks_a_name_up() {
         &["inspect", "demo/model", picture, "--engine", "onnxruntime"],
         &["inspect", "demo/model", picture, "--engine", "openvino"],
         &["plan", "demo/photos", "--model", "demo/model", "--images", "1000"],
-        &["fit", "demo/model", "--images", "demo/photos"],
+        &["fit", "demo/model", "--images", "demo/photos", "--dry-run"],
         &["show", out],
         &["report", out],
         &["prices", "show"],
