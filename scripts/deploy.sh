@@ -28,24 +28,8 @@ cd "$(dirname "$0")/.." || fail "could not enter the project's folder"
 stack=${STACK:-tagfleet}
 # The longest name made of it is that of the function STACK-splitter, and Lambda takes 64 characters.
 longest_stack_name=55
-errors=$(mktemp) || fail "could not create a temporary file"
-trap 'rm -f "$errors"' EXIT
-
-# Prints what AWS answers about $1, and nothing if its error has $2 in it, which says that it does not exist.
-ask() {
-  local about=$1 missing=$2 answer
-  shift 2
-  if answer=$(aws "$@" --output text 2>"$errors"); then
-    [ "$answer" = None ] || echo "$answer"
-  else
-    grep -q "$missing" "$errors" || fail "could not ask AWS about $about: $(said)"
-  fi
-}
-
-# An error of AWS in one line.
-said() { tr -s '\n' ' ' <"$errors" | sed 's/^ //; s/ $//'; }
-
-describe() { ask "the stack $1" "does not exist" cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].$2"; }
+# shellcheck source=scripts/stack.sh
+. scripts/stack.sh || fail "could not read scripts/stack.sh"
 
 output() {
   local value

@@ -8,24 +8,8 @@ export AWS_PAGER=
 fail() { echo "destroy: $*" >&2; exit 1; }
 
 stack=${STACK:-tagfleet}
-errors=$(mktemp) || fail "could not create a temporary file"
-trap 'rm -f "$errors"' EXIT
-
-# Prints what AWS answers about $1, and nothing if its error has $2 in it, which says that it does not exist.
-ask() {
-  local about=$1 missing=$2 answer
-  shift 2
-  if answer=$(aws "$@" --output text 2>"$errors"); then
-    [ "$answer" = None ] || echo "$answer"
-  else
-    grep -q "$missing" "$errors" || fail "could not ask AWS about $about: $(said)"
-  fi
-}
-
-# An error of AWS in one line.
-said() { tr -s '\n' ' ' <"$errors" | sed 's/^ //; s/ $//'; }
-
-describe() { ask "the stack $1" "does not exist" cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].$2"; }
+# shellcheck source=scripts/stack.sh
+. "$(dirname "$0")/stack.sh" || fail "could not read scripts/stack.sh"
 
 # Nothing if the stack has no such output: one that was never completed has none.
 output() { describe "$1" "Outputs[?OutputKey=='$2'].OutputValue | [0]"; }

@@ -32,7 +32,7 @@ impl Stubbed {
         for name in ["bin", "stub", "project/scripts", "project/infra"] {
             fs::create_dir_all(path(name)).unwrap();
         }
-        for script in ["deploy.sh", "destroy.sh", "package.sh"] {
+        for script in ["deploy.sh", "destroy.sh", "package.sh", "stack.sh"] {
             fs::copy(project(&format!("scripts/{script}")), path(&format!("project/scripts/{script}")))
                 .unwrap();
         }
@@ -367,7 +367,7 @@ fn the_scripts_use_nothing_that_came_after_bash_3() {
         "[ -v ",
         "[[ -v ",
     ];
-    for script in ["deploy.sh", "destroy.sh", "package.sh", "setup.sh"] {
+    for script in ["deploy.sh", "destroy.sh", "package.sh", "setup.sh", "stack.sh"] {
         let text = read(&format!("scripts/{script}"));
         for feature in newer {
             assert!(!text.contains(feature), "{script}: {feature}");
