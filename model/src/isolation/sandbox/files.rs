@@ -65,10 +65,11 @@ fn enforce(setup: &Setup) -> Result<bool, RulesetError> {
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    for path in readable(setup) {
+    let libraries = setup.engine.libraries();
+    for path in readable(setup, &libraries) {
         rules = allow(rules, &path, read)?;
     }
-    for path in listable(setup) {
+    for path in listable(&libraries) {
         rules = allow(rules, &path, AccessFs::ReadDir.into())?;
     }
     if setup.engine.device == Device::Cuda {
@@ -90,22 +91,19 @@ fn allow(
     rules.add_rule(PathBeneath::new(opened, rights))
 }
 
-fn readable(setup: &Setup) -> Vec<PathBuf> {
+fn readable(setup: &Setup, libraries: &[PathBuf]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = SYSTEM.iter().chain(&KERNEL).map(PathBuf::from).collect();
     let model = &setup.model;
     paths.extend(model.spec.files.iter().map(|file| model.root.join(&file.name)));
-    paths.extend(setup.engine.libraries().iter().flat_map(|library| around(library)));
+    paths.extend(libraries.iter().flat_map(|library| around(library)));
     let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     paths.extend(std::env::split_paths(&listed).filter(|folder| folder.is_absolute()));
     paths
 }
 
 /// Folders whose names alone are read: in a Python environment's `lib` the search for an engine finds the version's folder.
-fn listable(setup: &Setup) -> Vec<PathBuf> {
-    let libraries = setup.engine.libraries();
-    let wheels = libraries
-        .iter()
-        .flat_map(|library| library.ancestors().find(|above| above.ends_with("site-packages")));
+fn listable(libraries: &[PathBuf]) -> Vec<PathBuf> {
+    let wheels = libraries.iter().filter_map(|library| wheels(library));
     wheels.filter_map(|wheels| Some(wheels.parent()?.parent()?.to_owned())).collect()
 }
 
@@ -113,6 +111,10 @@ fn listable(setup: &Setup) -> Vec<PathBuf> {
 fn around(library: &Path) -> Vec<PathBuf> {
     let real = library.canonicalize().unwrap_or_else(|_| library.to_owned());
     let folders = [library, &real].map(Path::parent);
-    let wheels = real.ancestors().find(|above| above.ends_with("site-packages"));
-    folders.into_iter().chain([wheels]).flatten().map(Path::to_owned).collect()
+    folders.into_iter().chain([wheels(&real)]).flatten().map(Path::to_owned).collect()
+}
+
+/// The folder of a Python environment's packages, if the library is in one.
+fn wheels(library: &Path) -> Option<&Path> {
+    library.ancestors().find(|above| above.ends_with("site-packages"))
 }
