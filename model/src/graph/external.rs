@@ -55,7 +55,7 @@ impl Place {
         let location = entry("location")?.unwrap_or_default();
         if location.contains('*') {
             // Engines take such names for places in memory.
-            return Err(refused(format!("wants its weights from {location:?}, which is no file's name")));
+            return Err(refused(format!("wants its weights from {location:?}, which is not a file's name")));
         }
         let location = inside(location)
             .ok_or_else(|| refused(format!("wants its weights from {location:?}, outside its own folder")))?;

@@ -210,7 +210,9 @@ impl<'a> Weights<'a> {
     }
 
     fn taken_range(&mut self, tensor: &TensorProto, place: external::Place) -> Result<Range, String> {
-        let Some(file) = self.files.get_mut(&place.location) else { return Err("it is no file".to_owned()) };
+        let Some(file) = self.files.get_mut(&place.location) else {
+            return Err("it is not a file".to_owned());
+        };
         let size = file.bytes.len() as u64;
         let length = place.length.or_else(|| of_type(tensor)).unwrap_or(size.saturating_sub(place.offset));
         let end = place.offset.saturating_add(length);
