@@ -14,10 +14,9 @@ use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::json;
 use tagfleet_aws::S3Bucket;
-use tagfleet_pipeline::bucket::Kind;
 use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
-use tagfleet_pipeline::split::{SplitError, read_json};
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::usage::{self, SHARE_IS_SPENT, Usage, UsageRecord};
 
 use crate::configuration::Budget;
@@ -63,11 +62,8 @@ pub(crate) async fn queue(
 async fn usage_before(budget: &Budget, reporter: &Reporter) -> anyhow::Result<Usage> {
     let mut records = Vec::new();
     for name in &budget.earlier {
-        match read_json::<UsageRecord>(reporter.output.as_ref(), &reporter.keys.usage(name)).await {
-            Ok(record) => records.push(record),
-            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {}
-            Err(error) => return Err(error.into()),
-        }
+        let key = reporter.keys.usage(name);
+        records.extend(record::read_if_present::<UsageRecord>(reporter.output.as_ref(), &key).await?);
     }
     Ok(usage::sum(records))
 }

@@ -20,8 +20,8 @@ use tagfleet_pipeline::fleet::{ErrorType, FleetError};
 use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
-use tagfleet_pipeline::split::{SplitError, read_json};
 use tagfleet_pipeline::usage::{FAILED, Gpu};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -187,7 +187,7 @@ async fn prepare_in_time(
 fn is_temporary(error: &anyhow::Error) -> bool {
     let of_bucket = |error: &BucketError| error.kind == Kind::Temporary;
     error.downcast_ref().is_some_and(of_bucket)
-        || matches!(error.downcast_ref(), Some(SplitError::Bucket(error)) if of_bucket(error))
+        || error.downcast_ref().and_then(RecordError::bucket_error).is_some_and(of_bucket)
         || error.downcast_ref::<FleetError>().is_some_and(|error| error.error_type() == ErrorType::Temporary)
 }
 
@@ -198,7 +198,7 @@ async fn prepare(
     reporter: &Reporter,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Prepared> {
-    let request: RunRequest = read_json(reporter.output.as_ref(), &reporter.keys.request()).await?;
+    let request: RunRequest = record::read(reporter.output.as_ref(), &reporter.keys.request()).await?;
     ensure!(
         request.version == REQUEST_VERSION,
         "its request has version {}, this worker reads {REQUEST_VERSION}: deploy workers of the same tagfleet",

@@ -21,6 +21,7 @@ use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::report::html::{self, Report};
@@ -344,7 +345,7 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             Ok(())
         }
         State::Incomplete | State::StoppedAtBudget => {
-            reduce::put_summary(output, &worker.keys, summary).await.map_err(broken)
+            record::replace(output, &worker.keys.summary(), summary).await.map_err(broken)
         }
         State::Interrupted => Ok(()),
     }

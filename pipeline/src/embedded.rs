@@ -12,10 +12,11 @@ use crate::bucket::Kind;
 use crate::denied;
 use crate::infer::{InferError, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
+use crate::record::{self, RecordError};
 use crate::reduce::{self, ReduceError, RowCounts};
 use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
-use crate::split::{self, Source, SplitError, read_json, read_shard};
+use crate::split::{self, Source, SplitError};
 use crate::tagger::{Tagger, TaggerError};
 
 /// Rounds of infer: the first, and two for what is missing after it.
@@ -47,6 +48,9 @@ pub enum RunError {
     /// Reduce failed.
     #[error("reduce: {0}")]
     Reduce(#[from] ReduceError),
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -56,13 +60,14 @@ impl RunError {
     /// Whether it ended because there is no room for what it writes.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        let (Self::Split(SplitError::Bucket(error))
-        | Self::Infer(InferError::Full(error))
-        | Self::Reduce(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error)))) = self
-        else {
-            return false;
+        let error = match self {
+            Self::Infer(InferError::Full(error)) => Some(error),
+            Self::Split(error) => error.bucket_error(),
+            Self::Reduce(error) => error.bucket_error(),
+            Self::Record(error) => error.bucket_error(),
+            _ => None,
         };
-        error.kind == Kind::Full
+        error.is_some_and(|error| error.kind == Kind::Full)
     }
 }
 
@@ -83,8 +88,8 @@ pub async fn run(
 ) -> Result<Ended, RunError> {
     let output = worker.output.as_ref();
     let is_fresh = !output.exists(&worker.keys.ranges()).await.map_err(ReduceError::from)?;
-    reduce::put_json(output, &worker.keys.request(), request).await?;
-    reduce::put_json(output, &worker.keys.ranges(), ranges).await?;
+    record::create(output, &worker.keys.request(), request).await?;
+    record::create(output, &worker.keys.ranges(), ranges).await?;
     // Both can be dropped at any point and done again.
     tokio::select! {
         biased;
@@ -142,7 +147,7 @@ async fn split_all(
             worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
         let output = worker.output.as_ref();
         if is_split && !is_fresh {
-            let record = read_json(output, &worker.keys.range_split(number)).await?;
+            let record = record::read(output, &worker.keys.range_split(number)).await?;
             split::restore(source, (number, range), &record, (output, &worker.keys)).await?;
         }
         if !is_split {
@@ -163,7 +168,8 @@ async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
     let mut open = 0;
     if missing.len() < all_shards as usize {
         for shard in missing {
-            open += read_shard(worker.output.as_ref(), &worker.keys, *shard).await?.images.len() as u64;
+            open +=
+                record::read_shard(worker.output.as_ref(), &worker.keys, *shard).await?.images.len() as u64;
         }
     } else {
         open = total;
@@ -178,7 +184,7 @@ async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
     let found = checkpoints.shards().await.map_err(ReduceError::from)?;
     let mut rows = 0;
     for id in missing.iter().filter(|id| found.contains(id)) {
-        let shard = read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
+        let shard = record::read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
         rows += checkpoints.read(&shard).await.map_or(0, |kept| kept.len() as u64);
     }
     Ok(rows)

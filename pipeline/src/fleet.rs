@@ -19,9 +19,10 @@ use thiserror::Error;
 
 use crate::bucket::{Bucket, BucketError, Kind};
 use crate::queue::QueueError;
+use crate::record::{self, RecordError};
 use crate::reduce::ReduceError;
 use crate::run::{RunId, RunKeys, RunRequest, StackKeys};
-use crate::split::{SplitError, read_json};
+use crate::split::SplitError;
 use request::{FleetRequest, InvalidRequest, MAX_REQUEST_BYTES, ValidRequest};
 
 /// Opens the bucket of a name; whether it exists shows with the first request.
@@ -72,6 +73,9 @@ pub enum FleetError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// Split failed.
     #[error(transparent)]
     Split(#[from] SplitError),
@@ -121,19 +125,19 @@ impl FleetError {
             Self::NoRun(_) | Self::Invalid(_) | Self::Unusable(_) | Self::PriceUnknown(_) => {
                 ErrorType::BadRequest
             }
-            Self::Bucket(error)
-            | Self::Split(SplitError::Bucket(error))
-            | Self::Reduce(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error))) => {
-                of_bucket(error)
-            }
+            Self::Bucket(error) => of_bucket(Some(error)),
+            Self::Record(error) => of_bucket(error.bucket_error()),
+            Self::Reduce(error) => of_bucket(error.bucket_error()),
             Self::Queue(_) | Self::Split(SplitError::Queue(_)) => ErrorType::Temporary,
-            Self::Split(_) | Self::Reduce(_) | Self::NoSuch { .. } => ErrorType::Broken,
+            Self::Split(error) => of_bucket(error.bucket_error()),
+            Self::NoSuch { .. } => ErrorType::Broken,
         }
     }
 }
 
-fn of_bucket(error: &BucketError) -> ErrorType {
-    if error.kind == Kind::Temporary { ErrorType::Temporary } else { ErrorType::Broken }
+fn of_bucket(error: Option<&BucketError>) -> ErrorType {
+    let is_temporary = error.is_some_and(|error| error.kind == Kind::Temporary);
+    if is_temporary { ErrorType::Temporary } else { ErrorType::Broken }
 }
 
 impl Stack {
@@ -190,7 +194,7 @@ impl FleetRun {
     /// # Errors
     /// Where it cannot be read.
     pub async fn request(&self) -> Result<RunRequest, FleetError> {
-        Ok(read_json(self.output.as_ref(), &self.keys.request()).await?)
+        Ok(record::read(self.output.as_ref(), &self.keys.request()).await?)
     }
 }
 

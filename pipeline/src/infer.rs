@@ -34,10 +34,10 @@ use crate::checkpoint::Checkpoints;
 use crate::denied::TooManyDenied;
 use crate::progress::Progress;
 use crate::queue::{Queue, QueueError};
+use crate::record::RecordError;
 use crate::reduce::ReduceError;
 use crate::run::{RunId, RunKeys, Vector};
 use crate::shard::ShardId;
-use crate::split::SplitError;
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::parquet::TableError;
 use crew::Crew;
@@ -174,9 +174,9 @@ pub enum ShardFailure {
     /// Source or output failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// The shard object cannot be read.
+    /// The shard, or another record of the run, cannot be read.
     #[error(transparent)]
-    Shard(#[from] SplitError),
+    Record(#[from] RecordError),
     /// More images of the run are denied than it takes, its own among them.
     #[error(transparent)]
     Denied(#[from] TooManyDenied),
@@ -210,11 +210,9 @@ impl ShardFailure {
 
     fn bucket_error(&self) -> Option<&BucketError> {
         match self {
-            Self::Bucket(error)
-            | Self::Shard(SplitError::Bucket(error))
-            | Self::Run(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error))) => {
-                Some(error)
-            }
+            Self::Bucket(error) => Some(error),
+            Self::Record(error) => error.bucket_error(),
+            Self::Run(error) => error.bucket_error(),
             _ => None,
         }
     }

@@ -17,6 +17,7 @@ pub mod number;
 pub mod plan;
 pub mod progress;
 pub mod queue;
+pub mod record;
 pub mod reduce;
 pub mod report;
 pub mod run;
@@ -26,5 +27,6 @@ pub mod tagger;
 pub mod tags;
 #[cfg(any(test, feature = "contract"))]
 pub mod testing;
+pub mod thumbnails;
 pub mod usage;
 pub mod visible;

@@ -4,17 +4,14 @@
 //! behind. Nothing here reads a clock.
 
 pub mod binding;
-pub(crate) mod candidates;
 mod chooser;
 pub mod html;
-mod lowest;
 pub mod mail;
 mod reasons;
 pub mod samples;
 mod summary_text;
 mod text;
 pub mod throughput;
-pub mod thumbnails;
 mod verdict;
 
 use std::collections::BTreeMap;

@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::bucket::{Bucket, KeyRange, Object};
 use crate::denied;
 pub use crate::progress::ThreadTime;
-use crate::reduce::{self, ReduceError};
+use crate::record::{self, RecordError};
 use crate::run::RunKeys;
-use crate::split::read_json;
 use crate::tagger::DeviceTime;
 
 pub use device::{DeviceUse, Gpu, gpus_of};
@@ -288,16 +287,16 @@ pub async fn put(
     keys: &RunKeys,
     name: &str,
     record: &UsageRecord,
-) -> Result<(), ReduceError> {
+) -> Result<(), RecordError> {
     let key = keys.usage(name);
-    Ok(output.put(&key, reduce::json(&key, record)?).await?)
+    record::replace(output, &key, record).await
 }
 
 /// Reads and adds up all records of a run.
 ///
 /// # Errors
 /// Where one cannot be read.
-pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceError> {
+pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, RecordError> {
     Ok(sum(records(output, keys).await?))
 }
 
@@ -305,11 +304,11 @@ pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, ReduceE
 ///
 /// # Errors
 /// Where one cannot be read.
-pub async fn records(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<UsageRecord>, ReduceError> {
+pub async fn records(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<UsageRecord>, RecordError> {
     let mut found = Vec::new();
     let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
     while let Some(page) = pages.try_next().await? {
-        let read = |object: Object| async move { read_json::<UsageRecord>(output, &object.key).await };
+        let read = |object: Object| async move { record::read::<UsageRecord>(output, &object.key).await };
         let mut records = stream::iter(page.into_iter().map(read)).buffer_unordered(FETCHES);
         while let Some(record) = records.try_next().await? {
             found.push(record);

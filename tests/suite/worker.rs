@@ -18,9 +18,9 @@ use tagfleet_pipeline::checkpoint::Checkpoints;
 use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::fleet::{FleetRun, Stack, plan, steps};
 use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, ModelRecord, RunId, StackKeys, TagOptions};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::read_json;
 use tagfleet_pipeline::usage;
 use tagfleet_tests::command::{Ran, built, run};
 use tagfleet_tests::emulator::Emulator;
@@ -131,7 +131,7 @@ impl Split {
     /// The worker's own record.
     fn record(&self) -> Value {
         let key = self.fleet.keys.usage("worker-0a1b-1-1");
-        block_on(async { read_json(self.fleet.output.as_ref(), &key).await.unwrap() })
+        block_on(async { record::read(self.fleet.output.as_ref(), &key).await.unwrap() })
     }
 
     fn usage(&self) -> usage::Usage {

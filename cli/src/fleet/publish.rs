@@ -15,7 +15,7 @@ use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::fleet::request::Device;
-use tagfleet_pipeline::reduce::put_json;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
 use super::stack::FleetStack;
@@ -288,7 +288,7 @@ async fn upload(
         }
         bucket.put_if_absent(&key, read_file(&loading.model.root, file)?).await.map_err(broken)?;
     }
-    put_json(&bucket, &description, published).await.map(|_| ()).map_err(broken)
+    record::create(&bucket, &description, published).await.map(|_| ()).map_err(broken)
 }
 
 /// The file as it was when the model was read.

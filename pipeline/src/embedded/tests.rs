@@ -99,7 +99,7 @@ async fn objects_deleted_or_overwritten_after_split_are_rows() {
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
     let listed = Source::Listed(source.clone(), Filter::default());
     let (run, keys) = (&worker.run, &worker.keys);
-    reduce::put_json(worker.output.as_ref(), &keys.ranges(), &ranges()).await.unwrap();
+    record::create(worker.output.as_ref(), &keys.ranges(), &ranges()).await.unwrap();
     let output = worker.output.as_ref();
     let (range, queue) = (KeyRange::default(), worker.queue.as_ref());
     let never = CancellationToken::new();

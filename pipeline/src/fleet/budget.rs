@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::steps::Problem;
 use crate::assumed::{KEYS_A_PAGE, REDUCER_MB, ROWS_PER_SECOND};
-use crate::bucket::{Bucket, Kind};
+use crate::bucket::Bucket;
+use crate::record;
 use crate::run::{RunId, StackKeys};
-use crate::split::{SplitError, read_json};
 use crate::usage::{
     CallUsage, Machine, RequestCount, Requests, ThreadTime, USAGE_VERSION, Usage, UsageRecord, WorkerUsage,
 };
@@ -98,11 +98,8 @@ pub async fn limit_of(
     run: &RunId,
     requested: Option<f64>,
 ) -> Result<Option<f64>, FleetError> {
-    match read_json::<LimitOverride>(bucket, &StackKeys::limit(run)).await {
-        Ok(found) => Ok(Some(found.max_usd)),
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(requested),
-        Err(error) => Err(error.into()),
-    }
+    let limit: Option<LimitOverride> = record::read_if_present(bucket, &StackKeys::limit(run)).await?;
+    Ok(limit.map(|limit| limit.max_usd).or(requested))
 }
 
 /// True where a limit is one: dollars, more than none.

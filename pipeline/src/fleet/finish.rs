@@ -12,6 +12,7 @@ use crate::command::quoted;
 use crate::cost::Cost;
 use crate::cost::planned::{Done, PlanBesideActual};
 use crate::plan::Estimate;
+use crate::record;
 use crate::reduce::{self, Groups, ReduceError, RowCounts};
 use crate::report::binding::Binding;
 use crate::report::html::{self, Report};
@@ -19,7 +20,7 @@ use crate::report::mail::cause_in_words;
 use crate::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
 use crate::run::{ModelRecord, RunId, RunRequest};
 use crate::shard::ShardId;
-use crate::split::{self, read_json};
+use crate::split;
 use crate::tags::table::RunTable;
 use crate::usage::{self, Usage};
 
@@ -90,7 +91,7 @@ async fn finish_once(
     match summary.state {
         State::Complete => reduce::finish(output, &fleet.keys, &summary).await?,
         State::Interrupted | State::Incomplete | State::StoppedAtBudget => {
-            reduce::put_summary(output, &fleet.keys, &summary).await?;
+            record::replace(output, &fleet.keys.summary(), &summary).await?;
         }
     }
     Ok(Finished {
@@ -127,7 +128,7 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
         Ok(mut cost) => {
             cost.plan = fleet.valid.request.plan.clone().map(|plan| beside(plan, summary, &usage, &cost));
             let key = fleet.keys.cost();
-            fleet.output.put(&key, reduce::json(&key, &cost).map_err(ReduceError::from)?).await?;
+            record::replace(fleet.output.as_ref(), &key, &cost).await?;
             summary.cost = Some(cost);
         }
         Err(why) => summary.cost_problem = Some(why),
@@ -251,5 +252,5 @@ fn retry(fleet: &FleetRun) -> String {
 /// # Errors
 /// Where it did not, or it cannot be read.
 pub async fn read_summary(fleet: &FleetRun) -> Result<Summary, FleetError> {
-    Ok(read_json(fleet.output.as_ref(), &fleet.keys.summary()).await?)
+    Ok(record::read(fleet.output.as_ref(), &fleet.keys.summary()).await?)
 }

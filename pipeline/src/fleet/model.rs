@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::FleetError;
 use crate::address::Address;
 use crate::bucket::{Bucket, Kind};
+use crate::record::{self, RecordError};
 use crate::run::{EngineRecord, ModelRecord, StackKeys, TagOptions, Vector};
-use crate::split::{SplitError, read_json};
 
 /// The version of the stored form.
 pub const PUBLISHED_MODEL_VERSION: u32 = 1;
@@ -42,10 +42,10 @@ pub struct PublishedModel {
 pub async fn read(bucket: &dyn Bucket, folder: &Address) -> Result<PublishedModel, FleetError> {
     let unusable = |why: String| FleetError::Unusable(format!("model: {folder}: {why}"));
     let key = StackKeys::model(&folder.prefix);
-    let mut published: PublishedModel = match read_json(bucket, &key).await {
+    let mut published: PublishedModel = match record::read(bucket, &key).await {
         Ok(published) => published,
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Temporary => return Err(error.into()),
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {
+        Err(RecordError::Bucket(error)) if error.kind == Kind::Temporary => return Err(error.into()),
+        Err(RecordError::Bucket(error)) if error.kind == Kind::Missing => {
             return Err(unusable("no model is published here: `tagfleet submit --model` does it".to_owned()));
         }
         Err(error) => return Err(unusable(error.to_string())),

@@ -10,10 +10,9 @@ use super::{FleetError, FleetRun, Stack};
 use crate::address::Address;
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind};
 use crate::denied;
-use crate::reduce::put_json;
+use crate::record;
 use crate::run::{Input, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys};
 use crate::split::cut;
-use crate::split::read_json;
 
 /// A planned run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +39,15 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         any_object(source.as_ref(), fleet).await?;
         let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
         let ranges = ranges.map_err(|error| of_source(fleet, error))?;
-        put_json(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
+        record::create(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
         // Last, and it never expires: where it is there without the ranges, these were there once.
-        put_json(output, &keys.request(), &request).await?;
+        record::create(output, &keys.request(), &request).await?;
     }
     if stack.bucket.exists(&StackKeys::denied_accepted(&fleet.run)).await? {
         denied::accept(output, keys).await?;
     }
     // Of two calls at once the first one's ranges count.
-    let ranges: Ranges = read_json(output, &keys.ranges()).await?;
+    let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
 }
 

@@ -11,10 +11,11 @@ use super::{FleetError, FleetRun, Stack, deadline};
 use crate::denied;
 use crate::filter::Skipped;
 use crate::queue::{Messages, Queue};
+use crate::record;
 use crate::reduce;
 use crate::run::{Ranges, RunId};
 use crate::shard::ShardId;
-use crate::split::{self, RangeSplit, Reached, Source, read_json};
+use crate::split::{self, RangeSplit, Reached, Source};
 use crate::usage::{self, Usage, UsageRecord};
 
 /// Infer runs at most so often: the first round, and two for what is missing after it.
@@ -130,13 +131,13 @@ pub async fn split(
     stop: &CancellationToken,
 ) -> Result<SplitSaid, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-    let ranges: Ranges = read_json(output, &keys.ranges()).await?;
+    let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     let Some(range) = ranges.ranges.get(number as usize) else {
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "range", number });
     };
     let source = Source::Listed((stack.open)(&fleet.valid.source), fleet.valid.filter.clone());
     if output.exists(&keys.range_split(number)).await? {
-        let record: RangeSplit = read_json(output, &keys.range_split(number)).await?;
+        let record: RangeSplit = record::read(output, &keys.range_split(number)).await?;
         split::restore(&source, (number, range), &record, (output, keys)).await?;
         return Ok(said(&Reached::Done(record)));
     }

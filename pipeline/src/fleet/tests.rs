@@ -304,7 +304,7 @@ async fn a_run_is_priced_by_what_it_used() {
     let expected = 0.2919 + 0.08 * 50.0 / 730.0 + 0.005 + 0.0001;
     assert!((cost.total_usd - expected).abs() < 1e-9, "{cost:#?}");
     let stored: crate::cost::Cost =
-        crate::split::read_json(fleet.output.as_ref(), &fleet.keys.cost()).await.unwrap();
+        crate::record::read(fleet.output.as_ref(), &fleet.keys.cost()).await.unwrap();
     assert_eq!(stored, cost);
 }
 

@@ -13,10 +13,11 @@ use super::open_shard::OpenShard;
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, BucketError, Kind};
 use crate::denied::{self, TooManyDenied};
+use crate::record;
 use crate::reduce;
 use crate::run::Ranges;
 use crate::shard::ShardId;
-use crate::split::{RangeSplit, SplitError, read_json, read_shard};
+use crate::split::RangeSplit;
 
 /// So many denied images of a shard are one too many for a worker that has read none: it looks elsewhere first.
 pub(super) const DOUBTFUL: usize = 64;
@@ -136,7 +137,7 @@ async fn find_readable(worker: &Worker, but: ShardId) -> Result<Option<String>, 
     let mut keys = Vec::new();
     let shards = some_shards(worker, but).await?;
     for id in &shards {
-        let shard = read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
+        let shard = record::read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
         let readable = shard.images.into_iter().filter(|image| image.access == Access::Readable);
         let all: Vec<String> = readable.map(|image| image.key).collect();
         keys.extend(spread(all.len(), IMAGES_TRIED.div_ceil(shards.len())).map(|index| all[index].clone()));
@@ -162,12 +163,14 @@ async fn first_readable(
 /// Some shards other than `but`, from the whole key space; none where split left no record of them.
 async fn some_shards(worker: &Worker, but: ShardId) -> Result<Vec<ShardId>, ShardFailure> {
     let (output, keys) = (worker.output.as_ref(), &worker.keys);
-    let Some(ranges) = found(read_json::<Ranges>(output, &keys.ranges()).await)? else { return Ok(vec![]) };
+    let Some(ranges) = record::read_if_present::<Ranges>(output, &keys.ranges()).await? else {
+        return Ok(vec![]);
+    };
     let chosen: Vec<usize> = spread(ranges.ranges.len(), SHARDS_TRIED).collect();
     let mut shards = Vec::new();
     for range in (0..).take(ranges.ranges.len()).filter(|range| chosen.contains(&(*range as usize))) {
-        let split =
-            found(read_json::<RangeSplit>(output, &keys.range_split(range)).await)?.unwrap_or_default();
+        let split: Option<RangeSplit> = record::read_if_present(output, &keys.range_split(range)).await?;
+        let split = split.unwrap_or_default();
         let few = SHARDS_TRIED.div_ceil(chosen.len());
         let numbers = (0..split.shards).filter(|number| ShardId { range, number: *number } != but);
         let numbers: Vec<u32> = numbers.collect();
@@ -180,13 +183,6 @@ async fn some_shards(worker: &Worker, but: ShardId) -> Result<Vec<ShardId>, Shar
 fn spread(count: usize, few: usize) -> impl Iterator<Item = usize> {
     let taken = count.min(few);
     (0..taken).map(move |at| at * count / taken)
-}
-
-fn found<T>(read: Result<T, SplitError>) -> Result<Option<T>, SplitError> {
-    match read {
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 #[cfg(test)]

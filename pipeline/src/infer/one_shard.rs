@@ -15,12 +15,13 @@ use crate::checkpoint;
 use crate::denied;
 use crate::progress::Trouble;
 use crate::queue::Message;
-use crate::report::thumbnails::{self, ShardSample};
+use crate::record::{self, RecordError};
 use crate::run::RunId;
 use crate::shard::{Shard, ShardId};
-use crate::split::{ShardMessage, SplitError, read_shard};
+use crate::split::ShardMessage;
 use crate::tags::Row;
 use crate::tags::parquet::{self, RunColumns};
+use crate::thumbnails::{self, ShardSample};
 
 /// Tags the shard of one message; where that fails or hangs, the message comes again.
 pub(super) async fn work(
@@ -51,7 +52,7 @@ async fn tag_shard(
         crew.committed(&message.receipt);
         return Ok(worker.queue.delete(&message.receipt).await?);
     }
-    let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
+    let shard = record::read_shard(worker.output.as_ref(), &worker.keys, id).await?;
     let kept = read_checkpoint(worker, &shard).await?;
     let open = crew.open(message, OpenShard::new(&worker.run, shard, kept, worker.progress.clone()));
     tag_images(crew, &open, feeding).await?;
@@ -138,7 +139,7 @@ async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::R
 async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
     let key = worker.keys.thumbnails(id);
     let stored = match thumbnails::encode(&key, sample) {
-        Ok(sample) => worker.output.put(&key, sample).await.map_err(SplitError::from),
+        Ok(sample) => worker.output.put(&key, sample).await.map_err(RecordError::from),
         Err(error) => Err(error),
     };
     if let Err(error) = stored {

@@ -12,12 +12,12 @@ use tokio::sync::Notify;
 use crate::bucket::BucketError;
 use crate::checkpoint;
 use crate::progress::Progress;
-use crate::report::candidates::Candidates;
-use crate::report::thumbnails::ShardSample;
 use crate::run::RunId;
 use crate::shard::Shard;
 use crate::tagger::{Seen, Wanted};
 use crate::tags::{Cause, Failure, Outcome, Row};
+use crate::thumbnails::ShardSample;
+use crate::thumbnails::candidates::Candidates;
 
 /// Images of a shard that are named as readable: others may have been deleted since.
 const READABLE: usize = 8;

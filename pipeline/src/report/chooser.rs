@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::candidates::UNSURE;
-use super::lowest::{Lowest, Score, priority};
 use super::samples::{LabelSample, Samples};
-use super::thumbnails::{FailedImage, Picture, ShardSample};
 use crate::reduce::{Counted, TagCounts};
 use crate::run::RunId;
+use crate::thumbnails::candidates::UNSURE;
+use crate::thumbnails::lowest::{Lowest, Score, priority};
+use crate::thumbnails::{FailedImage, Picture, ShardSample};
 
 /// Pictures of all labels together, and labels that have one, at most.
 pub(super) const PICTURES: usize = 120;

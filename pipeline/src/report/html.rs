@@ -16,7 +16,8 @@ mod tags;
 pub(crate) mod tests;
 
 use crate::bucket::Bucket;
-use crate::reduce::{ReduceError, TagCounts, json};
+use crate::record;
+use crate::reduce::{ReduceError, TagCounts};
 use crate::report::Summary;
 use crate::report::samples::{self, Samples};
 pub use crate::report::text::{escape, name};
@@ -47,8 +48,7 @@ pub struct Report<'a> {
 /// Where the bucket fails.
 pub async fn write(output: &dyn Bucket, keys: &RunKeys, report: &Report<'_>) -> Result<(), ReduceError> {
     let samples = samples::collect(output, (&report.summary.run, keys), report.tags).await?;
-    let key = keys.highlights();
-    output.put(&key, json(&key, &samples.highlights())?).await?;
+    record::replace(output, &keys.highlights(), &samples.highlights()).await?;
     Ok(output.put(&keys.report(), page(report, &samples).into()).await?)
 }
 

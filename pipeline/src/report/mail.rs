@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::samples::Highlights;
 use super::text::{count, dollars, duration};
-use super::thumbnails::Picture;
 use super::{State, Summary};
 use crate::command::quoted;
 use crate::run::RunId;
+use crate::thumbnails::Picture;
 use crate::visible::visible;
 
 /// A cause is reported up to so many characters.

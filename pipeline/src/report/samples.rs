@@ -10,11 +10,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::chooser::Chooser;
-use super::lowest::priority;
-use super::thumbnails::{FailedImage, MAX_BYTES, Picture, ShardSample, THUMBNAILS_VERSION};
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind};
 use crate::reduce::{ReduceError, TagCounts};
 use crate::run::{RunId, RunKeys};
+use crate::thumbnails::lowest::priority;
+use crate::thumbnails::{FailedImage, MAX_BYTES, Picture, ShardSample, THUMBNAILS_VERSION};
 
 /// Objects that are read at most: of a run of 300 million images, 200 of 30,000.
 const OBJECTS: usize = 200;

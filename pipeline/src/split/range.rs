@@ -2,15 +2,15 @@
 //!
 //! A call can be stopped anywhere and run twice at once. It never looks at other ranges.
 
-use bytes::Bytes;
 use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{RangeSplit, Source, SplitError, read_json, read_shard, send_shards};
-use crate::bucket::{Bucket, KeyRange, Kind, Put};
+use super::{RangeSplit, Source, SplitError, send_shards};
+use crate::bucket::{Bucket, KeyRange, Put};
 use crate::filter::{Skipped, SkippedRun};
 use crate::queue::Queue;
+use crate::record::{self, RecordError};
 use crate::run::{RunId, RunKeys};
 use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
 
@@ -159,7 +159,7 @@ impl<'a> Splitter<'a> {
         let mut shards = self.output.list(&newer);
         while let Some(page) = shards.try_next().await? {
             for id in page.iter().filter_map(|object| keys.shard_of(&object.key)) {
-                let shard = read_shard(self.output, keys, id).await?;
+                let shard = record::read_shard(self.output, keys, id).await?;
                 self.pass(&shard);
             }
         }
@@ -167,11 +167,7 @@ impl<'a> Splitter<'a> {
     }
 
     async fn cursor(&self) -> Result<Option<Cursor>, SplitError> {
-        match read_json(self.output, &self.run.1.range_cursor(self.range)).await {
-            Ok(cursor) => Ok(Some(cursor)),
-            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(record::read_if_present(self.output, &self.run.1.range_cursor(self.range)).await?)
     }
 
     fn is_passed(&self, image: &Image) -> bool {
@@ -198,12 +194,12 @@ impl<'a> Splitter<'a> {
         let last = images.last().map(|image| image.key.as_str());
         let skipped = self.uncounted(|run| Some(run.last_key.as_str()) <= last);
         let ours = Shard { id, images, skipped };
-        let stored = ours.encode().map_err(|error| SplitError::Shard { key: key.clone(), error })?;
+        let stored = ours.encode().map_err(|error| RecordError::Shard { key: key.clone(), error })?;
         if self.output.put_if_absent(&key, stored).await? == Put::Created {
             self.pass(&ours);
             return Ok(());
         }
-        let winner = read_shard(self.output, self.run.1, id).await?;
+        let winner = record::read_shard(self.output, self.run.1, id).await?;
         self.pass(&winner);
         let left_over: Vec<Image> = ours.images.into_iter().chain(open.take()).collect();
         for image in left_over {
@@ -244,9 +240,7 @@ impl<'a> Splitter<'a> {
             skipped,
         };
         let key = self.run.1.range_cursor(self.range);
-        let bytes =
-            serde_json::to_vec(&cursor).map_err(|error| SplitError::Record { key: key.clone(), error })?;
-        self.output.put(&key, bytes.into()).await?;
+        record::replace(self.output, &key, &cursor).await?;
         self.record.skipped.merge(&behind);
         Ok(self.record)
     }
@@ -260,11 +254,9 @@ impl<'a> Splitter<'a> {
             (0..self.record.shards).map(|number| ShardId { range: self.range, number }).collect();
         send_shards(self.queue, self.run.0, &shards).await?;
         let key = self.run.1.range_split(self.range);
-        let bytes = serde_json::to_vec(&self.record)
-            .map_err(|error| SplitError::Record { key: key.clone(), error })?;
-        match self.output.put_if_absent(&key, Bytes::from(bytes)).await? {
+        match record::create(self.output, &key, &self.record).await? {
             Put::Created => Ok(self.record),
-            Put::AlreadyThere => read_json(self.output, &key).await,
+            Put::AlreadyThere => Ok(record::read(self.output, &key).await?),
         }
     }
 }

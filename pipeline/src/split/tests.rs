@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::range::Splitter;
 use super::*;
-use crate::bucket::Kind;
 use crate::bucket::memory::MemoryBucket;
+use crate::bucket::{Bucket, Kind};
 use crate::filter::{Filter, SkipReason};
 use crate::queue::MemoryQueue;
-use crate::shard::MAX_IMAGE_BYTES;
+use crate::record;
+use crate::run::RunKeys;
+use crate::shard::{MAX_IMAGE_BYTES, Shard};
 use crate::testing::FailingBucket;
 use crate::testing::unsorted_bucket::UnsortedBucket;
 
@@ -64,7 +66,7 @@ async fn shards(output: &dyn Bucket) -> Vec<Vec<String>> {
     let pages: Vec<_> = output.list(&KeyRange::prefix(&keys.shards())).try_collect().await.unwrap();
     let mut shards = Vec::new();
     for object in pages.concat() {
-        let shard = read_shard(output, &keys, keys.shard_of(&object.key).unwrap()).await.unwrap();
+        let shard = record::read_shard(output, &keys, keys.shard_of(&object.key).unwrap()).await.unwrap();
         shards.push(shard.images.into_iter().map(|image| image.key).collect());
     }
     shards

@@ -13,7 +13,8 @@ use futures::stream::TryStreamExt;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
-use tagfleet_pipeline::reduce::{self, put_json};
+use tagfleet_pipeline::record;
+use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::Ranges;
 use tagfleet_pipeline::shard::{Image, Shard, ShardId};
 use tagfleet_pipeline::split::cut::cut;
@@ -97,7 +98,7 @@ async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Dur
     let (output, keys, run) = (worker.output.as_ref(), &worker.keys, (&worker.run, &worker.keys));
     let mut laps = Laps::begin();
     let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
-    put_json(output, &keys.ranges(), &ranges).await.unwrap();
+    record::create(output, &keys.ranges(), &ranges).await.unwrap();
     let (listed, never) = (Source::Listed(source, Filter::default()), CancellationToken::new());
     let ports = (output, worker.queue.as_ref());
     split_range(&listed, (0, &ranges.ranges[0]), shard_images, ports, run, &never).await.unwrap();

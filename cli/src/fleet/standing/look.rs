@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use tagfleet_aws::executions::Execution;
 use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
 use tagfleet_pipeline::fleet::budget::limit_of;
 use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::fleet::{FleetError, FleetRun};
+use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::reduce::{self, ReduceError};
 use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{SplitError, read_json};
 use tagfleet_pipeline::usage::{self, UsageRecord, WorkerUsage};
 
 use super::{Seen, Standing};
@@ -29,8 +29,6 @@ use crate::fleet::status::now;
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
 /// An execution that was started longer ago than this is shown by Step Functions, which is eventually consistent.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
-/// Records that are fetched side by side.
-const RECORDS_AT_ONCE: usize = 32;
 
 /// A run that is looked at.
 pub(in crate::fleet) struct Look<'a> {
@@ -132,7 +130,7 @@ impl<'a> Look<'a> {
     }
 
     async fn look_at_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
-        let records = records(fleet).await?;
+        let records = usage::records(fleet.output.as_ref(), &fleet.keys).await?;
         self.seen.workers = records.iter().filter_map(worker).collect();
         self.seen.spent = Some(self.spent(records).await);
         self.seen.max_usd = self.limit(fleet).await?;
@@ -159,7 +157,7 @@ impl<'a> Look<'a> {
     }
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.
-    async fn look_at_end(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), ReduceError> {
+    async fn look_at_end(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), RecordError> {
         self.seen.summary = match is_running {
             true => None,
             false => summary(fleet).await?,
@@ -178,14 +176,6 @@ async fn shards(fleet: &FleetRun, prefix: &str) -> Result<BTreeSet<ShardId>, Buc
     Ok(shards)
 }
 
-async fn records(fleet: &FleetRun) -> Result<Vec<UsageRecord>, ReduceError> {
-    let pages = fleet.output.list(&KeyRange::prefix(&fleet.keys.usages()));
-    let objects: Vec<_> = pages.try_concat().await?;
-    let records = stream::iter(objects)
-        .map(async |object| read_json::<UsageRecord>(fleet.output.as_ref(), &object.key).await);
-    Ok(records.buffer_unordered(RECORDS_AT_ONCE).try_collect().await?)
-}
-
 fn worker(record: &UsageRecord) -> Option<WorkerUsage> {
     match record {
         UsageRecord::Worker(worker) => Some(worker.clone()),
@@ -199,10 +189,6 @@ async fn pricing(stack: &FleetStack) -> Result<Pricing, String> {
 }
 
 /// The summary that the run's latest end left; none where it left none.
-pub(in crate::fleet) async fn summary(fleet: &FleetRun) -> Result<Option<Summary>, SplitError> {
-    match read_json(fleet.output.as_ref(), &fleet.keys.summary()).await {
-        Ok(summary) => Ok(Some(summary)),
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-        Err(error) => Err(error),
-    }
+pub(in crate::fleet) async fn summary(fleet: &FleetRun) -> Result<Option<Summary>, RecordError> {
+    record::read_if_present(fleet.output.as_ref(), &fleet.keys.summary()).await
 }

@@ -72,7 +72,7 @@ async fn a_call_whose_time_is_up_says_where_the_next_one_goes_on() {
     let stop = CancellationToken::new();
     let ranges: crate::run::Ranges = {
         world.planned().await;
-        crate::split::read_json(fleet.output.as_ref(), &fleet.keys.ranges()).await.unwrap()
+        crate::record::read(fleet.output.as_ref(), &fleet.keys.ranges()).await.unwrap()
     };
     let source = crate::split::Source::Listed((world.stack.open)("shop"), fleet.valid.filter.clone());
     for (number, range) in (0..).zip(&ranges.ranges) {

@@ -23,7 +23,7 @@ async fn a_bill_has_the_plan_beside_it_and_says_why_they_differ() {
     let fleet = world.fleet().await;
     let cost = read_summary(&fleet).await.unwrap().cost.unwrap();
     let stored: crate::cost::Cost =
-        crate::split::read_json(fleet.output.as_ref(), &fleet.keys.cost()).await.unwrap();
+        crate::record::read(fleet.output.as_ref(), &fleet.keys.cost()).await.unwrap();
     assert_eq!(stored, cost);
     let beside = cost.plan.unwrap();
     assert_eq!((beside.planned.images, beside.actual.images, beside.actual.not_done), (10, 20, 0));

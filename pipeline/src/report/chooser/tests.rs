@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::reduce::TagCount;
-use crate::report::thumbnails::THUMBNAILS_VERSION;
 use crate::tags::{Reason, Tag};
+use crate::thumbnails::THUMBNAILS_VERSION;
 
 fn run() -> RunId {
     RunId::try_from("r".to_owned()).unwrap()

@@ -6,7 +6,7 @@ use crate::report::Summary;
 use crate::report::reasons::explanation;
 use crate::report::samples::Samples;
 use crate::report::text::{count, escape, images, name, share};
-use crate::report::thumbnails::FailedImage;
+use crate::thumbnails::FailedImage;
 
 /// Empty if no image failed.
 pub(super) fn section(summary: &Summary, samples: &Samples) -> String {

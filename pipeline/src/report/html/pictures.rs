@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::report::samples::Samples;
 use crate::report::text::{count, escape, images, name, score};
-use crate::report::thumbnails::Picture;
 use crate::tags::Tag;
+use crate::thumbnails::Picture;
 
 /// A tag with a lower score says nothing beside a better one.
 const NOISE: f32 = 0.01;

@@ -17,10 +17,10 @@ use crate::report::binding::{Binding, Stage};
 use crate::report::samples::LabelSample;
 use crate::report::tests::summary;
 use crate::report::throughput::Piece;
-use crate::report::thumbnails::{FailedImage, Picture};
 use crate::run::RunId;
 use crate::tags::{Reason, Tag};
 use crate::testing::request;
+use crate::thumbnails::{FailedImage, Picture};
 use crate::usage::{Gpu, Machine, MachineUsage, Usage};
 
 /// A run in which every text that comes from outside is `text`.

@@ -14,9 +14,10 @@ use tagfleet_pipeline::fleet::plan::plan;
 use tagfleet_pipeline::fleet::steps::{Asked, check, compact};
 use tagfleet_pipeline::fleet::{FleetRun, OpenBucket, Stack};
 use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::report::State;
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys, StackKeys};
-use tagfleet_pipeline::split::{Source, read_json, split_range};
+use tagfleet_pipeline::split::{Source, split_range};
 use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part};
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 use tagfleet_pipeline::testing::request;
@@ -88,7 +89,7 @@ impl World {
     /// Every image in a shard of its own.
     async fn split(&self) {
         let (output, keys) = (self.fleet.output.as_ref(), &self.fleet.keys);
-        let ranges: Ranges = read_json(output, &keys.ranges()).await.unwrap();
+        let ranges: Ranges = record::read(output, &keys.ranges()).await.unwrap();
         let listed = Source::Listed(Arc::new(self.source), Filter::default());
         let (never, run) = (CancellationToken::new(), (&self.fleet.run, keys));
         for (number, range) in (0..).zip(&ranges.ranges) {

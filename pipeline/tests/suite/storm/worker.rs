@@ -8,8 +8,8 @@ use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{RunKeys, RunRequest};
-use tagfleet_pipeline::split::read_json;
 use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::testing::faults::{Process, Random, Storm};
 use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
@@ -106,7 +106,7 @@ impl Job {
     ) -> Result<(), String> {
         let keys = &self.world.keys;
         let request: RunRequest =
-            read_json(output.as_ref(), &keys.request()).await.map_err(|error| error.to_string())?;
+            record::read(output.as_ref(), &keys.request()).await.map_err(|error| error.to_string())?;
         let worker = Worker {
             source: (self.world.stack(process).open)("shop"),
             output: output.clone(),

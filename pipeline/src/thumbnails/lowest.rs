@@ -13,38 +13,38 @@ use crate::run::RunId;
 
 /// At most `limit` values, those with the lowest ranks.
 #[derive(Clone, Debug)]
-pub(crate) struct Lowest<R, T> {
+pub struct Lowest<R, T> {
     limit: usize,
     kept: BTreeMap<R, T>,
 }
 
 impl<R: Ord + Copy, T> Lowest<R, T> {
     /// `limit` is at least 1.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self { limit, kept: BTreeMap::new() }
     }
 
     /// Keeps `value` if its rank is among the lowest; returns what is not kept, which may be `value` itself.
-    pub(crate) fn offer(&mut self, rank: R, value: T) -> Option<T> {
+    pub fn offer(&mut self, rank: R, value: T) -> Option<T> {
         let replaced = self.kept.insert(rank, value);
         if self.kept.len() > self.limit { self.kept.pop_last().map(|(_, value)| value) } else { replaced }
     }
 
     /// The highest rank that is kept, once there is no room for another.
-    pub(crate) fn bound(&self) -> Option<R> {
+    pub fn bound(&self) -> Option<R> {
         let is_full = self.kept.len() >= self.limit;
         self.kept.last_key_value().filter(|_| is_full).map(|(rank, _)| *rank)
     }
 
     /// In the order of their ranks.
-    pub(crate) fn into_values(self) -> Vec<T> {
+    pub fn into_values(self) -> Vec<T> {
         self.kept.into_values().collect()
     }
 }
 
 /// A score with an order.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Score(pub(crate) f32);
+pub struct Score(pub f32);
 
 impl Ord for Score {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -67,7 +67,7 @@ impl PartialEq for Score {
 impl Eq for Score {}
 
 /// The place of an image in the run's random order: the same on every machine.
-pub(crate) fn priority(run: &RunId, key: &str) -> u64 {
+pub fn priority(run: &RunId, key: &str) -> u64 {
     let mut hash = Sha256::new();
     // No run id holds a NUL, so that no two pairs are hashed alike.
     hash.update(run.to_string());

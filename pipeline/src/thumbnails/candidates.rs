@@ -10,14 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::lowest::{Lowest, Score, priority};
-use super::thumbnails::{FailedImage, Picture, ShardSample, THUMBNAILS_VERSION};
+use super::{FailedImage, Picture, ShardSample, THUMBNAILS_VERSION};
 use crate::run::RunId;
 use crate::shard::ShardId;
 use crate::tagger::{Seen, Wanted};
 use crate::tags::{Outcome, Row};
 
 /// The least certain pictures of a shard: as many as a report shows of a whole run, all of which may be in one shard.
-pub(crate) const UNSURE: usize = 12;
+pub const UNSURE: usize = 12;
 /// Failures of each reason.
 const FAILURES: usize = 3;
 /// Tags that a picture keeps.

@@ -3,10 +3,13 @@
 //! Disposable: no row and no decision depends on it. Its bytes are bounded whatever the keys and labels are; what does not
 //! fit is left out from the end of each list, so that what is left of a random sample is a random sample.
 
+pub mod candidates;
+pub mod lowest;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::split::SplitError;
+use crate::record::RecordError;
 use crate::tags::{Reason, Tag};
 
 /// The version of the stored form.
@@ -65,8 +68,8 @@ pub struct FailedImage {
 ///
 /// # Errors
 /// Where it cannot be written as JSON.
-pub fn encode(key: &str, sample: ShardSample) -> Result<Bytes, SplitError> {
-    let unwritable = |error| SplitError::Record { key: key.to_owned(), error };
+pub fn encode(key: &str, sample: ShardSample) -> Result<Bytes, RecordError> {
+    let unwritable = |error| RecordError::Invalid { key: key.to_owned(), error };
     let mut left = MAX_BYTES - FRAME;
     let failures = fitting(sample.failures, &mut left).map_err(unwritable)?;
     let random = fitting(sample.random, &mut left).map_err(unwritable)?;
