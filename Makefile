@@ -38,12 +38,12 @@ test:
 SEEDS ?= 0..500
 FLEET_SEEDS ?= 0..20
 storm: setup
-	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-pipeline) & test(/^storm::/)'
+	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-fleet) & test(/^storm::/)'
 	TAGFLEET_FLEET_STORM_SEEDS=$(FLEET_SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-tests) & test(/^storm::/)'
 
 ## A hundred thousand shards, a shard of ten thousand images, a million keys: time for each and memory, in memory alone.
 load:
-	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-pipeline) & test(/^load::/)'
+	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-fleet) & test(/^load::/)'
 
 ## What a change must pass before it is committed.
 check:

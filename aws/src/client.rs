@@ -18,7 +18,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use tagfleet_pipeline::usage::Requests;
+use tagfleet_cost::usage::Requests;
 
 use crate::meter::Meter;
 use crate::signed::Signed;

@@ -14,10 +14,10 @@ use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::json;
 use tagfleet_aws::S3Bucket;
-use tagfleet_pipeline::fleet::pricing::Pricing;
+use tagfleet_cost::usage::{self, SHARE_IS_SPENT, Usage, UsageRecord};
+use tagfleet_fleet::pricing::Pricing;
 use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::usage::{self, SHARE_IS_SPENT, Usage, UsageRecord};
 
 use crate::configuration::Budget;
 use crate::log;

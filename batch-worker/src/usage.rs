@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::Instance;
+use tagfleet_cost::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_report::binding::Binding;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 

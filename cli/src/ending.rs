@@ -2,7 +2,7 @@
 //!
 //! What to do next differs between one machine and a fleet; the commands say it.
 
-use tagfleet_pipeline::report::{State, Summary};
+use tagfleet_report::{State, Summary};
 
 use crate::exit::{Exit, Failure, broken, print, print_json};
 

@@ -11,11 +11,11 @@ mod save;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
+use tagfleet_cost::PriceBook;
+use tagfleet_cost::forecast::{self, FixedCosts, Known, Plan, Question};
+use tagfleet_cost::usage::Requests;
+use tagfleet_fleet::deadline;
 use tagfleet_model::engine::DeviceChoice;
-use tagfleet_pipeline::cost::PriceBook;
-use tagfleet_pipeline::fleet::deadline;
-use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
-use tagfleet_pipeline::usage::Requests;
 
 use crate::args::{PlanOptions, TagOptions};
 use crate::connection;
@@ -80,7 +80,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
             "the price book has no machine of {region}: `tagfleet prices refresh --region {region}`"
         )));
     }
-    told(options, &places, &plan::plan(question)).await
+    told(options, &places, &forecast::plan(question)).await
 }
 
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {

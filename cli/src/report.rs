@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tagfleet_aws::S3Bucket;
-use tagfleet_pipeline::address::Address;
+use tagfleet_cost::table::columns;
+use tagfleet_cost::{Cost, CostLine};
+use tagfleet_fleet::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, Kind};
-use tagfleet_pipeline::cost::table::columns;
-use tagfleet_pipeline::cost::{Cost, CostLine};
-use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::{RunId, RunKeys};
+use tagfleet_report::Summary;
 use tokio::runtime::Builder;
 
 use crate::args::ReportOptions;
@@ -220,7 +220,7 @@ fn bill(cost: &Cost) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tagfleet_pipeline::cost::COST_VERSION;
+    use tagfleet_cost::COST_VERSION;
 
     use super::*;
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tagfleet_aws::Aws;
+use tagfleet_cost::usage::DeviceUse;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
@@ -23,13 +24,12 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::report::binding::Binding;
-use tagfleet_pipeline::report::html::{self, Report};
-use tagfleet_pipeline::report::throughput::Throughput;
-use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
-use tagfleet_pipeline::usage::DeviceUse;
+use tagfleet_report::binding::Binding;
+use tagfleet_report::html::{self, Report};
+use tagfleet_report::throughput::Throughput;
+use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 
 use crate::args::RunOptions;
 use crate::bar::Bar;

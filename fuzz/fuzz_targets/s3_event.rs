@@ -23,7 +23,7 @@ use tagfleet_aws::executions::Started;
 use tagfleet_fuzz::within;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::fleet::Stack;
+use tagfleet_fleet::Stack;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 use tokio::runtime::{Builder, Runtime};
 

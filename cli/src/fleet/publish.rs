@@ -7,14 +7,14 @@ use std::path::Path;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tagfleet_fleet::address::Address;
+use tagfleet_fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
+use tagfleet_fleet::request::Device;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, onnxruntime_elsewhere};
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
-use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
-use tagfleet_pipeline::fleet::request::Device;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 

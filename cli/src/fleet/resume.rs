@@ -3,11 +3,11 @@
 //! The one way on after any stop: it finds what is missing by itself, whatever the reason.
 
 use serde_json::json;
+use tagfleet_fleet::FleetRun;
+use tagfleet_fleet::budget::{LIMIT_VERSION, LimitOverride, is_limit};
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::fleet::FleetRun;
-use tagfleet_pipeline::fleet::budget::{LIMIT_VERSION, LimitOverride, is_limit};
-use tagfleet_pipeline::report::State;
 use tagfleet_pipeline::run::StackKeys;
+use tagfleet_report::State;
 
 use super::executions::{self, Executions};
 use super::stack::FleetStack;

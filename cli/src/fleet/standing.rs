@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tagfleet_aws::executions::Execution;
+use tagfleet_cost::usage::{Machine, WorkerUsage};
+use tagfleet_fleet::budget::{PRICE_UNKNOWN, STOPPED_AT_BUDGET};
 use tagfleet_pipeline::filter::Skipped;
-use tagfleet_pipeline::fleet::budget::{PRICE_UNKNOWN, STOPPED_AT_BUDGET};
-use tagfleet_pipeline::report::{self, Summary};
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::{self, RangeSplit};
-use tagfleet_pipeline::usage::{Machine, WorkerUsage};
+use tagfleet_report::Summary;
 
 use super::executions::is_running;
 use super::jobs::Jobs;
@@ -200,7 +200,11 @@ impl Seen {
             if self.is_starting {
                 return Now::Planning;
             }
-            return if summary == Some(report::State::Complete) { Now::Complete } else { Now::Stopped };
+            return if summary == Some(tagfleet_report::State::Complete) {
+                Now::Complete
+            } else {
+                Now::Stopped
+            };
         };
         if is_running(execution) {
             return match shards {
@@ -211,7 +215,7 @@ impl Seen {
             };
         }
         match (execution.status.as_str(), summary) {
-            ("SUCCEEDED", Some(report::State::Incomplete)) => Now::Incomplete,
+            ("SUCCEEDED", Some(tagfleet_report::State::Incomplete)) => Now::Incomplete,
             ("SUCCEEDED", _) => Now::Complete,
             ("ABORTED", _) => Now::Cancelled,
             _ if execution.error.as_deref() == Some("tagfleet.Incomplete") => Now::Incomplete,
@@ -268,7 +272,7 @@ impl Seen {
     }
 
     fn complete(&self) -> Option<&Summary> {
-        self.summary.as_ref().filter(|summary| summary.state == report::State::Complete)
+        self.summary.as_ref().filter(|summary| summary.state == tagfleet_report::State::Complete)
     }
 
     /// Those of earlier executions say nothing of how fast this one is.

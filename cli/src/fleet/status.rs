@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tagfleet_aws::executions::Execution;
+use tagfleet_cost::usage::Machine;
 use tagfleet_pipeline::number::count;
-use tagfleet_pipeline::usage::Machine;
 
 use super::stack::FleetStack;
 use super::standing::{Look, Now, Spent, Standing, Workers};

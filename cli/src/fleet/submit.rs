@@ -8,12 +8,12 @@ use std::path::Path;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use tagfleet_pipeline::address::Address;
-use tagfleet_pipeline::bucket::{Bucket, Put};
-use tagfleet_pipeline::fleet::request::{
+use tagfleet_cost::forecast::Estimate;
+use tagfleet_fleet::address::Address;
+use tagfleet_fleet::request::{
     self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagsAsked, ValidRequest,
 };
-use tagfleet_pipeline::plan::Estimate;
+use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 use super::stack::FleetStack;

@@ -2,9 +2,9 @@
 //!
 //! Facts of AWS's pages, not measured: vCPUs, vCPUs per core, network, instruction sets. Prices stand in the price book.
 
-use tagfleet_pipeline::cost::bill::{DISK_GB, HOURS_A_MONTH};
-use tagfleet_pipeline::cost::{PriceBook, UnknownPrice};
-use tagfleet_pipeline::plan::{GpuMachine, Machine};
+use tagfleet_cost::bill::{DISK_GB, HOURS_A_MONTH};
+use tagfleet_cost::forecast::{GpuMachine, Machine};
+use tagfleet_cost::{PriceBook, UnknownPrice};
 
 use crate::exit::tell;
 
@@ -129,7 +129,7 @@ pub(super) fn gpus_with_prices(region: &str, book: &PriceBook) -> Vec<GpuMachine
 
 #[cfg(test)]
 mod tests {
-    use tagfleet_pipeline::usage::gpus_of;
+    use tagfleet_cost::usage::gpus_of;
 
     use super::*;
 

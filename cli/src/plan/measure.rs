@@ -5,11 +5,11 @@
 
 use std::time::Instant;
 
+use tagfleet_cost::forecast::Way;
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::engine::{self, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Precision};
 use tagfleet_model::graph::Quantization;
 use tagfleet_model::tensor::{Preprocessor, TensorError};
-use tagfleet_pipeline::plan::Way;
 use tagfleet_pipeline::run;
 use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;

@@ -7,9 +7,9 @@ use std::collections::{BinaryHeap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::TryStreamExt;
+use tagfleet_cost::forecast::Known;
 use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::bucket::{Access, Bucket};
-use tagfleet_pipeline::plan::Known;
 use tagfleet_pipeline::shard::Image;
 
 use crate::exit::{Failure, bad_input, tell};

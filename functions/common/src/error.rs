@@ -2,8 +2,8 @@
 
 use lambda_runtime::Diagnostic;
 use tagfleet_aws::ServiceError;
+use tagfleet_fleet::{ErrorType, FleetError};
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::fleet::{ErrorType, FleetError};
 use tagfleet_pipeline::record::RecordError;
 use tagfleet_pipeline::reduce::ReduceError;
 

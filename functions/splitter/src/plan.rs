@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use tagfleet_aws::ServiceError;
+use tagfleet_cost::usage::Machine;
+use tagfleet_fleet::plan::plan as plan_run;
+use tagfleet_fleet::steps::Planned;
+use tagfleet_fleet::{FleetRun, Stack};
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::fleet::plan::plan as plan_run;
-use tagfleet_pipeline::fleet::steps::Planned;
-use tagfleet_pipeline::fleet::{FleetRun, Stack};
-use tagfleet_pipeline::usage::Machine;
 
 /// How long a shard is hidden once a worker has it, unless the worker asks for more.
 pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);

@@ -9,8 +9,6 @@ use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::{Reached, Source, split_range};
-use tagfleet_pipeline::testing::usage_of_a_worker;
-use tagfleet_pipeline::usage::{self, UsageRecord};
 use tokio_util::sync::CancellationToken;
 
 use crate::stopped::{Place, block_on};
@@ -170,23 +168,5 @@ fn a_cursor() {
             }
         };
         assert_eq!(images, 3000);
-    });
-}
-
-#[test]
-fn a_usage_record() {
-    block_on(async {
-        let place = Place::new(1).await;
-        let keys = RunKeys::in_bucket("tags/", &RunId::try_from("run".to_owned()).unwrap());
-        for name in ["worker-1", "worker-2"] {
-            let record = UsageRecord::Worker(usage_of_a_worker());
-            usage::put(place.output.as_ref(), &keys, name, &record).await.unwrap();
-        }
-        let key = keys.usage("worker-1");
-        place.output.put(&key, Bytes::from_static(b"{\"kind\":\"worker\",")).await.unwrap();
-        let said = usage::total(place.output.as_ref(), &keys).await.unwrap_err().to_string();
-        assert!(said.starts_with(&key) && said.contains(DELETE), "{said}");
-        place.output.delete(&key);
-        assert_eq!(usage::total(place.output.as_ref(), &keys).await.unwrap().workers(), 1);
     });
 }

@@ -21,7 +21,7 @@ use tagfleet_pipeline::testing::LengthTagger;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use crate::rows::{Rows, rows_of};
+use tagfleet_pipeline::testing::rows::{Rows, rows_of};
 
 /// How a run is done; none of it may show.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use tagfleet_pipeline::testing::{self, LengthTagger, request};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use crate::rows::{Rows, rows_of};
+use tagfleet_pipeline::testing::rows::{Rows, rows_of};
 
 /// The source of one process: so many images can be read, then no other is ever answered, or it is denied.
 struct Few {

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use tagfleet_aws::executions::Execution;
+use tagfleet_cost::usage::{self, UsageRecord, WorkerUsage};
+use tagfleet_fleet::budget::limit_of;
+use tagfleet_fleet::pricing::Pricing;
+use tagfleet_fleet::{FleetError, FleetRun};
 use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
-use tagfleet_pipeline::fleet::budget::limit_of;
-use tagfleet_pipeline::fleet::pricing::Pricing;
-use tagfleet_pipeline::fleet::{FleetError, FleetRun};
 use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::reduce::{self, ReduceError};
-use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::usage::{self, UsageRecord, WorkerUsage};
+use tagfleet_report::Summary;
 
 use super::{Seen, Standing};
 use crate::begin::began;

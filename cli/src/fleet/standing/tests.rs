@@ -40,7 +40,7 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
         vcpus: 8,
         tagged: 190,
         failed: 10,
-        requests: tagfleet_pipeline::usage::Requests::default(),
+        requests: tagfleet_cost::usage::Requests::default(),
         threads: tagfleet_pipeline::progress::ThreadTime::default(),
         gpu: None,
         device: None,
