@@ -20,7 +20,7 @@ use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
 use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::queue::{Queue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
 use tempfile::TempDir;
@@ -31,9 +31,6 @@ use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
 use crate::usage::Reporter;
 use crate::{brake, gpu, log, published_model, tagger_process};
-
-/// A shard is seen by other workers so long after its last sign of life; as its queue is made.
-const VISIBILITY: Duration = Duration::from_secs(300);
 
 /// Between two tries to prepare; the clients have tried a few times in each.
 const PREPARE_PAUSE: Duration = Duration::from_secs(2);
@@ -208,7 +205,7 @@ async fn prepare(
     let source = S3Bucket::new(aws, &source.bucket);
     // It may be another than the stack's, where the request allows that.
     let region = source.region().await?;
-    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY));
+    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY_TIMEOUT));
     let queue = match &configuration.budget {
         Some(budget) => brake::queue(queue, budget, reporter, shutdown.drain()).await?,
         None => queue,

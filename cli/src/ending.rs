@@ -8,9 +8,10 @@ use crate::exit::{Exit, Failure, broken, print, print_json};
 
 /// Prints the summary.
 pub(crate) fn report(summary: &Summary, json: bool) -> Result<Exit, Failure> {
-    match json {
-        true => print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?,
-        false => print(&summary.text())?,
+    if json {
+        print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?
+    } else {
+        print(&summary.text())?
     }
     Ok(match summary.state {
         State::Complete if summary.all_failed() == 0 => Exit::Finished,

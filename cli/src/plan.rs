@@ -31,9 +31,10 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let places = Place::parse_all(&options.input)?;
-    let aws = match places.iter().any(Place::is_s3) {
-        true => Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?),
-        false => None,
+    let aws = if places.iter().any(Place::is_s3) {
+        Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?)
+    } else {
+        None
     };
     save::check(options, &places).await?;
     let region = region(options, aws.as_ref());
@@ -84,16 +85,14 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
 }
 
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?,
-        false => print(&plan.text())?,
+    if options.json {
+        print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?
+    } else {
+        print(&plan.text())?
     }
     if let Some(file) = &options.save {
         let said = save::save(options, file, places, plan).await?;
-        match options.json {
-            true => tell(said.trim_end()),
-            false => print(&said)?,
-        }
+        if options.json { tell(said.trim_end()) } else { print(&said)? }
     } else if let (false, true, Some(at)) = (options.json, places.iter().all(Place::is_s3), plan.recommended)
     {
         print(&save::command(options, places, plan, &plan.lines[at]))?;

@@ -50,9 +50,10 @@ async fn show(options: &ReportOptions) -> Result<Exit, Failure> {
     let stored = found.get(&found.keys.summary(), "it is not finished").await?;
     let summary: Summary = serde_json::from_slice(&stored)
         .map_err(|error| bad_input(format!("run {}: its summary cannot be read: {error}", found.run)))?;
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(&summary).map_err(broken)?)?,
-        false => print(&text(&summary, &found.page))?,
+    if options.json {
+        print_json(&serde_json::to_string_pretty(&summary).map_err(broken)?)?
+    } else {
+        print(&text(&summary, &found.page))?
     }
     if let Some(file) = &options.html {
         fs::write(file, found.page().await?)
@@ -76,13 +77,12 @@ async fn find(options: &ReportOptions) -> Result<Found, Failure> {
 fn in_folder(path: &Path) -> Result<Found, Failure> {
     let unreadable = |error: io::Error| bad_input(format!("{}: {error}", path.display()));
     let path = path.canonicalize().map_err(unreadable)?;
-    let folder = match has_ended(&path) {
-        true => path,
-        false => {
-            let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
-            let latest = runs.filter(|run| has_ended(run)).max();
-            latest.ok_or_else(|| bad_input(none_finished(&path)))?
-        }
+    let folder = if has_ended(&path) {
+        path
+    } else {
+        let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
+        let latest = runs.filter(|run| has_ended(run)).max();
+        latest.ok_or_else(|| bad_input(none_finished(&path)))?
     };
     let (Some(out), Some(run)) = (folder.parent(), run_of(&folder)) else {
         return Err(bad_input(format!("{}: not the folder of a run", folder.display())));

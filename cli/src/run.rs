@@ -21,7 +21,7 @@ use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::queue::MemoryQueue;
+use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
@@ -42,12 +42,6 @@ use crate::loading::{Loading, warn};
 use crate::place::Place;
 use out::Out;
 use speed::Recording;
-
-/// Shards come again after this long if the process hangs; in memory this matters only to tests.
-const VISIBILITY: Duration = Duration::from_secs(300);
-/// Receipts of a shard before it is left to the next round; a worker whose shards all fail by what does not pass stops
-/// before that.
-const MAX_RECEIVE_COUNT: u32 = 20;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -150,7 +144,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
     Worker {
         source: inputs.bucket.clone(),
         output: out.bucket.clone(),
-        queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
+        queue: Arc::new(MemoryQueue::new(VISIBILITY_TIMEOUT, MAX_RECEIVE_COUNT)),
         keys: out.keys(&run),
         run,
         model: request.model.id(),

@@ -148,9 +148,10 @@ impl Bill<'_> {
         let kind = machine.instance_type.as_deref().ok_or(UnknownPrice::UnknownMachine)?;
         let zone = machine.zone.as_deref();
         let on_demand = format!("{kind} on-demand");
-        let price = match machine.is_spot() {
-            true => self.book.spot(self.region, kind, zone)?,
-            false => self.book.price(self.region, "EC2", &on_demand)?,
+        let price = if machine.is_spot() {
+            self.book.spot(self.region, kind, zone)?
+        } else {
+            self.book.price(self.region, "EC2", &on_demand)?
         };
         let (unit, unit_price, is_highest) = (price.unit.clone(), price.usd, price.low_usd.is_some());
         let life_cycle = if machine.is_spot() { "spot" } else { "on-demand" };

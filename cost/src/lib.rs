@@ -5,6 +5,7 @@
 pub mod assumptions;
 pub mod bill;
 pub mod forecast;
+pub mod instances;
 pub mod prices;
 mod requests;
 pub mod table;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use bill::{Extras, bill};
 pub use prices::{PriceBook, UnknownPrice};
 use requests::billed_requests;
-pub use variance::PlanBesideActual;
+pub use variance::PlanVariance;
 
 /// The version of the stored form.
 pub const COST_VERSION: u32 = 1;
@@ -48,7 +49,7 @@ pub struct Cost {
     pub notes: Vec<String>,
     /// What was planned beside what came; none where the run had no plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<PlanBesideActual>,
+    pub plan: Option<PlanVariance>,
 }
 
 /// One line of a bill.

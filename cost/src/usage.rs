@@ -19,7 +19,7 @@ use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::run::RunKeys;
 use tagfleet_pipeline::tagger::DeviceTime;
 
-pub use device::{DeviceUse, Gpu, gpus_of};
+pub use device::{DeviceUse, Gpu};
 pub use machines::MachineTime;
 pub use requests::{RequestCount, Requests};
 

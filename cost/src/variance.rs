@@ -1,8 +1,8 @@
 //! Plan beside actual: what was planned of a run, what came of it, and why its dollars differ.
 //!
-//! Pure. The difference is taken apart into five: images, machine time per image, the price of an hour, requests, and the
-//! rest, each a difference of two figures times a price, so that together they are the difference and nothing is left
-//! over. What lies within the planned range has no reasons. Words name only figures that were counted.
+//! Pure. The difference is divided among five causes: images, machine time per image, the price of a machine hour,
+//! requests, and the rest. Each is a difference of two figures times a price, so that together they are the difference.
+//! A run within the planned range has no causes.
 
 mod words;
 
@@ -14,19 +14,16 @@ use crate::usage::Usage;
 
 /// What was planned of a run, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlanBesideActual {
+pub struct PlanVariance {
     /// As the run's request has it.
     pub planned: Estimate,
     /// The same figures of the run.
     pub actual: Actual,
     /// Dollars above the most that was planned, or, negative, below the least; 0 in between.
     pub difference_usd: f64,
-    /// Why, what counts most first; their dollars add up to the difference.
-    pub reasons: Vec<Reason>,
-    /// Where else the run differs from its plan, in words.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    /// The largest first; their dollars add up to the difference.
+    #[serde(rename = "reasons")]
+    pub causes: Vec<Cause>,
 }
 
 /// What came of a run.
@@ -80,16 +77,17 @@ pub struct MachineHours {
 /// A part of the difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reason {
-    /// Its dollars; negative where it made the run cheaper.
+pub struct Cause {
+    /// Its dollars; negative if it made the run cheaper.
     pub usd: f64,
-    /// In words, with the figures.
-    pub why: String,
+    /// `images`, `machine time`, `price of a machine hour`, `requests` or `the rest`.
+    #[serde(rename = "why")]
+    pub name: String,
 }
 
 /// What a run did, beside what it used.
 #[derive(Clone, Copy, Debug)]
-pub struct Done<'a> {
+pub struct RunFacts<'a> {
     /// Images with a row.
     pub images: u64,
     /// Images without one.
@@ -106,10 +104,10 @@ struct Planned {
     machines_usd: f64,
 }
 
-impl PlanBesideActual {
+impl PlanVariance {
     /// Compares; `planned` is an estimate without a [`Estimate::problem`], `cost` the bill of that usage.
     #[must_use]
-    pub fn new(planned: Estimate, done: &Done<'_>, usage: &Usage, cost: &Cost) -> Self {
+    pub fn new(planned: Estimate, done: &RunFacts<'_>, usage: &Usage, cost: &Cost) -> Self {
         let actual = Actual::of(done, usage, cost);
         let usd = planned.usd;
         let (difference_usd, end) = if actual.usd > usd.high {
@@ -119,32 +117,29 @@ impl PlanBesideActual {
         } else {
             (0.0, None)
         };
-        let reasons = end.map_or_else(Vec::new, |end| reasons(&planned, &end, &actual));
-        let notes = words::notes(&planned, &actual);
-        Self { planned, actual, difference_usd, reasons, notes }
+        let causes = end.map_or_else(Vec::new, |end| causes(&planned, &end, &actual));
+        Self { planned, actual, difference_usd, causes }
     }
 }
 
 /// The difference to one end of what was planned, taken apart. With N images, H machine hours and M, R, O dollars for
 /// machines, requests and the rest, planned (0) and actual (1), and k = N1 / N0:
 /// `usd1 - usd0 = usd0 (k - 1) + (H1 - k H0) M0/H0 + (M1 - H1 M0/H0) + (R1 - k R0) + (O1 - k O0)`.
-fn reasons(planned: &Estimate, end: &Planned, actual: &Actual) -> Vec<Reason> {
+fn causes(planned: &Estimate, end: &Planned, actual: &Actual) -> Vec<Cause> {
     let k = actual.images as f64 / end.images;
     let hour_usd = end.machines_usd / end.instance_hours;
     let machine_time = (actual.instance_hours - k * end.instance_hours) * hour_usd;
-    let price = actual.machines_usd - actual.instance_hours * hour_usd;
-    let images_per_hour = end.images / end.instance_hours;
-    let reason = |usd, why| Reason { usd, why };
-    let mut reasons = vec![
-        reason(end.usd * (k - 1.0), words::images(planned, actual)),
-        reason(machine_time, words::machine_time(images_per_hour, actual)),
-        reason(price, words::price(planned, hour_usd, actual)),
-        reason(actual.requests_usd - k * planned.requests_usd, words::requests(planned, k, actual)),
-        reason(actual.rest_usd - k * planned.rest_usd, words::rest(k * planned.rest_usd, actual)),
+    let cause = |name: &str, usd| Cause { usd, name: name.to_owned() };
+    let mut causes = vec![
+        cause("images", end.usd * (k - 1.0)),
+        cause("machine time", machine_time),
+        cause("price of a machine hour", actual.machines_usd - actual.instance_hours * hour_usd),
+        cause("requests", actual.requests_usd - k * planned.requests_usd),
+        cause("the rest", actual.rest_usd - k * planned.rest_usd),
     ];
-    reasons.retain(|reason| reason.usd != 0.0);
-    reasons.sort_by(|a, b| b.usd.abs().total_cmp(&a.usd.abs()));
-    reasons
+    causes.retain(|cause| cause.usd != 0.0);
+    causes.sort_by(|a, b| b.usd.abs().total_cmp(&a.usd.abs()));
+    causes
 }
 
 impl Planned {
@@ -160,7 +155,7 @@ impl Planned {
 }
 
 impl Actual {
-    fn of(done: &Done<'_>, usage: &Usage, cost: &Cost) -> Self {
+    fn of(done: &RunFacts<'_>, usage: &Usage, cost: &Cost) -> Self {
         let machines = machine_hours(usage);
         let time = |of: fn(&crate::usage::MachineTime) -> u64| {
             usage.machines.iter().map(|used| of(&used.time)).sum::<u64>() as f64 / 3.6e6

@@ -11,7 +11,7 @@ use crate::address::Address;
 use tagfleet_cost::Cost;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_cost::usage::{self, Usage};
-use tagfleet_cost::variance::{Done, PlanBesideActual};
+use tagfleet_cost::variance::{PlanVariance, RunFacts};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, Groups, ReduceError, RowCounts};
 use tagfleet_pipeline::run::{ModelRecord, RunId, RunRequest};
@@ -114,9 +114,10 @@ async fn counts(
     let (output, run) = (fleet.output.as_ref(), (&fleet.run, &fleet.keys));
     let stored = request.vector.as_ref().map(|vector| vector.stored);
     reduce::compact_all(output, run, groups, missing, stored).await?;
-    match missing.is_empty() {
-        true => reduce::total(output, &fleet.keys, groups).await,
-        false => reduce::counts_in(output, &fleet.keys, groups, missing).await,
+    if missing.is_empty() {
+        reduce::total(output, &fleet.keys, groups).await
+    } else {
+        reduce::counts_in(output, &fleet.keys, groups, missing).await
     }
 }
 
@@ -137,10 +138,10 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
 }
 
 /// What was planned beside what came.
-fn beside(plan: Estimate, summary: &Summary, usage: &Usage, cost: &Cost) -> PlanBesideActual {
+fn beside(plan: Estimate, summary: &Summary, usage: &Usage, cost: &Cost) -> PlanVariance {
     let not_done = summary.images.saturating_sub(summary.rows);
-    let done = Done { images: summary.rows, not_done, engine: &summary.engine };
-    PlanBesideActual::new(plan, &done, usage, cost)
+    let done = RunFacts { images: summary.rows, not_done, engine: &summary.engine };
+    PlanVariance::new(plan, &done, usage, cost)
 }
 
 async fn summary(

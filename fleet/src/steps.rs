@@ -12,6 +12,7 @@ use tagfleet_cost::assumptions::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
 use tagfleet_cost::usage::{self, Usage, UsageRecord};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::filter::Skipped;
+use tagfleet_pipeline::infer::ROUNDS;
 use tagfleet_pipeline::queue::{Messages, Queue};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce;
@@ -19,8 +20,6 @@ use tagfleet_pipeline::run::{Ranges, RunId};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::{self, RangeSplit, Reached, Source};
 
-/// Infer runs at most so often: the first round, and two for what is missing after it.
-const ROUNDS: u32 = 3;
 /// How a job queue's time limit says that it ended a job that no machine could be had for.
 pub const NO_CAPACITY: &str = "tagfleet: no capacity";
 
@@ -246,9 +245,10 @@ async fn send_again(
 }
 
 fn nothing_to_tag(skipped: &Skipped) -> String {
-    match skipped.is_empty() {
-        true => "no object passes include and exclude: nothing to tag".to_owned(),
-        false => format!("every object that passes is skipped ({}): nothing to tag", skipped.in_words()),
+    if skipped.is_empty() {
+        "no object passes include and exclude: nothing to tag".to_owned()
+    } else {
+        format!("every object that passes is skipped ({}): nothing to tag", skipped.in_words())
     }
 }
 

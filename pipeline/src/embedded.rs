@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Kind;
 use crate::denied;
-use crate::infer::{InferError, Stop, Worker, infer};
+use crate::infer::{InferError, ROUNDS, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
 use crate::record::{self, RecordError};
 use crate::reduce::{self, ReduceError, RowCounts};
@@ -18,9 +18,6 @@ use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
 use crate::split::{self, Source, SplitError};
 use crate::tagger::{Tagger, TaggerError};
-
-/// Rounds of infer: the first, and two for what is missing after it.
-const ROUNDS: u32 = 3;
 
 /// How an embedded run ended.
 #[derive(Clone, Debug, PartialEq)]

@@ -47,6 +47,8 @@ use heartbeat::Signs;
 use one_shard::work;
 use retry::Retries;
 
+/// Rounds of infer, on a laptop and in a fleet: the first, and two for what is missing after it.
+pub const ROUNDS: u32 = 3;
 /// How long requests that are throttled, time out or break are made again before their shard goes back: most disturbances
 /// of S3 are shorter, and a shard is up to 10,000 images' work.
 pub const RETRY_TIME: Duration = Duration::from_secs(300);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tagfleet_cost::Cost;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_cost::usage::Usage;
-use tagfleet_cost::variance::{Done, PlanBesideActual};
+use tagfleet_cost::variance::{PlanVariance, RunFacts};
 use tagfleet_pipeline::tags::Tag;
 use tagfleet_pipeline::thumbnails::Picture;
 use tagfleet_report::mail::{Attached, Failure, Mail, Surroundings};
@@ -248,8 +248,8 @@ fn bill() -> Cost {
         "requests": {"infer": {"s3:GetObject": {"calls": 303_812_004, "bytes_out": 0, "bytes_in": 0, "chunks": 0}}}
     }))
             .unwrap();
-    let done = Done { images: 300_000_000, not_done: 0, engine: "openvino 2026.4.1 bf16" };
-    cost.plan = Some(PlanBesideActual::new(planned, &done, &usage, &cost));
+    let done = RunFacts { images: 300_000_000, not_done: 0, engine: "openvino 2026.4.1 bf16" };
+    cost.plan = Some(PlanVariance::new(planned, &done, &usage, &cost));
     cost
 }
 

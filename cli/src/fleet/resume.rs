@@ -53,12 +53,13 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
         }
         return watch::wait(Look::started(&stack, found, execution), options.quiet, options.json).await;
     }
-    match options.json {
-        true => print_json(&json!({"run": run, "execution": execution}).to_string())?,
-        false => print(&format!(
+    if options.json {
+        print_json(&json!({"run": run, "execution": execution}).to_string())?
+    } else {
+        print(&format!(
             "run {run} goes on (execution {name})\nto see how it goes: {}\n",
             stack.command(&format!("status {run} --watch"))
-        ))?,
+        ))?
     }
     Ok(Exit::Finished)
 }

@@ -33,9 +33,10 @@ pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
         return watch::redraw(&mut look).await;
     }
     let standing = look.look().await?;
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(&standing).map_err(broken)?)?,
-        false => print(&text(&standing, &look.resume(), now()))?,
+    if options.json {
+        print_json(&serde_json::to_string_pretty(&standing).map_err(broken)?)?
+    } else {
+        print(&text(&standing, &look.resume(), now()))?
     }
     Ok(Exit::Finished)
 }

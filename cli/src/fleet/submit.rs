@@ -40,9 +40,10 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     match &options.save {
         Some(file) => {
             let said = save(&stack, file, &valid, &bytes)?;
-            match options.json {
-                true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
-                false => print(&said)?,
+            if options.json {
+                print_json(&json!({"request": file, "model": valid.request.model}).to_string())?
+            } else {
+                print(&said)?
             }
             Ok(Exit::Finished)
         }
@@ -206,11 +207,10 @@ async fn start(
         let found = stack.run(&run.to_string()).await?;
         return watch::wait(Look::started(stack, found, execution), options.quiet, options.json).await;
     }
-    match options.json {
-        true => print_json(
-            &json!({"run": run, "execution": execution, "model": valid.request.model}).to_string(),
-        )?,
-        false => print(&started(&run, &valid.output, |command| stack.command(command)))?,
+    if options.json {
+        print_json(&json!({"run": run, "execution": execution, "model": valid.request.model}).to_string())?
+    } else {
+        print(&started(&run, &valid.output, |command| stack.command(command)))?
     }
     Ok(Exit::Finished)
 }

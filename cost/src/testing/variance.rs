@@ -5,7 +5,7 @@
 use crate::forecast::estimate::ESTIMATE_VERSION;
 use crate::forecast::{Estimate, Range};
 use crate::usage::{Machine, MachineTime, MachineUsage, RequestCount, Requests, Usage};
-use crate::variance::{Done, PlanBesideActual};
+use crate::variance::{PlanVariance, RunFacts};
 use crate::{COST_VERSION, Cost, CostLine};
 
 /// The engine of the plan.
@@ -81,13 +81,13 @@ pub fn bill(machines: f64, requests: f64, rest: f64) -> Cost {
 
 /// The plan of [`estimate`] beside what came.
 #[must_use]
-pub fn compare(usage: &Usage, cost: &Cost, images: u64, not_done: u64) -> PlanBesideActual {
-    PlanBesideActual::new(estimate(), &Done { images, not_done, engine: ENGINE }, usage, cost)
+pub fn compare(usage: &Usage, cost: &Cost, images: u64, not_done: u64) -> PlanVariance {
+    PlanVariance::new(estimate(), &RunFacts { images, not_done, engine: ENGINE }, usage, cost)
 }
 
 /// 1,200 images in 2 spot hours and 1 of another type on demand: $1.41 where $0.75 was the most.
 #[must_use]
-pub fn a_dear_run() -> PlanBesideActual {
+pub fn a_dear_run() -> PlanVariance {
     let machines =
         vec![machine("c7a.2xlarge", "spot", 2.0, 900), machine("c7i.2xlarge", "on-demand", 1.0, 300)];
     compare(&usage(machines, 1500, 7200), &bill(1.2, 0.15, 0.06), 1200, 0)

@@ -70,32 +70,11 @@ impl WorkerUsage {
     }
 }
 
-/// GPUs of a whole machine of this type, by AWS's pages on the families g4dn, g5, g6 and g6e; of others nothing is known
-/// here.
-#[must_use]
-pub fn gpus_of(instance_type: &str) -> Option<u32> {
-    match instance_type.split_once('.')? {
-        ("g4dn" | "g5" | "g6" | "g6e", "xlarge" | "2xlarge" | "4xlarge" | "8xlarge" | "16xlarge") => Some(1),
-        ("g4dn" | "g5" | "g6" | "g6e", "12xlarge") | ("g5" | "g6" | "g6e", "24xlarge") => Some(4),
-        ("g5" | "g6" | "g6e", "48xlarge") | ("g4dn", "metal") => Some(8),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::usage_of_a_worker;
     use crate::usage::{UsageRecord, sum};
-
-    #[test]
-    fn types_of_machines_have_gpus() {
-        let known =
-            ["g4dn.xlarge", "g6.16xlarge", "g6.12xlarge", "g5.24xlarge", "g6e.48xlarge", "g4dn.metal"];
-        assert_eq!(known.map(gpus_of), [1, 1, 4, 4, 8, 8].map(Some));
-        let unknown = ["c7a.2xlarge", "g4dn.48xlarge", "g6.metal", "g6", "", "p5.48xlarge", "g6.xlarge.x"];
-        assert_eq!(unknown.map(gpus_of), [None; 7]);
-    }
 
     #[test]
     fn a_record_of_before_reads_and_is_written_as_it_was() {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Machine, MachineUsage, Usage, WorkerUsage, gpus_of};
+use super::{Machine, MachineUsage, Usage, WorkerUsage};
+use crate::instances::gpus_of;
 
 /// EC2 bills no less for a machine.
 const MIN_BILLED_MS: u64 = 60_000;

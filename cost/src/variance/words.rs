@@ -1,19 +1,17 @@
-//! A plan beside what came of it, in words: rows of a table, one line, and a sentence for each reason.
+//! A plan beside what came of it, as text: a table, and one line of causes.
 //!
-//! Pure text of figures that the comparison has.
+//! It only formats figures that the comparison has.
 
-use super::{Actual, MachineHours, PlanBesideActual};
+use super::{MachineHours, PlanVariance};
 use crate::forecast::{Estimate, Range};
 use crate::table::dollars;
 use tagfleet_pipeline::number::count;
 use tagfleet_pipeline::visible::visible;
 
-/// What differs by less than this share is told to be the same.
-const SAME: f64 = 0.05;
-/// Dollars that would be shown as none.
+/// Dollars that would be shown as zero.
 const NOTHING: f64 = 5e-7;
 
-impl PlanBesideActual {
+impl PlanVariance {
     /// What was planned and what came, a row for each figure: its name, planned, actual.
     #[must_use]
     pub fn rows(&self) -> Vec<[String; 3]> {
@@ -26,6 +24,7 @@ impl PlanBesideActual {
             row("machines", visible(&machines_planned(planned)), visible(&machines_used(&actual.machines))),
             row("machine hours", range(planned.instance_hours), figure(actual.instance_hours)),
             row("of these spot", percent(planned.spot_share), percent(actual.spot_share)),
+            row("engine", visible(&planned.engine), visible(&actual.engine)),
             row("requests", count(planned.requests), count(actual.requests)),
             row("dollars for machines", dollars_of(planned.machines_usd), dollars(actual.machines_usd)),
             row("dollars for requests", dollars(planned.requests_usd), dollars(actual.requests_usd)),
@@ -45,24 +44,24 @@ impl PlanBesideActual {
         }
     }
 
-    /// Each reason with its dollars in front, then what else differs.
-    pub fn sentences(&self) -> impl Iterator<Item = String> {
-        let shown = self.reasons.iter().filter(|reason| reason.usd.abs() >= NOTHING);
-        let reasons = shown.map(|reason| format!("{} {}", signed(reason.usd), reason.why));
-        reasons.chain(self.notes.iter().cloned()).map(|sentence| visible(&sentence))
+    /// The causes of the difference in one line, the largest first: `machine time +$0.18, images +$0.15`. `None` if the
+    /// run cost what was planned.
+    #[must_use]
+    pub fn causes(&self) -> Option<String> {
+        let shown = self.causes.iter().filter(|cause| cause.usd.abs() >= NOTHING);
+        let causes: Vec<String> =
+            shown.map(|cause| format!("{} {}", visible(&cause.name), signed(cause.usd))).collect();
+        (!causes.is_empty()).then(|| causes.join(", "))
     }
 
-    /// The comparison in a few lines that begin with a label, as a summary's do.
+    /// The verdict, and the causes in a line below it, in the columns of a summary.
     #[must_use]
     pub fn short(&self) -> String {
-        let mut text = format!("planned  {}\n", self.verdict());
-        for sentence in self.sentences() {
-            text.push_str(&format!("         {sentence}\n"));
-        }
-        text
+        let causes = self.causes().map(|causes| format!("         {causes}\n")).unwrap_or_default();
+        format!("planned  {}\n{causes}", self.verdict())
     }
 
-    /// The rows in columns, no colour; reasons are [`Self::short`]'s.
+    /// The rows in columns, without colour.
     #[must_use]
     pub fn table(&self) -> String {
         let mut rows = vec![["plan beside actual", "planned", "actual"].map(str::to_owned)];
@@ -72,132 +71,6 @@ impl PlanBesideActual {
         let line = |[name, planned, actual]: &[String; 3]| format!("{name:<a$}  {planned:<b$}  {actual}\n");
         rows.iter().map(line).collect()
     }
-}
-
-pub(super) fn images(planned: &Estimate, actual: &Actual) -> String {
-    let more = if actual.images > planned.images { "more" } else { "fewer" };
-    let open = match actual.not_done {
-        0 => String::new(),
-        open => format!("; {} are not done", count(open)),
-    };
-    let (actual, planned) = (count(actual.images), count(planned.images));
-    format!("for {more} images than planned: {actual} instead of {planned}{open}")
-}
-
-/// `planned` is images in a machine hour.
-pub(super) fn machine_time(planned: f64, actual: &Actual) -> String {
-    let hours = actual.instance_hours;
-    if hours <= 0.0 {
-        return "for no machine hours at all".to_owned();
-    }
-    let rate = actual.images as f64 / hours;
-    let slower = if rate < planned { "slower" } else { "faster" };
-    let idle = actual.idle_hours / hours;
-    let idle = if idle >= SAME { format!(", {} of it idle", percent(idle)) } else { String::new() };
-    format!(
-        "for {slower} machines: {} images a second each, boot and pauses counted{idle}, instead of {}",
-        figure(rate / 3600.0),
-        figure(planned / 3600.0)
-    )
-}
-
-/// `hour_usd` is what a machine hour was planned to cost.
-pub(super) fn price(planned: &Estimate, hour_usd: f64, actual: &Actual) -> String {
-    let hours = actual.instance_hours;
-    if hours <= 0.0 {
-        return "for machines that ran for no time".to_owned();
-    }
-    let paid = actual.machines_usd / hours;
-    let dearer = if paid > hour_usd { "dearer" } else { "cheaper" };
-    let mut text = format!(
-        "for {dearer} machine hours: {} each, disk and address counted, instead of {}",
-        dollars(paid),
-        dollars(hour_usd)
-    );
-    for other in actual.machines.iter().filter(|of| of.instance_type != planned.instance_type) {
-        text.push_str(&format!(
-            "; {} hours were of {} instead of {}",
-            figure(other.hours),
-            other.instance_type,
-            planned.instance_type
-        ));
-    }
-    let more_on_demand = planned.spot_share - actual.spot_share;
-    if more_on_demand.abs() >= SAME {
-        text.push_str(&format!(
-            "; {} of the hours were of spot machines instead of {}",
-            percent(actual.spot_share),
-            percent(planned.spot_share)
-        ));
-    }
-    if actual.free_hours > 0.0 {
-        text.push_str(&format!(
-            "; {} hours cost nothing, for EC2 took the machines back",
-            figure(actual.free_hours)
-        ));
-    }
-    text
-}
-
-/// `k` times as many images as planned were done.
-pub(super) fn requests(planned: &Estimate, k: f64, actual: &Actual) -> String {
-    let expected = figure((planned.requests as f64 * k).round());
-    format!(
-        "for requests: {}, retries counted, instead of {expected} for so many images",
-        count(actual.requests)
-    )
-}
-
-/// `expected` is dollars.
-pub(super) fn rest(expected: f64, actual: &Actual) -> String {
-    format!(
-        "for functions, state transitions and mails: {} instead of {} for so many images",
-        dollars(actual.rest_usd),
-        dollars(expected)
-    )
-}
-
-/// What the dollars do not tell: how long it took and why, and another engine.
-pub(super) fn notes(planned: &Estimate, actual: &Actual) -> Vec<String> {
-    let mut notes = Vec::new();
-    notes.extend(time(planned, actual));
-    if actual.engine != planned.engine {
-        notes.push(format!("the model ran in {} instead of {}", actual.engine, planned.engine));
-    }
-    notes
-}
-
-/// Why tagging took longer or shorter than planned; none where it did not.
-fn time(planned: &Estimate, actual: &Actual) -> Option<String> {
-    let (hours, range_of) = (actual.tagging_hours, planned.tagging_hours);
-    let is_longer = hours > range_of.high * (1.0 + SAME);
-    if hours <= 0.0 || !(is_longer || hours < range_of.low * (1.0 - SAME)) {
-        return None;
-    }
-    // Of their vCPUs, what workers had: boot is no part of it.
-    let at_once = (actual.instance_hours - actual.idle_hours - actual.free_hours).max(0.0) / hours;
-    let rates = planned.images_per_second.map(|rate| rate / f64::from(planned.instances));
-    let rate = if at_once > 0.0 { actual.images_per_second / at_once } else { 0.0 };
-    let mut why = Vec::new();
-    // What worked the other way explains nothing.
-    if differs(planned.images as f64, actual.images as f64, is_longer) {
-        why.push(format!("{} images instead of {}", count(actual.images), count(planned.images)));
-    }
-    if differs(at_once, f64::from(planned.instances), is_longer) {
-        why.push(format!("{} machines at once on average instead of {}", figure(at_once), planned.instances));
-    }
-    if differs(rate, if is_longer { rates.low } else { rates.high }, is_longer) {
-        why.push(format!("{} images a second of each instead of {}", figure(rate), range(rates)));
-    }
-    let longer = if is_longer { "longer" } else { "shorter" };
-    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
-    Some(format!("tagging took {longer}, {} hours instead of {}{why}", figure(hours), range(range_of)))
-}
-
-/// Whether the first is less than the second, or more where it took shorter, by more than nothing.
-fn differs(less: f64, more: f64, is_longer: bool) -> bool {
-    let (less, more) = if is_longer { (less, more) } else { (more, less) };
-    less < more * (1.0 - SAME)
 }
 
 fn machines_planned(planned: &Estimate) -> String {

@@ -27,7 +27,7 @@ async fn a_bill_has_the_plan_beside_it_and_says_why_they_differ() {
     assert_eq!(stored, cost);
     let beside = cost.plan.unwrap();
     assert_eq!((beside.planned.images, beside.actual.images, beside.actual.not_done), (10, 20, 0));
-    let sum: f64 = beside.reasons.iter().map(|reason| reason.usd).sum();
+    let sum: f64 = beside.causes.iter().map(|cause| cause.usd).sum();
     assert!(beside.difference_usd < 0.0 && (sum - beside.difference_usd).abs() < 1e-12, "{beside:#?}");
     let page = fleet.output.get(&fleet.keys.report(), None, 1 << 20).await.unwrap();
     assert!(String::from_utf8_lossy(&page.bytes).contains("<caption>Plan beside actual</caption>"));

@@ -1,7 +1,7 @@
 //! The function itself: one payload, one answer.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use tagfleet_fleet::steps::{Asked, Problem, check, compact, run_id};
 use tagfleet_fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
+use tagfleet_pipeline::queue::VISIBILITY_TIMEOUT;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_report::mail::{Failure, Mail};
@@ -26,8 +27,6 @@ use crate::mail::Whereabouts;
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
-/// Messages are only sent here; workers say how long they hide them.
-const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What every call needs.
 pub(crate) struct Reducer {

@@ -14,11 +14,12 @@ use tagfleet_fleet::{FleetRun, Stack};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
 use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::run::RunId;
 
 use crate::action::{Action, Asked};
 use crate::event::{self, ObjectCreated, Taken};
-use crate::plan::{self, MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
+use crate::plan;
 use crate::request;
 
 const FUNCTION: &str = "splitter";

@@ -45,10 +45,12 @@ impl Batching {
         let (rows, is_first) = tries.next();
         let began = Instant::now();
         let outputs = self.in_batches(input, if is_first { 1 } else { rows })?;
-        match is_first {
-            false => tries.took(began.elapsed()),
-            true if self.fits(input, rows, &outputs) => tries.fits(),
-            true => tries.refuse(),
+        if !is_first {
+            tries.took(began.elapsed());
+        } else if self.fits(input, rows, &outputs) {
+            tries.fits();
+        } else {
+            tries.refuse();
         }
         match tries.chosen() {
             Some(rows) => self.trial.end(rows),

@@ -85,18 +85,19 @@ impl Launch {
 }
 
 fn check(idle_deaths: u32, death: &Death) -> Result<(), StartError> {
-    match idle_deaths < MAX_IDLE_DEATHS {
-        true => Ok(()),
-        false => Err(StartError::Died { times: idle_deaths, death: death.clone() }),
+    if idle_deaths < MAX_IDLE_DEATHS {
+        Ok(())
+    } else {
+        Err(StartError::Died { times: idle_deaths, death: death.clone() })
     }
 }
 
 /// How a child says that it works, if that can be.
 fn checked(pace: Pace) -> Result<Pace, TaggerError> {
-    match (1..=LARGEST_BATCH).contains(&pace.batch_size) {
-        true => Ok(pace),
-        false => Err(TaggerError(format!("the model's process asks for {} images at once", pace.batch_size))),
+    if !(1..=LARGEST_BATCH).contains(&pace.batch_size) {
+        return Err(TaggerError(format!("the model's process asks for {} images at once", pace.batch_size)));
     }
+    Ok(pace)
 }
 
 /// More notes than this, or longer ones (in bytes), are no sentences for people.
@@ -106,12 +107,13 @@ const MAX_NOTE: usize = 4096;
 /// What a child says of how the model runs, if people can read it.
 fn checked_notes(notes: Vec<String>) -> Result<Vec<String>, TaggerError> {
     let longest = notes.iter().map(String::len).max().unwrap_or(0);
-    match notes.len() <= MAX_NOTES && longest <= MAX_NOTE {
-        true => Ok(notes),
-        false => Err(TaggerError(format!(
+    if notes.len() <= MAX_NOTES && longest <= MAX_NOTE {
+        Ok(notes)
+    } else {
+        Err(TaggerError(format!(
             "the model's process tells {} notes of up to {longest} bytes, which nobody reads",
             notes.len()
-        ))),
+        )))
     }
 }
 

@@ -80,9 +80,10 @@ async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted()
         let kept = reduce::counts_kept(&worker.checkpoints()).await.unwrap();
         assert_eq!(kept.failed.get("denied"), None, "what is kept can be asked for again");
         assert_eq!(worker.progress.counts().done(), kept.rows(), "what is kept counts");
-        match is_accepted {
-            true => denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap(),
-            false => denying.permit(),
+        if is_accepted {
+            denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap()
+        } else {
+            denying.permit()
         }
         let again = super::tests::worker(denying, worker.output.clone());
         let counts = complete(&source, &again).await;
@@ -147,9 +148,10 @@ impl Bucket for Unsteady {
             return error(Kind::Temporary, "503: slow down");
         }
         let is_odd = key.as_bytes().get(4).is_some_and(|digit| digit % 2 == 1);
-        let is_denied = match self.first_only {
-            true => self.denied.lock().unwrap().insert(key.to_owned()),
-            false => self.denied.lock().unwrap().contains(key),
+        let is_denied = if self.first_only {
+            self.denied.lock().unwrap().insert(key.to_owned())
+        } else {
+            self.denied.lock().unwrap().contains(key)
         };
         if is_denied && (is_odd || !self.first_only) {
             return error(Kind::Denied, "AccessDenied: Access Denied");

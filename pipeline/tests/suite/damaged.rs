@@ -133,9 +133,10 @@ fn a_shard_whose_images_are_others_by_now_is_not_made_again() {
             let place = place(false).await;
             let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
             place.output.delete(&keys.shard(id(0)));
-            match is_added {
-                true => place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap(),
-                false => place.source.delete("00100.jpg"),
+            if is_added {
+                place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap()
+            } else {
+                place.source.delete("00100.jpg")
             }
             let said = place.quiet().await.1.unwrap_err().to_string();
             assert!(said.contains(&keys.shard(id(0))) && said.ends_with("start a new run"), "{said}");

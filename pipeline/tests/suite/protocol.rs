@@ -129,14 +129,13 @@ impl Real {
         let next = match self.workers[number].clone() {
             Worker::Idle => self.receive().await,
             Worker::Received(message, shard) => {
-                match self.output.exists(&self.keys.part(shard)).await.unwrap() {
-                    true => Worker::Done(message),
-                    false => {
-                        let inputs = record::read_shard(&self.output, &self.keys, shard).await.unwrap();
-                        let rows = self.checkpoints().read(&inputs).await.unwrap();
-                        self.model.continues(shard, rows.keys());
-                        Worker::Tagging(message, shard, rows)
-                    }
+                if self.output.exists(&self.keys.part(shard)).await.unwrap() {
+                    Worker::Done(message)
+                } else {
+                    let inputs = record::read_shard(&self.output, &self.keys, shard).await.unwrap();
+                    let rows = self.checkpoints().read(&inputs).await.unwrap();
+                    self.model.continues(shard, rows.keys());
+                    Worker::Tagging(message, shard, rows)
                 }
             }
             Worker::Tagging(message, shard, mut rows) if rows.len() < IMAGES => {

@@ -285,10 +285,7 @@ impl Bucket for FullBucket {
     }
 
     async fn put_if_absent(&self, key: &str, _bytes: Bytes) -> Result<Put, BucketError> {
-        match self.0.exists(key).await? {
-            true => Ok(Put::AlreadyThere),
-            false => Err(self.full(key)),
-        }
+        if self.0.exists(key).await? { Ok(Put::AlreadyThere) } else { Err(self.full(key)) }
     }
 
     async fn put(&self, key: &str, _bytes: Bytes) -> Result<(), BucketError> {

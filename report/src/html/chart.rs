@@ -65,11 +65,10 @@ fn stage(device: &Binding) -> String {
         Stage::Transfer => "Copying to the device was",
         Stage::Compute => "The device was",
     };
-    let verdict = match device.binds() {
-        true => format!("<strong>{name} the bottleneck</strong>"),
-        false => {
-            "<strong>No stage was the bottleneck</strong>: none was busy for half of the time".to_owned()
-        }
+    let verdict = if device.binds() {
+        format!("<strong>{name} the bottleneck</strong>")
+    } else {
+        "<strong>No stage was the bottleneck</strong>: none was busy for half of the time".to_owned()
     };
     format!("{verdict}: {}; {}.", device.shares(), device.rates())
 }

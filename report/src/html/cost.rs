@@ -4,7 +4,7 @@
 
 use super::table::{bar, table};
 use crate::text::{dollars, escape, name, number, share};
-use tagfleet_cost::{Cost, CostLine, PlanBesideActual};
+use tagfleet_cost::{Cost, CostLine, PlanVariance};
 
 /// Empty for a run that nothing was paid for.
 pub(super) fn section(cost: Option<&Cost>, problem: Option<&str>) -> String {
@@ -54,12 +54,11 @@ fn bill(cost: &Cost) -> String {
     html
 }
 
-/// What was planned beside what came, and why they differ.
-fn planned(plan: &PlanBesideActual) -> String {
+/// What was planned beside what came, and the causes of the difference.
+fn planned(plan: &PlanVariance) -> String {
     let mut html = format!("<p>Planned were {}.</p>\n", escape(&plan.verdict()));
-    let sentences: Vec<String> = plan.sentences().map(|why| format!("<li>{}</li>\n", name(&why))).collect();
-    if !sentences.is_empty() {
-        html.push_str(&format!("<ul>\n{}</ul>\n", sentences.concat()));
+    if let Some(causes) = plan.causes() {
+        html.push_str(&format!("<p>The difference: {}.</p>\n", name(&causes)));
     }
     let columns = [("Figure", false), ("Planned", false), ("Actual", false)];
     let rows: Vec<Vec<String>> =

@@ -17,10 +17,11 @@ pub(super) fn table(
          <caption>{caption}</caption>\n<thead><tr>"
     );
     for (heading, is_number) in columns {
-        match heading.is_empty() {
+        if heading.is_empty() {
             // Above bars, which say nothing by themselves.
-            true => html.push_str("<td></td>"),
-            false => html.push_str(&format!("<th scope=\"col\"{}>{heading}</th>", class(*is_number))),
+            html.push_str("<td></td>");
+        } else {
+            html.push_str(&format!("<th scope=\"col\"{}>{heading}</th>", class(*is_number)));
         }
     }
     html.push_str("</tr></thead>\n<tbody>\n");

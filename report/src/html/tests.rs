@@ -14,7 +14,7 @@ use crate::tests::summary;
 use crate::throughput::Piece;
 use tagfleet_cost::testing::variance::a_dear_run;
 use tagfleet_cost::usage::{Gpu, Machine, MachineUsage, Usage};
-use tagfleet_cost::{COST_VERSION, Cost, CostLine, PlanBesideActual};
+use tagfleet_cost::{COST_VERSION, Cost, CostLine, PlanVariance};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::progress::ThreadTime;
 use tagfleet_pipeline::reduce::{ScoreCounts, TagCount};
@@ -118,12 +118,12 @@ fn summary_of(text: &str) -> Summary {
     }
 }
 
-pub(crate) fn plan_of(text: &str) -> PlanBesideActual {
+pub(crate) fn plan_of(text: &str) -> PlanVariance {
     let mut plan = a_dear_run();
     plan.planned.instance_type = text.to_owned();
     plan.actual.machines[0].instance_type = text.to_owned();
-    plan.reasons[0].why = text.to_owned();
-    plan.notes = vec![text.to_owned()];
+    plan.causes[0].name = text.to_owned();
+    plan.actual.engine = text.to_owned();
     plan
 }
 

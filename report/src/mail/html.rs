@@ -7,7 +7,7 @@ use super::super::text::{dollars, escape, escape_markup, score};
 use super::super::verdict::Grade;
 use super::words::Words;
 use super::{Attached, Picture};
-use tagfleet_cost::{Cost, CostLine, PlanBesideActual};
+use tagfleet_cost::{Cost, CostLine, PlanVariance};
 use tagfleet_pipeline::visible::visible;
 
 const FONT: &str = "font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif";
@@ -193,7 +193,7 @@ fn row(line: &CostLine) -> String {
 }
 
 /// Why they differ stands in the text above.
-fn plan_beside_actual(plan: &PlanBesideActual) -> String {
+fn plan_beside_actual(plan: &PlanVariance) -> String {
     let mut html =
         format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Plan beside actual</caption>\n");
     html.push_str(&head(&[("Figure", CELL), ("Planned", CELL), ("Actual", CELL)]));

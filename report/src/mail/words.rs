@@ -108,7 +108,7 @@ fn details(summary: &Summary) -> Vec<(&'static str, String)> {
     }
     if let Some(plan) = summary.cost.as_ref().and_then(|cost| cost.plan.as_ref()) {
         details.push(("planned", visible(&plan.verdict())));
-        details.extend(plan.sentences().map(|why| ("", visible(&why))));
+        details.extend(plan.causes().map(|causes| ("", causes)));
     }
     details.push(("results", visible(&summary.results)));
     details

@@ -158,10 +158,7 @@ impl<'a> Look<'a> {
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.
     async fn look_at_end(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), RecordError> {
-        self.seen.summary = match is_running {
-            true => None,
-            false => summary(fleet).await?,
-        };
+        self.seen.summary = if is_running { None } else { summary(fleet).await? };
         Ok(())
     }
 }

@@ -204,9 +204,12 @@ impl Bucket for Source {
     }
 
     fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        let archived = |object: Object| match object.key.ends_with("archived") {
-            true => Object { access: Access::Archived, ..object },
-            false => object,
+        let archived = |object: Object| {
+            if object.key.ends_with("archived") {
+                Object { access: Access::Archived, ..object }
+            } else {
+                object
+            }
         };
         let pages = self.0.list(range);
         pages.map_ok(move |page| page.into_iter().map(archived).collect()).boxed()

@@ -80,9 +80,10 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     file.take(MAX_PROFILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    match bytes.len() as u64 > MAX_PROFILE {
-        true => Err(format!("the profile of one batch has more than {MAX_PROFILE} bytes")),
-        false => Ok(bytes),
+    if bytes.len() as u64 > MAX_PROFILE {
+        Err(format!("the profile of one batch has more than {MAX_PROFILE} bytes"))
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -102,9 +103,10 @@ impl Placement {
                 *elsewhere.entry(operator.clone()).or_default() += 1;
             }
         }
-        match seen.is_empty() {
-            true => Err("ONNX Runtime's profile names no operator".to_owned()),
-            false => Ok(Self { operators: seen.len(), elsewhere }),
+        if seen.is_empty() {
+            Err("ONNX Runtime's profile names no operator".to_owned())
+        } else {
+            Ok(Self { operators: seen.len(), elsewhere })
         }
     }
 
