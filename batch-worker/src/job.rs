@@ -18,7 +18,7 @@ use tagfleet_fleet::address::Address;
 use tagfleet_fleet::{ErrorType, FleetError};
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
+use tagfleet_pipeline::infer::{RETRY_TIME, Worker, WorkerExit, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{Queue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record::{self, RecordError};
@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
 use crate::usage::Reporter;
-use crate::{brake, gpu, log, published_model, tagger_process};
+use crate::{budgeted_queue, gpu, log, published_model, tagger_process};
 
 /// Between two tries to prepare; the clients have tried a few times in each.
 const PREPARE_PAUSE: Duration = Duration::from_secs(2);
@@ -99,14 +99,14 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcom
         let _ = reporting.await;
     }
     let why = match &ended {
-        Ok(End::Idle) => "the queue was empty".to_owned(),
-        Ok(End::Stopped) => shutdown.why().to_owned(),
+        Ok(WorkerExit::Idle) => "the queue was empty".to_owned(),
+        Ok(WorkerExit::Stopped) => shutdown.why().to_owned(),
         Err(error) => format!("{FAILED}{error:#}"),
     };
     reporter.end(&why).await;
     Ok(match ended? {
-        End::Stopped if shutdown.is_interrupted() => Outcome::Interrupted,
-        End::Stopped | End::Idle => Outcome::Done,
+        WorkerExit::Stopped if shutdown.is_interrupted() => Outcome::Interrupted,
+        WorkerExit::Stopped | WorkerExit::Idle => Outcome::Done,
     })
 }
 
@@ -143,10 +143,10 @@ async fn work(
     aws: &Aws,
     reporter: &Reporter,
     shutdown: &Shutdown,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<WorkerExit> {
     let prepared = tokio::select! {
         prepared = prepare_in_time(configuration, aws, reporter, shutdown) => prepared?,
-        () = shutdown.stop.drain.cancelled() => return Ok(End::Stopped),
+        () = shutdown.stop.drain.cancelled() => return Ok(WorkerExit::Stopped),
     };
     let Prepared { worker, isolation, _files } = prepared;
     Ok(infer(worker, isolation.taggers(), &shutdown.stop).await?)
@@ -207,7 +207,7 @@ async fn prepare(
     let region = source.region().await?;
     let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY_TIMEOUT));
     let queue = match &configuration.budget {
-        Some(budget) => brake::queue(queue, budget, reporter, shutdown.drain()).await?,
+        Some(budget) => budgeted_queue::queue(queue, budget, reporter, shutdown.drain()).await?,
         None => queue,
     };
     let (isolation, files) = load(aws, &request, configuration.vcpus).await?;

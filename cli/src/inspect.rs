@@ -27,9 +27,9 @@ pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
         None => None,
     };
     if options.json {
-        print_json(&as_json(&loading, outcome.as_ref())?)?
+        print_json(&as_json(&loading, outcome.as_ref())?)?;
     } else {
-        print(&as_text(&loading, outcome.as_ref()))?
+        print(&as_text(&loading, outcome.as_ref()))?;
     }
     Ok(if matches!(outcome, Some(Outcome::Failed(_))) { Exit::FailedImages } else { Exit::Finished })
 }

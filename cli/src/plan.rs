@@ -12,7 +12,7 @@ mod save;
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
 use tagfleet_cost::PriceBook;
-use tagfleet_cost::forecast::{self, FixedCosts, Known, Plan, Question};
+use tagfleet_cost::forecast::{self, CountSource, FixedCosts, Plan, Question};
 use tagfleet_cost::usage::Requests;
 use tagfleet_fleet::deadline;
 use tagfleet_model::engine::DeviceChoice;
@@ -56,7 +56,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let of_kms = aws.as_ref().map_or(0.0, |aws| of_kms(&aws.requests().since(&before)));
     tell(&format!("measuring {} images with each engine", sample.images.len()));
     let (images, images_are) = match options.images {
-        Some(images) => (images, Known::Said),
+        Some(images) => (images, CountSource::Said),
         None => (sample.count, sample.known),
     };
     let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
@@ -70,7 +70,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         machines: machines::with_prices(&region, &book),
         gpus: machines::gpus_with_prices(&region, &book),
         region,
-        ways: measured.ways,
+        engine_rates: measured.engine_rates,
         decode_ms: measured.decode_ms,
         measured_on: measured_on().await,
         ceiling: ceiling::find(options, aws.as_ref()).await,
@@ -86,9 +86,9 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
     if options.json {
-        print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?
+        print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?;
     } else {
-        print(&plan.text())?
+        print(&plan.text())?;
     }
     if let Some(file) = &options.save {
         let said = save::save(options, file, places, plan).await?;

@@ -51,9 +51,9 @@ async fn show(options: &ReportOptions) -> Result<Exit, Failure> {
     let summary: Summary = serde_json::from_slice(&stored)
         .map_err(|error| bad_input(format!("run {}: its summary cannot be read: {error}", found.run)))?;
     if options.json {
-        print_json(&serde_json::to_string_pretty(&summary).map_err(broken)?)?
+        print_json(&serde_json::to_string_pretty(&summary).map_err(broken)?)?;
     } else {
-        print(&text(&summary, &found.page))?
+        print(&text(&summary, &found.page))?;
     }
     if let Some(file) = &options.html {
         fs::write(file, found.page().await?)

@@ -33,7 +33,7 @@ pub struct Question {
     /// Images of the run.
     pub images: u64,
     /// How that number is known.
-    pub images_are: Known,
+    pub images_are: CountSource,
     /// Bytes of an image, on average.
     pub mean_bytes: f64,
     /// Prefixes, folders, that the listed images stand in.
@@ -43,7 +43,7 @@ pub struct Question {
     /// `us-east-1`
     pub region: String,
     /// What was measured, one for each engine and precision.
-    pub ways: Vec<Way>,
+    pub engine_rates: Vec<EngineRate>,
     /// What it could run on.
     pub machines: Vec<Machine>,
     /// Machines with a GPU, of which only decoding can be told.
@@ -84,7 +84,7 @@ impl Question {
 /// How a number of images is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Known {
+pub enum CountSource {
     /// All were listed.
     Counted,
     /// So many were listed, and there are more.
@@ -95,7 +95,7 @@ pub enum Known {
 
 /// An engine in a precision, measured on the sample.
 #[derive(Clone, Debug, Serialize)]
-pub struct Way {
+pub struct EngineRate {
     /// `onnxruntime 1.32.0 fp32`
     pub engine: String,
     /// Flags that choose it.
@@ -147,7 +147,7 @@ impl Range {
 /// What bounds a fleet's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Limit {
+pub enum Bottleneck {
     /// Its processors.
     Processors,
     /// The machine's network.
@@ -161,7 +161,7 @@ pub enum Limit {
 /// One engine on one type of machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
-    /// As in [`Way::engine`].
+    /// As in [`EngineRate::engine`].
     pub engine: String,
     /// As in [`Machine::instance_type`].
     pub instance_type: String,
@@ -180,7 +180,7 @@ pub struct Line {
     /// Dollars in all on demand.
     pub on_demand_usd: Range,
     /// What binds.
-    pub limit: Limit,
+    pub limit: Bottleneck,
     /// False where it may take longer than the deadline.
     pub keeps_deadline: bool,
     /// True where it was measured on another type of machine.
@@ -195,13 +195,13 @@ pub struct Plan {
     /// Images.
     pub images: u64,
     /// How that is known.
-    pub images_are: Known,
+    pub images_are: CountSource,
     /// Bytes of one, on average.
     pub mean_bytes: f64,
     /// The region of the prices.
     pub region: String,
     /// What was measured here.
-    pub measured: Vec<Way>,
+    pub measured: Vec<EngineRate>,
     /// What no machine changes.
     pub requests: Vec<Fixed>,
     /// The cheapest on spot first.
@@ -224,7 +224,7 @@ pub struct Plan {
 #[must_use]
 pub fn plan(question: Question) -> Plan {
     let mut lines = Vec::new();
-    for way in &question.ways {
+    for way in &question.engine_rates {
         for machine in &question.machines {
             if way.needs.as_ref().is_none_or(|set| machine.has.contains(set)) {
                 lines.push(line(&question, way, machine));
@@ -232,7 +232,7 @@ pub fn plan(question: Question) -> Plan {
         }
     }
     lines.sort_by(|a, b| a.spot_usd.high.total_cmp(&b.spot_usd.high));
-    let recommended = recommended(&lines, &question.ways);
+    let recommended = recommended(&lines, &question.engine_rates);
     let gpu_lines = gpu::lines(&question, recommended.map(|at| &lines[at]));
     let estimate = recommended.map(|at| Estimate::of(&lines[at], question.images, &question.fixed));
     Plan {
@@ -243,7 +243,7 @@ pub fn plan(question: Question) -> Plan {
         recommendation: text::recommendation(recommended.map(|at| &lines[at]), &question),
         notes: text::notes(&question, &lines, &gpu_lines),
         region: question.region,
-        measured: question.ways,
+        measured: question.engine_rates,
         requests: question.fixed.lines,
         lines,
         recommended,
@@ -253,7 +253,7 @@ pub fn plan(question: Question) -> Plan {
     }
 }
 
-fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
+fn line(question: &Question, way: &EngineRate, machine: &Machine) -> Line {
     let is_scaled = question.measured_on.as_deref() != Some(&machine.instance_type);
     let share = share_of_a_core(is_scaled, machine.threads_per_core);
     let network = question.network_rate(machine.network_mbps);
@@ -267,10 +267,10 @@ fn line(question: &Question, way: &Way, machine: &Machine) -> Line {
     let of_all = |rate: f64| (rate * f64::from(instances)).min(s3);
     let rate = Range { low: of_all(slow), high: of_all(fast) };
     let limit = match (rate.low * 1.0001 >= s3, network) {
-        (true, _) => Limit::S3Requests,
-        (false, _) if instances < wanted => Limit::MaxVcpus,
-        (false, Some(network)) if of_processors(share.0) > network => Limit::Network,
-        _ => Limit::Processors,
+        (true, _) => Bottleneck::S3Requests,
+        (false, _) if instances < wanted => Bottleneck::MaxVcpus,
+        (false, Some(network)) if of_processors(share.0) > network => Bottleneck::Network,
+        _ => Bottleneck::Processors,
     };
     let images = question.images as f64;
     let hours = |rate: f64| (images / rate * (1.0 + OVERHEAD) + BOOT_SECONDS as f64) / 3600.0;
@@ -326,9 +326,9 @@ fn instances(question: &Question, machine: &Machine, slow: f64) -> u32 {
 }
 
 /// The cheapest that keeps the deadline and whose answers are those of fp32 in at least 99 of 100 images of the sample.
-fn recommended(lines: &[Line], ways: &[Way]) -> Option<usize> {
+fn recommended(lines: &[Line], engine_rates: &[EngineRate]) -> Option<usize> {
     let agrees = |line: &&Line| {
-        let way = ways.iter().find(|way| way.engine == line.engine);
+        let way = engine_rates.iter().find(|way| way.engine == line.engine);
         way.and_then(|way| way.agreement).is_none_or(|(same, of)| same * 100 >= of * 99)
     };
     let best = lines.iter().filter(agrees).find(|line| line.keeps_deadline);

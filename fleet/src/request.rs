@@ -52,7 +52,7 @@ pub struct FleetRequest {
     pub output: Option<String>,
     /// Which tags a row keeps, where it is not what the model was published with.
     #[serde(default)]
-    pub tags: TagsAsked,
+    pub tags: TagOverrides,
     /// What the workers run on.
     #[serde(default)]
     pub device: Device,
@@ -97,7 +97,7 @@ fn is_yes(flag: &bool) -> bool {
 /// The tags a request asks for; what is left out is as the model was published.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TagsAsked {
+pub struct TagOverrides {
     /// See [`TagOptions::top_k`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<u32>,
@@ -109,7 +109,7 @@ pub struct TagsAsked {
     pub labels: Option<Vec<String>>,
 }
 
-impl TagsAsked {
+impl TagOverrides {
     /// What is asked for, over what the model was published with.
     #[must_use]
     pub fn over(&self, published: &TagOptions) -> TagOptions {

@@ -18,7 +18,7 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::{Ranges, RunId};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{self, RangeSplit, Reached, Source};
+use tagfleet_pipeline::split::{self, RangeSplit, Source, SplitProgress};
 
 /// How a job queue's time limit says that it ended a job that no machine could be had for.
 pub const NO_CAPACITY: &str = "tagfleet: no capacity";
@@ -42,7 +42,7 @@ pub struct Planned {
 
 /// What a call of split says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SplitSaid {
+pub struct SplitResult {
     /// False where it has to be called again.
     pub done: bool,
     /// Images of the range so far.
@@ -89,7 +89,7 @@ impl Problem {
 
 /// What check says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checked {
+pub struct CheckResult {
     /// All shards.
     pub shards: u64,
     /// Those without a part.
@@ -125,7 +125,7 @@ pub async fn split(
     queue: &dyn Queue,
     number: u32,
     stop: &CancellationToken,
-) -> Result<SplitSaid, FleetError> {
+) -> Result<SplitResult, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
     let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     let Some(range) = ranges.ranges.get(number as usize) else {
@@ -135,7 +135,7 @@ pub async fn split(
     if output.exists(&keys.range_split(number)).await? {
         let record: RangeSplit = record::read(output, &keys.range_split(number)).await?;
         split::restore(&source, (number, range), &record, (output, keys)).await?;
-        return Ok(said(&Reached::Done(record)));
+        return Ok(said(&SplitProgress::Done(record)));
     }
     let max_images = fleet.request().await?.max_shard_images();
     let run = (&fleet.run, keys);
@@ -144,17 +144,17 @@ pub async fn split(
     Ok(said(&reached))
 }
 
-fn said(reached: &Reached) -> SplitSaid {
+fn said(reached: &SplitProgress) -> SplitResult {
     let (done, record) = match reached {
-        Reached::Done(record) => (true, record),
-        Reached::Stopped(record) => (false, record),
+        SplitProgress::Done(record) => (true, record),
+        SplitProgress::Stopped(record) => (false, record),
     };
-    SplitSaid { done, images: record.images, shards: record.shards }
+    SplitResult { done, images: record.images, shards: record.shards }
 }
 
 /// What the state machine knows when it asks to check.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct CheckInput<'a> {
     /// 0 after split, then the number of rounds of infer that count.
     pub round: u32,
     /// True where an earlier execution had planned the run.
@@ -184,7 +184,11 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// See [`FleetError`].
-pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Result<Checked, FleetError> {
+pub async fn check(
+    fleet: &FleetRun,
+    queue: &dyn Queue,
+    asked: CheckInput<'_>,
+) -> Result<CheckResult, FleetError> {
     let output = fleet.output.as_ref();
     let splits = reduce::range_splits(output, &fleet.keys).await?;
     if splits.iter().all(|split| split.images == 0) {
@@ -192,7 +196,7 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
     }
     let missing = reduce::missing(output, &fleet.keys).await?;
     let groups = reduce::groups(output, &fleet.keys, fleet.request().await?.vector.as_ref()).await?;
-    let mut checked = Checked {
+    let mut checked = CheckResult {
         shards: splits.iter().map(|split: &RangeSplit| u64::from(split.shards)).sum(),
         missing: missing.len() as u64,
         again: false,
@@ -233,7 +237,7 @@ pub async fn check(fleet: &FleetRun, queue: &dyn Queue, asked: Asked<'_>) -> Res
 async fn send_again(
     fleet: &FleetRun,
     queue: &dyn Queue,
-    asked: &Asked<'_>,
+    asked: &CheckInput<'_>,
     missing: &[ShardId],
 ) -> Result<Option<ShardId>, FleetError> {
     if asked.sent.is_none() && is_spared(asked, queue.messages().await?, missing.len() as u64) {
@@ -255,13 +259,13 @@ fn nothing_to_tag(skipped: &Skipped) -> String {
 /// Whether so many messages stand for what is missing. Which shards they are of nobody can tell, so a later round must be able
 /// to make up for one that is not among them; and most must be visible, for those in a dead worker's hand come too late for
 /// a round that ends when it finds nothing.
-fn is_spared(asked: &Asked<'_>, messages: Messages, missing: u64) -> bool {
+fn is_spared(asked: &CheckInput<'_>, messages: Messages, missing: u64) -> bool {
     let comes_again = asked.problem.is_some_and(Problem::is_timeout) || asked.round + 1 < ROUNDS;
     comes_again && messages.all() >= missing && messages.in_hand <= messages.visible
 }
 
 /// What there is to do, for what is missing and for the whole run.
-fn work(splits: &[RangeSplit], missing: &[ShardId], checked: &Checked) -> Work {
+fn work(splits: &[RangeSplit], missing: &[ShardId], checked: &CheckResult) -> Work {
     let of_shard = |shard: &ShardId| {
         splits.get(shard.range as usize)?.shard_images.get(shard.number as usize).copied().map(u64::from)
     };
@@ -278,10 +282,10 @@ fn work(splits: &[RangeSplit], missing: &[ShardId], checked: &Checked) -> Work {
 /// Divides what is left of the limit, or stops the run there.
 fn keep(
     limit: &Limit<'_>,
-    (fleet, asked): (&FleetRun, &Asked<'_>),
+    (fleet, asked): (&FleetRun, &CheckInput<'_>),
     work: &Work,
     usage: &Usage,
-    checked: &mut Checked,
+    checked: &mut CheckResult,
 ) -> Result<(), FleetError> {
     if !checked.again {
         // The rounds are over. Where workers stopped at their shares it is the limit that ended them.
@@ -306,7 +310,7 @@ fn keep(
 
 /// Whether another round may do what the last one left: not where no machine could be had, nor where nothing was done
 /// in it and its time ran out or its workers said why, nor where more images are denied than the run takes.
-fn is_worth_a_round(asked: &Asked<'_>, missing: u64, usage: &Usage) -> bool {
+fn is_worth_a_round(asked: &CheckInput<'_>, missing: u64, usage: &Usage) -> bool {
     if usage.too_many_denied.is_some() {
         return false;
     }
@@ -322,7 +326,7 @@ fn is_worth_a_round(asked: &Asked<'_>, missing: u64, usage: &Usage) -> bool {
 }
 
 /// As many as the request allows and the round needs, and no more than the stack may hold.
-fn wanted(fleet: &FleetRun, asked: &Asked<'_>, (shards, images): (u64, u64), usage: &Usage) -> u32 {
+fn wanted(fleet: &FleetRun, asked: &CheckInput<'_>, (shards, images): (u64, u64), usage: &Usage) -> u32 {
     let needed = fleet
         .valid
         .deadline

@@ -21,7 +21,7 @@ use super::finish::{Finished, Priced, finish, read_summary};
 use super::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use super::plan::{Plan, plan};
 use super::pricing::Pricing;
-use super::steps::{Asked, Checked, NO_CAPACITY, Problem, check, compact, split};
+use super::steps::{CheckInput, CheckResult, NO_CAPACITY, Problem, check, compact, split};
 use super::*;
 use tagfleet_cost::testing::usage_of_a_worker;
 use tagfleet_cost::usage::{self, FAILED, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
@@ -33,7 +33,7 @@ use tagfleet_pipeline::testing::{LengthTagger, request};
 use tagfleet_report::State;
 
 /// The first check of a run without a limit.
-const ASKED: Asked<'_> = Asked {
+const ASKED: CheckInput<'_> = CheckInput {
     round: 0,
     resumed: false,
     before: None,
@@ -114,12 +114,12 @@ impl World {
         }
     }
 
-    async fn check(&self, round: u32, resumed: bool, problem: Option<&Problem>) -> Checked {
+    async fn check(&self, round: u32, resumed: bool, problem: Option<&Problem>) -> CheckResult {
         let before = if round > 0 { Some(u64::MAX) } else { None };
-        self.check_with(Asked { round, resumed, before, problem, ..ASKED }).await
+        self.check_with(CheckInput { round, resumed, before, problem, ..ASKED }).await
     }
 
-    async fn check_with(&self, asked: Asked<'_>) -> Checked {
+    async fn check_with(&self, asked: CheckInput<'_>) -> CheckResult {
         check(&self.fleet().await, self.queue.as_ref(), asked).await.unwrap()
     }
 
@@ -252,7 +252,7 @@ async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() 
     world.split().await;
     let first = world.check(0, false, None).await;
     let problem = Problem { error: "States.Timeout".to_owned(), cause: String::new() };
-    let asked = |before| Asked { before: Some(before), problem: Some(&problem), ..ASKED };
+    let asked = |before| CheckInput { before: Some(before), problem: Some(&problem), ..ASKED };
     assert!(!world.check_with(asked(first.missing)).await.again);
     assert!(world.check_with(asked(first.missing + 1)).await.again);
 }
@@ -320,7 +320,7 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() };
     let missing = world.check(0, false, None).await.missing;
-    let asked = Asked { round: 1, before: Some(missing), problem: Some(&problem), ..ASKED };
+    let asked = CheckInput { round: 1, before: Some(missing), problem: Some(&problem), ..ASKED };
     let checked = world.check_with(asked).await;
     assert!(!checked.again);
     world.finish(checked.groups, Some(&problem)).await;

@@ -5,9 +5,9 @@
 pub mod bucket;
 pub mod checkpoint;
 pub mod denied;
-pub mod embedded;
 pub mod filter;
 pub mod infer;
+pub mod local;
 pub mod number;
 pub mod progress;
 pub mod queue;

@@ -19,9 +19,9 @@ use crate::queue::{Queue, QueueError};
 use crate::record::RecordError;
 use crate::run::RunId;
 use crate::shard::{Image, ShardId};
-use range::OpenShard;
+use range::ShardBuilder;
 
-pub use range::{Reached, split_range};
+pub use range::{SplitProgress, split_range};
 pub use restore::restore;
 pub use source::{Picks, Source};
 
@@ -99,7 +99,7 @@ impl SplitError {
 /// Where the source cannot be listed.
 pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, BucketError> {
     let mut record = RangeSplit { version: 1, ..RangeSplit::default() };
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     let mut pages = source.pages(range);
     while let Some(page) = pages.try_next().await? {
         for run in &page.skipped {

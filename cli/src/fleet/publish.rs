@@ -11,7 +11,7 @@ use tagfleet_fleet::address::Address;
 use tagfleet_fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_fleet::request::Device;
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, onnxruntime_elsewhere};
+use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, remote_onnxruntime};
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::bucket::Bucket;
@@ -202,7 +202,7 @@ fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRec
     let mut there = match (options.loading.engine, here.name) {
         (Engine::Tract, _) => here.clone(),
         (_, EngineName::OpenVino) => here.elsewhere(openvino()?),
-        _ => onnxruntime_elsewhere(pinned(Device::Cpu)?, &loading.model),
+        _ => remote_onnxruntime(pinned(Device::Cpu)?, &loading.model),
     };
     if options.loading.precision == Precision::Fp32 {
         there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());

@@ -16,8 +16,8 @@ fn machine(instance_type: &str, vcpus: u32, threads_per_core: u32) -> Machine {
     }
 }
 
-fn way(engine: &str, cpu_ms: f64, agreement: Option<(u32, u32)>) -> Way {
-    Way { engine: engine.to_owned(), flags: String::new(), cpu_ms, agreement, needs: None }
+fn way(engine: &str, cpu_ms: f64, agreement: Option<(u32, u32)>) -> EngineRate {
+    EngineRate { engine: engine.to_owned(), flags: String::new(), cpu_ms, agreement, needs: None }
 }
 
 fn fixed() -> FixedCosts {
@@ -34,12 +34,12 @@ fn fixed() -> FixedCosts {
 fn question() -> Question {
     Question {
         images: 3_000_000,
-        images_are: Known::Counted,
+        images_are: CountSource::Counted,
         mean_bytes: 100_000.0,
         prefixes: 1,
         deadline_seconds: None,
         region: "us-east-1".to_owned(),
-        ways: vec![
+        engine_rates: vec![
             way("onnxruntime 1.32.0 fp32", 10.0, None),
             way("openvino 2026.4.1 bf16", 6.0, Some((199, 200))),
         ],
@@ -60,7 +60,7 @@ fn no_more_machines_are_planned_than_the_stack_may_hold() {
     let first =
         |plan: &Plan| plan.lines.iter().find(|line| line.instance_type == "c7a.2xlarge").cloned().unwrap();
     let (free, held) = (first(&asked(100_000)), first(&asked(256)));
-    assert_eq!((free.instances, held.instances, held.limit), (100, 32, Limit::MaxVcpus));
+    assert_eq!((free.instances, held.instances, held.limit), (100, 32, Bottleneck::MaxVcpus));
     // A plan that ignores the limit promises a third of the time.
     assert!(held.hours.low > free.hours.low * 2.9, "{held:?}");
     let plan = asked(256);
@@ -132,7 +132,7 @@ fn a_line_is_what_one_computes_by_hand() {
     // 3,000,000 / 50,000 = 60 workers of 8 vCPUs would be one per machine; but 8 * 0.95 * 1000 / 10 = 760 images/s each at
     // least, so that 8 of them do S3's 5,500 for one prefix.
     assert_eq!(line.instances, 8);
-    assert_eq!((line.images_per_second.low, line.limit), (5500.0, Limit::S3Requests));
+    assert_eq!((line.images_per_second.low, line.limit), (5500.0, Bottleneck::S3Requests));
     // (3,000,000 / 5,500 * 1.08 + 240) / 3600 = 0.23030 hours; times 8 machines and 0.2 dollars, and 1.3 for the rest.
     assert!((line.hours.high - 0.230_30).abs() < 1e-4, "{line:?}");
     assert!((line.spot_usd.high - (1.3 + 0.230_30 * 8.0 * 0.2)).abs() < 1e-2, "{line:?}");
@@ -192,10 +192,10 @@ fn a_deadline_decides_how_many_machines() {
 #[test]
 fn what_disagrees_or_lacks_an_instruction_set_is_not_recommended() {
     let mut asked = question();
-    asked.ways[1].agreement = Some((190, 200));
+    asked.engine_rates[1].agreement = Some((190, 200));
     let unlike = plan(asked.clone());
     assert!(unlike.recommendation.contains("fp32"), "{}", unlike.recommendation);
-    asked.ways[1].needs = Some("amx_bf16".to_owned());
+    asked.engine_rates[1].needs = Some("amx_bf16".to_owned());
     assert!(plan(asked).lines.iter().all(|line| line.engine.contains("fp32")));
     let none = plan(Question { machines: vec![], ..question() });
     assert!(none.recommended.is_none() && none.recommendation.contains("refresh"));

@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    BOOT_SECONDS, Ceiling, GpuLine, Known, Limit, Line, OVERHEAD, Plan, Question, Range, S3_GETS_PER_SECOND,
+    BOOT_SECONDS, Bottleneck, Ceiling, CountSource, GpuLine, Line, OVERHEAD, Plan, Question, Range,
+    S3_GETS_PER_SECOND,
 };
 
 /// Lines of the table that a person gets to see; JSON has all.
@@ -20,9 +21,9 @@ pub(super) fn text(plan: &Plan) -> String {
 
 fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let how = match plan.images_are {
-        Known::Counted => "counted",
-        Known::AtLeast => "at least: listing was ended there, --images says more",
-        Known::Said => "as said with --images",
+        CountSource::Counted => "counted",
+        CountSource::AtLeast => "at least: listing was ended there, --images says more",
+        CountSource::Said => "as said with --images",
     };
     writeln!(text, "images   {} ({how}), {:.0} kB on average", plan.images, plan.mean_bytes / 1000.0)?;
     writeln!(text, "\nmeasured here, on one core{:>27} {:>12}", "CPU ms/image", "top-1 as fp32")?;
@@ -58,10 +59,10 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
 fn row(text: &mut String, line: &Line, width: usize) -> std::fmt::Result {
     let between = |range: Range, digits: usize| format!("{:.digits$}-{:.digits$}", range.low, range.high);
     let limit = match line.limit {
-        Limit::Processors => "processors",
-        Limit::Network => "network",
-        Limit::S3Requests => "S3 requests",
-        Limit::MaxVcpus => "MaxVcpus",
+        Bottleneck::Processors => "processors",
+        Bottleneck::Network => "network",
+        Bottleneck::S3Requests => "S3 requests",
+        Bottleneck::MaxVcpus => "MaxVcpus",
     };
     let late = if line.keeps_deadline { "" } else { ", may miss the deadline" };
     let scaled = if line.is_scaled { "*" } else { "" };
@@ -158,7 +159,7 @@ pub(super) fn notes(question: &Question, lines: &[Line], gpu_lines: &[GpuLine]) 
                 .to_owned(),
         );
     }
-    if lines.iter().any(|line| line.limit == Limit::MaxVcpus) {
+    if lines.iter().any(|line| line.limit == Bottleneck::MaxVcpus) {
         let Ceiling { vcpus, set_by } = &question.ceiling;
         notes.push(format!(
             "at most {vcpus} vCPUs at once, as {set_by} has it (MaxVcpus): more workers would wait; deploy with a larger \
@@ -175,7 +176,7 @@ pub(super) fn notes(question: &Question, lines: &[Line], gpu_lines: &[GpuLine]) 
 
 fn s3_requests(question: &Question) -> String {
     let prefixes = question.prefixes.max(1);
-    let at_least = if question.images_are == Known::AtLeast { " at least" } else { "" };
+    let at_least = if question.images_are == CountSource::AtLeast { " at least" } else { "" };
     let folders = if prefixes == 1 { "folder" } else { "folders" };
     format!(
         "S3 promises {S3_GETS_PER_SECOND:.0} GET/s for each prefix that it keeps in a partition of its own: the images listed \

@@ -32,11 +32,11 @@ async fn what_is_still_in_the_queue_or_in_hand_is_not_sent_again() {
     // A worker that was ended with its job had this one in hand.
     let in_hand = world.queue.receive(Duration::ZERO).await.unwrap().unwrap();
     let (problem, before) = (timed_out(), Some(missing + 1));
-    let checked = world.check_with(Asked { before, problem: Some(&problem), ..ASKED }).await;
+    let checked = world.check_with(CheckInput { before, problem: Some(&problem), ..ASKED }).await;
     assert!(checked.again);
     assert_eq!(world.queue.messages().await.unwrap().all(), missing);
     world.queue.delete(&in_hand.receipt).await.unwrap();
-    world.check_with(Asked { before, problem: Some(&problem), ..ASKED }).await;
+    world.check_with(CheckInput { before, problem: Some(&problem), ..ASKED }).await;
     let (shards, messages) = received(&world).await;
     assert_eq!((shards.len() as u64, messages as u64), (missing, 2 * missing - 1), "one was lost");
 }
@@ -50,16 +50,16 @@ async fn what_dead_workers_hold_is_sent_again_and_in_the_last_round_all_is() {
     let missing = world.check(0, false, None).await.missing;
     let failed = Problem { error: "States.TaskFailed".to_owned(), cause: "killed".to_owned() };
     let before = Some(missing + 1);
-    world.check_with(Asked { round: 1, before, problem: Some(&failed), ..ASKED }).await;
+    world.check_with(CheckInput { round: 1, before, problem: Some(&failed), ..ASKED }).await;
     assert_eq!(
         world.queue.messages().await.unwrap().all(),
         missing,
         "all are visible, and another round may come"
     );
-    world.check_with(Asked { round: 2, before, problem: Some(&failed), ..ASKED }).await;
+    world.check_with(CheckInput { round: 2, before, problem: Some(&failed), ..ASKED }).await;
     assert_eq!(world.queue.messages().await.unwrap().all(), 2 * missing, "the last round");
     while world.queue.receive(Duration::ZERO).await.unwrap().is_some() {}
-    world.check_with(Asked { round: 1, before, problem: Some(&failed), ..ASKED }).await;
+    world.check_with(CheckInput { round: 1, before, problem: Some(&failed), ..ASKED }).await;
     let messages = world.queue.messages().await.unwrap();
     assert_eq!((messages.visible, messages.in_hand), (missing, 2 * missing));
 }
@@ -85,7 +85,7 @@ async fn a_call_whose_time_is_up_says_where_the_next_one_goes_on() {
     stop.cancel();
     let (mut sent, mut calls) = (None, 0);
     loop {
-        let asked = Asked { round: 1, before: Some(u64::MAX), sent, stop: Some(&stop), ..ASKED };
+        let asked = CheckInput { round: 1, before: Some(u64::MAX), sent, stop: Some(&stop), ..ASKED };
         let checked = world.check_with(asked).await;
         assert!(checked.again && checked.missing == 4000);
         calls += 1;

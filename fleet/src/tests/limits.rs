@@ -23,7 +23,7 @@ async fn a_run_that_costs_more_than_its_limit_is_stopped_before_a_worker_starts(
     world.split().await;
     let fleet = world.fleet().await;
     assert_eq!(world.stack.limit(&fleet).await.unwrap(), Some(5.99));
-    let checked = world.check_with(Asked { limit: Some(limit(5.99)), ..ASKED }).await;
+    let checked = world.check_with(CheckInput { limit: Some(limit(5.99)), ..ASKED }).await;
     assert!(!checked.again && checked.share_usd.is_empty(), "{checked:?}");
     let stopped = checked.stopped.unwrap();
     let finished = world.finish(checked.groups, Some(&stopped)).await;
@@ -33,7 +33,7 @@ async fn a_run_that_costs_more_than_its_limit_is_stopped_before_a_worker_starts(
     assert_eq!(summary.missing_shards.len(), 3, "{:?}", summary.missing_shards);
     let problem = summary.problem.unwrap();
     assert!(problem.contains("to continue: tagfleet resume nightly-1 --max-usd N"), "{problem}");
-    let checked = world.check_with(Asked { resumed: true, limit: Some(limit(6.0)), ..ASKED }).await;
+    let checked = world.check_with(CheckInput { resumed: true, limit: Some(limit(6.0)), ..ASKED }).await;
     assert_eq!((checked.again, checked.share_usd.as_str()), (true, "2"), "three workers: {checked:?}");
     world.infer().await;
     let checked = world.check(1, true, None).await;
@@ -51,7 +51,7 @@ async fn what_workers_left_at_their_shares_is_divided_again_until_the_rounds_are
     let worker = WorkerUsage { ended: Some(SHARE_IS_SPENT.to_owned()), requests, ..usage_of_a_worker() };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
-    let asked = |round, max_usd| Asked { round, before: Some(3), limit: Some(limit(max_usd)), ..ASKED };
+    let asked = |round, max_usd| CheckInput { round, before: Some(3), limit: Some(limit(max_usd)), ..ASKED };
     let checked = world.check_with(asked(1, 7.0)).await;
     assert_eq!((checked.again, checked.share_usd.as_str()), (true, "3"), "{checked:?}");
     let spent = world.check_with(asked(1, 4.0)).await;
@@ -72,7 +72,8 @@ async fn a_price_that_is_not_known_any_more_ends_a_run_that_has_begun_and_keeps_
     world.own.delete(&part);
     let unknown = |_: &Usage| Err("no price of EC2 x9z.large spot in us-east-1".to_owned());
     let limit = Limit { max_usd: 100.0, price: &unknown, machines: &[], vcpus: 8 };
-    let checked = world.check_with(Asked { round: 1, before: Some(3), limit: Some(limit), ..ASKED }).await;
+    let checked =
+        world.check_with(CheckInput { round: 1, before: Some(3), limit: Some(limit), ..ASKED }).await;
     let stopped = checked.stopped.clone().unwrap();
     assert!(!checked.again && stopped.is_price_unknown(), "{checked:?}");
     let finished = world.finish(checked.groups, Some(&stopped)).await;
@@ -101,7 +102,7 @@ async fn a_deadline_decides_how_many_workers_there_are() {
         requests: Requests::default(),
     });
     usage::put(fleet.output.as_ref(), &fleet.keys, "call-a", &plan).await.unwrap();
-    let workers = async |now| world.check_with(Asked { now, vcpus: 1, ..ASKED }).await.workers;
+    let workers = async |now| world.check_with(CheckInput { now, vcpus: 1, ..ASKED }).await.workers;
     // 600 images at 5 a second: in 360 s after boot, in 60 s, and when it is late.
     assert_eq!((workers(1000).await, workers(1300).await, workers(1599).await), (1, 2, 3));
     world.ask(json!({"deadline": "5m"})).await;

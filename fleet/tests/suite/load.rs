@@ -2,8 +2,8 @@
 //! prints the processor's time per item and memory at several sizes, and fails where the time grows with their number.
 
 mod fleet;
-mod made_up;
-mod made_up_run;
+mod synthetic_bucket;
+mod synthetic_run;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use self::made_up::MadeUp;
+use self::synthetic_bucket::SyntheticBucket;
 
 /// Ten times as many items may take so many times as long for each of them: caches, not squares.
 const MOST_GROWTH: f64 = 3.0;
@@ -93,7 +93,7 @@ fn worker(source: Arc<dyn Bucket>) -> (Worker, TempDir) {
 
 /// Every stage over so many images, with at most so many in a shard.
 async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Duration)> {
-    let source = Arc::new(MadeUp::of(images));
+    let source = Arc::new(SyntheticBucket::of(images));
     let (worker, _folder) = worker(source.clone());
     let (output, keys, run) = (worker.output.as_ref(), &worker.keys, (&worker.run, &worker.keys));
     let mut laps = Laps::begin();
@@ -127,7 +127,7 @@ fn one_very_large_shard() {
 }
 
 async fn one_shard(images: usize) -> Vec<(&'static str, Duration)> {
-    let source = Arc::new(MadeUp::of(images));
+    let source = Arc::new(SyntheticBucket::of(images));
     let pages: Vec<Vec<_>> = source.list(&KeyRange::default()).try_collect().await.unwrap();
     let id = ShardId { range: 0, number: 200 };
     let shard = Shard {
@@ -152,7 +152,7 @@ fn a_key_space_of_a_million_keys() {
 }
 
 async fn keys(keys: usize) -> Vec<(&'static str, Duration)> {
-    let source = Arc::new(MadeUp::of(keys));
+    let source = Arc::new(SyntheticBucket::of(keys));
     let mut laps = Laps::begin();
     let ranges = cut(source.as_ref(), &["photos/".to_owned()]).await.unwrap();
     let planned = laps.lap();

@@ -12,7 +12,7 @@ use tagfleet_fleet::budget::Limit;
 use tagfleet_fleet::finish::{Priced, finish, read_summary};
 use tagfleet_fleet::pricing::Pricing;
 use tagfleet_fleet::request::Device;
-use tagfleet_fleet::steps::{Asked, Problem, check, compact, run_id};
+use tagfleet_fleet::steps::{CheckInput, Problem, check, compact, run_id};
 use tagfleet_fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
@@ -190,7 +190,7 @@ impl Reducer {
             vcpus: workers.vcpus,
         });
         let used = call.used();
-        let asked = Asked {
+        let asked = CheckInput {
             round: known.round,
             resumed: known.resumed,
             before: known.before,

@@ -17,7 +17,7 @@ use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::run::RunId;
 
-use crate::action::{Action, Asked};
+use crate::action::{Action, CheckInput};
 use crate::event::{self, ObjectCreated, Taken};
 use crate::plan;
 use crate::request;
@@ -53,11 +53,15 @@ impl Splitter {
     /// Does what the payload asks for.
     pub(crate) async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, CallError> {
         let context = &event.context;
-        match Asked::parse(event.payload) {
-            Ok(Asked::Event(event)) => self.take(&event, context).await,
-            Ok(Asked::Action(Action::Store { run, request })) => self.store(&run, &request, context).await,
-            Ok(Asked::Action(Action::Plan { run, execution })) => self.plan(&run, &execution, context).await,
-            Ok(Asked::Action(Action::Split { run, queue_url, range })) => {
+        match CheckInput::parse(event.payload) {
+            Ok(CheckInput::Event(event)) => self.take(&event, context).await,
+            Ok(CheckInput::Action(Action::Store { run, request })) => {
+                self.store(&run, &request, context).await
+            }
+            Ok(CheckInput::Action(Action::Plan { run, execution })) => {
+                self.plan(&run, &execution, context).await
+            }
+            Ok(CheckInput::Action(Action::Split { run, queue_url, range })) => {
                 self.split(&run, &queue_url, range, context).await
             }
             Err(error) => {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::stream::{self, StreamExt};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::crew::Crew;
-use super::open_shard::OpenShard;
+use super::shard_in_progress::ShardInProgress;
+use super::state::WorkerState;
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, BucketError, Kind};
 use crate::denied::{self, TooManyDenied};
@@ -67,7 +67,11 @@ impl Denials {
     }
 
     /// Whether an image of the run can be read now: one that was read before, here or in `shard`, or one in another shard.
-    pub(super) async fn is_way_open(&self, worker: &Worker, shard: &OpenShard) -> Result<bool, ShardFailure> {
+    pub(super) async fn is_way_open(
+        &self,
+        worker: &Worker,
+        shard: &ShardInProgress,
+    ) -> Result<bool, ShardFailure> {
         let seen = self.witness().clone();
         let found = match first_readable(worker, seen.into_iter().chain(shard.readable())).await? {
             Some(key) => Some(key),
@@ -83,14 +87,14 @@ impl Denials {
     /// [`ShardFailure::Denied`] where the run has more of them than it takes.
     pub(super) async fn announce(
         &self,
-        crew: &Crew,
+        state: &WorkerState,
         (shard, images): (ShardId, usize),
         example: &BucketError,
     ) -> Result<(), ShardFailure> {
-        let (output, keys) = (crew.worker.output.as_ref(), &crew.worker.keys);
+        let (output, keys) = (state.worker.output.as_ref(), &state.worker.keys);
         let mut tally = self.tally.lock().await;
         denied::announce(output, keys, shard, images).await?;
-        let all = tally.of_run(&crew.worker).await?;
+        let all = tally.of_run(&state.worker).await?;
         tally.since += images as u64;
         let most = denied::most(all);
         let at_worst = |tally: &Tally| Some(tally.counted? + tally.since.saturating_mul(MOST_WORKERS));

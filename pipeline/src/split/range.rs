@@ -16,7 +16,7 @@ use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
 
 /// How far a call of [`split_range`] came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum SplitProgress {
     /// The range is split to its end.
     Done(RangeSplit),
     /// It was told to stop; called again it goes on. Here is what there is so far.
@@ -38,10 +38,10 @@ pub async fn split_range(
     (output, queue): (&dyn Bucket, &dyn Queue),
     run: (&RunId, &RunKeys),
     stop: &CancellationToken,
-) -> Result<Reached, SplitError> {
+) -> Result<SplitProgress, SplitError> {
     let mut splitter = Splitter::new(range_number, (output, queue), run);
     let after = splitter.go_on().await?.or_else(|| range.after.clone());
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     let mut pages = source.pages(&KeyRange { after, ..range.clone() });
     while let Some(page) = pages.try_next().await? {
         splitter.skipped.extend(page.skipped);
@@ -55,11 +55,11 @@ pub async fn split_range(
         }
         if stop.is_cancelled() {
             splitter.commit_all(&mut open).await?;
-            return Ok(Reached::Stopped(splitter.stop(page.last_key).await?));
+            return Ok(SplitProgress::Stopped(splitter.stop(page.last_key).await?));
         }
     }
     splitter.commit_all(&mut open).await?;
-    Ok(Reached::Done(splitter.finish().await?))
+    Ok(SplitProgress::Done(splitter.finish().await?))
 }
 
 /// Where a call that was told to stop had come to, so that the next one need not read every shard again.
@@ -79,12 +79,12 @@ struct Cursor {
 
 /// The images that will be the next shard.
 #[derive(Default)]
-pub(super) struct OpenShard {
+pub(super) struct ShardBuilder {
     pub(super) images: Vec<Image>,
     bytes: u64,
 }
 
-impl OpenShard {
+impl ShardBuilder {
     /// Adds `image` and returns shard `number` where it is full: as many images as it may hold, or fewer where they
     /// would have too many bytes together.
     pub(super) fn push(&mut self, image: Image, number: u32, max_images: usize) -> Option<Vec<Image>> {
@@ -174,7 +174,7 @@ impl<'a> Splitter<'a> {
         self.last_key.as_ref().is_some_and(|last| image.key <= *last)
     }
 
-    async fn commit_all(&mut self, open: &mut OpenShard) -> Result<(), SplitError> {
+    async fn commit_all(&mut self, open: &mut ShardBuilder) -> Result<(), SplitError> {
         while !open.images.is_empty() {
             let rest = open.take();
             self.commit(rest, open).await?;
@@ -187,7 +187,7 @@ impl<'a> Splitter<'a> {
     pub(super) async fn commit(
         &mut self,
         images: Vec<Image>,
-        open: &mut OpenShard,
+        open: &mut ShardBuilder,
     ) -> Result<(), SplitError> {
         let id = ShardId { range: self.range, number: self.record.shards };
         let key = self.run.1.shard(id);

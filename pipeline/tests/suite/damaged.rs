@@ -3,12 +3,12 @@
 
 use bytes::Bytes;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::embedded::{Ended, RunError};
 use tagfleet_pipeline::infer::Worker;
+use tagfleet_pipeline::local::{LocalOutcome, RunError};
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{Reached, Source, split_range};
+use tagfleet_pipeline::split::{Source, SplitProgress, split_range};
 use tokio_util::sync::CancellationToken;
 
 use crate::stopped::{Place, block_on};
@@ -39,8 +39,8 @@ async fn place(is_complete: bool) -> Place {
     place
 }
 
-fn is_complete(ended: &Result<Ended, RunError>) -> bool {
-    matches!(ended, Ok(Ended::Complete(counts)) if counts.rows() == IMAGES as u64)
+fn is_complete(ended: &Result<LocalOutcome, RunError>) -> bool {
+    matches!(ended, Ok(LocalOutcome::Complete(counts)) if counts.rows() == IMAGES as u64)
 }
 
 /// Damages an object of a run in each way: the next process names it, and once it is deleted the rows are as they should be.
@@ -134,7 +134,7 @@ fn a_shard_whose_images_are_others_by_now_is_not_made_again() {
             let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
             place.output.delete(&keys.shard(id(0)));
             if is_added {
-                place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap()
+                place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap();
             } else {
                 place.source.delete("00100.jpg")
             }
@@ -157,14 +157,14 @@ fn a_cursor() {
             let (range, ports) = (KeyRange::default(), (place.output.as_ref() as &dyn Bucket, &queue as _));
             split_range(&source, (0, &range), 256, ports, (&worker.run, &worker.keys), &stop).await
         };
-        assert!(matches!(split().await.unwrap(), Reached::Stopped(_)));
+        assert!(matches!(split().await.unwrap(), SplitProgress::Stopped(_)));
         let key = worker.keys.range_cursor(0);
         place.output.put(&key, Bytes::from_static(b"{\"ver")).await.unwrap();
         let said = split().await.unwrap_err().to_string();
         assert!(said.starts_with(&key) && said.contains(DELETE), "{said}");
         place.output.delete(&key);
         let images = loop {
-            if let Reached::Done(record) = split().await.unwrap() {
+            if let SplitProgress::Done(record) = split().await.unwrap() {
                 break record.images;
             }
         };

@@ -8,7 +8,7 @@ use serde_json::json;
 use tagfleet_fleet::finish::{Priced, finish};
 use tagfleet_fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_fleet::plan::plan;
-use tagfleet_fleet::steps::{Asked, check, compact};
+use tagfleet_fleet::steps::{CheckInput, check, compact};
 use tagfleet_fleet::{FleetRun, OpenBucket, Stack};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
@@ -23,12 +23,12 @@ use tagfleet_pipeline::testing::request;
 use tagfleet_report::State;
 use tokio_util::sync::CancellationToken;
 
-use super::made_up::MadeUp;
-use super::made_up_run::{Counting, MadeUpRun, Shared};
+use super::synthetic_bucket::SyntheticBucket;
+use super::synthetic_run::{Counting, Shared, SyntheticRun};
 use super::{Laps, measure};
 
 /// The first check of a run, or one after a round.
-const ASKED: Asked<'_> = Asked {
+const ASKED: CheckInput<'_> = CheckInput {
     round: 0,
     resumed: false,
     before: None,
@@ -44,8 +44,8 @@ const ASKED: Asked<'_> = Asked {
 
 struct World {
     stack: Stack,
-    source: MadeUp,
-    run: Arc<MadeUpRun>,
+    source: SyntheticBucket,
+    run: Arc<SyntheticRun>,
     fleet: FleetRun,
     queue: Counting,
 }
@@ -75,15 +75,15 @@ impl World {
         let asked = json!({"version": 1, "input": ["s3://shop/photos/"], "model": "s3://stack/models/m"});
         own.put(&StackKeys::run(&run), asked.to_string().into()).await.unwrap();
         let keys = RunKeys::in_bucket(StackKeys::TAGS, &run);
-        let made_up = Arc::new(MadeUpRun::new(own, keys, part(&run)));
-        let (source, shared) = (MadeUp::of(images), Shared(made_up.clone()));
+        let synthetic_bucket = Arc::new(SyntheticRun::new(own, keys, part(&run)));
+        let (source, shared) = (SyntheticBucket::of(images), Shared(synthetic_bucket.clone()));
         let open: OpenBucket = Arc::new(move |name| match name {
             "shop" => Arc::new(source),
             _ => Arc::new(shared.clone()),
         });
         let stack = Stack { bucket: open("stack"), name: "stack".to_owned(), open };
         let fleet = stack.find(&run).await.unwrap();
-        Self { stack, source, run: made_up, fleet, queue: Counting::default() }
+        Self { stack, source, run: synthetic_bucket, fleet, queue: Counting::default() }
     }
 
     /// Every image in a shard of its own.
@@ -109,7 +109,7 @@ impl World {
     async fn check_after_a_round(&self) {
         self.run.have_done(900);
         self.queue.empty();
-        let asked = Asked { round: 1, before: Some(u64::MAX), ..ASKED };
+        let asked = CheckInput { round: 1, before: Some(u64::MAX), ..ASKED };
         let checked = check(&self.fleet, &self.queue, asked).await.unwrap();
         assert_eq!(
             (self.queue.messages().await.unwrap().visible, checked.more.as_str()),

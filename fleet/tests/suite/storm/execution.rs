@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use tagfleet_fleet::finish::{Finished, Priced, finish};
 use tagfleet_fleet::plan::plan;
-use tagfleet_fleet::steps::{Asked, Checked, Problem, check, compact, split};
+use tagfleet_fleet::steps::{CheckInput, CheckResult, Problem, check, compact, split};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::testing::faults::{Random, Storm};
 use tagfleet_report::State;
@@ -136,7 +136,11 @@ impl Fleet {
         finishing.await
     }
 
-    async fn rounds(&self, steps: &Steps, resumed: bool) -> Result<(Checked, Option<Problem>), StepFailed> {
+    async fn rounds(
+        &self,
+        steps: &Steps,
+        resumed: bool,
+    ) -> Result<(CheckResult, Option<Problem>), StepFailed> {
         let (mut round, mut before, mut problem, mut checks, mut sent) = (0, None, None, 0, None);
         loop {
             let (met, seconds) = (problem.clone(), now(self.clock));
@@ -148,7 +152,7 @@ impl Fleet {
             let checked = steps.call(&name, move |call| {
                 let (met, stop) = (met.clone(), hurry.clone());
                 async move {
-                    let asked = Asked {
+                    let asked = CheckInput {
                         round,
                         resumed,
                         before,
@@ -193,7 +197,7 @@ impl Fleet {
         // Those that a round does not wait for live on: ending a job takes a while, and a machine may be cut off.
         match timeout(time, join_all(children)).await {
             Err(_) => Some(Problem { error: "States.Timeout".to_owned(), cause: String::new() }),
-            Ok(ended) if ended.iter().all(|death| *death.as_ref().unwrap() == Death::Ended) => None,
+            Ok(ended) if ended.iter().all(|death| *death.as_ref().unwrap() == Death::LocalOutcome) => None,
             Ok(_) => Some(Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() }),
         }
     }

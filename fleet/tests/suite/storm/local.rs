@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::embedded::{Ended, run};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
+use tagfleet_pipeline::local::{LocalOutcome, run};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::reduce::{self, RowCounts};
@@ -47,11 +47,11 @@ async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
             () = process.killed.cancelled() => None,
             ended = live(&world, &process, &name) => Some(ended),
         };
-        if let Some(Ok(Ended::Complete(counts))) = &ended {
+        if let Some(Ok(LocalOutcome::Complete(counts))) = &ended {
             return (number + 1, complete(&world, counts).await);
         }
         assert!(!is_calm, "no end without a storm: {ended:?}");
-        if let Some(Ok(Ended::Incomplete(missing))) = ended {
+        if let Some(Ok(LocalOutcome::Incomplete(missing))) = ended {
             incomplete(&world, missing).await;
         }
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
@@ -65,7 +65,7 @@ async fn incomplete(world: &World, missing: Vec<ShardId>) {
     check::assert_nothing_done_is_withheld(world).await;
 }
 
-async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Ended, String> {
+async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<LocalOutcome, String> {
     let stack = world.stack(process);
     let (source, output): (Arc<dyn Bucket>, _) = ((stack.open)("shop"), (stack.open)("stack"));
     let (progress, queue) = (Arc::new(Progress::default()), Arc::new(MemoryQueue::new(VISIBILITY, 20)));

@@ -23,7 +23,7 @@ use super::world::World;
 /// How a worker's process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Death {
-    Ended,
+    LocalOutcome,
     Failed,
     Killed,
 }
@@ -91,7 +91,7 @@ impl Job {
             () = obey(process, &stop, &self.name) => return Death::Failed,
         };
         let (why, death) = match ended {
-            Ok(()) => ("the queue was empty".to_owned(), Death::Ended),
+            Ok(()) => ("the queue was empty".to_owned(), Death::LocalOutcome),
             Err(why) => (format!("{FAILED}{why}"), Death::Failed),
         };
         self.put(output.as_ref(), &progress, (began, Some(why))).await;

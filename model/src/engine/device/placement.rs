@@ -161,7 +161,7 @@ fn name_of(provider: Provider) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Loaded, Precision, Wiring, onnxruntime};
+    use crate::engine::{Loaded, ModelIo, Precision, onnxruntime};
     use crate::folder::{Model, ModelOptions};
     use crate::testing::Toy;
 
@@ -237,8 +237,8 @@ mod tests {
         Toy { input: vec![0, 3, 8, 8], last: Some("Celu"), ..Toy::default() }
             .write(folder.path(), "model.onnx");
         let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
-        let wiring = Wiring::of(&model);
-        let program = Program::load(&model, &wiring, Precision::Fp32, Provider::Processor).unwrap();
+        let model_io = ModelIo::of(&model);
+        let program = Program::load(&model, &model_io, Precision::Fp32, Provider::Processor).unwrap();
         let loaded = Loaded::on_device(&model, Precision::Fp32, Provider::Processor).unwrap();
         assert!(loaded.feeder().unwrap().notes().is_empty(), "all of it runs where it should");
         let profile = profile(&program, 8).unwrap();

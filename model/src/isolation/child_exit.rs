@@ -9,7 +9,7 @@ use tagfleet_pipeline::tags::{Cause, Failure, Outcome};
 
 /// How a child died.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Death {
+pub enum ChildExit {
     /// By a signal: its number.
     Signal(i32),
     /// It ended by itself: its exit code.
@@ -20,7 +20,7 @@ pub enum Death {
     Lost(String),
 }
 
-impl Death {
+impl ChildExit {
     pub(super) fn of(status: ExitStatus) -> Self {
         match (status.signal(), status.code()) {
             (Some(signal), _) => Self::Signal(signal),
@@ -36,7 +36,7 @@ impl Death {
     }
 }
 
-impl fmt::Display for Death {
+impl fmt::Display for ChildExit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signal(signal) => write!(formatter, "signal {signal}"),

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use tagfleet_pipeline::tagger::Wanted;
 
-use super::death::Death;
+use super::child_exit::ChildExit;
 use super::messages;
-use super::protocol::{self, Answer, Body, Pace};
+use super::protocol::{self, Answer, Body, ChildStatus};
 use super::sandbox;
 use super::{Patience, Program, StartError};
 use crate::engine::telemetry;
@@ -27,7 +27,7 @@ use crate::engine::telemetry;
 const PIPE: usize = 1 << 20;
 
 /// A child that has loaded the model. Dropping it kills and reaps the process.
-pub(super) struct Link {
+pub(super) struct ChildHandle {
     input: Mutex<ChildStdin>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -36,7 +36,7 @@ pub(super) struct Link {
 
 /// What a child says of itself once it has loaded the model.
 pub(super) struct Ready {
-    pub(super) pace: Pace,
+    pub(super) pace: ChildStatus,
     /// What people should know of how the model runs.
     pub(super) notes: Vec<String>,
 }
@@ -48,7 +48,7 @@ pub(super) enum Reply {
     /// The child was dead already and has not seen the request.
     NotSent,
     /// It died with the request in its hands.
-    Died(Death),
+    Died(ChildExit),
 }
 
 /// What the threads of one link share.
@@ -77,45 +77,45 @@ struct Pending {
 /// How a child ended.
 #[derive(Clone, Debug)]
 pub(super) struct End {
-    pub(super) death: Death,
+    pub(super) child_exit: ChildExit,
     /// Whether a request was in its hands.
     pub(super) had_work: bool,
 }
 
-impl Link {
+impl ChildHandle {
     /// Starts a child, lets it load what `setup` says, and returns it with what it says of itself.
     pub(super) fn start(
         program: &Program,
         setup: &[u8],
         patience: Patience,
-    ) -> Result<Result<(Self, Ready), Death>, StartError> {
-        let mut link = Self::spawn(program, patience.tagging)?;
-        let shared = link.shared.clone();
+    ) -> Result<Result<(Self, Ready), ChildExit>, StartError> {
+        let mut child_handle = Self::spawn(program, patience.tagging)?;
+        let shared = child_handle.shared.clone();
         let tick = patience.tagging.min(patience.loading).min(patience.probe) / 10;
-        link.threads.push(thread::Builder::new().spawn(move || shared.watch(tick))?);
-        let loaded = link.ask(patience.loading, |input, _| protocol::write_setup(input, setup));
+        child_handle.threads.push(thread::Builder::new().spawn(move || shared.watch(tick))?);
+        let loaded = child_handle.ask(patience.loading, |input, _| protocol::write_setup(input, setup));
         match loaded {
             Reply::Answer(Body::Loaded) => {}
-            other => return link.unready(other),
+            other => return child_handle.unready(other),
         }
-        let tried =
-            link.ask(patience.probe, |input, number| protocol::write_request(input, number, (&[], &[])));
+        let tried = child_handle
+            .ask(patience.probe, |input, number| protocol::write_request(input, number, (&[], &[])));
         match tried {
-            Reply::Answer(Body::Ready { pace, notes }) => Ok(Ok((link, Ready { pace, notes }))),
+            Reply::Answer(Body::Ready { pace, notes }) => Ok(Ok((child_handle, Ready { pace, notes }))),
             // The next child would hang as long.
-            Reply::Died(Death::Hung(patience)) => Err(StartError::Stuck(patience)),
-            other => link.unready(other),
+            Reply::Died(ChildExit::Hung(patience)) => Err(StartError::Stuck(patience)),
+            other => child_handle.unready(other),
         }
     }
 
     /// What it means if a child that starts gives another answer than the one that is wanted, or none.
-    fn unready(&self, reply: Reply) -> Result<Result<(Self, Ready), Death>, StartError> {
+    fn unready(&self, reply: Reply) -> Result<Result<(Self, Ready), ChildExit>, StartError> {
         match reply {
             Reply::Answer(Body::Refused(reason)) => Err(StartError::Refused(reason)),
-            Reply::Answer(_) => Ok(Err(Death::Lost("an answer to nothing".to_owned()))),
-            Reply::Died(death) => Ok(Err(death)),
+            Reply::Answer(_) => Ok(Err(ChildExit::Lost("an answer to nothing".to_owned()))),
+            Reply::Died(child_exit) => Ok(Err(child_exit)),
             Reply::NotSent => {
-                Ok(Err(self.end().map_or(Death::Lost("no answer".to_owned()), |end| end.death)))
+                Ok(Err(self.end().map_or(ChildExit::Lost("no answer".to_owned()), |end| end.child_exit)))
             }
         }
     }
@@ -139,11 +139,11 @@ impl Link {
             traffic: Mutex::default(),
             ended: Condvar::new(),
         });
-        let mut link =
+        let mut child_handle =
             Self { input: Mutex::new(input), shared: shared.clone(), threads: Vec::new(), patience };
-        link.threads.push(thread::Builder::new().spawn(move || shared.read(BufReader::new(output)))?);
-        link.threads.push(thread::Builder::new().spawn(move || messages::forward(messages))?);
-        Ok(link)
+        child_handle.threads.push(thread::Builder::new().spawn(move || shared.read(BufReader::new(output)))?);
+        child_handle.threads.push(thread::Builder::new().spawn(move || messages::forward(messages))?);
+        Ok(child_handle)
     }
 
     /// Lets the child tag `images`, with the thumbnails that are wanted, and waits for what comes of it.
@@ -172,7 +172,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for ChildHandle {
     fn drop(&mut self) {
         self.shared.kill();
         for thread in self.threads.drain(..) {
@@ -218,12 +218,12 @@ impl Shared {
         };
         self.kill();
         let status = self.process.lock().unwrap_or_else(PoisonError::into_inner).wait();
-        let death = match (lost, status) {
-            (Some(what), _) => Death::Lost(what),
-            (None, Ok(status)) => Death::of(status),
-            (None, Err(error)) => Death::Lost(error.to_string()),
+        let child_exit = match (lost, status) {
+            (Some(what), _) => ChildExit::Lost(what),
+            (None, Ok(status)) => ChildExit::of(status),
+            (None, Err(error)) => ChildExit::Lost(error.to_string()),
         };
-        self.bury(death);
+        self.record_exit(child_exit);
     }
 
     /// Gives an answer to who waits for it; false where nobody does.
@@ -235,15 +235,15 @@ impl Shared {
         pending.reply.send(Reply::Answer(answer.body)).is_ok()
     }
 
-    fn bury(&self, death: Death) {
+    fn record_exit(&self, child_exit: ChildExit) {
         let mut traffic = self.traffic();
-        let death = traffic.overdue.map_or(death, Death::Hung);
+        let child_exit = traffic.overdue.map_or(child_exit, ChildExit::Hung);
         let pending = std::mem::take(&mut traffic.pending);
-        traffic.end = Some(End { death: death.clone(), had_work: !pending.is_empty() });
+        traffic.end = Some(End { child_exit: child_exit.clone(), had_work: !pending.is_empty() });
         self.ended.notify_all();
         for pending in pending.into_values() {
             // Who asked waits for this.
-            let _ = pending.reply.send(Reply::Died(death.clone()));
+            let _ = pending.reply.send(Reply::Died(child_exit.clone()));
         }
     }
 

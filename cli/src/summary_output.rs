@@ -9,9 +9,9 @@ use crate::exit::{Exit, Failure, broken, print, print_json};
 /// Prints the summary.
 pub(crate) fn report(summary: &Summary, json: bool) -> Result<Exit, Failure> {
     if json {
-        print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?
+        print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?;
     } else {
-        print(&summary.text())?
+        print(&summary.text())?;
     }
     Ok(match summary.state {
         State::Complete if summary.all_failed() == 0 => Exit::Finished,

@@ -15,11 +15,11 @@ const PAGE: u64 = 1000;
 
 /// Keys `photos/` and 16 hexadecimal digits, evenly over the whole space of these.
 #[derive(Clone, Copy)]
-pub(crate) struct MadeUp {
+pub(crate) struct SyntheticBucket {
     keys: u64,
 }
 
-impl MadeUp {
+impl SyntheticBucket {
     pub(crate) fn of(keys: usize) -> Self {
         Self { keys: keys as u64 }
     }
@@ -55,19 +55,20 @@ impl MadeUp {
 }
 
 #[async_trait]
-impl Bucket for MadeUp {
+impl Bucket for SyntheticBucket {
     fn name(&self) -> &'static str {
         "made-up"
     }
 
     fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        let (made_up, range) = (*self, range.clone());
-        let begin = range.after.as_deref().map_or(0, |after| made_up.first_behind(after));
+        let (synthetic_bucket, range) = (*self, range.clone());
+        let begin = range.after.as_deref().map_or(0, |after| synthetic_bucket.first_behind(after));
         // Keys that a range does not begin with stand before or behind all of its own.
-        let begin = begin.max(made_up.first_behind(&range.prefix).min(made_up.keys));
-        let pages = (begin..made_up.keys).step_by(PAGE as usize).map(move |first| {
-            let numbers = first..(first + PAGE).min(made_up.keys);
-            let keys = numbers.map(|number| made_up.key(number)).take_while(|key| range.contains(key));
+        let begin = begin.max(synthetic_bucket.first_behind(&range.prefix).min(synthetic_bucket.keys));
+        let pages = (begin..synthetic_bucket.keys).step_by(PAGE as usize).map(move |first| {
+            let numbers = first..(first + PAGE).min(synthetic_bucket.keys);
+            let keys =
+                numbers.map(|number| synthetic_bucket.key(number)).take_while(|key| range.contains(key));
             let object = |key| Object {
                 key,
                 size: BODY.len() as u64,
@@ -103,9 +104,9 @@ impl Bucket for MadeUp {
 async fn it_lists_what_it_has_in_order() {
     use futures::stream::TryStreamExt;
 
-    let made_up = MadeUp::of(2500);
+    let synthetic_bucket = SyntheticBucket::of(2500);
     let list = async |range: KeyRange| -> Vec<String> {
-        let pages: Vec<Vec<Object>> = made_up.list(&range).try_collect().await.unwrap();
+        let pages: Vec<Vec<Object>> = synthetic_bucket.list(&range).try_collect().await.unwrap();
         pages.concat().into_iter().map(|object| object.key).collect()
     };
     let all = list(KeyRange::default()).await;
@@ -115,6 +116,9 @@ async fn it_lists_what_it_has_in_order() {
     assert_eq!(list(KeyRange { after, up_to, ..KeyRange::default() }).await, all[701..=1900]);
     let below = list(KeyRange::prefix("photos/7")).await;
     assert_eq!(below, all.iter().filter(|key| key.starts_with("photos/7")).cloned().collect::<Vec<_>>());
-    assert!(made_up.get(&all[2499], None, 10).await.is_ok());
-    assert_eq!(made_up.get("photos/0000000000000001", None, 10).await.unwrap_err().kind, Kind::Missing);
+    assert!(synthetic_bucket.get(&all[2499], None, 10).await.is_ok());
+    assert_eq!(
+        synthetic_bucket.get("photos/0000000000000001", None, 10).await.unwrap_err().kind,
+        Kind::Missing
+    );
 }

@@ -8,7 +8,7 @@ use crate::tensor;
 
 /// How a session is fed and read.
 #[derive(Clone, Debug)]
-pub(crate) struct Wiring {
+pub(crate) struct ModelIo {
     pub(super) input: String,
     pub(super) element: Element,
     /// Channels, height and width in the model's layout.
@@ -25,7 +25,7 @@ pub(crate) struct Wiring {
     pub(super) lens: Vec<Option<usize>>,
 }
 
-impl Wiring {
+impl ModelIo {
     pub(super) fn of(model: &Model) -> Self {
         let spec = &model.spec;
         let preprocessing = &spec.preprocessing;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
 use tagfleet_pipeline::tags::Outcome;
 
-use super::link::{Link, Ready, Reply};
-use super::protocol::{Body, MAX_IMAGES, Pace};
+use super::child_handle::{ChildHandle, Ready, Reply};
+use super::protocol::{Body, ChildStatus, MAX_IMAGES};
 use super::sandbox;
-use super::{Death, Patience, Program, Setup, StartError};
+use super::{ChildExit, Patience, Program, Setup, StartError};
 use crate::graph::LARGEST_BATCH;
 
 /// So many deaths in a row with no image in hand mean that the next child dies too.
@@ -21,7 +21,7 @@ const MAX_IDLE_DEATHS: u32 = 3;
 
 /// A model that is loaded in a child process. The child ends when this and every tagger is dropped.
 pub struct Isolation {
-    crew: Arc<Crew>,
+    supervisor: Arc<Supervisor>,
     taggers: usize,
     notes: Vec<String>,
 }
@@ -34,15 +34,21 @@ impl Isolation {
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         sandbox::close_parent()?;
         let launch = Launch { program, setup: setup.encode()?, patience };
-        let (link, ready) = launch.start(&mut 0)?;
+        let (child_handle, ready) = launch.start(&mut 0)?;
         let refused = |error: TaggerError| StartError::Refused(error.to_string());
         let pace = checked(ready.pace).map_err(refused)?;
         let notes = checked_notes(ready.notes).map_err(refused)?;
-        let child = Mutex::new(Current { link: Arc::new(link), idle_deaths: 0, given_up: None });
+        let child =
+            Mutex::new(Current { child_handle: Arc::new(child_handle), idle_deaths: 0, given_up: None });
         let pace = Mutex::new(pace);
-        let crew =
-            Arc::new(Crew { launch, pace, ended: Mutex::default(), together: RwLock::default(), child });
-        Ok(Self { crew, taggers: setup.taggers(), notes })
+        let supervisor = Arc::new(Supervisor {
+            launch,
+            pace,
+            ended: Mutex::default(),
+            together: RwLock::default(),
+            child,
+        });
+        Ok(Self { supervisor, taggers: setup.taggers(), notes })
     }
 
     /// What people should know of how the model runs, a sentence each. A child that takes the place of this one finds the
@@ -57,7 +63,7 @@ impl Isolation {
     pub fn taggers(&self) -> Vec<Box<dyn Tagger>> {
         let mut taggers: Vec<Box<dyn Tagger>> = Vec::with_capacity(self.taggers);
         for _ in 0..self.taggers {
-            taggers.push(Box::new(IsolatedTagger { crew: self.crew.clone(), at_once: 1 }));
+            taggers.push(Box::new(IsolatedTagger { supervisor: self.supervisor.clone(), at_once: 1 }));
         }
         taggers
     }
@@ -72,28 +78,28 @@ struct Launch {
 
 impl Launch {
     /// Starts a child and returns it with what it says of itself; a death while it loads is an idle one.
-    fn start(&self, idle_deaths: &mut u32) -> Result<(Link, Ready), StartError> {
+    fn start(&self, idle_deaths: &mut u32) -> Result<(ChildHandle, Ready), StartError> {
         loop {
-            let death = match Link::start(&self.program, &self.setup, self.patience)? {
+            let child_exit = match ChildHandle::start(&self.program, &self.setup, self.patience)? {
                 Ok(started) => return Ok(started),
-                Err(death) => death,
+                Err(child_exit) => child_exit,
             };
             *idle_deaths += 1;
-            check(*idle_deaths, &death)?;
+            check(*idle_deaths, &child_exit)?;
         }
     }
 }
 
-fn check(idle_deaths: u32, death: &Death) -> Result<(), StartError> {
+fn check(idle_deaths: u32, child_exit: &ChildExit) -> Result<(), StartError> {
     if idle_deaths < MAX_IDLE_DEATHS {
         Ok(())
     } else {
-        Err(StartError::Died { times: idle_deaths, death: death.clone() })
+        Err(StartError::Died { times: idle_deaths, child_exit: child_exit.clone() })
     }
 }
 
 /// How a child says that it works, if that can be.
-fn checked(pace: Pace) -> Result<Pace, TaggerError> {
+fn checked(pace: ChildStatus) -> Result<ChildStatus, TaggerError> {
     if !(1..=LARGEST_BATCH).contains(&pace.batch_size) {
         return Err(TaggerError(format!("the model's process asks for {} images at once", pace.batch_size)));
     }
@@ -118,10 +124,10 @@ fn checked_notes(notes: Vec<String>) -> Result<Vec<String>, TaggerError> {
 }
 
 /// What all taggers share.
-struct Crew {
+struct Supervisor {
     launch: Launch,
     /// As the child said last.
-    pace: Mutex<Pace>,
+    pace: Mutex<ChildStatus>,
     /// What the devices of earlier children did.
     ended: Mutex<Option<DeviceTime>>,
     /// Read by who asks among others, written by who asks alone.
@@ -130,7 +136,7 @@ struct Crew {
 }
 
 struct Current {
-    link: Arc<Link>,
+    child_handle: Arc<ChildHandle>,
     /// Deaths with no image in hand since the last answer.
     idle_deaths: u32,
     given_up: Option<String>,
@@ -138,28 +144,28 @@ struct Current {
 
 impl Current {
     /// The child, started again where it has died.
-    fn living(&mut self, launch: &Launch) -> Result<Arc<Link>, StartError> {
-        let Some(end) = self.link.end() else { return Ok(self.link.clone()) };
-        if self.link.has_tagged() {
+    fn living(&mut self, launch: &Launch) -> Result<Arc<ChildHandle>, StartError> {
+        let Some(end) = self.child_handle.end() else { return Ok(self.child_handle.clone()) };
+        if self.child_handle.has_tagged() {
             self.idle_deaths = 0;
         }
         if !end.had_work {
             self.idle_deaths += 1;
-            check(self.idle_deaths, &end.death)?;
+            check(self.idle_deaths, &end.child_exit)?;
         }
-        let (link, _) = launch.start(&mut self.idle_deaths)?;
-        self.link = Arc::new(link);
-        Ok(self.link.clone())
+        let (child_handle, _) = launch.start(&mut self.idle_deaths)?;
+        self.child_handle = Arc::new(child_handle);
+        Ok(self.child_handle.clone())
     }
 }
 
-impl Crew {
-    fn child(&self) -> Result<Arc<Link>, TaggerError> {
+impl Supervisor {
+    fn child(&self) -> Result<Arc<ChildHandle>, TaggerError> {
         let mut current = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reason) = &current.given_up {
             return Err(TaggerError(reason.clone()));
         }
-        let before = current.link.clone();
+        let before = current.child_handle.clone();
         let living = current.living(&self.launch).map_err(|error| {
             let reason = error.to_string();
             current.given_up = Some(reason.clone());
@@ -199,7 +205,7 @@ impl Crew {
             let is_fresh = !child.has_tagged();
             match child.tag(&[image], &[]) {
                 Reply::Answer(body) => return self.seen(body, 1),
-                Reply::Died(death) if is_fresh => return Ok(vec![death.outcome().into()]),
+                Reply::Died(child_exit) if is_fresh => return Ok(vec![child_exit.outcome().into()]),
                 // What another image has broken may have killed it: a new child will tell.
                 Reply::Died(_) | Reply::NotSent => {}
             }
@@ -226,8 +232,8 @@ impl Crew {
     }
 }
 
-impl Crew {
-    fn pace(&self) -> Pace {
+impl Supervisor {
+    fn pace(&self) -> ChildStatus {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -244,7 +250,7 @@ impl Crew {
     }
 
     /// As the last answer has it.
-    fn keep(&self, pace: Pace) {
+    fn keep(&self, pace: ChildStatus) {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
     }
 }
@@ -257,7 +263,7 @@ fn sum(left: Option<DeviceTime>, right: Option<DeviceTime>) -> Option<DeviceTime
 
 /// One thread's way to the child.
 struct IsolatedTagger {
-    crew: Arc<Crew>,
+    supervisor: Arc<Supervisor>,
     /// Images that go to the child in one request, whatever its batch: each request costs some changes of threads.
     at_once: usize,
 }
@@ -275,15 +281,15 @@ fn at_once(images: usize, time: Duration) -> usize {
 
 impl Tagger for IsolatedTagger {
     fn batch_size(&self) -> usize {
-        self.crew.pace().batch_size.max(self.at_once)
+        self.supervisor.pace().batch_size.max(self.at_once)
     }
 
-    fn rows_at_once(&self) -> usize {
-        self.crew.pace().rows_at_once
+    fn inference_batch_size(&self) -> usize {
+        self.supervisor.pace().inference_batch_size
     }
 
     fn device_time(&self) -> Option<DeviceTime> {
-        self.crew.device_time()
+        self.supervisor.device_time()
     }
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
@@ -299,12 +305,12 @@ impl Tagger for IsolatedTagger {
             )));
         }
         let began = Instant::now();
-        match self.crew.among_others(images, wanted)? {
+        match self.supervisor.among_others(images, wanted)? {
             Some(seen) => {
                 self.at_once = at_once(images.len(), began.elapsed());
                 Ok(seen)
             }
-            None => self.crew.one_by_one(images),
+            None => self.supervisor.one_by_one(images),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::usage::Reporter;
 type Spent = Box<dyn Fn() -> Result<f64, String> + Send + Sync>;
 
 /// A queue with a brake.
-struct BrakedQueue {
+struct BudgetedQueue {
     queue: Arc<dyn Queue>,
     max_usd: f64,
     spent: Spent,
@@ -55,7 +55,7 @@ pub(crate) async fn queue(
     });
     let so_far = spent().map_err(|why| anyhow::anyhow!("its share of the budget cannot be kept: {why}"))?;
     log::event("limited", json!({"max_usd": budget.max_usd, "spent_usd": so_far}));
-    Ok(Arc::new(BrakedQueue { queue, max_usd: budget.max_usd, spent, taken: AtomicU64::new(0), drain }))
+    Ok(Arc::new(BudgetedQueue { queue, max_usd: budget.max_usd, spent, taken: AtomicU64::new(0), drain }))
 }
 
 /// What the job's attempts before this one used; one that was killed in its first minute may have left no record.
@@ -68,7 +68,7 @@ async fn usage_before(budget: &Budget, reporter: &Reporter) -> anyhow::Result<Us
     Ok(usage::sum(records))
 }
 
-impl BrakedQueue {
+impl BudgetedQueue {
     /// Whether one more shard stays within the share.
     fn may_take(&self) -> Result<bool, QueueError> {
         let spent = (self.spent)()
@@ -81,7 +81,7 @@ impl BrakedQueue {
 }
 
 #[async_trait]
-impl Queue for BrakedQueue {
+impl Queue for BudgetedQueue {
     fn visibility_timeout(&self) -> Duration {
         self.queue.visibility_timeout()
     }
@@ -123,12 +123,12 @@ mod tests {
     use super::*;
 
     /// A queue of ten messages behind a brake, what is spent, and what the brake stops.
-    async fn braked(max_usd: f64) -> (BrakedQueue, Arc<Mutex<Result<f64, String>>>, Stop) {
+    async fn braked(max_usd: f64) -> (BudgetedQueue, Arc<Mutex<Result<f64, String>>>, Stop) {
         let queue = MemoryQueue::new(Duration::from_secs(60), 20);
         queue.send(&vec!["shard".to_owned(); 10]).await.unwrap();
         let (spent, stop) = (Arc::new(Mutex::new(Ok(0.0))), Stop::default());
         let told = spent.clone();
-        let queue = BrakedQueue {
+        let queue = BudgetedQueue {
             queue: Arc::new(queue),
             max_usd,
             spent: Box::new(move || told.lock().unwrap().clone()),
@@ -138,7 +138,7 @@ mod tests {
         (queue, spent, stop)
     }
 
-    async fn receives(queue: &BrakedQueue) -> bool {
+    async fn receives(queue: &BudgetedQueue) -> bool {
         queue.receive(Duration::ZERO).await.unwrap().is_some()
     }
 

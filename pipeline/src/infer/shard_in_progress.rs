@@ -22,7 +22,7 @@ use crate::thumbnails::candidates::Candidates;
 /// Images of a shard that are named as readable: others may have been deleted since.
 const READABLE: usize = 8;
 
-pub(super) struct OpenShard {
+pub(super) struct ShardInProgress {
     pub(super) shard: Shard,
     rows: Mutex<Rows>,
     /// Locked after `rows`, never before them.
@@ -35,16 +35,16 @@ pub(super) struct OpenShard {
 }
 
 /// Something of the shard waits for as long as this lives: behind other shards, for a tagger's answer, for another try.
-pub(super) struct Turn(Arc<OpenShard>);
+pub(super) struct WaitGuard(Arc<ShardInProgress>);
 
-impl Turn {
-    pub(super) fn of(shard: &Arc<OpenShard>) -> Self {
+impl WaitGuard {
+    pub(super) fn of(shard: &Arc<ShardInProgress>) -> Self {
         shard.waiting.fetch_add(1, Relaxed);
         Self(shard.clone())
     }
 }
 
-impl Drop for Turn {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Relaxed);
     }
@@ -93,7 +93,7 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-impl OpenShard {
+impl ShardInProgress {
     /// Opens `shard`, of which the rows in `kept` are there already. Their pictures are not: thumbnails are of images that
     /// this worker tags.
     pub(super) fn new(run: &RunId, shard: Shard, kept: checkpoint::Rows, progress: Arc<Progress>) -> Self {
@@ -261,7 +261,7 @@ impl OpenShard {
         rows.left - rows.denied.len()
     }
 
-    /// True while something of it waits: see [`Turn`].
+    /// True while something of it waits: see [`WaitGuard`].
     pub(super) fn waits(&self) -> bool {
         self.waiting.load(Relaxed) > 0
     }

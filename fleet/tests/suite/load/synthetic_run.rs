@@ -20,7 +20,7 @@ use tagfleet_pipeline::shard::ShardId;
 const PAGE: u64 = 1000;
 
 /// A bucket in which every shard has the same part, once it is done.
-pub(crate) struct MadeUpRun {
+pub(crate) struct SyntheticRun {
     records: MemoryBucket,
     keys: RunKeys,
     part: Bytes,
@@ -30,7 +30,7 @@ pub(crate) struct MadeUpRun {
     done: AtomicU64,
 }
 
-impl MadeUpRun {
+impl SyntheticRun {
     pub(crate) fn new(records: MemoryBucket, keys: RunKeys, part: Bytes) -> Self {
         Self { records, keys, part, shards: Mutex::default(), done: AtomicU64::new(0) }
     }
@@ -44,18 +44,23 @@ impl MadeUpRun {
     }
 
     /// A page of the shards that hold `is_listed`, from the one at `place` on, and where the next page begins.
-    fn page(&self, made_up: Listed, range: &KeyRange, mut place: Place) -> (Vec<Object>, Option<Place>) {
+    fn page(
+        &self,
+        synthetic_bucket: Listed,
+        range: &KeyRange,
+        mut place: Place,
+    ) -> (Vec<Object>, Option<Place>) {
         let shards = self.shards.lock().unwrap();
         let mut page = Vec::new();
         while let Some(count) = shards.get(&place.0) {
             while place.1 < *count {
                 let shard = ShardId { range: place.0, number: place.1 };
-                let key = made_up.key(&self.keys, shard);
+                let key = synthetic_bucket.key(&self.keys, shard);
                 if range.up_to.as_ref().is_some_and(|up_to| key > *up_to) {
                     return (page, None);
                 }
                 place.1 += 1;
-                if range.contains(&key) && (made_up == Listed::Shards || self.is_done(shard)) {
+                if range.contains(&key) && (synthetic_bucket == Listed::Shards || self.is_done(shard)) {
                     let size = self.part.len() as u64;
                     page.push(Object { key, size, etag: "v0".to_owned(), access: Access::Readable });
                 }
@@ -70,20 +75,21 @@ impl MadeUpRun {
 
     /// What is listed of `prefix`, and the first shard that may be in the range: the one before the first that is behind.
     fn begin(&self, range: &KeyRange) -> Option<(Listed, Place)> {
-        let made_up = [Listed::Shards, Listed::Parts]
+        let synthetic_bucket = [Listed::Shards, Listed::Parts]
             .into_iter()
-            .find(|made_up| range.prefix.starts_with(&made_up.prefix(&self.keys)))?;
+            .find(|synthetic_bucket| range.prefix.starts_with(&synthetic_bucket.prefix(&self.keys)))?;
         let shards = self.shards.lock().unwrap();
         let after = range.after.clone().unwrap_or_else(|| range.prefix.clone());
-        let is_before =
-            |place: Place| made_up.key(&self.keys, ShardId { range: place.0, number: place.1 }) <= after;
+        let is_before = |place: Place| {
+            synthetic_bucket.key(&self.keys, ShardId { range: place.0, number: place.1 }) <= after
+        };
         let first = shards.keys().copied().rfind(|number| is_before((*number, 0))).unwrap_or(0);
         let (mut low, mut high) = (0, shards.get(&first).copied().unwrap_or(0));
         while low < high {
             let middle = low.midpoint(high);
             if is_before((first, middle)) { low = middle + 1 } else { high = middle }
         }
-        Some((made_up, (first, low)))
+        Some((synthetic_bucket, (first, low)))
     }
 }
 
@@ -114,7 +120,7 @@ impl Listed {
 
 /// The run, whoever holds it.
 #[derive(Clone)]
-pub(crate) struct Shared(pub(crate) Arc<MadeUpRun>);
+pub(crate) struct Shared(pub(crate) Arc<SyntheticRun>);
 
 #[async_trait]
 impl Bucket for Shared {
@@ -123,10 +129,12 @@ impl Bucket for Shared {
     }
 
     fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        let Some((made_up, begin)) = self.0.begin(range) else { return self.0.records.list_as_stored(range) };
+        let Some((synthetic_bucket, begin)) = self.0.begin(range) else {
+            return self.0.records.list_as_stored(range);
+        };
         let (run, range) = (self.0.clone(), range.clone());
         let next = move |place: Option<Place>| {
-            let found = place.map(|place| run.page(made_up, &range, place));
+            let found = place.map(|place| run.page(synthetic_bucket, &range, place));
             async move { found.filter(|(page, _)| !page.is_empty()).map(|(page, next)| (Ok(page), next)) }
         };
         stream::unfold(Some(begin), next).boxed()

@@ -41,20 +41,20 @@ exec 'BINARY' "$@"
 "#;
 
 /// A stack whose requests go through a proxy.
-pub(super) struct Sea {
+pub(super) struct ChaosStack {
     fleet: Fleet,
     pub(super) proxy: Proxy,
     tokens: TempDir,
 }
 
 /// What a quiet run came to.
-pub(super) struct Quiet {
+pub(super) struct Baseline {
     pub(super) rows: Vec<Row>,
     pub(super) summary: Value,
     census: Census,
 }
 
-impl Sea {
+impl ChaosStack {
     pub(super) fn deploy() -> Self {
         let metadata = Metadata::start_on("c7a.2xlarge");
         let tokens = tempfile::tempdir().unwrap();
@@ -76,14 +76,14 @@ impl Sea {
     }
 
     /// The run of a quiet day.
-    pub(super) fn quiet(&self) -> Quiet {
+    pub(super) fn quiet(&self) -> Baseline {
         self.proxy.begin(Vec::new());
         let before = self.keys();
         let run = self.submit();
         let (status, ended) = self.fleet.wait(&self.fleet.execution(&run));
         assert_eq!(status, "SUCCEEDED", "{ended}");
         checks::nothing_is_written_elsewhere(&self.fleet, &run, &before);
-        let quiet = Quiet {
+        let quiet = Baseline {
             rows: self.fleet.rows(&run),
             summary: checks::summary(&self.fleet, &run),
             census: self.proxy.census(),
@@ -94,7 +94,7 @@ impl Sea {
     }
 
     /// A run in the storm of this seed, gone on with until it is complete.
-    pub(super) fn storm(&self, seed: u64, quiet: &Quiet) {
+    pub(super) fn storm(&self, seed: u64, quiet: &Baseline) {
         let schedule = Schedule::draw(seed, &quiet.census);
         self.fill_disks(schedule.full_disks);
         let before = self.keys();

@@ -1,4 +1,4 @@
-//! The embedded run over real ports in memory and a tagger without a model: one row per key, whatever happens.
+//! The local run over real ports in memory and a tagger without a model: one row per key, whatever happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -40,7 +40,7 @@ pub(super) async fn run_on(
     source: &Arc<MemoryBucket>,
     worker: &Worker,
     stop: &Stop,
-) -> Result<Ended, RunError> {
+) -> Result<LocalOutcome, RunError> {
     let listed = Source::Listed(source.clone(), Filter::default());
     run(&request(), &ranges(), &listed, worker, &|| Ok(LengthTagger::threads(2, 3)), stop).await
 }
@@ -69,7 +69,9 @@ async fn one_row_per_key_in_key_order() {
     let source = source_of(600).await;
     source.put("00600.jpg", Bytes::from(vec![b'x'; 1001])).await.unwrap();
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
-    let Ended::Complete(counts) = run_on(&source, &worker, &Stop::default()).await.unwrap() else { panic!() };
+    let LocalOutcome::Complete(counts) = run_on(&source, &worker, &Stop::default()).await.unwrap() else {
+        panic!()
+    };
     assert_eq!((counts.tagged, counts.second_decoder), (540, 60));
     insta::assert_json_snapshot!(counts.failed, @r#"
     {
@@ -107,7 +109,9 @@ async fn objects_deleted_or_overwritten_after_split_are_rows() {
     source.delete("00001.jpg");
     source.put("00002.jpg", Bytes::from_static(b"another picture")).await.unwrap();
     source.put("00007.jpg", Bytes::from_static(b"added later")).await.unwrap();
-    let Ended::Complete(counts) = run_on(&source, &worker, &Stop::default()).await.unwrap() else { panic!() };
+    let LocalOutcome::Complete(counts) = run_on(&source, &worker, &Stop::default()).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(counts.tagged, 3);
     insta::assert_json_snapshot!(counts.failed, @r#"
     {
@@ -138,7 +142,7 @@ async fn throttling_is_no_row() {
     let throttled = Arc::new(FailingBucket::new(source.clone(), Kind::Temporary, 100..110));
     let worker = worker(throttled, Arc::new(MemoryBucket::default()));
     let ended = run_on(&source, &worker, &Stop::default()).await.unwrap();
-    let Ended::Complete(counts) = ended else { panic!("{ended:?}") };
+    let LocalOutcome::Complete(counts) = ended else { panic!("{ended:?}") };
     assert_eq!((counts.tagged, counts.all_failed()), (270, 30));
 }
 
@@ -157,9 +161,9 @@ async fn a_stopped_run_goes_on() {
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
     let stop = Stop::default();
     stop.drain.cancel();
-    assert_eq!(run_on(&source, &worker, &stop).await.unwrap(), Ended::Interrupted);
+    assert_eq!(run_on(&source, &worker, &stop).await.unwrap(), LocalOutcome::Interrupted);
     let ended = run_on(&source, &worker, &Stop::default()).await.unwrap();
-    assert!(matches!(ended, Ended::Complete(counts) if counts.rows() == 700));
+    assert!(matches!(ended, LocalOutcome::Complete(counts) if counts.rows() == 700));
 }
 
 #[tokio::test]
@@ -192,7 +196,7 @@ async fn told_to_stop_now_it_gives_back_what_it_has_in_hand() {
         stop.now.cancel();
     };
     let (ended, ()) = tokio::join!(running, stopping);
-    assert_eq!(ended.unwrap(), Ended::Interrupted);
+    assert_eq!(ended.unwrap(), LocalOutcome::Interrupted);
     let kept = reduce::counts_kept(&worker.checkpoints()).await.unwrap().rows();
     assert!(kept > 0, "the image that was being tagged has its row");
     assert_eq!(worker.progress.counts().done(), kept, "what is kept counts, and nothing else");
@@ -201,7 +205,7 @@ async fn told_to_stop_now_it_gives_back_what_it_has_in_hand() {
         "its messages are visible at once"
     );
     let ended = run_on(&source, &worker, &Stop::default()).await.unwrap();
-    assert!(matches!(ended, Ended::Complete(counts) if counts.rows() == 700));
+    assert!(matches!(ended, LocalOutcome::Complete(counts) if counts.rows() == 700));
 }
 
 /// Tags nothing before it is told to stop.
@@ -308,7 +312,7 @@ proptest! {
                 let _ = run_on(&source, &stormy, &Stop::default()).await;
             }
             let last = worker(source.clone(), output);
-            assert!(matches!(run_on(&source, &last, &Stop::default()).await.unwrap(), Ended::Complete(_)));
+            assert!(matches!(run_on(&source, &last, &Stop::default()).await.unwrap(), LocalOutcome::Complete(_)));
             assert_eq!(rows(&last).await, rows(&quiet).await);
             let progress = last.progress.counts();
             assert_eq!((progress.total, progress.done()), (images as u64, images as u64));

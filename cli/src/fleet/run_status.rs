@@ -3,7 +3,7 @@
 //! Shards done are found by listing, as the run itself finds them; rates and failures come from the workers' records and
 //! are only for people. It reads, and changes nothing.
 
-mod look;
+mod poller;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +21,12 @@ use tagfleet_report::Summary;
 
 use super::executions::is_running;
 use super::jobs::Jobs;
-pub(super) use look::{Look, summary};
+pub(super) use poller::{StatusPoller, summary};
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Now {
+pub(super) enum RunState {
     /// Its request is checked and its key space is cut into ranges.
     Planning,
     /// Its inputs are listed.
@@ -82,9 +82,9 @@ pub(super) struct Spent {
 
 /// How a run stands. Times are seconds since 1970, UTC.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Standing {
+pub(super) struct RunStatus {
     pub(super) run: RunId,
-    pub(super) state: Now,
+    pub(super) state: RunState,
     /// The name of the latest execution.
     pub(super) execution: Option<String>,
     pub(super) started: Option<u64>,
@@ -114,7 +114,7 @@ pub(super) struct Standing {
 
 /// What was seen of a run at one moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Snapshot {
     execution: Option<Execution>,
     /// It was started a moment ago, and Step Functions may not show it yet.
     is_starting: bool,
@@ -134,7 +134,7 @@ pub(super) struct Seen {
     results: Option<String>,
 }
 
-impl Now {
+impl RunState {
     /// True where nothing happens any more.
     pub(super) fn is_end(self) -> bool {
         !matches!(self, Self::Planning | Self::Splitting | Self::Running | Self::Reducing)
@@ -158,15 +158,15 @@ impl Now {
     }
 }
 
-impl Standing {
-    pub(super) fn new(run: &RunId, seen: &Seen) -> Self {
+impl RunStatus {
+    pub(super) fn new(run: &RunId, seen: &Snapshot) -> Self {
         let workers = seen.workers_of_execution();
         let (shards, images) = (seen.shards(), seen.images());
         let state = seen.state(shards);
         let rate = rate(&workers);
         let left = images.map(|images| images.all.saturating_sub(images.done) as f64);
         let seconds_left = match (state, left, rate) {
-            (Now::Running, Some(left), Some(rate)) => Some((left / rate).round() as u64),
+            (RunState::Running, Some(left), Some(rate)) => Some((left / rate).round() as u64),
             _ => None,
         };
         let execution = seen.execution.as_ref();
@@ -193,35 +193,35 @@ impl Standing {
     }
 }
 
-impl Seen {
-    fn state(&self, shards: Option<Done>) -> Now {
+impl Snapshot {
+    fn state(&self, shards: Option<Done>) -> RunState {
         let summary = self.summary.as_ref().map(|summary| summary.state);
         let Some(execution) = &self.execution else {
             if self.is_starting {
-                return Now::Planning;
+                return RunState::Planning;
             }
             return if summary == Some(tagfleet_report::State::Complete) {
-                Now::Complete
+                RunState::Complete
             } else {
-                Now::Stopped
+                RunState::Stopped
             };
         };
         if is_running(execution) {
             return match shards {
-                None if !self.is_planned => Now::Planning,
-                None => Now::Splitting,
-                Some(shards) if shards.done < shards.all => Now::Running,
-                Some(_) => Now::Reducing,
+                None if !self.is_planned => RunState::Planning,
+                None => RunState::Splitting,
+                Some(shards) if shards.done < shards.all => RunState::Running,
+                Some(_) => RunState::Reducing,
             };
         }
         match (execution.status.as_str(), summary) {
-            ("SUCCEEDED", Some(tagfleet_report::State::Incomplete)) => Now::Incomplete,
-            ("SUCCEEDED", _) => Now::Complete,
-            ("ABORTED", _) => Now::Cancelled,
-            _ if execution.error.as_deref() == Some("tagfleet.Incomplete") => Now::Incomplete,
-            _ if execution.error.as_deref() == Some(STOPPED_AT_BUDGET) => Now::StoppedAtBudget,
-            _ if execution.error.as_deref() == Some(PRICE_UNKNOWN) => Now::PriceUnknown,
-            _ => Now::Failed,
+            ("SUCCEEDED", Some(tagfleet_report::State::Incomplete)) => RunState::Incomplete,
+            ("SUCCEEDED", _) => RunState::Complete,
+            ("ABORTED", _) => RunState::Cancelled,
+            _ if execution.error.as_deref() == Some("tagfleet.Incomplete") => RunState::Incomplete,
+            _ if execution.error.as_deref() == Some(STOPPED_AT_BUDGET) => RunState::StoppedAtBudget,
+            _ if execution.error.as_deref() == Some(PRICE_UNKNOWN) => RunState::PriceUnknown,
+            _ => RunState::Failed,
         }
     }
 

@@ -31,7 +31,7 @@ async fn denying(
 
 async fn complete(source: &Arc<MemoryBucket>, worker: &Worker) -> RowCounts {
     match run_on(source, worker, &Stop::default()).await.unwrap() {
-        Ended::Complete(counts) => counts,
+        LocalOutcome::Complete(counts) => counts,
         ended => panic!("{ended:?}"),
     }
 }
@@ -81,7 +81,7 @@ async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted()
         assert_eq!(kept.failed.get("denied"), None, "what is kept can be asked for again");
         assert_eq!(worker.progress.counts().done(), kept.rows(), "what is kept counts");
         if is_accepted {
-            denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap()
+            denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap();
         } else {
             denying.permit()
         }
@@ -110,7 +110,7 @@ async fn the_limit_holds_for_all_shards_together() {
         let (source, _, worker) =
             denying(1200, move |number| number % 256 == 0 || (1000..1000 + more).contains(&number)).await;
         let ended = run_on(&source, &worker, &Stop::default()).await;
-        assert_eq!(matches!(ended, Ok(Ended::Complete(_))), is_taken, "{ended:?}");
+        assert_eq!(matches!(ended, Ok(LocalOutcome::Complete(_))), is_taken, "{ended:?}");
         let rows = reduce::counts_so_far(worker.output.as_ref(), &worker.keys).await.unwrap();
         assert!(rows.failed.get("denied").copied().unwrap_or(0) <= 12);
     }
@@ -217,7 +217,7 @@ proptest! {
                 let worker = of_process();
                 processes += 1;
                 assert!(processes < 200, "it comes to no end");
-                if let Ok(Ended::Complete(counts)) = run_on(&source, &worker, &Stop::default()).await {
+                if let Ok(LocalOutcome::Complete(counts)) = run_on(&source, &worker, &Stop::default()).await {
                     assert_eq!(counts.rows(), images as u64);
                     break worker;
                 }

@@ -36,7 +36,7 @@ pub(super) const KEYS: [&str; 17] = [
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Manual {
+pub(crate) struct Overrides {
     color: Option<Color>,
     square: Option<Paint>,
     resize: Option<To>,
@@ -107,7 +107,7 @@ enum Paint {
     None(Nothing),
 }
 
-impl Manual {
+impl Overrides {
     pub(super) fn read(root: &Path) -> Result<Self, ModelError> {
         let path = root.join(NAME);
         let Some(text) = files::read_text(&path)? else { return Ok(Self::default()) };
@@ -119,9 +119,9 @@ impl Manual {
         let misunderstood = |error| ModelError::new(format!("the file can't be understood: {error}"));
         let table: toml::Table = toml::from_str(text).map_err(misunderstood)?;
         check_keys(&table)?;
-        let manual: Self = toml::from_str(text).map_err(misunderstood)?;
-        manual.check_paints()?;
-        Ok(manual)
+        let overrides: Self = toml::from_str(text).map_err(misunderstood)?;
+        overrides.check_paints()?;
+        Ok(overrides)
     }
 
     /// A square has a colour, and padding is never absent.

@@ -1,4 +1,4 @@
-//! The embedded run: split, infer, reduce in one process, over the same ports as on AWS.
+//! The local run: split, infer, reduce in one process, over the same ports as on AWS.
 //!
 //! It does what the state machine does there, step by step, and any of its steps may have been done by an earlier process
 //! that was killed. It decides nothing that the stages do not; it never names a directory or a bucket.
@@ -19,9 +19,9 @@ use crate::shard::ShardId;
 use crate::split::{self, Source, SplitError};
 use crate::tagger::{Tagger, TaggerError};
 
-/// How an embedded run ended.
+/// How a local run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ended {
+pub enum LocalOutcome {
     /// Every input has its row; here they are counted, and the results are written.
     Complete(RowCounts),
     /// It was told to stop; what is committed stays.
@@ -30,7 +30,7 @@ pub enum Ended {
     Incomplete(Vec<ShardId>),
 }
 
-/// Why an embedded run failed; what is committed stays, and it can be taken up again.
+/// Why a local run failed; what is committed stays, and it can be taken up again.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// Split failed.
@@ -82,7 +82,7 @@ pub async fn run(
     worker: &Worker,
     taggers: &Taggers<'_>,
     stop: &Stop,
-) -> Result<Ended, RunError> {
+) -> Result<LocalOutcome, RunError> {
     let output = worker.output.as_ref();
     let is_fresh = !output.exists(&worker.keys.ranges()).await.map_err(ReduceError::from)?;
     record::create(output, &worker.keys.request(), request).await?;
@@ -90,17 +90,17 @@ pub async fn run(
     // Both can be dropped at any point and done again.
     tokio::select! {
         biased;
-        () = stop.asked_for() => return Ok(Ended::Interrupted),
+        () = stop.asked_for() => return Ok(LocalOutcome::Interrupted),
         split = split_all((request, ranges), source, worker, is_fresh) => split?,
     }
 
     let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
     if !missing.is_empty() && stop.is_asked_for() {
-        return Ok(Ended::Interrupted);
+        return Ok(LocalOutcome::Interrupted);
     }
     tokio::select! {
         biased;
-        () = stop.now.cancelled() => Ok(Ended::Interrupted),
+        () = stop.now.cancelled() => Ok(LocalOutcome::Interrupted),
         ended = compact_all(worker, missing) => ended,
     }
 }
@@ -188,16 +188,16 @@ async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
 }
 
 /// Compacts what there is. What is missing is not waited for: if it comes later, it is compacted then.
-async fn compact_all(worker: &Worker, missing: Vec<ShardId>) -> Result<Ended, RunError> {
+async fn compact_all(worker: &Worker, missing: Vec<ShardId>) -> Result<LocalOutcome, RunError> {
     let output = worker.output.as_ref();
     let groups = reduce::groups(output, &worker.keys, worker.vector.as_ref()).await?;
     let stored = worker.vector.as_ref().map(|vector| vector.stored);
     let run = (&worker.run, &worker.keys);
     reduce::compact_all(output, run, &groups, &missing, stored).await?;
     if !missing.is_empty() {
-        return Ok(Ended::Incomplete(missing));
+        return Ok(LocalOutcome::Incomplete(missing));
     }
-    Ok(Ended::Complete(reduce::total(output, &worker.keys, &groups).await?))
+    Ok(LocalOutcome::Complete(reduce::total(output, &worker.keys, &groups).await?))
 }
 
 #[cfg(test)]

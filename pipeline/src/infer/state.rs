@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use super::denials::Denials;
 use super::fetch::Fetcher;
-use super::heartbeat::Signs;
-use super::open_shard::{OpenShard, Unfinished};
+use super::heartbeat::Liveness;
 use super::retry::Retries;
+use super::shard_in_progress::{ShardInProgress, Unfinished};
 use super::{Stop, Worker};
 use crate::progress::Trouble;
 use crate::queue::{Message, QueueError};
@@ -24,19 +24,19 @@ use crate::queue::{Message, QueueError};
 const CHECKPOINT_TIME: Duration = Duration::from_secs(12);
 
 /// What the tasks of one worker share.
-pub(super) struct Crew {
+pub(super) struct WorkerState {
     pub(super) worker: Worker,
     pub(super) fetcher: Fetcher,
     pub(super) retries: Arc<Retries>,
     pub(super) denials: Arc<Denials>,
-    pub(super) signs: Arc<Signs>,
+    pub(super) liveness: Arc<Liveness>,
     pub(super) in_hand: Mutex<InHand>,
 }
 
 /// The shards in hand by the receipt of their message; none until its list of images is read.
-type InHand = BTreeMap<String, Option<Arc<OpenShard>>>;
+type InHand = BTreeMap<String, Option<Arc<ShardInProgress>>>;
 
-impl Crew {
+impl WorkerState {
     /// No code panics while it holds the lock, so a poisoned one guards a sound map.
     pub(super) fn lock(&self) -> MutexGuard<'_, InHand> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,7 +61,7 @@ impl Crew {
         Ok(Some(message))
     }
 
-    pub(super) fn open(&self, message: &Message, shard: OpenShard) -> Arc<OpenShard> {
+    pub(super) fn open(&self, message: &Message, shard: ShardInProgress) -> Arc<ShardInProgress> {
         let shard = Arc::new(shard);
         self.lock().insert(message.receipt.clone(), Some(shard.clone()));
         shard
@@ -96,7 +96,7 @@ impl Crew {
     }
 
     /// Stores the rows that a shard has, unless its checkpoint has them all.
-    async fn keep(&self, shard: &OpenShard) {
+    async fn keep(&self, shard: &ShardInProgress) {
         let Some(mut unfinished) = shard.abandon().filter(Unfinished::has_new_rows) else { return };
         let rows = unfinished.take_rows();
         let saving = timeout(CHECKPOINT_TIME, self.worker.checkpoints().save(&shard.shard, rows)).await;

@@ -16,14 +16,14 @@ use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_report::Summary;
 
-use super::{Seen, Standing};
-use crate::begin::began;
+use super::{RunStatus, Snapshot};
 use crate::connection;
 use crate::exit::{Failure, broken};
 use crate::fleet::executions::{Executions, is_running};
 use crate::fleet::jobs::Jobs;
 use crate::fleet::stack::{FleetStack, FoundRun};
 use crate::fleet::status::now;
+use crate::run_id::began;
 
 /// There may be thousands of workers: their records are read again only after this long.
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
@@ -31,20 +31,20 @@ const RECORDS_EVERY: Duration = Duration::from_secs(60);
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A run that is looked at.
-pub(in crate::fleet) struct Look<'a> {
+pub(in crate::fleet) struct StatusPoller<'a> {
     stack: &'a FleetStack,
     found: FoundRun,
     /// The execution that this command started, an ARN, and when.
     started: Option<(String, Instant)>,
-    seen: Seen,
+    seen: Snapshot,
     records_read: Option<Instant>,
     /// Read once.
     pricing: Option<Result<Pricing, String>>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> StatusPoller<'a> {
     pub(in crate::fleet) fn new(stack: &'a FleetStack, found: FoundRun) -> Self {
-        Self { stack, found, started: None, seen: Seen::default(), records_read: None, pricing: None }
+        Self { stack, found, started: None, seen: Snapshot::default(), records_read: None, pricing: None }
     }
 
     /// A look at the execution with this ARN, which was started just now: not at an earlier one of the run.
@@ -68,13 +68,13 @@ impl<'a> Look<'a> {
     }
 
     /// How the run stands now.
-    pub(in crate::fleet) async fn look(&mut self) -> Result<Standing, Failure> {
+    pub(in crate::fleet) async fn look(&mut self) -> Result<RunStatus, Failure> {
         self.seen.execution = self.execution().await?;
         self.seen.is_starting = self.seen.execution.is_none() && self.was_started_just_now();
         if let Some(fleet) = self.found.fleet.clone() {
             self.look_at_objects(&fleet).await.map_err(broken)?;
         }
-        Ok(Standing::new(&self.found.run, &self.seen))
+        Ok(RunStatus::new(&self.found.run, &self.seen))
     }
 
     /// What is known of the execution; none where Step Functions shows none, as it may for a moment after a start.
