@@ -15,6 +15,7 @@ use tagfleet_pipeline::run::{ModelRecord, TagOptions, Vector, VectorType};
 
 use crate::args::{self, Engine, LoadOptions, RunDevice};
 use crate::exit::{Failure, bad_input, broken, tell};
+use crate::model_source::ModelSource;
 use crate::tagger_process;
 
 /// Taken for the length of a vector that the graph does not tell: a transformer's 197 tokens of 1,024 values.
@@ -25,6 +26,8 @@ pub(crate) struct Loading {
     pub(crate) model: Model,
     pub(crate) engine: Resolved,
     pub(crate) tags: TagOptions,
+    /// What a run calls the model.
+    name: String,
 }
 
 impl Loading {
@@ -38,7 +41,8 @@ impl Loading {
     ) -> Result<Self, Failure> {
         let model_file = options.model_file.as_deref();
         let model_options = ModelOptions { model_file, vector, exif: !options.no_exif, exact: options.exact };
-        let model = Model::open(path, &model_options).map_err(bad_input)?;
+        let source = ModelSource::find(path)?;
+        let model = Model::open(&source.path, &model_options).map_err(bad_input)?;
         let engine = engine::resolve(&engine_options(options, device), &model).map_err(bad_input)?;
         let defaults = scores::default_options(model.spec.activation, model.spec.multi_label);
         let tags = TagOptions {
@@ -46,7 +50,7 @@ impl Loading {
             threshold: tags.threshold.unwrap_or(defaults.threshold),
             labels: if tags.labels.is_empty() { None } else { Some(tags.labels.clone()) },
         };
-        Ok(Self { model, engine, tags })
+        Ok(Self { model, engine, tags, name: source.name })
     }
 
     /// Loads the model into its engine, in a process of its own with so many threads.
@@ -80,14 +84,11 @@ impl Loading {
         })
     }
 
-    /// The model as a run records it, called after the file or folder at `path`.
-    pub(crate) fn record(&self, path: &Path) -> Result<ModelRecord, Failure> {
-        let name = std::fs::canonicalize(path)
-            .ok()
-            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    /// The model as a run records it.
+    pub(crate) fn record(&self) -> Result<ModelRecord, Failure> {
         let spec = &self.model.spec;
         Ok(ModelRecord {
-            name: name.unwrap_or_else(|| path.display().to_string()),
+            name: self.name.clone(),
             sha256: spec.sha256.clone(),
             location: None,
             multi_label: spec.multi_label,

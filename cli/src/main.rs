@@ -12,6 +12,7 @@ mod fleet;
 mod inputs;
 mod inspect;
 mod loading;
+mod model_source;
 mod place;
 mod plan;
 mod prices;

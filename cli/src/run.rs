@@ -163,7 +163,7 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
     Ok(RunRequest {
         version: REQUEST_VERSION,
         input: inputs.record.clone(),
-        model: loading.record(&options.model.model)?,
+        model: loading.record()?,
         engine: EngineRecord::from(&loading.engine.record),
         tags: loading.tags.clone(),
         vector: loading.vector(options.vector),

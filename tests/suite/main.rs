@@ -21,6 +21,7 @@ mod fleet;
 mod fleet_cli;
 mod functions;
 mod hostile;
+mod hub;
 mod image;
 mod inputs;
 mod lists;

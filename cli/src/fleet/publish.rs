@@ -22,6 +22,7 @@ use super::stack::FleetStack;
 use crate::args::{Engine, LoadOptions, Precision, SubmitOptions};
 use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::{Loading, warn};
+use crate::model_source;
 use crate::place::Place;
 
 /// The image of CPU workers installs what this file pins.
@@ -42,7 +43,9 @@ const MAX_NAME: usize = 40;
 /// are asked for are its own.
 pub(super) async fn model(stack: &FleetStack, options: &SubmitOptions) -> Result<Address, Failure> {
     let place = options.model.as_deref().ok_or_else(|| bad_input("give --model or --request"))?;
-    match Place::parse(place)? {
+    let place =
+        if model_source::is_hub_address(place) { Place::Path(place.into()) } else { Place::parse(place)? };
+    match place {
         Place::Path(path) => publish(stack, &path, options).await,
         Place::S3 { bucket, prefix } => {
             let folder = Address { bucket, prefix }.folder();
@@ -123,7 +126,7 @@ async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Re
     };
     let published = PublishedModel {
         version: PUBLISHED_MODEL_VERSION,
-        model: loading.record(path)?,
+        model: loading.record()?,
         engine,
         tags: scores::default_options(spec.activation, spec.multi_label),
         labels: spec.labels.clone(),

@@ -102,10 +102,7 @@ fn default(root: &Path) -> Result<Found, ModelError> {
         }
     }
     match models.as_slice() {
-        [] => Err(ModelError::new(format!(
-            "{} has no .onnx file, neither in it nor in its onnx/: export the model to ONNX first",
-            root.display()
-        ))),
+        [] => Err(no_model(root)),
         [only] => Ok(found(only, vec![format!("no model.onnx: {only} is the only model there")])),
         several => Err(ModelError::new(format!(
             "{} has no model.onnx but {}: choose one with --model-file",
@@ -113,6 +110,41 @@ fn default(root: &Path) -> Result<Found, ModelError> {
             listed(several)
         ))),
     }
+}
+
+/// What other frameworks keep in a model's folder, and the command that exports it. `FOLDER` is the folder.
+const EXPORTS: [(&[&str], &str); 3] = [
+    (
+        &[
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+        ],
+        "`optimum-cli export onnx --model FOLDER FOLDER-onnx` exports them",
+    ),
+    (
+        &["saved_model.pb"],
+        "`python -m tf2onnx.convert --saved-model FOLDER --output FOLDER/model.onnx` exports them",
+    ),
+    (
+        &["tf_model.h5", "model.keras", "model.h5"],
+        "export them with `model.export(\"model.onnx\", format=\"onnx\")` in Keras",
+    ),
+];
+
+/// Names the command that exports what is there instead.
+fn no_model(root: &Path) -> ModelError {
+    let folder = root.display().to_string();
+    for (files, export) in EXPORTS {
+        if let Some(file) = files.iter().find(|file| root.join(file).is_file()) {
+            let export = export.replace("FOLDER", folder.trim_end_matches('/'));
+            return ModelError::new(format!("{folder} has weights in {file} but no .onnx file: {export}"));
+        }
+    }
+    ModelError::new(format!(
+        "{folder} has no .onnx file, neither in it nor in its onnx/: export the model to ONNX first"
+    ))
 }
 
 /// A path to the file itself; the configuration may stand in the folder above where that folder is `onnx/`.

@@ -196,6 +196,17 @@ fn timm_is_read() {
 }
 
 #[test]
+fn weights_of_other_frameworks_name_the_command_that_exports_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["model.safetensors", "pytorch_model.bin.index.json", "saved_model.pb", "tf_model.h5"] {
+        std::fs::write(folder.path().join(file), b"x").unwrap();
+        let error = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap_err();
+        assert!(error.contains(&format!("weights in {file} but no .onnx file: ")), "{error}");
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
+}
+
+#[test]
 fn the_model_file_is_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let chosen = |path: &Path, model_file| {

@@ -83,7 +83,7 @@ async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted()
         if is_accepted {
             denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap();
         } else {
-            denying.permit()
+            denying.permit();
         }
         let again = super::tests::worker(denying, worker.output.clone());
         let counts = complete(&source, &again).await;

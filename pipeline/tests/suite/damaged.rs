@@ -136,7 +136,7 @@ fn a_shard_whose_images_are_others_by_now_is_not_made_again() {
             if is_added {
                 place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap();
             } else {
-                place.source.delete("00100.jpg")
+                place.source.delete("00100.jpg");
             }
             let said = place.quiet().await.1.unwrap_err().to_string();
             assert!(said.contains(&keys.shard(id(0))) && said.ends_with("start a new run"), "{said}");
