@@ -19,21 +19,19 @@ mod plan;
 mod prices;
 mod report;
 mod run;
+mod shell;
 mod show;
 mod tagger_process;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tagfleet_model::engine::telemetry;
-
-use args::Args;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
     if let Err(error) = telemetry::disable() {
         return exit::code(Err(exit::broken(error)), false);
     }
-    let args = Args::parse();
+    let args = args::parse();
     exit::code(dispatch::execute(args.command), args.verbose)
 }
