@@ -39,4 +39,5 @@ mod storm;
 mod telemetry;
 mod tidy;
 mod vectors;
+mod wheel;
 mod worker;
