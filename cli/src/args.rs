@@ -7,6 +7,7 @@ mod fleet;
 mod prices;
 mod shell;
 mod version;
+mod wrong;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub(crate) fn parse() -> Args {
     }
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let args = parsed.and_then(|matches| Args::from_arg_matches(&matches));
-    args.unwrap_or_else(|error| error.format(&mut command).exit())
+    args.unwrap_or_else(|error| wrong::stop(&error.format(&mut command)))
 }
 
 /// The command line that clap parses. A request file says all of a fleet's run, so no variable sets those options of

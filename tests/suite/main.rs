@@ -38,6 +38,7 @@ mod stop;
 mod storm;
 mod telemetry;
 mod tidy;
+mod variables;
 mod vectors;
 mod wheel;
 mod worker;
