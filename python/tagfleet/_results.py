@@ -31,7 +31,8 @@ class Results:
     """
 
     def __init__(self, folder, summary):
-        self.folder = folder
+        # The working directory may change.
+        self.folder = folder if folder.startswith("s3://") else str(Path(folder).absolute())
         self.summary = summary
 
     @property

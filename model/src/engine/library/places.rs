@@ -125,6 +125,8 @@ fn in_environment(kind: &Kind, environment: &Path) -> Vec<PathBuf> {
             found.extend(within(kind, &libraries));
         }
     }
+    // `pip install --target` puts packages beside `bin`.
+    found.extend(within(kind, &environment.join(kind.in_wheel)));
     found
 }
 
@@ -213,6 +215,7 @@ mod tests {
             "lib/python3.9/site-packages",
             "lib/python3/dist-packages",
             "lib64/python3.12/site-packages",
+            "",
         ];
         let libraries =
             newest_first.map(|packages| root.path().join(packages).join("engine/capi/libengine.so.1"));
