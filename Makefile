@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ORT_DISABLE_TELEMETRY := 1
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo demo-aws image test storm load fuzz check advisories bench lint package deploy destroy setup install
+.PHONY: demo demo-aws image test storm load fuzz check advisories bench lint package wheel deploy destroy setup install
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -74,7 +74,7 @@ bench:
 	cargo build --release --package tagfleet --package tagfleet-bench
 	target/release/bench $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(PEERS),--peers "$(PEERS)") $(BENCH)
 
-## The templates, the state machine, the Dockerfile and the scripts, linted.
+## The templates, the state machine, the workflows, the Dockerfile and the scripts, linted.
 lint:
 	scripts/setup.sh check
 	scripts/lint.sh
@@ -82,6 +82,11 @@ lint:
 ## The Lambda functions' zips, for arm64, in target/package.
 package:
 	scripts/package.sh
+
+## The wheel for PyPI, in target/wheels: for x86-64 or arm64, as this machine is, with glibc 2.28 or later.
+wheel:
+	scripts/setup.sh wheel
+	maturin build --release --zig --compatibility manylinux_2_28 --out target/wheels
 
 ## The functions, the images and the stack, in the account and region of the AWS CLI; scripts/deploy.sh lists its variables.
 deploy:

@@ -17,6 +17,9 @@
 #   FUNCTION_CONCURRENCY                calls of its functions that a run makes at once (4/5 of what Lambda allows, 40 at most)
 #   CPU_PLATFORM, CPU_INSTANCE_TYPES    linux/arm64 and c8g.2xlarge,c8g.4xlarge for Graviton (linux/amd64); change both
 #   GPU, GPU_INSTANCE_TYPES             GPU=no builds no GPU image (2.2 GB), and the stack then refuses --device gpu (yes)
+#   FUNCTIONS                           a folder with a release's splitter.zip and reducer.zip, instead of building them with Rust
+#   CPU_IMAGE, GPU_IMAGE                a release's images by digest, NAME@sha256:..., instead of building them with Docker;
+#                                       machines must be able to pull them; without GPU_IMAGE the stack refuses --device gpu
 #   PERMISSIONS_BOUNDARY_ARN, ROLE_PATH the boundary and the path of every role, if your organisation demands them
 #   PROJECT                             the value of the tag `project` on all that costs (the stack's name)
 set -euo pipefail
@@ -122,11 +125,27 @@ check_name() {
     fail "STACK=$stack has ${#stack} characters, but a function's name is made of it: give at most $longest_stack_name"
 }
 
+# Stops if a variable names no image by digest: what a tag names may change.
+check_image() {
+  local shape='@sha256:[0-9a-f]{64}$'
+  [ -z "$2" ] || [[ $2 =~ $shape ]] || fail "$1=$2 is not an image by digest: give NAME@sha256:..."
+}
+
 # First whatever can be refused, before minutes of building.
 check_name
 case ${GPU:-} in '' | yes | no) ;; *) fail "GPU=$GPU is not known: give yes or no" ;; esac
 command -v aws >/dev/null || fail "the AWS CLI is missing: install it, then run this again"
-docker buildx version >/dev/null 2>&1 || fail "Docker with buildx is missing: install it, then run this again"
+check_image CPU_IMAGE "${CPU_IMAGE:-}"
+check_image GPU_IMAGE "${GPU_IMAGE:-}"
+[ -n "${CPU_IMAGE:-}" ] || [ -z "${GPU_IMAGE:-}" ] || fail "GPU_IMAGE is given without CPU_IMAGE: give both"
+functions=${FUNCTIONS:-target/package}
+if [ -n "${FUNCTIONS:-}" ]; then
+  for zip in splitter reducer; do
+    [ -f "$functions/$zip.zip" ] || fail "FUNCTIONS=$functions has no $zip.zip: download it from the release"
+  done
+fi
+[ -n "${CPU_IMAGE:-}" ] || docker buildx version >/dev/null 2>&1 ||
+  fail "Docker with buildx is missing: install it, or give a release's CPU_IMAGE, then run this again"
 aws sts get-caller-identity >/dev/null || fail "the AWS CLI has no credentials: run 'aws configure' or set AWS_PROFILE"
 check_state "$stack-artifacts"
 check_state "$stack"
@@ -146,26 +165,30 @@ gpu=${GPU:-yes}
 if [ -z "${GPU:-}" ] && [ -n "$had_cpu_image" ] && [ -z "$had_gpu_image" ]; then gpu=no; fi
 if [ -n "$sender" ]; then identity=$(makes_identity "$sender") || exit; fi
 
-scripts/package.sh || fail "could not build the functions"
-for zip in splitter reducer; do
-  [ -f "target/package/$zip.zip" ] || fail "scripts/package.sh left no target/package/$zip.zip"
-done
+if [ -z "${FUNCTIONS:-}" ]; then
+  scripts/package.sh || fail "could not build the functions"
+  for zip in splitter reducer; do
+    [ -f "$functions/$zip.zip" ] || fail "scripts/package.sh left no $functions/$zip.zip"
+  done
+fi
 
 aws cloudformation deploy --stack-name "$stack-artifacts" --template-file infra/artifacts.yaml \
   --no-fail-on-empty-changeset --tags "project=$project" || fail "could not deploy the stack $stack-artifacts"
 code_bucket=$(output "$stack-artifacts" CodeBucket) || exit
-images=$(output "$stack-artifacts" Images) || exit
-# Not one pipe of both: a login with an empty password would follow.
-password=$(aws ecr get-login-password) || fail "could not get a password for ECR"
-[ -n "$password" ] || fail "ECR gave an empty password: run this again"
-printf '%s' "$password" | docker login --username AWS --password-stdin "${images%%/*}" ||
-  fail "Docker could not log in to ${images%%/*}"
-
-cpu_image=$(image cpu "$cpu_platform") || exit
-gpu_image=
-if [ "$gpu" = yes ]; then gpu_image=$(image gpu linux/amd64) || exit; fi
-splitter_key=$(upload target/package/splitter.zip) || exit
-reducer_key=$(upload target/package/reducer.zip) || exit
+cpu_image=${CPU_IMAGE:-}
+gpu_image=${GPU_IMAGE:-}
+if [ -z "$cpu_image" ]; then
+  images=$(output "$stack-artifacts" Images) || exit
+  # Not one pipe of both: a login with an empty password would follow.
+  password=$(aws ecr get-login-password) || fail "could not get a password for ECR"
+  [ -n "$password" ] || fail "ECR gave an empty password: run this again"
+  printf '%s' "$password" | docker login --username AWS --password-stdin "${images%%/*}" ||
+    fail "Docker could not log in to ${images%%/*}"
+  cpu_image=$(image cpu "$cpu_platform") || exit
+  if [ "$gpu" = yes ]; then gpu_image=$(image gpu linux/amd64) || exit; fi
+fi
+splitter_key=$(upload "$functions/splitter.zip") || exit
+reducer_key=$(upload "$functions/reducer.zip") || exit
 definition_key=$(upload infra/state-machine.asl.json) || exit
 parameters=(
   "CodeBucket=$code_bucket"

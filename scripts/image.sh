@@ -3,7 +3,7 @@
 # would, against the emulator. Needs root, and Debian's packages buildah and mmdebstrap. Takes half an hour and 16 GB.
 #   scripts/image.sh bases       the images that the Dockerfile starts from: Debian bookworm from its packages, with this
 #                                machine's Rust, and with Debian's Python 3.11, under the names that the Dockerfile uses
-#   scripts/image.sh build cpu   an image of the Dockerfile, from its build context: cpu or gpu
+#   scripts/image.sh build cpu   an image of the Dockerfile, from its build context: cpu, gpu or cli
 #   scripts/image.sh demo        `make demo-aws` with the worker of the CPU image: a read-only root, uid 65532, a noexec /tmp
 #   scripts/image.sh clean       removes all of it
 # What it builds is not what `make deploy` pushes: those images start from the registry's. The Dockerfile and all that it

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints what no compiler checks: the templates, the state machine, the Dockerfile, the scripts. Needs no network.
+# Lints what no compiler checks: the templates, the state machine, the workflows, the Dockerfile, the scripts. Needs no network.
 # `scripts/setup.sh check` installs what it calls.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,5 +13,6 @@ mkdir -p target
 # shellcheck disable=SC2016
 sed 's/\${Partition}/aws/g' infra/state-machine.asl.json >target/state-machine.asl.json
 infra/lint/node_modules/.bin/asl-validator --json-path target/state-machine.asl.json
+node infra/lint/workflows.mjs .github/workflows
 "$tools/hadolint" --failure-threshold info batch-worker/Dockerfile
 "$tools/shellcheck" scripts/*.sh tests/emulator/*.sh tests/suite/deploy/*.sh

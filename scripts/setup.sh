@@ -9,6 +9,7 @@
 #   scripts/setup.sh check    and for `make check`
 #   scripts/setup.sh bench    for `make bench`: OpenVINO, and torch to export the models (4 GB, in .venv-bench)
 #   scripts/setup.sh package  to build the Lambda functions
+#   scripts/setup.sh wheel    to build the wheel
 #   scripts/setup.sh fuzz     for `make fuzz`: a nightly compiler and cargo-fuzz
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -49,7 +50,7 @@ cargo_tool() {
   failed=1
 }
 
-# The validator of the state machine comes from npm.
+# The linters of the state machine and the workflows come from npm.
 asl_validator() {
   command -v npm >/dev/null || system_install npm || return 1
   local stamp=infra/lint/node_modules/.installed
@@ -115,6 +116,12 @@ elif [ "$wanted" = package ]; then
     say "could not install cargo-lambda ('pip install cargo-lambda' does it)"
     failed=1
   }
+elif [ "$wanted" = wheel ]; then
+  # zig, which links for older C libraries, comes with cargo-lambda.
+  if ! wheels .venv maturin scripts/maturin.txt || ! wheels .venv package scripts/package.txt; then
+    say "could not install maturin and zig, which build the wheel: Python 3.11 or later is needed"
+    failed=1
+  fi
 elif [ "$wanted" = fuzz ]; then
   cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal || {
     say "could not install a nightly compiler: install Rust with rustup, then run this again"
@@ -133,6 +140,10 @@ if [ "$wanted" = test ] || [ "$wanted" = check ]; then
     say "could not install DuckDB, pandas and datasets for the tests: Python 3.11 or later is needed"
     failed=1
   }
+  wheels .venv maturin scripts/maturin.txt || {
+    say "could not install maturin, which gives a test the wheel's metadata: Python 3.11 or later is needed"
+    failed=1
+  }
   wheels .venv transformers tests/transformers.txt || {
     say "could not install transformers, whose image processors a test compares with: Python 3.11 or later is needed"
     failed=1
@@ -148,7 +159,7 @@ if [ "$wanted" = check ]; then
     failed=1
   }
   asl_validator || {
-    say "could not install the validator of the state machine: install Node.js with npm, then run this again"
+    say "could not install the linters of the state machine and the workflows: install Node.js with npm, then run this again"
     failed=1
   }
 fi

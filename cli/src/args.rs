@@ -5,11 +5,14 @@
 mod fit;
 mod fleet;
 mod prices;
+mod shell;
+mod version;
+mod wrong;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
@@ -17,16 +20,41 @@ pub(crate) use fleet::{
     StatusOptions, SubmitOptions,
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
+pub(crate) use shell::{CompletionsOptions, ManOptions};
+pub(crate) use version::SHORT as VERSION;
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(version = VERSION, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// After an error, print what the layers below said
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
+}
+
+/// The command line of this process. What is wrong with it, or asks for help or the version, ends the process.
+pub(crate) fn parse() -> Args {
+    let mut command = command();
+    if version::is_asked(std::env::args_os()) {
+        command = command.long_version(version::long());
+    }
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let args = parsed.and_then(|matches| Args::from_arg_matches(&matches));
+    args.unwrap_or_else(|error| wrong::stop(&error.format(&mut command)))
+}
+
+/// The command line that clap parses. A request file says all of a fleet's run, so no variable sets those options of
+/// `submit`.
+pub(crate) fn command() -> clap::Command {
+    let of_request = fleet::REQUEST_FLAGS;
+    Args::command().mut_subcommand("submit", |submit| {
+        submit.mut_args(|arg| {
+            let is_of_request = of_request.contains(&arg.get_id().as_str());
+            if is_of_request { arg.env(None) } else { arg }
+        })
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +73,10 @@ pub(crate) enum Command {
     Prices(PricesOptions),
     /// Show what a run did and cost, and open its report
     Report(ReportOptions),
+    /// Print completions for a shell
+    Completions(CompletionsOptions),
+    /// Print a manual page, or write all of them
+    Man(ManOptions),
     /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through pipes
     #[command(hide = true)]
     TaggerProcess,
@@ -69,7 +101,7 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
     /// Folder or s3://bucket/prefix for the results; each run gets a folder of its own in it
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", env = "TAGFLEET_OUT", hide_env_values = true)]
     pub(crate) out: OsString,
     #[command(flatten)]
     pub(crate) select: SelectOptions,
@@ -82,7 +114,7 @@ pub(crate) struct RunOptions {
     #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
     pub(crate) vector: VectorType,
     /// What runs the model; auto takes a GPU where ONNX Runtime can use one for it, and says what it found
-    #[arg(long, value_enum, default_value_t = RunDevice::Auto)]
+    #[arg(long, value_enum, default_value_t = RunDevice::Auto, env = "TAGFLEET_DEVICE", hide_env_values = true)]
     pub(crate) device: RunDevice,
     /// Start a new run even where an unfinished one could go on
     #[arg(long)]
@@ -222,7 +254,7 @@ pub(crate) struct ReportOptions {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelOptions {
     /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "TAGFLEET_MODEL", hide_env_values = true)]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
@@ -234,16 +266,16 @@ pub(crate) struct LoadOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
     /// What runs the model; auto takes what the README's table says for the model, and says which
-    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]
     pub(crate) engine: Engine,
     /// What floats are computed in; 16 bits are faster and less exact: bf16 needs OpenVINO and a processor made for it, fp16 a GPU
     #[arg(long, value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     /// ONNX Runtime's shared library, its folder, or a Python environment with its wheel, instead of the usual places
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "TAGFLEET_ONNXRUNTIME", hide_env_values = true)]
     pub(crate) onnxruntime: Option<PathBuf>,
     /// The library of OpenVINO's C interface, or its folder, instead of the usual places
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "TAGFLEET_OPENVINO", hide_env_values = true)]
     pub(crate) openvino: Option<PathBuf>,
     /// Leave pictures as they are stored, whatever their EXIF orientation says
     #[arg(long)]

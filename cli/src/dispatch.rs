@@ -4,7 +4,7 @@
 
 use crate::args::Command;
 use crate::exit::{Exit, Failure};
-use crate::{fit, fleet, inspect, plan, prices, report, run, show, tagger_process};
+use crate::{fit, fleet, inspect, plan, prices, report, run, shell, show, tagger_process};
 
 pub(crate) fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
@@ -15,6 +15,8 @@ pub(crate) fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Show(options) => show::show(&options),
         Command::Prices(options) => prices::prices(&options),
         Command::Report(options) => report::report(&options),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man(options) => shell::man(&options),
         Command::TaggerProcess => tagger_process::serve(),
         Command::Fleet(command) => fleet::run(&command),
     }

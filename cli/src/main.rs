@@ -19,22 +19,20 @@ mod prices;
 mod report;
 mod run;
 mod run_id;
+mod shell;
 mod show;
 mod summary_output;
 mod tagger_process;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tagfleet_model::engine::telemetry;
-
-use args::Args;
 
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
     if let Err(error) = telemetry::disable() {
         return exit::code(Err(exit::broken(error)), false);
     }
-    let args = Args::parse();
+    let args = args::parse();
     exit::code(dispatch::execute(args.command), args.verbose)
 }

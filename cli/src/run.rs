@@ -257,6 +257,7 @@ impl RunOutcome<'_> {
         let images_here = counts.done() - counts.before;
         let retry = || {
             command_line::retry(
+                &command_line::variables(),
                 &command_line::arguments(),
                 results.trim_end_matches('/').trim_end_matches("results"),
             )

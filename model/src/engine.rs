@@ -5,6 +5,7 @@
 
 mod batching;
 mod device;
+mod found;
 mod library;
 mod memory;
 mod model_io;
@@ -31,6 +32,7 @@ use self::device::Feed;
 pub(crate) use self::device::Meter;
 pub(crate) use self::device::Provider;
 pub use self::device::{Feeder, graph_for_device, rehearse};
+pub use self::found::{Found, FoundLibrary, found};
 pub(crate) use self::memory::available_memory;
 use self::model_io::ModelIo;
 pub use self::onnxruntime::graph_for_processor;

@@ -268,6 +268,30 @@ fn without_gpus_no_image_for_them_is_built() {
     assert_eq!(refused, "deploy: GPU=maybe is not known: give yes or no");
 }
 
+#[test]
+fn what_a_release_holds_is_deployed_without_rust_or_docker() {
+    let folder = tempfile::tempdir().unwrap();
+    let functions = folder.path().to_str().unwrap();
+    let (cpu, gpu) = (format!("ghcr.io/shop/tagfleet@{DIGEST}"), format!("ghcr.io/shop/gpu@{DIGEST}"));
+    let given = [("FUNCTIONS", functions), ("CPU_IMAGE", &cpu), ("GPU_IMAGE", &gpu)];
+    let missing = Stubbed::new().run("deploy.sh", &given).refusal();
+    assert!(missing.ends_with("has no splitter.zip: download it from the release"), "{missing}");
+    for function in ["splitter", "reducer"] {
+        fs::write(folder.path().join(format!("{function}.zip")), function).unwrap();
+    }
+    let outcome = Stubbed::new().run("deploy.sh", &given);
+    for image in [format!(" CpuImage={cpu} "), format!(" GpuImage={gpu} ")] {
+        assert!(outcome.deployment().contains(&image), "{outcome:#?}");
+    }
+    assert!(outcome.calls.iter().all(|call| call.starts_with("aws ")), "{outcome:#?}");
+    assert!(outcome.number_of(&format!("s3 cp --only-show-errors {functions}/splitter.zip")) > 0);
+    let without = Stubbed::deployed().run("deploy.sh", &[("CPU_IMAGE", &cpu)]);
+    assert!(without.deployment().split(' ').any(|word| word == "GpuImage="), "{without:#?}");
+    for wrong in [[("CPU_IMAGE", "ghcr.io/shop/tagfleet:0.1.0")], [("GPU_IMAGE", &gpu)]] {
+        let _ = Stubbed::new().run("deploy.sh", &wrong).refusal();
+    }
+}
+
 /// `optional BucketName BUCKET_NAME` of the script: parameters and the variables that give them.
 fn optional_parameters() -> Vec<(String, String)> {
     let script = read("scripts/deploy.sh");

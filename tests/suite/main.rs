@@ -39,5 +39,7 @@ mod stop;
 mod storm;
 mod telemetry;
 mod tidy;
+mod variables;
 mod vectors;
+mod wheel;
 mod worker;

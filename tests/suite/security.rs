@@ -114,3 +114,48 @@ fn a_check_looks_at_licences_and_sources_and_advisories_have_a_command() {
         }
     }
 }
+
+/// A commit's hash cannot be moved to other code, as a tag can.
+#[test]
+fn workflows_pin_each_action_by_commit_and_call_commands_that_exist() {
+    let makefile = read("Makefile");
+    let mut actions = 0;
+    for workflow in files(&project(".github/workflows")) {
+        let text = fs::read_to_string(&workflow).unwrap();
+        for line in text.lines().map(|line| line.trim().trim_start_matches("- ")) {
+            if let Some(action) = line.strip_prefix("uses: ") {
+                let (commit, version) = action.split_once('@').unwrap().1.split_once(" # ").unwrap();
+                let is_commit = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+                assert!(is_commit && version.starts_with('v'), "{}: {action}", workflow.display());
+                actions += 1;
+            }
+            let Some(command) = line.strip_prefix("run: ") else { continue };
+            if let Some(target) = command.strip_prefix("make ") {
+                assert!(makefile.contains(&format!("\n{target}:")), "{}: {command}", workflow.display());
+            }
+            let is_script = command.starts_with("scripts/");
+            assert!(!is_script || project(command).exists(), "{}: {command}", workflow.display());
+        }
+    }
+    assert!(actions >= 10, "{actions} actions");
+}
+
+#[test]
+fn the_release_has_what_deploying_and_binstall_look_for() {
+    let (release, archive) = (read(".github/workflows/release.yml"), read("scripts/archive.sh"));
+    for file in ["template.yaml", "artifacts.yaml", "state-machine.asl.json"] {
+        assert!(project("infra").join(file).exists() && release.contains(&format!("infra/{file}")), "{file}");
+    }
+    let dockerfile = read("batch-worker/Dockerfile");
+    for target in ["cli", "cpu", "gpu"] {
+        assert!(
+            dockerfile.contains(&format!(" AS {target}\n"))
+                && release.contains(&format!("target: {target},"))
+        );
+    }
+    let manifest: toml::Table = read("cli/Cargo.toml").parse().unwrap();
+    let binstall = &manifest["package"]["metadata"]["binstall"];
+    assert!(binstall["pkg-url"].as_str().unwrap().ends_with("/v{ version }/{ name }-{ target }.tar.gz"));
+    assert_eq!(binstall["bin-dir"].as_str(), Some("{ name }-{ target }/{ bin }"));
+    assert!(archive.contains("name=tagfleet-$target\n") && archive.contains("\"$folder/tagfleet\""));
+}

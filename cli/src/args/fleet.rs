@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
 
 /// What a flag of the request makes superfluous: the file says all of it.
-const REQUEST_FLAGS: [&str; 25] = [
+pub(super) const REQUEST_FLAGS: [&str; 25] = [
     "input",
     "model",
     "model_file",
@@ -201,7 +201,7 @@ pub(crate) struct DoctorOptions {
 #[command(next_help_heading = "AWS")]
 pub(crate) struct StackOptions {
     /// The CloudFormation stack that `make deploy` made
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, env = "TAGFLEET_STACK", hide_env_values = true)]
     pub(crate) stack: String,
     #[command(flatten)]
     pub(crate) aws: AwsOptions,

@@ -32,7 +32,7 @@ const KIND: Kind = Kind {
     folders: &["/opt/onnxruntime/lib"],
     flag: "--onnxruntime",
     file: "libonnxruntime.so, version 1.24.1 or newer",
-    install: "make setup",
+    install: "pip install onnxruntime",
 };
 
 /// Where this process would look for the library.

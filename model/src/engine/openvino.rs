@@ -43,7 +43,7 @@ const KIND: Kind = Kind {
     folders: &["/opt/intel/openvino/runtime/lib/intel64", "/opt/openvino/lib"],
     flag: "--openvino",
     file: "libopenvino_c.so, version 2025.1 or newer",
-    install: "scripts/setup.sh openvino",
+    install: "pip install openvino",
 };
 
 /// Where this process would look for the library.

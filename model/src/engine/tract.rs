@@ -35,7 +35,7 @@ impl Program {
         let path = model.path();
         let refused = |reason: &str| {
             EngineError::new(format!(
-                "tract can't run {}: {reason}; install ONNX Runtime with `make setup`, or give --onnxruntime",
+                "tract can't run {}: {reason}; install ONNX Runtime with `pip install onnxruntime`, or give its path with --onnxruntime",
                 path.display()
             ))
         };

@@ -65,11 +65,23 @@ pub(super) fn pinned(session: &OrtSession) -> Result<Allocator, ort::Error> {
 pub(in crate::engine) fn missing(library: &Library<Environment>) -> Option<String> {
     match CUDA::is_available() {
         Ok(true) => {}
-        Ok(false) => return Some("this ONNX Runtime was built without CUDA".to_owned()),
+        Ok(false) => return Some(without_cuda(&library.path)),
         Err(error) => return Some(reason(&error.to_string())),
     }
     preload(&library.path);
     try_smallest(library).err().map(|error| reason(&error.to_string()))
+}
+
+/// Why a library knows no CUDA. The packages `onnxruntime` and `onnxruntime-gpu` install files of the same names; with pip
+/// the first wins, and the other's provider is left behind.
+fn without_cuda(library: &Path) -> String {
+    let provider = library.with_file_name("libonnxruntime_providers_cuda.so");
+    if !provider.exists() {
+        return "this ONNX Runtime was built without CUDA".to_owned();
+    }
+    "the package onnxruntime was installed over onnxruntime-gpu: run `pip uninstall -y onnxruntime`, then `pip install \
+     --force-reinstall --no-deps onnxruntime-gpu`"
+        .to_owned()
 }
 
 /// A convolution of one number: it takes a driver, a GPU that has kernels for it, and cuDNN.
@@ -150,6 +162,15 @@ mod tests {
         assert!(why.starts_with(start) && why.contains("libcuda.so.1"), "{why}");
         // A session that needs the driver says so itself.
         let _ = provider();
+    }
+
+    #[test]
+    fn a_library_that_was_installed_over_that_for_gpus_is_known_by_the_provider_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("libonnxruntime.so.1.32.0");
+        assert_eq!(without_cuda(&library), "this ONNX Runtime was built without CUDA");
+        std::fs::write(folder.path().join("libonnxruntime_providers_cuda.so"), "").unwrap();
+        assert!(without_cuda(&library).contains("--force-reinstall --no-deps onnxruntime-gpu`"));
     }
 
     #[test]
