@@ -280,6 +280,7 @@ impl Told<'_> {
             tags: TopTags::new(&rows.tags, self.request.counted()),
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
+            slowest: rows.slowest.clone(),
             failed: rows.failed.clone(),
             missing_shards,
             model: self.request.model.name.clone(),

@@ -26,6 +26,7 @@ use crate::cost::Cost;
 use crate::filter::Skipped;
 use crate::reduce::{Counted, TagCounts};
 use crate::run::RunId;
+use crate::tags::slowest::Slowest;
 use crate::usage::Usage;
 
 /// The version of the summary's stored form.
@@ -76,6 +77,9 @@ pub struct Summary {
     pub skipped: Skipped,
     /// Tagged images that the first decoder refused and the second read.
     pub second_decoder: u64,
+    /// Images that took the longest. Those that were kept from before a stop are not among them.
+    #[serde(default, skip_serializing_if = "Slowest::is_empty")]
+    pub slowest: Slowest,
     /// Shards without a part, by id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_shards: Vec<String>,

@@ -17,6 +17,7 @@ use crate::report::thumbnails::ShardSample;
 use crate::run::RunId;
 use crate::shard::Shard;
 use crate::tagger::{Seen, Wanted};
+use crate::tags::slowest::Slowest;
 use crate::tags::{Cause, Failure, Outcome, Row};
 
 /// Images of a shard that are named as readable: others may have been deleted since.
@@ -60,6 +61,8 @@ struct Rows {
     /// Of this worker, and not from a checkpoint.
     tagged: u64,
     failed: u64,
+    /// Of those that this worker tagged.
+    slowest: Slowest,
 }
 
 /// What there was of a shard that is left before it is done. Its rows are counted until this is dropped, or for good once
@@ -112,6 +115,7 @@ impl OpenShard {
                 denied: BTreeMap::new(),
                 tagged: 0,
                 failed: 0,
+                slowest: Slowest::default(),
             }),
             candidates: Mutex::new(candidates),
             settled: Notify::new(),
@@ -189,6 +193,9 @@ impl OpenShard {
             return;
         }
         self.candidates().keep(index, &mut seen);
+        if let Some(milliseconds) = seen.milliseconds {
+            rows.slowest.offer(&image.key, milliseconds);
+        }
         let (etag, outcome) = (etag.filter(|etag| !etag.is_empty()), seen.outcome);
         rows.open[index] = Some(Row { key: image.key.clone(), bytes, etag, outcome });
         rows.left -= 1;
@@ -213,6 +220,11 @@ impl OpenShard {
     /// The pictures and failures for the report, once complete; `rows` are the shard's.
     pub(super) fn take_sample(&self, rows: &[Row]) -> ShardSample {
         std::mem::take(&mut *self.candidates()).sample(rows)
+    }
+
+    /// The images that took the longest, of those that this worker tagged.
+    pub(super) fn slowest(&self) -> Slowest {
+        self.lock().slowest.clone()
     }
 
     /// The rows in key order, once complete. They stay here as well until the shard is done.

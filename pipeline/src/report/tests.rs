@@ -22,6 +22,7 @@ pub(super) fn summary() -> Summary {
         },
         skipped: Skipped::default(),
         second_decoder: 3,
+        slowest: Slowest::default(),
         missing_shards: vec![],
         model: "mobilenet".to_owned(),
         model_sha256: "ab".repeat(32),

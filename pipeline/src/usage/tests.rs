@@ -6,7 +6,7 @@ use crate::cost::bill::{Extras, bill};
 use crate::cost::book::PriceBook;
 use crate::report::binding::Binding;
 use crate::report::throughput::of_fleet;
-use crate::run::RunId;
+use crate::run::{RunId, RunKeys};
 
 fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
     let life_cycle = Some(if spot { "spot" } else { "on-demand" }.to_owned());

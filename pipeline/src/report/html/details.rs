@@ -6,6 +6,7 @@ use super::table::{pairs, table};
 use crate::report::Summary;
 use crate::report::text::{bytes, count, date, escape, images, name, number};
 use crate::run::RunRequest;
+use crate::tags::slowest::SlowImage;
 use crate::usage::MachineUsage;
 
 /// Values of a list that are shown one by one.
@@ -60,7 +61,15 @@ fn measured(summary: &Summary, request: &RunRequest) -> Vec<(&'static str, Strin
     if summary.second_decoder > 0 {
         settings.push(("Damaged JPEGs recovered", count(summary.second_decoder)));
     }
+    if !summary.slowest.is_empty() {
+        let images: Vec<String> = summary.slowest.images().iter().map(slow).collect();
+        settings.push(("Slowest images", images.join("<br>")));
+    }
     settings
+}
+
+fn slow(image: &SlowImage) -> String {
+    format!("{}: {} ms", name(&image.key), count(image.milliseconds))
 }
 
 fn input(request: &RunRequest) -> String {
