@@ -5,12 +5,14 @@
 //! queue is handed in.
 
 pub mod budget;
+pub mod day;
 pub mod deadline;
 pub mod finish;
 pub mod model;
 pub mod plan;
 pub mod pricing;
 pub mod request;
+pub mod rules;
 pub mod steps;
 
 use std::sync::Arc;
@@ -22,7 +24,9 @@ use crate::queue::QueueError;
 use crate::reduce::ReduceError;
 use crate::run::{RunId, RunKeys, RunRequest, StackKeys};
 use crate::split::{SplitError, read_json};
+use budget::RunLimit;
 use request::{FleetRequest, InvalidRequest, MAX_REQUEST_BYTES, ValidRequest};
+use rules::Rules;
 
 /// Opens the bucket of a name; whether it exists shows with the first request.
 pub type OpenBucket = Arc<dyn Fn(&str) -> Arc<dyn Bucket> + Send + Sync>;
@@ -66,6 +70,9 @@ pub enum FleetError {
     /// What a run with a limit may use has no price, so that nobody could tell what it spends.
     #[error("the request is wrong: max_usd: a limit needs every price, and {0}")]
     PriceUnknown(String),
+    /// What the stack may spend on this day is spent or reserved.
+    #[error("{0}")]
+    DayIsSpent(String),
     /// A bucket failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -95,6 +102,8 @@ pub enum FleetError {
 pub enum ErrorType {
     /// The request is wrong: nothing that another try mends.
     BadRequest,
+    /// The request may be right, and is for another day.
+    DayIsSpent,
     /// Another try may work.
     Temporary,
     /// A bug, or objects that somebody changed.
@@ -107,6 +116,7 @@ impl ErrorType {
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "BadRequest",
+            Self::DayIsSpent => "DayIsSpent",
             Self::Temporary => "Temporary",
             Self::Broken => "Broken",
         }
@@ -121,6 +131,7 @@ impl FleetError {
             Self::NoRun(_) | Self::Invalid(_) | Self::Unusable(_) | Self::PriceUnknown(_) => {
                 ErrorType::BadRequest
             }
+            Self::DayIsSpent(_) => ErrorType::DayIsSpent,
             Self::Bucket(error)
             | Self::Split(SplitError::Bucket(error))
             | Self::Reduce(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error))) => {
@@ -148,11 +159,25 @@ impl Stack {
         Ok(FleetRun { run: run.clone(), valid, output, keys })
     }
 
-    /// The dollars that a run may cost; none where it has no limit.
+    /// What a run may cost: the lowest of what was asked for, what the stack lets a run cost, and what its latest execution
+    /// was left of the day. None where it has no limit.
     ///
     /// # Errors
     /// Where that cannot be read.
-    pub async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
+    pub async fn limit(&self, fleet: &FleetRun, rules: &Rules) -> Result<Option<RunLimit>, FleetError> {
+        let own = rules.limit(self.asked(fleet).await?);
+        if rules.max_usd_per_day.is_none() {
+            return Ok(own);
+        }
+        let share = day::share(self.bucket.as_ref(), &fleet.run).await?;
+        Ok(share.filter(|share| own.is_none_or(|own| share.max_usd < own.max_usd)).or(own))
+    }
+
+    /// The dollars that were asked for: with the request, or when the run was taken up again.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub async fn asked(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
         budget::limit_of(self.bucket.as_ref(), &fleet.run, fleet.valid.request.max_usd).await
     }
 

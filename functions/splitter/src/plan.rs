@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use tagfleet_aws::ServiceError;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
 use tagfleet_pipeline::fleet::plan::plan as plan_run;
@@ -16,12 +15,13 @@ pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Give-backs of reclaimed machines count too, so it is far more than failures.
 pub(crate) const MAX_RECEIVE_COUNT: u32 = 20;
 
-/// Plans a run and makes the queue of the execution. `own_region` is that of the function.
+/// Plans a run and makes the queue of the execution, which comes last: it may still be refused by the day's limit.
+/// `own_region` is that of the function.
 pub(crate) async fn plan(
     stack: &Stack,
     fleet: &FleetRun,
     regions: (&str, impl AsyncFnOnce() -> Result<String, BucketError>),
-    create_queue: impl AsyncFnOnce() -> Result<String, ServiceError>,
+    create_queue: impl AsyncFnOnce() -> Result<String, CallError>,
 ) -> Result<Planned, CallError> {
     let (own_region, source_region) = regions;
     if !fleet.valid.request.any_region {

@@ -351,6 +351,10 @@ mod tests {
         assert_eq!(keys.shard_of(&keys.checkpoint(shard)), Some(shard));
         assert_eq!(keys.shard_of(&keys.denied(shard)), Some(shard));
         assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(shard))), None);
+        assert!(keys.is_usage(&keys.usage("worker-1")));
+        for other in ["", "a/b", "../b"] {
+            assert!(!keys.is_usage(&keys.usage(other)), "{other}");
+        }
     }
 
     #[test]

@@ -258,3 +258,24 @@ impl StoredTable {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags::{Cause, Failure, Outcome};
+
+    #[test]
+    fn what_a_part_says_of_its_slowest_images_comes_back() {
+        let failure = Failure::new(Cause::Crashed, String::new());
+        let outcome = Outcome::Failed(failure);
+        let rows = [Row { key: "a.jpg".to_owned(), bytes: None, etag: None, outcome }];
+        let columns =
+            RunColumns { run: RunId::try_from("r".to_owned()).unwrap(), model: "m".to_owned(), vector: None };
+        let mut slowest = Slowest::default();
+        assert_eq!(open(encode_part(&rows, &columns, &slowest).unwrap()).unwrap().slowest, slowest);
+        slowest.offer("\u{1b}\"\n\u{e9}.jpg", 7400);
+        slowest.offer("a.jpg", 12);
+        let stored = open(encode_part(&rows, &columns, &slowest).unwrap()).unwrap();
+        assert_eq!((stored.slowest, stored.rows), (slowest, 1));
+    }
+}

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use tagfleet_aws::executions::Execution;
 use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
-use tagfleet_pipeline::fleet::budget::limit_of;
 use tagfleet_pipeline::fleet::pricing::Pricing;
 use tagfleet_pipeline::fleet::{FleetError, FleetRun};
 use tagfleet_pipeline::reduce::{self, ReduceError};
@@ -14,7 +13,7 @@ use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::{SplitError, read_json};
-use tagfleet_pipeline::usage::{self, UsageRecord, WorkerUsage};
+use tagfleet_pipeline::usage::{self, Records, UsageRecord, WorkerUsage};
 
 use super::{Seen, Standing};
 use crate::begin::began;
@@ -29,8 +28,6 @@ use crate::fleet::status::now;
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
 /// An execution that was started longer ago than this is shown by Step Functions, which is eventually consistent.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
-/// Records that are fetched side by side.
-const RECORDS_AT_ONCE: usize = 32;
 
 /// A run that is looked at.
 pub(in crate::fleet) struct Look<'a> {
@@ -132,8 +129,8 @@ impl<'a> Look<'a> {
     }
 
     async fn look_at_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
-        let records = records(fleet).await?;
-        self.seen.workers = records.iter().filter_map(worker).collect();
+        let records = usage::records(fleet.output.as_ref(), &fleet.keys).await?;
+        self.seen.workers = records.records.iter().filter_map(worker).collect();
         self.seen.spent = Some(self.spent(records).await);
         self.seen.max_usd = self.limit(fleet).await?;
         self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
@@ -142,20 +139,19 @@ impl<'a> Look<'a> {
     }
 
     /// What the records cost; a price that is not known is told, and stops nobody from looking.
-    async fn spent(&mut self, records: Vec<UsageRecord>) -> Result<f64, String> {
+    async fn spent(&mut self, records: Records) -> Result<f64, String> {
         if self.pricing.is_none() {
             self.pricing = Some(pricing(self.stack).await);
         }
         match &self.pricing {
-            Some(Ok(pricing)) => pricing.usd(&usage::sum(records)),
+            Some(Ok(pricing)) => pricing.usd(&records.sum()),
             Some(Err(why)) => Err(why.clone()),
             None => Err("no prices were read".to_owned()),
         }
     }
 
     async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
-        let requested = fleet.valid.request.max_usd;
-        limit_of(&self.stack.bucket(), &fleet.run, requested).await
+        Ok(self.stack.limit(fleet).await?.map(|limit| limit.max_usd))
     }
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.
@@ -176,14 +172,6 @@ async fn shards(fleet: &FleetRun, prefix: &str) -> Result<BTreeSet<ShardId>, Buc
         shards.extend(page.iter().filter_map(|object| fleet.keys.shard_of(&object.key)));
     }
     Ok(shards)
-}
-
-async fn records(fleet: &FleetRun) -> Result<Vec<UsageRecord>, ReduceError> {
-    let pages = fleet.output.list(&KeyRange::prefix(&fleet.keys.usages()));
-    let objects: Vec<_> = pages.try_concat().await?;
-    let records = stream::iter(objects)
-        .map(async |object| read_json::<UsageRecord>(fleet.output.as_ref(), &object.key).await);
-    Ok(records.buffer_unordered(RECORDS_AT_ONCE).try_collect().await?)
 }
 
 fn worker(record: &UsageRecord) -> Option<WorkerUsage> {
