@@ -8,7 +8,10 @@
 #   SOURCE_BUCKETS, SOURCE_KEY_ARNS     whose images may be read, and the KMS keys they are encrypted with
 #   OUTPUT_BUCKETS, BUCKET_NAME         where else results may go; an existing bucket to use
 #   OWN_KEY_ARNS                        the KMS keys that these are encrypted with
+#   MODEL_BUCKETS                       where else requests may take models from
 #   SENDER, ALARM_TOPIC_ARN             the address of reports; a topic for alarms
+#   MAIL_RECIPIENTS                     who may get reports: me@example.com,*@example.org (the domain of SENDER)
+#   MAX_USD_PER_RUN, MAX_USD_PER_DAY    the most dollars that a run, and the runs that start on a day, may cost (no limit)
 #   NOTIFY_TOPIC_ARN                    a topic that is told when a run ends
 #   MAX_FAILED_PERCENT                  how many images of a hundred may fail before an alarm (5)
 #   BUCKET_KEY_ARN                      the KMS key of the bucket that is made (aws/s3)
@@ -177,8 +180,10 @@ aws cloudformation deploy --stack-name "$stack-artifacts" --template-file infra/
 code_bucket=$(output "$stack-artifacts" CodeBucket) || exit
 cpu_image=${CPU_IMAGE:-}
 gpu_image=${GPU_IMAGE:-}
+images_arn=
 if [ -z "$cpu_image" ]; then
   images=$(output "$stack-artifacts" Images) || exit
+  images_arn=$(output "$stack-artifacts" ImagesArn) || exit
   # Not one pipe of both: a login with an empty password would follow.
   password=$(aws ecr get-login-password) || fail "could not get a password for ECR"
   [ -n "$password" ] || fail "ECR gave an empty password: run this again"
@@ -198,6 +203,7 @@ parameters=(
   "CpuImage=$cpu_image"
   "CpuPlatform=$cpu_platform"
   "GpuImage=$gpu_image"
+  "ImageRepositoryArns=$images_arn"
   "FunctionConcurrency=$concurrency"
 )
 optional() { if [ -n "${!2+set}" ]; then parameters+=("$1=${!2}"); fi; }
@@ -206,7 +212,11 @@ optional SourceBuckets SOURCE_BUCKETS
 optional SourceKeyArns SOURCE_KEY_ARNS
 optional OutputBuckets OUTPUT_BUCKETS
 optional OwnKeyArns OWN_KEY_ARNS
+optional ModelBuckets MODEL_BUCKETS
 optional Sender SENDER
+optional MailRecipients MAIL_RECIPIENTS
+optional MaxUsdPerRun MAX_USD_PER_RUN
+optional MaxUsdPerDay MAX_USD_PER_DAY
 optional BucketKeyArn BUCKET_KEY_ARN
 optional Zones ZONES
 optional VpcId VPC_ID

@@ -279,6 +279,7 @@ impl RunOutcome<'_> {
             tags: TopTags::new(&rows.tags, self.request.counted()),
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
+            slowest: rows.slowest.clone(),
             failed: rows.failed.clone(),
             missing_shards,
             model: self.request.model.name.clone(),

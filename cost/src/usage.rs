@@ -6,22 +6,20 @@
 mod device;
 mod machines;
 mod requests;
+mod stored;
 
 use std::collections::BTreeMap;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
 use tagfleet_pipeline::denied;
 pub use tagfleet_pipeline::progress::ThreadTime;
-use tagfleet_pipeline::record::{self, RecordError};
-use tagfleet_pipeline::run::RunKeys;
 use tagfleet_pipeline::tagger::DeviceTime;
 
 pub use device::{DeviceUse, Gpu};
 pub use machines::MachineTime;
 pub use requests::{RequestCount, Requests};
+pub use stored::{Foreign, Records, put, records, total};
 
 /// The version of the stored records.
 pub const USAGE_VERSION: u32 = 1;
@@ -40,8 +38,6 @@ const PLAN: &str = "plan";
 const CHECK: &str = "check";
 /// The stage that the workers are.
 const INFER: &str = "infer";
-/// Records that are fetched at once.
-const FETCHES: usize = 32;
 
 /// What one process used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +174,9 @@ pub struct Usage {
     /// Why workers failed, in their words, and how many did.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
+    /// What lies among the records and is not one of them.
+    #[serde(default, skip_serializing_if = "Foreign::is_empty")]
+    pub foreign: Foreign,
 }
 
 /// The workers of one kind of machine.
@@ -286,45 +285,6 @@ impl Usage {
         usage.add_machine_time(&[alone]);
         usage
     }
-}
-
-/// Writes a record; `name` is its own among the records of the run, and safe in a key.
-///
-/// # Errors
-/// Where it cannot be written.
-pub async fn put(
-    output: &dyn Bucket,
-    keys: &RunKeys,
-    name: &str,
-    record: &UsageRecord,
-) -> Result<(), RecordError> {
-    let key = keys.usage(name);
-    record::replace(output, &key, record).await
-}
-
-/// Reads and adds up all records of a run.
-///
-/// # Errors
-/// Where one cannot be read.
-pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, RecordError> {
-    Ok(sum(records(output, keys).await?))
-}
-
-/// Reads all records of a run, in no order.
-///
-/// # Errors
-/// Where one cannot be read.
-pub async fn records(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<UsageRecord>, RecordError> {
-    let mut found = Vec::new();
-    let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
-    while let Some(page) = pages.try_next().await? {
-        let read = |object: Object| async move { record::read::<UsageRecord>(output, &object.key).await };
-        let mut records = stream::iter(page.into_iter().map(read)).buffer_unordered(FETCHES);
-        while let Some(record) = records.try_next().await? {
-            found.push(record);
-        }
-    }
-    Ok(found)
 }
 
 /// Adds up all records of a run. A worker that never said why it ended was there for a minute more than it told, or until

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Problem;
@@ -52,11 +53,34 @@ pub struct LimitOverride {
     pub max_usd: f64,
 }
 
+/// What a run may cost, and by whose word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunLimit {
+    /// Dollars that the run may cost, all its executions together.
+    pub max_usd: f64,
+    /// Whose limit that is.
+    pub of: LimitOf,
+}
+
+/// Whose limit a run has, which decides how it can continue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitOf {
+    /// It was asked for.
+    Request,
+    /// The stack lets no run cost more.
+    Stack,
+    /// It is what was left of the day of the latest execution.
+    Day {
+        /// When that day ends, in seconds since 1970, UTC.
+        ends: u64,
+    },
+}
+
 /// A limit, and what it takes to keep it.
 #[derive(Clone, Copy)]
 pub struct Limit<'a> {
-    /// Dollars that the run may cost, all its executions together.
-    pub max_usd: f64,
+    /// The limit.
+    pub limit: RunLimit,
     /// Tells dollars.
     pub price: &'a Price<'a>,
     /// What workers may run on.
@@ -102,6 +126,12 @@ pub async fn limit_of(
     Ok(limit.map(|limit| limit.max_usd).or(requested))
 }
 
+/// `2026-12-01 00:00 UTC`, from seconds since 1970.
+pub(super) fn utc(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.unwrap_or_default().strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// True where a limit is one: dollars, more than none.
 #[must_use]
 pub fn is_limit(max_usd: f64) -> bool {
@@ -123,7 +153,7 @@ impl Limit<'_> {
     ) -> Result<Allowed, FleetError> {
         let of_kms = of_kms(spent);
         let spent = self.usd(spent)?;
-        let left = self.max_usd - spent - self.usd(&of_reduce(work))?;
+        let left = self.limit.max_usd - spent - self.usd(&of_reduce(work))?;
         let fetched = self.usd(&of_fetches(work.images, of_kms))?;
         if is_first && fetched > left {
             let why = format!("to fetch {} images costs ${fetched:.6}", work.images);
@@ -145,7 +175,7 @@ impl Limit<'_> {
     /// Where a price is not known.
     pub fn ended(&self, run: &RunId, work: &Work, spent: &Usage) -> Result<Problem, FleetError> {
         let spent = self.usd(spent)?;
-        let left = self.max_usd - spent - self.usd(&of_reduce(work))?;
+        let left = self.limit.max_usd - spent - self.usd(&of_reduce(work))?;
         Ok(self.stopped(run, spent, left, "its workers stopped at their shares in every round"))
     }
 
@@ -178,12 +208,22 @@ impl Limit<'_> {
     }
 
     fn stopped(&self, run: &RunId, spent: f64, left: f64, why: &str) -> Problem {
-        let (max, left) = (self.max_usd, left.max(0.0));
+        let (max, left) = (self.limit.max_usd, left.max(0.0));
+        let go_on = match self.limit.of {
+            LimitOf::Request => format!("to continue: tagfleet resume {run} --max-usd N, with N above {max}"),
+            LimitOf::Stack => format!(
+                "the stack lets no run cost more (MaxUsdPerRun): to continue, deploy it with a higher one, then: tagfleet \
+                 resume {run}"
+            ),
+            LimitOf::Day { ends } => format!(
+                "that is what was left of the day (the stack's MaxUsdPerDay): to continue, from {}: tagfleet resume {run}",
+                utc(ends)
+            ),
+        };
         Problem {
             error: STOPPED_AT_BUDGET.to_owned(),
             cause: format!(
-                "${spent:.6} of ${max} is spent and ${left:.6} is left for workers, but {why}; to continue: \
-                 tagfleet resume {run} --max-usd N, with N above {max}"
+                "${spent:.6} of ${max} is spent and ${left:.6} is left for workers, but {why}; {go_on}"
             ),
         }
     }

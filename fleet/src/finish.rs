@@ -80,8 +80,8 @@ async fn finish_once(
     let counts = counts(fleet, &request, &groups, &missing).await?;
     let records = usage::records(output, &fleet.keys).await?;
     // Before they are added up: a curve shows what workers said, without the minute that a killed one is charged.
-    let throughput = throughput::of_fleet(&records);
-    let done = (&counts, missing.as_slice(), usage::sum(records));
+    let throughput = throughput::of_fleet(&records.records);
+    let done = (&counts, missing.as_slice(), records.sum());
     let mut summary = summary(fleet, &request, done, problem).await?;
     summary.ended = priced.now;
     price(fleet, &mut summary, priced).await?;
@@ -127,6 +127,9 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
     let pricing = priced.pricing.as_ref().map_err(Clone::clone);
     match pricing.and_then(|pricing| pricing.bill(fleet, &usage, summary.images, priced.now)) {
         Ok(mut cost) => {
+            if !usage.foreign.is_empty() {
+                cost.notes.push(usage.foreign.in_words());
+            }
             cost.plan = fleet.valid.request.plan.clone().map(|plan| beside(plan, summary, &usage, &cost));
             let key = fleet.keys.cost();
             record::replace(fleet.output.as_ref(), &key, &cost).await?;
@@ -164,6 +167,7 @@ async fn summary(
         failed: counts.failed.clone(),
         tags: TopTags::new(&counts.tags, request.counted()),
         second_decoder: counts.second_decoder,
+        slowest: counts.slowest.clone(),
         missing_shards: missing.iter().map(ToString::to_string).collect(),
         model: request.model.name.clone(),
         model_sha256: request.model.sha256.clone(),

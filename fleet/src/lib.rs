@@ -6,19 +6,23 @@
 
 pub mod address;
 pub mod budget;
+pub mod day;
 pub mod deadline;
 pub mod finish;
 pub mod model;
 pub mod plan;
 pub mod pricing;
 pub mod request;
+pub mod rules;
 pub mod steps;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use budget::RunLimit;
 use request::{FleetRequest, InvalidRequest, MAX_REQUEST_BYTES, ValidRequest};
+use rules::Rules;
 use tagfleet_pipeline::bucket::{Bucket, BucketError, Kind};
 use tagfleet_pipeline::queue::QueueError;
 use tagfleet_pipeline::record::{self, RecordError};
@@ -68,6 +72,9 @@ pub enum FleetError {
     /// What a run with a limit may use has no price, so that nobody could tell what it spends.
     #[error("the request is wrong: max_usd: a limit needs every price, and {0}")]
     PriceUnknown(String),
+    /// What the stack may spend on this day is spent or reserved.
+    #[error("{0}")]
+    DayIsSpent(String),
     /// A bucket failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -100,6 +107,8 @@ pub enum FleetError {
 pub enum ErrorType {
     /// The request is wrong: nothing that another try mends.
     BadRequest,
+    /// The request may be right, and is for another day.
+    DayIsSpent,
     /// Another try may work.
     Temporary,
     /// A bug, or objects that somebody changed.
@@ -112,6 +121,7 @@ impl ErrorType {
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "BadRequest",
+            Self::DayIsSpent => "DayIsSpent",
             Self::Temporary => "Temporary",
             Self::Broken => "Broken",
         }
@@ -126,6 +136,7 @@ impl FleetError {
             Self::NoRun(_) | Self::Invalid(_) | Self::Unusable(_) | Self::PriceUnknown(_) => {
                 ErrorType::BadRequest
             }
+            Self::DayIsSpent(_) => ErrorType::DayIsSpent,
             Self::Bucket(error) => of_bucket(Some(error)),
             Self::Record(error) => of_bucket(error.bucket_error()),
             Self::Reduce(error) => of_bucket(error.bucket_error()),
@@ -153,11 +164,25 @@ impl Stack {
         Ok(FleetRun { run: run.clone(), valid, output, keys })
     }
 
-    /// The dollars that a run may cost; none where it has no limit.
+    /// What a run may cost: the lowest of what was asked for, what the stack lets a run cost, and what its latest execution
+    /// was left of the day. None where it has no limit.
     ///
     /// # Errors
     /// Where that cannot be read.
-    pub async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
+    pub async fn limit(&self, fleet: &FleetRun, rules: &Rules) -> Result<Option<RunLimit>, FleetError> {
+        let own = rules.limit(self.asked(fleet).await?);
+        if rules.max_usd_per_day.is_none() {
+            return Ok(own);
+        }
+        let share = day::share(self.bucket.as_ref(), &fleet.run).await?;
+        Ok(share.filter(|share| own.is_none_or(|own| share.max_usd < own.max_usd)).or(own))
+    }
+
+    /// The dollars that were asked for: with the request, or when the run was taken up again.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub async fn asked(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
         budget::limit_of(self.bucket.as_ref(), &fleet.run, fleet.valid.request.max_usd).await
     }
 

@@ -138,7 +138,7 @@ pub enum Device {
 pub struct InvalidRequest(String);
 
 /// What a request holds stands in its error: on one line, for the error goes into a mail.
-fn invalid(why: impl Display) -> InvalidRequest {
+pub(super) fn invalid(why: impl Display) -> InvalidRequest {
     InvalidRequest(visible(&why.to_string()))
 }
 

@@ -13,6 +13,7 @@ use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::shard::Shard;
 use tagfleet_pipeline::split::ShardMessage;
 use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part, open};
+use tagfleet_pipeline::tags::slowest::Slowest;
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 
 /// What a shard of 10,000 images may hold, its text included.
@@ -50,7 +51,7 @@ fn rows(shard: &Shard) {
         })
         .collect();
     let columns = RunColumns { run, model: "model@0".to_owned(), vector: None };
-    let part = encode_part(&rows, &columns).expect("any key can be stored");
+    let part = encode_part(&rows, &columns, &Slowest::default()).expect("any key can be stored");
     assert_eq!(open(part).expect("a part can be read").rows, rows.len() as u64);
 }
 

@@ -30,13 +30,16 @@ locals {
     DefinitionKey          = aws_s3_object.file["definition"].key
     CpuImage               = var.cpu_image
     GpuImage               = var.gpu_image
+    ImageRepositoryArns    = var.image_repository_arns == null ? null : join(",", var.image_repository_arns)
     BucketName             = var.bucket_name
     BucketKeyArn           = var.bucket_key_arn
     SourceBuckets          = var.source_buckets == null ? null : join(",", var.source_buckets)
     SourceKeyArns          = var.source_key_arns == null ? null : join(",", var.source_key_arns)
     OwnKeyArns             = var.own_key_arns == null ? null : join(",", var.own_key_arns)
     OutputBuckets          = var.output_buckets == null ? null : join(",", var.output_buckets)
+    ModelBuckets           = var.model_buckets == null ? null : join(",", var.model_buckets)
     Sender                 = var.sender
+    MailRecipients         = var.mail_recipients == null ? null : join(",", var.mail_recipients)
     MakesIdentity          = var.makes_identity == null ? null : tostring(var.makes_identity)
     VpcId                  = var.vpc_id
     SubnetIds              = var.subnet_ids == null ? null : join(",", var.subnet_ids)
@@ -45,6 +48,8 @@ locals {
     CpuPlatform            = var.cpu_platform
     CpuInstanceTypes       = var.cpu_instance_types == null ? null : join(",", var.cpu_instance_types)
     GpuInstanceTypes       = var.gpu_instance_types == null ? null : join(",", var.gpu_instance_types)
+    MaxUsdPerRun           = var.max_usd_per_run == null ? null : tostring(var.max_usd_per_run)
+    MaxUsdPerDay           = var.max_usd_per_day == null ? null : tostring(var.max_usd_per_day)
     FunctionConcurrency    = var.function_concurrency == null ? null : tostring(var.function_concurrency)
     Project                = var.project
     PermissionsBoundaryArn = var.permissions_boundary_arn

@@ -38,6 +38,12 @@ variable "tags" {
   default     = {}
 }
 
+variable "image_repository_arns" {
+  description = "The ECR repositories of the images, the only ones that the workers' machines may then pull from; empty allows every repository of this account and region"
+  type        = list(string)
+  default     = null
+}
+
 variable "bucket_name" {
   description = "An existing bucket of yours for requests, models and results; empty makes one. An existing bucket keeps its own policy, encryption and lifecycle, and must send its events to EventBridge for requests to start runs"
   type        = string
@@ -63,7 +69,7 @@ variable "source_key_arns" {
 }
 
 variable "own_key_arns" {
-  description = "The KMS keys that encrypt BucketName and OutputBuckets, by ARN; none where they use SSE-S3 or the key aws/s3, as a bucket that is made here does"
+  description = "The KMS keys that encrypt BucketName, OutputBuckets and ModelBuckets, by ARN; none where they use SSE-S3 or the key aws/s3, as a bucket that is made here does"
   type        = list(string)
   default     = null
 }
@@ -74,9 +80,21 @@ variable "output_buckets" {
   default     = null
 }
 
+variable "model_buckets" {
+  description = "The buckets that requests may take models from, besides models/ in the stack's own"
+  type        = list(string)
+  default     = null
+}
+
 variable "sender" {
   description = "The address that reports come from, which SES then asks to confirm; empty sends no mail"
   type        = string
+  default     = null
+}
+
+variable "mail_recipients" {
+  description = "Who may get reports: addresses, and domains as *@example.com, as requests spell them; empty allows the domain of Sender"
+  type        = list(string)
   default     = null
 }
 
@@ -125,6 +143,18 @@ variable "cpu_instance_types" {
 variable "gpu_instance_types" {
   description = "What GPU workers run on. A worker takes one GPU, 4 vCPUs and 14 GiB, which is all of an xlarge"
   type        = list(string)
+  default     = null
+}
+
+variable "max_usd_per_run" {
+  description = "The most dollars that a run may cost: the limit of a request that names none, and a request that names more is refused; 0 sets no such limit"
+  type        = number
+  default     = null
+}
+
+variable "max_usd_per_day" {
+  description = "The most dollars that all executions that start on one day, UTC, may cost together; 0 sets no such limit"
+  type        = number
   default     = null
 }
 

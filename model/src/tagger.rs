@@ -4,6 +4,7 @@
 //! failure is an error. It never fetches and never writes.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::{DeviceTime, Seen, Tagger, TaggerError, Wanted};
@@ -233,22 +234,28 @@ impl ImageTagger {
         let mut prepared = Vec::with_capacity(images.len());
         let mut batched = 0;
         let since = self.batch.meter().map(Meter::decodes);
+        let mut times = Vec::with_capacity(images.len());
         for (number, image) in images.iter().enumerate() {
+            let began = Instant::now();
             let wanted = wanted.get(number).copied().unwrap_or_default();
             let outcome = self.prepare(image, batched, wanted)?;
             batched += usize::from(outcome.is_ok());
             prepared.push(outcome);
+            times.push(began.elapsed());
         }
         if let (Some(meter), Some(since)) = (self.batch.meter(), since) {
             meter.decoded(since);
         }
         if batched == 0 {
             let failures = prepared.into_iter().filter_map(Result::err);
-            return Ok(failures.map(|failure| Outcome::Failed(failure).into()).collect());
+            let seen = failures.map(|failure| Outcome::Failed(failure).into()).collect();
+            return Ok(timed(seen, &times, Duration::ZERO));
         }
         let length = self.batch.length(&self.preprocessor);
+        let began = Instant::now();
         let outputs = self.batch.run(batched, length).map_err(|error| TaggerError(error.to_string()))?;
-        self.all_seen(prepared, &outputs)
+        let share = began.elapsed() / u32::try_from(batched).unwrap_or(u32::MAX);
+        Ok(timed(self.all_seen(prepared, &outputs)?, &times, share))
     }
 
     /// Decodes `image` and writes it as number `slot` of the batch. Its pixels are gone when this returns.
@@ -283,7 +290,8 @@ impl ImageTagger {
                 Err(failure) => seen.push(Outcome::Failed(failure).into()),
                 Ok(prepared) => {
                     let outcome = self.outcome(&prepared, outputs, slot)?;
-                    seen.push(Seen { thumbnail: prepared.thumbnail(&outcome), outcome });
+                    let thumbnail = prepared.thumbnail(&outcome);
+                    seen.push(Seen { outcome, thumbnail, milliseconds: None });
                     slot += 1;
                 }
             }
@@ -309,6 +317,18 @@ impl ImageTagger {
             second_decoder: image.second_decoder,
         }))
     }
+}
+
+/// Gives each image of a batch its time: to decode it, and its share of the model's if it was in the batch.
+fn timed(mut seen: Vec<Seen>, decoding: &[Duration], share: Duration) -> Vec<Seen> {
+    for (seen, decoding) in seen.iter_mut().zip(decoding) {
+        let all = match seen.outcome {
+            Outcome::Tagged(_) => *decoding + share,
+            Outcome::Failed(_) => *decoding,
+        };
+        seen.milliseconds = u64::try_from(all.as_millis()).ok();
+    }
+    seen
 }
 
 #[cfg(test)]

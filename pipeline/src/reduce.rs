@@ -25,6 +25,7 @@ use crate::run::{Ranges, RunKeys, Vector, VectorType};
 use crate::shard::ShardId;
 use crate::split::RangeSplit;
 use crate::tags::parquet::TableError;
+use crate::tags::slowest::Slowest;
 
 pub use compaction::{compact, compact_all, total};
 pub use count::{counts_in, counts_kept, counts_so_far};
@@ -110,6 +111,9 @@ pub struct RowCounts {
     /// Their tags.
     #[serde(default)]
     pub tags: TagCounts,
+    /// Those that took the longest.
+    #[serde(default, skip_serializing_if = "Slowest::is_empty")]
+    pub slowest: Slowest,
 }
 
 impl RowCounts {
@@ -129,6 +133,7 @@ impl RowCounts {
         self.tagged += other.tagged;
         self.second_decoder += other.second_decoder;
         self.tags.add(&other.tags);
+        self.slowest.add(&other.slowest);
         for (code, count) in &other.failed {
             *self.failed.entry(code.clone()).or_default() += count;
         }

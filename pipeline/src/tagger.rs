@@ -46,18 +46,20 @@ pub enum Wanted {
     IfBelow(f32),
 }
 
-/// What became of one image, and a small JPEG of it if one was wanted; no row keeps that.
+/// What became of one image; no row keeps more than the outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// What became of it.
     pub outcome: Outcome,
-    /// The thumbnail.
+    /// A small JPEG of it, if one was wanted.
     pub thumbnail: Option<Vec<u8>>,
+    /// Milliseconds to decode and tag it, its share of a batch's time included; none if nobody measured it.
+    pub milliseconds: Option<u64>,
 }
 
 impl From<Outcome> for Seen {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, thumbnail: None }
+        Self { outcome, thumbnail: None, milliseconds: None }
     }
 }
 

@@ -6,6 +6,7 @@
 mod cause;
 mod detail;
 pub mod parquet;
+pub mod slowest;
 pub mod table;
 
 use std::fmt;

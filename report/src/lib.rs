@@ -25,6 +25,7 @@ use tagfleet_cost::usage::Usage;
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::reduce::{Counted, TagCounts};
 use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::tags::slowest::Slowest;
 
 /// The version of the summary's stored form.
 pub const SUMMARY_VERSION: u32 = 1;
@@ -74,6 +75,9 @@ pub struct Summary {
     pub skipped: Skipped,
     /// Tagged images that the first decoder refused and the second read.
     pub second_decoder: u64,
+    /// Images that took the longest. Those that were kept from before a stop are not among them.
+    #[serde(default, skip_serializing_if = "Slowest::is_empty")]
+    pub slowest: Slowest,
     /// Shards without a part, by id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_shards: Vec<String>,

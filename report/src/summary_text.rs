@@ -15,6 +15,9 @@ use tagfleet_pipeline::visible::visible;
 /// Missing shards that a text names.
 const SHARDS_SHOWN: usize = 20;
 
+/// The text names the slowest images if one took so long, in milliseconds: a photo of 12 megapixels takes a tenth of it.
+const WORTH_A_LINE: u64 = 1000;
+
 /// `pug 1,203, tench 980 and 170 more labels, by best tag`
 impl Display for TopTags {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -54,7 +57,11 @@ impl Summary {
             count(self.images_here)
         )?;
         let batch = if self.batch_size > 1 { format!(", batch {}", self.batch_size) } else { String::new() };
-        writeln!(text, "{batch}")
+        writeln!(text, "{batch}")?;
+        if self.slowest.took_at_least(WORTH_A_LINE) {
+            writeln!(text, "slowest  {}", self.slowest)?;
+        }
+        Ok(())
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
@@ -150,7 +157,11 @@ fn write_usage(text: &mut String, usage: &Usage) -> std::fmt::Result {
     // As Lambda bills: GB-seconds of 1,024 MB.
     let gb_seconds = mb_milliseconds as f64 / 1024.0 / 1000.0;
     let calls = count(calls);
-    writeln!(text, "lambda   {calls} calls, {gb_seconds:.1} GB-seconds")
+    writeln!(text, "lambda   {calls} calls, {gb_seconds:.1} GB-seconds")?;
+    if !usage.foreign.is_empty() {
+        writeln!(text, "records  {}", usage.foreign.in_words())?;
+    }
+    Ok(())
 }
 
 fn machine(used: &MachineUsage) -> String {

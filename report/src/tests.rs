@@ -1,6 +1,7 @@
 //! The summary as people and machines read it.
 
 use super::*;
+use tagfleet_cost::usage::Foreign;
 
 fn label(label: &str, images: u64) -> LabelCount {
     LabelCount { label: label.to_owned(), images }
@@ -22,6 +23,7 @@ pub(super) fn summary() -> Summary {
         },
         skipped: Skipped::default(),
         second_decoder: 3,
+        slowest: Slowest::default(),
         missing_shards: vec![],
         model: "mobilenet".to_owned(),
         model_sha256: "ab".repeat(32),
@@ -65,6 +67,27 @@ fn a_cost_that_is_not_known_says_why() {
     let why = Some("no price of EC2 g6.xlarge spot in mars-1".to_owned());
     let text = Summary { cost_problem: why, ..summary() }.text();
     assert!(text.contains("cost     unknown: no price of EC2 g6.xlarge spot in mars-1\n"), "{text}");
+}
+
+#[test]
+fn an_image_that_took_a_second_or_more_is_named() {
+    let with = |milliseconds: u64| {
+        let mut slowest = Slowest::default();
+        slowest.offer("a.jpg", milliseconds);
+        slowest.offer("b.jpg", 70);
+        Summary { slowest, ..summary() }.text()
+    };
+    assert!(!with(999).contains("slowest"), "{}", with(999));
+    assert!(with(7400).contains("\nslowest  a.jpg 7.4 s; b.jpg 0.1 s\n"), "{}", with(7400));
+}
+
+#[test]
+fn what_lies_among_the_records_is_named() {
+    let foreign = Foreign { objects: 2, keys: vec!["tags/work/r/usage/x/y.json".to_owned()] };
+    let usage = Some(Usage { foreign, ..Usage::default() });
+    let text = Summary { usage, ..summary() }.text();
+    let line = "records  not records of this run, so not counted: tags/work/r/usage/x/y.json and 1 more\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

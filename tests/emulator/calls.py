@@ -8,6 +8,7 @@ import re
 import threading
 from urllib.parse import parse_qsl, unquote
 
+import jobs
 from ministack.core.iam_actions import extract_iam_action
 from ministack.core.responses import get_account_id, get_region
 from ministack.core.router import extract_access_key_id
@@ -56,12 +57,15 @@ def record_request(service, method, path, headers, body, parameters):
     elif action == "ses:SendEmail":
         sender = json.loads(body)["FromEmailAddress"]
         address = re.sub(r".*<(.+)>", r"\1", sender)
-        record(principal, action, [arn("ses", f"identity/{address}")], **{"ses:FromAddress": address})
+        to = json.loads(body).get("Destination") or {}
+        recipients = tuple(one for kind in ("To", "Cc", "Bcc") for one in to.get(f"{kind}Addresses") or [])
+        conditions = {"ses:FromAddress": address, **({"ses:Recipients": recipients} if recipients else {})}
+        record(principal, action, [arn("ses", f"identity/{address}")], **conditions)
     elif service == "states":
         request = json.loads(body)
         record(principal, action, [next((request[name] for name in _ABOUT if name in request), "*")])
     elif action == "batch:TerminateJob":
-        record(principal, action, [arn("batch", f"job/{json.loads(body)['jobId']}")])
+        record_job(principal, action, json.loads(body)["jobId"])
     elif action == "cloudformation:DescribeStacks":
         name = dict(parse_qsl(body.decode())).get("StackName", "*")
         record(principal, action, [arn("cloudformation", f"stack/{name}/1")])
@@ -72,6 +76,13 @@ def record_request(service, method, path, headers, body, parameters):
 def arn(service, resource):
     """The ARN of something of this account and region."""
     return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
+
+
+def record_job(principal, action, job_id):
+    """A call about a job, which IAM may judge by the job's tags."""
+    tags = jobs.tags(job_id)
+    conditions = {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+    record(principal, action, [arn("batch", f"job/{job_id}")], **conditions)
 
 
 def _record_s3(principal, action, path, headers):

@@ -436,6 +436,11 @@ def find(job_id):
     return _JOBS[job_id]
 
 
+def tags(job_id):
+    """The tags of a job; none where there is no such job."""
+    return _JOBS[job_id].record["tags"] if job_id in _JOBS else {}
+
+
 def everything():
     """Every job as DescribeJobs returns it, with the id of its latest process."""
     return [{**job.describe(), "pid": job.process and job.process.pid} for job in list(_JOBS.values())]

@@ -91,11 +91,20 @@ def _stopped():
     return execution is not None and execution["status"] != "RUNNING"
 
 
-def _record(action, *resources_of_call, **conditions):
+def _record_job(job_id):
+    if role := _role():
+        calls.record_job(role, "batch:TerminateJob", job_id)
+
+
+def _role():
     execution = _EXECUTION.get()
     machine = sfn._state_machines.get(execution["stateMachineArn"]) if execution else None
-    if machine:
-        calls.record(machine["roleArn"].rsplit("/", 1)[-1], action, resources_of_call or ("*",), **conditions)
+    return machine["roleArn"].rsplit("/", 1)[-1] if machine else None
+
+
+def _record(action, *resources_of_call, **conditions):
+    if role := _role():
+        calls.record(role, action, resources_of_call or ("*",), **conditions)
 
 
 def invoke_resource(resource, arguments):
@@ -115,9 +124,11 @@ def invoke_resource(resource, arguments):
             _record("events:PutEvents", bus, **{"events:source": entry["Source"]})
     elif service != "batch" or operation != "SubmitJob":
         about = next((arguments[name] for name in _ABOUT if name in arguments), "*")
-        about = calls.arn("batch", f"job/{about}") if operation == "TerminateJob" else about
         about = "*" if operation in ("ListJobs", "DescribeJobs") else about
-        _record(f"{_NAMESPACES.get(service, service)}:{operation}", about)
+        if operation == "TerminateJob":
+            _record_job(arguments["JobId"])
+        else:
+            _record(f"{_NAMESPACES.get(service, service)}:{operation}", about)
     _check(_MODELS.get(service, service), operation, arguments)
     return _invoke_resource(resource, arguments)
 
@@ -145,6 +156,8 @@ def submit_job(resource, arguments):
     """`batch:submitJob`, and with `.sync` the wait for the job's end."""
     definition = resources.find_definition(arguments.get("JobDefinition", "")) or {"jobDefinitionArn": "none"}
     _record("batch:SubmitJob", arguments["JobQueue"], definition["jobDefinitionArn"], calls.arn("batch", "job/*"))
+    if tags := arguments.get("Tags"):
+        _record("batch:TagResource", calls.arn("batch", "job/*"), **{f"aws:RequestTag/{key}": tags[key] for key in tags})
     answer = _call_batch("submitjob", arguments)
     if not resource.endswith(".sync"):
         return resources.pascal(answer)
@@ -158,7 +171,7 @@ def submit_job(resource, arguments):
         if _stopped() and _EXECUTION.get()["status"] != "ABORTED":
             raise sfn._ExecutionError("States.Runtime", "the execution has ended, and its job has not")
         if _stopped():
-            _record("batch:TerminateJob", job.record["jobArn"])
+            _record_job(job.record["jobId"])
             job.terminate("Step Functions execution was stopped")
     described = resources.pascal(job.describe())
     if described["Status"] == "FAILED":

@@ -26,12 +26,13 @@ def verdict():
         statements = _statements(role)
         needed = set()
         for action, resource, conditions in _one_by_one(made):
-            allowing = [one for one in statements if _allows(one, action, resource, dict(conditions))]
-            if not allowing:
+            matching = [one for one in statements if _matches_call(one, action, resource, dict(conditions))]
+            allowing = [one for one in matching if one["Effect"] == "Allow"]
+            if not allowing or len(allowing) < len(matching):
                 denied.append(f"{role}: {action} on {resource} {dict(conditions) or ''}".rstrip())
             if len(allowing) == 1:
                 needed.add((allowing[0]["Sid"], action))
-        for statement in statements:
+        for statement in (one for one in statements if one["Effect"] == "Allow"):
             for action in _many(statement["Action"]):
                 if (statement["Sid"], action) not in needed:
                     needless.append(f"{_short(role)} {statement['Sid']} {action}")
@@ -61,22 +62,34 @@ def _statements(role):
         found.extend(document["Statement"])
     for statement in found:
         unknown = set(statement) - _KNOWN
-        if unknown or statement["Effect"] != "Allow":
+        if unknown or statement["Effect"] not in ("Allow", "Deny"):
             raise ValueError(f"{role}: a statement with {statement['Effect']}, {unknown}")
     return found
 
 
-def _allows(statement, action, resource, conditions):
+def _matches_call(statement, action, resource, conditions):
     return (any(_matches(pattern.lower(), action.lower()) for pattern in _many(statement["Action"]))
             and any(_matches(pattern, resource) for pattern in _many(statement["Resource"]))
             and all(_holds(operator, wanted, conditions) for operator, wanted in (statement.get("Condition") or {}).items()))
 
 
 def _holds(operator, wanted, conditions):
-    """Whether all keys of an operator hold; one that the call has not holds never."""
+    """Whether all keys of an operator hold. One that the call has not holds never, but for ForAllValues, which holds for
+    every value of none."""
+    if operator == "Null":
+        return all((key in conditions) != (str(absent).lower() == "true") for key, absent in wanted.items())
+    quantifier, _, operator = operator.rpartition(":")
     same = {"StringEquals": lambda pattern, value: pattern == value, "StringLike": _matches}[operator]
-    return all(key in conditions and any(same(pattern, conditions[key]) for pattern in _many(patterns))
-               for key, patterns in wanted.items())
+    if quantifier not in ("", "ForAllValues"):
+        raise ValueError(f"a condition with {quantifier}")
+    if not quantifier and not all(key in conditions for key in wanted):
+        return False
+    return all(any(same(pattern, value) for pattern in _many(patterns))
+               for key, patterns in wanted.items() for value in _values(conditions.get(key, ())))
+
+
+def _values(value):
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _many(value):

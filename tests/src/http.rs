@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-/// Who the tests are to the emulator, which does not record their calls.
+/// Who the tests are to the emulator, which records no call of theirs.
 const PRINCIPAL: &str = "test";
 
 /// An answer.
@@ -44,13 +44,20 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub struct Client {
     address: String,
+    principal: String,
 }
 
 impl Client {
     /// A client of `HOST:PORT`.
     #[must_use]
     pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned() }
+        Self { address: address.to_owned(), principal: PRINCIPAL.to_owned() }
+    }
+
+    /// The same in the name of a role, whose calls the emulator records and judges.
+    #[must_use]
+    pub fn in_the_name_of(&self, role: &str) -> Self {
+        Self { principal: role.to_owned(), ..self.clone() }
     }
 
     /// Where it sends to, as a URL.
@@ -67,7 +74,8 @@ impl Client {
     pub fn send(&self, service: &str, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let scope = format!("20260101/us-east-1/{service}/aws4_request");
         let mut head = format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
-        let signed = format!("Credential={PRINCIPAL}/{scope}, SignedHeaders=host, Signature=0");
+        let credential = format!("{}/{scope}", self.principal);
+        let signed = format!("Credential={credential}, SignedHeaders=host, Signature=0");
         let _ =
             write!(head, "Authorization: AWS4-HMAC-SHA256 {signed}\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {

@@ -92,6 +92,9 @@ fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
         crashed.iter().map(|row| (row.key.as_str(), row.error_message.as_deref())).collect();
     let message = "the decoder or the engine did not finish this image in time";
     assert_eq!(messages, [("00030-hangs.jpg", Some(message))]);
+    // Whoever looks why the run took minutes finds the picture by its name.
+    let slowest = ran.stdout.lines().find(|line| line.starts_with("slowest")).unwrap_or(&ran.stdout);
+    assert!(slowest.starts_with("slowest  00030-hangs.jpg "), "{slowest}");
 }
 
 #[test]

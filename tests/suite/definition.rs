@@ -174,6 +174,8 @@ fn infer_is_an_array_only_for_two_workers_or_more_and_ends_in_time() {
     );
     assert_eq!(infer["TimeoutSeconds"], SLICE.as_secs());
     let job = states()["AnotherRound"]["Choices"][0]["Assign"]["job"].clone();
+    // By this tag roles know the jobs that they may end.
+    assert_eq!(job["Tags"], json!({"tagfleet-stack": "${StackName}"}));
     // What the state machine could not end ends by itself soon after.
     let most = job["Timeout"]["AttemptDurationSeconds"].as_u64().unwrap();
     assert!((SLICE.as_secs() + 1..SLICE.as_secs() + 600).contains(&most), "{most}");

@@ -174,10 +174,11 @@ fn packaging_stops_at_whatever_fails() {
 #[test]
 fn an_answer_that_names_nothing_is_refused() {
     let good = Stubbed::new().run("deploy.sh", &[]);
-    let questions: [(&str, &[&str]); 5] = [
+    let questions: [(&str, &[&str]); 6] = [
         ("get-account-settings", &["", "None", "many"]),
         ("'CodeBucket'", &["", "None"]),
         ("'Images'", &["", "None"]),
+        ("'ImagesArn'", &["", "None"]),
         ("get-login-password", &[""]),
         ("describe-images", &["", "None", "sha256:7"]),
     ];
@@ -197,7 +198,10 @@ fn both_images_are_deployed_by_digest() {
     let outcome = Stubbed::new().run("deploy.sh", &[("SENDER", "me@example.com")]);
     let image =
         format!("Image=123456789012.dkr.ecr.us-east-1.amazonaws.com/tagfleet-artifacts-images-1@{DIGEST}");
-    for parameter in [format!("Cpu{image}"), format!("Gpu{image}"), "MakesIdentity=true".to_owned()] {
+    let repository =
+        "ImageRepositoryArns=arn:aws:ecr:us-east-1:123456789012:repository/tagfleet-artifacts-images-1";
+    let others = [repository, "MakesIdentity=true"].map(str::to_owned);
+    for parameter in [format!("Cpu{image}"), format!("Gpu{image}")].into_iter().chain(others) {
         assert!(outcome.deployment().contains(&parameter), "{outcome:#?}");
     }
     assert!(outcome.number_of("--target cpu --platform linux/amd64") > outcome.number_of("docker login"));

@@ -8,6 +8,7 @@ mod operator;
 mod options;
 mod planned;
 mod policy;
+mod reach;
 mod reclaimed;
 mod reference;
 mod requests;

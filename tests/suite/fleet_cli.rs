@@ -225,6 +225,35 @@ fn what_is_wrong_is_said_before_anything_is_started() {
     insta::assert_snapshot!(fleet(&cloud, &["status"]).stdout, @"the stack tagfleet has run nothing yet");
 }
 
+/// The stack as it is deployed with rules for its requests.
+fn deploy_with_rules() -> Cloud {
+    let template = fs::read_to_string(project("tests/suite/fleet_cli/stack.yaml")).unwrap();
+    let (none, sender) = ("  Sender: {Value: ''}", "  Sender: {Value: 'me@example.com'}");
+    assert!(template.contains(none));
+    let rules = "  ModelBuckets: {Value: 'shared'}\n  MailRecipients: {Value: '*@example.com'}\n  \
+                 MaxUsdPerRun: {Value: '20'}\n  MaxUsdPerDay: {Value: '0'}\n";
+    let template = template.replace(none, sender) + rules;
+    Cloud::deploy_template(&Options::default(), &template, &[], &[])
+}
+
+#[test]
+fn what_the_stack_does_not_allow_is_said_before_anything_is_sent() {
+    let cloud = deploy_with_rules();
+    let submitted = |more: &[&str]| refused(&submit(&cloud, more));
+    insta::assert_snapshot!(submitted(&["--notify", "you@example.org"]), @"error: the request is wrong: notify: this stack does not mail you@example.org, only its MailRecipients (*@example.com): leave it out, or deploy the stack with it");
+    insta::assert_snapshot!(submitted(&["--max-usd", "20.5"]), @"error: the request is wrong: max_usd: $20.5 is more than the $20 that this stack lets a run cost (MaxUsdPerRun): ask for at most 20");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("request.json");
+    let request = json!({"version": 1, "input": ["s3://shop/"], "model": "s3://elsewhere/models/m/"});
+    fs::write(&file, request.to_string()).unwrap();
+    insta::assert_snapshot!(refused(&fleet(&cloud, &["submit", "--request", file.to_str().unwrap()])), @"error: the request is wrong: model: this stack takes no models from s3://elsewhere: publish it with `tagfleet submit --model FOLDER`, or name the bucket in the stack's ModelBuckets");
+    assert_eq!((cloud.keys(""), cloud.executions()), (vec![], vec![]));
+    let started = json_of(&submit(&cloud, &["--notify", "ops@example.com", "--max-usd", "20", "--json"]));
+    let run = started["run"].as_str().unwrap();
+    assert_eq!(fleet(&cloud, &["cancel", run]).code, Some(0));
+    insta::assert_snapshot!(refused(&fleet(&cloud, &["resume", run, "--max-usd", "21"])), @"error: --max-usd: $21 is more than the $20 that this stack lets a run cost (MaxUsdPerRun): ask for at most 20");
+}
+
 #[test]
 fn a_model_that_was_changed_is_another_model() {
     let cloud = deploy();

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 use tagfleet_fleet::FleetRun;
-use tagfleet_fleet::budget::{LIMIT_VERSION, LimitOverride, is_limit};
+use tagfleet_fleet::budget::{LIMIT_VERSION, LimitOf, LimitOverride, is_limit};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::run::StackKeys;
 use tagfleet_report::State;
@@ -73,14 +73,19 @@ async fn limit(stack: &FleetStack, fleet: &FleetRun, max_usd: Option<f64>) -> Re
     let run = &fleet.run;
     let summary = summary(fleet).await.map_err(broken)?;
     let is_spent = summary.is_some_and(|summary| summary.state == State::StoppedAtBudget);
-    let before = stack.pipeline().limit(fleet).await.map_err(broken)?;
-    if let Some(before) = before.filter(|before| is_spent && max_usd.unwrap_or(0.0) <= *before) {
+    let before = stack.limit(fleet).await.map_err(broken)?;
+    // What the stack limits it may allow by now.
+    let own = before.filter(|before| before.of == LimitOf::Request).map(|before| before.max_usd);
+    if let Some(before) = own.filter(|before| is_spent && max_usd.unwrap_or(0.0) <= *before) {
         return Err(bad_input(format!(
             "run {run} is stopped at its budget of ${before}: give more with `{}`, N above {before}",
             stack.command(&format!("resume {run} --max-usd N"))
         )));
     }
     let Some(max_usd) = max_usd else { return Ok(()) };
+    if let Some(rules) = &stack.outputs.rules {
+        rules.check_limit("--max-usd", max_usd).map_err(bad_input)?;
+    }
     let stored = serde_json::to_vec(&LimitOverride { version: LIMIT_VERSION, max_usd }).map_err(broken)?;
     stack.bucket().put(&StackKeys::limit(run), stored.into()).await.map_err(broken)
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tagfleet_aws::{Aws, S3Bucket};
+use tagfleet_fleet::budget::RunLimit;
+use tagfleet_fleet::rules::{RuleTexts, Rules};
 use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::run::RunId;
@@ -15,7 +17,7 @@ use crate::connection;
 use crate::exit::{Failure, bad_input, broken};
 
 /// What a deployed stack says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outputs {
     /// The bucket of requests, models and, unless a request says where else they go, results.
     pub(crate) bucket: String,
@@ -35,6 +37,8 @@ pub(crate) struct Outputs {
     pub(crate) queue_prefix: String,
     /// Buckets that images may be in, besides the stack's own.
     pub(crate) source_buckets: Vec<String>,
+    /// What requests may ask for; none from a stack of an earlier version, whose splitter says it.
+    pub(crate) rules: Option<Rules>,
     /// The most vCPUs that workers of one kind hold at once; none from a stack of an earlier version.
     pub(crate) max_vcpus: Option<u32>,
 }
@@ -67,6 +71,7 @@ impl Outputs {
             splitter: required("SplitterFunction")?,
             queue_prefix: required("QueuePrefix")?,
             source_buckets: names.map(str::to_owned).collect(),
+            rules: rules(outputs),
             max_vcpus: optional("MaxVcpus").parse().ok(),
         })
     }
@@ -81,6 +86,21 @@ impl Outputs {
     pub(crate) fn execution(&self, name: &str) -> String {
         format!("{}:{name}", self.state_machine.replacen(":stateMachine:", ":execution:", 1))
     }
+}
+
+/// What the functions of the stack hold requests to.
+fn rules(outputs: &BTreeMap<String, String>) -> Option<Rules> {
+    let text = |name: &str| outputs.get(name).map_or("", String::as_str);
+    // An output that is empty may be missing; this one never is.
+    let max_usd_per_run = outputs.get("MaxUsdPerRun")?;
+    let texts = RuleTexts {
+        model_buckets: text("ModelBuckets"),
+        recipients: text("MailRecipients"),
+        max_usd_per_run,
+        max_usd_per_day: text("MaxUsdPerDay"),
+    };
+    // A stack whose limits are not amounts was not deployed from the template.
+    Rules::parse(&texts).ok()
 }
 
 impl FleetStack {
@@ -112,6 +132,12 @@ impl FleetStack {
     /// The stack's own bucket.
     pub(crate) fn bucket(&self) -> S3Bucket {
         S3Bucket::new(&self.aws, &self.outputs.bucket)
+    }
+
+    /// What a run of this stack may cost.
+    pub(crate) async fn limit(&self, fleet: &FleetRun) -> Result<Option<RunLimit>, FleetError> {
+        let none = Rules::default();
+        self.pipeline().limit(fleet, self.outputs.rules.as_ref().unwrap_or(&none)).await
     }
 
     /// The stack as the pipeline knows it.
@@ -202,6 +228,20 @@ pub(crate) mod tests {
             "arn:aws:lambda:us-east-1:123456789012:function:tagfleet-splitter"
         );
         assert_eq!(outputs.execution("r-2"), "arn:aws:states:us-east-1:123456789012:execution:tagfleet:r-2");
+    }
+
+    #[test]
+    fn rules_are_those_of_the_functions_or_of_nobody() {
+        assert_eq!(Outputs::parse(&deployed()).unwrap().rules, None, "a stack of an earlier version");
+        let mut outputs = deployed();
+        for (name, value) in
+            [("MailRecipients", "*@example.com"), ("MaxUsdPerRun", "20"), ("MaxUsdPerDay", "0")]
+        {
+            outputs.insert(name.to_owned(), value.to_owned());
+        }
+        let rules = Outputs::parse(&outputs).unwrap().rules.unwrap();
+        assert!(rules.may_mail("a@example.com") && !rules.may_mail("a@example.org"));
+        assert_eq!((rules.max_usd_per_run, rules.max_usd_per_day), (Some(20.0), None));
     }
 
     #[test]

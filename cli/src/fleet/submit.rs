@@ -101,6 +101,7 @@ async fn from_flags(
     check(stack, &valid(stack, request(options, own.to_string(), plan.clone()))?)?;
     let model = publish::model(stack, options).await?;
     let valid = valid(stack, request(options, model.to_string(), plan))?;
+    check(stack, &valid)?;
     let mut bytes = serde_json::to_vec_pretty(&valid.request).map_err(broken)?;
     bytes.push(b'\n');
     Ok((valid, bytes.into()))
@@ -179,7 +180,10 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
             "the stack {name} sends no mail: deploy it again with Sender, or ask for none"
         )));
     }
-    Ok(())
+    match &outputs.rules {
+        Some(rules) => rules.check(valid, &outputs.bucket).map_err(bad_input),
+        None => Ok(()),
+    }
 }
 
 fn save(stack: &FleetStack, file: &Path, valid: &ValidRequest, bytes: &Bytes) -> Result<String, Failure> {

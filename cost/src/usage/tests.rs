@@ -5,8 +5,9 @@ use crate::bill::{Extras, bill};
 use crate::prices::PriceBook;
 use crate::testing::usage_of_a_worker;
 use bytes::Bytes;
+use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::run::{RunId, RunKeys};
 
 fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
     let life_cycle = Some(if spot { "spot" } else { "on-demand" }.to_owned());

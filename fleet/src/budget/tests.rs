@@ -30,9 +30,28 @@ fn work(images: u64) -> Work {
     Work { images, fewest: 256, all_images: 10_000, shards: 10, groups: 2 }
 }
 
+fn limit(max_usd: f64, of: LimitOf, machines: &[Machine]) -> Limit<'_> {
+    Limit { limit: RunLimit { max_usd, of }, price: &price, machines, vcpus: 8 }
+}
+
+#[test]
+fn whose_limit_it_is_decides_how_a_run_can_continue() {
+    // 2026-12-01 00:00 UTC.
+    let limits = [LimitOf::Request, LimitOf::Stack, LimitOf::Day { ends: 1_796_083_200 }];
+    let mut said = Vec::new();
+    for of in limits {
+        said.push(limit(0.5, of, &[]).ended(&run(), &work(1), &Usage::default()).unwrap().cause);
+    }
+    insta::assert_snapshot!(said.join("\n"), @"
+    $0.000000 of $0.5 is spent and $0.000000 is left for workers, but its workers stopped at their shares in every round; to continue: tagfleet resume r --max-usd N, with N above 0.5
+    $0.000000 of $0.5 is spent and $0.000000 is left for workers, but its workers stopped at their shares in every round; the stack lets no run cost more (MaxUsdPerRun): to continue, deploy it with a higher one, then: tagfleet resume r
+    $0.000000 of $0.5 is spent and $0.000000 is left for workers, but its workers stopped at their shares in every round; that is what was left of the day (the stack's MaxUsdPerDay): to continue, from 2026-12-01 00:00 UTC: tagfleet resume r
+    ");
+}
+
 fn allowed(max_usd: f64, images: u64, workers: u32, spent: (&Usage, bool)) -> Allowed {
     let machines = [machine("c7a.2xlarge")];
-    let limit = Limit { max_usd, price: &price, machines: &machines, vcpus: 8 };
+    let limit = limit(max_usd, LimitOf::Request, &machines);
     limit.allows(&run(), &work(images), workers, spent).unwrap()
 }
 
@@ -88,7 +107,7 @@ fn a_run_that_has_spent_all_stops() {
 #[test]
 fn an_unknown_price_is_an_error_and_never_nothing() {
     let machines = [machine("c7a.2xlarge"), machine("unheard.of")];
-    let limit = Limit { max_usd: 5.0, price: &price, machines: &machines, vcpus: 8 };
+    let limit = limit(5.0, LimitOf::Request, &machines);
     let error = limit.is_priced().unwrap_err().to_string();
     assert_eq!(
         error,

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::super::budget::Limit;
+use super::super::budget::{Limit, LimitOf, RunLimit};
+use super::super::rules::Rules;
 use super::*;
 use tagfleet_cost::usage::{FunctionUsage, SHARE_IS_SPENT, Usage};
 
@@ -12,8 +13,12 @@ fn a_cent_a_picture(usage: &Usage) -> Result<f64, String> {
     Ok(usage.requests.get("infer").map_or(0, gets) as f64 / 100.0)
 }
 
+fn of_request(max_usd: f64) -> RunLimit {
+    RunLimit { max_usd, of: LimitOf::Request }
+}
+
 fn limit(max_usd: f64) -> Limit<'static> {
-    Limit { max_usd, price: &a_cent_a_picture, machines: &[], vcpus: 8 }
+    Limit { limit: of_request(max_usd), price: &a_cent_a_picture, machines: &[], vcpus: 8 }
 }
 
 #[tokio::test]
@@ -22,7 +27,7 @@ async fn a_run_that_costs_more_than_its_limit_is_stopped_before_a_worker_starts(
     world.ask(json!({"max_usd": 5.99, "workers": 3})).await;
     world.split().await;
     let fleet = world.fleet().await;
-    assert_eq!(world.stack.limit(&fleet).await.unwrap(), Some(5.99));
+    assert_eq!(world.stack.limit(&fleet, &Rules::default()).await.unwrap(), Some(of_request(5.99)));
     let checked = world.check_with(CheckInput { limit: Some(limit(5.99)), ..ASKED }).await;
     assert!(!checked.again && checked.share_usd.is_empty(), "{checked:?}");
     let stopped = checked.stopped.unwrap();
@@ -71,7 +76,7 @@ async fn a_price_that_is_not_known_any_more_ends_a_run_that_has_begun_and_keeps_
     let part = fleet.keys.part(tagfleet_pipeline::shard::ShardId { range: 0, number: 1 });
     world.own.delete(&part);
     let unknown = |_: &Usage| Err("no price of EC2 x9z.large spot in us-east-1".to_owned());
-    let limit = Limit { max_usd: 100.0, price: &unknown, machines: &[], vcpus: 8 };
+    let limit = Limit { limit: of_request(100.0), price: &unknown, machines: &[], vcpus: 8 };
     let checked =
         world.check_with(CheckInput { round: 1, before: Some(3), limit: Some(limit), ..ASKED }).await;
     let stopped = checked.stopped.clone().unwrap();

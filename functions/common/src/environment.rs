@@ -8,6 +8,7 @@ use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_cost::usage::Machine;
 use tagfleet_fleet::request::Device;
+use tagfleet_fleet::rules::{RuleTexts, Rules};
 use tagfleet_fleet::{OpenBucket, Stack};
 use tagfleet_pipeline::bucket::Bucket;
 
@@ -52,6 +53,23 @@ pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
         }
     }
     Ok(machines)
+}
+
+/// What a request may ask for, as the template's parameters say.
+///
+/// # Errors
+/// Where the environment does not say, or a limit is not an amount of dollars.
+pub fn rules() -> Result<Rules, String> {
+    let [model_buckets, recipients] =
+        [variable("TAGFLEET_MODEL_BUCKETS")?, variable("TAGFLEET_MAIL_RECIPIENTS")?];
+    let [per_run, per_day] = [variable("TAGFLEET_MAX_USD_PER_RUN")?, variable("TAGFLEET_MAX_USD_PER_DAY")?];
+    let texts = RuleTexts {
+        model_buckets: &model_buckets,
+        recipients: &recipients,
+        max_usd_per_run: &per_run,
+        max_usd_per_day: &per_day,
+    };
+    Rules::parse(&texts).map_err(|error| format!("the function's environment: {error}"))
 }
 
 /// The clients of the region that the function runs in; `TAGFLEET_ANSWER_SECONDS` says how long a service may take to begin

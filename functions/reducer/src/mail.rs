@@ -1,10 +1,12 @@
 //! The mail at a run's end: to whom, and what.
 //!
-//! Nobody gets one who was not named in the request; where the request is wrong, those still do whom it names readably.
+//! Nobody gets one who was not named in the request, nor whom the stack does not mail; where the request is wrong, those
+//! still do whom it names readably.
 
 use tagfleet_aws::mail::Sent;
 use tagfleet_aws::{ServiceError, console};
 use tagfleet_fleet::finish::read_summary;
+use tagfleet_fleet::rules::Rules;
 use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_function::CallError;
 use tagfleet_pipeline::run::RunId;
@@ -19,17 +21,38 @@ pub(crate) struct Whereabouts<'a> {
     pub(crate) region: &'a str,
 }
 
+/// What it takes to send a mail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Post<'a> {
+    /// Empty where no mail is sent.
+    pub(crate) sender: &'a str,
+    pub(crate) rules: &'a Rules,
+    pub(crate) whereabouts: Whereabouts<'a>,
+}
+
+/// What became of a mail.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) sent: Sent,
+    /// Recipients that the request names and the stack does not mail.
+    pub(crate) strangers: usize,
+}
+
 /// Sends the mail and says to how many, and why not to others; to none where nobody wants one or there is no sender.
 pub(crate) async fn tell(
     stack: &Stack,
     run: &RunId,
     failure: Option<&Failure>,
-    (sender, whereabouts): (&str, Whereabouts<'_>),
+    post: Post<'_>,
     send: impl AsyncFnOnce(&[String], &Mail) -> Result<Sent, ServiceError>,
-) -> Result<Sent, CallError> {
-    let recipients = stack.recipients(run).await?;
-    if recipients.is_empty() || sender.is_empty() {
-        return Ok(Sent { sent: 0, refused: vec![] });
+) -> Result<Told, CallError> {
+    let whereabouts = post.whereabouts;
+    let mut recipients = stack.recipients(run).await?;
+    let named = recipients.len();
+    recipients.retain(|address| post.rules.may_mail(address));
+    let strangers = named - recipients.len();
+    if recipients.is_empty() || post.sender.is_empty() {
+        return Ok(Told { sent: Sent { sent: 0, refused: vec![] }, strangers });
     }
     let found = stack.find(run).await;
     let mail = match failure {
@@ -43,7 +66,7 @@ pub(crate) async fn tell(
             Mail::of_summary(&read_summary(&fleet).await?, &surroundings(&fleet, whereabouts).await?)
         }
     };
-    Ok(send(&recipients, &mail).await?)
+    Ok(Told { sent: send(&recipients, &mail).await?, strangers })
 }
 
 impl Whereabouts<'_> {
@@ -67,6 +90,7 @@ mod tests {
     use std::sync::Arc;
 
     use tagfleet_fleet::ErrorType;
+    use tagfleet_fleet::rules::RuleTexts;
     use tagfleet_pipeline::bucket::Bucket;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
     use tagfleet_pipeline::run::StackKeys;
@@ -102,8 +126,16 @@ mod tests {
             *sent.borrow_mut() = format!("{} {} {}", to.join(","), mail.subject, mail.text);
             Ok(Sent { sent: to.len(), refused: vec![] })
         };
-        let result = tell(&stack, &run, failure, (sender, HERE), send).await;
-        (result.map(|told| told.sent), sent.into_inner())
+        let texts = RuleTexts {
+            model_buckets: "",
+            recipients: "*@example.com",
+            max_usd_per_run: "0",
+            max_usd_per_day: "0",
+        };
+        let rules = Rules::parse(&texts).unwrap();
+        let post = Post { sender, rules: &rules, whereabouts: HERE };
+        let result = tell(&stack, &run, failure, post, send).await;
+        (result.map(|told| told.sent.sent), sent.into_inner())
     }
 
     #[tokio::test]
@@ -113,6 +145,16 @@ mod tests {
         assert_eq!(result.unwrap(), 1);
         assert!(sent.starts_with("a@example.com tagfleet: r-1 failed"), "{sent}");
         assert!(sent.contains("no <such> bucket"), "{sent}");
+    }
+
+    /// One small file would otherwise send a mail of the account to fifty strangers, even if it is not a request.
+    #[tokio::test]
+    async fn a_stranger_is_told_nothing_whatever_the_request() {
+        let strangers = r#"{"notify": ["you@example.org", "a@example.com.evil.org"], "read this": 1}"#;
+        assert_eq!(told(strangers, Some(&failure()), "t@example.com").await, (Ok(0), String::new()));
+        let mixed = r#"{"notify": ["you@example.org", "me@example.com"], "version": 1}"#;
+        let (result, sent) = told(mixed, Some(&failure()), "t@example.com").await;
+        assert!(result == Ok(1) && sent.starts_with("me@example.com tagfleet"), "{sent}");
     }
 
     #[tokio::test]

@@ -5,13 +5,14 @@ use std::time::SystemTime;
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use tagfleet_aws::mail::{InlinePicture, OutgoingMail, Sent};
+use tagfleet_aws::mail::{InlinePicture, OutgoingMail};
 use tagfleet_aws::{Aws, SqsQueue};
 use tagfleet_cost::usage::{Machine, Usage};
-use tagfleet_fleet::budget::Limit;
+use tagfleet_fleet::budget::{Limit, RunLimit};
 use tagfleet_fleet::finish::{Priced, finish, read_summary};
 use tagfleet_fleet::pricing::Pricing;
 use tagfleet_fleet::request::Device;
+use tagfleet_fleet::rules::Rules;
 use tagfleet_fleet::steps::{CheckInput, Problem, check, compact, run_id};
 use tagfleet_fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_function::call::Call;
@@ -23,7 +24,7 @@ use tagfleet_report::mail::{Failure, Mail};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
-use crate::mail::Whereabouts;
+use crate::mail::{Post, Told, Whereabouts};
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
@@ -32,6 +33,7 @@ const FUNCTION: &str = "reducer";
 pub(crate) struct Reducer {
     aws: Aws,
     stack: Stack,
+    rules: Rules,
     /// Empty where no mail is sent.
     sender: String,
     /// The stack's name.
@@ -75,6 +77,7 @@ impl Reducer {
             region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
             aws,
             stack,
+            rules: environment::rules()?,
             sender: environment::variable("TAGFLEET_SENDER")?,
             name: environment::variable("TAGFLEET_STACK")?,
             most_vcpus: environment::number("TAGFLEET_MAX_VCPUS")?,
@@ -156,10 +159,11 @@ impl Reducer {
             Action::Mail { execution, failure, .. } => {
                 call.detail("execution", execution.as_str());
                 let told = self.tell(run, failure.as_ref()).await?;
-                let codes: Vec<&str> = told.refused.iter().map(|error| error.code.as_str()).collect();
+                let codes: Vec<&str> = told.sent.refused.iter().map(|error| error.code.as_str()).collect();
+                call.detail("strangers", told.strangers);
                 call.detail("refused", codes.len());
                 call.detail("refused_with", codes);
-                Ok(json!({"sent": told.sent}))
+                Ok(json!({"sent": told.sent.sent}))
             }
         }
     }
@@ -183,8 +187,8 @@ impl Reducer {
         let price = limited
             .as_ref()
             .map(|(_, pricing)| |usage: &Usage| pricing.as_ref().map_err(Clone::clone)?.usd(usage));
-        let limit = limited.as_ref().zip(price.as_ref()).map(|((max_usd, _), price)| Limit {
-            max_usd: *max_usd,
+        let limit = limited.as_ref().zip(price.as_ref()).map(|((limit, _), price)| Limit {
+            limit: *limit,
             price,
             machines: &workers.machines,
             vcpus: workers.vcpus,
@@ -207,9 +211,12 @@ impl Reducer {
     }
 
     /// What the run may cost and what tells it; without a limit no price is read.
-    async fn limited(&self, fleet: &FleetRun) -> Result<Option<(f64, Result<Pricing, String>)>, CallError> {
-        let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(None) };
-        Ok(Some((max_usd, Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?)))
+    async fn limited(
+        &self,
+        fleet: &FleetRun,
+    ) -> Result<Option<(RunLimit, Result<Pricing, String>)>, CallError> {
+        let Some(limit) = self.stack.limit(fleet, &self.rules).await? else { return Ok(None) };
+        Ok(Some((limit, Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?)))
     }
 
     /// Writes the run's metrics into the log.
@@ -220,7 +227,7 @@ impl Reducer {
         Ok(())
     }
 
-    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Sent, CallError> {
+    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Told, CallError> {
         let send = async |recipients: &[String], mail: &Mail| {
             let Mail { subject, text, html, pictures } = mail;
             let pictures: Vec<InlinePicture<'_>> = pictures
@@ -232,7 +239,8 @@ impl Reducer {
             self.aws.send_mail(&outgoing).await
         };
         let whereabouts = Whereabouts { stack: &self.name, region: &self.region };
-        mail::tell(&self.stack, run, failure, (&self.sender, whereabouts), send).await
+        let post = Post { sender: &self.sender, rules: &self.rules, whereabouts };
+        mail::tell(&self.stack, run, failure, post, send).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod action;
 mod event;
+mod limits;
 mod plan;
 mod request;
 mod splitter;

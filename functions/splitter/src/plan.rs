@@ -1,7 +1,6 @@
 //! Plan, in the order that begins nothing where the request is wrong: the request, the source's region, the plan, and
 //! only then the queue.
 
-use tagfleet_aws::ServiceError;
 use tagfleet_cost::usage::Machine;
 use tagfleet_fleet::plan::plan as plan_run;
 use tagfleet_fleet::steps::Planned;
@@ -9,12 +8,13 @@ use tagfleet_fleet::{FleetRun, Stack};
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
 
-/// Plans a run and makes the queue of the execution. `own_region` is that of the function.
+/// Plans a run and makes the queue of the execution, which comes last: it may still be refused by the day's limit.
+/// `own_region` is that of the function.
 pub(crate) async fn plan(
     stack: &Stack,
     fleet: &FleetRun,
     regions: (&str, impl AsyncFnOnce() -> Result<String, BucketError>),
-    create_queue: impl AsyncFnOnce() -> Result<String, ServiceError>,
+    create_queue: impl AsyncFnOnce() -> Result<String, CallError>,
 ) -> Result<Planned, CallError> {
     let (own_region, source_region) = regions;
     if !fleet.valid.request.any_region {

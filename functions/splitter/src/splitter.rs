@@ -6,19 +6,19 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tagfleet_aws::queues::{NewQueue, queue_name};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
-use tagfleet_cost::usage::{Machine, Usage};
-use tagfleet_fleet::budget::Limit;
-use tagfleet_fleet::pricing::Pricing;
+use tagfleet_fleet::day::Standing;
+use tagfleet_fleet::rules::Rules;
 use tagfleet_fleet::steps::{run_id, split};
-use tagfleet_fleet::{FleetRun, Stack};
+use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
-use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::run::RunId;
 
 use crate::action::{Action, CheckInput};
 use crate::event::{self, ObjectCreated, Taken};
+use crate::limits::Limits;
 use crate::plan;
 use crate::request;
 
@@ -28,6 +28,7 @@ const FUNCTION: &str = "splitter";
 pub(crate) struct Splitter {
     aws: Aws,
     stack: Stack,
+    rules: Rules,
     region: String,
     queue_prefix: String,
     dead_letter_queue_arn: String,
@@ -42,6 +43,7 @@ impl Splitter {
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
         Ok(Self {
             stack,
+            rules: environment::rules()?,
             region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
             aws,
             queue_prefix: environment::variable("TAGFLEET_QUEUE_PREFIX")?,
@@ -123,7 +125,7 @@ impl Splitter {
             Ok(fleet) => fleet,
             Err(error) => return call.end(None, Err::<(), _>(error)).await,
         };
-        let planned = self.plan_found(&fleet, execution).await;
+        let planned = self.plan_found(&fleet, execution, call.began()).await;
         call.end(Some(&fleet), planned).await
     }
 
@@ -131,10 +133,13 @@ impl Splitter {
         &self,
         fleet: &FleetRun,
         execution: &str,
+        now: u64,
     ) -> Result<impl serde::Serialize, CallError> {
         let machines = environment::machines(fleet.valid.request.device).map_err(CallError::broken)?;
         plan::check_machines(&machines)?;
-        self.check_limit(fleet, &machines).await?;
+        self.rules.check(&fleet.valid, &self.stack.name).map_err(FleetError::from)?;
+        let limit = Limits { stack: &self.stack, rules: &self.rules, region: &self.region };
+        let limited = limit.check(fleet, &machines).await?;
         let stack = self.stack_for(fleet).await?;
         let source_region = async || S3Bucket::new(&self.aws, &fleet.valid.source).region().await;
         let create_queue = async || {
@@ -145,18 +150,24 @@ impl Splitter {
                 visibility_timeout: VISIBILITY_TIMEOUT,
                 max_receive_count: MAX_RECEIVE_COUNT,
             };
-            self.aws.create_queue(&queue).await
+            if let Some(limited) = &limited {
+                let standing = async |execution: &str| self.standing(execution).await;
+                limit.reserve((fleet, execution), limited, now, standing).await?;
+            }
+            Ok(self.aws.create_queue(&queue).await?)
         };
         plan::plan(&stack, fleet, (&self.region, source_region), create_queue).await
     }
 
-    /// A run with a limit is refused where anything that it may use has no price.
-    async fn check_limit(&self, fleet: &FleetRun, machines: &[Machine]) -> Result<(), CallError> {
-        let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(()) };
-        let pricing = Pricing::load(self.stack.bucket.as_ref(), &self.region).await?;
-        let price = |usage: &Usage| pricing.usd(usage);
-        // Whether there is a price does not depend on how much of a machine is used.
-        Ok(Limit { max_usd, price: &price, machines, vcpus: 1 }.is_priced()?)
+    /// How another execution of the stack's state machine is; one of which nothing is known may still spend.
+    async fn standing(&self, execution: &str) -> Result<Standing, CallError> {
+        let Some(machine) = &self.state_machine_arn else { return Ok(Standing::Running) };
+        let arn = format!("{}:{execution}", machine.replacen(":stateMachine:", ":execution:", 1));
+        match self.aws.describe_execution(&arn).await {
+            Ok(found) => Ok(found.stopped.map_or(Standing::Running, Standing::Ended)),
+            Err(error) if error.kind == Kind::Missing => Ok(Standing::Running),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn split(

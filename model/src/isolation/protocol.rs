@@ -234,7 +234,8 @@ mod tests {
             let vector: Vec<f32> = bits.iter().copied().map(f32::from_bits).collect();
             let tags = vector.iter().map(|&score| Tag { label: "a".to_owned(), index: 7, score }).collect();
             let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true };
-            let seen = vec![Seen { outcome: Outcome::Tagged(tagged), thumbnail: Some(vec![0xff, 0xd8]) }];
+            let (outcome, thumbnail) = (Outcome::Tagged(tagged), Some(vec![0xff, 0xd8]));
+            let seen = vec![Seen { outcome, thumbnail, milliseconds: Some(7) }];
             let pace = ChildStatus { batch_size: 2, inference_batch_size: 64, device: Some(DeviceTime { wall_milliseconds: 9, ..DeviceTime::default() }) };
             let Body::Seen { seen, pace: arrived } = sent(Body::Seen { seen, pace }) else { panic!() };
             prop_assert_eq!(arrived, pace);

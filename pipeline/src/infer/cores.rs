@@ -4,7 +4,7 @@
 //! They never fetch and never wait for one another: whoever is free takes what has been fetched, of whichever shard.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Receiver;
@@ -66,7 +66,8 @@ async fn run(
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
         let wanted: Vec<Wanted> = jobs.iter().map(|job| job.shard.wanted(job.index)).collect();
         let seen = liveness.tagging(|| tagger.tag_with_thumbnails(&images, &wanted))?;
-        progress.add_thread_time(began.duration_since(free), began.elapsed());
+        let took = began.elapsed();
+        progress.add_thread_time(began.duration_since(free), took);
         progress.set_batch_size(tagger.inference_batch_size());
         if let Some(told) = tagger.device_time() {
             progress.set_device_time(told);
@@ -74,7 +75,7 @@ async fn run(
         if seen.len() != jobs.len() {
             return Err(TaggerError(format!("{} outcomes for {} images", seen.len(), jobs.len())));
         }
-        for (job, seen) in jobs.into_iter().zip(seen) {
+        for (job, seen) in jobs.into_iter().zip(measured(seen, took)) {
             let read = (job.fetched.bytes.len() as u64, job.fetched.etag);
             job.shard.set(job.index, Some(read), checked(seen, vector));
         }
@@ -100,8 +101,50 @@ fn useful(job: Job) -> Option<Job> {
     job.shard.is_open().then_some(job)
 }
 
+/// Gives each image of a call its time: what the tagger says, but no more than the call took. What it does not say is of
+/// those that it had to find out about, so they share the rest.
+fn measured(mut seen: Vec<Seen>, took: Duration) -> Vec<Seen> {
+    let all = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let said = seen.iter().filter_map(|seen| seen.milliseconds).fold(0, u64::saturating_add);
+    let unsaid = seen.iter().filter(|seen| seen.milliseconds.is_none()).count() as u64;
+    let rest = all.saturating_sub(said) / unsaid.max(1);
+    for seen in &mut seen {
+        seen.milliseconds = Some(seen.milliseconds.map_or(rest, |said| said.min(all)));
+    }
+    seen
+}
+
 /// A vector that cannot be stored makes the image a failed one.
 fn checked(mut seen: Seen, vector: Option<VectorType>) -> Seen {
     seen.outcome = seen.outcome.checked(vector);
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags::{Cause, Failure, Outcome};
+
+    fn said(milliseconds: &[Option<u64>], took: u64) -> Vec<u64> {
+        let seen = |milliseconds: &Option<u64>| {
+            let outcome = Outcome::Failed(Failure::new(Cause::Crashed, String::new()));
+            Seen { milliseconds: *milliseconds, ..outcome.into() }
+        };
+        let seen = milliseconds.iter().map(seen).collect();
+        measured(seen, Duration::from_millis(took)).into_iter().filter_map(|seen| seen.milliseconds).collect()
+    }
+
+    #[test]
+    fn an_image_of_which_nothing_is_said_took_what_is_left_of_the_call() {
+        assert_eq!(said(&[None], 60_123), [60_123]);
+        // It killed the process, and the others were tagged after that.
+        assert_eq!(said(&[Some(20), None, Some(30)], 60_050), [20, 60_000, 30]);
+        assert_eq!(said(&[None, None], 9), [4, 4]);
+        assert_eq!(said(&[], 9), [0_u64; 0]);
+    }
+
+    #[test]
+    fn no_tagger_can_say_that_an_image_took_longer_than_its_call() {
+        assert_eq!(said(&[Some(u64::MAX), Some(u64::MAX), None], 70), [70, 70, 0]);
+    }
 }

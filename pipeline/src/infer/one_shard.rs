@@ -154,8 +154,9 @@ async fn put_part(
 ) -> Result<(), ShardFailure> {
     let (worker, id) = (&state.worker, open.shard.id);
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
+    let slowest = open.slowest();
     let of = RunColumns { run: worker.run.clone(), model: worker.model.clone(), vector };
-    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of)).await?;
+    let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of, &slowest)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
     let part = worker.keys.part(id);
     // Where another worker was first, its part is as good as this one.

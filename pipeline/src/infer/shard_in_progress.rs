@@ -15,6 +15,7 @@ use crate::progress::Progress;
 use crate::run::RunId;
 use crate::shard::Shard;
 use crate::tagger::{Seen, Wanted};
+use crate::tags::slowest::Slowest;
 use crate::tags::{Cause, Failure, Outcome, Row};
 use crate::thumbnails::ShardSample;
 use crate::thumbnails::candidates::Candidates;
@@ -60,6 +61,8 @@ struct Rows {
     /// Of this worker, and not from a checkpoint.
     tagged: u64,
     failed: u64,
+    /// Of those that this worker tagged.
+    slowest: Slowest,
 }
 
 /// What there was of a shard that is left before it is done. Its rows are counted until this is dropped, or for good once
@@ -112,6 +115,7 @@ impl ShardInProgress {
                 denied: BTreeMap::new(),
                 tagged: 0,
                 failed: 0,
+                slowest: Slowest::default(),
             }),
             candidates: Mutex::new(candidates),
             settled: Notify::new(),
@@ -189,6 +193,9 @@ impl ShardInProgress {
             return;
         }
         self.candidates().keep(index, &mut seen);
+        if let Some(milliseconds) = seen.milliseconds {
+            rows.slowest.offer(&image.key, milliseconds);
+        }
         let (etag, outcome) = (etag.filter(|etag| !etag.is_empty()), seen.outcome);
         rows.open[index] = Some(Row { key: image.key.clone(), bytes, etag, outcome });
         rows.left -= 1;
@@ -213,6 +220,11 @@ impl ShardInProgress {
     /// The pictures and failures for the report, once complete; `rows` are the shard's.
     pub(super) fn take_sample(&self, rows: &[Row]) -> ShardSample {
         std::mem::take(&mut *self.candidates()).sample(rows)
+    }
+
+    /// The images that took the longest, of those that this worker tagged.
+    pub(super) fn slowest(&self) -> Slowest {
+        self.lock().slowest.clone()
     }
 
     /// The rows in key order, once complete. They stay here as well until the shard is done.

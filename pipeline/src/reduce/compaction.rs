@@ -222,7 +222,8 @@ async fn counted(
 
 fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
     let table = parquet::open(part)?.of_this_version()?;
-    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
+    let (second_decoder, slowest) = (table.second_decoder, table.slowest);
+    let mut counts = RowCounts { second_decoder, slowest, ..RowCounts::default() };
     for batch in table.batches {
         let batch = batch?;
         counts.add(&count(&batch)?);

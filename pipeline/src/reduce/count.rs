@@ -127,7 +127,8 @@ async fn count_stored(output: &dyn Bucket, part: String) -> Result<RowCounts, Re
 
 fn count_part(part: Bytes) -> Result<RowCounts, TableError> {
     let table = parquet::open(part)?;
-    let mut counts = RowCounts { second_decoder: table.second_decoder, ..RowCounts::default() };
+    let (second_decoder, slowest) = (table.second_decoder, table.slowest);
+    let mut counts = RowCounts { second_decoder, slowest, ..RowCounts::default() };
     for batch in table.batches {
         counts.add(&count(&batch?)?);
     }

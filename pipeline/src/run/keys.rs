@@ -190,6 +190,13 @@ impl RunKeys {
         format!("{}{name}.json", self.usages())
     }
 
+    /// Whether this is the key of a [`RunKeys::usage`] of this run.
+    #[must_use]
+    pub fn is_usage(&self, key: &str) -> bool {
+        let name = key.strip_prefix(&self.usages()).and_then(|name| name.strip_suffix(".json"));
+        name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    }
+
     /// Prefix of all [`RunKeys::usage`].
     #[must_use]
     pub fn usages(&self) -> String {
@@ -268,6 +275,8 @@ impl StackKeys {
     pub const MODELS: &'static str = "models/";
     /// The price book that `tagfleet prices refresh` put there.
     pub const PRICES: &'static str = "prices/aws.json";
+    /// Prefix of the ledgers of days, which only the splitter writes.
+    pub const DAYS: &'static str = "days/";
     /// Prefix of the results of requests that name no output.
     pub const TAGS: &'static str = "tags/";
 
@@ -284,6 +293,18 @@ impl StackKeys {
     #[must_use]
     pub fn limit(id: &RunId) -> String {
         format!("{}{id}.budget.json", Self::RUNS)
+    }
+
+    /// The folder of a day's ledger, `2026-11-30`: what its executions have reserved of what they may cost together.
+    #[must_use]
+    pub fn day(date: &str) -> String {
+        format!("{}{date}/", Self::DAYS)
+    }
+
+    /// What the latest execution of a run was left of its day.
+    #[must_use]
+    pub fn share(id: &RunId) -> String {
+        format!("{}runs/{id}.json", Self::DAYS)
     }
 
     /// It is there if the run takes any number of denied images as failed rows.
@@ -330,6 +351,10 @@ mod tests {
         assert_eq!(keys.shard_of(&keys.checkpoint(shard)), Some(shard));
         assert_eq!(keys.shard_of(&keys.denied(shard)), Some(shard));
         assert_eq!(keys.shard_of(&format!("{}.bak", keys.part(shard))), None);
+        assert!(keys.is_usage(&keys.usage("worker-1")));
+        for other in ["", "a/b", "../b"] {
+            assert!(!keys.is_usage(&keys.usage(other)), "{other}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@
 //! the Parquet specification has it. Version 1 had neither these columns nor `error_detail`, and called elements `item`.
 //!
 //! The file's metadata carries `tagfleet.schema_version`, `tagfleet.run` and `tagfleet.second_decoder`: how
-//! many images the first decoder refused and the second read. Nothing here decides what a row says.
+//! many images the first decoder refused and the second read; that of a part `tagfleet.slowest`, too: the images that took
+//! the longest, as JSON. Nothing here decides what a row says.
 
 mod columns;
 
@@ -43,6 +44,7 @@ use tokio::task::JoinError;
 
 pub use self::columns::batch;
 use super::Row;
+use super::slowest::Slowest;
 use crate::run::{RunId, VectorType};
 
 /// The version of the schema above.
@@ -51,6 +53,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 const ROW_GROUP_ROWS: usize = 100_000;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 const SECOND_DECODER: &str = "tagfleet.second_decoder";
+const SLOWEST: &str = "tagfleet.slowest";
 const VERSION: &str = "tagfleet.schema_version";
 /// What Parquet's specification calls the elements of every list.
 const ELEMENT: &str = "element";
@@ -143,10 +146,14 @@ fn vector_element(stored: VectorType) -> Arc<Field> {
 ///
 /// # Errors
 /// Where a number does not fit its column (a picture wider than 2^31 pixels).
-pub fn encode_part(rows: &[Row], of: &RunColumns) -> Result<Bytes, TableError> {
+pub fn encode_part(rows: &[Row], of: &RunColumns, slowest: &Slowest) -> Result<Bytes, TableError> {
     let second_decoder = rows.iter().filter(|row| row.second_decoder()).count();
     let mut writer = TableWriter::new(&of.run, of.vector)?;
     writer.write(&batch(rows, of)?)?;
+    if !slowest.is_empty() {
+        let json = serde_json::to_string(slowest).map_err(|error| TableError(error.to_string()))?;
+        writer.0.append_key_value_metadata(KeyValue::new(SLOWEST.to_owned(), json));
+    }
     writer.finish(second_decoder as u64)
 }
 
@@ -201,6 +208,8 @@ pub struct StoredTable {
     pub rows: u64,
     /// How many of them the second decoder read.
     pub second_decoder: u64,
+    /// Those that took the longest, as far as the file says.
+    pub slowest: Slowest,
 }
 
 /// Opens a stored table.
@@ -211,15 +220,26 @@ pub fn open(bytes: Bytes) -> Result<StoredTable, TableError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let metadata = reader.metadata().file_metadata();
     let (version, second_decoder) = (number(metadata, VERSION)?, number(metadata, SECOND_DECODER)?);
+    let slowest = slowest(metadata)?;
     let rows =
         u64::try_from(metadata.num_rows()).map_err(|_| TableError("a negative number of rows".to_owned()))?;
     let batches = Box::new(reader.with_batch_size(8192).build()?);
-    Ok(StoredTable { version, batches, rows, second_decoder })
+    Ok(StoredTable { version, batches, rows, second_decoder, slowest })
+}
+
+fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Option<&'a str> {
+    let pairs = metadata.key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+}
+
+/// None in results, nor in parts of earlier versions.
+fn slowest(metadata: &FileMetaData) -> Result<Slowest, TableError> {
+    let Some(json) = value(metadata, SLOWEST) else { return Ok(Slowest::default()) };
+    serde_json::from_str(json).map_err(|error| TableError(format!("{SLOWEST} in its metadata: {error}")))
 }
 
 fn number<T: FromStr>(metadata: &FileMetaData, key: &str) -> Result<T, TableError> {
-    let pair = metadata.key_value_metadata().and_then(|pairs| pairs.iter().find(|pair| pair.key == key));
-    let number = pair.and_then(|pair| pair.value.as_ref()?.parse().ok());
+    let number = value(metadata, key).and_then(|value| value.parse().ok());
     number.ok_or_else(|| TableError(format!("no {key} in its metadata: not written by tagfleet")))
 }
 
@@ -236,5 +256,26 @@ impl StoredTable {
         Err(TableError(format!(
             "its rows have schema {version}, this tagfleet writes {SCHEMA_VERSION}: start a new run"
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags::{Cause, Failure, Outcome};
+
+    #[test]
+    fn what_a_part_says_of_its_slowest_images_comes_back() {
+        let failure = Failure::new(Cause::Crashed, String::new());
+        let outcome = Outcome::Failed(failure);
+        let rows = [Row { key: "a.jpg".to_owned(), bytes: None, etag: None, outcome }];
+        let columns =
+            RunColumns { run: RunId::try_from("r".to_owned()).unwrap(), model: "m".to_owned(), vector: None };
+        let mut slowest = Slowest::default();
+        assert_eq!(open(encode_part(&rows, &columns, &slowest).unwrap()).unwrap().slowest, slowest);
+        slowest.offer("\u{1b}\"\n\u{e9}.jpg", 7400);
+        slowest.offer("a.jpg", 12);
+        let stored = open(encode_part(&rows, &columns, &slowest).unwrap()).unwrap();
+        assert_eq!((stored.slowest, stored.rows), (slowest, 1));
     }
 }

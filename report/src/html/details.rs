@@ -7,6 +7,7 @@ use crate::Summary;
 use crate::text::{bytes, count, date, escape, images, name, number};
 use tagfleet_cost::usage::MachineUsage;
 use tagfleet_pipeline::run::RunRequest;
+use tagfleet_pipeline::tags::slowest::SlowImage;
 
 /// Values of a list that are shown one by one.
 const LONGEST_LIST: usize = 8;
@@ -60,7 +61,15 @@ fn measured(summary: &Summary, request: &RunRequest) -> Vec<(&'static str, Strin
     if summary.second_decoder > 0 {
         settings.push(("Damaged JPEGs recovered", count(summary.second_decoder)));
     }
+    if !summary.slowest.is_empty() {
+        let images: Vec<String> = summary.slowest.images().iter().map(slow).collect();
+        settings.push(("Slowest images", images.join("<br>")));
+    }
     settings
+}
+
+fn slow(image: &SlowImage) -> String {
+    format!("{}: {} ms", name(&image.key), count(image.milliseconds))
 }
 
 fn input(request: &RunRequest) -> String {

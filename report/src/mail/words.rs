@@ -120,6 +120,13 @@ pub(super) fn of_failure(run: &RunId, failure: &Failure, around: &Surroundings) 
         ("BadRequest", "Plan") => {
             ("Nothing was started. Fix the request file and upload it again.", Vec::new())
         }
+        ("DayIsSpent", _) => {
+            let command = around.command(&["resume", &run]);
+            (
+                "Nothing was started. What the stack may spend on this day is spent or reserved.",
+                vec![("Start it then:", command)],
+            )
+        }
         _ => {
             let command = around.command(&["resume", &run]);
             ("What is done is kept. Fix the cause, then continue.", vec![("Continue:", command)])

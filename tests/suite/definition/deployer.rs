@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::text;
 
-const HANDLERS: [(&str, &str); 26] = [
+const HANDLERS: [(&str, &str); 27] = [
     (
         "AWS::S3::Bucket",
         "s3:CreateBucket DeleteBucket PutBucketPublicAccessBlock GetBucketPublicAccessBlock \
@@ -41,6 +41,7 @@ const HANDLERS: [(&str, &str); 26] = [
         GetRolePolicy DeleteRolePolicy ListRolePolicies ListAttachedRolePolicies AttachRolePolicy DetachRolePolicy \
         PutRolePermissionsBoundary DeleteRolePermissionsBoundary TagRole UntagRole PassRole",
     ),
+    ("AWS::IAM::Policy", "iam:PutRolePolicy GetRolePolicy DeleteRolePolicy"),
     (
         "AWS::IAM::InstanceProfile",
         "iam:CreateInstanceProfile DeleteInstanceProfile GetInstanceProfile \

@@ -40,7 +40,11 @@ fn the_environment_is_named_alike_everywhere() {
         "TAGFLEET_DLQ_ARN",
         "TAGFLEET_GPU_INSTANCE_TYPES",
         "TAGFLEET_GPU_WORKER_VCPUS",
+        "TAGFLEET_MAIL_RECIPIENTS",
+        "TAGFLEET_MAX_USD_PER_DAY",
+        "TAGFLEET_MAX_USD_PER_RUN",
         "TAGFLEET_MAX_VCPUS",
+        "TAGFLEET_MODEL_BUCKETS",
         "TAGFLEET_QUEUE_PREFIX",
         "TAGFLEET_SENDER",
         "TAGFLEET_STACK",
@@ -60,7 +64,7 @@ fn outputs_are_those_that_the_command_line_reads() {
         .collect();
     let expected = "Bucket StateMachineArn MaxVcpus CpuJobQueue GpuJobQueue GpuImage DeadLetterQueueUrl Sender \
                     SplitterFunction \
-                    ReducerFunction QueuePrefix SourceBuckets";
+                    ReducerFunction QueuePrefix SourceBuckets ModelBuckets MailRecipients MaxUsdPerRun MaxUsdPerDay";
     assert_eq!(outputs, expected.split_whitespace().collect::<Vec<_>>());
 }
 
@@ -107,6 +111,35 @@ fn every_role_has_the_path_and_the_boundary_that_an_account_asks_for() {
         "PermissionsBoundary: !If [HasPermissionsBoundary, !Ref PermissionsBoundaryArn, !Ref AWS::NoValue]";
     let expected = format!("    Properties:\n      Path: !Ref RolePath\n      {boundary}\n");
     assert!(roles.iter().all(|role| role.starts_with(&expected)), "{expected}");
+}
+
+/// A worker shares its machine's network, and so could take on its role.
+#[test]
+fn a_machine_may_what_the_ecs_agent_needs_for_the_stack_alone() {
+    let template = text("infra/template.yaml");
+    let role = block(&template, "InstanceRole:").join("\n");
+    assert!(!role.contains("Policies") && !role.contains("ManagedPolicyArns"), "{role}");
+    let policy = block(&template, "InstancePolicy:").join("\n");
+    let statements: Vec<&str> = policy.split("- Sid: ").skip(1).collect();
+    assert_eq!(statements.len(), 6, "{policy}");
+    for statement in statements {
+        let name = statement.lines().next().unwrap();
+        let is_for_all = statement.contains("Resource: \"*\"");
+        assert_eq!(is_for_all, name == "WhatKnowsNoResource", "{statement}");
+        // ECS knows the cluster of these by a condition only.
+        let own = [
+            "cluster/AWSBatch-${Name}-*",
+            "AWSBatch-${Name}-*/*",
+            "/${AWS::StackName}/worker",
+            "ImageRepositoryArns",
+        ];
+        assert!(is_for_all || own.iter().any(|own| statement.contains(own)), "{statement}");
+    }
+    let environments = ["CpuSpot", "GpuSpot", "GpuOnDemand"];
+    assert!(
+        environments.iter().all(|name| policy.matches(&format!("!Ref {name}]")).count() == 3),
+        "{policy}"
+    );
 }
 
 #[test]

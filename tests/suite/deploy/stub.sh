@@ -26,6 +26,7 @@ case "$name $*" in
   *StackStatus) cat "$STUB/stack-$stack" ;;
   *"'CodeBucket'"*) echo "$stack-codebucket-1" ;;
   *"'Images'"*) echo "123456789012.dkr.ecr.us-east-1.amazonaws.com/$stack-images-1" ;;
+  *"'ImagesArn'"*) echo "arn:aws:ecr:us-east-1:123456789012:repository/$stack-images-1" ;;
   *"'StateMachineArn'"*) echo "arn:aws:states:us-east-1:123456789012:stateMachine:$stack" ;;
   *"'Bucket'"*) echo "$stack-databucket-1" ;;
   *Parameters*)

@@ -89,6 +89,21 @@ fn a_run_that_is_stopped(fleet: &Fleet, request: &Value) {
     let _ = fleet.wait(&execution);
 }
 
+/// A model that a bucket of models has, and one that it has not.
+fn a_model_of_another_bucket_is_read(fleet: &Fleet, request: &Value) {
+    let shared = super::reach::in_another_bucket(fleet, request, "shared");
+    let ran = |run: &str, model: &str| {
+        let mut request = request.clone();
+        request["model"] = json!(model);
+        fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
+        fleet.wait(&fleet.cloud.start(run, &json!({"run": run})))
+    };
+    let (status, ended) = ran("shared-1", &shared);
+    assert_eq!(status, "SUCCEEDED", "{ended}");
+    let (_, ended) = ran("none-1", "s3://shared/none/");
+    assert!(ended["cause"].as_str().unwrap().contains("no model is published here"), "{ended}");
+}
+
 /// The cause of a Map is that of its child, which the state machine has to look for.
 fn a_run_whose_shards_were_changed_fails_in_its_map(fleet: &Fleet, request: &Value) {
     let run = "changed-1";
@@ -149,6 +164,8 @@ fn every_role_calls_what_it_may_and_may_what_it_calls() {
         ("SourceBuckets", "shop"),
         ("SourceKeyArns", SOURCE_KEY),
         ("OutputBuckets", "results"),
+        ("ModelBuckets", "shared"),
+        ("MaxUsdPerDay", "1000"),
         ("OwnKeyArns", OUTPUT_KEY),
         ("BucketKeyArn", BUCKET_KEY),
         ("NotifyTopicArn", TOPIC),
@@ -163,6 +180,7 @@ fn every_role_calls_what_it_may_and_may_what_it_calls() {
     wrong["version"] = json!(0);
     let bad = fleet.put_request("bad", &wrong, 2);
     assert_eq!(fleet.wait(&bad).0, "FAILED");
+    a_model_of_another_bucket_is_read(&fleet, &request);
     a_run_whose_shards_were_changed_fails_in_its_map(&fleet, &request);
     a_run_from_elsewhere_to_elsewhere(&fleet, &request);
     a_run_whose_workers_are_stopped_has_another_round(&fleet, &request);

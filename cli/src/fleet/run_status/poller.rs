@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use tagfleet_aws::executions::Execution;
-use tagfleet_cost::usage::{self, UsageRecord, WorkerUsage};
-use tagfleet_fleet::budget::limit_of;
+use tagfleet_cost::usage::{self, Records, UsageRecord, WorkerUsage};
 use tagfleet_fleet::pricing::Pricing;
 use tagfleet_fleet::{FleetError, FleetRun};
 use tagfleet_pipeline::bucket::{BucketError, KeyRange, Kind};
@@ -131,7 +130,7 @@ impl<'a> StatusPoller<'a> {
 
     async fn look_at_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
         let records = usage::records(fleet.output.as_ref(), &fleet.keys).await?;
-        self.seen.workers = records.iter().filter_map(worker).collect();
+        self.seen.workers = records.records.iter().filter_map(worker).collect();
         self.seen.spent = Some(self.spent(records).await);
         self.seen.max_usd = self.limit(fleet).await?;
         self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
@@ -140,20 +139,19 @@ impl<'a> StatusPoller<'a> {
     }
 
     /// What the records cost; a price that is not known is told, and stops nobody from looking.
-    async fn spent(&mut self, records: Vec<UsageRecord>) -> Result<f64, String> {
+    async fn spent(&mut self, records: Records) -> Result<f64, String> {
         if self.pricing.is_none() {
             self.pricing = Some(pricing(self.stack).await);
         }
         match &self.pricing {
-            Some(Ok(pricing)) => pricing.usd(&usage::sum(records)),
+            Some(Ok(pricing)) => pricing.usd(&records.sum()),
             Some(Err(why)) => Err(why.clone()),
             None => Err("no prices were read".to_owned()),
         }
     }
 
     async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
-        let requested = fleet.valid.request.max_usd;
-        limit_of(&self.stack.bucket(), &fleet.run, requested).await
+        Ok(self.stack.limit(fleet).await?.map(|limit| limit.max_usd))
     }
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.

@@ -18,6 +18,7 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys, StackKeys};
 use tagfleet_pipeline::split::{Source, split_range};
 use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part};
+use tagfleet_pipeline::tags::slowest::Slowest;
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 use tagfleet_pipeline::testing::request;
 use tagfleet_report::State;
@@ -55,7 +56,7 @@ fn part(run: &RunId) -> Bytes {
     let of = RunColumns { run: run.clone(), model: request().model.id(), vector: None };
     let outcome = Outcome::Failed(Failure::new(Reason::Corrupt, ""));
     let row = Row { key: "photos/0".to_owned(), bytes: Some(5), etag: None, outcome };
-    encode_part(&[row], &of).unwrap()
+    encode_part(&[row], &of, &Slowest::default()).unwrap()
 }
 
 impl World {

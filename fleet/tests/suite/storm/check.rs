@@ -14,6 +14,7 @@ use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::tags::Row;
 use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part};
+use tagfleet_pipeline::tags::slowest::Slowest;
 use tagfleet_pipeline::testing::request;
 use tagfleet_report::{State, Summary};
 
@@ -84,7 +85,7 @@ pub(super) async fn assert_checkpoints(world: &World, rows: &Rows) -> usize {
         let shard = read_shard(output, keys, *id).await.unwrap();
         let kept: Vec<Row> = checkpoints.read(&shard).await.unwrap().into_values().collect();
         assert!(!kept.is_empty(), "an empty checkpoint of {id}");
-        for row in rows_of(encode_part(&kept, &columns).unwrap()) {
+        for row in rows_of(encode_part(&kept, &columns, &Slowest::default()).unwrap()) {
             assert_eq!(Some(&&row), by_key.get(row.key.as_str()), "a row of the checkpoint of {id}");
         }
     }

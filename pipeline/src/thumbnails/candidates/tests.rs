@@ -31,7 +31,7 @@ fn seen(wanted: Wanted, outcome: &Outcome) -> Seen {
             tagged.tags.first().is_some_and(|tag| tag.score < bound)
         }
     };
-    Seen { outcome: outcome.clone(), thumbnail: is_wanted.then(|| vec![0xff]) }
+    Seen { outcome: outcome.clone(), thumbnail: is_wanted.then(|| vec![0xff]), milliseconds: None }
 }
 
 /// Tags images with these outcomes in `order`, and says how many thumbnails were held at once.
