@@ -17,4 +17,6 @@ cp ./*.md "$book/src/" || fail "could not copy the root's pages"
 sed -e 's#](#](docs/#' -e 's#](docs/\.\./#](#' docs/SUMMARY.md >"$book/src/SUMMARY.md" || fail "could not write the contents"
 rm "$book/src/docs/SUMMARY.md"
 mdbook build "$book" || fail "mdbook could not build $book"
+# mdbook copies the first page to the top, where its links lead nowhere.
+echo '<meta http-equiv="refresh" content="0; url=docs/index.html">' >"$book/html/index.html" || fail "could not write the first page"
 echo "book: $book/html/index.html"

@@ -46,10 +46,10 @@ fn unknown_keys_are_refused_with_the_nearest() {
 #[test]
 fn every_key_is_documented() {
     let source = include_str!("../../folder.rs");
-    let readme = include_str!("../../../../README.md");
+    let guide = include_str!("../../../../docs/models/preprocessing.md");
     for key in manual::KEYS {
         assert!(source.contains(&format!("//! {key} = ")), "{key}");
-        assert!(readme.contains(&format!("\n{key} = ")), "{key}");
+        assert!(guide.contains(&format!("\n{key} = ")), "{key}");
     }
 }
 
