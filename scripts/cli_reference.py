@@ -13,7 +13,7 @@ import sys
 
 HEAD = """# Command line
 
-Generated from `tagfleet --help` by `make reference`. Every option is here; the other pages say when to use it.
+Every command and option, as `tagfleet --help` prints them. `make reference` writes this page.
 
 """
 
