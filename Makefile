@@ -45,12 +45,12 @@ test:
 SEEDS ?= 0..500
 FLEET_SEEDS ?= 0..20
 storm: setup
-	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-pipeline) & test(/^storm::/)'
+	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-fleet) & test(/^storm::/)'
 	TAGFLEET_FLEET_STORM_SEEDS=$(FLEET_SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-tests) & test(/^storm::/)'
 
 ## Time and memory of 100,000 shards, a shard of 10,000 images, and 1,000,000 keys, in memory.
 load:
-	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-pipeline) & test(/^load::/)'
+	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-fleet) & test(/^load::/)'
 
 ## Everything that a change must pass: format, lints, docs, licences, and `make test`.
 check:

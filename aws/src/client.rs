@@ -18,10 +18,10 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use tagfleet_pipeline::usage::Requests;
+use tagfleet_cost::usage::Requests;
 
 use crate::meter::Meter;
-use crate::signed::Signed;
+use crate::signed::RawClient;
 use credentials::{Identity, Source};
 pub(crate) use endpoints::Endpoints;
 pub(crate) use network::Network;
@@ -69,7 +69,7 @@ pub struct Aws {
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) states: aws_sdk_sfn::Client,
     pub(crate) batch: aws_sdk_batch::Client,
-    pub(crate) signed: Signed,
+    pub(crate) signed: RawClient,
     /// None for requests without a signature.
     identity: Option<Identity>,
     meter: Meter,
@@ -229,7 +229,7 @@ impl Aws {
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             states: aws_sdk_sfn::Client::from_conf(states),
             batch: aws_sdk_batch::Client::from_conf(batch),
-            signed: Signed::new(config, endpoints, parts.network, meter.clone()),
+            signed: RawClient::new(config, endpoints, parts.network, meter.clone()),
             identity: parts.identity,
             meter,
             region: config.region().map(ToString::to_string),

@@ -10,7 +10,7 @@ use aws_config::imds::client::{Client, SensitiveString};
 use aws_config::provider_config::ProviderConfig;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use serde::Deserialize;
-use tagfleet_pipeline::usage::Machine;
+use tagfleet_cost::usage::Machine;
 use thiserror::Error;
 
 use crate::cause::cause;

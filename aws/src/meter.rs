@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, Metadata};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
-use tagfleet_pipeline::usage::Requests;
+use tagfleet_cost::usage::Requests;
 
 /// What SQS bills as one request: 64 KiB.
 const CHUNK_BYTES: u64 = 64 << 10;

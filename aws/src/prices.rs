@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tagfleet_cost::prices::{Confidence, Price};
 use tagfleet_pipeline::bucket::Kind;
-use tagfleet_pipeline::cost::book::{Confidence, Price};
 
 use crate::Aws;
 use crate::error::ServiceError;

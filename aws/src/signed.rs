@@ -114,7 +114,7 @@ pub fn path_piece(text: &str) -> String {
 
 /// What signed requests need of a configuration.
 #[derive(Clone, Debug)]
-pub(crate) struct Signed {
+pub(crate) struct RawClient {
     credentials: Option<SharedCredentialsProvider>,
     region: Option<String>,
     endpoints: Endpoints,
@@ -125,7 +125,7 @@ pub(crate) struct Signed {
 }
 
 /// A request before it is signed: it is signed anew for each try.
-struct Unsigned {
+struct RawRequest {
     method: &'static str,
     url: String,
     headers: Vec<(&'static str, String)>,
@@ -144,7 +144,7 @@ impl Aws {
         let url = self.signed.url(call, "/")?;
         let answer = self
             .signed
-            .send(call, &Unsigned { method: "POST", url, headers, body: body.to_string() })
+            .send(call, &RawRequest { method: "POST", url, headers, body: body.to_string() })
             .await?;
         json(call, &answer)
     }
@@ -163,7 +163,7 @@ impl Aws {
         let headers = vec![("content-type", "application/json".to_owned())];
         let url = self.signed.url(call, path)?;
         let body = body.map_or_else(String::new, Value::to_string);
-        let answer = self.signed.send(call, &Unsigned { method, url, headers, body }).await?;
+        let answer = self.signed.send(call, &RawRequest { method, url, headers, body }).await?;
         if answer.is_empty() { Ok(Value::Null) } else { json(call, &answer) }
     }
 
@@ -178,7 +178,7 @@ impl Aws {
         }
         let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
         let url = self.signed.url(call, "/")?;
-        let answer = self.signed.send(call, &Unsigned { method: "POST", url, headers, body }).await?;
+        let answer = self.signed.send(call, &RawRequest { method: "POST", url, headers, body }).await?;
         Element::parse(&answer)
             .map_err(|why| call.fail(Kind::Other, "", format!("the answer is no XML: {why}")))
     }
@@ -189,7 +189,7 @@ fn json(call: Call<'_>, answer: &str) -> Result<Value, ServiceError> {
         .map_err(|error| call.fail(Kind::Other, "", format!("the answer is no JSON: {error}")))
 }
 
-impl Signed {
+impl RawClient {
     pub(crate) fn new(config: &SdkConfig, endpoints: Endpoints, network: Network, meter: Meter) -> Self {
         Self {
             credentials: config.credentials_provider(),
@@ -224,7 +224,7 @@ impl Signed {
     }
 
     /// Sends the request until it is answered or was tried often enough.
-    async fn send(&self, call: Call<'_>, unsigned: &Unsigned) -> Result<String, ServiceError> {
+    async fn send(&self, call: Call<'_>, unsigned: &RawRequest) -> Result<String, ServiceError> {
         let mut wait = FIRST_WAIT;
         let mut tries = 1;
         loop {
@@ -237,7 +237,7 @@ impl Signed {
         }
     }
 
-    async fn send_once(&self, call: Call<'_>, unsigned: &Unsigned) -> Result<String, ServiceError> {
+    async fn send_once(&self, call: Call<'_>, unsigned: &RawRequest) -> Result<String, ServiceError> {
         let request = self.sign(call, unsigned).await?;
         let counted = self.meter.sent(&call.permission(), body_of_request(&request));
         let sent = self.connector().call(request).await;
@@ -252,7 +252,7 @@ impl Signed {
         Err(refused(call, status, error_type.as_deref(), &answer))
     }
 
-    async fn sign(&self, call: Call<'_>, unsigned: &Unsigned) -> Result<HttpRequest, ServiceError> {
+    async fn sign(&self, call: Call<'_>, unsigned: &RawRequest) -> Result<HttpRequest, ServiceError> {
         let identity = self.credentials(call).await?.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)

@@ -19,8 +19,8 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tagfleet_pipeline::address::Address;
-use tagfleet_pipeline::fleet::budget::is_limit;
+use tagfleet_fleet::address::Address;
+use tagfleet_fleet::budget::is_limit;
 use tagfleet_pipeline::run::RunId;
 use thiserror::Error;
 

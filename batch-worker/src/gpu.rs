@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use tagfleet_pipeline::usage::Gpu;
+use tagfleet_cost::usage::Gpu;
 
 /// Where the driver has a folder for each GPU, named after its place on the bus.
 pub(crate) const DRIVER: &str = "/proc/driver/nvidia/gpus";

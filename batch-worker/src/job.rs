@@ -13,16 +13,16 @@ use serde_json::json;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::machine::{Instance, MetadataService};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
+use tagfleet_cost::usage::{FAILED, Gpu};
+use tagfleet_fleet::address::Address;
+use tagfleet_fleet::{ErrorType, FleetError};
 use tagfleet_model::isolation::Isolation;
-use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::fleet::{ErrorType, FleetError};
-use tagfleet_pipeline::infer::{End, RETRY_TIME, Worker, infer};
+use tagfleet_pipeline::infer::{RETRY_TIME, Worker, WorkerExit, infer};
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::queue::{Queue, VISIBILITY_TIMEOUT};
+use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::run::{REQUEST_VERSION, RunKeys, RunRequest};
-use tagfleet_pipeline::split::{SplitError, read_json};
-use tagfleet_pipeline::usage::{FAILED, Gpu};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -30,10 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::configuration::Configuration;
 use crate::shutdown::Shutdown;
 use crate::usage::Reporter;
-use crate::{brake, gpu, log, published_model, tagger_process};
-
-/// A shard is seen by other workers so long after its last sign of life; as its queue is made.
-const VISIBILITY: Duration = Duration::from_secs(300);
+use crate::{budgeted_queue, gpu, log, published_model, tagger_process};
 
 /// Between two tries to prepare; the clients have tried a few times in each.
 const PREPARE_PAUSE: Duration = Duration::from_secs(2);
@@ -102,14 +99,14 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcom
         let _ = reporting.await;
     }
     let why = match &ended {
-        Ok(End::Idle) => "the queue was empty".to_owned(),
-        Ok(End::Stopped) => shutdown.why().to_owned(),
+        Ok(WorkerExit::Idle) => "the queue was empty".to_owned(),
+        Ok(WorkerExit::Stopped) => shutdown.why().to_owned(),
         Err(error) => format!("{FAILED}{error:#}"),
     };
     reporter.end(&why).await;
     Ok(match ended? {
-        End::Stopped if shutdown.is_interrupted() => Outcome::Interrupted,
-        End::Stopped | End::Idle => Outcome::Done,
+        WorkerExit::Stopped if shutdown.is_interrupted() => Outcome::Interrupted,
+        WorkerExit::Stopped | WorkerExit::Idle => Outcome::Done,
     })
 }
 
@@ -146,10 +143,10 @@ async fn work(
     aws: &Aws,
     reporter: &Reporter,
     shutdown: &Shutdown,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<WorkerExit> {
     let prepared = tokio::select! {
         prepared = prepare_in_time(configuration, aws, reporter, shutdown) => prepared?,
-        () = shutdown.stop.drain.cancelled() => return Ok(End::Stopped),
+        () = shutdown.stop.drain.cancelled() => return Ok(WorkerExit::Stopped),
     };
     let Prepared { worker, isolation, _files } = prepared;
     Ok(infer(worker, isolation.taggers(), &shutdown.stop).await?)
@@ -187,7 +184,7 @@ async fn prepare_in_time(
 fn is_temporary(error: &anyhow::Error) -> bool {
     let of_bucket = |error: &BucketError| error.kind == Kind::Temporary;
     error.downcast_ref().is_some_and(of_bucket)
-        || matches!(error.downcast_ref(), Some(SplitError::Bucket(error)) if of_bucket(error))
+        || error.downcast_ref().and_then(RecordError::bucket_error).is_some_and(of_bucket)
         || error.downcast_ref::<FleetError>().is_some_and(|error| error.error_type() == ErrorType::Temporary)
 }
 
@@ -198,7 +195,7 @@ async fn prepare(
     reporter: &Reporter,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Prepared> {
-    let request: RunRequest = read_json(reporter.output.as_ref(), &reporter.keys.request()).await?;
+    let request: RunRequest = record::read(reporter.output.as_ref(), &reporter.keys.request()).await?;
     ensure!(
         request.version == REQUEST_VERSION,
         "its request has version {}, this worker reads {REQUEST_VERSION}: deploy workers of the same tagfleet",
@@ -208,9 +205,9 @@ async fn prepare(
     let source = S3Bucket::new(aws, &source.bucket);
     // It may be another than the stack's, where the request allows that.
     let region = source.region().await?;
-    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY));
+    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY_TIMEOUT));
     let queue = match &configuration.budget {
-        Some(budget) => brake::queue(queue, budget, reporter, shutdown.drain()).await?,
+        Some(budget) => budgeted_queue::queue(queue, budget, reporter, shutdown.drain()).await?,
         None => queue,
     };
     let (isolation, files) = load(aws, &request, configuration.vcpus).await?;

@@ -4,7 +4,7 @@
 //! codes: 0 if the queue is empty or its share of the budget is spent, 1 if something broke, 2 for bad configuration, 75 if
 //! it was interrupted and gave its shards back: the job definitions have AWS Batch replace it then.
 
-mod brake;
+mod budgeted_queue;
 mod configuration;
 mod gpu;
 mod job;

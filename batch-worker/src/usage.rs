@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::Instance;
+use tagfleet_cost::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::report::binding::Binding;
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_report::binding::Binding;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -143,9 +143,9 @@ mod tests {
     use tagfleet_aws::client::Options;
     use tagfleet_pipeline::bucket::KeyRange;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
-    use tagfleet_pipeline::embedded;
     use tagfleet_pipeline::filter::Filter;
     use tagfleet_pipeline::infer::Stop;
+    use tagfleet_pipeline::local;
     use tagfleet_pipeline::run::{Ranges, RunId};
     use tagfleet_pipeline::split::Source;
     use tagfleet_pipeline::tagger::{DeviceTime, Tagger, TaggerError};
@@ -229,9 +229,7 @@ mod tests {
         let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
         let taggers = || Ok(vec![Box::new(OnDevice) as Box<dyn Tagger>]);
         let listed = Source::Listed(source, Filter::default());
-        embedded::run(&testing::request(), &ranges, &listed, &worker, &taggers, &Stop::default())
-            .await
-            .unwrap();
+        local::run(&testing::request(), &ranges, &listed, &worker, &taggers, &Stop::default()).await.unwrap();
         // 3.6 s of 4 s of its vCPUs; 2 images in 1 s.
         let expected = json!({"stage": "decode", "decode": 0.9, "transfer": 0.04, "compute": 0.5,
             "images_per_second_per_vcpu": 0.5, "images_per_second_per_gpu": 2.0});

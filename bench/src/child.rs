@@ -18,7 +18,7 @@ const SAMPLING: Duration = Duration::from_millis(200);
 
 /// What a command took.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ran {
+pub(crate) struct ProcessStats {
     pub(crate) status: ExitStatus,
     /// Seconds.
     pub(crate) wall: f64,
@@ -46,7 +46,7 @@ pub(crate) enum Cores {
 }
 
 /// Runs `command` to its end on some cores, or on all; what it prints goes to `log`.
-pub(crate) fn run(command: &mut Command, cores: Option<Cores>, log: &Path) -> Result<Ran> {
+pub(crate) fn run(command: &mut Command, cores: Option<Cores>, log: &Path) -> Result<ProcessStats> {
     let file = File::create(log).with_context(|| log.display().to_string())?;
     let errors = file.try_clone().with_context(|| log.display().to_string())?;
     command.stdin(Stdio::null()).stdout(file).stderr(errors);
@@ -60,7 +60,7 @@ pub(crate) fn run(command: &mut Command, cores: Option<Cores>, log: &Path) -> Re
     let wall = began.elapsed().as_secs_f64();
     drop(ended);
     let memory = watch.join().map_err(|_| anyhow!("the thread that looks at memory panicked"))?;
-    Ok(Ran { status, wall, cpu: children_cpu_seconds()? - before, memory })
+    Ok(ProcessStats { status, wall, cpu: children_cpu_seconds()? - before, memory })
 }
 
 /// A child has the cores of the thread that starts it; this thread keeps its own.

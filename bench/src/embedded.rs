@@ -15,9 +15,9 @@ use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::{Isolation, Patience, Program, Setup};
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
-use tagfleet_pipeline::embedded::{self, Ended, Taggers};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker};
+use tagfleet_pipeline::local::{self, LocalOutcome, Taggers};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::run::{
@@ -28,7 +28,7 @@ use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
 use crate::child::children_cpu_seconds;
 use crate::engines::{Engine, Way};
-use crate::measure::{Took, cpu_time, slope};
+use crate::measure::{Timing, cpu_time, slope};
 use crate::models::Network;
 use crate::parts::Bench;
 use crate::pictures::{Folder, Pair};
@@ -104,12 +104,12 @@ pub(crate) fn overhead(bench: &Bench) -> Result<Rows> {
     Ok(rows)
 }
 
-fn nothing_tagged(bench: &Bench, pictures: &Folder) -> Result<Took> {
+fn nothing_tagged(bench: &Bench, pictures: &Folder) -> Result<Timing> {
     let source = Arc::new(DirBucket::new(&pictures.path));
     run(bench, source, Constant::threads(bench.machine.cores), pictures)
 }
 
-fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Took> {
+fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Timing> {
     // The child loads no model, but has to be told of one.
     let model = bench.models.open(Network::MobileNetV2, false, false)?;
     let way = Way { engine: Engine::Tract, ..Way::usual(Network::MobileNetV2) };
@@ -123,7 +123,7 @@ fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Took> {
     let took = run(bench, Arc::new(DirBucket::new(&pictures.path)), isolation.taggers(), pictures)?;
     // Its CPU time counts once it has ended.
     drop(isolation);
-    Ok(Took { cpu: took.cpu + children_cpu_seconds()? - before, ..took })
+    Ok(Timing { cpu: took.cpu + children_cpu_seconds()? - before, ..took })
 }
 
 /// Is the child process of [`overhead`].
@@ -141,7 +141,7 @@ fn run(
     source: Arc<dyn Bucket>,
     taggers: Vec<Box<dyn Tagger>>,
     pictures: &Folder,
-) -> Result<Took> {
+) -> Result<Timing> {
     let out = bench.place.generated("out/embedded");
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
@@ -153,21 +153,21 @@ fn run(
     let ended = runtime.block_on(tag(&worker, taggers))?;
     let (wall, cpu) = (began.elapsed().as_secs_f64(), (cpu_time() - cpu_before).as_secs_f64());
     match ended {
-        Ended::Complete(rows) if rows.rows() == pictures.images as u64 => {
-            Ok(Took { images: pictures.images, wall, cpu })
+        LocalOutcome::Complete(rows) if rows.rows() == pictures.images as u64 => {
+            Ok(Timing { images: pictures.images, wall, cpu })
         }
         other => bail!("{}: the run ended otherwise than expected: {other:?}", pictures.path.display()),
     }
 }
 
-async fn tag(worker: &Worker, taggers: Vec<Box<dyn Tagger>>) -> Result<Ended> {
+async fn tag(worker: &Worker, taggers: Vec<Box<dyn Tagger>>) -> Result<LocalOutcome> {
     let source = Source::Listed(worker.source.clone(), Filter::default());
     let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
     let once = std::sync::Mutex::new(Some(taggers));
     let taken = || once.lock().ok().and_then(|mut taggers| taggers.take());
     let taggers: &Taggers<'_> =
         &|| taken().ok_or_else(|| TaggerError("a second round was needed".to_owned()));
-    Ok(embedded::run(&request(), &ranges, &source, worker, taggers, &Stop::default()).await?)
+    Ok(local::run(&request(), &ranges, &source, worker, taggers, &Stop::default()).await?)
 }
 
 fn worker(source: Arc<dyn Bucket>, out: &Path) -> Result<Worker> {
@@ -237,7 +237,7 @@ mod tests {
         let delayed = Arc::new(Delayed::new(folder, Duration::from_millis(1)));
         let worker = worker(delayed, out.path()).unwrap();
         let ended = tag(&worker, vec![Box::new(Constant)]).await.unwrap();
-        let Ended::Complete(rows) = ended else { panic!("{ended:?}") };
+        let LocalOutcome::Complete(rows) = ended else { panic!("{ended:?}") };
         assert_eq!((rows.rows(), rows.tagged), (5, 5));
     }
 }

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 
 use self::alone::Found;
 use crate::args::{GpuDevice, Numbers, What};
-use crate::child::{self, Cores, Ran, last_words};
-use crate::measure::{Took, slope};
+use crate::child::{self, Cores, ProcessStats, last_words};
+use crate::measure::{Timing, slope};
 use crate::models::{Models, Network};
 use crate::parts::Bench;
 use crate::pictures::Pair;
@@ -218,7 +218,7 @@ impl Gpu<'_> {
                 let notes = said.lines().filter_map(|line| line.strip_prefix("note: "));
                 self.note(&name, &notes.map(str::to_owned).collect::<Vec<_>>());
             }
-            took.push((Took { images: folder.images, wall: ran.wall, cpu: ran.cpu }, ran.memory.peak));
+            took.push((Timing { images: folder.images, wall: ran.wall, cpu: ran.cpu }, ran.memory.peak));
         }
         if let [(short, _), (long, peak)] = took[..] {
             self.measured.rows.add_slope(&name, slope(short, long));
@@ -288,7 +288,7 @@ impl Gpu<'_> {
         self.bench.place.generated("out/last.log")
     }
 
-    fn run(&self, command: &mut Command, vcpus: Option<usize>) -> Result<Ran> {
+    fn run(&self, command: &mut Command, vcpus: Option<usize>) -> Result<ProcessStats> {
         let cores = vcpus.map(Cores::Vcpus);
         let ran = child::run(command.current_dir(&self.bench.place.root), cores, &self.log())?;
         let is_ours = command.get_program() == self.bench.tagfleet.as_os_str();

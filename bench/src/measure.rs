@@ -29,7 +29,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
 
 /// What a run took.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Took {
+pub(crate) struct Timing {
     /// How many images.
     pub(crate) images: usize,
     /// Seconds from start to end.
@@ -50,7 +50,7 @@ pub(crate) struct Slope {
 }
 
 /// Between a short and a long run; none where the long one was not the longer one, so that noise hides the slope.
-pub(crate) fn slope(short: Took, long: Took) -> Option<Slope> {
+pub(crate) fn slope(short: Timing, long: Timing) -> Option<Slope> {
     let images = long.images.checked_sub(short.images).filter(|images| *images > 0)? as f64;
     let (wall, cpu) = (long.wall - short.wall, long.cpu - short.cpu);
     (wall > 0.0 && cpu > 0.0).then(|| Slope {
@@ -74,15 +74,15 @@ mod tests {
 
     #[test]
     fn a_slope_leaves_out_the_start() {
-        let short = Took { images: 500, wall: 3.5, cpu: 5.0 };
-        let long = Took { images: 2000, wall: 11.0, cpu: 17.0 };
+        let short = Timing { images: 500, wall: 3.5, cpu: 5.0 };
+        let long = Timing { images: 2000, wall: 11.0, cpu: 17.0 };
         let slope = slope(short, long).unwrap();
         assert_eq!(slope, Slope { images_per_second: 200.0, cpu_ms: 8.0, start_up: 1.0 });
     }
 
     #[test]
     fn noise_is_no_slope() {
-        let run = |images, wall| Took { images, wall, cpu: wall };
+        let run = |images, wall| Timing { images, wall, cpu: wall };
         assert_eq!(slope(run(12, 1.0), run(48, 0.9)), None);
         assert_eq!(slope(run(12, 1.0), run(12, 2.0)), None);
     }

@@ -38,11 +38,10 @@ pub(crate) struct Counts {
 impl Counts {
     /// Of a measurement, or of a quick try.
     pub(crate) fn new(quick: bool) -> Self {
-        match quick {
-            false => {
-                Self { different: 200, ordinary: (500, 2000), large: (72, 200), alone: 400, seconds: 30.0 }
-            }
-            true => Self { different: 24, ordinary: (12, 48), large: (2, 6), alone: 10, seconds: 0.0 },
+        if quick {
+            Self { different: 24, ordinary: (12, 48), large: (2, 6), alone: 10, seconds: 0.0 }
+        } else {
+            Self { different: 200, ordinary: (500, 2000), large: (72, 200), alone: 400, seconds: 30.0 }
         }
     }
 }

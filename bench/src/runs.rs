@@ -8,9 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::child::{self, Cores, Ran};
+use crate::child::{self, Cores, ProcessStats};
 use crate::engines::Way;
-use crate::measure::{Took, slope};
+use crate::measure::{Timing, slope};
 use crate::models::Network;
 use crate::parts::Bench;
 use crate::pictures::{Folder, Pair};
@@ -99,7 +99,8 @@ fn repeat(bench: &Bench, run: &Run, rows: &mut Rows, pictures: &Pair, single: Op
         rows.add(&run.name, Quantity::OneImage, ran.wall);
     }
     let (short, long) = (tag(bench, run, &pictures.short)?, tag(bench, run, &pictures.long)?);
-    let took = |ran: &Ran, folder: &Folder| Took { images: folder.images, wall: ran.wall, cpu: ran.cpu };
+    let took =
+        |ran: &ProcessStats, folder: &Folder| Timing { images: folder.images, wall: ran.wall, cpu: ran.cpu };
     rows.add_slope(&run.name, slope(took(&short, &pictures.short), took(&long, &pictures.long)));
     rows.add(&run.name, Quantity::PeakMb, long.memory.peak);
     rows.add(&run.name, Quantity::ResidentMb, long.memory.resident);
@@ -117,7 +118,7 @@ pub(crate) fn empty_out(bench: &Bench) -> Result<PathBuf> {
 }
 
 /// Tags a folder once.
-fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<Ran> {
+fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<ProcessStats> {
     // Fails here in words for people, before a process is started.
     let model = bench.models.open(run.way.network, run.way.is_int8(), false)?;
     run.way.resolve(&model)?;

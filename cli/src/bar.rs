@@ -31,9 +31,10 @@ impl Bar {
         }
         let (stop, stopped) = oneshot::channel();
         let progress = progress.clone();
-        let drawing = match io::stderr().is_terminal() {
-            true => tokio::spawn(draw(progress, stopped)),
-            false => tokio::spawn(write_lines(progress, stopped)),
+        let drawing = if io::stderr().is_terminal() {
+            tokio::spawn(draw(progress, stopped))
+        } else {
+            tokio::spawn(write_lines(progress, stopped))
         };
         Self { drawing: Some((stop, drawing)) }
     }

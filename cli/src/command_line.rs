@@ -2,7 +2,7 @@
 //!
 //! What it holds is shown to whoever reads the report: it has no password.
 
-use tagfleet_pipeline::command::quoted;
+use tagfleet_report::command::quoted;
 
 /// Options that say which images of the input are meant, with a value; a list of keys replaces them.
 const SELECTING: [&str; 3] = ["--include", "--exclude", "--keys"];

@@ -26,9 +26,10 @@ pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
         Some(image) => Some(tag(image, &isolation)?),
         None => None,
     };
-    match options.json {
-        true => print_json(&as_json(&loading, outcome.as_ref())?)?,
-        false => print(&as_text(&loading, outcome.as_ref()))?,
+    if options.json {
+        print_json(&as_json(&loading, outcome.as_ref())?)?;
+    } else {
+        print(&as_text(&loading, outcome.as_ref()))?;
     }
     Ok(if matches!(outcome, Some(Outcome::Failed(_))) { Exit::FailedImages } else { Exit::Finished })
 }

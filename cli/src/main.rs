@@ -2,11 +2,9 @@
 
 mod args;
 mod bar;
-mod begin;
 mod command_line;
 mod connection;
 mod dispatch;
-mod ending;
 mod exit;
 mod finished;
 mod fit;
@@ -19,7 +17,9 @@ mod plan;
 mod prices;
 mod report;
 mod run;
+mod run_id;
 mod show;
+mod summary_output;
 mod tagger_process;
 
 use std::process::ExitCode;

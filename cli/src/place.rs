@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use tagfleet_pipeline::address::Address;
+use tagfleet_fleet::address::Address;
 
 use crate::exit::{Failure, bad_input};
 

@@ -11,11 +11,11 @@ mod save;
 
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
+use tagfleet_cost::PriceBook;
+use tagfleet_cost::forecast::{self, CountSource, FixedCosts, Plan, Question};
+use tagfleet_cost::usage::Requests;
+use tagfleet_fleet::deadline;
 use tagfleet_model::engine::DeviceChoice;
-use tagfleet_pipeline::cost::PriceBook;
-use tagfleet_pipeline::fleet::deadline;
-use tagfleet_pipeline::plan::{self, FixedCosts, Known, Plan, Question};
-use tagfleet_pipeline::usage::Requests;
 
 use crate::args::{PlanOptions, TagOptions};
 use crate::connection;
@@ -31,9 +31,10 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let places = Place::parse_all(&options.input)?;
-    let aws = match places.iter().any(Place::is_s3) {
-        true => Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?),
-        false => None,
+    let aws = if places.iter().any(Place::is_s3) {
+        Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?)
+    } else {
+        None
     };
     save::check(options, &places).await?;
     let region = region(options, aws.as_ref());
@@ -55,7 +56,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let of_kms = aws.as_ref().map_or(0.0, |aws| of_kms(&aws.requests().since(&before)));
     tell(&format!("measuring {} images with each engine", sample.images.len()));
     let (images, images_are) = match options.images {
-        Some(images) => (images, Known::Said),
+        Some(images) => (images, CountSource::Said),
         None => (sample.count, sample.known),
     };
     let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
@@ -69,7 +70,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         machines: machines::with_prices(&region, &book),
         gpus: machines::gpus_with_prices(&region, &book),
         region,
-        ways: measured.ways,
+        engine_rates: measured.engine_rates,
         decode_ms: measured.decode_ms,
         measured_on: measured_on().await,
         ceiling: ceiling::find(options, aws.as_ref()).await,
@@ -80,20 +81,18 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
             "the price book has no machine of {region}: `tagfleet prices refresh --region {region}`"
         )));
     }
-    told(options, &places, &plan::plan(question)).await
+    told(options, &places, &forecast::plan(question)).await
 }
 
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?,
-        false => print(&plan.text())?,
+    if options.json {
+        print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?;
+    } else {
+        print(&plan.text())?;
     }
     if let Some(file) = &options.save {
         let said = save::save(options, file, places, plan).await?;
-        match options.json {
-            true => tell(said.trim_end()),
-            false => print(&said)?,
-        }
+        if options.json { tell(said.trim_end()) } else { print(&said)? }
     } else if let (false, true, Some(at)) = (options.json, places.iter().all(Place::is_s3), plan.recommended)
     {
         print(&save::command(options, places, plan, &plan.lines[at]))?;

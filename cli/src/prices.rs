@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::prices::{PRICE_LIST_REGION, wanted};
+use tagfleet_cost::PriceBook;
+use tagfleet_cost::prices::Price;
 use tagfleet_pipeline::bucket::{Bucket, Kind};
-use tagfleet_pipeline::cost::PriceBook;
-use tagfleet_pipeline::cost::book::Price;
 use tagfleet_pipeline::run::StackKeys;
 use tokio::runtime::Builder;
 

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tagfleet_aws::S3Bucket;
-use tagfleet_pipeline::address::Address;
+use tagfleet_cost::table::columns;
+use tagfleet_cost::{Cost, CostLine};
+use tagfleet_fleet::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, Kind};
-use tagfleet_pipeline::cost::table::columns;
-use tagfleet_pipeline::cost::{Cost, CostLine};
-use tagfleet_pipeline::report::Summary;
 use tagfleet_pipeline::run::{RunId, RunKeys};
+use tagfleet_report::Summary;
 use tokio::runtime::Builder;
 
 use crate::args::ReportOptions;
@@ -50,9 +50,10 @@ async fn show(options: &ReportOptions) -> Result<Exit, Failure> {
     let stored = found.get(&found.keys.summary(), "it is not finished").await?;
     let summary: Summary = serde_json::from_slice(&stored)
         .map_err(|error| bad_input(format!("run {}: its summary cannot be read: {error}", found.run)))?;
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(&summary).map_err(broken)?)?,
-        false => print(&text(&summary, &found.page))?,
+    if options.json {
+        print_json(&serde_json::to_string_pretty(&summary).map_err(broken)?)?;
+    } else {
+        print(&text(&summary, &found.page))?;
     }
     if let Some(file) = &options.html {
         fs::write(file, found.page().await?)
@@ -76,13 +77,12 @@ async fn find(options: &ReportOptions) -> Result<Found, Failure> {
 fn in_folder(path: &Path) -> Result<Found, Failure> {
     let unreadable = |error: io::Error| bad_input(format!("{}: {error}", path.display()));
     let path = path.canonicalize().map_err(unreadable)?;
-    let folder = match has_ended(&path) {
-        true => path,
-        false => {
-            let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
-            let latest = runs.filter(|run| has_ended(run)).max();
-            latest.ok_or_else(|| bad_input(none_finished(&path)))?
-        }
+    let folder = if has_ended(&path) {
+        path
+    } else {
+        let runs = fs::read_dir(&path).map_err(unreadable)?.flatten().map(|entry| entry.path());
+        let latest = runs.filter(|run| has_ended(run)).max();
+        latest.ok_or_else(|| bad_input(none_finished(&path)))?
     };
     let (Some(out), Some(run)) = (folder.parent(), run_of(&folder)) else {
         return Err(bad_input(format!("{}: not the folder of a run", folder.display())));
@@ -220,7 +220,7 @@ fn bill(cost: &Cost) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tagfleet_pipeline::cost::COST_VERSION;
+    use tagfleet_cost::COST_VERSION;
 
     use super::*;
 

@@ -13,40 +13,35 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tagfleet_aws::Aws;
+use tagfleet_cost::usage::DeviceUse;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
-use tagfleet_pipeline::embedded::{self, Ended, RunError};
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
+use tagfleet_pipeline::local::{self, LocalOutcome, RunError};
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::queue::MemoryQueue;
+use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::report::binding::Binding;
-use tagfleet_pipeline::report::html::{self, Report};
-use tagfleet_pipeline::report::throughput::Throughput;
-use tagfleet_pipeline::report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
-use tagfleet_pipeline::usage::DeviceUse;
+use tagfleet_report::binding::Binding;
+use tagfleet_report::html::{self, Report};
+use tagfleet_report::throughput::Throughput;
+use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 
 use crate::args::RunOptions;
 use crate::bar::Bar;
 use crate::command_line;
 use crate::connection;
-use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
 use crate::place::Place;
+use crate::summary_output;
 use out::Out;
 use speed::Recording;
-
-/// Shards come again after this long if the process hangs; in memory this matters only to tests.
-const VISIBILITY: Duration = Duration::from_secs(300);
-/// Receipts of a shard before it is left to the next round; a worker whose shards all fail by what does not pass stops
-/// before that.
-const MAX_RECEIVE_COUNT: u32 = 20;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -54,12 +49,12 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(broken)?;
-    let outcome = runtime.block_on(count_or_tag(options));
+    let outcome = runtime.block_on(run_async(options));
     runtime.shutdown_timeout(LAST_GRACE);
     outcome
 }
 
-async fn count_or_tag(options: &RunOptions) -> Result<Exit, Failure> {
+async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
     let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
     let aws =
@@ -120,7 +115,7 @@ async fn tag(
     let recording = Recording::start(&worker.progress);
     let began = Instant::now();
     let ranges = Ranges { version: 1, ranges: vec![inputs.range.clone()] };
-    let ended = embedded::run(&request, &ranges, &inputs.source, &worker, &taggers, &stop).await;
+    let ended = local::run(&request, &ranges, &inputs.source, &worker, &taggers, &stop).await;
     let throughput = recording.stop().await?;
     bar.stop().await;
     stopping.abort();
@@ -128,14 +123,15 @@ async fn tag(
         tell_troubles(&worker);
     }
     let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
-    let told = Told { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
+    let told =
+        RunOutcome { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
     let rows = told.rows(&ended).await?;
     let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
     summary.skipped = told.skipped().await?;
     cost::add(&mut summary, aws);
     told.report(&summary, &rows.tags, &throughput).await?;
     finish(out, &worker, &summary).await?;
-    let exit = ending::report(&summary, options.json)?;
+    let exit = summary_output::report(&summary, options.json)?;
     if !options.quiet && summary.state != State::Interrupted {
         tell(&format!("report: {}", out.report(&worker.keys)));
     }
@@ -149,7 +145,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
     Worker {
         source: inputs.bucket.clone(),
         output: out.bucket.clone(),
-        queue: Arc::new(MemoryQueue::new(VISIBILITY, MAX_RECEIVE_COUNT)),
+        queue: Arc::new(MemoryQueue::new(VISIBILITY_TIMEOUT, MAX_RECEIVE_COUNT)),
         keys: out.keys(&run),
         run,
         model: request.model.id(),
@@ -225,20 +221,22 @@ fn tell_troubles(worker: &Worker) {
     }
 }
 
-struct Told<'a> {
+struct RunOutcome<'a> {
     worker: &'a Worker,
     request: &'a RunRequest,
     threads: usize,
     seconds: f64,
 }
 
-impl Told<'_> {
+impl RunOutcome<'_> {
     /// The rows that there are, counted.
-    async fn rows(&self, ended: &Ended) -> Result<RowCounts, Failure> {
+    async fn rows(&self, ended: &LocalOutcome) -> Result<RowCounts, Failure> {
         match ended {
-            Ended::Complete(rows) => Ok(rows.clone()),
-            Ended::Interrupted => reduce::counts_kept(&self.worker.checkpoints()).await.map_err(broken),
-            Ended::Incomplete(_) => {
+            LocalOutcome::Complete(rows) => Ok(rows.clone()),
+            LocalOutcome::Interrupted => {
+                reduce::counts_kept(&self.worker.checkpoints()).await.map_err(broken)
+            }
+            LocalOutcome::Incomplete(_) => {
                 let (output, keys) = (self.worker.output.as_ref(), &self.worker.keys);
                 reduce::counts_so_far(output, keys).await.map_err(broken)
             }
@@ -254,7 +252,7 @@ impl Told<'_> {
         }
     }
 
-    fn summary(&self, ended: &Ended, rows: &RowCounts, results: String) -> Summary {
+    fn summary(&self, ended: &LocalOutcome, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
         let retry = || {
@@ -264,9 +262,9 @@ impl Told<'_> {
             )
         };
         let (state, missing_shards) = match ended {
-            Ended::Complete(_) => (State::Complete, vec![]),
-            Ended::Interrupted => (State::Interrupted, vec![]),
-            Ended::Incomplete(missing) => {
+            LocalOutcome::Complete(_) => (State::Complete, vec![]),
+            LocalOutcome::Interrupted => (State::Interrupted, vec![]),
+            LocalOutcome::Incomplete(missing) => {
                 (State::Incomplete, missing.iter().map(ToString::to_string).collect())
             }
         };
@@ -344,7 +342,7 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             Ok(())
         }
         State::Incomplete | State::StoppedAtBudget => {
-            reduce::put_summary(output, &worker.keys, summary).await.map_err(broken)
+            record::replace(output, &worker.keys.summary(), summary).await.map_err(broken)
         }
         State::Interrupted => Ok(()),
     }

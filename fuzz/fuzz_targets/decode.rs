@@ -10,9 +10,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use tagfleet_fuzz::within;
 use tagfleet_model::decode::{Decoded, Limits, PixelBudget, decode, quiet_panics};
-use tagfleet_model::preprocessing::{
-    Color, Decoding, Filter, Layout, Preprocessing, Resize, ResizeTo, Size,
-};
+use tagfleet_model::preprocessing::{Color, Decoding, Filter, Layout, Preprocessing, Resize, ResizeTo, Size};
 use tagfleet_model::tensor::Preprocessor;
 use tagfleet_model::thumbnail::Draft;
 

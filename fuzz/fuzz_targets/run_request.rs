@@ -6,8 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use tagfleet_fleet::request::{FleetRequest, ValidRequest};
 use tagfleet_fuzz::within;
-use tagfleet_pipeline::fleet::request::{FleetRequest, ValidRequest};
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys, RunRequest, StackKeys};
 use tagfleet_pipeline::shard::ShardId;
 
@@ -27,7 +27,10 @@ fn fleet_request(bytes: &[u8]) {
     let written = serde_json::to_vec(&valid.request).expect("a request can be written");
     let again = ValidRequest::parse(&written, STACK).expect("what was accepted is accepted again");
     assert_eq!(again.request, valid.request);
-    assert_eq!((&again.prefixes, &again.model, &again.output), (&valid.prefixes, &valid.model, &valid.output));
+    assert_eq!(
+        (&again.prefixes, &again.model, &again.output),
+        (&valid.prefixes, &valid.model, &valid.output)
+    );
     assert_eq!(again.deadline, valid.deadline);
     check_places(&valid);
     for address in &valid.request.notify {

@@ -13,7 +13,7 @@ mod event;
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
 
-use action::Asked;
+use action::CheckInput;
 use bytes::Bytes;
 use event::{ObjectCreated, Taken};
 use futures::TryStreamExt;
@@ -23,7 +23,7 @@ use tagfleet_aws::executions::Started;
 use tagfleet_fuzz::within;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::fleet::Stack;
+use tagfleet_fleet::Stack;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 use tokio::runtime::{Builder, Runtime};
 
@@ -67,7 +67,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(payload) = serde_json::from_slice::<Value>(bytes) else { return };
     let key = payload.pointer("/detail/object/key").and_then(Value::as_str).unwrap_or("").to_owned();
     within(16 << 20, || {
-        if let Ok(Asked::Event(event)) = Asked::parse(payload) {
+        if let Ok(CheckInput::Event(event)) = CheckInput::parse(payload) {
             let stack = stack(&key);
             RUNTIME.block_on(take(&stack, &key, &event));
             RUNTIME.block_on(take_again(&stack, &event));

@@ -10,15 +10,15 @@ use std::fmt::Debug;
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tagfleet_cost::bill::{Extras, bill};
+use tagfleet_cost::prices::PriceBook;
+use tagfleet_cost::usage::{UsageRecord, sum};
+use tagfleet_fleet::model::PublishedModel;
 use tagfleet_fuzz::{files, within};
-use tagfleet_pipeline::cost::bill::{Extras, bill};
-use tagfleet_pipeline::cost::book::PriceBook;
-use tagfleet_pipeline::fleet::model::PublishedModel;
-use tagfleet_pipeline::report::Summary;
-use tagfleet_pipeline::report::thumbnails::ShardSample;
-use tagfleet_pipeline::report::throughput::of_fleet;
 use tagfleet_pipeline::split::RangeSplit;
-use tagfleet_pipeline::usage::{UsageRecord, sum};
+use tagfleet_pipeline::thumbnails::ShardSample;
+use tagfleet_report::Summary;
+use tagfleet_report::throughput::of_fleet;
 
 fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) -> Option<T> {
     let read: T = serde_json::from_slice(bytes).ok()?;

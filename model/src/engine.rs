@@ -7,6 +7,7 @@ mod batching;
 mod device;
 mod library;
 mod memory;
+mod model_io;
 mod onnxruntime;
 mod openvino;
 mod processor;
@@ -17,7 +18,6 @@ pub mod telemetry;
 mod tests;
 mod tract;
 mod trial;
-mod wiring;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,11 +32,11 @@ pub(crate) use self::device::Meter;
 pub(crate) use self::device::Provider;
 pub use self::device::{Feeder, graph_for_device, rehearse};
 pub(crate) use self::memory::available_memory;
+use self::model_io::ModelIo;
 pub use self::onnxruntime::graph_for_processor;
-pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, onnxruntime_elsewhere};
+pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, remote_onnxruntime};
 pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};
 use self::trial::Trial;
-use self::wiring::Wiring;
 use crate::folder::Model;
 use crate::graph::Quantization;
 
@@ -81,7 +81,7 @@ pub trait Engine: Send {
 /// A model loaded into an engine; every worker thread gets a session from it.
 pub struct Loaded {
     program: Program,
-    wiring: Wiring,
+    model_io: ModelIo,
     trial: Arc<Trial>,
 }
 
@@ -116,7 +116,7 @@ impl Loaded {
                 here.describe()
             )));
         }
-        let wiring = Wiring::of(model);
+        let model_io = ModelIo::of(model);
         let fed = match record.device {
             Device::Cpu => None,
             Device::Cuda => Some(Provider::Cuda),
@@ -126,23 +126,23 @@ impl Loaded {
             return Self::on_device(model, record.asked_precision(), provider);
         }
         let program = match record.name {
-            EngineName::Tract => Program::Tract(tract::Program::load(model, &wiring)?),
-            EngineName::OnnxRuntime => Program::OnnxRuntime(onnxruntime::Program::load(model, &wiring)?),
+            EngineName::Tract => Program::Tract(tract::Program::load(model, &model_io)?),
+            EngineName::OnnxRuntime => Program::OnnxRuntime(onnxruntime::Program::load(model, &model_io)?),
             EngineName::OpenVino => {
-                let program = openvino::Program::load(model, &wiring, record.asked_precision())?;
+                let program = openvino::Program::load(model, &model_io, record.asked_precision())?;
                 Program::OpenVino(Arc::new(program))
             }
         };
-        let trial = match wiring.batch {
+        let trial = match model_io.batch {
             _ if model.spec.quantization == Quantization::Dynamic => Trial::fixed(1),
             Some(rows) => Trial::fixed(rows),
             // It has one shape, and larger ones are slower.
             None if record.name == EngineName::Tract => Trial::fixed(1),
             None => Trial::open(program.another_size()),
         };
-        let mut loaded = Self { program, wiring, trial: Arc::new(trial) };
+        let mut loaded = Self { program, model_io, trial: Arc::new(trial) };
         let rows = loaded.trial.chosen();
-        if rows > 1 && !rows_are_independent(&mut *loaded.session()?, loaded.wiring.len(), rows)? {
+        if rows > 1 && !rows_are_independent(&mut *loaded.session()?, loaded.model_io.len(), rows)? {
             loaded.trial = Arc::new(Trial::fixed(1));
         }
         Ok(loaded)
@@ -154,10 +154,10 @@ impl Loaded {
         precision: Precision,
         provider: Provider,
     ) -> Result<Self, EngineError> {
-        let wiring = Wiring::of(model);
-        let program = device::Program::load(model, &wiring, precision, provider)?;
+        let model_io = ModelIo::of(model);
+        let program = device::Program::load(model, &model_io, precision, provider)?;
         let program = Program::Device(Feed::start(&program)?);
-        Ok(Self { program, wiring, trial: Arc::new(Trial::fixed(1)) })
+        Ok(Self { program, model_io, trial: Arc::new(Trial::fixed(1)) })
     }
 
     /// The calling thread's way to the device that runs the model, if one does.
@@ -175,16 +175,16 @@ impl Loaded {
     /// Where the engine can't make one, or a device runs the model.
     pub fn session(&self) -> Result<Box<dyn Engine>, EngineError> {
         let session: Box<dyn Session> = match &self.program {
-            Program::Tract(program) => Box::new(program.session(&self.wiring)?),
-            Program::OnnxRuntime(program) => Box::new(program.session(&self.wiring)?),
-            Program::OpenVino(program) => Box::new(program.session(&self.wiring)?),
+            Program::Tract(program) => Box::new(program.session(&self.model_io)?),
+            Program::OnnxRuntime(program) => Box::new(program.session(&self.model_io)?),
+            Program::OpenVino(program) => Box::new(program.session(&self.model_io)?),
             Program::Device(_) => {
                 return Err(EngineError::new(
                     "a device runs the model: it is fed with bytes, and has no session per thread",
                 ));
             }
         };
-        Ok(Box::new(Batching::new(session, self.wiring.clone(), self.trial.clone())))
+        Ok(Box::new(Batching::new(session, self.model_io.clone(), self.trial.clone())))
     }
 }
 

@@ -44,10 +44,10 @@ mod files;
 mod find;
 mod labels;
 pub(crate) mod links;
-mod manual;
 mod metadata;
 mod open_clip;
 mod outputs;
+mod overrides;
 mod paddle;
 mod processor;
 mod processor_types;
@@ -71,14 +71,14 @@ use self::description::{Sources, describe};
 pub use self::files::ModelFile;
 pub(crate) use self::files::{read_file, read_recorded, read_text};
 use self::labels::LabelSources;
-pub(crate) use self::manual::Manual;
+pub(crate) use self::overrides::Overrides;
 pub use self::written::Description;
 use crate::graph::{Element, Graph, OutputPort, Port, Quantization};
 use crate::preprocessing::Preprocessing;
 
 /// The files of a folder that describe a model, apart from labels. Those that exist are part of it.
 const DESCRIPTIONS: [&str; 8] = [
-    manual::NAME,
+    overrides::NAME,
     config::NAME,
     processor::NESTED,
     processor::NAME,
@@ -253,18 +253,18 @@ fn resolve(found: &find::Found, graph: &Graph, options: &ModelOptions<'_>) -> Re
     let path = root.join(&found.model);
     let about = |error: ModelError| error.about(&path);
     let mut notes = found.notes.clone();
-    let manual = Manual::read(root)?;
+    let overrides = Overrides::read(root)?;
     let config = Config::read(root)?;
-    let input = graph.image_input(manual.layout).map_err(about)?;
-    let label_sources = LabelSources { root, graph, config: &config, manual: &manual };
+    let input = graph.image_input(overrides.layout).map_err(about)?;
+    let label_sources = LabelSources { root, graph, config: &config, overrides: &overrides };
     let outputs = outputs::choose(label_sources, &input, options, &mut notes).map_err(about)?;
     let classes = outputs.scores.and_then(Port::classes);
     let folder = path.parent().unwrap_or(root);
-    let (config, manual, input) = (&config, &manual, &input);
-    let sources = Sources { root, folder, graph, input, config, manual, classes };
+    let (config, overrides, input) = (&config, &overrides, &input);
+    let sources = Sources { root, folder, graph, input, config, overrides, classes };
     let described = describe(sources, &mut notes)?;
     let mut steps = described.steps;
-    manual.apply(&mut steps, &mut notes)?;
+    overrides.apply(&mut steps, &mut notes)?;
     let mut preprocessing = steps.finish(input, options.exif)?;
     preprocessing.decoding =
         decoding::decide(options.exact, preprocessing.resize, graph.quantization, &mut notes);
@@ -273,7 +273,7 @@ fn resolve(found: &find::Found, graph: &Graph, options: &ModelOptions<'_>) -> Re
         None => labels::Labels::default(),
     };
     let activation = match outputs.scores {
-        Some(scores) => activation(scores, classes, &labels, config, manual, &mut notes)?,
+        Some(scores) => activation(scores, classes, &labels, config, overrides, &mut notes)?,
         None => Activation::None,
     };
     let multi_label =
@@ -312,10 +312,10 @@ fn activation(
     classes: Option<usize>,
     labels: &labels::Labels,
     config: &Config,
-    manual: &Manual,
+    overrides: &Overrides,
     notes: &mut Vec<String>,
 ) -> Result<Activation, ModelError> {
-    let activation = match (manual.activation, scores.probabilities, config.problem_type.as_deref()) {
+    let activation = match (overrides.activation, scores.probabilities, config.problem_type.as_deref()) {
         (Some(activation), ..) => activation,
         (None, Some(_), _) => {
             notes.push(format!(

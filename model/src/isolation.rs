@@ -9,14 +9,14 @@
 //! an error. Nothing here fetches, writes a row, or knows what a shard is.
 
 mod child;
-mod crew;
-mod death;
-mod link;
+mod child_exit;
+mod child_handle;
 mod messages;
 mod probe;
 mod protocol;
 mod sandbox;
 mod setup;
+mod supervisor;
 
 use std::ffi::OsString;
 use std::io;
@@ -29,9 +29,9 @@ use thiserror::Error;
 use tagfleet_pipeline::tagger::Tagger;
 
 pub use child::{serve, serve_sandboxed_with, serve_with};
-pub use crew::Isolation;
-pub use death::Death;
+pub use child_exit::ChildExit;
 pub use setup::{FEEDERS_PER_CORE, Setup, SetupError};
+pub use supervisor::Isolation;
 
 /// How to start the child: a program whose `main` calls [`serve`] when it gets these arguments.
 #[derive(Clone, Debug)]
@@ -84,12 +84,12 @@ pub enum StartError {
     Stuck(Duration),
     /// It died again and again with no image in its hands.
     #[error(
-        "the process that decodes and runs the model died {times} times without an image in hand, at last with {death}"
+        "the process that decodes and runs the model died {times} times without an image in hand, at last with {child_exit}"
     )]
     Died {
         /// How often in a row.
         times: u32,
         /// The last time.
-        death: Death,
+        child_exit: ChildExit,
     },
 }

@@ -196,10 +196,10 @@ impl Tagger for ImageTagger {
         self.batch.size()
     }
 
-    fn rows_at_once(&self) -> usize {
+    fn inference_batch_size(&self) -> usize {
         match &self.batch {
             Batch::Tensors(engine, _) => engine.batch_size(),
-            Batch::Crops(feeder, _) => feeder.rows_at_once(),
+            Batch::Crops(feeder, _) => feeder.inference_batch_size(),
         }
     }
 

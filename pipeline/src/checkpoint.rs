@@ -146,9 +146,10 @@ impl Checkpoints<'_> {
     fn check_vector(&self, number: u32, row: &Row) -> Result<(), String> {
         let Outcome::Tagged(Tagged { vector: Some(stored), .. }) = &row.outcome else { return Ok(()) };
         let wanted = self.vector.map(|vector| vector.length);
-        match wanted == Some(stored.len() as u64) {
-            true => Ok(()),
-            false => Err(format!("row {number} has a vector of {}, the run's is {wanted:?}", stored.len())),
+        if wanted == Some(stored.len() as u64) {
+            Ok(())
+        } else {
+            Err(format!("row {number} has a vector of {}, the run's is {wanted:?}", stored.len()))
         }
     }
 }

@@ -8,15 +8,15 @@
 //! run is complete.
 
 mod cores;
-mod crew;
 mod denials;
 mod fetch;
 mod heartbeat;
 mod one_shard;
-mod open_shard;
 mod retry;
 #[cfg(test)]
 mod retry_tests;
+mod shard_in_progress;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -34,19 +34,21 @@ use crate::checkpoint::Checkpoints;
 use crate::denied::TooManyDenied;
 use crate::progress::Progress;
 use crate::queue::{Queue, QueueError};
+use crate::record::RecordError;
 use crate::reduce::ReduceError;
 use crate::run::{RunId, RunKeys, Vector};
 use crate::shard::ShardId;
-use crate::split::SplitError;
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::parquet::TableError;
-use crew::Crew;
 use denials::Denials;
 use fetch::Fetcher;
-use heartbeat::Signs;
+use heartbeat::Liveness;
 use one_shard::work;
 use retry::Retries;
+use state::WorkerState;
 
+/// Rounds of infer, on a laptop and in a fleet: the first, and two for what is missing after it.
+pub const ROUNDS: u32 = 3;
 /// How long requests that are throttled, time out or break are made again before their shard goes back: most disturbances
 /// of S3 are shorter, and a shard is up to 10,000 images' work.
 pub const RETRY_TIME: Duration = Duration::from_secs(300);
@@ -130,7 +132,7 @@ impl Stop {
 
 /// Why a worker ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum WorkerExit {
     /// The queue had no more messages.
     Idle,
     /// It was told to stop.
@@ -174,9 +176,9 @@ pub enum ShardFailure {
     /// Source or output failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// The shard object cannot be read.
+    /// The shard, or another record of the run, cannot be read.
     #[error(transparent)]
-    Shard(#[from] SplitError),
+    Record(#[from] RecordError),
     /// More images of the run are denied than it takes, its own among them.
     #[error(transparent)]
     Denied(#[from] TooManyDenied),
@@ -210,11 +212,9 @@ impl ShardFailure {
 
     fn bucket_error(&self) -> Option<&BucketError> {
         match self {
-            Self::Bucket(error)
-            | Self::Shard(SplitError::Bucket(error))
-            | Self::Run(ReduceError::Bucket(error) | ReduceError::Record(SplitError::Bucket(error))) => {
-                Some(error)
-            }
+            Self::Bucket(error) => Some(error),
+            Self::Record(error) => error.bucket_error(),
+            Self::Run(error) => error.bucket_error(),
             _ => None,
         }
     }
@@ -224,22 +224,27 @@ impl ShardFailure {
 ///
 /// # Errors
 /// Where the engine fails, the queue cannot be used, or shard after shard fails. What was committed stays.
-pub async fn infer(worker: Worker, taggers: Vec<Box<dyn Tagger>>, stop: &Stop) -> Result<End, InferError> {
+pub async fn infer(
+    worker: Worker,
+    taggers: Vec<Box<dyn Tagger>>,
+    stop: &Stop,
+) -> Result<WorkerExit, InferError> {
     let (jobs, waiting) = mpsc::channel(WAITING_IMAGES);
-    let signs = Arc::new(Signs::default());
-    let retries = Arc::new(Retries { time: worker.retry_time, signs: signs.clone() });
+    let liveness = Arc::new(Liveness::default());
+    let retries = Arc::new(Retries { time: worker.retry_time, liveness: liveness.clone() });
     let denials = Arc::new(Denials::default());
     let fetcher = Fetcher::new(jobs, taggers.len(), (retries.clone(), denials.clone()));
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let mut cores = cores::start(taggers, waiting, (&signs, &worker.progress), vector);
-    let crew = Arc::new(Crew { worker, fetcher, retries, denials, signs, in_hand: Mutex::default() });
+    let mut cores = cores::start(taggers, waiting, (&liveness, &worker.progress), vector);
+    let state =
+        Arc::new(WorkerState { worker, fetcher, retries, denials, liveness, in_hand: Mutex::default() });
     let mut shards = JoinSet::new();
-    let end = drive(&crew, &mut cores, &mut shards, stop).await;
+    let end = drive(&state, &mut cores, &mut shards, stop).await;
     shards.shutdown().await;
-    crew.close_all();
-    crew.fetcher.close();
+    state.close_all();
+    state.fetcher.close();
     let in_flight = timeout(IN_FLIGHT_GRACE, last_words(&mut cores)).await;
-    crew.give_back_all().await;
+    state.give_back_all().await;
     let ended = match in_flight {
         Ok(ended) => Ok(ended),
         Err(_) => timeout(CORE_GRACE, last_words(&mut cores)).await,
@@ -263,11 +268,11 @@ type Shards = JoinSet<Result<(), ShardFailure>>;
 
 /// Takes shards one after the other; the next one is received as soon as the last one's fetches are all under way.
 async fn drive(
-    crew: &Arc<Crew>,
+    state: &Arc<WorkerState>,
     cores: &mut Cores,
     shards: &mut Shards,
     stop: &Stop,
-) -> Result<End, InferError> {
+) -> Result<WorkerExit, InferError> {
     let feeding = Arc::new(Semaphore::new(1));
     let mut failures = 0;
     // Once the queue was empty it is asked again when a shard in hand has ended: that one may have come back.
@@ -279,11 +284,11 @@ async fn drive(
             Some(core) = cores.join_next() => core_ended(core)?,
             Some(ended) = shards.join_next() => {
                 is_empty = false;
-                note(&crew.worker.progress, ended, &mut failures)?;
+                note(&state.worker.progress, ended, &mut failures)?;
             }
-            Ok(permit) = feeding.clone().acquire_owned(), if !is_empty => match crew.receive(stop).await? {
-                Some(message) => _ = shards.spawn(work(crew.clone(), message, permit)),
-                None if shards.is_empty() && !stop.is_asked_for() => return Ok(End::Idle),
+            Ok(permit) = feeding.clone().acquire_owned(), if !is_empty => match state.receive(stop).await? {
+                Some(message) => _ = shards.spawn(work(state.clone(), message, permit)),
+                None if shards.is_empty() && !stop.is_asked_for() => return Ok(WorkerExit::Idle),
                 None => is_empty = true,
             },
         }
@@ -292,13 +297,13 @@ async fn drive(
 }
 
 /// Waits for the shards in hand, unless told to stop now.
-async fn drain(cores: &mut Cores, shards: &mut Shards, stop: &Stop) -> Result<End, InferError> {
+async fn drain(cores: &mut Cores, shards: &mut Shards, stop: &Stop) -> Result<WorkerExit, InferError> {
     loop {
         tokio::select! {
             biased;
-            () = stop.now.cancelled() => return Ok(End::Stopped),
+            () = stop.now.cancelled() => return Ok(WorkerExit::Stopped),
             Some(core) = cores.join_next() => core_ended(core)?,
-            ended = shards.join_next() => if ended.is_none() { return Ok(End::Stopped) },
+            ended = shards.join_next() => if ended.is_none() { return Ok(WorkerExit::Stopped) },
         }
     }
 }

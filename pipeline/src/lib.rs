@@ -2,23 +2,17 @@
 //!
 //! The same stages run on a laptop and on AWS. This crate never names an AWS crate, an engine or a decoder.
 
-pub mod address;
-mod assumed;
 pub mod bucket;
 pub mod checkpoint;
-pub mod command;
-pub mod cost;
 pub mod denied;
-pub mod embedded;
 pub mod filter;
-pub mod fleet;
 pub mod infer;
+pub mod local;
 pub mod number;
-pub mod plan;
 pub mod progress;
 pub mod queue;
+pub mod record;
 pub mod reduce;
-pub mod report;
 pub mod run;
 pub mod shard;
 pub mod split;
@@ -26,5 +20,5 @@ pub mod tagger;
 pub mod tags;
 #[cfg(any(test, feature = "contract"))]
 pub mod testing;
-pub mod usage;
+pub mod thumbnails;
 pub mod visible;

@@ -16,6 +16,12 @@ use thiserror::Error;
 
 pub use memory::MemoryQueue;
 
+/// How long a received message stays hidden unless its worker asks for more: a worker renews it while it makes progress.
+pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Receipts of a message before it moves to the dead-letter queue, or a local run leaves it to the next round. Shards that
+/// reclaimed machines give back count too, so this is far more than a worker's failures in a row.
+pub const MAX_RECEIVE_COUNT: u32 = 20;
+
 /// A message in hand: invisible to others until its visibility timeout ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

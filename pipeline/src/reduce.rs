@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Object, Put};
-use crate::report::Summary;
+use crate::bucket::{Bucket, BucketError, KeyRange, Object, Put};
+use crate::record::{self, RecordError};
 use crate::run::remedy::remedy;
 use crate::run::{Ranges, RunKeys, Vector, VectorType};
 use crate::shard::ShardId;
-use crate::split::{RangeSplit, SplitError, read_json};
+use crate::split::RangeSplit;
 use crate::tags::parquet::TableError;
 
 pub use compaction::{compact, compact_all, total};
@@ -46,7 +46,7 @@ pub enum ReduceError {
     Bucket(#[from] BucketError),
     /// A stored record cannot be read.
     #[error(transparent)]
-    Record(#[from] SplitError),
+    Record(#[from] RecordError),
     /// A part cannot be read, or a result not be written.
     #[error("{0}: {1}{remedy}", remedy = remedy(.0))]
     Table(String, TableError),
@@ -64,6 +64,18 @@ pub enum ReduceError {
         /// Inputs in all shards.
         images: u64,
     },
+}
+
+impl ReduceError {
+    /// The bucket's error, if source or output failed.
+    #[must_use]
+    pub fn bucket_error(&self) -> Option<&BucketError> {
+        match self {
+            Self::Bucket(error) => Some(error),
+            Self::Record(error) => error.bucket_error(),
+            _ => None,
+        }
+    }
 }
 
 /// Consecutive shards whose parts become one result file, or several where some came later than others.
@@ -128,16 +140,11 @@ impl RowCounts {
 /// # Errors
 /// [`ReduceError::NotSplit`] where a range is not done.
 pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<RangeSplit>, ReduceError> {
-    let ranges: Ranges = read_json(output, &keys.ranges()).await?;
+    let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     let mut splits = Vec::with_capacity(ranges.ranges.len());
     for range in (0..).take(ranges.ranges.len()) {
-        match read_json(output, &keys.range_split(range)).await {
-            Ok(split) => splits.push(split),
-            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {
-                return Err(ReduceError::NotSplit(range));
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let split = record::read_if_present(output, &keys.range_split(range)).await?;
+        splits.push(split.ok_or(ReduceError::NotSplit(range))?);
     }
     Ok(splits)
 }
@@ -222,15 +229,14 @@ pub async fn groups(
     keys: &RunKeys,
     vector: Option<&Vector>,
 ) -> Result<Groups, ReduceError> {
-    match read_json(output, &keys.groups()).await {
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => {}
-        read => return Ok(read?),
+    if let Some(groups) = record::read_if_present(output, &keys.groups()).await? {
+        return Ok(groups);
     }
     let splits = range_splits(output, keys).await?;
     let groups = Groups { version: 1, groups: group(&splits, GROUP_BYTES / row_bytes(vector)) };
-    match put_json(output, &keys.groups(), &groups).await? {
+    match record::create(output, &keys.groups(), &groups).await? {
         Put::Created => Ok(groups),
-        Put::AlreadyThere => Ok(read_json(output, &keys.groups()).await?),
+        Put::AlreadyThere => Ok(record::read(output, &keys.groups()).await?),
     }
 }
 
@@ -269,31 +275,12 @@ fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
 ///
 /// # Errors
 /// Where they cannot be written.
-pub async fn finish(output: &dyn Bucket, keys: &RunKeys, summary: &Summary) -> Result<(), ReduceError> {
-    put_summary(output, keys, summary).await?;
+pub async fn finish<S: Serialize>(
+    output: &dyn Bucket,
+    keys: &RunKeys,
+    summary: &S,
+) -> Result<(), ReduceError> {
+    record::replace(output, &keys.summary(), summary).await?;
     output.put_if_absent(&keys.success(), Bytes::new()).await?;
     Ok(())
-}
-
-/// Writes the summary, replacing one of an earlier try.
-///
-/// # Errors
-/// Where it cannot be written.
-pub async fn put_summary(output: &dyn Bucket, keys: &RunKeys, summary: &Summary) -> Result<(), ReduceError> {
-    Ok(output.put(&keys.summary(), json(&keys.summary(), summary)?).await?)
-}
-
-/// Stores `record` unless there is one already.
-///
-/// # Errors
-/// Where it cannot be written.
-pub async fn put_json<T: Serialize>(output: &dyn Bucket, key: &str, record: &T) -> Result<Put, ReduceError> {
-    Ok(output.put_if_absent(key, json(key, record)?).await?)
-}
-
-pub(crate) fn json<T: Serialize>(key: &str, record: &T) -> Result<Bytes, SplitError> {
-    let unwritable = |error| SplitError::Record { key: key.to_owned(), error };
-    let mut bytes = serde_json::to_vec_pretty(record).map_err(unwritable)?;
-    bytes.push(b'\n');
-    Ok(bytes.into())
 }

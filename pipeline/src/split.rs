@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::{Bucket, BucketError, KeyRange};
+use crate::bucket::{BucketError, KeyRange};
 use crate::filter::Skipped;
 use crate::queue::{Queue, QueueError};
-use crate::run::remedy::remedy;
-use crate::run::{RunId, RunKeys};
-use crate::shard::{Image, Shard, ShardError, ShardId};
-use range::OpenShard;
+use crate::record::RecordError;
+use crate::run::RunId;
+use crate::shard::{Image, ShardId};
+use range::ShardBuilder;
 
-pub use range::{Reached, split_range};
+pub use range::{SplitProgress, split_range};
 pub use restore::restore;
 pub use source::{Picks, Source};
 
@@ -68,22 +68,9 @@ pub enum SplitError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// A shard that is there already cannot be read.
-    #[error("{key}: {error}{}", remedy(key))]
-    Shard {
-        /// The object.
-        key: String,
-        /// What is wrong with it.
-        error: ShardError,
-    },
-    /// A stored record cannot be read.
-    #[error("{key}: not a record of this tagfleet: {error}{}", remedy(key))]
-    Record {
-        /// The object.
-        key: String,
-        /// What is wrong with it.
-        error: serde_json::Error,
-    },
+    /// A record or a shard cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A shard is gone, and the source has another number of images in its place.
     #[error(
         "{key}: it is gone, and cannot be made again because its inputs were added to or removed: start a new run"
@@ -94,13 +81,25 @@ pub enum SplitError {
     },
 }
 
+impl SplitError {
+    /// The bucket's error, if source or output failed.
+    #[must_use]
+    pub fn bucket_error(&self) -> Option<&BucketError> {
+        match self {
+            Self::Bucket(error) => Some(error),
+            Self::Record(error) => error.bucket_error(),
+            _ => None,
+        }
+    }
+}
+
 /// Counts the inputs of `range` without writing anything: what split would make of it.
 ///
 /// # Errors
 /// Where the source cannot be listed.
 pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, BucketError> {
     let mut record = RangeSplit { version: 1, ..RangeSplit::default() };
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     let mut pages = source.pages(range);
     while let Some(page) = pages.try_next().await? {
         for run in &page.skipped {
@@ -190,30 +189,6 @@ fn scattered(shard: &ShardId) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
-}
-
-/// Reads a shard's inputs.
-///
-/// # Errors
-/// Where it is missing or cannot be read.
-pub async fn read_shard(output: &dyn Bucket, keys: &RunKeys, id: ShardId) -> Result<Shard, SplitError> {
-    let key = keys.shard(id);
-    let stored = output.get(&key, None, MAX_RECORD_BYTES).await?;
-    Shard::decode(&stored.bytes).map_err(|error| SplitError::Shard { key, error })
-}
-
-const MAX_RECORD_BYTES: u64 = 64 << 20;
-
-/// Reads one of the run's JSON records.
-///
-/// # Errors
-/// Where it is missing or cannot be read.
-pub async fn read_json<T: for<'de> Deserialize<'de>>(
-    output: &dyn Bucket,
-    key: &str,
-) -> Result<T, SplitError> {
-    let stored = output.get(key, None, MAX_RECORD_BYTES).await?;
-    serde_json::from_slice(&stored.bytes).map_err(|error| SplitError::Record { key: key.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub trait Tagger: Send {
     fn batch_size(&self) -> usize;
 
     /// How many of them the model runs at once, as far as is known; for people.
-    fn rows_at_once(&self) -> usize {
+    fn inference_batch_size(&self) -> usize {
         self.batch_size()
     }
 

@@ -6,6 +6,7 @@ pub mod denying_bucket;
 pub mod faults;
 pub mod faulty_bucket;
 pub mod faulty_queue;
+pub mod rows;
 pub mod unsorted_bucket;
 
 use std::sync::Arc;
@@ -24,7 +25,6 @@ use crate::queue::MemoryQueue;
 use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest, TagOptions};
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::{Failure, Outcome, Reason, Tag, Tagged, parquet};
-use crate::usage::{Machine, Requests, ThreadTime, USAGE_VERSION, WorkerUsage};
 
 /// A worker of run `run` on two buckets and a queue in memory, which waits for nothing and makes no request again.
 #[must_use]
@@ -44,29 +44,6 @@ pub fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>, visibility: Dura
         retry_delay: Duration::ZERO,
         retry_time: Duration::ZERO,
         progress: Arc::new(Progress::default()),
-    }
-}
-
-/// The record of a worker that has tagged nothing on a machine that nothing is known of, from second 10 to second 20.
-#[must_use]
-pub fn usage_of_a_worker() -> WorkerUsage {
-    WorkerUsage {
-        version: USAGE_VERSION,
-        machine: Machine::default(),
-        instance: None,
-        machine_vcpus: None,
-        reclaimed: false,
-        launched: None,
-        began: 10,
-        updated: 20,
-        ended: None,
-        vcpus: 2,
-        tagged: 0,
-        failed: 0,
-        requests: Requests::default(),
-        threads: ThreadTime::default(),
-        gpu: None,
-        device: None,
     }
 }
 

@@ -64,12 +64,13 @@ impl Served {
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let key = decoded(path.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key));
-        let (status, body) = match query.contains("list-type=2") {
-            true => self.list(query),
-            false => match self.objects.iter().find(|(name, _)| *name == key) {
+        let (status, body) = if query.contains("list-type=2") {
+            self.list(query)
+        } else {
+            match self.objects.iter().find(|(name, _)| *name == key) {
                 Some((_, bytes)) => ("200 OK", bytes.clone()),
                 None => ("404 Not Found", error("NoSuchKey")),
-            },
+            }
         };
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\nETag: \"e\"\r\nConnection: close\r\n\r\n",

@@ -113,9 +113,10 @@ fn a_gpu_that_is_not_there() {
     let folder = folder_of(&[("photos/a.jpg", b"x")]);
     let mut places = vec![project(".venv")];
     let for_gpus = project(".venv-gpu");
-    match for_gpus.is_dir() {
-        true => places.push(for_gpus),
-        false => eprintln!("SKIPPED: no ONNX Runtime for GPUs: `scripts/setup.sh gpu` installs it"),
+    if for_gpus.is_dir() {
+        places.push(for_gpus);
+    } else {
+        eprintln!("SKIPPED: no ONNX Runtime for GPUs: `scripts/setup.sh gpu` installs it");
     }
     if Path::new("/dev/nvidia0").exists() {
         eprintln!("SKIPPED: there is a GPU here");

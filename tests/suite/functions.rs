@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
+use tagfleet_fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::testing;
 use tagfleet_tests::cloud::{Cloud, SENDER, STACK};
 use tagfleet_tests::command::built;

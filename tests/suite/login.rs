@@ -354,14 +354,15 @@ fn a_stack_is_not_asked_for_without_a_region() {
 #[test]
 fn refused_credentials_are_bad_input_everywhere() {
     let refuse = |asked: &Asked| {
-        match asked.path.contains("list-type=2") {
-        true => Some(Reply::s3_error(403, "InvalidAccessKeyId")),
-        false => Some(Reply {
+        if asked.path.contains("list-type=2") {
+            Some(Reply::s3_error(403, "InvalidAccessKeyId"))
+        } else {
+            Some(Reply {
             status: 403,
             body: "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no</Message></Error></ErrorResponse>".to_owned(),
             ..Reply::default()
-        }),
-    }
+        })
+        }
     };
     let world = World { aws: StandIn::start(refuse), ..World::new() };
     refuses(&mut world.list(&["--profile", "keys"]), "does not accept these credentials");

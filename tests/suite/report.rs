@@ -8,15 +8,15 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tagfleet_pipeline::cost::Cost;
-use tagfleet_pipeline::cost::planned::{Done, PlanBesideActual};
-use tagfleet_pipeline::plan::Estimate;
-use tagfleet_pipeline::report::mail::{Attached, Failure, Mail, Surroundings};
-use tagfleet_pipeline::report::samples::Highlights;
-use tagfleet_pipeline::report::thumbnails::Picture;
-use tagfleet_pipeline::report::{State, Summary};
+use tagfleet_cost::Cost;
+use tagfleet_cost::forecast::Estimate;
+use tagfleet_cost::usage::Usage;
+use tagfleet_cost::variance::{PlanVariance, RunFacts};
 use tagfleet_pipeline::tags::Tag;
-use tagfleet_pipeline::usage::Usage;
+use tagfleet_pipeline::thumbnails::Picture;
+use tagfleet_report::mail::{Attached, Failure, Mail, Surroundings};
+use tagfleet_report::samples::Highlights;
+use tagfleet_report::{State, Summary};
 use tagfleet_tests::command::{Ran, run, tagfleet};
 use tagfleet_tests::rows::{Row, rows_of, runs};
 use tagfleet_tests::{project, shared};
@@ -248,8 +248,8 @@ fn bill() -> Cost {
         "requests": {"infer": {"s3:GetObject": {"calls": 303_812_004, "bytes_out": 0, "bytes_in": 0, "chunks": 0}}}
     }))
             .unwrap();
-    let done = Done { images: 300_000_000, not_done: 0, engine: "openvino 2026.4.1 bf16" };
-    cost.plan = Some(PlanBesideActual::new(planned, &done, &usage, &cost));
+    let done = RunFacts { images: 300_000_000, not_done: 0, engine: "openvino 2026.4.1 bf16" };
+    cost.plan = Some(PlanVariance::new(planned, &done, &usage, &cost));
     cost
 }
 

@@ -3,16 +3,16 @@
 //!
 //! `TAGFLEET_FLEET_STORM_SEEDS=FROM..TO` says which storms; two if it says nothing.
 
+mod chaos_stack;
 mod checks;
 mod process;
 mod proxy;
 mod schedule;
-mod sea;
 
 use std::ops::Range;
 
+use chaos_stack::ChaosStack;
 use proxy::Proxy;
-use sea::Sea;
 
 const SEEDS: &str = "TAGFLEET_FLEET_STORM_SEEDS";
 
@@ -44,11 +44,11 @@ impl Drop for Seed<'_> {
 
 #[test]
 fn a_run_in_a_storm_comes_to_the_rows_of_a_quiet_day() {
-    let sea = Sea::deploy();
-    let quiet = sea.quiet();
+    let chaos_stack = ChaosStack::deploy();
+    let quiet = chaos_stack.quiet();
     for seed in seeds() {
         eprintln!("storm {seed}");
-        let _said = Seed { seed, proxy: &sea.proxy };
-        sea.storm(seed, &quiet);
+        let _said = Seed { seed, proxy: &chaos_stack.proxy };
+        chaos_stack.storm(seed, &quiet);
     }
 }

@@ -11,17 +11,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
+use tagfleet_cost::usage;
+use tagfleet_fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
+use tagfleet_fleet::{FleetRun, Stack, plan, steps};
 use tagfleet_model::engine::{self, EngineChoice, EngineOptions};
 use tagfleet_model::folder::{Model, ModelOptions};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::checkpoint::Checkpoints;
-use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
-use tagfleet_pipeline::fleet::{FleetRun, Stack, plan, steps};
 use tagfleet_pipeline::queue::Queue;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, ModelRecord, RunId, StackKeys, TagOptions};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::read_json;
-use tagfleet_pipeline::usage;
 use tagfleet_tests::command::{Ran, built, run};
 use tagfleet_tests::emulator::Emulator;
 pub(crate) use tagfleet_tests::metadata;
@@ -131,7 +131,7 @@ impl Split {
     /// The worker's own record.
     fn record(&self) -> Value {
         let key = self.fleet.keys.usage("worker-0a1b-1-1");
-        block_on(async { read_json(self.fleet.output.as_ref(), &key).await.unwrap() })
+        block_on(async { record::read(self.fleet.output.as_ref(), &key).await.unwrap() })
     }
 
     fn usage(&self) -> usage::Usage {

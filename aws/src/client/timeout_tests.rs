@@ -21,9 +21,9 @@ type Seen = Arc<Mutex<Vec<[Option<u64>; 2]>>>;
 
 /// Says yes to everything.
 #[derive(Debug)]
-struct Yes;
+struct AlwaysOk;
 
-impl HttpConnector for Yes {
+impl HttpConnector for AlwaysOk {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let response = HttpResponse::new(200.try_into().unwrap(), SdkBody::empty());
         HttpConnectorFuture::ready(Ok(response))
@@ -35,7 +35,7 @@ fn aws(seen: &Seen, answer_time: Duration) -> Aws {
     let client: SharedHttpClient = http_client_fn(move |settings, _| {
         let seconds = [settings.connect_timeout(), settings.read_timeout()];
         seen.lock().unwrap().push(seconds.map(|time| time.as_ref().map(Duration::as_secs)));
-        SharedHttpConnector::new(Yes)
+        SharedHttpConnector::new(AlwaysOk)
     });
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -12,9 +12,9 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use bytes::Bytes;
+use tagfleet_cost::usage::RequestCount;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::queue::Queue;
-use tagfleet_pipeline::usage::RequestCount;
 
 use super::*;
 use crate::{Aws, S3Bucket, SqsQueue};

@@ -25,7 +25,7 @@ const SLOW_DOWN: &str =
 
 /// S3 that takes so many requests a second, and counts.
 #[derive(Clone, Debug)]
-struct MadeUpS3 {
+struct FakeS3 {
     began: Instant,
     limit: Arc<AtomicU64>,
     /// Requests of the second, and which it is.
@@ -34,7 +34,7 @@ struct MadeUpS3 {
     refused: Arc<AtomicU64>,
 }
 
-impl MadeUpS3 {
+impl FakeS3 {
     fn new(limit: u64) -> Self {
         Self {
             began: Instant::now(),
@@ -105,7 +105,7 @@ fn response(status: u16, body: &str) -> HttpResponse {
     response
 }
 
-impl HttpConnector for MadeUpS3 {
+impl HttpConnector for FakeS3 {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let s3 = self.clone();
         HttpConnectorFuture::new(async move { Ok(s3.answer().await) })
@@ -113,7 +113,7 @@ impl HttpConnector for MadeUpS3 {
 }
 
 #[derive(Debug)]
-struct Clock(MadeUpS3);
+struct Clock(FakeS3);
 
 impl aws_smithy_async::time::TimeSource for Clock {
     fn now(&self) -> SystemTime {
@@ -136,7 +136,7 @@ fn get_all_the_time(bucket: &S3Bucket) {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_client_asks_less_at_a_time_and_recovers() {
-    let s3 = MadeUpS3::new(u64::MAX);
+    let s3 = FakeS3::new(u64::MAX);
     get_all_the_time(&S3Bucket::new(&s3.aws(), "photos"));
     let free = s3.watch(5).await;
     assert_eq!((free.in_flight.round(), free.refused), (f64::from(FETCHERS), 0));
@@ -154,7 +154,7 @@ async fn a_throttled_client_asks_less_at_a_time_and_recovers() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_that_stays_is_temporary() {
-    let s3 = MadeUpS3::new(0);
+    let s3 = FakeS3::new(0);
     let error = S3Bucket::new(&s3.aws(), "photos").get("key", None, 100).await.unwrap_err();
     assert_eq!(error.kind, Kind::Temporary);
     assert!(error.detail.contains("SlowDown"), "{error}");

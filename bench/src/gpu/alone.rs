@@ -92,7 +92,7 @@ fn device(options: &AloneOptions, model: &Model) -> Result<Found> {
         feeders.push((loaded.feeder().context("no device runs the model")?, Vec::new()));
     }
     let (first, _) = feeders.first().context("no device runs the model")?;
-    let (batch, notes) = (first.rows_at_once(), first.notes().to_vec());
+    let (batch, notes) = (first.inference_batch_size(), first.notes().to_vec());
     let images_per_second = rate(feeders, |(feeder, crops)| {
         let images = feeder.batch_size();
         // Filled once: the memory is lent, and comes back.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::field::{Competitor, Field};
 use super::log;
 use crate::child::last_words;
-use crate::measure::{Took, slope};
+use crate::measure::{Timing, slope};
 use crate::parts::Bench;
 use crate::results::{Quantity, Rows};
 
@@ -106,8 +106,8 @@ fn fill(rows: &mut Rows, competitor: &Competitor, runs: &[Run], last_words: impl
     }
 }
 
-fn took(run: &Run) -> Took {
-    Took { images: run.n, wall: run.wall, cpu: run.cpu }
+fn took(run: &Run) -> Timing {
+    Timing { images: run.n, wall: run.wall, cpu: run.cpu }
 }
 
 #[cfg(test)]

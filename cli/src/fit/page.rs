@@ -7,8 +7,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tagfleet_model::folder::Description;
-use tagfleet_pipeline::report::html::{document, escape, name};
 use tagfleet_pipeline::tags::Tag;
+use tagfleet_report::html::{document, escape, name};
 
 use super::pictures::{Picture, Pictures};
 use super::rank::{Ranking, Trial};

@@ -3,7 +3,7 @@
 //! Nothing that is done is undone: `tagfleet resume` goes on from there.
 
 use tagfleet_aws::{ServiceError, queues};
-use tagfleet_pipeline::fleet::FleetRun;
+use tagfleet_fleet::FleetRun;
 
 use super::executions::Executions;
 use super::jobs;

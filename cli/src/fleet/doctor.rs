@@ -32,9 +32,10 @@ const LOG_IN: &str =
 
 pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
     let findings = check(&options.stack).await;
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(&findings).map_err(broken)?)?,
-        false => print(&finding::text(&findings))?,
+    if options.json {
+        print_json(&serde_json::to_string_pretty(&findings).map_err(broken)?)?;
+    } else {
+        print(&finding::text(&findings))?;
     }
     let is_bad = findings.iter().any(|finding| finding.level == Level::Fail);
     Ok(if is_bad { Exit::Broken } else { Exit::Finished })

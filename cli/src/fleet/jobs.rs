@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use tagfleet_aws::ServiceError;
 use tagfleet_aws::batch::FleetJob;
-use tagfleet_pipeline::fleet::FleetRun;
-use tagfleet_pipeline::fleet::request::Device;
+use tagfleet_fleet::FleetRun;
+use tagfleet_fleet::request::Device;
 
 use super::stack::FleetStack;
 

@@ -7,15 +7,15 @@ use std::path::Path;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tagfleet_fleet::address::Address;
+use tagfleet_fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
+use tagfleet_fleet::request::Device;
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, onnxruntime_elsewhere};
+use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, remote_onnxruntime};
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
-use tagfleet_pipeline::address::Address;
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
-use tagfleet_pipeline::fleet::request::Device;
-use tagfleet_pipeline::reduce::put_json;
+use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
 use super::stack::FleetStack;
@@ -202,7 +202,7 @@ fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRec
     let mut there = match (options.loading.engine, here.name) {
         (Engine::Tract, _) => here.clone(),
         (_, EngineName::OpenVino) => here.elsewhere(openvino()?),
-        _ => onnxruntime_elsewhere(pinned(Device::Cpu)?, &loading.model),
+        _ => remote_onnxruntime(pinned(Device::Cpu)?, &loading.model),
     };
     if options.loading.precision == Precision::Fp32 {
         there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
@@ -288,7 +288,7 @@ async fn upload(
         }
         bucket.put_if_absent(&key, read_file(&loading.model.root, file)?).await.map_err(broken)?;
     }
-    put_json(&bucket, &description, published).await.map(|_| ()).map_err(broken)
+    record::create(&bucket, &description, published).await.map(|_| ()).map_err(broken)
 }
 
 /// The file as it was when the model was read.

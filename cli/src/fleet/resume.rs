@@ -3,15 +3,15 @@
 //! The one way on after any stop: it finds what is missing by itself, whatever the reason.
 
 use serde_json::json;
+use tagfleet_fleet::FleetRun;
+use tagfleet_fleet::budget::{LIMIT_VERSION, LimitOverride, is_limit};
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::fleet::FleetRun;
-use tagfleet_pipeline::fleet::budget::{LIMIT_VERSION, LimitOverride, is_limit};
-use tagfleet_pipeline::report::State;
 use tagfleet_pipeline::run::StackKeys;
+use tagfleet_report::State;
 
 use super::executions::{self, Executions};
+use super::run_status::{StatusPoller, summary};
 use super::stack::FleetStack;
-use super::standing::{Look, summary};
 use super::watch;
 use crate::args::ResumeOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
@@ -51,14 +51,16 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
         if !options.quiet {
             tell(&format!("run {run} goes on (execution {name})"));
         }
-        return watch::wait(Look::started(&stack, found, execution), options.quiet, options.json).await;
+        return watch::wait(StatusPoller::started(&stack, found, execution), options.quiet, options.json)
+            .await;
     }
-    match options.json {
-        true => print_json(&json!({"run": run, "execution": execution}).to_string())?,
-        false => print(&format!(
+    if options.json {
+        print_json(&json!({"run": run, "execution": execution}).to_string())?;
+    } else {
+        print(&format!(
             "run {run} goes on (execution {name})\nto see how it goes: {}\n",
             stack.command(&format!("status {run} --watch"))
-        ))?,
+        ))?;
     }
     Ok(Exit::Finished)
 }

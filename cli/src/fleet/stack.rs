@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tagfleet_aws::{Aws, S3Bucket};
+use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
-use tagfleet_pipeline::fleet::{self, FleetError, FleetRun};
 use tagfleet_pipeline::run::RunId;
 
 use crate::args::{DEFAULT_STACK, StackOptions};
@@ -115,9 +115,9 @@ impl FleetStack {
     }
 
     /// The stack as the pipeline knows it.
-    pub(crate) fn pipeline(&self) -> fleet::Stack {
+    pub(crate) fn pipeline(&self) -> Stack {
         let aws = self.aws.clone();
-        fleet::Stack {
+        Stack {
             bucket: Arc::new(self.bucket()),
             name: self.outputs.bucket.clone(),
             open: Arc::new(move |name| Arc::new(S3Bucket::new(&aws, name)) as Arc<dyn Bucket>),

@@ -11,11 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tagfleet_aws::executions::Execution;
+use tagfleet_cost::usage::Machine;
 use tagfleet_pipeline::number::count;
-use tagfleet_pipeline::usage::Machine;
 
+use super::run_status::{RunState, RunStatus, Spent, StatusPoller, Workers};
 use super::stack::FleetStack;
-use super::standing::{Look, Now, Spent, Standing, Workers};
 use super::watch;
 use crate::args::StatusOptions;
 use crate::bar::clock;
@@ -28,14 +28,15 @@ const LATEST: usize = 20;
 pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
     let stack = FleetStack::find(&options.stack).await?;
     let Some(run) = &options.run else { return list(&stack, options.json).await };
-    let mut look = Look::new(&stack, stack.run(run).await?);
+    let mut look = StatusPoller::new(&stack, stack.run(run).await?);
     if options.watch {
         return watch::redraw(&mut look).await;
     }
-    let standing = look.look().await?;
-    match options.json {
-        true => print_json(&serde_json::to_string_pretty(&standing).map_err(broken)?)?,
-        false => print(&text(&standing, &look.resume(), now()))?,
+    let run_status = look.look().await?;
+    if options.json {
+        print_json(&serde_json::to_string_pretty(&run_status).map_err(broken)?)?;
+    } else {
+        print(&text(&run_status, &look.resume(), now()))?;
     }
     Ok(Exit::Finished)
 }
@@ -88,52 +89,65 @@ fn date(seconds: u64) -> String {
 }
 
 /// How a run stands, for a person; `resume` is the command that goes on with it.
-pub(super) fn text(standing: &Standing, resume: &str, now: u64) -> String {
+pub(super) fn text(run_status: &RunStatus, resume: &str, now: u64) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut text, standing, resume, now);
+    let _ = write(&mut text, run_status, resume, now);
     text
 }
 
-fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std::fmt::Result {
-    let run = &standing.run;
-    writeln!(text, "run      {run}: {}{}", standing.state.word(), since(standing, now))?;
-    match standing.shards {
+fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> std::fmt::Result {
+    let run = &run_status.run;
+    writeln!(text, "run      {run}: {}{}", run_status.state.word(), since(run_status, now))?;
+    match run_status.shards {
         Some(shards) => writeln!(text, "shards   {} of {} done", shards.done, shards.all)?,
-        None if standing.state == Now::Splitting => {
-            writeln!(text, "shards   {} so far", standing.shards_so_far)?;
+        None if run_status.state == RunState::Splitting => {
+            writeln!(text, "shards   {} so far", run_status.shards_so_far)?;
         }
         None => {}
     }
-    if let Some(images) = standing.images {
-        let [done, all, failed] = [images.done, images.all, standing.failed].map(count);
+    if let Some(images) = run_status.images {
+        let [done, all, failed] = [images.done, images.all, run_status.failed].map(count);
         writeln!(text, "images   {done} of {all} done, {failed} failed")?;
     }
-    if !standing.skipped.is_empty() {
-        writeln!(text, "skipped  {}", standing.skipped.in_words())?;
+    if !run_status.skipped.is_empty() {
+        writeln!(text, "skipped  {}", run_status.skipped.in_words())?;
     }
-    if let Some(rate) = standing.images_per_second {
-        writeln!(text, "speed    {rate:.1} images/s{}", left(standing))?;
+    if let Some(rate) = run_status.images_per_second {
+        writeln!(text, "speed    {rate:.1} images/s{}", left(run_status))?;
     }
-    for (number, workers) in standing.workers.iter().enumerate() {
+    for (number, workers) in run_status.workers.iter().enumerate() {
         writeln!(text, "{}{}", if number == 0 { "workers  " } else { "         " }, of_machine(workers))?;
     }
-    if let Some(jobs) = standing.jobs.as_ref().filter(|_| standing.state == Now::Running) {
+    if let Some(jobs) = run_status.jobs.as_ref().filter(|_| run_status.state == RunState::Running) {
         writeln!(text, "batch    {}", jobs.in_words())?;
     }
-    if let Some(cost) = &standing.cost {
+    if let Some(cost) = &run_status.cost {
         writeln!(text, "cost     {}", of_cost(cost))?;
     }
-    if let (Now::StoppedAtBudget | Now::PriceUnknown, Some(cause)) = (standing.state, &standing.cause) {
+    if let (RunState::StoppedAtBudget | RunState::PriceUnknown, Some(cause)) =
+        (run_status.state, &run_status.cause)
+    {
         writeln!(text, "cause    {cause}")?;
     }
-    if let (Now::Failed | Now::Cancelled, Some(error)) = (standing.state, &standing.error) {
-        writeln!(text, "cause    {error}: {}", standing.cause.as_deref().unwrap_or("nothing more is known"))?;
+    if let (RunState::Failed | RunState::Cancelled, Some(error)) = (run_status.state, &run_status.error) {
+        writeln!(
+            text,
+            "cause    {error}: {}",
+            run_status.cause.as_deref().unwrap_or("nothing more is known")
+        )?;
     }
-    match (standing.state, &standing.results) {
-        (Now::Complete, Some(results)) => writeln!(text, "results  {results}"),
-        (Now::StoppedAtBudget, Some(_)) => writeln!(text, "go on    {resume} --max-usd N"),
-        (Now::Incomplete | Now::PriceUnknown | Now::Failed | Now::Cancelled | Now::Stopped, Some(_)) => {
+    match (run_status.state, &run_status.results) {
+        (RunState::Complete, Some(results)) => writeln!(text, "results  {results}"),
+        (RunState::StoppedAtBudget, Some(_)) => writeln!(text, "go on    {resume} --max-usd N"),
+        (
+            RunState::Incomplete
+            | RunState::PriceUnknown
+            | RunState::Failed
+            | RunState::Cancelled
+            | RunState::Stopped,
+            Some(_),
+        ) => {
             writeln!(text, "go on    {resume}")
         }
         _ => Ok(()),
@@ -141,13 +155,13 @@ fn write(text: &mut String, standing: &Standing, resume: &str, now: u64) -> std:
 }
 
 /// ` for 1:05`, ` after 1:05`, and which execution it is where that is not the first.
-fn since(standing: &Standing, now: u64) -> String {
-    let (Some(started), Some(execution)) = (standing.started, &standing.execution) else {
+fn since(run_status: &RunStatus, now: u64) -> String {
+    let (Some(started), Some(execution)) = (run_status.started, &run_status.execution) else {
         return String::new();
     };
-    let took = clock(Duration::from_secs(standing.stopped.unwrap_or(now).saturating_sub(started)));
-    let word = if standing.state.is_end() { "after" } else { "for" };
-    let which = if *execution == standing.run.to_string() {
+    let took = clock(Duration::from_secs(run_status.stopped.unwrap_or(now).saturating_sub(started)));
+    let word = if run_status.state.is_end() { "after" } else { "for" };
+    let which = if *execution == run_status.run.to_string() {
         String::new()
     } else {
         format!(" (execution {execution})")
@@ -155,8 +169,8 @@ fn since(standing: &Standing, now: u64) -> String {
     format!(" {word} {took}{which}")
 }
 
-fn left(standing: &Standing) -> String {
-    match standing.seconds_left {
+fn left(run_status: &RunStatus) -> String {
+    match run_status.seconds_left {
         Some(seconds) => format!(", {} left", clock(Duration::from_secs(seconds))),
         None => String::new(),
     }
@@ -190,24 +204,24 @@ fn of_cost(cost: &Spent) -> String {
 }
 
 /// The same in one line, for a log.
-pub(super) fn line(standing: &Standing) -> String {
-    let mut line = standing.state.word().to_owned();
-    if let (Some(shards), Some(images)) = (standing.shards, standing.images) {
+pub(super) fn line(run_status: &RunStatus) -> String {
+    let mut line = run_status.state.word().to_owned();
+    if let (Some(shards), Some(images)) = (run_status.shards, run_status.images) {
         line.push_str(&format!(
             ": {}/{} shards, {}/{} images, {} failed",
             count(shards.done),
             count(shards.all),
             count(images.done),
             count(images.all),
-            count(standing.failed)
+            count(run_status.failed)
         ));
-    } else if standing.state == Now::Splitting {
-        line.push_str(&format!(": {} shards so far", standing.shards_so_far));
+    } else if run_status.state == RunState::Splitting {
+        line.push_str(&format!(": {} shards so far", run_status.shards_so_far));
     }
-    if let Some(rate) = standing.images_per_second {
-        line.push_str(&format!(", {rate:.1} images/s{}", left(standing)));
+    if let Some(rate) = run_status.images_per_second {
+        line.push_str(&format!(", {rate:.1} images/s{}", left(run_status)));
     }
-    if let Some(cost) = standing.cost.as_ref().filter(|cost| cost.usd.is_some()) {
+    if let Some(cost) = run_status.cost.as_ref().filter(|cost| cost.usd.is_some()) {
         line.push_str(&format!(", {}", of_cost(cost)));
     }
     line

@@ -8,21 +8,21 @@ use std::path::Path;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use tagfleet_pipeline::address::Address;
-use tagfleet_pipeline::bucket::{Bucket, Put};
-use tagfleet_pipeline::fleet::request::{
-    self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagsAsked, ValidRequest,
+use tagfleet_cost::forecast::Estimate;
+use tagfleet_fleet::address::Address;
+use tagfleet_fleet::request::{
+    self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagOverrides, ValidRequest,
 };
-use tagfleet_pipeline::plan::Estimate;
+use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
+use super::run_status::StatusPoller;
 use super::stack::FleetStack;
-use super::standing::Look;
 use super::{executions, publish, watch};
 use crate::args::{Device, SubmitOptions};
-use crate::begin::begin;
 use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+use crate::run_id::begin;
 
 /// In the place of the stack's bucket until it is known; nobody's bucket has a name like this.
 const ANY_STACK: &str = "xn--the-stack-s-bucket";
@@ -40,9 +40,10 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     match &options.save {
         Some(file) => {
             let said = save(&stack, file, &valid, &bytes)?;
-            match options.json {
-                true => print_json(&json!({"request": file, "model": valid.request.model}).to_string())?,
-                false => print(&said)?,
+            if options.json {
+                print_json(&json!({"request": file, "model": valid.request.model}).to_string())?;
+            } else {
+                print(&said)?;
             }
             Ok(Exit::Finished)
         }
@@ -153,10 +154,10 @@ pub(super) fn device(options: &SubmitOptions) -> request::Device {
     }
 }
 
-pub(super) fn tags(options: &SubmitOptions) -> TagsAsked {
+pub(super) fn tags(options: &SubmitOptions) -> TagOverrides {
     let tags = &options.tags;
     let labels = Some(tags.labels.clone()).filter(|labels| !labels.is_empty());
-    TagsAsked { top_k: tags.top_k, threshold: tags.threshold, labels }
+    TagOverrides { top_k: tags.top_k, threshold: tags.threshold, labels }
 }
 
 /// What a request may ask of this stack.
@@ -204,13 +205,13 @@ async fn start(
             tell(&format!("run {run}"));
         }
         let found = stack.run(&run.to_string()).await?;
-        return watch::wait(Look::started(stack, found, execution), options.quiet, options.json).await;
+        return watch::wait(StatusPoller::started(stack, found, execution), options.quiet, options.json)
+            .await;
     }
-    match options.json {
-        true => print_json(
-            &json!({"run": run, "execution": execution, "model": valid.request.model}).to_string(),
-        )?,
-        false => print(&started(&run, &valid.output, |command| stack.command(command)))?,
+    if options.json {
+        print_json(&json!({"run": run, "execution": execution, "model": valid.request.model}).to_string())?;
+    } else {
+        print(&started(&run, &valid.output, |command| stack.command(command)))?;
     }
     Ok(Exit::Finished)
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::standing::{Look, Now, Standing};
+use super::run_status::{RunState, RunStatus, StatusPoller};
 use super::status::{line, now, text};
 use crate::bar;
-use crate::ending;
 use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
+use crate::summary_output;
 
 /// How often a run is looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -21,61 +21,61 @@ const EARLY_EVERY: Duration = Duration::from_secs(1);
 const EARLY_LOOKS: u32 = 10;
 
 /// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
-pub(super) async fn wait(mut look: Look<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
+pub(super) async fn wait(mut look: StatusPoller<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
     let shown = Shown::new(quiet, io::stderr().is_terminal());
-    let standing = until_end(&mut look, |standing| {
-        shown.show(standing);
+    let run_status = until_end(&mut look, |run_status| {
+        shown.show(run_status);
         Ok(())
     })
     .await?;
     shown.end();
-    match standing {
-        Some(standing) => report(&look, &standing, json),
+    match run_status {
+        Some(run_status) => report(&look, &run_status, json),
         None => Ok(goes_on(&look)),
     }
 }
 
 /// The text of `tagfleet status`, again and again until the run has ended.
-pub(super) async fn redraw(look: &mut Look<'_>) -> Result<Exit, Failure> {
+pub(super) async fn redraw(look: &mut StatusPoller<'_>) -> Result<Exit, Failure> {
     let screen = io::stdout().is_terminal().then(|| {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
         bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar
     });
     let resume = look.resume();
-    let standing = until_end(look, |standing| match &screen {
+    let run_status = until_end(look, |run_status| match &screen {
         Some(bar) => {
-            bar.set_message(crate::exit::printable(text(standing, &resume, now()).trim_end()));
+            bar.set_message(crate::exit::printable(text(run_status, &resume, now()).trim_end()));
             bar.tick();
             Ok(())
         }
-        None if standing.state.is_end() => Ok(()),
-        None => print(&format!("{}\n", line(standing))),
+        None if run_status.state.is_end() => Ok(()),
+        None => print(&format!("{}\n", line(run_status))),
     })
     .await?;
     if let Some(bar) = screen {
         bar.finish_and_clear();
     }
-    let Some(standing) = standing else { return Ok(goes_on(look)) };
-    print(&text(&standing, &resume, now()))?;
-    exit(&standing, &resume)
+    let Some(run_status) = run_status else { return Ok(goes_on(look)) };
+    print(&text(&run_status, &resume, now()))?;
+    exit(&run_status, &resume)
 }
 
 /// Shows how the run stands until it has ended; none where the user has seen enough.
 async fn until_end(
-    look: &mut Look<'_>,
-    mut show: impl FnMut(&Standing) -> Result<(), Failure>,
-) -> Result<Option<Standing>, Failure> {
+    look: &mut StatusPoller<'_>,
+    mut show: impl FnMut(&RunStatus) -> Result<(), Failure>,
+) -> Result<Option<RunStatus>, Failure> {
     // Held, so that none is lost while the run is looked at.
     let mut interrupts = signal(SignalKind::interrupt()).map_err(broken)?;
     for looks in 0_u32.. {
         if looks > 0 && is_interrupted(&mut interrupts, looks).await {
             break;
         }
-        let standing = look.look().await?;
-        show(&standing)?;
-        if standing.state.is_end() {
-            return Ok(Some(standing));
+        let run_status = look.look().await?;
+        show(&run_status)?;
+        if run_status.state.is_end() {
+            return Ok(Some(run_status));
         }
     }
     Ok(None)
@@ -87,7 +87,7 @@ async fn is_interrupted(interrupts: &mut Signal, looks: u32) -> bool {
     tokio::time::timeout(pause, interrupts.recv()).await.is_ok()
 }
 
-fn goes_on(look: &Look<'_>) -> Exit {
+fn goes_on(look: &StatusPoller<'_>) -> Exit {
     let run = look.run();
     tell(&format!(
         "run {run} goes on without being watched: {}, or {}",
@@ -98,39 +98,43 @@ fn goes_on(look: &Look<'_>) -> Exit {
 }
 
 /// The summary where there is one of this end, else why there is none.
-fn report(look: &Look<'_>, standing: &Standing, json: bool) -> Result<Exit, Failure> {
-    match (standing.state, look.summary()) {
-        (Now::Complete | Now::Incomplete | Now::StoppedAtBudget | Now::PriceUnknown, Some(summary)) => {
-            let exit = ending::report(summary, json)?;
+fn report(look: &StatusPoller<'_>, run_status: &RunStatus, json: bool) -> Result<Exit, Failure> {
+    match (run_status.state, look.summary()) {
+        (
+            RunState::Complete | RunState::Incomplete | RunState::StoppedAtBudget | RunState::PriceUnknown,
+            Some(summary),
+        ) => {
+            let exit = summary_output::report(summary, json)?;
             if exit == Exit::Resumable {
-                tell(&format!("to go on: {}", go_on(standing.state, &look.resume())));
+                tell(&format!("to go on: {}", go_on(run_status.state, &look.resume())));
             }
             Ok(exit)
         }
-        _ => exit(standing, &look.resume()),
+        _ => exit(run_status, &look.resume()),
     }
 }
 
 /// The exit code that the end of a run deserves; a failure is told. `resume` is the command that goes on.
-fn exit(standing: &Standing, resume: &str) -> Result<Exit, Failure> {
-    let run = &standing.run;
-    let cause = standing.cause.as_deref().or(standing.error.as_deref()).unwrap_or("nothing more is known");
-    match standing.state {
-        Now::Complete if standing.failed == 0 => Ok(Exit::Finished),
-        Now::Complete => Ok(Exit::FailedImages),
-        Now::Failed if standing.error.as_deref() == Some("BadRequest") => Err(bad_input(cause)),
-        Now::Failed => Err(broken(cause)),
+fn exit(run_status: &RunStatus, resume: &str) -> Result<Exit, Failure> {
+    let run = &run_status.run;
+    let cause =
+        run_status.cause.as_deref().or(run_status.error.as_deref()).unwrap_or("nothing more is known");
+    match run_status.state {
+        RunState::Complete if run_status.failed == 0 => Ok(Exit::Finished),
+        RunState::Complete => Ok(Exit::FailedImages),
+        RunState::Failed if run_status.error.as_deref() == Some("BadRequest") => Err(bad_input(cause)),
+        RunState::Failed => Err(broken(cause)),
         _ => {
-            let resume = go_on(standing.state, resume);
-            tell(&format!("run {run} is {}: to go on: {resume}", standing.state.word()));
+            let resume = go_on(run_status.state, resume);
+            tell(&format!("run {run} is {}: to go on: {resume}", run_status.state.word()));
             Ok(Exit::Resumable)
         }
     }
 }
 
 /// What a limit stopped needs a higher one.
-fn go_on(state: Now, resume: &str) -> String {
-    if state == Now::StoppedAtBudget { format!("{resume} --max-usd N") } else { resume.to_owned() }
+fn go_on(state: RunState, resume: &str) -> String {
+    if state == RunState::StoppedAtBudget { format!("{resume} --max-usd N") } else { resume.to_owned() }
 }
 
 /// Progress on stderr.
@@ -153,16 +157,16 @@ impl Shown {
         }
     }
 
-    fn show(&self, standing: &Standing) {
+    fn show(&self, run_status: &RunStatus) {
         match self {
             Self::Nothing => {}
-            Self::Lines => tell(&line(standing)),
+            Self::Lines => tell(&line(run_status)),
             Self::Bar(bar) => {
-                if let Some(images) = standing.images {
+                if let Some(images) = run_status.images {
                     bar.set_length(images.all);
                     bar.set_position(images.done);
                 }
-                bar.set_message(line(standing));
+                bar.set_message(line(run_status));
                 bar.tick();
             }
         }

@@ -71,9 +71,10 @@ fn all(bytes: &[u8], root: &Root, choice: &Choice) -> Result<(Vec<String>, Optio
 
 /// The list as text of one byte per letter: unpacked, and without UTF-16.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let bytes = match path == Path::new("-") {
-        true => bounded(io::stdin().lock()),
-        false => fs::File::open(path).map_err(|error| error.to_string()).and_then(bounded),
+    let bytes = if path == Path::new("-") {
+        bounded(io::stdin().lock())
+    } else {
+        fs::File::open(path).map_err(|error| error.to_string()).and_then(bounded)
     }?;
     let bytes = if bytes.starts_with(&GZIP) { bounded(MultiGzDecoder::new(&bytes[..]))? } else { bytes };
     Ok(match without_utf16(&bytes)? {

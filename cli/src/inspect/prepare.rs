@@ -7,9 +7,10 @@ use tagfleet_model::preprocessing::{Anchor, Color, Decoding, Fill, Preprocessing
 /// What happens to a picture, in order.
 pub(super) fn steps(steps: &Preprocessing) -> Vec<String> {
     let mut words = vec![decoding(steps.decoding)];
-    words.push(match steps.exif {
-        true => "turn as EXIF says".to_owned(),
-        false => "leave as stored, whatever EXIF says".to_owned(),
+    words.push(if steps.exif {
+        "turn as EXIF says".to_owned()
+    } else {
+        "leave as stored, whatever EXIF says".to_owned()
     });
     words.extend(steps.square.map(|color| format!("pad to a square with {}", name(color))));
     words.extend(steps.resize.map(resize));

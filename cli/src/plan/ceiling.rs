@@ -3,7 +3,7 @@
 //! A plan needs no stack. If none can be asked, the plan says whose limit it took.
 
 use tagfleet_aws::Aws;
-use tagfleet_pipeline::plan::Ceiling;
+use tagfleet_cost::forecast::Ceiling;
 
 use crate::args::PlanOptions;
 use crate::fleet::FleetStack;

@@ -5,11 +5,11 @@
 
 use std::time::Instant;
 
+use tagfleet_cost::forecast::EngineRate;
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::engine::{self, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Precision};
 use tagfleet_model::graph::Quantization;
 use tagfleet_model::tensor::{Preprocessor, TensorError};
-use tagfleet_pipeline::plan::Way;
 use tagfleet_pipeline::run;
 use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;
@@ -35,7 +35,7 @@ type Answers = Vec<Option<u32>>;
 /// What was measured.
 pub(super) struct Measured {
     /// An engine in a precision each.
-    pub(super) ways: Vec<Way>,
+    pub(super) engine_rates: Vec<EngineRate>,
     /// CPU time of decoding and preparing an image, without the model, in milliseconds; none where nothing was tagged.
     pub(super) decode_ms: Option<f64>,
 }
@@ -46,7 +46,7 @@ pub(super) fn measure(
     options: &LoadOptions,
     images: &[Vec<u8>],
 ) -> Result<Measured, Failure> {
-    let (mut ways, mut reference): (Vec<Way>, Option<Answers>) = (Vec::new(), None);
+    let (mut engine_rates, mut reference): (Vec<EngineRate>, Option<Answers>) = (Vec::new(), None);
     for (choice, precision, flags) in WAYS {
         if precision == Precision::Bf16 && loading.model.spec.quantization != Quantization::None {
             continue;
@@ -72,7 +72,7 @@ pub(super) fn measure(
         let agreement = reference.as_ref().map(|reference| agreement(reference, &answers));
         reference.get_or_insert(answers);
         let engine = run::EngineRecord::from(&record).to_string();
-        ways.push(Way {
+        engine_rates.push(EngineRate {
             engine,
             flags: flags.to_owned(),
             cpu_ms,
@@ -85,7 +85,7 @@ pub(super) fn measure(
     };
     let tagged = images.iter().zip(&answers).filter(|(_, answer)| answer.is_some()).map(|(image, _)| image);
     let decode_ms = decoding(loading, &tagged.collect::<Vec<_>>()).map_err(broken)?;
-    Ok(Measured { ways, decode_ms })
+    Ok(Measured { engine_rates, decode_ms })
 }
 
 /// Milliseconds that decoding and preparing take of an image, the faster of two passes. In this process, so only of images

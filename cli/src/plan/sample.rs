@@ -7,9 +7,9 @@ use std::collections::{BinaryHeap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::TryStreamExt;
+use tagfleet_cost::forecast::CountSource;
 use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::bucket::{Access, Bucket};
-use tagfleet_pipeline::plan::Known;
 use tagfleet_pipeline::shard::Image;
 
 use crate::exit::{Failure, bad_input, tell};
@@ -27,7 +27,7 @@ pub(super) struct Sample {
     /// All images that were listed.
     pub(super) count: u64,
     /// Whether that is all.
-    pub(super) known: Known,
+    pub(super) known: CountSource,
     /// Folders that the listed images stand in: 1 where none is in any.
     pub(super) prefixes: u32,
     /// Bytes of an image, on average over all that were listed; over the sample where sizes were not listed.
@@ -37,7 +37,7 @@ pub(super) struct Sample {
 /// Lists and reads.
 pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
     let mut chosen: BinaryHeap<(u64, Candidate)> = BinaryHeap::new();
-    let (mut count, mut bytes, mut known) = (0_u64, 0_u64, Known::Counted);
+    let (mut count, mut bytes, mut known) = (0_u64, 0_u64, CountSource::Counted);
     let mut folders = HashSet::new();
     let mut pages = inputs.source.pages(&inputs.range);
     while let Some(page) = pages.try_next().await.map_err(bad_input)? {
@@ -53,7 +53,7 @@ pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
             }
         }
         if count >= MOST_LISTED {
-            known = Known::AtLeast;
+            known = CountSource::AtLeast;
             break;
         }
     }

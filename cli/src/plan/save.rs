@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::Parser;
-use tagfleet_pipeline::plan::{self, Line, Plan};
+use tagfleet_cost::forecast::{self, Line, Plan};
 
 use crate::args::{Args, Command, FleetCommand, PlanOptions};
 use crate::exit::{Failure, bad_input, broken};
@@ -79,7 +79,7 @@ fn submit_arguments(options: &PlanOptions, places: &[Place], plan: &Plan, line: 
     if let Some(path) = &model.loading.openvino {
         add("--openvino", path.as_ref());
     }
-    let workers = (line.vcpus / plan::WORKER_VCPUS).max(1).to_string();
+    let workers = (line.vcpus / forecast::WORKER_VCPUS).max(1).to_string();
     add("--workers", workers.as_ref());
     if let Some(deadline) = &options.deadline {
         add("--deadline", deadline.as_ref());

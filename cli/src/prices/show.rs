@@ -3,8 +3,8 @@
 use std::fs;
 
 use jiff::Timestamp;
-use tagfleet_pipeline::cost::PriceBook;
-use tagfleet_pipeline::cost::book::{OLD_AFTER_DAYS, Price, age_days};
+use tagfleet_cost::PriceBook;
+use tagfleet_cost::prices::{OLD_AFTER_DAYS, Price, age_days};
 
 use super::built_in;
 use crate::args::ShowPricesOptions;

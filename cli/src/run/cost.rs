@@ -3,9 +3,9 @@
 //! The machine is the user's, and counts nothing. Without a bucket there is nothing to tell.
 
 use tagfleet_aws::Aws;
-use tagfleet_pipeline::cost::{Extras, PriceBook, bill};
-use tagfleet_pipeline::report::Summary;
-use tagfleet_pipeline::usage::Usage;
+use tagfleet_cost::usage::Usage;
+use tagfleet_cost::{Extras, PriceBook, bill};
+use tagfleet_report::Summary;
 
 /// Adds the bill, or why there is none, where `aws` was asked for anything.
 pub(super) fn add(summary: &mut Summary, aws: Option<&Aws>) {

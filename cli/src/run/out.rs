@@ -12,9 +12,9 @@ use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest};
 
-use crate::begin::begin;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::Place;
+use crate::run_id::begin;
 
 /// Held while a process works below a folder; released by the system whatever ends the process.
 const LOCK: &str = ".tagfleet-lock";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tagfleet_pipeline::progress::Progress;
-use tagfleet_pipeline::report::throughput::{Recorder, Throughput};
+use tagfleet_report::throughput::{Recorder, Throughput};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;

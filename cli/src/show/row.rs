@@ -80,10 +80,10 @@ impl Row {
         }
         let mut tags = Vec::new();
         for (place, (label, score)) in self.tags.iter().enumerate() {
-            match score.abs() < SHOWN {
-                false => tags.push(format!("{label} {score:.2}")),
-                true if place == 0 => tags.push(format!("{label} <0.01")),
-                true => {}
+            if score.abs() >= SHOWN || score.is_nan() {
+                tags.push(format!("{label} {score:.2}"));
+            } else if place == 0 {
+                tags.push(format!("{label} <0.01"));
             }
         }
         let tags = if tags.is_empty() { "no tags".to_owned() } else { tags.join(" | ") };

@@ -10,8 +10,8 @@ use lambda_runtime::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tagfleet_aws::Aws;
-use tagfleet_pipeline::fleet::{ErrorType, FleetRun};
-use tagfleet_pipeline::usage::{self, FunctionUsage, Requests, USAGE_VERSION, UsageRecord};
+use tagfleet_cost::usage::{self, FunctionUsage, Requests, USAGE_VERSION, UsageRecord};
+use tagfleet_fleet::{ErrorType, FleetRun};
 
 use crate::CallError;
 
@@ -146,9 +146,9 @@ mod tests {
     use std::sync::Arc;
 
     use tagfleet_aws::client::Options;
+    use tagfleet_fleet::Stack;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
     use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-    use tagfleet_pipeline::fleet::Stack;
     use tagfleet_pipeline::run::{RunId, StackKeys};
 
     use super::*;

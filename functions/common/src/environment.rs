@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket};
+use tagfleet_cost::usage::Machine;
+use tagfleet_fleet::request::Device;
+use tagfleet_fleet::{OpenBucket, Stack};
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::fleet::request::Device;
-use tagfleet_pipeline::fleet::{OpenBucket, Stack};
-use tagfleet_pipeline::usage::Machine;
 
 const ANSWER_SECONDS: &str = "TAGFLEET_ANSWER_SECONDS";
 

@@ -2,8 +2,9 @@
 
 use lambda_runtime::Diagnostic;
 use tagfleet_aws::ServiceError;
+use tagfleet_fleet::{ErrorType, FleetError};
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::fleet::{ErrorType, FleetError};
+use tagfleet_pipeline::record::RecordError;
 use tagfleet_pipeline::reduce::ReduceError;
 
 /// Why a call failed.
@@ -43,6 +44,12 @@ impl From<BucketError> for CallError {
 
 impl From<ReduceError> for CallError {
     fn from(error: ReduceError) -> Self {
+        FleetError::from(error).into()
+    }
+}
+
+impl From<RecordError> for CallError {
+    fn from(error: RecordError) -> Self {
         FleetError::from(error).into()
     }
 }

@@ -4,9 +4,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tagfleet_fleet::steps::Problem;
 use tagfleet_function::CallError;
-use tagfleet_pipeline::fleet::steps::Problem;
-use tagfleet_pipeline::report::mail::Failure;
+use tagfleet_report::mail::Failure;
 
 /// An action of the state machine on a run.
 #[derive(Debug, PartialEq, Deserialize)]

@@ -4,12 +4,12 @@
 
 use tagfleet_aws::mail::Sent;
 use tagfleet_aws::{ServiceError, console};
+use tagfleet_fleet::finish::read_summary;
+use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_function::CallError;
-use tagfleet_pipeline::fleet::finish::read_summary;
-use tagfleet_pipeline::fleet::{FleetError, FleetRun, Stack};
-use tagfleet_pipeline::report::mail::{Failure, Mail, Surroundings};
-use tagfleet_pipeline::report::samples::highlights;
 use tagfleet_pipeline::run::RunId;
+use tagfleet_report::mail::{Failure, Mail, Surroundings};
+use tagfleet_report::samples::highlights;
 
 /// Where the stack is, for the commands and the link of a mail.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +66,9 @@ mod tests {
     use std::cell::RefCell;
     use std::sync::Arc;
 
+    use tagfleet_fleet::ErrorType;
     use tagfleet_pipeline::bucket::Bucket;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
-    use tagfleet_pipeline::fleet::ErrorType;
     use tagfleet_pipeline::run::StackKeys;
 
     use super::*;

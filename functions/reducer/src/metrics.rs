@@ -4,7 +4,7 @@
 //! stands in the line and is none. A run that is taken up again tells its rows again.
 
 use serde_json::{Value, json};
-use tagfleet_pipeline::report::Summary;
+use tagfleet_report::Summary;
 
 const NAMESPACE: &str = "tagfleet";
 
@@ -43,8 +43,8 @@ fn failed_percent(summary: &Summary) -> f64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use tagfleet_pipeline::report::State;
     use tagfleet_pipeline::run::RunId;
+    use tagfleet_report::State;
 
     use super::*;
 

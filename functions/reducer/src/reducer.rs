@@ -1,24 +1,25 @@
 //! The function itself: one payload, one answer.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use tagfleet_aws::mail::{InlinePicture, OutgoingMail, Sent};
 use tagfleet_aws::{Aws, SqsQueue};
+use tagfleet_cost::usage::{Machine, Usage};
+use tagfleet_fleet::budget::Limit;
+use tagfleet_fleet::finish::{Priced, finish, read_summary};
+use tagfleet_fleet::pricing::Pricing;
+use tagfleet_fleet::request::Device;
+use tagfleet_fleet::steps::{CheckInput, Problem, check, compact, run_id};
+use tagfleet_fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
-use tagfleet_pipeline::fleet::budget::Limit;
-use tagfleet_pipeline::fleet::finish::{Priced, finish, read_summary};
-use tagfleet_pipeline::fleet::pricing::Pricing;
-use tagfleet_pipeline::fleet::request::Device;
-use tagfleet_pipeline::fleet::steps::{Asked, Problem, check, compact, run_id};
-use tagfleet_pipeline::fleet::{ErrorType, FleetRun, Stack};
-use tagfleet_pipeline::report::mail::{Failure, Mail};
+use tagfleet_pipeline::queue::VISIBILITY_TIMEOUT;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::usage::{Machine, Usage};
+use tagfleet_report::mail::{Failure, Mail};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
@@ -26,8 +27,6 @@ use crate::mail::Whereabouts;
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
-/// Messages are only sent here; workers say how long they hide them.
-const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What every call needs.
 pub(crate) struct Reducer {
@@ -191,7 +190,7 @@ impl Reducer {
             vcpus: workers.vcpus,
         });
         let used = call.used();
-        let asked = Asked {
+        let asked = CheckInput {
             round: known.round,
             resumed: known.resumed,
             before: known.before,

@@ -10,7 +10,7 @@ use crate::event::ObjectCreated;
 
 /// A payload.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Asked {
+pub(crate) enum CheckInput {
     /// A request file was put.
     Event(ObjectCreated),
     /// The state machine calls.
@@ -46,7 +46,7 @@ pub(crate) enum Action {
     },
 }
 
-impl Asked {
+impl CheckInput {
     /// Reads a payload.
     pub(crate) fn parse(payload: Value) -> Result<Self, CallError> {
         let is_event = payload.get("detail-type").is_some();
@@ -70,7 +70,7 @@ mod tests {
     fn actions_are_read_and_unknown_fields_refused() {
         let split = json!({"action": "split", "run": "r", "queue_url": "q", "range": 2});
         let expected = Action::Split { run: "r".to_owned(), queue_url: "q".to_owned(), range: 2 };
-        assert_eq!(Asked::parse(split).unwrap(), Asked::Action(expected));
+        assert_eq!(CheckInput::parse(split).unwrap(), CheckInput::Action(expected));
         for wrong in [
             json!({"action": "store", "run": "r"}),
             json!({"action": "plan", "run": "r"}),
@@ -79,7 +79,7 @@ mod tests {
             json!({"detail-type": "Object Created", "detail": {}}),
             json!([]),
         ] {
-            assert!(Asked::parse(wrong.clone()).is_err(), "{wrong}");
+            assert!(CheckInput::parse(wrong.clone()).is_err(), "{wrong}");
         }
     }
 
@@ -88,11 +88,11 @@ mod tests {
         fn no_payload_panics(bytes: Vec<u8>, text in "[{}\"detail\\-typ:,0-9\\[\\]]{0,80}", run: String) {
             for hostile in [bytes, text.into_bytes()] {
                 if let Ok(payload) = serde_json::from_slice(&hostile) {
-                    let _ = Asked::parse(payload);
+                    let _ = CheckInput::parse(payload);
                 }
             }
-            let _ = Asked::parse(json!({"action": "plan", "run": run, "execution": run}));
-            let _ = Asked::parse(json!({"detail-type": run, "detail": {"bucket": run, "object": {"key": run}}}));
+            let _ = CheckInput::parse(json!({"action": "plan", "run": run, "execution": run}));
+            let _ = CheckInput::parse(json!({"detail-type": run, "detail": {"bucket": run, "object": {"key": run}}}));
         }
     }
 }

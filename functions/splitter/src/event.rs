@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tagfleet_aws::ServiceError;
 use tagfleet_aws::executions::Started;
+use tagfleet_fleet::Stack;
+use tagfleet_fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{Bucket, Kind};
-use tagfleet_pipeline::fleet::Stack;
-use tagfleet_pipeline::fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 /// What the id keeps of the request's name: with a hash behind it the whole stays within an id's 64.

@@ -1,20 +1,13 @@
 //! Plan, in the order that begins nothing where the request is wrong: the request, the source's region, the plan, and
 //! only then the queue.
 
-use std::time::Duration;
-
 use tagfleet_aws::ServiceError;
+use tagfleet_cost::usage::Machine;
+use tagfleet_fleet::plan::plan as plan_run;
+use tagfleet_fleet::steps::Planned;
+use tagfleet_fleet::{FleetRun, Stack};
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::fleet::plan::plan as plan_run;
-use tagfleet_pipeline::fleet::steps::Planned;
-use tagfleet_pipeline::fleet::{FleetRun, Stack};
-use tagfleet_pipeline::usage::Machine;
-
-/// How long a shard is hidden once a worker has it, unless the worker asks for more.
-pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
-/// Give-backs of reclaimed machines count too, so it is far more than failures.
-pub(crate) const MAX_RECEIVE_COUNT: u32 = 20;
 
 /// Plans a run and makes the queue of the execution. `own_region` is that of the function.
 pub(crate) async fn plan(

@@ -4,9 +4,9 @@
 //! here: plan does that for every run, so that the mail and `tagfleet status` say what is wrong with it.
 
 use serde_json::Value;
+use tagfleet_fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{Bucket, Put};
-use tagfleet_pipeline::fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 /// Stores the request of a run that has none yet. Doing it again with the same request changes nothing.
@@ -35,8 +35,8 @@ pub(crate) async fn store(bucket: &dyn Bucket, execution: &str, request: &Value)
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tagfleet_fleet::ErrorType;
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
-    use tagfleet_pipeline::fleet::ErrorType;
 
     use super::*;
 

@@ -6,19 +6,20 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tagfleet_aws::queues::{NewQueue, queue_name};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
+use tagfleet_cost::usage::{Machine, Usage};
+use tagfleet_fleet::budget::Limit;
+use tagfleet_fleet::pricing::Pricing;
+use tagfleet_fleet::steps::{run_id, split};
+use tagfleet_fleet::{FleetRun, Stack};
 use tagfleet_function::call::Call;
 use tagfleet_function::{CallError, deadline, environment};
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::fleet::budget::Limit;
-use tagfleet_pipeline::fleet::pricing::Pricing;
-use tagfleet_pipeline::fleet::steps::{run_id, split};
-use tagfleet_pipeline::fleet::{FleetRun, Stack};
+use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::run::RunId;
-use tagfleet_pipeline::usage::{Machine, Usage};
 
-use crate::action::{Action, Asked};
+use crate::action::{Action, CheckInput};
 use crate::event::{self, ObjectCreated, Taken};
-use crate::plan::{self, MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
+use crate::plan;
 use crate::request;
 
 const FUNCTION: &str = "splitter";
@@ -52,11 +53,15 @@ impl Splitter {
     /// Does what the payload asks for.
     pub(crate) async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, CallError> {
         let context = &event.context;
-        match Asked::parse(event.payload) {
-            Ok(Asked::Event(event)) => self.take(&event, context).await,
-            Ok(Asked::Action(Action::Store { run, request })) => self.store(&run, &request, context).await,
-            Ok(Asked::Action(Action::Plan { run, execution })) => self.plan(&run, &execution, context).await,
-            Ok(Asked::Action(Action::Split { run, queue_url, range })) => {
+        match CheckInput::parse(event.payload) {
+            Ok(CheckInput::Event(event)) => self.take(&event, context).await,
+            Ok(CheckInput::Action(Action::Store { run, request })) => {
+                self.store(&run, &request, context).await
+            }
+            Ok(CheckInput::Action(Action::Plan { run, execution })) => {
+                self.plan(&run, &execution, context).await
+            }
+            Ok(CheckInput::Action(Action::Split { run, queue_url, range })) => {
                 self.split(&run, &queue_url, range, context).await
             }
             Err(error) => {

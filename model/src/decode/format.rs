@@ -62,29 +62,14 @@ const HEIC: Other = Other { cause: Cause::Heic, name: "HEIC or HEIF" };
 const SVG: Other = Other { cause: Cause::Svg, name: "SVG" };
 const UNKNOWN: Other = no_image("no known format");
 
-const OTHERS: [(&[u8], Other); 22] = [
+/// What people have among their pictures. Any other file is not a known format, whatever it is.
+const OTHERS: [(&[u8], Other); 6] = [
     (b"version https://git-lfs", LFS_POINTER),
     (b"\0\0\0\x0cjP  \r\n\x87\n", image("JPEG 2000")),
-    (b"\xff\x4f\xff\x51", image("a JPEG 2000 codestream")),
     (b"\0\0\0\x0cJXL \r\n\x87\n", image("JPEG XL")),
     (b"\xff\x0a", image("JPEG XL")),
-    (b"\0\0\x01\0", image("a Windows icon")),
-    (b"\0\0\x02\0", image("a Windows cursor")),
-    (b"icns", image("an Apple icon")),
-    (b"8BPS", image("a Photoshop file")),
-    (b"qoif", image("QOI")),
-    (b"DDS ", image("a DirectDraw surface")),
-    (b"v/1\x01", image("OpenEXR")),
-    (b"#?RADIANCE", image("a Radiance picture")),
     (b"%PDF", no_image("PDF")),
-    (b"%!PS", no_image("PostScript")),
     (b"PK\x03\x04", no_image("a ZIP archive")),
-    (b"\x1f\x8b", no_image("gzip")),
-    (b"\x28\xb5\x2f\xfd", no_image("Zstandard")),
-    (b"\x1a\x45\xdf\xa3", no_image("a Matroska or WebM video")),
-    (b"\x01\xda", image("an SGI picture")),
-    (b"BLP", image("a Blizzard texture")),
-    (b"\x0a\x05\x01", image("a PC Paintbrush picture")),
 ];
 
 /// Tells what `bytes`, the start of a file or all of it, look like.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::trial::{Trial, Tries};
-use super::{Engine, EngineError, Outputs, Wiring, memory};
+use super::{Engine, EngineError, ModelIo, Outputs, memory};
 
 /// What an engine must do: run exactly `rows` images and give each output flat, in the wiring's order.
 pub(super) trait Session: Send {
@@ -16,7 +16,7 @@ pub(super) trait Session: Send {
 /// A session behind the batch rules of its graph.
 pub(super) struct Batching {
     session: Box<dyn Session>,
-    wiring: Wiring,
+    model_io: ModelIo,
     /// Images per call of the session.
     trial: Arc<Trial>,
     /// Where this session is the one that tries.
@@ -26,15 +26,15 @@ pub(super) struct Batching {
 }
 
 impl Batching {
-    pub(super) fn new(session: Box<dyn Session>, wiring: Wiring, trial: Arc<Trial>) -> Self {
+    pub(super) fn new(session: Box<dyn Session>, model_io: ModelIo, trial: Arc<Trial>) -> Self {
         trial.join();
-        Self { session, wiring, trial, tries: None, padded: Vec::new() }
+        Self { session, model_io, trial, tries: None, padded: Vec::new() }
     }
 
     /// Runs `rows` images at once and returns the rows of all.
     fn in_batches(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
-        let mut outputs = vec![Vec::new(); self.wiring.outputs.len()];
-        for batch in input.chunks(self.wiring.len() * rows) {
+        let mut outputs = vec![Vec::new(); self.model_io.outputs.len()];
+        for batch in input.chunks(self.model_io.len() * rows) {
             self.call(batch, &mut outputs)?;
         }
         Ok(outputs)
@@ -45,10 +45,12 @@ impl Batching {
         let (rows, is_first) = tries.next();
         let began = Instant::now();
         let outputs = self.in_batches(input, if is_first { 1 } else { rows })?;
-        match is_first {
-            false => tries.took(began.elapsed()),
-            true if self.fits(input, rows, &outputs) => tries.fits(),
-            true => tries.refuse(),
+        if !is_first {
+            tries.took(began.elapsed());
+        } else if self.fits(input, rows, &outputs) {
+            tries.fits();
+        } else {
+            tries.refuse();
         }
         match tries.chosen() {
             Some(rows) => self.trial.end(rows),
@@ -71,18 +73,18 @@ impl Batching {
 
     /// Runs at most as many images as a session takes at once and appends their rows to `outputs`.
     fn call(&mut self, input: &[f32], outputs: &mut [Vec<f32>]) -> Result<(), EngineError> {
-        let rows = input.len() / self.wiring.len();
-        let batch = self.wiring.batch.unwrap_or(rows);
+        let rows = input.len() / self.model_io.len();
+        let batch = self.model_io.batch.unwrap_or(rows);
         let found = if batch == rows {
             self.session.call(input, rows)?
         } else {
             self.padded.clear();
             self.padded.extend_from_slice(input);
-            self.padded.resize(batch * self.wiring.len(), 0.0);
+            self.padded.resize(batch * self.model_io.len(), 0.0);
             self.session.call(&self.padded, batch)?
         };
         for (index, values) in found.iter().enumerate() {
-            let len = self.wiring.row_len(index, values.len(), batch)?;
+            let len = self.model_io.row_len(index, values.len(), batch)?;
             outputs[index].extend_from_slice(&values[..rows * len]);
         }
         Ok(())
@@ -101,7 +103,7 @@ impl Engine for Batching {
     }
 
     fn run(&mut self, input: &[f32], n: usize) -> Result<Outputs, EngineError> {
-        let len = self.wiring.len();
+        let len = self.model_io.len();
         if n == 0 || input.len() != n * len {
             return Err(EngineError::new(format!(
                 "{} values are no {n} images of {len} values",
@@ -116,7 +118,7 @@ impl Engine for Batching {
         if let Some(tries) = self.trial.begin(began.elapsed()) {
             self.tries = Some(tries);
         }
-        Ok(self.wiring.outputs_of(outputs, n))
+        Ok(self.model_io.outputs_of(outputs, n))
     }
 }
 

@@ -26,7 +26,7 @@ pub use self::feed::Feeder;
 use self::lane::{Batches, Failure, Lane};
 pub(crate) use self::meter::Meter;
 use super::record::Precision;
-use super::{EngineError, Wiring, onnxruntime};
+use super::{EngineError, ModelIo, onnxruntime};
 use crate::folder::Model;
 use crate::graph::rewrite;
 use crate::tensor::Preprocessor;
@@ -45,7 +45,7 @@ pub(super) struct Program {
     graph: Vec<u8>,
     environment: Environment,
     provider: Provider,
-    wiring: Wiring,
+    model_io: ModelIo,
     /// Whether any of it computes in 16-bit floats.
     has_halves: bool,
 }
@@ -55,9 +55,9 @@ pub(super) struct Program {
 /// # Errors
 /// Where the model can't be rewritten for a device, or ONNX Runtime refuses what it is rewritten to.
 pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> {
-    let wiring = Wiring::of(model);
-    let program = Program::load(model, &wiring, precision, Provider::Processor)?;
-    let black = vec![0; wiring.len()];
+    let model_io = ModelIo::of(model);
+    let program = Program::load(model, &model_io, precision, Provider::Processor)?;
+    let black = vec![0; model_io.len()];
     let about = |failure: Failure| {
         EngineError::new(format!(
             "{} can't run on a device: {}",
@@ -65,7 +65,7 @@ pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> 
             EngineError::from(failure)
         ))
     };
-    let mut lane = Lane::new(&program, wiring.batch.unwrap_or(1), Arc::default()).map_err(about)?;
+    let mut lane = Lane::new(&program, model_io.batch.unwrap_or(1), Arc::default()).map_err(about)?;
     lane.run(&[&black]).map(|_| ()).map_err(about)
 }
 
@@ -86,14 +86,14 @@ impl Program {
     /// Rewrites `model` for `provider`; no session is made yet.
     pub(super) fn load(
         model: &Model,
-        wiring: &Wiring,
+        model_io: &ModelIo,
         precision: Precision,
         provider: Provider,
     ) -> Result<Self, EngineError> {
         let graph = graph_for_device(model, precision)?;
         let has_halves = precision == Precision::Fp16 || model.spec.half;
         let environment = onnxruntime::load(None)?.handle;
-        Ok(Self { graph, environment, provider, wiring: wiring.clone(), has_halves })
+        Ok(Self { graph, environment, provider, model_io: model_io.clone(), has_halves })
     }
 
     fn session(&self) -> Result<OrtSession, ort::Error> {

@@ -15,8 +15,8 @@ use ort::value::{DynValue, Tensor, TensorRef};
 
 use super::batching::Session;
 use super::library::{self, Kind, Library};
-use super::wiring::{signed, unsigned};
-use super::{EngineError, Wiring};
+use super::model_io::{signed, unsigned};
+use super::{EngineError, ModelIo};
 use crate::folder::Model;
 use crate::graph::stored::{self, Given, LARGEST};
 use crate::graph::{Element, rewrite};
@@ -98,22 +98,22 @@ pub fn graph_for_processor(model: &Model) -> Result<Option<Vec<u8>>, EngineError
 }
 
 impl Program {
-    pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
-        Self::with_at_most(LARGEST, model, wiring)
+    pub(super) fn load(model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
+        Self::with_at_most(LARGEST, model, model_io)
     }
 
     /// The same with weights beside the graph if it takes more than `most` bytes with them.
-    pub(super) fn with_at_most(most: u64, model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
+    pub(super) fn with_at_most(most: u64, model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
         let given = match graph_for_processor(model)? {
             Some(graph) => Given { graph, beside: BTreeMap::new() },
             None => stored::given(model, most).map_err(|error| EngineError::new(error.to_string()))?,
         };
         let program = Self { path: model.path(), given, environment: load(None)?.handle };
-        program.session(wiring)?;
+        program.session(model_io)?;
         Ok(program)
     }
 
-    pub(super) fn session(&self, wiring: &Wiring) -> Result<OnnxRuntime, EngineError> {
+    pub(super) fn session(&self, model_io: &ModelIo) -> Result<OnnxRuntime, EngineError> {
         let refused = |error: ort::Error| {
             EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
         };
@@ -123,7 +123,7 @@ impl Program {
             builder = with.map_err(|error| refused(error.into()))?;
         }
         let session = builder.commit_from_memory(&self.given.graph);
-        Ok(OnnxRuntime { session: session.map_err(refused)?, wiring: wiring.clone() })
+        Ok(OnnxRuntime { session: session.map_err(refused)?, model_io: model_io.clone() })
     }
 }
 
@@ -143,15 +143,15 @@ pub(super) fn builder(environment: &Environment) -> Result<SessionBuilder, ort::
 /// One thread's session.
 pub(super) struct OnnxRuntime {
     session: OrtSession,
-    wiring: Wiring,
+    model_io: ModelIo,
 }
 
 impl Session for OnnxRuntime {
     fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
         let failed = |error: ort::Error| EngineError::new(format!("ONNX Runtime failed: {error}"));
-        let shape = self.wiring.shape(rows);
-        let name = self.wiring.input.as_str();
-        let outputs = match self.wiring.element {
+        let shape = self.model_io.shape(rows);
+        let name = self.model_io.input.as_str();
+        let outputs = match self.model_io.element {
             Element::U8 => {
                 let tensor = Tensor::from_array((shape, unsigned(input))).map_err(failed)?;
                 self.session.run(ort::inputs![name => tensor])
@@ -167,7 +167,7 @@ impl Session for OnnxRuntime {
         };
         let outputs = outputs.map_err(failed)?;
         let mut values = Vec::new();
-        for name in &self.wiring.outputs {
+        for name in &self.model_io.outputs {
             let output = outputs
                 .get(name)
                 .ok_or_else(|| EngineError::new(format!("ONNX Runtime gave no output {name:?}")))?;

@@ -21,8 +21,8 @@ use openvino::{
 
 use super::batching::Session;
 use super::library::{self, Kind, Library};
-use super::wiring::{signed, unsigned};
-use super::{EngineError, Precision, Wiring};
+use super::model_io::{signed, unsigned};
+use super::{EngineError, ModelIo, Precision};
 use crate::folder::Model;
 use crate::graph::{Element, stored};
 
@@ -111,7 +111,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    pub(super) fn load(model: &Model, wiring: &Wiring, precision: Precision) -> Result<Self, EngineError> {
+    pub(super) fn load(model: &Model, model_io: &ModelIo, precision: Precision) -> Result<Self, EngineError> {
         let path = model.path();
         let core = load(None)?.handle;
         if model.spec.has_maps {
@@ -121,16 +121,16 @@ impl Program {
             ));
         }
         // The bindings panic on such names, and a file may hold any.
-        if wiring.outputs.iter().chain([&wiring.input]).any(|name| name.contains('\0')) {
+        if model_io.outputs.iter().chain([&model_io.input]).any(|name| name.contains('\0')) {
             return Err(refused(&path, "a name in it holds a NUL character"));
         }
         let graph = stored::whole(model, "give --engine onnxruntime");
         let graph = graph.map_err(|error| EngineError::new(error.to_string()))?;
-        let model = read(&core, &graph, wiring, wiring.batch.unwrap_or(1));
+        let model = read(&core, &graph, model_io, model_io.batch.unwrap_or(1));
         let model = model.map_err(|error| refused(&path, &error.to_string()))?;
         let mut program = Self { path, graph, core, model, precision, compile_time: Duration::ZERO };
         let began = Instant::now();
-        program.compiled(&program.model, wiring)?;
+        program.compiled(&program.model, model_io)?;
         program.compile_time = began.elapsed();
         Ok(program)
     }
@@ -139,20 +139,20 @@ impl Program {
         self.compile_time
     }
 
-    pub(super) fn session(self: &Arc<Self>, wiring: &Wiring) -> Result<OpenVino, EngineError> {
-        let compiled = self.compiled(&self.model, wiring)?;
-        let shapes = BTreeMap::from([(wiring.batch.unwrap_or(1), compiled)]);
-        Ok(OpenVino { program: self.clone(), wiring: wiring.clone(), shapes })
+    pub(super) fn session(self: &Arc<Self>, model_io: &ModelIo) -> Result<OpenVino, EngineError> {
+        let compiled = self.compiled(&self.model, model_io)?;
+        let shapes = BTreeMap::from([(model_io.batch.unwrap_or(1), compiled)]);
+        Ok(OpenVino { program: self.clone(), model_io: model_io.clone(), shapes })
     }
 
     /// The model for `rows` images at once.
-    fn of_shape(&self, wiring: &Wiring, rows: usize) -> Result<Compiled, EngineError> {
-        let model = read(&self.core, &self.graph, wiring, rows);
+    fn of_shape(&self, model_io: &ModelIo, rows: usize) -> Result<Compiled, EngineError> {
+        let model = read(&self.core, &self.graph, model_io, rows);
         let model = model.map_err(|error| refused(&self.path, &error.to_string()))?;
-        self.compiled(&model, wiring)
+        self.compiled(&model, model_io)
     }
 
-    fn compiled(&self, model: &openvino::Model, wiring: &Wiring) -> Result<Compiled, EngineError> {
+    fn compiled(&self, model: &openvino::Model, model_io: &ModelIo) -> Result<Compiled, EngineError> {
         let refused = |error: InferenceError| refused(&self.path, &error.to_string());
         let mut compiled = self.compile(model).map_err(refused)?;
         let granted =
@@ -165,7 +165,7 @@ impl Program {
             )));
         }
         let request = compiled.create_infer_request().map_err(refused)?;
-        let input = request.get_tensor(&wiring.input).map_err(refused)?;
+        let input = request.get_tensor(&model_io.input).map_err(refused)?;
         Ok(Compiled { request, input, _compiled: compiled })
     }
 
@@ -189,20 +189,20 @@ fn refused(path: &Path, reason: &str) -> EngineError {
 fn read(
     core: &SharedCore,
     graph: &[u8],
-    wiring: &Wiring,
+    model_io: &ModelIo,
     rows: usize,
 ) -> Result<openvino::Model, InferenceError> {
     // Its weights are in it, where OpenVINO's own format has them elsewhere.
     let mut model = lock(core).read_model_from_buffer(graph, None)?;
-    let shape = wiring.shape(rows).map(|size| size as i64);
-    model.reshape_input_by_name(&wiring.input, &PartialShape::new_static(4, &shape)?)?;
+    let shape = model_io.shape(rows).map(|size| size as i64);
+    model.reshape_input_by_name(&model_io.input, &PartialShape::new_static(4, &shape)?)?;
     Ok(model)
 }
 
 /// One thread's session.
 pub(super) struct OpenVino {
     program: Arc<Program>,
-    wiring: Wiring,
+    model_io: ModelIo,
     /// By images at once.
     shapes: BTreeMap<usize, Compiled>,
 }
@@ -221,16 +221,16 @@ impl Session for OpenVino {
         let failed = |error: InferenceError| EngineError::new(format!("OpenVINO failed: {error}"));
         let compiled = match self.shapes.entry(rows) {
             Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(free) => free.insert(self.program.of_shape(&self.wiring, rows)?),
+            Entry::Vacant(free) => free.insert(self.program.of_shape(&self.model_io, rows)?),
         };
         let room = compiled.input.get_size().map_err(failed)?;
         if room != input.len() {
             return Err(EngineError::new(format!("OpenVINO takes {room} values, not {}", input.len())));
         }
-        fill(&mut compiled.input, self.wiring.element, input).map_err(failed)?;
+        fill(&mut compiled.input, self.model_io.element, input).map_err(failed)?;
         compiled.request.infer().map_err(failed)?;
         let mut values = Vec::new();
-        for name in &self.wiring.outputs {
+        for name in &self.model_io.outputs {
             let output = compiled.request.get_tensor(name).map_err(failed)?;
             values.push(floats(&output).map_err(failed)?.ok_or_else(|| not_floats(name))?);
         }

@@ -5,7 +5,7 @@
 /// The widest set that sums of 8-bit integers depend on: kernels saturate differently before VNNI, so int8 scores differ
 /// between these sets, and only these.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn integers() -> &'static str {
+pub(super) fn int8_instruction_set() -> &'static str {
     if is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni") {
         VNNI
     } else if is_x86_feature_detected!("avx2") {
@@ -17,7 +17,7 @@ pub(super) fn integers() -> &'static str {
 
 /// The widest set that sums of 8-bit integers depend on: elsewhere the architecture stands for it.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn integers() -> &'static str {
+pub(super) fn int8_instruction_set() -> &'static str {
     std::env::consts::ARCH
 }
 
@@ -25,7 +25,7 @@ pub(super) fn integers() -> &'static str {
 pub(super) const VNNI: &str = "vnni";
 
 /// The set that multiplies 16-bit brain floats here, if there is one. The two add in different orders, so scores differ.
-pub(super) fn brain_floats() -> Option<&'static str> {
+pub(super) fn bf16_instruction_set() -> Option<&'static str> {
     // What the kernel says and not the processor: it must allow the use of AMX.
     std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| brain_floats_in(&text))
 }

@@ -135,7 +135,7 @@ impl EngineRecord {
             name: EngineName::Tract,
             version: tract::VERSION.to_owned(),
             precision: on_processor(model).to_owned(),
-            instructions: integers(model),
+            instructions: int8_instruction_set(model),
             device: Device::Cpu,
             library: None,
         }
@@ -146,7 +146,7 @@ impl EngineRecord {
             name: EngineName::OnnxRuntime,
             version: version.to_owned(),
             precision: on_processor(model).to_owned(),
-            instructions: integers(model),
+            instructions: int8_instruction_set(model),
             device: Device::Cpu,
             library: Some(library.to_owned()),
         }
@@ -162,7 +162,7 @@ impl EngineRecord {
         let precision = match (precision, model.spec.quantization) {
             (_, Quantization::Static | Quantization::Qdq | Quantization::Dynamic) => {
                 return Err(EngineError::new(
-                    "GPUs are for models that compute with floats, but this one computes with 8-bit integers, which ONNX \
+                    "GPUs are for models that compute with floats, but this one computes with 8-bit int8_instruction_set, which ONNX \
                      Runtime would leave to the processor",
                 ));
             }
@@ -190,9 +190,9 @@ impl EngineRecord {
         precision: Precision,
     ) -> Result<Self, EngineError> {
         let (precision, instructions) = match precision {
-            Precision::Bf16 => (BF16, Some(brain_floats(model)?)),
+            Precision::Bf16 => (BF16, Some(bf16_instruction_set(model)?)),
             Precision::Fp16 => return Err(no_gpu_asked()),
-            Precision::Fp32 => (on_processor(model), integers(model)),
+            Precision::Fp32 => (on_processor(model), int8_instruction_set(model)),
         };
         Ok(Self {
             name: EngineName::OpenVino,
@@ -229,7 +229,7 @@ impl EngineRecord {
 
 /// The record of ONNX Runtime `version` for `model` on machines that have it, where this one may not.
 #[must_use]
-pub fn onnxruntime_elsewhere(version: &str, model: &Model) -> EngineRecord {
+pub fn remote_onnxruntime(version: &str, model: &Model) -> EngineRecord {
     EngineRecord { library: None, ..EngineRecord::onnxruntime(version, Path::new(""), model) }
 }
 
@@ -271,18 +271,18 @@ fn stored_precision(model: &Model) -> &'static str {
     }
 }
 
-fn integers(model: &Model) -> Option<String> {
-    (model.spec.quantization != Quantization::None).then(|| processor::integers().to_owned())
+fn int8_instruction_set(model: &Model) -> Option<String> {
+    (model.spec.quantization != Quantization::None).then(|| processor::int8_instruction_set().to_owned())
 }
 
 /// The instruction set that computes `model` in bf16 here, or why nothing does.
-pub(super) fn brain_floats(model: &Model) -> Result<String, EngineError> {
+pub(super) fn bf16_instruction_set(model: &Model) -> Result<String, EngineError> {
     if model.spec.quantization != Quantization::None {
         return Err(EngineError::new(
             "--precision bf16 is for models that compute with floats, but this one computes with 8-bit integers: leave it out",
         ));
     }
-    processor::brain_floats().map(str::to_owned).ok_or_else(|| {
+    processor::bf16_instruction_set().map(str::to_owned).ok_or_else(|| {
         EngineError::new(
             "--precision bf16 needs a processor with AVX512_BF16 or AMX under Linux, and this one has neither: leave it out, \
              or take another machine",

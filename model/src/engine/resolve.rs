@@ -160,7 +160,7 @@ fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, 
             ));
         }
         // Said first, for whoever can't have bf16 needs no OpenVINO.
-        record::brain_floats(model)?;
+        record::bf16_instruction_set(model)?;
         return take_openvino(options, model, "as --precision bf16 asks for");
     }
     match (options.choice, options.onnxruntime, options.openvino) {
@@ -181,7 +181,7 @@ fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, 
 
 /// OpenVINO where it is fast and does not saturate.
 fn qdq(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
-    if processor::integers() != VNNI {
+    if processor::int8_instruction_set() != VNNI {
         let mut resolved = floats(options, model)?;
         resolved.why.push_str("; OpenVINO is taken for int8 only on processors with VNNI");
         return Ok(resolved);

@@ -38,7 +38,7 @@ fn onnxruntime(model: &Model) -> Option<Loaded> {
 
 /// `n` different images in the range of normalised pixels.
 fn images(loaded: &Loaded, n: usize) -> Vec<f32> {
-    let values = loaded.wiring.len() * n;
+    let values = loaded.model_io.len() * n;
     (0..values).map(|index| ((index * 31 + index / 97) % 255) as f32 / 64.0 - 2.0).collect()
 }
 
@@ -53,7 +53,7 @@ fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
 
 /// Runs each of three images together and alone, and expects the same bits.
 fn assert_independent(loaded: &Loaded) {
-    assert!(rows_are_independent(&mut *loaded.session().unwrap(), loaded.wiring.len(), 3).unwrap());
+    assert!(rows_are_independent(&mut *loaded.session().unwrap(), loaded.model_io.len(), 3).unwrap());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_fixed_batch_is_padded() {
 #[test]
 fn channels_may_come_last() {
     let (_folder, model) = model(&Toy { input: vec![1, 8, 8, 3], ..Toy::default() });
-    assert_eq!(Wiring::of(&model).shape(2), [2, 8, 8, 3]);
+    assert_eq!(ModelIo::of(&model).shape(2), [2, 8, 8, 3]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_probe_finds_rows_that_change_each_other() {
     assert_eq!(loaded.session().unwrap().batch_size(), 1);
     assert_independent(&loaded);
     let together = Loaded { trial: Arc::new(Trial::fixed(3)), ..loaded };
-    assert!(!rows_are_independent(&mut *together.session().unwrap(), together.wiring.len(), 3).unwrap());
+    assert!(!rows_are_independent(&mut *together.session().unwrap(), together.model_io.len(), 3).unwrap());
 }
 
 /// Tries all batches at once, and returns the one that is taken; every row has the bits that it has alone.
@@ -238,11 +238,11 @@ fn weights_of_a_graph_that_is_too_large_with_them_are_given_in_memory() {
     if onnxruntime(&model).is_none() {
         return;
     }
-    let wiring = Wiring::of(&model);
-    let program = onnxruntime::Program::with_at_most(0, &model, &wiring).unwrap();
+    let model_io = ModelIo::of(&model);
+    let program = onnxruntime::Program::with_at_most(0, &model, &model_io).unwrap();
     std::fs::remove_file(folder.path().join("weights.bin")).unwrap();
     let trial = Arc::new(Trial::fixed(1));
-    let beside = Loaded { program: Program::OnnxRuntime(program), wiring, trial };
+    let beside = Loaded { program: Program::OnnxRuntime(program), model_io, trial };
     let scores = run(&beside, 2).scores;
     std::fs::write(folder.path().join("weights.bin"), ones_to_twelve()).unwrap();
     assert_eq!(scores, run(&onnxruntime(&model).unwrap(), 2).scores);

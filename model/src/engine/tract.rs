@@ -16,8 +16,8 @@ use tract_onnx::tract_core::transform::ModelTransform;
 use tract_onnx::tract_hir::infer::InferenceModel;
 
 use super::batching::Session;
-use super::wiring::{signed, unsigned};
-use super::{EngineError, Wiring};
+use super::model_io::{signed, unsigned};
+use super::{EngineError, ModelIo};
 use crate::folder::Model;
 use crate::graph::{Element, rewrite, stored};
 
@@ -31,7 +31,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Loads and optimises a model for its own batch, or for one image where it takes any.
-    pub(super) fn load(model: &Model, wiring: &Wiring) -> Result<Self, EngineError> {
+    pub(super) fn load(model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
         let path = model.path();
         let refused = |reason: &str| {
             EngineError::new(format!(
@@ -39,15 +39,15 @@ impl Program {
                 path.display()
             ))
         };
-        match caught(|| runnable(model, wiring)) {
+        match caught(|| runnable(model, model_io)) {
             Ok(runnable) => Ok(Self { runnable }),
             Err(reason) => Err(refused(&reason)),
         }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "both engines make sessions alike")]
-    pub(super) fn session(&self, wiring: &Wiring) -> Result<Tract, EngineError> {
-        Ok(Tract { runnable: Arc::clone(&self.runnable), wiring: wiring.clone() })
+    pub(super) fn session(&self, model_io: &ModelIo) -> Result<Tract, EngineError> {
+        Ok(Tract { runnable: Arc::clone(&self.runnable), model_io: model_io.clone() })
     }
 }
 
@@ -71,16 +71,16 @@ fn parsed(model: &Model) -> TractResult<InferenceModel> {
     Ok(model)
 }
 
-fn runnable(model: &Model, wiring: &Wiring) -> TractResult<Arc<TypedRunnableModel>> {
+fn runnable(model: &Model, model_io: &ModelIo) -> TractResult<Arc<TypedRunnableModel>> {
     let mut graph = parsed(model)?;
-    let element = match wiring.element {
+    let element = match model_io.element {
         Element::F16 => DatumType::F16,
         Element::U8 => DatumType::U8,
         Element::I8 => DatumType::I8,
         Element::F32 | Element::Other => DatumType::F32,
     };
-    graph.set_input_fact(0, element.fact(wiring.shape(wiring.batch.unwrap_or(1))).into())?;
-    let names: Vec<&str> = wiring.outputs.iter().map(String::as_str).collect();
+    graph.set_input_fact(0, element.fact(model_io.shape(model_io.batch.unwrap_or(1))).into())?;
+    let names: Vec<&str> = model_io.outputs.iter().map(String::as_str).collect();
     graph.select_outputs_by_name(names)?;
     let mut graph: TypedModel = graph.into_typed()?;
     if model.spec.half {
@@ -92,20 +92,20 @@ fn runnable(model: &Model, wiring: &Wiring) -> TractResult<Arc<TypedRunnableMode
 /// One thread's session.
 pub(super) struct Tract {
     runnable: Arc<TypedRunnableModel>,
-    wiring: Wiring,
+    model_io: ModelIo,
 }
 
 impl Session for Tract {
     fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
-        caught(|| run(&self.runnable, tensor(&self.wiring, input, rows)?))
+        caught(|| run(&self.runnable, tensor(&self.model_io, input, rows)?))
             .map_err(|reason| EngineError::new(format!("tract failed: {reason}")))
     }
 }
 
 /// 16-bit floats were widened when the model was loaded.
-fn tensor(wiring: &Wiring, input: &[f32], rows: usize) -> TractResult<Tensor> {
-    let shape = wiring.shape(rows);
-    match wiring.element {
+fn tensor(model_io: &ModelIo, input: &[f32], rows: usize) -> TractResult<Tensor> {
+    let shape = model_io.shape(rows);
+    match model_io.element {
         Element::U8 => Tensor::from_shape(&shape, &unsigned(input)),
         Element::I8 => Tensor::from_shape(&shape, &signed(input)),
         Element::F32 | Element::F16 | Element::Other => Tensor::from_shape(&shape, input),

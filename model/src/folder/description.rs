@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::processor::Context;
 use super::steps::Steps;
 use super::{
-    Config, Manual, ModelError, evidence, files, metadata, open_clip, paddle, processor, teachable, wd,
+    Config, ModelError, Overrides, evidence, files, metadata, open_clip, paddle, processor, teachable, wd,
 };
 use crate::graph::{Graph, ImageInput};
 use crate::preprocessing::Layout;
@@ -35,7 +35,7 @@ pub(super) struct Sources<'a> {
     pub(super) graph: &'a Graph,
     pub(super) input: &'a ImageInput,
     pub(super) config: &'a Config,
-    pub(super) manual: &'a Manual,
+    pub(super) overrides: &'a Overrides,
     /// Scores per image, if the graph says.
     pub(super) classes: Option<usize>,
 }
@@ -59,7 +59,7 @@ impl Description {
 /// If a description can't be read in full, or was made for another layout than the graph's.
 pub(super) fn describe(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, ModelError> {
     match found(sources, notes) {
-        Err(error) if sources.manual.describes() => {
+        Err(error) if sources.overrides.describes() => {
             notes.push(format!("tagfleet.toml is used instead, because {}", error.first_line()));
             Ok(Description::found(guessed(sources).steps))
         }
@@ -68,13 +68,13 @@ pub(super) fn describe(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<
 }
 
 fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, ModelError> {
-    let Sources { root, folder, graph, input, config, manual, .. } = sources;
+    let Sources { root, folder, graph, input, config, overrides, .. } = sources;
     let context = Context { model_type: config.model_type.as_deref(), input };
     if let Some(steps) = processor::read(root, context, notes)? {
-        return channels_first(steps, input, manual).map(Description::found);
+        return channels_first(steps, input, overrides).map(Description::found);
     }
     if let Some(steps) = open_clip::read(folder, root)? {
-        return channels_first(steps, input, manual).map(Description::found);
+        return channels_first(steps, input, overrides).map(Description::found);
     }
     if wd::is_tagger(root, input) {
         notes.push(format!(
@@ -89,7 +89,7 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
     }
     if let Some(timm) = config.timm()? {
         notes.push("preprocessing from timm's pretrained_cfg in config.json".to_owned());
-        return channels_first(timm.steps("config.json")?, input, manual).map(Description::found);
+        return channels_first(timm.steps("config.json")?, input, overrides).map(Description::found);
     }
     if let Some(steps) = paddle::file(root)?.as_ref().map(paddle::steps).transpose()?.flatten() {
         notes.push(format!("preprocessing from {}", steps.source));
@@ -102,7 +102,7 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
     if let Some(model_type) = &config.model_type
         && let Some(steps) = processor::of_model_type(model_type, side(sources), notes)?
     {
-        return channels_first(steps, input, manual).map(Description::found);
+        return channels_first(steps, input, overrides).map(Description::found);
     }
     guess(sources)
 }
@@ -115,9 +115,9 @@ fn side(sources: Sources<'_>) -> Option<u32> {
 }
 
 fn guess(sources: Sources<'_>) -> Result<Description, ModelError> {
-    let Sources { root, manual, .. } = sources;
+    let Sources { root, overrides, .. } = sources;
     let guess = guessed(sources);
-    if manual.describes() {
+    if overrides.describes() {
         return Ok(Description::found(guess.steps));
     }
     if let Some(name) = unread(root) {
@@ -131,9 +131,9 @@ fn guess(sources: Sources<'_>) -> Result<Description, ModelError> {
 /// The guess. A mean and a standard deviation that were guessed fit no scale but their own, so they go if `tagfleet.toml`
 /// gives another.
 fn guessed(sources: Sources<'_>) -> evidence::Guess {
-    let Sources { graph, input, manual, classes, .. } = sources;
+    let Sources { graph, input, overrides, classes, .. } = sources;
     let mut guess = evidence::guess(graph, input, classes);
-    if manual.rescales() {
+    if overrides.rescales() {
         let Steps { mean, std, .. } = Steps::default();
         guess.steps = Steps { mean, std, ..guess.steps };
     }
@@ -142,8 +142,8 @@ fn guessed(sources: Sources<'_>) -> evidence::Guess {
 
 /// A description of a network with channels first says nothing sure of a graph with channels last: whoever turned the
 /// one into the other may have changed more.
-fn channels_first(steps: Steps, input: &ImageInput, manual: &Manual) -> Result<Steps, ModelError> {
-    if input.layout == Layout::Nchw || manual.layout.is_some() {
+fn channels_first(steps: Steps, input: &ImageInput, overrides: &Overrides) -> Result<Steps, ModelError> {
+    if input.layout == Layout::Nchw || overrides.layout.is_some() {
         return Ok(steps);
     }
     let source = steps.source;

@@ -15,7 +15,7 @@ mod text;
 use std::path::Path;
 
 use self::text::{parse, python_names};
-use super::{Config, Manual, ModelError, paddle, read_text};
+use super::{Config, ModelError, Overrides, paddle, read_text};
 use crate::graph::{Graph, Port};
 
 /// Files of labels by the names people give them. The first that has as many labels as there are scores is used.
@@ -72,7 +72,7 @@ pub(crate) struct LabelSources<'a> {
     pub(crate) root: &'a Path,
     pub(crate) graph: &'a Graph,
     pub(crate) config: &'a Config,
-    pub(crate) manual: &'a Manual,
+    pub(crate) overrides: &'a Overrides,
 }
 
 /// Labels and what to call their source.
@@ -122,7 +122,7 @@ impl LabelSources<'_> {
         classes: Option<usize>,
         notes: &mut Vec<String>,
     ) -> Result<Option<Found>, ModelError> {
-        if let Some(name) = &self.manual.labels {
+        if let Some(name) = &self.overrides.labels {
             let names = read(self.root, name)?.ok_or_else(|| {
                 ModelError::new(format!(
                     "tagfleet.toml takes labels from {name:?}, but {} has no such file",

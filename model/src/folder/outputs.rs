@@ -4,7 +4,7 @@
 //! labels, or as many values as ImageNet has classes. Any other row is a vector, and its images get no tags.
 
 use super::labels::LabelSources;
-use super::{Manual, ModelError, ModelOptions};
+use super::{ModelError, ModelOptions, Overrides};
 use crate::graph::{Graph, ImageInput, OutputPort, Port};
 
 /// Parts of names that exporters give to vectors.
@@ -34,8 +34,8 @@ pub(super) fn choose<'a>(
     options: &ModelOptions<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Outputs<'a>, ModelError> {
-    let (graph, manual) = (sources.graph, sources.manual);
-    let scores = scores(sources, input, manual)?;
+    let (graph, overrides) = (sources.graph, sources.overrides);
+    let scores = scores(sources, input, overrides)?;
     let vector = match (options.vector, scores) {
         (Some(name), _) => Some(graph.output(name)?),
         (None, Some(_)) => None,
@@ -53,10 +53,10 @@ pub(super) fn choose<'a>(
 fn scores<'a>(
     sources: LabelSources<'a>,
     input: &ImageInput,
-    manual: &Manual,
+    overrides: &Overrides,
 ) -> Result<Option<&'a Port>, ModelError> {
     let graph = sources.graph;
-    if let Some(name) = &manual.output {
+    if let Some(name) = &overrides.output {
         return graph.scores_output(name).map(Some);
     }
     let mut candidates = Vec::new();

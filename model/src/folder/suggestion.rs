@@ -62,7 +62,7 @@ fn per_channel(values: &PerChannel) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::folder::Manual;
+    use crate::folder::Overrides;
     use crate::preprocessing::{Color, Fill, Filter, Resize, ResizeTo, Size};
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         for color in [Color::Rgb, Color::Bgr, Color::Gray, Color::GrayMean] {
             let steps = Steps { color: Some(color), ..filled.clone() };
             let mut read = Steps::default();
-            Manual::parse(&steps.toml()).unwrap().apply(&mut read, &mut Vec::new()).unwrap();
+            Overrides::parse(&steps.toml()).unwrap().apply(&mut read, &mut Vec::new()).unwrap();
             assert_eq!(Steps { source: steps.source, ..read }, steps);
         }
     }

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tagfleet_pipeline::tagger::Tagger;
 
 use super::probe;
-use super::protocol::{self, Answer, Body, Pace, Request};
+use super::protocol::{self, Answer, Body, ChildStatus, Request};
 use super::sandbox;
 use super::setup::Setup;
 
@@ -106,7 +106,7 @@ fn ready(guard: &Guard, loaded: Loaded) -> Result<(Vec<Box<dyn Tagger>>, Body), 
     let taggers = tried(taggers)?;
     (guard.narrow)(&setup)?;
     let first = taggers.first();
-    let pace = first.map_or_else(Pace::default, |tagger| Pace::of(tagger.as_ref()));
+    let pace = first.map_or_else(ChildStatus::default, |tagger| ChildStatus::of(tagger.as_ref()));
     notes.extend(first.map_or_else(Vec::new, |tagger| tagger.notes()));
     Ok((taggers, Body::Ready { pace, notes }))
 }
@@ -187,7 +187,7 @@ impl<R: Read, W: Write> Pipes<R, W> {
 /// A panic is a crash like any other: the hook has told what it was, and the parent finds out on which image.
 fn tagged(tagger: &mut dyn Tagger, request: &Request) -> Body {
     match catch_unwind(AssertUnwindSafe(|| tagger.tag_with_thumbnails(&request.images(), &request.wanted))) {
-        Ok(Ok(seen)) => Body::Seen { seen, pace: Pace::of(tagger) },
+        Ok(Ok(seen)) => Body::Seen { seen, pace: ChildStatus::of(tagger) },
         Ok(Err(error)) => Body::Failed(error.0),
         Err(_) => std::process::abort(),
     }

@@ -48,19 +48,19 @@ pub(super) struct Answer {
 
 /// How the child works, as far as it knows by now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pace {
+pub(super) struct ChildStatus {
     /// So many images should come at once.
     pub(super) batch_size: usize,
     /// So many are run at once; for people.
-    pub(super) rows_at_once: usize,
+    pub(super) inference_batch_size: usize,
     /// What the stages of its device did, if it has one.
     pub(super) device: Option<DeviceTime>,
 }
 
-impl Pace {
+impl ChildStatus {
     pub(super) fn of(tagger: &dyn Tagger) -> Self {
-        let (batch_size, rows_at_once) = (tagger.batch_size(), tagger.rows_at_once());
-        Self { batch_size, rows_at_once, device: tagger.device_time() }
+        let (batch_size, inference_batch_size) = (tagger.batch_size(), tagger.inference_batch_size());
+        Self { batch_size, inference_batch_size, device: tagger.device_time() }
     }
 }
 
@@ -70,11 +70,11 @@ pub(super) enum Body {
     /// The model is loaded; the child waits for an empty request before it runs the model for the first time.
     Loaded,
     /// It has run on a picture of ours; people should know of how it runs what `notes` say.
-    Ready { pace: Pace, notes: Vec<String> },
+    Ready { pace: ChildStatus, notes: Vec<String> },
     /// Engine, model and options do not fit together.
     Refused(String),
     /// What became of each image, in their order.
-    Seen { seen: Vec<Seen>, pace: Pace },
+    Seen { seen: Vec<Seen>, pace: ChildStatus },
     /// The engine failed.
     Failed(String),
 }
@@ -235,7 +235,7 @@ mod tests {
             let tags = vector.iter().map(|&score| Tag { label: "a".to_owned(), index: 7, score }).collect();
             let tagged = Tagged { width: 1, height: 2, tags, vector: Some(vector), second_decoder: true };
             let seen = vec![Seen { outcome: Outcome::Tagged(tagged), thumbnail: Some(vec![0xff, 0xd8]) }];
-            let pace = Pace { batch_size: 2, rows_at_once: 64, device: Some(DeviceTime { wall_milliseconds: 9, ..DeviceTime::default() }) };
+            let pace = ChildStatus { batch_size: 2, inference_batch_size: 64, device: Some(DeviceTime { wall_milliseconds: 9, ..DeviceTime::default() }) };
             let Body::Seen { seen, pace: arrived } = sent(Body::Seen { seen, pace }) else { panic!() };
             prop_assert_eq!(arrived, pace);
             let Outcome::Tagged(tagged) = &seen[0].outcome else { panic!() };
@@ -258,7 +258,7 @@ mod tests {
             let outcome = Outcome::Failed(Failure::new(cause, "ü"));
             let seen = vec![Seen::from(outcome)];
             let Body::Seen { seen: arrived, .. } =
-                sent(Body::Seen { seen: seen.clone(), pace: Pace::default() })
+                sent(Body::Seen { seen: seen.clone(), pace: ChildStatus::default() })
             else {
                 panic!()
             };
@@ -269,7 +269,8 @@ mod tests {
     #[test]
     fn notes_arrive_as_they_were_sent() {
         let told = vec!["1 of 9 operators runs on the processor: TopK (1)".to_owned(), "ü".to_owned()];
-        let Body::Ready { notes, .. } = sent(Body::Ready { pace: Pace::default(), notes: told.clone() })
+        let Body::Ready { notes, .. } =
+            sent(Body::Ready { pace: ChildStatus::default(), notes: told.clone() })
         else {
             panic!()
         };

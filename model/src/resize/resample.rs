@@ -156,9 +156,10 @@ pub(super) fn memory(window: &Window, kernel: Kernel, channels: u8) -> u64 {
     let stored = most_taps(across, kernel).min(u64::from(across.source.samples()));
     let pixel = size_of::<Place>() as u64 + stored * size_of::<i32>() as u64;
     let columns = reads(across, kernel).len() as u64;
-    let (rows, width) = match goes_down_first(window) {
-        true => (1, columns),
-        false => (reads(down, kernel).len() as u64, u64::from(across.wanted)),
+    let (rows, width) = if goes_down_first(window) {
+        (1, columns)
+    } else {
+        (reads(down, kernel).len() as u64, u64::from(across.wanted))
     };
     let weights = u64::from(across.wanted).saturating_mul(pixel);
     // A row more is that of padding.

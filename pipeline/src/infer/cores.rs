@@ -11,8 +11,8 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 
-use super::heartbeat::Signs;
-use super::open_shard::{OpenShard, Turn};
+use super::heartbeat::Liveness;
+use super::shard_in_progress::{ShardInProgress, WaitGuard};
 use crate::bucket::Fetched;
 use crate::progress::Progress;
 use crate::run::VectorType;
@@ -20,11 +20,11 @@ use crate::tagger::{Seen, Tagger, TaggerError, Wanted};
 
 /// A fetched image on its way to a core; its bytes count as in flight until this is dropped.
 pub(super) struct Job {
-    pub(super) shard: Arc<OpenShard>,
+    pub(super) shard: Arc<ShardInProgress>,
     pub(super) index: usize,
     pub(super) fetched: Fetched,
     /// Until it has its row.
-    pub(super) _turn: Turn,
+    pub(super) _turn: WaitGuard,
     pub(super) _in_flight: OwnedSemaphorePermit,
 }
 
@@ -32,14 +32,14 @@ pub(super) struct Job {
 pub(super) fn start(
     taggers: Vec<Box<dyn Tagger>>,
     waiting: Receiver<Job>,
-    (signs, progress): (&Arc<Signs>, &Arc<Progress>),
+    (liveness, progress): (&Arc<Liveness>, &Arc<Progress>),
     vector: Option<VectorType>,
 ) -> JoinSet<Result<(), TaggerError>> {
     let waiting = Arc::new(Mutex::new(waiting));
     let mut cores = JoinSet::new();
     for tagger in taggers {
         let needs_thread = tagger.needs_thread();
-        let core = run(tagger, waiting.clone(), (signs.clone(), progress.clone()), vector);
+        let core = run(tagger, waiting.clone(), (liveness.clone(), progress.clone()), vector);
         if needs_thread {
             let runtime = Handle::current();
             cores.spawn_blocking(move || runtime.block_on(core));
@@ -53,7 +53,7 @@ pub(super) fn start(
 async fn run(
     mut tagger: Box<dyn Tagger>,
     waiting: Arc<Mutex<Receiver<Job>>>,
-    (signs, progress): (Arc<Signs>, Arc<Progress>),
+    (liveness, progress): (Arc<Liveness>, Arc<Progress>),
     vector: Option<VectorType>,
 ) -> Result<(), TaggerError> {
     loop {
@@ -65,9 +65,9 @@ async fn run(
         let began = Instant::now();
         let images: Vec<&[u8]> = jobs.iter().map(|job| job.fetched.bytes.as_ref()).collect();
         let wanted: Vec<Wanted> = jobs.iter().map(|job| job.shard.wanted(job.index)).collect();
-        let seen = signs.tagging(|| tagger.tag_with_thumbnails(&images, &wanted))?;
+        let seen = liveness.tagging(|| tagger.tag_with_thumbnails(&images, &wanted))?;
         progress.add_thread_time(began.duration_since(free), began.elapsed());
-        progress.set_batch_size(tagger.rows_at_once());
+        progress.set_batch_size(tagger.inference_batch_size());
         if let Some(told) = tagger.device_time() {
             progress.set_device_time(told);
         }

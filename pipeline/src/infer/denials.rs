@@ -8,15 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::stream::{self, StreamExt};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::crew::Crew;
-use super::open_shard::OpenShard;
+use super::shard_in_progress::ShardInProgress;
+use super::state::WorkerState;
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, BucketError, Kind};
 use crate::denied::{self, TooManyDenied};
+use crate::record;
 use crate::reduce;
 use crate::run::Ranges;
 use crate::shard::ShardId;
-use crate::split::{RangeSplit, SplitError, read_json, read_shard};
+use crate::split::RangeSplit;
 
 /// So many denied images of a shard are one too many for a worker that has read none: it looks elsewhere first.
 pub(super) const DOUBTFUL: usize = 64;
@@ -66,7 +67,11 @@ impl Denials {
     }
 
     /// Whether an image of the run can be read now: one that was read before, here or in `shard`, or one in another shard.
-    pub(super) async fn is_way_open(&self, worker: &Worker, shard: &OpenShard) -> Result<bool, ShardFailure> {
+    pub(super) async fn is_way_open(
+        &self,
+        worker: &Worker,
+        shard: &ShardInProgress,
+    ) -> Result<bool, ShardFailure> {
         let seen = self.witness().clone();
         let found = match first_readable(worker, seen.into_iter().chain(shard.readable())).await? {
             Some(key) => Some(key),
@@ -82,14 +87,14 @@ impl Denials {
     /// [`ShardFailure::Denied`] where the run has more of them than it takes.
     pub(super) async fn announce(
         &self,
-        crew: &Crew,
+        state: &WorkerState,
         (shard, images): (ShardId, usize),
         example: &BucketError,
     ) -> Result<(), ShardFailure> {
-        let (output, keys) = (crew.worker.output.as_ref(), &crew.worker.keys);
+        let (output, keys) = (state.worker.output.as_ref(), &state.worker.keys);
         let mut tally = self.tally.lock().await;
         denied::announce(output, keys, shard, images).await?;
-        let all = tally.of_run(&crew.worker).await?;
+        let all = tally.of_run(&state.worker).await?;
         tally.since += images as u64;
         let most = denied::most(all);
         let at_worst = |tally: &Tally| Some(tally.counted? + tally.since.saturating_mul(MOST_WORKERS));
@@ -136,7 +141,7 @@ async fn find_readable(worker: &Worker, but: ShardId) -> Result<Option<String>, 
     let mut keys = Vec::new();
     let shards = some_shards(worker, but).await?;
     for id in &shards {
-        let shard = read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
+        let shard = record::read_shard(worker.output.as_ref(), &worker.keys, *id).await?;
         let readable = shard.images.into_iter().filter(|image| image.access == Access::Readable);
         let all: Vec<String> = readable.map(|image| image.key).collect();
         keys.extend(spread(all.len(), IMAGES_TRIED.div_ceil(shards.len())).map(|index| all[index].clone()));
@@ -162,12 +167,14 @@ async fn first_readable(
 /// Some shards other than `but`, from the whole key space; none where split left no record of them.
 async fn some_shards(worker: &Worker, but: ShardId) -> Result<Vec<ShardId>, ShardFailure> {
     let (output, keys) = (worker.output.as_ref(), &worker.keys);
-    let Some(ranges) = found(read_json::<Ranges>(output, &keys.ranges()).await)? else { return Ok(vec![]) };
+    let Some(ranges) = record::read_if_present::<Ranges>(output, &keys.ranges()).await? else {
+        return Ok(vec![]);
+    };
     let chosen: Vec<usize> = spread(ranges.ranges.len(), SHARDS_TRIED).collect();
     let mut shards = Vec::new();
     for range in (0..).take(ranges.ranges.len()).filter(|range| chosen.contains(&(*range as usize))) {
-        let split =
-            found(read_json::<RangeSplit>(output, &keys.range_split(range)).await)?.unwrap_or_default();
+        let split: Option<RangeSplit> = record::read_if_present(output, &keys.range_split(range)).await?;
+        let split = split.unwrap_or_default();
         let few = SHARDS_TRIED.div_ceil(chosen.len());
         let numbers = (0..split.shards).filter(|number| ShardId { range, number: *number } != but);
         let numbers: Vec<u32> = numbers.collect();
@@ -180,13 +187,6 @@ async fn some_shards(worker: &Worker, but: ShardId) -> Result<Vec<ShardId>, Shar
 fn spread(count: usize, few: usize) -> impl Iterator<Item = usize> {
     let taken = count.min(few);
     (0..taken).map(move |at| at * count / taken)
-}
-
-fn found<T>(read: Result<T, SplitError>) -> Result<Option<T>, SplitError> {
-    match read {
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 #[cfg(test)]

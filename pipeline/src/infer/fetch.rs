@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 
 use super::cores::Job;
 use super::denials::{DOUBTFUL, Denials};
-use super::open_shard::{OpenShard, Turn};
 use super::retry::Retries;
+use super::shard_in_progress::{ShardInProgress, WaitGuard};
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, Bucket, BucketError, Fetched, Kind};
 use crate::shard::Image;
@@ -69,13 +69,13 @@ impl Fetcher {
     pub(super) async fn start(
         &self,
         worker: &Worker,
-        shard: &Arc<OpenShard>,
+        shard: &Arc<ShardInProgress>,
     ) -> Result<JoinSet<Result<(), BucketError>>, ShardFailure> {
         let mut fetches = JoinSet::new();
         let Some(jobs) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
             return Ok(fetches);
         };
-        let _turn = Turn::of(shard);
+        let _turn = WaitGuard::of(shard);
         for (index, image) in shard.shard.images.iter().enumerate() {
             while let Some(fetched) = fetches.try_join_next() {
                 fetched??;
@@ -135,7 +135,7 @@ fn known_failure(image: &Image, max_image_bytes: u64) -> Option<Failure> {
 
 struct Fetch {
     source: Arc<dyn Bucket>,
-    shard: Arc<OpenShard>,
+    shard: Arc<ShardInProgress>,
     index: usize,
     max_image_bytes: u64,
     jobs: Sender<Job>,
@@ -168,7 +168,7 @@ impl Fetch {
         if is_larger_than_thought && limit < self.max_image_bytes {
             // Given back before more is asked for, else two of these could wait for each other.
             drop(in_flight);
-            let turn = Turn::of(&self.shard);
+            let turn = WaitGuard::of(&self.shard);
             let kib = kib(self.max_image_bytes, self.budget_kib);
             let Ok(larger) = self.budget.clone().acquire_many_owned(kib).await else { return Ok(()) };
             in_flight = larger;
@@ -180,7 +180,7 @@ impl Fetch {
         match outcome {
             Ok(fetched) => {
                 self.denials.saw(&image.key);
-                let turn = Turn::of(&self.shard);
+                let turn = WaitGuard::of(&self.shard);
                 let (shard, index) = (self.shard.clone(), self.index);
                 let job = Job { shard, index, fetched, _turn: turn, _in_flight: in_flight };
                 // The cores are gone only where the worker ends, and then the shard is given back.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Crew, ShardFailure};
+use super::{ShardFailure, WorkerState};
 use crate::progress::Counts;
 use crate::queue::Message;
 
@@ -20,12 +20,12 @@ const TAGGING_BEATS: u32 = 4 * BEATS;
 
 /// What the threads and tasks of one worker do that shows in no row.
 #[derive(Default)]
-pub(super) struct Signs {
+pub(super) struct Liveness {
     tries: AtomicU64,
     tagging: AtomicUsize,
 }
 
-impl Signs {
+impl Liveness {
     /// A request failed for a while only, and will be made again.
     pub(super) fn tried(&self) {
         self.tries.fetch_add(1, Relaxed);
@@ -42,7 +42,7 @@ impl Signs {
 
 /// What shows whether a shard gets on.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Pulse {
+struct LivenessSample {
     /// Images without a row; none while the shard is not read yet.
     left: Option<usize>,
     /// Whether some of it waits: behind other shards, for a tagger's answer, or for another try.
@@ -55,7 +55,7 @@ struct Pulse {
     is_tagging: bool,
 }
 
-impl Pulse {
+impl LivenessSample {
     fn beats_after(self, before: Self) -> bool {
         let worker_gets_on = self.worker != before.worker || self.tries != before.tries;
         self.left != before.left || (self.waits && worker_gets_on)
@@ -68,17 +68,17 @@ impl Pulse {
 
 /// Extends the invisibility of `message` at each beat of its shard; returns once there was none for a whole timeout, when
 /// others see the message anyway.
-pub(super) async fn keep_invisible(crew: &Crew, message: &Message) -> ShardFailure {
-    let queue = crew.worker.queue.as_ref();
+pub(super) async fn keep_invisible(state: &WorkerState, message: &Message) -> ShardFailure {
+    let queue = state.worker.queue.as_ref();
     let timeout = queue.visibility_timeout();
     let mut clock = interval(timeout / BEATS);
     // Of a process that was suspended, all beats would come at once.
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock.tick().await;
-    let (mut before, mut missed, mut tagging) = (crew.pulse(&message.receipt), 0, 0);
+    let (mut before, mut missed, mut tagging) = (state.pulse(&message.receipt), 0, 0);
     while missed < BEATS {
         clock.tick().await;
-        let pulse = crew.pulse(&message.receipt);
+        let pulse = state.pulse(&message.receipt);
         let gets_on = pulse.beats_after(before);
         tagging = if gets_on { 0 } else { tagging + 1 };
         if gets_on || (pulse.waits_for_a_tagger() && tagging <= TAGGING_BEATS) {
@@ -93,16 +93,16 @@ pub(super) async fn keep_invisible(crew: &Crew, message: &Message) -> ShardFailu
     ShardFailure::Stalled { body: message.body.clone(), silence: timeout }
 }
 
-impl Crew {
-    fn pulse(&self, receipt: &str) -> Pulse {
-        let worker = Pulse {
+impl WorkerState {
+    fn pulse(&self, receipt: &str) -> LivenessSample {
+        let worker = LivenessSample {
             worker: self.worker.progress.counts(),
-            tries: self.signs.tries.load(Relaxed),
-            is_tagging: self.signs.tagging.load(Relaxed) > 0,
-            ..Pulse::default()
+            tries: self.liveness.tries.load(Relaxed),
+            is_tagging: self.liveness.tagging.load(Relaxed) > 0,
+            ..LivenessSample::default()
         };
         match self.lock().get(receipt).and_then(Option::as_ref) {
-            Some(shard) => Pulse { left: Some(shard.left()), waits: shard.waits(), ..worker },
+            Some(shard) => LivenessSample { left: Some(shard.left()), waits: shard.waits(), ..worker },
             None => worker,
         }
     }

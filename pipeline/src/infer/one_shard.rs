@@ -7,71 +7,72 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::crew::Crew;
-use super::open_shard::OpenShard;
+use super::shard_in_progress::ShardInProgress;
+use super::state::WorkerState;
 use super::{ShardFailure, Worker, heartbeat};
 use crate::bucket::Kind;
 use crate::checkpoint;
 use crate::denied;
 use crate::progress::Trouble;
 use crate::queue::Message;
-use crate::report::thumbnails::{self, ShardSample};
+use crate::record::{self, RecordError};
 use crate::run::RunId;
 use crate::shard::{Shard, ShardId};
-use crate::split::{ShardMessage, SplitError, read_shard};
+use crate::split::ShardMessage;
 use crate::tags::Row;
 use crate::tags::parquet::{self, RunColumns};
+use crate::thumbnails::{self, ShardSample};
 
 /// Tags the shard of one message; where that fails or hangs, the message comes again.
 pub(super) async fn work(
-    crew: Arc<Crew>,
+    state: Arc<WorkerState>,
     message: Message,
     feeding: OwnedSemaphorePermit,
 ) -> Result<(), ShardFailure> {
     let outcome = tokio::select! {
         biased;
-        outcome = tag_shard(&crew, &message, feeding) => outcome,
-        stalled = heartbeat::keep_invisible(&crew, &message) => Err(stalled),
+        outcome = tag_shard(&state, &message, feeding) => outcome,
+        stalled = heartbeat::keep_invisible(&state, &message) => Err(stalled),
     };
     if outcome.is_err() {
-        crew.give_back(&message.receipt, crew.worker.retry_delay).await?;
+        state.give_back(&message.receipt, state.worker.retry_delay).await?;
     }
     outcome
 }
 
 async fn tag_shard(
-    crew: &Crew,
+    state: &WorkerState,
     message: &Message,
     feeding: OwnedSemaphorePermit,
 ) -> Result<(), ShardFailure> {
-    let worker = &crew.worker;
+    let worker = &state.worker;
     let id = shard_of(&worker.run, &message.body)?;
     let part = worker.keys.part(id);
     if worker.output.exists(&part).await? {
-        crew.committed(&message.receipt);
+        state.committed(&message.receipt);
         return Ok(worker.queue.delete(&message.receipt).await?);
     }
-    let shard = read_shard(worker.output.as_ref(), &worker.keys, id).await?;
+    let shard = record::read_shard(worker.output.as_ref(), &worker.keys, id).await?;
     let kept = read_checkpoint(worker, &shard).await?;
-    let open = crew.open(message, OpenShard::new(&worker.run, shard, kept, worker.progress.clone()));
-    tag_images(crew, &open, feeding).await?;
+    let open = state.open(message, ShardInProgress::new(&worker.run, shard, kept, worker.progress.clone()));
+    tag_images(state, &open, feeding).await?;
     let rows = open.complete_rows();
     put_thumbnails(worker, id, open.take_sample(&rows)).await;
-    put_part(crew, &open, rows.clone()).await?;
+    put_part(state, &open, rows.clone()).await?;
     announce_again(worker, id, &rows).await?;
     worker.progress.commit(rows.len() as u64);
-    crew.committed(&message.receipt);
+    state.committed(&message.receipt);
     Ok(worker.queue.delete(&message.receipt).await?)
 }
 
 /// Gives every image of the shard its row. Those that are denied are asked for once more when all others are done, and are
 /// failed rows if other images of the run can be read before and after that.
 async fn tag_images(
-    crew: &Crew,
-    open: &Arc<OpenShard>,
+    state: &WorkerState,
+    open: &Arc<ShardInProgress>,
     feeding: OwnedSemaphorePermit,
 ) -> Result<(), ShardFailure> {
-    let is_in_doubt = match fetch(crew, open, Some(feeding)).await {
+    let is_in_doubt = match fetch(state, open, Some(feeding)).await {
         Err(ShardFailure::Bucket(error)) if error.kind == Kind::Denied => true,
         fetched => fetched.map(|()| false)?,
     };
@@ -79,21 +80,21 @@ async fn tag_images(
         open.settled().await;
     }
     let Some(first) = open.first_denied() else { return Ok(()) };
-    if !crew.denials.is_way_open(&crew.worker, open).await? {
+    if !state.denials.is_way_open(&state.worker, open).await? {
         return Err(first.into());
     }
     open.ask_denied_again();
-    fetch(crew, open, None).await?;
+    fetch(state, open, None).await?;
     open.settled().await;
-    fail_denied(crew, open).await
+    fail_denied(state, open).await
 }
 
 async fn fetch(
-    crew: &Crew,
-    open: &Arc<OpenShard>,
+    state: &WorkerState,
+    open: &Arc<ShardInProgress>,
     feeding: Option<OwnedSemaphorePermit>,
 ) -> Result<(), ShardFailure> {
-    let mut fetches = crew.fetcher.start(&crew.worker, open).await?;
+    let mut fetches = state.fetcher.start(&state.worker, open).await?;
     drop(feeding);
     while let Some(fetched) = fetches.join_next().await {
         fetched??;
@@ -101,12 +102,12 @@ async fn fetch(
     Ok(())
 }
 
-async fn fail_denied(crew: &Crew, open: &Arc<OpenShard>) -> Result<(), ShardFailure> {
+async fn fail_denied(state: &WorkerState, open: &Arc<ShardInProgress>) -> Result<(), ShardFailure> {
     let Some(first) = open.first_denied() else { return Ok(()) };
-    if !crew.denials.is_way_open(&crew.worker, open).await? {
+    if !state.denials.is_way_open(&state.worker, open).await? {
         return Err(first.into());
     }
-    crew.denials.announce(crew, (open.shard.id, open.denied()), &first).await?;
+    state.denials.announce(state, (open.shard.id, open.denied()), &first).await?;
     open.fail_denied();
     Ok(())
 }
@@ -138,7 +139,7 @@ async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::R
 async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
     let key = worker.keys.thumbnails(id);
     let stored = match thumbnails::encode(&key, sample) {
-        Ok(sample) => worker.output.put(&key, sample).await.map_err(SplitError::from),
+        Ok(sample) => worker.output.put(&key, sample).await.map_err(RecordError::from),
         Err(error) => Err(error),
     };
     if let Err(error) = stored {
@@ -146,15 +147,19 @@ async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
     }
 }
 
-async fn put_part(crew: &Crew, open: &Arc<OpenShard>, rows: Arc<Vec<Row>>) -> Result<(), ShardFailure> {
-    let (worker, id) = (&crew.worker, open.shard.id);
+async fn put_part(
+    state: &WorkerState,
+    open: &Arc<ShardInProgress>,
+    rows: Arc<Vec<Row>>,
+) -> Result<(), ShardFailure> {
+    let (worker, id) = (&state.worker, open.shard.id);
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
     let of = RunColumns { run: worker.run.clone(), model: worker.model.clone(), vector };
     let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
     let part = worker.keys.part(id);
     // Where another worker was first, its part is as good as this one.
-    crew.retries.call(open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
+    state.retries.call(open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::heartbeat::Signs;
-use super::open_shard::{OpenShard, Turn};
+use super::heartbeat::Liveness;
+use super::shard_in_progress::{ShardInProgress, WaitGuard};
 use crate::bucket::{BucketError, Kind};
 
 /// The first pause at its longest; each next one is twice as long.
@@ -22,14 +22,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How requests of one worker are repeated.
 pub(super) struct Retries {
     pub(super) time: Duration,
-    pub(super) signs: Arc<Signs>,
+    pub(super) liveness: Arc<Liveness>,
 }
 
 impl Retries {
     /// The answer to `request`, made again for as long as it fails for a while only, until the time is over.
     pub(super) async fn call<T, F>(
         &self,
-        shard: &Arc<OpenShard>,
+        shard: &Arc<ShardInProgress>,
         request: impl Fn() -> F,
     ) -> Result<T, BucketError>
     where
@@ -44,8 +44,8 @@ impl Retries {
             if Instant::now() + pause > end {
                 break;
             }
-            let _turn = Turn::of(shard);
-            self.signs.tried();
+            let _turn = WaitGuard::of(shard);
+            self.liveness.tried();
             sleep(pause).await;
             tries += 1;
             answer = request().await;

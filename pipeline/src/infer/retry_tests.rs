@@ -29,7 +29,7 @@ async fn assert_done(worker: &Worker) {
 async fn a_disturbance_of_minutes_costs_no_shard() {
     let worker = worker_on(400, Kind::Temporary).await;
     let began = Instant::now();
-    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
     let took = began.elapsed();
     assert!(took > VISIBILITY && took < RETRY_TIME, "{took:?}");
     assert_eq!(worker.progress.shard_failures().last, None);
@@ -40,7 +40,7 @@ async fn a_disturbance_of_minutes_costs_no_shard() {
 async fn after_a_longer_one_shards_go_back_and_the_worker_goes_on() {
     let worker = worker_on(4000, Kind::Temporary).await;
     let began = Instant::now();
-    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
     assert!(began.elapsed() > 3 * RETRY_TIME, "{:?}", began.elapsed());
     let failures = worker.progress.shard_failures();
     assert!(failures.count > u64::from(MAX_FAILURES_IN_A_ROW), "{failures:?}");
@@ -57,7 +57,7 @@ async fn a_part_whose_put_fails_for_a_while_is_put_again() {
     // Before the puts, of the thumbnails and then of the part, come `exists` and the `get`s of shard and checkpoint.
     let output = Arc::new(FailingBucket::new(worker.output.clone(), Kind::Temporary, 3..11));
     let worker = Worker { output: output.clone(), ..worker };
-    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
     assert_eq!(worker.progress.shard_failures().last, None);
     assert_eq!((worker.progress.counts().committed, output.calls()), (20, 12));
     assert!(worker.progress.troubles().contains_key(&Trouble::Thumbnails), "these are not put again");
@@ -98,7 +98,7 @@ async fn told_to_stop_now_it_tries_no_more() {
         stop.now.cancel();
     };
     let (end, ()) = tokio::join!(infer(worker.clone(), vec![], &stop), stopping);
-    assert_eq!((end.unwrap(), began.elapsed().as_secs()), (End::Stopped, 70));
+    assert_eq!((end.unwrap(), began.elapsed().as_secs()), (WorkerExit::Stopped, 70));
     assert!(worker.queue.receive(Duration::ZERO).await.unwrap().is_some(), "its message is visible at once");
 }
 
@@ -156,7 +156,7 @@ async fn tag_late(takes: Duration) -> Worker {
     };
     let stop = Stop::default();
     let (end, ()) = tokio::join!(infer(worker.clone(), vec![tagger], &stop), waiting);
-    assert_eq!(end.unwrap(), End::Idle);
+    assert_eq!(end.unwrap(), WorkerExit::Idle);
     worker
 }
 

@@ -105,7 +105,7 @@ async fn a_shard_that_hangs_goes_back_while_another_is_kept_beyond_the_timeout()
     let seconds = (SHARD_IMAGES..IMAGES).map(|image| (key(image), (image - SHARD_IMAGES) as u64 * 15));
     let source = Arc::new(SlowBucket { hangs: key(0), seconds: seconds.collect(), ..SlowBucket::default() });
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default())).await;
-    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
     for number in 0..2 {
         assert!(worker.output.exists(&worker.keys.part(shard(number))).await.unwrap());
     }
@@ -141,7 +141,7 @@ async fn told_to_stop_before_a_shard_is_read_it_gives_its_message_back() {
         stop.now.cancel();
     };
     let (end, ()) = tokio::join!(infer(worker.clone(), vec![], &stop), stopping);
-    assert_eq!(end.unwrap(), End::Stopped);
+    assert_eq!(end.unwrap(), WorkerExit::Stopped);
     let mut visible = 0;
     while worker.queue.receive(Duration::ZERO).await.unwrap().is_some() {
         visible += 1;
@@ -154,7 +154,7 @@ async fn told_to_stop_before_a_shard_is_read_it_gives_its_message_back() {
 async fn a_message_that_comes_while_it_drains_goes_back_at_once() {
     let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
     let worker = Worker { receive_wait: Duration::from_secs(20), ..worker };
-    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), End::Idle);
+    assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
     let stop = Stop::default();
     let sending = async {
         // The worker waits for a message by now.
@@ -163,7 +163,7 @@ async fn a_message_that_comes_while_it_drains_goes_back_at_once() {
         crate::split::send_shards(worker.queue.as_ref(), &worker.run, &[shard(0)]).await.unwrap();
     };
     let (end, ()) = tokio::join!(infer(worker.clone(), vec![], &stop), sending);
-    assert_eq!(end.unwrap(), End::Stopped);
+    assert_eq!(end.unwrap(), WorkerExit::Stopped);
     assert_eq!(worker.queue.receive(Duration::ZERO).await.unwrap().unwrap().receive_count, 2);
 }
 

@@ -12,11 +12,11 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::count::count;
-use super::{Group, Groups, ReduceError, RowCounts, json, put_json, range_splits, sizes_in};
-use crate::bucket::{Bucket, BucketError, KeyRange, Kind};
+use super::{Group, Groups, ReduceError, RowCounts, range_splits, sizes_in};
+use crate::bucket::{Bucket, BucketError, KeyRange};
+use crate::record;
 use crate::run::{RunId, RunKeys, VectorType};
 use crate::shard::ShardId;
-use crate::split::{SplitError, read_json};
 use crate::tags::parquet::{self, TableError, TableWriter};
 
 /// Parts that are fetched ahead of the one that is copied.
@@ -142,7 +142,7 @@ async fn recorded(
     (number, slice): Place,
     group: &Group,
 ) -> Result<Option<Vec<ShardId>>, ReduceError> {
-    let record: Option<SliceRecord> = found(read_json(output, &keys.slice(number, slice)).await)?;
+    let record: Option<SliceRecord> = record::read_if_present(output, &keys.slice(number, slice)).await?;
     if let Some(record) = record {
         return Ok(Some(record.shards));
     }
@@ -171,8 +171,8 @@ async fn choose(
         return Ok(None);
     }
     let key = keys.slice(number, slice);
-    put_json(output, &key, &SliceRecord { version: 1, shards }).await?;
-    let record: SliceRecord = read_json(output, &key).await?;
+    record::create(output, &key, &SliceRecord { version: 1, shards }).await?;
+    let record: SliceRecord = record::read(output, &key).await?;
     Ok(Some(record.shards))
 }
 
@@ -202,7 +202,7 @@ async fn write(
         writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;
     output.put_if_absent(&key, table).await?;
     let key = keys.compacted(number, slice);
-    output.put_if_absent(&key, json(&key, &counts)?).await?;
+    record::create(output, &key, &counts).await?;
     Ok(counts)
 }
 
@@ -217,14 +217,7 @@ async fn counted(
     keys: &RunKeys,
     (number, slice): Place,
 ) -> Result<Option<RowCounts>, ReduceError> {
-    Ok(found(read_json(output, &keys.compacted(number, slice)).await)?)
-}
-
-fn found<T>(read: Result<T, SplitError>) -> Result<Option<T>, SplitError> {
-    match read {
-        Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-        read => read.map(Some),
-    }
+    Ok(record::read_if_present(output, &keys.compacted(number, slice)).await?)
 }
 
 fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {

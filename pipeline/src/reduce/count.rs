@@ -13,9 +13,9 @@ use super::compaction::{all_slices, fetch_part};
 use super::{Groups, ReduceError, RowCounts, TagCounts, sizes};
 use crate::bucket::Bucket;
 use crate::checkpoint::Checkpoints;
+use crate::record;
 use crate::run::{RunId, RunKeys};
 use crate::shard::ShardId;
-use crate::split::read_shard;
 use crate::tags::Row;
 use crate::tags::parquet::{self, RunColumns, TableError};
 
@@ -56,7 +56,7 @@ pub async fn counts_kept(checkpoints: &Checkpoints<'_>) -> Result<RowCounts, Red
     let open = checkpoints.shards().await?.into_iter().filter(|shard| !parts.contains_key(shard));
     let mut counts = RowCounts::default();
     for id in open.collect::<Vec<_>>() {
-        let shard = read_shard(output, keys, id).await?;
+        let shard = record::read_shard(output, keys, id).await?;
         let rows: Vec<Row> = checkpoints.read(&shard).await.unwrap_or_default().into_values().collect();
         let counted = count_rows(&rows, checkpoints.run);
         counts.add(&counted.map_err(|error| ReduceError::Table(keys.checkpoint(id), error))?);

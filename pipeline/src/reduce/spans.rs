@@ -21,9 +21,8 @@ pub(super) fn serialize<S: Serializer>(shards: &[ShardId], serializer: S) -> Res
             _ => spans.push((*shard, shard.number)),
         }
     }
-    serializer.collect_seq(spans.into_iter().map(|(first, last)| match last == first.number {
-        true => first.to_string(),
-        false => format!("{first}..{last:07}"),
+    serializer.collect_seq(spans.into_iter().map(|(first, last)| {
+        if last == first.number { first.to_string() } else { format!("{first}..{last:07}") }
     }))
 }
 

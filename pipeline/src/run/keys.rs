@@ -141,7 +141,7 @@ impl RunKeys {
         format!("{}thumbnails/", self.work)
     }
 
-    /// The pictures of the mail: [`Highlights`](crate::report::samples::Highlights); disposable.
+    /// The pictures of the mail: what the reducer chose; disposable.
     #[must_use]
     pub fn highlights(&self) -> String {
         format!("{}highlights.json", self.work)
@@ -220,7 +220,7 @@ impl RunKeys {
         format!("{}summary.json", self.root)
     }
 
-    /// The bill: [`Cost`](crate::cost::Cost).
+    /// The bill: lines in dollars.
     #[must_use]
     pub fn cost(&self) -> String {
         format!("{}cost.json", self.root)

@@ -21,7 +21,7 @@ const PAGE: usize = 1000;
 /// The last so many of them are looked at by themselves.
 const PAGE_END: usize = 100;
 /// A range with more than a page is halved so often before a guess may call it small: 16 ranges.
-const SURE_HALVINGS: u32 = 4;
+const MIN_HALVINGS: u32 = 4;
 /// The longest key of S3.
 const MAX_KEY_BYTES: usize = 1024;
 /// How many characters behind the common beginning tell where a key lies.
@@ -70,7 +70,7 @@ impl Guessed {
     fn new(range: KeyRange, end: String, page: Option<Page>, halvings: u32) -> Self {
         let keys = match &page {
             None => 0.0,
-            Some(page) if halvings < SURE_HALVINGS => page.keys(&end).max(MIN_KEYS),
+            Some(page) if halvings < MIN_HALVINGS => page.keys(&end).max(MIN_KEYS),
             Some(page) => page.keys(&end),
         };
         Self { range, end, page, halvings, keys }

@@ -2,21 +2,21 @@
 //!
 //! A call can be stopped anywhere and run twice at once. It never looks at other ranges.
 
-use bytes::Bytes;
 use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{RangeSplit, Source, SplitError, read_json, read_shard, send_shards};
-use crate::bucket::{Bucket, KeyRange, Kind, Put};
+use super::{RangeSplit, Source, SplitError, send_shards};
+use crate::bucket::{Bucket, KeyRange, Put};
 use crate::filter::{Skipped, SkippedRun};
 use crate::queue::Queue;
+use crate::record::{self, RecordError};
 use crate::run::{RunId, RunKeys};
 use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
 
 /// How far a call of [`split_range`] came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum SplitProgress {
     /// The range is split to its end.
     Done(RangeSplit),
     /// It was told to stop; called again it goes on. Here is what there is so far.
@@ -38,10 +38,10 @@ pub async fn split_range(
     (output, queue): (&dyn Bucket, &dyn Queue),
     run: (&RunId, &RunKeys),
     stop: &CancellationToken,
-) -> Result<Reached, SplitError> {
+) -> Result<SplitProgress, SplitError> {
     let mut splitter = Splitter::new(range_number, (output, queue), run);
     let after = splitter.go_on().await?.or_else(|| range.after.clone());
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     let mut pages = source.pages(&KeyRange { after, ..range.clone() });
     while let Some(page) = pages.try_next().await? {
         splitter.skipped.extend(page.skipped);
@@ -55,11 +55,11 @@ pub async fn split_range(
         }
         if stop.is_cancelled() {
             splitter.commit_all(&mut open).await?;
-            return Ok(Reached::Stopped(splitter.stop(page.last_key).await?));
+            return Ok(SplitProgress::Stopped(splitter.stop(page.last_key).await?));
         }
     }
     splitter.commit_all(&mut open).await?;
-    Ok(Reached::Done(splitter.finish().await?))
+    Ok(SplitProgress::Done(splitter.finish().await?))
 }
 
 /// Where a call that was told to stop had come to, so that the next one need not read every shard again.
@@ -79,12 +79,12 @@ struct Cursor {
 
 /// The images that will be the next shard.
 #[derive(Default)]
-pub(super) struct OpenShard {
+pub(super) struct ShardBuilder {
     pub(super) images: Vec<Image>,
     bytes: u64,
 }
 
-impl OpenShard {
+impl ShardBuilder {
     /// Adds `image` and returns shard `number` where it is full: as many images as it may hold, or fewer where they
     /// would have too many bytes together.
     pub(super) fn push(&mut self, image: Image, number: u32, max_images: usize) -> Option<Vec<Image>> {
@@ -159,7 +159,7 @@ impl<'a> Splitter<'a> {
         let mut shards = self.output.list(&newer);
         while let Some(page) = shards.try_next().await? {
             for id in page.iter().filter_map(|object| keys.shard_of(&object.key)) {
-                let shard = read_shard(self.output, keys, id).await?;
+                let shard = record::read_shard(self.output, keys, id).await?;
                 self.pass(&shard);
             }
         }
@@ -167,18 +167,14 @@ impl<'a> Splitter<'a> {
     }
 
     async fn cursor(&self) -> Result<Option<Cursor>, SplitError> {
-        match read_json(self.output, &self.run.1.range_cursor(self.range)).await {
-            Ok(cursor) => Ok(Some(cursor)),
-            Err(SplitError::Bucket(error)) if error.kind == Kind::Missing => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(record::read_if_present(self.output, &self.run.1.range_cursor(self.range)).await?)
     }
 
     fn is_passed(&self, image: &Image) -> bool {
         self.last_key.as_ref().is_some_and(|last| image.key <= *last)
     }
 
-    async fn commit_all(&mut self, open: &mut OpenShard) -> Result<(), SplitError> {
+    async fn commit_all(&mut self, open: &mut ShardBuilder) -> Result<(), SplitError> {
         while !open.images.is_empty() {
             let rest = open.take();
             self.commit(rest, open).await?;
@@ -191,19 +187,19 @@ impl<'a> Splitter<'a> {
     pub(super) async fn commit(
         &mut self,
         images: Vec<Image>,
-        open: &mut OpenShard,
+        open: &mut ShardBuilder,
     ) -> Result<(), SplitError> {
         let id = ShardId { range: self.range, number: self.record.shards };
         let key = self.run.1.shard(id);
         let last = images.last().map(|image| image.key.as_str());
         let skipped = self.uncounted(|run| Some(run.last_key.as_str()) <= last);
         let ours = Shard { id, images, skipped };
-        let stored = ours.encode().map_err(|error| SplitError::Shard { key: key.clone(), error })?;
+        let stored = ours.encode().map_err(|error| RecordError::Shard { key: key.clone(), error })?;
         if self.output.put_if_absent(&key, stored).await? == Put::Created {
             self.pass(&ours);
             return Ok(());
         }
-        let winner = read_shard(self.output, self.run.1, id).await?;
+        let winner = record::read_shard(self.output, self.run.1, id).await?;
         self.pass(&winner);
         let left_over: Vec<Image> = ours.images.into_iter().chain(open.take()).collect();
         for image in left_over {
@@ -244,9 +240,7 @@ impl<'a> Splitter<'a> {
             skipped,
         };
         let key = self.run.1.range_cursor(self.range);
-        let bytes =
-            serde_json::to_vec(&cursor).map_err(|error| SplitError::Record { key: key.clone(), error })?;
-        self.output.put(&key, bytes.into()).await?;
+        record::replace(self.output, &key, &cursor).await?;
         self.record.skipped.merge(&behind);
         Ok(self.record)
     }
@@ -260,11 +254,9 @@ impl<'a> Splitter<'a> {
             (0..self.record.shards).map(|number| ShardId { range: self.range, number }).collect();
         send_shards(self.queue, self.run.0, &shards).await?;
         let key = self.run.1.range_split(self.range);
-        let bytes = serde_json::to_vec(&self.record)
-            .map_err(|error| SplitError::Record { key: key.clone(), error })?;
-        match self.output.put_if_absent(&key, Bytes::from(bytes)).await? {
+        match record::create(self.output, &key, &self.record).await? {
             Put::Created => Ok(self.record),
-            Put::AlreadyThere => read_json(self.output, &key).await,
+            Put::AlreadyThere => Ok(record::read(self.output, &key).await?),
         }
     }
 }

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use futures::stream::TryStreamExt;
 
-use super::{RangeSplit, Source, SplitError, read_shard};
+use super::{RangeSplit, Source, SplitError};
 use crate::bucket::{Bucket, KeyRange};
 use crate::filter::{Skipped, SkippedRun};
+use crate::record::{self, RecordError};
 use crate::run::RunKeys;
 use crate::shard::{Image, Shard, ShardId};
 
@@ -34,7 +35,7 @@ pub async fn restore(
         let Some(shard) = listed(source, &bounds, (id, *images as usize)).await? else {
             return Err(SplitError::Changed { key: keys.shard(id) });
         };
-        let stored = shard.encode().map_err(|error| SplitError::Shard { key: keys.shard(id), error })?;
+        let stored = shard.encode().map_err(|error| RecordError::Shard { key: keys.shard(id), error })?;
         output.put_if_absent(&keys.shard(id), stored).await?;
     }
     Ok(())
@@ -65,12 +66,12 @@ async fn bounds(
     let mut bounds = Bounds { range: range.clone(), before: None };
     if let Some(number) = id.number.checked_sub(1) {
         // It is there, or was just made.
-        let before = read_shard(output, keys, ShardId { number, ..id }).await?;
+        let before = record::read_shard(output, keys, ShardId { number, ..id }).await?;
         bounds.range.after = before.images.last().map(|image| image.key.clone());
     }
     let next = ShardId { number: id.number + 1, ..id };
     if found.contains(&next) {
-        let next = read_shard(output, keys, next).await?;
+        let next = record::read_shard(output, keys, next).await?;
         bounds.before = next.images.first().map(|image| image.key.clone());
     }
     Ok(bounds)

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::range::Splitter;
 use super::*;
-use crate::bucket::Kind;
 use crate::bucket::memory::MemoryBucket;
+use crate::bucket::{Bucket, Kind};
 use crate::filter::{Filter, SkipReason};
 use crate::queue::MemoryQueue;
-use crate::shard::MAX_IMAGE_BYTES;
+use crate::record;
+use crate::run::RunKeys;
+use crate::shard::{MAX_IMAGE_BYTES, Shard};
 use crate::testing::FailingBucket;
 use crate::testing::unsorted_bucket::UnsortedBucket;
 
@@ -43,8 +45,8 @@ fn queue() -> MemoryQueue {
 
 async fn split(source: &Source, output: &dyn Bucket, queue: &dyn Queue) -> Result<RangeSplit, SplitError> {
     match split_until(source, output, queue, &CancellationToken::new()).await? {
-        Reached::Done(record) => Ok(record),
-        Reached::Stopped(_) => panic!("nobody told it to stop"),
+        SplitProgress::Done(record) => Ok(record),
+        SplitProgress::Stopped(_) => panic!("nobody told it to stop"),
     }
 }
 
@@ -53,7 +55,7 @@ async fn split_until(
     output: &dyn Bucket,
     queue: &dyn Queue,
     stop: &CancellationToken,
-) -> Result<Reached, SplitError> {
+) -> Result<SplitProgress, SplitError> {
     let (id, keys) = run();
     split_range(source, (0, &KeyRange::default()), usize::MAX, (output, queue), (&id, &keys), stop).await
 }
@@ -64,7 +66,7 @@ async fn shards(output: &dyn Bucket) -> Vec<Vec<String>> {
     let pages: Vec<_> = output.list(&KeyRange::prefix(&keys.shards())).try_collect().await.unwrap();
     let mut shards = Vec::new();
     for object in pages.concat() {
-        let shard = read_shard(output, &keys, keys.shard_of(&object.key).unwrap()).await.unwrap();
+        let shard = record::read_shard(output, &keys, keys.shard_of(&object.key).unwrap()).await.unwrap();
         shards.push(shard.images.into_iter().map(|image| image.key).collect());
     }
     shards
@@ -115,8 +117,8 @@ async fn split_page_by_page(source: &Source, output: &dyn Bucket, queue: &Memory
     stop.cancel();
     for calls in 1.. {
         match split_until(source, output, queue, &stop).await.unwrap() {
-            Reached::Done(record) => return (calls - 1, record),
-            Reached::Stopped(_) => assert_eq!(messages(queue).await, [], "messages go out at the end"),
+            SplitProgress::Done(record) => return (calls - 1, record),
+            SplitProgress::Stopped(_) => assert_eq!(messages(queue).await, [], "messages go out at the end"),
         }
     }
     unreachable!("the listing ends")
@@ -150,7 +152,7 @@ async fn messages_do_not_follow_the_key_space() {
 #[test]
 fn a_shard_ends_before_its_images_have_too_many_bytes() {
     let image = |size| Image { size: Some(size), ..Image::named("k".to_owned()) };
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     assert_eq!(open.push(image(MAX_IMAGE_BYTES - 1), 0, usize::MAX), None);
     assert_eq!(open.push(image(1), 0, usize::MAX), None);
     assert_eq!(open.push(image(2 * MAX_IMAGE_BYTES), 0, usize::MAX).unwrap().len(), 2);
@@ -164,7 +166,7 @@ fn a_shard_ends_before_its_images_have_too_many_bytes() {
 
 #[test]
 fn a_shard_ends_where_its_rows_would_be_too_large() {
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     assert_eq!(open.push(Image::named("a".to_owned()), 0, 2), None);
     assert_eq!(open.push(Image::named("b".to_owned()), 0, 2).unwrap().len(), 2);
 }
@@ -201,7 +203,7 @@ async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
     output.put(&run_keys.shard(first.id), first.encode().unwrap()).await.unwrap();
     // The second one had listed before that shard was there: it meets it on its first put.
     let mut late = Splitter::new(0, (&output, &queue), (&id, &run_keys));
-    let mut open = OpenShard::default();
+    let mut open = ShardBuilder::default();
     late.commit(keys[..256].iter().cloned().map(Image::named).collect(), &mut open).await.unwrap();
     assert_eq!(open.images.len(), 0, "the winner's last key is beyond ours");
     let source: Source = Source::Listed(source, Filter::default());

@@ -3,14 +3,12 @@
 
 use bytes::Bytes;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::embedded::{Ended, RunError};
 use tagfleet_pipeline::infer::Worker;
+use tagfleet_pipeline::local::{LocalOutcome, RunError};
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{Reached, Source, split_range};
-use tagfleet_pipeline::testing::usage_of_a_worker;
-use tagfleet_pipeline::usage::{self, UsageRecord};
+use tagfleet_pipeline::split::{Source, SplitProgress, split_range};
 use tokio_util::sync::CancellationToken;
 
 use crate::stopped::{Place, block_on};
@@ -41,8 +39,8 @@ async fn place(is_complete: bool) -> Place {
     place
 }
 
-fn is_complete(ended: &Result<Ended, RunError>) -> bool {
-    matches!(ended, Ok(Ended::Complete(counts)) if counts.rows() == IMAGES as u64)
+fn is_complete(ended: &Result<LocalOutcome, RunError>) -> bool {
+    matches!(ended, Ok(LocalOutcome::Complete(counts)) if counts.rows() == IMAGES as u64)
 }
 
 /// Damages an object of a run in each way: the next process names it, and once it is deleted the rows are as they should be.
@@ -135,9 +133,10 @@ fn a_shard_whose_images_are_others_by_now_is_not_made_again() {
             let place = place(false).await;
             let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
             place.output.delete(&keys.shard(id(0)));
-            match is_added {
-                true => place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap(),
-                false => place.source.delete("00100.jpg"),
+            if is_added {
+                place.source.put("00100b.jpg", Bytes::from_static(b"image")).await.unwrap();
+            } else {
+                place.source.delete("00100.jpg")
             }
             let said = place.quiet().await.1.unwrap_err().to_string();
             assert!(said.contains(&keys.shard(id(0))) && said.ends_with("start a new run"), "{said}");
@@ -158,35 +157,17 @@ fn a_cursor() {
             let (range, ports) = (KeyRange::default(), (place.output.as_ref() as &dyn Bucket, &queue as _));
             split_range(&source, (0, &range), 256, ports, (&worker.run, &worker.keys), &stop).await
         };
-        assert!(matches!(split().await.unwrap(), Reached::Stopped(_)));
+        assert!(matches!(split().await.unwrap(), SplitProgress::Stopped(_)));
         let key = worker.keys.range_cursor(0);
         place.output.put(&key, Bytes::from_static(b"{\"ver")).await.unwrap();
         let said = split().await.unwrap_err().to_string();
         assert!(said.starts_with(&key) && said.contains(DELETE), "{said}");
         place.output.delete(&key);
         let images = loop {
-            if let Reached::Done(record) = split().await.unwrap() {
+            if let SplitProgress::Done(record) = split().await.unwrap() {
                 break record.images;
             }
         };
         assert_eq!(images, 3000);
-    });
-}
-
-#[test]
-fn a_usage_record() {
-    block_on(async {
-        let place = Place::new(1).await;
-        let keys = RunKeys::in_bucket("tags/", &RunId::try_from("run".to_owned()).unwrap());
-        for name in ["worker-1", "worker-2"] {
-            let record = UsageRecord::Worker(usage_of_a_worker());
-            usage::put(place.output.as_ref(), &keys, name, &record).await.unwrap();
-        }
-        let key = keys.usage("worker-1");
-        place.output.put(&key, Bytes::from_static(b"{\"kind\":\"worker\",")).await.unwrap();
-        let said = usage::total(place.output.as_ref(), &keys).await.unwrap_err().to_string();
-        assert!(said.starts_with(&key) && said.contains(DELETE), "{said}");
-        place.output.delete(&key);
-        assert_eq!(usage::total(place.output.as_ref(), &keys).await.unwrap().workers(), 1);
     });
 }

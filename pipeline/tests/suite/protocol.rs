@@ -16,10 +16,11 @@ use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Put};
 use tagfleet_pipeline::checkpoint::{Checkpoints, Rows};
 use tagfleet_pipeline::queue::{MemoryQueue, Message, Queue};
-use tagfleet_pipeline::reduce::{self, put_json};
+use tagfleet_pipeline::record;
+use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{ShardMessage, Source, read_shard, send_shards, split_range};
+use tagfleet_pipeline::split::{ShardMessage, Source, send_shards, split_range};
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
@@ -95,7 +96,7 @@ impl Real {
         let (output, keys) = (MemoryBucket::default(), RunKeys::new("", &run));
         let queue = Arc::new(MemoryQueue::new(VISIBILITY, MOST_RECEIPTS));
         let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
-        put_json(&output, &keys.ranges(), &ranges).await.unwrap();
+        record::create(&output, &keys.ranges(), &ranges).await.unwrap();
         let source = Source::Named(Arc::new(inputs(shards)));
         let (ports, never) =
             ((&output as &dyn Bucket, queue.as_ref() as &dyn Queue), CancellationToken::new());
@@ -128,14 +129,13 @@ impl Real {
         let next = match self.workers[number].clone() {
             Worker::Idle => self.receive().await,
             Worker::Received(message, shard) => {
-                match self.output.exists(&self.keys.part(shard)).await.unwrap() {
-                    true => Worker::Done(message),
-                    false => {
-                        let inputs = read_shard(&self.output, &self.keys, shard).await.unwrap();
-                        let rows = self.checkpoints().read(&inputs).await.unwrap();
-                        self.model.continues(shard, rows.keys());
-                        Worker::Tagging(message, shard, rows)
-                    }
+                if self.output.exists(&self.keys.part(shard)).await.unwrap() {
+                    Worker::Done(message)
+                } else {
+                    let inputs = record::read_shard(&self.output, &self.keys, shard).await.unwrap();
+                    let rows = self.checkpoints().read(&inputs).await.unwrap();
+                    self.model.continues(shard, rows.keys());
+                    Worker::Tagging(message, shard, rows)
                 }
             }
             Worker::Tagging(message, shard, mut rows) if rows.len() < IMAGES => {
@@ -193,7 +193,7 @@ impl Real {
                 self.output.delete(&self.keys.checkpoint(shard));
                 self.model.checkpoint_lost(shard);
             }
-            let inputs = read_shard(&self.output, &self.keys, shard).await.unwrap();
+            let inputs = record::read_shard(&self.output, &self.keys, shard).await.unwrap();
             self.model.kept(shard, rows.keys());
             self.checkpoints().save(&inputs, rows).await.unwrap();
         }

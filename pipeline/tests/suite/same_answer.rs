@@ -13,14 +13,15 @@ use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MemoryQueue, Queue};
-use tagfleet_pipeline::reduce::{self, put_json};
+use tagfleet_pipeline::record;
+use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
 use tagfleet_pipeline::split::{Source, split_range};
 use tagfleet_pipeline::testing::LengthTagger;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use crate::rows::{Rows, rows_of};
+use tagfleet_pipeline::testing::rows::{Rows, rows_of};
 
 /// How a run is done; none of it may show.
 #[derive(Clone, Debug)]
@@ -100,7 +101,7 @@ async fn split(source: &Arc<MemoryBucket>, worker: &Worker, way: &Way) {
         split_range(&listed, (number, range), way.shard_images, ports, run, &never).await.unwrap();
     }
     let ranges = Ranges { version: 1, ranges };
-    put_json(worker.output.as_ref(), &worker.keys.ranges(), &ranges).await.unwrap();
+    record::create(worker.output.as_ref(), &worker.keys.ranges(), &ranges).await.unwrap();
     let mut bodies = Vec::new();
     while let Some(message) = aside.receive(Duration::ZERO).await.unwrap() {
         bodies.extend(vec![message.body; way.copies]);

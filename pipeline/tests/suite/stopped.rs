@@ -10,9 +10,9 @@ use futures::stream::{BoxStream, TryStreamExt};
 use proptest::prelude::*;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
-use tagfleet_pipeline::embedded::{Ended, RunError, run};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker};
+use tagfleet_pipeline::local::{LocalOutcome, RunError, run};
 use tagfleet_pipeline::progress::Trouble;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::Ranges;
@@ -23,7 +23,7 @@ use tagfleet_pipeline::testing::{self, LengthTagger, request};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use crate::rows::{Rows, rows_of};
+use tagfleet_pipeline::testing::rows::{Rows, rows_of};
 
 /// The source of one process: so many images can be read, then no other is ever answered, or it is denied.
 struct Few {
@@ -113,7 +113,7 @@ impl Place {
     }
 
     /// One process that is let to run to its end.
-    pub(super) async fn quiet(&self) -> (Worker, Result<Ended, RunError>) {
+    pub(super) async fn quiet(&self) -> (Worker, Result<LocalOutcome, RunError>) {
         let worker = self.worker(self.source.clone());
         let ended = self.process(&worker, &|| Ok(LengthTagger::threads(2, 3)), &Stop::default()).await;
         (worker, ended)
@@ -124,7 +124,7 @@ impl Place {
         worker: &Worker,
         taggers: &(dyn Fn() -> Result<Vec<Box<dyn Tagger>>, TaggerError> + Sync),
         stop: &Stop,
-    ) -> Result<Ended, RunError> {
+    ) -> Result<LocalOutcome, RunError> {
         let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
         let listed = Source::Listed(self.source.clone(), Filter::default());
         run(&request(), &ranges, &listed, worker, taggers, stop).await
@@ -135,7 +135,7 @@ impl Place {
         &self,
         images: usize,
         way: (usize, usize),
-    ) -> (Worker, Result<Ended, RunError>) {
+    ) -> (Worker, Result<LocalOutcome, RunError>) {
         let few = Few { inner: self.source.clone(), left: AtomicUsize::new(images), then_denied: false };
         let (worker, stop) = (self.worker(Arc::new(few)), Stop::default());
         let left = Arc::new(AtomicUsize::new(images));
@@ -195,12 +195,12 @@ proptest! {
                 (done, tagged) = (counts.done(), tagged + counts.tagged + counts.failed);
                 assert_eq!(worker.progress.troubles().len(), 0);
                 match ended.unwrap() {
-                    Ended::Interrupted => {
+                    LocalOutcome::Interrupted => {
                         let kept = reduce::counts_kept(&worker.checkpoints()).await.unwrap();
                         assert_eq!(kept.rows(), done, "what is counted is kept");
                     }
-                    Ended::Complete(counts) => break (worker, counts),
-                    Ended::Incomplete(missing) => panic!("{missing:?}"),
+                    LocalOutcome::Complete(counts) => break (worker, counts),
+                    LocalOutcome::Incomplete(missing) => panic!("{missing:?}"),
                 }
             };
             assert_eq!(tagged, images as u64, "each image is tagged once");
@@ -224,7 +224,7 @@ fn what_is_tagged_of_a_shard_that_fails_is_kept() {
         let done = worker.progress.counts().done();
         assert!(done > 0);
         let (second, ended) = place.quiet().await;
-        assert!(matches!(ended.unwrap(), Ended::Complete(counts) if counts.rows() == 256));
+        assert!(matches!(ended.unwrap(), LocalOutcome::Complete(counts) if counts.rows() == 256));
         let counts = second.progress.counts();
         assert_eq!((counts.before, counts.tagged + counts.failed), (done, 256 - done));
     });
@@ -241,7 +241,7 @@ fn a_damaged_checkpoint_is_named_and_costs_only_work() {
         let whole = place.output.get(&key, None, u64::MAX).await.unwrap().bytes;
         place.output.put(&key, whole.slice(..whole.len() / 2)).await.unwrap();
         let (second, ended) = place.quiet().await;
-        assert!(matches!(ended.unwrap(), Ended::Complete(counts) if counts.rows() == 100));
+        assert!(matches!(ended.unwrap(), LocalOutcome::Complete(counts) if counts.rows() == 100));
         let counts = second.progress.counts();
         assert_eq!(
             (counts.before, counts.tagged + counts.failed),
@@ -285,10 +285,7 @@ impl Bucket for FullBucket {
     }
 
     async fn put_if_absent(&self, key: &str, _bytes: Bytes) -> Result<Put, BucketError> {
-        match self.0.exists(key).await? {
-            true => Ok(Put::AlreadyThere),
-            false => Err(self.full(key)),
-        }
+        if self.0.exists(key).await? { Ok(Put::AlreadyThere) } else { Err(self.full(key)) }
     }
 
     async fn put(&self, key: &str, _bytes: Bytes) -> Result<(), BucketError> {
@@ -311,7 +308,7 @@ fn a_second_start_on_a_full_disk_counts_what_is_done_and_stops_at_its_first_part
         assert_eq!((counts.total, counts.before, counts.done()), (600, 300, 300), "and no more is kept");
         assert_eq!(worker.progress.shard_failures().count, 1, "no other shard is tried");
         let (last, ended) = place.quiet().await;
-        assert!(matches!(ended.unwrap(), Ended::Complete(_)));
+        assert!(matches!(ended.unwrap(), LocalOutcome::Complete(_)));
         assert_eq!(last.progress.counts().before, 300);
     });
 }

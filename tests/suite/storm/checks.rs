@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tagfleet_tests::fleet::Fleet;
 use tagfleet_tests::rows::batches;
 
+use super::chaos_stack::Baseline;
 use super::schedule::{Caller, Census};
-use super::sea::Quiet;
 
 /// How AWS Batch tells that a process was killed.
 const KILLED: u64 = 128 + 9;
@@ -40,7 +40,7 @@ pub(super) fn nothing_is_written_elsewhere(fleet: &Fleet, run: &str, before: &BT
 
 /// A complete run: its summary counts what a quiet run's counts, and says what every worker used. No disturbance ends a
 /// worker, only so many full disks do.
-pub(super) fn all_is_told(fleet: &Fleet, run: &str, quiet: &Quiet, full_disks: u64) {
+pub(super) fn all_is_told(fleet: &Fleet, run: &str, quiet: &Baseline, full_disks: u64) {
     let summary = summary(fleet, run);
     for field in
         ["state", "images", "rows", "tagged", "failed", "second_decoder", "missing_shards", "model_sha256"]

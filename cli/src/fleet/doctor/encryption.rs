@@ -48,16 +48,19 @@ fn list_of(answer: &Element, name: &str) -> Vec<String> {
 }
 
 fn judge(bucket: &str, encryption: &Encryption, (parameter, keys): (&str, &[String])) -> Finding {
-    let may_be_read = |what: &str| match encryption.asks_kms && parameter == SOURCE_KEYS {
-        false => Finding::ok(CHECK, format!("s3://{bucket} {what}")),
-        true => Finding::warn(
+    let may_be_read = |what: &str| {
+        if encryption.asks_kms && parameter == SOURCE_KEYS {
+            Finding::warn(
             CHECK,
             format!(
                 "s3://{bucket} {what}; without an S3 Bucket Key each new image costs a request to KMS when it is read"
             ),
             "turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on"
                 .to_owned(),
-        ),
+        )
+        } else {
+            Finding::ok(CHECK, format!("s3://{bucket} {what}"))
+        }
     };
     let Some(key) = &encryption.key else { return may_be_read("needs no grant of a key") };
     // S3 takes a key by its id or by its ARN, which ends in the id.

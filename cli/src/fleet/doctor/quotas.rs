@@ -104,9 +104,10 @@ fn judge(quota: &Quota, vcpus: Option<u64>, answer: &Value) -> Finding {
     }
     let found = format!("{name}: {value} vCPUs, but a job takes {needed}");
     let to_do = format!("ask for more in Service Quotas, EC2, {code}");
-    match is_default {
-        true => Finding::fail("quota", found, to_do),
-        false => Finding::warn("quota", found, format!("{to_do}; only --device gpu needs it")),
+    if *is_default {
+        Finding::fail("quota", found, to_do)
+    } else {
+        Finding::warn("quota", found, format!("{to_do}; only --device gpu needs it"))
     }
 }
 

@@ -47,13 +47,14 @@ async fn rules(stack: &FleetStack) -> Result<Vec<Value>, ServiceError> {
 }
 
 fn judge_bucket(bucket: &str, notifications: &Notifications) -> Vec<Finding> {
-    let mut findings = vec![match notifications.event_bridge {
-        true => Finding::ok(CHECK, format!("s3://{bucket} sends its events to EventBridge")),
-        false => Finding::warn(
+    let mut findings = vec![if notifications.event_bridge {
+        Finding::ok(CHECK, format!("s3://{bucket} sends its events to EventBridge"))
+    } else {
+        Finding::warn(
             CHECK,
             format!("s3://{bucket} sends no events to EventBridge, so that request files start nothing"),
             "turn on EventBridge in the bucket's properties; `tagfleet submit` works without it",
-        ),
+        )
     }];
     if !notifications.others.is_empty() {
         let others = notifications.others.join(", ");

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use tagfleet_pipeline::run::RunId;
 
 use super::super::jobs::Jobs;
-use super::super::standing::Done;
+use super::super::run_status::Done;
 use super::*;
 
 const STARTED: u64 = 1_795_453_200;
 const RESUME: &str = "tagfleet resume 20261123-170000-0a1b2c";
 
-fn running() -> Standing {
+fn running() -> RunStatus {
     let machine = |instance_type: &str| Machine {
         instance_type: Some(instance_type.to_owned()),
         zone: Some("us-east-1a".to_owned()),
         life_cycle: Some("spot".to_owned()),
     };
-    Standing {
+    RunStatus {
         run: RunId::try_from("20261123-170000-0a1b2c".to_owned()).unwrap(),
-        state: Now::Running,
+        state: RunState::Running,
         execution: Some("20261123-170000-0a1b2c".to_owned()),
         started: Some(STARTED),
         stopped: None,
@@ -68,8 +68,8 @@ fn a_running_run() {
 
 #[test]
 fn a_run_that_is_split() {
-    let standing = Standing {
-        state: Now::Splitting,
+    let run_status = RunStatus {
+        state: RunState::Splitting,
         shards: None,
         images: None,
         shards_so_far: 31,
@@ -79,17 +79,17 @@ fn a_run_that_is_split() {
         execution: Some("20261123-170000-0a1b2c-2".to_owned()),
         ..running()
     };
-    insta::assert_snapshot!(text(&standing, RESUME, STARTED + 5), @r"
+    insta::assert_snapshot!(text(&run_status, RESUME, STARTED + 5), @r"
     run      20261123-170000-0a1b2c: splitting for 0:05 (execution 20261123-170000-0a1b2c-2)
     shards   31 so far
     ");
-    insta::assert_snapshot!(line(&standing), @"splitting: 31 shards so far");
+    insta::assert_snapshot!(line(&run_status), @"splitting: 31 shards so far");
 }
 
 #[test]
 fn a_run_that_failed() {
-    let standing = Standing {
-        state: Now::Failed,
+    let run_status = RunStatus {
+        state: RunState::Failed,
         stopped: Some(STARTED + 60),
         error: Some("Temporary".to_owned()),
         cause: Some("run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown".to_owned()),
@@ -98,7 +98,7 @@ fn a_run_that_failed() {
         cost: None,
         ..running()
     };
-    insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
+    insta::assert_snapshot!(text(&run_status, RESUME, STARTED + 9999), @r"
     run      20261123-170000-0a1b2c: failed after 1:00
     shards   120 of 400 done
     images   240,000 of 800,000 done, 12 failed
@@ -111,8 +111,8 @@ fn a_run_that_failed() {
 #[test]
 fn a_run_that_stopped_at_its_budget() {
     let cost = Spent { usd: Some(0.4991), projected_usd: None, max_usd: Some(0.5), problem: None };
-    let standing = Standing {
-        state: Now::StoppedAtBudget,
+    let run_status = RunStatus {
+        state: RunState::StoppedAtBudget,
         stopped: Some(STARTED + 60),
         error: Some("tagfleet.StoppedAtBudget".to_owned()),
         cause: Some("280 shards have no part".to_owned()),
@@ -121,7 +121,7 @@ fn a_run_that_stopped_at_its_budget() {
         cost: Some(cost),
         ..running()
     };
-    insta::assert_snapshot!(text(&standing, RESUME, STARTED + 9999), @r"
+    insta::assert_snapshot!(text(&run_status, RESUME, STARTED + 9999), @r"
     run      20261123-170000-0a1b2c: stopped at budget after 1:00
     shards   120 of 400 done
     images   240,000 of 800,000 done, 12 failed

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tagfleet_fleet::ErrorType;
 use tagfleet_pipeline::bucket::KeyRange;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::fleet::ErrorType;
 
 use super::*;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
+use tagfleet_fleet::ErrorType;
+use tagfleet_fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
-use tagfleet_pipeline::fleet::ErrorType;
-use tagfleet_pipeline::fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_pipeline::run::{RunId, StackKeys};
 use tagfleet_pipeline::testing::request;
 

@@ -123,10 +123,11 @@ impl Driver {
         let mut words = std::ptr::null();
         // SAFETY: the pointer is to one of ours that outlives the call.
         let is_known = unsafe { (self.error_string)(status, &raw mut words) } == 0 && !words.is_null();
-        let words = match is_known {
+        let words = if is_known {
             // SAFETY: the driver gave a string of its own, which ends with a null byte and lives as long as the library.
-            true => unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned(),
-            false => "an error without a name".to_owned(),
+            unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned()
+        } else {
+            "an error without a name".to_owned()
         };
         Err(format!("{function} of the NVIDIA driver gave {status} ({words})"))
     }

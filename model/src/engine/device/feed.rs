@@ -11,7 +11,7 @@ use std::thread;
 
 use super::lane::{Batches, Failure, Lane};
 use super::{Meter, Program, Provider, cuda, placement, size};
-use crate::engine::{EngineError, Outputs, Wiring};
+use crate::engine::{EngineError, ModelIo, Outputs};
 
 /// Sessions of one device: while one computes, the other is fed. A third would have nothing to hide.
 const LANES: usize = 2;
@@ -29,7 +29,7 @@ pub(in crate::engine) struct Feed {
 
 /// What all threads and lanes of a device share.
 struct Shared {
-    wiring: Wiring,
+    model_io: ModelIo,
     /// Images of a batch.
     rows: AtomicUsize,
     /// Whether the graph insists on them.
@@ -53,11 +53,11 @@ struct Answer {
 impl Feed {
     /// Makes the lanes and finds their batch; a device with room for one lane only has one.
     pub(in crate::engine) fn start(program: &Program) -> Result<Self, EngineError> {
-        let wiring = program.wiring.clone();
-        let length = wiring.crop_len();
+        let model_io = program.model_io.clone();
+        let length = model_io.crop_len();
         // Of itself alone: it keeps the memory of the largest batch that was tried, and its figures are none of the run's.
-        let mut first = Lane::new(program, wiring.batch.unwrap_or(1), Arc::default())?;
-        match wiring.batch {
+        let mut first = Lane::new(program, model_io.batch.unwrap_or(1), Arc::default())?;
+        match model_io.batch {
             Some(_) => size::check(&mut first, length)?,
             None => _ = size::find(&mut first, length)?,
         }
@@ -78,18 +78,18 @@ impl Feed {
         }
         let lanes = lanes.into_iter().map(|lane| -> Box<dyn Batches> { Box::new(lane) }).collect();
         notes.extend(spinning(program));
-        Ok(Self { notes: notes.into(), ..Self::with(lanes, wiring, (rows, meter))? })
+        Ok(Self { notes: notes.into(), ..Self::with(lanes, model_io, (rows, meter))? })
     }
 
     /// Starts `lanes`, which take batches of `rows` images.
     pub(super) fn with(
         lanes: Vec<Box<dyn Batches>>,
-        wiring: Wiring,
+        model_io: ModelIo,
         (rows, meter): (usize, Arc<Meter>),
     ) -> Result<Self, EngineError> {
-        let is_fixed = wiring.batch.is_some();
+        let is_fixed = model_io.batch.is_some();
         let (rows, feeders) = (rows.into(), 0.into());
-        let shared = Arc::new(Shared { wiring, rows, is_fixed, feeders, meter });
+        let shared = Arc::new(Shared { model_io, rows, is_fixed, feeders, meter });
         let (jobs, waiting) = mpsc::sync_channel(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
         for lane in lanes {
@@ -127,7 +127,7 @@ fn spawn(
 fn serve(mut lane: Box<dyn Batches>, waiting: &Mutex<Receiver<Job>>, shared: &Shared) {
     let mut broken = None;
     while let Some(jobs) = gather(waiting, shared) {
-        let length = shared.wiring.crop_len();
+        let length = shared.model_io.crop_len();
         let images: Vec<&[u8]> = jobs.iter().flat_map(|job| job.crops.chunks_exact(length)).collect();
         let rows = match &broken {
             Some(error) => Err(EngineError::clone(error)),
@@ -144,11 +144,11 @@ fn serve(mut lane: Box<dyn Batches>, waiting: &Mutex<Receiver<Job>>, shared: &Sh
 /// Waits for a job, and takes what else is there as long as a batch has room for it; none at the end.
 fn gather(waiting: &Mutex<Receiver<Job>>, shared: &Shared) -> Option<Vec<Job>> {
     let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let room = shared.rows.load(Relaxed) * shared.wiring.crop_len();
+    let room = shared.rows.load(Relaxed) * shared.model_io.crop_len();
     let first = waiting.recv().ok()?;
     let mut bytes = first.crops.len();
     let mut jobs = vec![first];
-    while bytes + shared.chunk() * shared.wiring.crop_len() <= room {
+    while bytes + shared.chunk() * shared.model_io.crop_len() <= room {
         let Ok(job) = waiting.try_recv() else { break };
         bytes += job.crops.len();
         jobs.push(job);
@@ -158,7 +158,7 @@ fn gather(waiting: &Mutex<Receiver<Job>>, shared: &Shared) -> Option<Vec<Job>> {
 
 /// Runs all `images`, in as many batches as it takes, and halves the batch where the device's memory runs out.
 fn run(lane: &mut dyn Batches, images: &[&[u8]], shared: &Shared) -> Result<Vec<Vec<f32>>, EngineError> {
-    let mut outputs = vec![Vec::new(); shared.wiring.outputs.len()];
+    let mut outputs = vec![Vec::new(); shared.model_io.outputs.len()];
     let mut rest = images;
     while !rest.is_empty() {
         let rows = shared.rows.load(Relaxed);
@@ -230,7 +230,7 @@ impl Feeder {
 
     /// How many images the device runs at once.
     #[must_use]
-    pub fn rows_at_once(&self) -> usize {
+    pub fn inference_batch_size(&self) -> usize {
         self.shared.rows.load(Relaxed)
     }
 
@@ -250,7 +250,7 @@ impl Feeder {
     /// # Errors
     /// Where the device fails, now or before.
     pub fn run(&mut self, crops: &mut Vec<u8>, n: usize) -> Result<Outputs, EngineError> {
-        let length = self.shared.wiring.crop_len();
+        let length = self.shared.model_io.crop_len();
         if n == 0 || crops.len() != n * length {
             return Err(EngineError::new(format!(
                 "{} bytes are no {n} images of {length} bytes",
@@ -263,7 +263,7 @@ impl Feeder {
         self.jobs.send(Job { crops: std::mem::take(crops), answer }).map_err(|_| gone())?;
         let answer = answers.recv().map_err(|_| gone())?;
         *crops = answer.crops;
-        Ok(self.shared.wiring.outputs_of(answer.rows?, n))
+        Ok(self.shared.model_io.outputs_of(answer.rows?, n))
     }
 }
 

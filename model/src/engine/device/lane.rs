@@ -12,7 +12,7 @@ use ort::value::Tensor;
 
 use super::{Meter, Program, Provider, cuda};
 use crate::engine::onnxruntime::floats;
-use crate::engine::{EngineError, Wiring};
+use crate::engine::{EngineError, ModelIo};
 use crate::graph::rewrite::INPUT;
 
 /// Why a batch gave nothing.
@@ -53,7 +53,7 @@ pub(super) struct Lane {
     input: Tensor<u8>,
     rows: usize,
     provider: Provider,
-    wiring: Wiring,
+    model_io: ModelIo,
     meter: Arc<Meter>,
     /// What copying a batch to the device takes.
     copy: Duration,
@@ -73,9 +73,9 @@ impl Lane {
         rows: usize,
         meter: Arc<Meter>,
     ) -> Result<Self, Failure> {
-        let (provider, wiring) = (program.provider, program.wiring.clone());
-        let input = memory(&session, provider, &wiring, rows).map_err(|error| why(&error))?;
-        Ok(Self { session, input, rows, provider, wiring, meter, copy: Duration::ZERO })
+        let (provider, model_io) = (program.provider, program.model_io.clone());
+        let input = memory(&session, provider, &model_io, rows).map_err(|error| why(&error))?;
+        Ok(Self { session, input, rows, provider, model_io, meter, copy: Duration::ZERO })
     }
 
     /// What copying a batch takes while nothing else is done, to be counted for each batch from now on: copies go on beside
@@ -109,13 +109,13 @@ impl Lane {
         let (session, input) = (&mut self.session, &self.input);
         let outputs = self.meter.compute.during(|| session.run(ort::inputs![INPUT => input]))?;
         self.meter.copied(self.copy);
-        let mut found = Vec::with_capacity(self.wiring.outputs.len());
-        for (index, name) in self.wiring.outputs.iter().enumerate() {
+        let mut found = Vec::with_capacity(self.model_io.outputs.len());
+        for (index, name) in self.model_io.outputs.iter().enumerate() {
             let Some(output) = outputs.get(name) else {
                 return Ok(Err(EngineError::new(format!("ONNX Runtime gave no output {name:?}"))));
             };
             let mut values = floats(output)?;
-            match self.wiring.row_len(index, values.len(), self.rows) {
+            match self.model_io.row_len(index, values.len(), self.rows) {
                 Ok(row) => values.truncate(images * row),
                 Err(error) => return Ok(Err(error)),
             }
@@ -133,7 +133,7 @@ impl Batches for Lane {
     fn resize(&mut self, rows: usize) -> Result<(), Failure> {
         if rows != self.rows {
             self.input =
-                memory(&self.session, self.provider, &self.wiring, rows).map_err(|error| why(&error))?;
+                memory(&self.session, self.provider, &self.model_io, rows).map_err(|error| why(&error))?;
             self.copy = self.copy.mul_f64(rows as f64 / self.rows as f64);
             self.rows = rows;
         }
@@ -141,7 +141,7 @@ impl Batches for Lane {
     }
 
     fn run(&mut self, images: &[&[u8]]) -> Result<Vec<Vec<f32>>, Failure> {
-        let length = self.wiring.crop_len();
+        let length = self.model_io.crop_len();
         let (_, memory) = self.input.try_extract_tensor_mut::<u8>().map_err(|error| why(&error))?;
         for (place, image) in memory.chunks_exact_mut(length).zip(images) {
             place.copy_from_slice(image);
@@ -153,14 +153,14 @@ impl Batches for Lane {
 fn memory(
     session: &OrtSession,
     provider: Provider,
-    wiring: &Wiring,
+    model_io: &ModelIo,
     rows: usize,
 ) -> Result<Tensor<u8>, ort::Error> {
     let allocator = match provider {
         Provider::Cuda => cuda::pinned(session)?,
         Provider::Processor => Allocator::default(),
     };
-    let mut tensor = Tensor::<u8>::new(&allocator, wiring.crops_shape(rows))?;
+    let mut tensor = Tensor::<u8>::new(&allocator, model_io.crops_shape(rows))?;
     tensor.try_extract_tensor_mut::<u8>()?.1.fill(0);
     Ok(tensor)
 }

@@ -80,9 +80,10 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     file.take(MAX_PROFILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    match bytes.len() as u64 > MAX_PROFILE {
-        true => Err(format!("the profile of one batch has more than {MAX_PROFILE} bytes")),
-        false => Ok(bytes),
+    if bytes.len() as u64 > MAX_PROFILE {
+        Err(format!("the profile of one batch has more than {MAX_PROFILE} bytes"))
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -102,9 +103,10 @@ impl Placement {
                 *elsewhere.entry(operator.clone()).or_default() += 1;
             }
         }
-        match seen.is_empty() {
-            true => Err("ONNX Runtime's profile names no operator".to_owned()),
-            false => Ok(Self { operators: seen.len(), elsewhere }),
+        if seen.is_empty() {
+            Err("ONNX Runtime's profile names no operator".to_owned())
+        } else {
+            Ok(Self { operators: seen.len(), elsewhere })
         }
     }
 
@@ -159,7 +161,7 @@ fn name_of(provider: Provider) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Loaded, Precision, Wiring, onnxruntime};
+    use crate::engine::{Loaded, ModelIo, Precision, onnxruntime};
     use crate::folder::{Model, ModelOptions};
     use crate::testing::Toy;
 
@@ -235,8 +237,8 @@ mod tests {
         Toy { input: vec![0, 3, 8, 8], last: Some("Celu"), ..Toy::default() }
             .write(folder.path(), "model.onnx");
         let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
-        let wiring = Wiring::of(&model);
-        let program = Program::load(&model, &wiring, Precision::Fp32, Provider::Processor).unwrap();
+        let model_io = ModelIo::of(&model);
+        let program = Program::load(&model, &model_io, Precision::Fp32, Provider::Processor).unwrap();
         let loaded = Loaded::on_device(&model, Precision::Fp32, Provider::Processor).unwrap();
         assert!(loaded.feeder().unwrap().notes().is_empty(), "all of it runs where it should");
         let profile = profile(&program, 8).unwrap();

@@ -69,7 +69,7 @@ fn stubs(lanes: usize, room: usize, batches: usize) -> (Feed, Receiver<usize>) {
     let (_folder, model) = echo(vec![0, 3, 8, 8], |_| ());
     let (ran, batch_sizes) = channel();
     let stub = || -> Box<dyn Batches> { Box::new(Stub { rows: 16, room, batches, ran: ran.clone() }) };
-    let feed = Feed::with((0..lanes).map(|_| stub()).collect(), Wiring::of(&model), (16, Arc::default()));
+    let feed = Feed::with((0..lanes).map(|_| stub()).collect(), ModelIo::of(&model), (16, Arc::default()));
     (feed.unwrap(), batch_sizes)
 }
 
@@ -106,7 +106,11 @@ fn every_thread_gets_the_rows_of_its_own_crops() {
 fn threads_together_have_a_batch_for_each_lane_and_one_in_the_making() {
     let (feed, _) = stubs(1, 16, usize::MAX);
     let feeders: Vec<Feeder> = (0..12).map(|_| feed.feeder()).collect();
-    assert_eq!((feeders[0].batch_size(), feeders[0].rows_at_once()), (4, 16), "12 threads, 48 images");
+    assert_eq!(
+        (feeders[0].batch_size(), feeders[0].inference_batch_size()),
+        (4, 16),
+        "12 threads, 48 images"
+    );
     drop(feeders);
     assert_eq!(feed.feeder().batch_size(), 16, "alone it brings a whole batch");
 }
@@ -118,7 +122,7 @@ fn where_memory_runs_out_the_batch_halves_and_no_image_is_lost() {
     let mut crops: Vec<u8> = (0..16).flat_map(crop).collect();
     let outputs = feeder.run(&mut crops, 16).unwrap();
     assert_eq!(values(&outputs), crops.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>());
-    assert_eq!((feeder.rows_at_once(), feeder.batch_size()), (4, 4));
+    assert_eq!((feeder.inference_batch_size(), feeder.batch_size()), (4, 4));
     assert_eq!(batch_sizes.try_iter().collect::<Vec<_>>(), [4, 4, 4, 4]);
 }
 

@@ -129,7 +129,7 @@ fn bf16_is_recorded_with_its_instruction_set_and_granted() {
     let (_folder, model) = model(&Toy::default());
     let Some(fp32) = resolved(&model) else { return };
     let resolved = resolve(&EngineOptions { precision: Precision::Bf16, ..OPENVINO }, &model);
-    let Some(set) = processor::brain_floats() else {
+    let Some(set) = processor::bf16_instruction_set() else {
         insta::assert_snapshot!(resolved.unwrap_err(), @"--precision bf16 needs a processor with AVX512_BF16 or AMX under Linux, and this one has neither: leave it out, or take another machine");
         return;
     };
@@ -148,7 +148,7 @@ fn bf16_is_recorded_with_its_instruction_set_and_granted() {
 #[test]
 fn the_table_takes_it_for_qdq_models_only() {
     let (_folder, mut model) = model(&Toy::default());
-    let fastest = processor::integers() == processor::VNNI && resolved(&model).is_some();
+    let fastest = processor::int8_instruction_set() == processor::VNNI && resolved(&model).is_some();
     let kinds = [Quantization::None, Quantization::Static, Quantization::Qdq, Quantization::Dynamic];
     for quantization in kinds {
         model.spec.quantization = quantization;

@@ -31,7 +31,7 @@ fn mobilenet_quantised_dynamically() {
     scores OutputPort { name: "output", len: Some(1000) }, Softmax, 1000 labels
     Dynamic, half: false
     - preprocessor_config.json names no processor: absent fields get the defaults of the one for mobilenet_v2 models
-    - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
+    - the model computes with int8_instruction_set, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     - the model quantises dynamically, so that images in one batch change each other's scores: images run one by one
     "#);
 }
@@ -46,7 +46,7 @@ fn mobilenet_quantised_statically() {
     scores OutputPort { name: "class_logits", len: Some(1000) }, Softmax, 1000 labels
     Qdq, half: false
     - preprocessor_config.json names no processor: absent fields get the defaults of the one for mobilenet_v2 models
-    - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
+    - the model computes with int8_instruction_set, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     "#);
 }
 

@@ -47,7 +47,7 @@ fn unknown_keys_are_refused_with_the_nearest() {
 fn every_key_is_documented() {
     let source = include_str!("../../folder.rs");
     let guide = include_str!("../../../../docs/models/preprocessing.md");
-    for key in manual::KEYS {
+    for key in overrides::KEYS {
         assert!(source.contains(&format!("//! {key} = ")), "{key}");
         assert!(guide.contains(&format!("\n{key} = ")), "{key}");
     }
@@ -76,7 +76,7 @@ fn graphs_of_integers_get_samples_as_they_are() {
     };
     let finish = |element, toml: &str| {
         let mut steps = Steps { crop: Some(Size { height: 8, width: 8 }), ..Steps::of_element(element) };
-        Manual::parse(toml).unwrap().apply(&mut steps, &mut Vec::new()).unwrap();
+        Overrides::parse(toml).unwrap().apply(&mut steps, &mut Vec::new()).unwrap();
         steps.finish(&input(element), true).map(|steps| (steps.scale, steps.offset, steps.mean, steps.std))
     };
     assert_eq!(finish(Element::U8, "").unwrap(), plain(0.0));
@@ -156,22 +156,22 @@ proptest! {
             output: Some(&name),
             labels: Some("names.txt"),
         };
-        let manual = Manual::parse(&description.toml()).unwrap();
-        prop_assert_eq!(manual.output.as_deref(), Some(name.as_str()));
-        prop_assert_eq!(manual.labels.as_deref(), Some("names.txt"));
-        prop_assert_eq!(manual.activation, Some(Activation::Sigmoid));
+        let overrides = Overrides::parse(&description.toml()).unwrap();
+        prop_assert_eq!(overrides.output.as_deref(), Some(name.as_str()));
+        prop_assert_eq!(overrides.labels.as_deref(), Some("names.txt"));
+        prop_assert_eq!(overrides.activation, Some(Activation::Sigmoid));
         let input = crate::graph::ImageInput {
             name: "pixels".to_owned(),
             element: Element::F32,
             batch: None,
-            layout: manual.layout.unwrap(),
+            layout: overrides.layout.unwrap(),
             channels: 3,
             height: None,
             width: None,
         };
         // What stands there without the file must not matter.
         for mut before in [Steps::default(), Steps { square: Some([9; 3]), fill: Fill::Zero, std_twice: true, ..Steps::of_element(Element::I8) }] {
-            manual.apply(&mut before, &mut Vec::new()).unwrap();
+            overrides.apply(&mut before, &mut Vec::new()).unwrap();
             match before.finish(&input, true) {
                 Ok(read) => prop_assert_eq!(&read, &steps),
                 // Only pictures that are too large for any batch.
@@ -181,10 +181,10 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in ".{0,200}", key in prop::sample::select(manual::KEYS.to_vec()), value in "[-0-9a-z\"\\[\\]{}=., ]{0,40}") {
+    fn any_text_is_read_or_refused(text in ".{0,200}", key in prop::sample::select(overrides::KEYS.to_vec()), value in "[-0-9a-z\"\\[\\]{}=., ]{0,40}") {
         for text in [text, format!("{key} = {value}")] {
-            if let Ok(manual) = Manual::parse(&text) {
-                let _ = manual.apply(&mut Steps::default(), &mut Vec::new());
+            if let Ok(overrides) = Overrides::parse(&text) {
+                let _ = overrides.apply(&mut Steps::default(), &mut Vec::new());
             }
         }
     }

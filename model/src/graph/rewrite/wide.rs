@@ -61,15 +61,15 @@ fn widen_tensor(tensor: &mut TensorProto) -> Result<(), ModelError> {
         return Ok(());
     }
     // Stored as bytes, or each as the lower half of an integer.
-    let integers = std::mem::take(&mut tensor.int32_data);
+    let int8_instruction_set = std::mem::take(&mut tensor.int32_data);
     let raw = std::mem::take(&mut tensor.raw_data);
     let (pairs, rest) = raw.as_chunks::<2>();
     if !rest.is_empty() {
         let name = &tensor.name;
         return Err(ModelError::new(format!("its weights {name:?} are no whole number of 16-bit floats")));
     }
-    let integers = integers.iter().map(|bits| f16::from_bits(*bits as u16));
-    let values = pairs.iter().map(|bytes| f16::from_le_bytes(*bytes)).chain(integers);
+    let int8_instruction_set = int8_instruction_set.iter().map(|bits| f16::from_bits(*bits as u16));
+    let values = pairs.iter().map(|bytes| f16::from_le_bytes(*bytes)).chain(int8_instruction_set);
     tensor.raw_data = values.flat_map(|value| value.to_f32().to_le_bytes()).collect();
     tensor.data_type = DataType::Float as i32;
     Ok(())

@@ -114,10 +114,7 @@ proptest! {
         let samples = noise(width, height, channels);
         let direct = crop(&samples, channels, &Window::new(&whole(width, height), &frame));
         let color = [200, 10, 90];
-        let (padded, picture) = match square {
-            true => (squared(&samples, width, height, &color[..usize::from(channels)]), size(width.max(height), width.max(height))),
-            false => (samples, size(width, height)),
-        };
+        let (padded, picture) = if square { (squared(&samples, width, height, &color[..usize::from(channels)]), size(width.max(height), width.max(height))) } else { (samples, size(width, height)) };
         let resized = crop(&padded, channels, &framed(&Grid::whole(picture), frame.resize, None));
         let expected = cut(&resized, resized_size(picture, target), &frame, usize::from(channels));
         prop_assert_eq!(direct, expected);

@@ -1,0 +1,21 @@
+//! How a run ended, for people or for machines, and the exit code that says the same.
+//!
+//! What to do next differs between one machine and a fleet; the commands say it.
+
+use tagfleet_report::{State, Summary};
+
+use crate::exit::{Exit, Failure, broken, print, print_json};
+
+/// Prints the summary.
+pub(crate) fn report(summary: &Summary, json: bool) -> Result<Exit, Failure> {
+    if json {
+        print_json(&serde_json::to_string_pretty(summary).map_err(broken)?)?;
+    } else {
+        print(&summary.text())?;
+    }
+    Ok(match summary.state {
+        State::Complete if summary.all_failed() == 0 => Exit::Finished,
+        State::Complete => Exit::FailedImages,
+        State::Interrupted | State::Incomplete | State::StoppedAtBudget => Exit::Resumable,
+    })
+}

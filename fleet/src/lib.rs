@@ -1,0 +1,203 @@
+//! The fleet: the same stages as steps that a state machine calls one by one, on many machines.
+//!
+//! Every step finds out by itself where the run stands, so that each may be repeated, and a run be taken up again after
+//! any stop. The order of the steps is the state machine's. It names no cloud: buckets are opened by a function, the
+//! queue is handed in.
+
+pub mod address;
+pub mod budget;
+pub mod deadline;
+pub mod finish;
+pub mod model;
+pub mod plan;
+pub mod pricing;
+pub mod request;
+pub mod steps;
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use request::{FleetRequest, InvalidRequest, MAX_REQUEST_BYTES, ValidRequest};
+use tagfleet_pipeline::bucket::{Bucket, BucketError, Kind};
+use tagfleet_pipeline::queue::QueueError;
+use tagfleet_pipeline::record::{self, RecordError};
+use tagfleet_pipeline::reduce::ReduceError;
+use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest, StackKeys};
+use tagfleet_pipeline::split::SplitError;
+
+/// Opens the bucket of a name; whether it exists shows with the first request.
+pub type OpenBucket = Arc<dyn Fn(&str) -> Arc<dyn Bucket> + Send + Sync>;
+
+/// The bucket that the stack has for itself, and the way to every other.
+#[derive(Clone)]
+pub struct Stack {
+    /// Requests, published models, and results unless a request says where else they go.
+    pub bucket: Arc<dyn Bucket>,
+    /// Its name, without a scheme.
+    pub name: String,
+    /// Opens any bucket.
+    pub open: OpenBucket,
+}
+
+/// A run of the fleet, as its request says.
+#[derive(Clone)]
+pub struct FleetRun {
+    /// Its id.
+    pub run: RunId,
+    /// What was asked for.
+    pub valid: ValidRequest,
+    /// Where its objects are.
+    pub output: Arc<dyn Bucket>,
+    /// Their keys.
+    pub keys: RunKeys,
+}
+
+/// Why a step failed; doing it again is harmless.
+#[derive(Debug, Error)]
+pub enum FleetError {
+    /// There is no run of this id.
+    #[error("there is no run {0} in this stack")]
+    NoRun(RunId),
+    /// The request is wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// The request asks for what cannot be reached or is not there; another try finds it the same.
+    #[error("the request is wrong: {0}")]
+    Unusable(String),
+    /// What a run with a limit may use has no price, so that nobody could tell what it spends.
+    #[error("the request is wrong: max_usd: a limit needs every price, and {0}")]
+    PriceUnknown(String),
+    /// A bucket failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Split failed.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// Reduce failed.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
+    /// A number that the state machine gave is none of this run.
+    #[error("run {run} has no {what} {number}")]
+    NoSuch {
+        /// The run.
+        run: RunId,
+        /// `range` or `group`.
+        what: &'static str,
+        /// The number.
+        number: u32,
+    },
+}
+
+/// What a state machine does about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorType {
+    /// The request is wrong: nothing that another try mends.
+    BadRequest,
+    /// Another try may work.
+    Temporary,
+    /// A bug, or objects that somebody changed.
+    Broken,
+}
+
+impl ErrorType {
+    /// The name that the state machine knows it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BadRequest",
+            Self::Temporary => "Temporary",
+            Self::Broken => "Broken",
+        }
+    }
+}
+
+impl FleetError {
+    /// What to do about it.
+    #[must_use]
+    pub fn error_type(&self) -> ErrorType {
+        match self {
+            Self::NoRun(_) | Self::Invalid(_) | Self::Unusable(_) | Self::PriceUnknown(_) => {
+                ErrorType::BadRequest
+            }
+            Self::Bucket(error) => of_bucket(Some(error)),
+            Self::Record(error) => of_bucket(error.bucket_error()),
+            Self::Reduce(error) => of_bucket(error.bucket_error()),
+            Self::Queue(_) | Self::Split(SplitError::Queue(_)) => ErrorType::Temporary,
+            Self::Split(error) => of_bucket(error.bucket_error()),
+            Self::NoSuch { .. } => ErrorType::Broken,
+        }
+    }
+}
+
+fn of_bucket(error: Option<&BucketError>) -> ErrorType {
+    let is_temporary = error.is_some_and(|error| error.kind == Kind::Temporary);
+    if is_temporary { ErrorType::Temporary } else { ErrorType::Broken }
+}
+
+impl Stack {
+    /// The run of this id, with its request as it was when it started.
+    ///
+    /// # Errors
+    /// Where there is none, or its request is wrong.
+    pub async fn find(&self, run: &RunId) -> Result<FleetRun, FleetError> {
+        let valid = ValidRequest::parse(&self.request_bytes(run).await?, &self.name)?;
+        let output = (self.open)(&valid.output.bucket);
+        let keys = RunKeys::in_bucket(&valid.output.prefix, run);
+        Ok(FleetRun { run: run.clone(), valid, output, keys })
+    }
+
+    /// The dollars that a run may cost; none where it has no limit.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub async fn limit(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
+        budget::limit_of(self.bucket.as_ref(), &fleet.run, fleet.valid.request.max_usd).await
+    }
+
+    /// The recipients that a request names, where it can be read that far: its failure is told to them even if the rest
+    /// of it is wrong.
+    ///
+    /// # Errors
+    /// Where there is no such run, or its request cannot be fetched.
+    pub async fn recipients(&self, run: &RunId) -> Result<Vec<String>, FleetError> {
+        let bytes = self.request_bytes(run).await?;
+        let mut recipients: Vec<String> = match serde_json::from_slice::<FleetRequest>(&bytes) {
+            Ok(request) => request.notify,
+            Err(_) => serde_json::from_slice::<serde_json::Value>(&bytes)
+                .ok()
+                .and_then(|value| serde_json::from_value(value.get("notify")?.clone()).ok())
+                .unwrap_or_default(),
+        };
+        recipients.retain(|address| request::is_mail_address(address));
+        recipients.truncate(request::MAX_RECIPIENTS);
+        Ok(recipients)
+    }
+
+    async fn request_bytes(&self, run: &RunId) -> Result<bytes::Bytes, FleetError> {
+        match self.bucket.get(&StackKeys::run(run), None, MAX_REQUEST_BYTES).await {
+            Ok(stored) => Ok(stored.bytes),
+            Err(error) if error.kind == Kind::Missing => Err(FleetError::NoRun(run.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl FleetRun {
+    /// What decides the run's rows, once it is planned.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn request(&self) -> Result<RunRequest, FleetError> {
+        Ok(record::read(self.output.as_ref(), &self.keys.request()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests;
