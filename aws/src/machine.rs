@@ -127,7 +127,7 @@ fn parse<'a, T: Deserialize<'a>>(path: &'static str, text: &'a str) -> Result<T,
 
 /// The time that `text` names, `2026-01-31T08:22:00Z`.
 fn time(path: &'static str, text: &str) -> Result<SystemTime, MetadataError> {
-    let invalid = || MetadataError { path, detail: format!("{text:?} is no time") };
+    let invalid = || MetadataError { path, detail: format!("{text:?} is not a time") };
     let time = DateTime::from_str(text, DateTimeFormat::DateTime).map_err(|_| invalid())?;
     let seconds = u64::try_from(time.secs()).map_err(|_| invalid())?;
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
@@ -149,7 +149,10 @@ mod tests {
         let taken = time(INTERRUPTION, &action.time).unwrap();
         assert_eq!(taken.duration_since(launched).unwrap(), Duration::from_secs(120));
         let error = time(INTERRUPTION, "soon").unwrap_err().to_string();
-        assert_eq!(error, "instance metadata: /latest/meta-data/spot/instance-action: \"soon\" is no time");
+        assert_eq!(
+            error,
+            "instance metadata: /latest/meta-data/spot/instance-action: \"soon\" is not a time"
+        );
     }
 
     #[test]

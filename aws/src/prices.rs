@@ -257,7 +257,7 @@ fn products(answer: &Value) -> Result<Vec<Value>, String> {
     let list = answer.get("PriceList").and_then(Value::as_array).ok_or("it has no PriceList")?;
     let read = |product: &Value| match product.as_str() {
         Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-        None => Err("a product is no text".to_owned()),
+        None => Err("a product is not text".to_owned()),
     };
     list.iter().map(read).collect()
 }

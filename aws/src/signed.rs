@@ -180,13 +180,13 @@ impl Aws {
         let url = self.signed.url(call, "/")?;
         let answer = self.signed.send(call, &RawRequest { method: "POST", url, headers, body }).await?;
         Element::parse(&answer)
-            .map_err(|why| call.fail(Kind::Other, "", format!("the answer is no XML: {why}")))
+            .map_err(|why| call.fail(Kind::Other, "", format!("invalid XML in the response: {why}")))
     }
 }
 
 fn json(call: Call<'_>, answer: &str) -> Result<Value, ServiceError> {
     serde_json::from_str(answer)
-        .map_err(|error| call.fail(Kind::Other, "", format!("the answer is no JSON: {error}")))
+        .map_err(|error| call.fail(Kind::Other, "", format!("invalid JSON in the response: {error}")))
 }
 
 impl RawClient {

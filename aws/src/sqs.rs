@@ -120,7 +120,7 @@ impl Queue for SqsQueue {
         let counts = told.map_err(|error| self.error(&error))?.attributes.unwrap_or_default();
         let count = |name: QueueAttributeName| {
             let count = counts.get(&name).and_then(|count| count.parse::<u64>().ok());
-            count.ok_or_else(|| self.fail(format!("it does not say its {}", name.as_str())))
+            count.ok_or_else(|| self.fail(format!("it has no {}", name.as_str())))
         };
         let visible =
             count(ApproximateNumberOfMessages)?.saturating_add(count(ApproximateNumberOfMessagesDelayed)?);

@@ -170,10 +170,10 @@ impl Bill<'_> {
             self.note("of a machine with GPUs a worker took its share of the vCPUs or of the GPUs, whichever is larger");
         }
         if machine.life_cycle.is_none() {
-            self.note("machines that did not say whether they are spot are counted on demand");
+            self.note("machines of unknown purchase type are billed as on demand");
         }
         if is_highest {
-            self.note("spot hours cost what the dearest zone of the region did; the price book has no zones");
+            self.note("spot hours are billed at the price of the region's most expensive zone; the price book has no zones");
         }
         if time.free_ms > 0 {
             self.note(&format!(

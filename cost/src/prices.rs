@@ -92,13 +92,13 @@ pub enum UnknownPrice {
 #[derive(Debug, Error)]
 pub enum InvalidBook {
     /// Not its form.
-    #[error("no price book: {0}")]
+    #[error("not a price book: {0}")]
     Form(#[from] serde_json::Error),
     /// Another version.
     #[error("a price book of version {0}, and only {BOOK_VERSION} is understood")]
     Version(u32),
     /// A price that is none.
-    #[error("the price of {service} {item} in {region} is {usd}, which is no price")]
+    #[error("the price of {service} {item} in {region} is {usd}, which is not a price")]
     NoPrice {
         /// The region.
         region: String,
@@ -120,7 +120,7 @@ pub enum InvalidBook {
         item: String,
     },
     /// A date that is none.
-    #[error("{0:?} is no date like 2026-11-23")]
+    #[error("{0:?} is not a date such as 2026-11-23")]
     Date(String),
 }
 

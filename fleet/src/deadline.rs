@@ -17,7 +17,7 @@ pub const SHORTEST: Duration = Duration::from_secs(600);
 /// # Errors
 /// Says what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("{text:?} is no time like 6h, 90m or 5400s");
+    let invalid = || format!("{text:?} is not a duration such as 6h, 90m or 5400s");
     let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds_of_unit = match unit {
         'h' => 3600,
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let seconds = number.checked_mul(seconds_of_unit).ok_or_else(invalid)?;
     let time = Duration::from_secs(seconds);
     if time < SHORTEST {
-        return Err(format!("{text} is too short: give 10m at least, for machines boot for minutes"));
+        return Err(format!("{text} is too short: give 10m at least, because machines take minutes to boot"));
     }
     Ok(time)
 }
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(seconds("90m"), Ok(5_400));
         assert_eq!(seconds("600s"), Ok(600));
         for wrong in ["", "6", "h", "6 h", "-1h", "1.5h", "6d", "99999999999999999999h", "6ü"] {
-            assert!(parse(wrong).unwrap_err().contains("is no time like"), "{wrong}");
+            assert!(parse(wrong).unwrap_err().contains("is not a duration such as"), "{wrong}");
         }
         assert!(parse("9m").unwrap_err().contains("too short"));
     }

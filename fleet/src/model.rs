@@ -46,7 +46,9 @@ pub async fn read(bucket: &dyn Bucket, folder: &Address) -> Result<PublishedMode
         Ok(published) => published,
         Err(RecordError::Bucket(error)) if error.kind == Kind::Temporary => return Err(error.into()),
         Err(RecordError::Bucket(error)) if error.kind == Kind::Missing => {
-            return Err(unusable("no model is published here: `tagfleet submit --model` does it".to_owned()));
+            return Err(unusable(
+                "no model is published here: publish one with `tagfleet submit --model`".to_owned(),
+            ));
         }
         Err(error) => return Err(unusable(error.to_string())),
     };

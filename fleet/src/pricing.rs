@@ -126,9 +126,9 @@ mod tests {
         assert_eq!(refreshed, Ok(0.5));
         stack.put(StackKeys::PRICES, "no book".into()).await.unwrap();
         let error = Pricing::load(&stack, "us-east-1").await.unwrap_err().to_string();
-        assert!(error.contains("prices: prices/aws.json: no price book"), "{error}");
+        assert!(error.contains("prices: prices/aws.json: not a price book"), "{error}");
         let why = Pricing::load_or_why(&stack, "us-east-1").await.unwrap().unwrap_err();
-        assert!(why.starts_with("prices: prices/aws.json: no price book"), "{why}");
+        assert!(why.starts_with("prices: prices/aws.json: not a price book"), "{why}");
     }
 
     #[tokio::test]

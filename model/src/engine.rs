@@ -111,7 +111,7 @@ impl Loaded {
         let here = here(record, model)?;
         if here != *record {
             return Err(EngineError::new(format!(
-                "the run began with {}, but here is {}: install that one, or start a new run",
+                "the run started with {}, but this machine has {}: install that one, or start a new run",
                 record.describe(),
                 here.describe()
             )));
@@ -213,7 +213,7 @@ fn onnxruntime_here(
     if record.device == Device::Cuda
         && let Some(missing) = device::missing(&loaded)
     {
-        return Err(EngineError::new(format!("the run is for a GPU, and there is none here: {missing}")));
+        return Err(EngineError::new(format!("the run is for a GPU, and this machine has none: {missing}")));
     }
     let here = (loaded.version.as_str(), Some(loaded.path.as_path()));
     EngineRecord::fed(record.device, here, model, record.asked_precision())

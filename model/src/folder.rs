@@ -235,7 +235,7 @@ impl Model {
         files::verify(root, &spec.files)?;
         if files::sha256_of(&spec.files) != spec.sha256 {
             return Err(ModelError::new(format!(
-                "the model's files have not the sha256 {} that the run began with: start a new run",
+                "the model's files have not the sha256 {} that the run started with: start a new run",
                 spec.sha256
             )));
         }
@@ -331,7 +331,7 @@ fn activation(
         }
         (None, None, Some(other)) => {
             return Err(ModelError::new(format!(
-                "config.json says problem_type {other:?}, which is not known: give activation in tagfleet.toml"
+                "config.json has problem_type {other:?}, which is unknown: give activation in tagfleet.toml"
             )));
         }
         (None, None, None) if classes == Some(1) => {

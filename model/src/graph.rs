@@ -118,7 +118,7 @@ impl Element {
 
     /// The smallest and the largest value, if it is an integer.
     #[must_use]
-    pub fn int8_instruction_set(self) -> Option<(f32, f32)> {
+    pub fn integer_range(self) -> Option<(f32, f32)> {
         match self {
             Self::U8 => Some((0.0, 255.0)),
             Self::I8 => Some((-128.0, 127.0)),
@@ -255,9 +255,8 @@ fn quantization(ops: &BTreeSet<&str>) -> Quantization {
     if ops.iter().any(|op| op.starts_with("DynamicQuantize")) {
         return Quantization::Dynamic;
     }
-    let int8_instruction_set =
-        |op: &&str| op.starts_with("QLinear") || matches!(*op, "ConvInteger" | "MatMulInteger");
-    if ops.iter().any(int8_instruction_set) {
+    let integers = |op: &&str| op.starts_with("QLinear") || matches!(*op, "ConvInteger" | "MatMulInteger");
+    if ops.iter().any(integers) {
         return Quantization::Static;
     }
     if ops.contains("QuantizeLinear") { Quantization::Qdq } else { Quantization::None }

@@ -80,7 +80,7 @@ pub enum StartError {
     #[error("the process that decodes and runs the model cannot be started: {0}")]
     Spawn(#[from] io::Error),
     /// The model does not finish a picture.
-    #[error("the model has not finished one small picture in {} s: it cannot be used here", .0.as_secs_f64())]
+    #[error("the model has not finished one small picture in {} s: it cannot be used on this machine", .0.as_secs_f64())]
     Stuck(Duration),
     /// It died again and again with no image in its hands.
     #[error(

@@ -30,19 +30,19 @@ pub fn default_options(activation: Activation, multi_label: bool) -> TagOptions 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OptionsError {
     /// `top_k` is 0.
-    #[error("--top-k is 0, so that no image would get a tag: give at least 1")]
+    #[error("--top-k is 0, so no image would get a tag: give at least 1")]
     TopK,
     /// The threshold is not a number from 0 to 1.
     #[error("--threshold is {0}, but scores are between 0 and 1")]
     Threshold(String),
     /// The scores are used as they are, but the threshold is no number that could be one.
-    #[error("--threshold is {0}, which is no finite number")]
+    #[error("--threshold is {0}, which is not a finite number")]
     NotFinite(String),
     /// `labels` is an empty list.
     #[error("--labels names no label")]
     NoLabels,
     /// Labels are asked for of a model that is run for its vector alone.
-    #[error("the model gives no scores, so that --labels has nothing to choose from")]
+    #[error("the model gives no scores: --labels has nothing to choose from")]
     NoScores,
     /// A label that the model doesn't have.
     #[error("the model has no label {label:?}; the nearest are {nearest}")]

@@ -97,11 +97,7 @@ impl Toy {
         GraphProto {
             name: "toy".to_owned(),
             node,
-            initializer: vec![
-                self.weights(),
-                self.int8_instruction_set(),
-                self.floats("bias", &[self.classes]),
-            ],
+            initializer: vec![self.weights(), self.integers(), self.floats("bias", &[self.classes])],
             input: vec![value("pixels", self.input_element.unwrap_or(self.element), &self.input)],
             output,
             ..GraphProto::default()
@@ -130,7 +126,7 @@ impl Toy {
         tensor(name, self.element, dims, raw_data)
     }
 
-    fn int8_instruction_set(&self) -> TensorProto {
+    fn integers(&self) -> TensorProto {
         let raw_data = (0..3 * self.classes).map(|index| (index * 37 % 251) as u8).collect();
         tensor("weights_q", DataType::Int8, &[3, self.classes], raw_data)
     }

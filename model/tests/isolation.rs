@@ -278,7 +278,7 @@ fn a_child_that_cannot_begin_is_an_error() {
     insta::assert_snapshot!(refusal("refuses", patience), @"labels.txt: too few");
     insta::assert_snapshot!(refusal("dies-loading", patience), @"the process that decodes and runs the model died 3 times without an image in hand, at last with exit code 9");
     insta::assert_snapshot!(refusal("hangs-loading", patience), @"the process that decodes and runs the model died 3 times without an image in hand, at last with no answer within 0.5 s");
-    insta::assert_snapshot!(refusal("hangs-on-every-picture", patience), @"the model has not finished one small picture in 0.5 s: it cannot be used here");
+    insta::assert_snapshot!(refusal("hangs-on-every-picture", patience), @"the model has not finished one small picture in 0.5 s: it cannot be used on this machine");
     insta::assert_snapshot!(refusal("dies-on-every-picture", patience), @"the process that decodes and runs the model died 3 times without an image in hand, at last with signal 6");
     let error = start_with("/no/such/program".into(), "", 1, patience).err().unwrap();
     insta::assert_snapshot!(error, @"the process that decodes and runs the model cannot be started: No such file or directory (os error 2)");

@@ -19,7 +19,7 @@ const IMAGES_PER_DENIED: u64 = 100;
 /// So many are taken in any case: a person can look at each.
 const TAKEN_ANYWAY: u64 = 10;
 /// What an error says that is a [`TooManyDenied`], whoever hands it on.
-const MARK: &str = "images may not be read, and a run takes at most";
+const MARK: &str = "images cannot be read, and a run accepts at most";
 
 /// More images of a run are denied than it takes as failed rows.
 #[derive(Clone, Debug, Error)]
@@ -110,7 +110,7 @@ mod tests {
         let (kind, bucket, key) = (Kind::Denied, "s3://shop".to_owned(), "a.jpg".to_owned());
         let example = BucketError { kind, bucket, key, detail: "AccessDenied: Access Denied".to_owned() };
         let said = TooManyDenied { denied: 30, images: 300, most: most(300), example }.to_string();
-        insta::assert_snapshot!(said, @r#"at least 30 of 300 images may not be read, and a run takes at most 10 such images as failed rows (1 % of its images, but 10 in any case); one of them: s3://shop: "a.jpg": AccessDenied: Access Denied"#);
+        insta::assert_snapshot!(said, @r#"at least 30 of 300 images cannot be read, and a run accepts at most 10 such images as failed rows (1 % of its images, but 10 in any case); one of them: s3://shop: "a.jpg": AccessDenied: Access Denied"#);
         assert!(is_too_many(&format!("failed: {said}")) && !is_too_many("AccessDenied: Access Denied"));
     }
 

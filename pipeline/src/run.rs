@@ -26,7 +26,7 @@ pub struct RunId(String);
 
 /// The text is no run id.
 #[derive(Debug, Error)]
-#[error("{0:?} is no run id: 1 to 64 of a-z, 0-9 and '-'")]
+#[error("{0:?} is not a run ID: use 1 to 64 characters of a-z, 0-9 and '-'")]
 pub struct InvalidRunId(String);
 
 impl RunId {

@@ -107,7 +107,7 @@ impl TryFrom<String> for ShardId {
     type Error = ShardError;
 
     fn try_from(text: String) -> Result<Self, ShardError> {
-        Self::parse(&text).ok_or_else(|| ShardError(format!("{text:?} is no shard id")))
+        Self::parse(&text).ok_or_else(|| ShardError(format!("{text:?} is not a shard ID")))
     }
 }
 

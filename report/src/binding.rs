@@ -78,10 +78,10 @@ impl Binding {
     #[must_use]
     pub fn verdict(&self) -> &'static str {
         match self.stage {
-            _ if !self.binds() => "no stage was busy for half of the time",
-            Stage::Decode => "decode binds",
-            Stage::Transfer => "transfer binds",
-            Stage::Compute => "compute binds",
+            _ if !self.binds() => "no bottleneck: no stage was busy for half of the time",
+            Stage::Decode => "bottleneck: decode",
+            Stage::Transfer => "bottleneck: transfer",
+            Stage::Compute => "bottleneck: compute",
         }
     }
 
@@ -144,10 +144,10 @@ pub(super) mod tests {
         };
         assert_eq!(binding(), expected);
         let verdict = |used: DeviceUse| Binding::new(&used).unwrap().verdict();
-        assert_eq!(verdict(used(20_000, 400, 9700)), "compute binds");
-        assert_eq!(verdict(used(20_000, 8000, 7900)), "transfer binds");
-        assert_eq!(verdict(used(12_000, 400, 4900)), "no stage was busy for half of the time");
-        assert_eq!(verdict(used(0, 0, 0)), "no stage was busy for half of the time");
+        assert_eq!(verdict(used(20_000, 400, 9700)), "bottleneck: compute");
+        assert_eq!(verdict(used(20_000, 8000, 7900)), "bottleneck: transfer");
+        assert_eq!(verdict(used(12_000, 400, 4900)), "no bottleneck: no stage was busy for half of the time");
+        assert_eq!(verdict(used(0, 0, 0)), "no bottleneck: no stage was busy for half of the time");
     }
 
     #[test]
@@ -190,7 +190,7 @@ pub(super) mod tests {
         tags     pug 400; tench, Tinca tinca 250; 5 more labels (images by best tag)
         model    mobilenet, onnxruntime 1.32.0 fp32
         speed    250.0 images/s: 1,000 in 4.0 s on 4 threads, batch 64
-        stages   decode binds: decode 96 % busy, transfer 4 %, compute 41 %
+        stages   bottleneck: decode (decode 96 % busy, transfer 4 %, compute 41 %)
                  75.0 images/s per vCPU, 300.0 per GPU
         results  tags/20261123-170000-0a1b2c/results
         ");

@@ -96,7 +96,7 @@ impl Summary {
         }
         self.write_speed(text)?;
         if let Some(device) = &self.device {
-            writeln!(text, "stages   {}: {}", device.verdict(), device.shares())?;
+            writeln!(text, "stages   {} ({})", device.verdict(), device.shares())?;
             writeln!(text, "         {}", device.rates())?;
         }
         if let Some(usage) = &self.usage {

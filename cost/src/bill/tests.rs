@@ -168,7 +168,7 @@ fn a_machine_with_four_gpus_and_two_workers_is_half_idle() {
 #[test]
 fn machines_of_unknown_life_cycle_are_counted_on_demand() {
     let cost = assert_costs(&on_machines(vec![machine(None, time(3_600_000, 3_600_000, 0))]), 0.81);
-    assert!(cost.notes.iter().any(|note| note.contains("did not say")), "{:?}", cost.notes);
+    assert!(cost.notes.iter().any(|note| note.contains("unknown purchase type")), "{:?}", cost.notes);
 }
 
 #[test]

@@ -89,6 +89,6 @@ impl Estimate {
         let is_counted = self.images > 0 && self.instances > 0 && self.requests > 0;
         let is_amount = self.requests_usd >= 0.0 && self.rest_usd >= 0.0;
         let is_share = (0.0..=1.0).contains(&self.spot_share);
-        (!(is_counted && is_amount && is_share)).then(|| "a figure in it is none of a plan".to_owned())
+        (!(is_counted && is_amount && is_share)).then(|| "it has a figure that no plan can have".to_owned())
     }
 }

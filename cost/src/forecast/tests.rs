@@ -166,8 +166,8 @@ fn an_estimate_that_is_none_says_why() {
             Estimate { usd: upside_down, ..estimate.clone() },
             "usd: give two figures above 0, the lower one first",
         ),
-        (Estimate { images: 0, ..estimate.clone() }, "a figure in it is none of a plan"),
-        (Estimate { spot_share: 1.5, ..estimate }, "a figure in it is none of a plan"),
+        (Estimate { images: 0, ..estimate.clone() }, "it has a figure that no plan can have"),
+        (Estimate { spot_share: 1.5, ..estimate }, "it has a figure that no plan can have"),
     ] {
         assert_eq!(wrong.problem().as_deref(), Some(why));
     }

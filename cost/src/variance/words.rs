@@ -64,7 +64,7 @@ impl PlanVariance {
     /// The rows in columns, without colour.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut rows = vec![["plan beside actual", "planned", "actual"].map(str::to_owned)];
+        let mut rows = vec![["plan and actual", "planned", "actual"].map(str::to_owned)];
         rows.extend(self.rows());
         let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
         let (a, b) = (width(0), width(1));

@@ -106,7 +106,7 @@ impl Engine for Batching {
         let len = self.model_io.len();
         if n == 0 || input.len() != n * len {
             return Err(EngineError::new(format!(
-                "{} values are no {n} images of {len} values",
+                "expected {n} images of {len} values, got {} values",
                 input.len()
             )));
         }

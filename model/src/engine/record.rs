@@ -162,7 +162,7 @@ impl EngineRecord {
         let precision = match (precision, model.spec.quantization) {
             (_, Quantization::Static | Quantization::Qdq | Quantization::Dynamic) => {
                 return Err(EngineError::new(
-                    "GPUs are for models that compute with floats, but this one computes with 8-bit int8_instruction_set, which ONNX \
+                    "GPUs are for models that compute with floats, but this one computes with 8-bit integers, which ONNX \
                      Runtime would leave to the processor",
                 ));
             }
@@ -310,8 +310,8 @@ impl TryFrom<&run::EngineRecord> for EngineRecord {
     fn try_from(record: &run::EngineRecord) -> Result<Self, EngineError> {
         let Some(name) = EngineName::ALL.into_iter().find(|name| name.stored() == record.name) else {
             return Err(EngineError::new(format!(
-                "the run began with the engine {:?}, but here are only {}: install the tagfleet that began it, or start a \
-                 new run",
+                "the run started with the engine {:?}, but this tagfleet has only {}: install the tagfleet that started it, \
+                 or start a new run",
                 record.name,
                 EngineName::ALL.map(EngineName::shown).join(", ")
             )));

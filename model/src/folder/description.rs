@@ -78,13 +78,13 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
     }
     if wd::is_tagger(root, input) {
         notes.push(format!(
-            "preprocessing of a WD tagger, because {} is beside a graph of channels last",
+            "preprocessing of a WD tagger, because {} is next to a graph of channels last",
             wd::NAME
         ));
         return Ok(Description::found(wd::steps(input)));
     }
     if teachable::is_exported(root, input, sources.classes)? {
-        notes.push("preprocessing of Teachable Machine, because labels.txt numbers its lines from 0 beside its graph".to_owned());
+        notes.push("preprocessing of Teachable Machine, because labels.txt numbers its lines from 0 and is next to the graph".to_owned());
         return Ok(Description::found(teachable::steps(input)));
     }
     if let Some(timm) = config.timm()? {

@@ -126,7 +126,7 @@ impl Evidence<'_> {
     /// The reason in a few words, and the steps.
     fn steps(&self) -> (String, Steps) {
         let mut steps = squashed(self.input, "a guess");
-        if self.input.element.int8_instruction_set().is_some() {
+        if self.input.element.integer_range().is_some() {
             return (" that takes integers".to_owned(), steps);
         }
         if let Some(range) = self.graph.opening.expected_range() {

@@ -49,7 +49,7 @@ pub(super) fn find_graph(
     }
     let outputs: Vec<&str> = vision.outputs.iter().map(|port| port.name.as_str()).collect();
     Err(ModelError::new(format!(
-        "{} takes more than an image; {name} beside it is the part for images: give --output with one of its outputs ({})",
+        "{} takes more than an image; {name} next to it is the part for images: give --output with one of its outputs ({})",
         found.model,
         outputs.join(", ")
     )))

@@ -162,7 +162,7 @@ impl LabelSources<'_> {
             found.iter().skip(first + 1).find(|other| fits(other) && other.names != found[first].names);
         if let Some(other) = other {
             return Err(ModelError::new(format!(
-                "{} and {} name other labels for the same scores: say which holds, as labels = \"{}\" in tagfleet.toml",
+                "{} and {} name other labels for the same scores: choose one with labels = \"{}\" in tagfleet.toml",
                 found[first].source, other.source, found[first].source
             )));
         }
@@ -179,7 +179,7 @@ impl LabelSources<'_> {
     fn note_unread(&self, names: &[String], source: &str, notes: &mut Vec<String>) -> Result<(), ModelError> {
         if read(self.root, FILES[0])?.is_some_and(|other| other != names) {
             notes.push(format!(
-                "labels from {source}; {0} has others and is not read: say labels = \"{0}\" in tagfleet.toml if it holds",
+                "labels from {source}; {0} has others and is not read: say labels = \"{0}\" in tagfleet.toml if those are right",
                 FILES[0]
             ));
         }
@@ -207,14 +207,14 @@ fn unnamed(classes: Option<usize>, notes: &mut Vec<String>) -> Result<Labels, Mo
     let names = match classes {
         Some(1) => {
             notes.push(format!(
-                "no label: the one score is called positive; write its name into {0} beside the model, or two names, of which the score is the second's probability",
+                "no label: the one score is called positive; write its name into {0} next to the model, or two names, of which the score is the second's probability",
                 FILES[0]
             ));
             vec!["positive".to_owned()]
         }
         Some(classes) if classes <= MOST_CLASSES => {
             notes.push(format!(
-                "no labels: they are called class_0 to class_{}; write their names into {} beside the model, one per line",
+                "no labels: they are called class_0 to class_{}; write their names into {} next to the model, one per line",
                 classes - 1,
                 FILES[0]
             ));
@@ -227,7 +227,7 @@ fn unnamed(classes: Option<usize>, notes: &mut Vec<String>) -> Result<Labels, Mo
         }
         None => {
             return Err(ModelError::new(format!(
-                "the graph does not say how many classes it has, and there are no labels: write {} beside it, one per line",
+                "the graph does not state how many classes it has, and there are no labels: write {} next to it, one per line",
                 FILES[0]
             )));
         }

@@ -43,7 +43,7 @@ pub(super) fn steps(graph: &Graph, input: &ImageInput) -> Result<Option<Steps>, 
         Some((key, value)) => {
             let value: String = value.chars().take(80).collect();
             Err(squashed(input, "the graph's metadata")
-                .instead(&format!("the graph's metadata says {key} = {value:?}, which is not read")))
+                .instead(&format!("the graph's metadata has {key} = {value:?}, which cannot be read")))
         }
         None => Ok(None),
     }
@@ -101,7 +101,7 @@ fn onnx_image(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result
         Some("Gray8") => Some(Color::Gray),
         Some("Rgb8" | "Rgba8") | None => None,
         Some(other) => {
-            return Err(steps.instead(&format!("{PIXELS} in {source} is {other:?}, which is not known")));
+            return Err(steps.instead(&format!("{PIXELS} in {source} is {other:?}, which is unknown")));
         }
     };
     // Without a range ONNX's is 0..255.
@@ -117,7 +117,7 @@ fn onnx_image(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result
             steps.offset = 16.0;
         }
         Some(other) => {
-            return Err(steps.instead(&format!("{RANGE} in {source} is {other:?}, which is not known")));
+            return Err(steps.instead(&format!("{RANGE} in {source} is {other:?}, which is unknown")));
         }
     }
     Ok(steps)

@@ -219,7 +219,7 @@ impl Steps {
 
     /// What a graph of integers gets must be integers that it can hold, up to a rounding error.
     fn check_integers(&self, finished: &Preprocessing, input: &ImageInput) -> Result<(), ModelError> {
-        let Some((least, most)) = input.element.int8_instruction_set() else { return Ok(()) };
+        let Some((least, most)) = input.element.integer_range() else { return Ok(()) };
         let values = tensor::values(finished).map_err(|error| ModelError::new(error.to_string()))?;
         let fits = |value: &f32| {
             let rounded = value.round();

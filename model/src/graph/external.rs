@@ -85,7 +85,7 @@ fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
     let path = folder.join(location);
     let Ok(metadata) = path.metadata() else {
         return Err(ModelError::new(format!(
-            "{shown} needs {location} beside it, which holds its weights: copy that file into {}",
+            "{shown} needs {location} next to it, which holds its weights: copy that file into {}",
             folder.display()
         )));
     };

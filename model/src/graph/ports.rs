@@ -47,7 +47,7 @@ impl Graph {
     pub fn image_input(&self, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
         let input = match self.inputs.as_slice() {
             [input] => input,
-            [] => return Err(ModelError::new("the model has no input, so it takes no image")),
+            [] => return Err(ModelError::new("the model has no input, so it cannot take an image")),
             inputs => {
                 return Err(ModelError::new(format!(
                     "the model has {} inputs ({}), but tagfleet feeds one image: export the image part alone",
@@ -165,7 +165,7 @@ fn not_scores(port: &Port) -> ModelError {
 fn image_input(input: &Port, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
     let &[batch, second, third, fourth] = input.shape.as_deref().unwrap_or_default() else {
         return Err(ModelError::new(format!(
-            "the model's input {} is no image: an image has 4 dimensions, [n, channels, height, width]",
+            "the model's input {} is not an image: an image has 4 dimensions, [n, channels, height, width]",
             input.describe()
         )));
     };

@@ -115,7 +115,7 @@ pub(crate) fn given(model: &Model, most: u64) -> Result<Given, ModelError> {
     });
     let graph = graph.map_err(|refusal| said(refusal, &path))?;
     if graph.len() as u64 > LARGEST {
-        let instead = "export the model with its weights beside its file";
+        let instead = "export the model with its weights next to its file";
         return Err(ModelError::new(too_large(graph.len() as u64, instead)).about(&path));
     }
     Ok(Given { graph, beside: weights.named() })

@@ -134,7 +134,7 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     fn spend(&mut self, memory: u64) -> Result<(), Refusal> {
         self.memory = self.memory.checked_sub(memory).ok_or_else(|| {
-            refused(format!("takes more than {} MiB beside its weights", MOST_MEMORY >> 20))
+            refused(format!("takes more than {} MiB in addition to its weights", MOST_MEMORY >> 20))
         })?;
         Ok(())
     }

@@ -37,7 +37,7 @@ pub const FEEDERS_PER_CORE: usize = 3;
 
 /// What should be loaded cannot be put in words, or not be understood.
 #[derive(Debug, Error)]
-#[error("the process that decodes and runs the model cannot be told what to load: {0}")]
+#[error("the process that decodes and runs the model cannot be configured: {0}")]
 pub struct SetupError(#[from] serde_json::Error);
 
 #[derive(Serialize, Deserialize)]

@@ -117,7 +117,7 @@ fn checked_notes(notes: Vec<String>) -> Result<Vec<String>, TaggerError> {
         Ok(notes)
     } else {
         Err(TaggerError(format!(
-            "the model's process tells {} notes of up to {longest} bytes, which nobody reads",
+            "the model's process sent {} notes of up to {longest} bytes, which is too many",
             notes.len()
         )))
     }

@@ -78,7 +78,7 @@ impl MemoryQueue {
     }
 
     fn receipt(receipt: &str) -> Result<u64, QueueError> {
-        let detail = || format!("{receipt:?} is no receipt of this queue");
+        let detail = || format!("{receipt:?} is not a receipt of this queue");
         receipt.parse().map_err(|_| QueueError { queue: "in memory".to_owned(), detail: detail() })
     }
 }

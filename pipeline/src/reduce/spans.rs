@@ -29,7 +29,7 @@ pub(super) fn serialize<S: Serializer>(shards: &[ShardId], serializer: S) -> Res
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ShardId>, D::Error> {
     let mut shards = Vec::new();
     for span in Vec::<String>::deserialize(deserializer)? {
-        let invalid = || D::Error::custom(format!("{span:?} is no span of shards"));
+        let invalid = || D::Error::custom(format!("{span:?} is not a span of shards"));
         let (first, last) = span.split_once("..").unwrap_or((&span, ""));
         let first = ShardId::parse(first).ok_or_else(invalid)?;
         let last = if last.is_empty() { first.number } else { last.parse().map_err(|_| invalid())? };

@@ -18,9 +18,7 @@ pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<
     let mut html = "<section aria-labelledby=\"speed\">\n<h2 id=\"speed\">Speed</h2>\n".to_owned();
     let seconds = throughput.seconds();
     if throughput.peak() == 0.0 {
-        html.push_str(
-            "<p>All images had been tagged before, so that no speed was measured.</p>\n</section>\n",
-        );
+        html.push_str("<p>All images were tagged before; no speed was measured.</p>\n</section>\n");
         return html;
     }
     let mean = images_here as f64 / seconds;

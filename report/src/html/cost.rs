@@ -63,7 +63,7 @@ fn planned(plan: &PlanVariance) -> String {
     let columns = [("Figure", false), ("Planned", false), ("Actual", false)];
     let rows: Vec<Vec<String>> =
         plan.rows().iter().map(|row| row.iter().map(|cell| name(cell)).collect()).collect();
-    html.push_str(&table("Plan beside actual", &columns, &rows, None));
+    html.push_str(&table("Plan and actual", &columns, &rows, None));
     html
 }
 

@@ -49,7 +49,7 @@ fn measured(summary: &Summary, request: &RunRequest) -> Vec<(&'static str, Strin
         settings.push(("Batch", format!("{} per thread", images(summary.batch_size))));
     }
     if let Some(device) = &summary.device {
-        settings.push(("Stages", format!("{}: {}", device.verdict(), device.shares())));
+        settings.push(("Stages", format!("{} ({})", device.verdict(), device.shares())));
         settings.push(("Speed of the stages", device.rates()));
     }
     if let Some(vector) = &request.vector {

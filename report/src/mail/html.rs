@@ -195,7 +195,7 @@ fn row(line: &CostLine) -> String {
 /// Why they differ stands in the text above.
 fn plan_beside_actual(plan: &PlanVariance) -> String {
     let mut html =
-        format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Plan beside actual</caption>\n");
+        format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Plan and actual</caption>\n");
     html.push_str(&head(&[("Figure", CELL), ("Planned", CELL), ("Actual", CELL)]));
     html.push_str("<tbody>\n");
     for [name, planned, actual] in plan.rows() {

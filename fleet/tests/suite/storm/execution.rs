@@ -194,7 +194,7 @@ impl Fleet {
             let child = self.child(steps, &format!("worker-{}-{round}-{child}", steps.name));
             tokio::spawn(child)
         });
-        // Those that a round does not wait for live on: ending a job takes a while, and a machine may be cut off.
+        // Those that a round does not wait for live on: ending a job needs a while, and a machine may be cut off.
         match timeout(time, join_all(children)).await {
             Err(_) => Some(Problem { error: "States.Timeout".to_owned(), cause: String::new() }),
             Ok(ended) if ended.iter().all(|death| *death.as_ref().unwrap() == Death::LocalOutcome) => None,

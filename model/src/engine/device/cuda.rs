@@ -50,7 +50,7 @@ pub(super) fn waits() -> Result<(), String> {
     let driver = DRIVER.get_or_init(|| Driver::open(Path::new(driver::LIBRARY), FIRST));
     let asleep = driver.as_ref().map_err(Clone::clone).and_then(Driver::block_while_waiting);
     asleep.map_err(|error| {
-        format!("threads that wait for the GPU may each keep a core busy meanwhile, for they can't be told to sleep: {error}")
+        format!("threads that wait for the GPU may each keep a core busy, because they cannot be made to sleep: {error}")
     })
 }
 
@@ -146,7 +146,8 @@ mod tests {
             eprintln!("SKIPPED: there is a GPU here");
             return;
         };
-        let start = "threads that wait for the GPU may each keep a core busy meanwhile, for they can't be told to sleep: ";
+        let start =
+            "threads that wait for the GPU may each keep a core busy, because they cannot be made to sleep: ";
         assert!(why.starts_with(start) && why.contains("libcuda.so.1"), "{why}");
         // A session that needs the driver says so itself.
         let _ = provider();

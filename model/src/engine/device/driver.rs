@@ -102,7 +102,7 @@ impl Driver {
         set(flags).or_else(|_| set(BLOCKING))?;
         let after = self.state()?;
         if after.is_active && after.flags & SCHEDULING != BLOCKING {
-            return Err(format!("the driver was told so, and its flags are {:#x} nevertheless", after.flags));
+            return Err(format!("the driver accepted the setting, but its flags are {:#x}", after.flags));
         }
         Ok(())
     }

@@ -253,7 +253,7 @@ impl Feeder {
         let length = self.shared.model_io.crop_len();
         if n == 0 || crops.len() != n * length {
             return Err(EngineError::new(format!(
-                "{} bytes are no {n} images of {length} bytes",
+                "expected {n} images of {length} bytes, got {} bytes",
                 crops.len()
             )));
         }

@@ -158,7 +158,7 @@ fn nobody_waits_for_a_lane_that_is_gone() {
 fn crops_of_another_length_are_refused() {
     let (feed, _) = stubs(1, 16, 1);
     let error = feed.feeder().run(&mut vec![0; 100], 1).unwrap_err();
-    insta::assert_snapshot!(error, @"100 bytes are no 1 images of 192 bytes");
+    insta::assert_snapshot!(error, @"expected 1 images of 192 bytes, got 100 bytes");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn without_a_gpu_its_absence_is_said() {
     assert!(auto.why.ends_with(&format!("; no GPU: {missing}")), "{}", auto.why);
     let begun = cuda_elsewhere(&library.version, &model, Precision::Fp32).unwrap();
     let error = Loaded::load(&begun, &model).err().unwrap().to_string();
-    assert!(error.starts_with("the run is for a GPU, and there is none here: "), "{error}");
+    assert!(error.starts_with("the run is for a GPU, and this machine has none: "), "{error}");
 }
 
 #[test]

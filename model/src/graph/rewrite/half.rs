@@ -275,7 +275,7 @@ fn narrow_tensor(tensor: &mut TensorProto) -> Result<(), ModelError> {
         let (values, rest) = raw.as_chunks::<4>();
         if !rest.is_empty() {
             return Err(ModelError::new(format!(
-                "its weights {:?} are no whole number of floats",
+                "its weights {:?} are not a whole number of floats",
                 tensor.name
             )));
         }

@@ -123,7 +123,7 @@ impl Walk {
         let folders =
             if all.len() == 1 { "this folder".to_owned() } else { format!("{} folders", all.len()) };
         let detail = format!(
-            "{folders} may not be read ({}{more}): permit it, or leave what is in there out with --exclude",
+            "{folders} cannot be read ({}{more}): grant access, or leave their files out with --exclude",
             shown.join(", ")
         );
         self.bucket.fail(Kind::Denied, &first, &detail)
