@@ -1,14 +1,14 @@
 //! The stored form of a list of shards: neighbours as one span, `00000-0000007..0000099`.
 //!
-//! A run of 300,000 shards has groups of hundreds, and each call that compacts one reads them all. Ids alone are read too,
-//! as earlier versions wrote them.
+//! A run of 300,000 shards has groups of hundreds, and each call that compacts one reads them all. Ids alone
+//! are read too, as earlier versions wrote them.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::shard::ShardId;
 
-/// No group has more shards; what says otherwise is no record of this tagfleet.
+/// No group has more shards; a record with more is not one of this tagfleet.
 const MOST: usize = 1_000;
 
 pub(super) fn serialize<S: Serializer>(shards: &[ShardId], serializer: S) -> Result<S::Ok, S::Error> {
