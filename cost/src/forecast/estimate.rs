@@ -1,6 +1,7 @@
-//! What a plan promises of the line that it recommends: kept with the run's request, so that the bill can stand beside it.
+//! What a plan promises for the line that it recommends: kept with the run's request, to compare it with the
+//! bill.
 //!
-//! Figures only, in the stored form of a request; what became of them is `cost::planned`'s to say.
+//! Figures only, in the stored form of a request; [`crate::variance`] compares them with the run.
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ impl Estimate {
         }
     }
 
-    /// What is wrong with one that somebody else wrote; none where it can be compared with.
+    /// What is wrong with an estimate from outside; `None` if it can be compared with.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         if self.version != ESTIMATE_VERSION {

@@ -1,4 +1,4 @@
-//! A plan beside what came of it, as text: a table, and one line of causes.
+//! A plan and the actual figures, as text: a table, and one line of causes.
 //!
 //! It only formats figures that the comparison has.
 
@@ -44,8 +44,8 @@ impl PlanVariance {
         }
     }
 
-    /// The causes of the difference in one line, the largest first: `machine time +$0.18, images +$0.15`. `None` if the
-    /// run cost what was planned.
+    /// The causes of the difference in one line, the largest first: `machine time +$0.18, images +$0.15`.
+    /// `None` if the run cost what was planned.
     #[must_use]
     pub fn causes(&self) -> Option<String> {
         let shown = self.causes.iter().filter(|cause| cause.usd.abs() >= NOTHING);
