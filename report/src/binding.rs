@@ -1,5 +1,5 @@
-//! Which stage binds a run whose model runs on a device: decoding on the processors, copying to the device, or the model on
-//! it. Measured, not guessed.
+//! Which stage binds a run whose model runs on a device: decoding on the processors, copying to the device,
+//! or the model on it. Measured, not guessed.
 //!
 //! Pure, and for people: nothing is decided by it. A run whose processors run the model has none of it.
 
@@ -28,7 +28,8 @@ pub enum Stage {
 pub struct Binding {
     /// The busiest stage.
     pub stage: Stage,
-    /// The share of their time, of 1, in which the vCPUs of the workers' jobs decoded; more where a machine let them have others.
+    /// The share of their time, of 1, in which the vCPUs of the workers' jobs decoded; above 1 if a machine
+    /// lent them others.
     pub decode: f64,
     /// The share of its time in which images were copied to the device.
     pub transfer: f64,
@@ -41,7 +42,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// What the stages' times say; none where nothing was measured.
+    /// The bottleneck by the stages' times; `None` if nothing was measured.
     #[must_use]
     pub fn new(used: &DeviceUse) -> Option<Self> {
         if used.vcpu_milliseconds == 0 || used.device_milliseconds == 0 {
@@ -67,8 +68,8 @@ impl Binding {
         })
     }
 
-    /// Whether the busiest stage holds the others up. Where it does not, images came too slowly, or the stages waited for one
-    /// another.
+    /// Whether the busiest stage holds the others up. If it does not, images came too slowly, or the stages
+    /// waited for one another.
     #[must_use]
     pub fn binds(&self) -> bool {
         self.decode.max(self.transfer).max(self.compute) >= BINDS
