@@ -1,8 +1,8 @@
 //! How many workers it takes to be done in time.
 //!
-//! From the rate that this run's workers have shown; before there is one, from a rate that is assumed, so low that most
-//! models are faster: 5 images a second and vCPU. A deadline is a size, not a promise: it buys machines, never beyond
-//! `workers` of the request or what the stack may hold.
+//! From the rate that this run's workers have shown; before there is one, from a rate that is assumed, so low
+//! that most models are faster: 5 images a second and vCPU. A deadline is a size, not a promise: it buys
+//! machines, never beyond `workers` of the request or what the stack may hold.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub const SHORTEST: Duration = Duration::from_secs(600);
 /// `6h`, `90m` or `5400s`.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// Names what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let invalid = || format!("{text:?} is not a duration such as 6h, 90m or 5400s");
     let unit = text.chars().last().ok_or_else(invalid)?;
@@ -34,7 +34,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// Workers of `vcpus` each that do `images` within `deadline` of the latest execution's begin; `now` is seconds since 1970.
+/// Workers of `vcpus` each that do `images` within `deadline` of the latest execution's start; `now` is
+/// seconds since 1970.
 #[must_use]
 pub fn workers(deadline: Duration, images: u64, usage: &Usage, (vcpus, now): (u32, u64)) -> u64 {
     let began = usage.planned_at.unwrap_or(now);
@@ -42,7 +43,7 @@ pub fn workers(deadline: Duration, images: u64, usage: &Usage, (vcpus, now): (u3
     // Late already: as many as may be, so that it does not get much later.
     let seconds = until.saturating_sub(now).saturating_sub(BOOT_SECONDS).max(1);
     let needed = images as f64 / seconds as f64 / rate(usage, vcpus);
-    // Saturates where it is more than there are.
+    // Saturates if it is more than there are.
     (needed.ceil() as u64).max(1)
 }
 

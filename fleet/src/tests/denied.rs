@@ -1,4 +1,4 @@
-//! Images that may not be read: rows up to the limit; beyond it the run ends and says how it goes on.
+//! Denied images: rows up to the limit; beyond it the run ends and reports how to resume it.
 
 use super::*;
 use tagfleet_pipeline::denied;

@@ -1,4 +1,4 @@
-//! A run that was planned: its bill has the plan beside it.
+//! A run that was planned: its bill has the plan next to it.
 
 use super::*;
 
