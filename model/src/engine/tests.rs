@@ -25,7 +25,7 @@ fn tract(model: &Model) -> Loaded {
     Loaded::load(&EngineRecord::tract(model), model).unwrap()
 }
 
-/// ONNX Runtime, or `None`, said aloud, where its library is absent.
+/// ONNX Runtime, or `None` and a message if its library is absent.
 fn onnxruntime(model: &Model) -> Option<Loaded> {
     match resolve(&EngineOptions::of(EngineChoice::OnnxRuntime), model) {
         Ok(resolved) => Some(Loaded::load(&resolved.record, model).unwrap()),
@@ -278,7 +278,8 @@ fn what_is_asked_for_is_never_replaced() {
             resolve(&EngineOptions { onnxruntime: Some(missing), ..EngineOptions::of(choice) }, &model)
                 .unwrap_err()
                 .to_string();
-        // Under `cargo test` another test of this process may have loaded the library: another sentence, the same refusal.
+        // Under `cargo test` another test of this process may have loaded the library: another sentence, the
+        // same refusal.
         assert!(error.contains("/no/such/libonnxruntime.so"), "{error}");
     }
     let why = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().why;

@@ -25,7 +25,7 @@ pub struct ModelFile {
     pub sha256: String,
 }
 
-/// Reads a text file of at most 16 MiB, no link; `None` where there is none.
+/// Reads a text file of at most 16 MiB, not a link; `None` if there is none.
 pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
     let file = match open(path) {
@@ -48,7 +48,7 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     }
 }
 
-/// Opens a regular file only: opening a pipe would wait for whoever writes to it.
+/// Opens a regular file only: opening a pipe would wait for its writer.
 fn open(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -56,7 +56,7 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Reads a JSON file of at most 16 MiB; `None` where there is none.
+/// Reads a JSON file of at most 16 MiB; `None` if there is none.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let parsed = serde_json::from_str(&text);

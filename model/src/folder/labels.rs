@@ -18,7 +18,8 @@ use self::text::{parse, python_names};
 use super::{Config, ModelError, Overrides, paddle, read_text};
 use crate::graph::{Graph, Port};
 
-/// Files of labels by the names people give them. The first that has as many labels as there are scores is used.
+/// Files of labels by the names people give them. The first that has as many labels as there are scores is
+/// used.
 pub(crate) const FILES: [&str; 30] = [
     "labels.txt",
     "selected_tags.csv",
@@ -55,14 +56,14 @@ const MOST_CLASSES: usize = 1 << 20;
 /// Keys of metadata that hold labels.
 const METADATA: [&str; 5] = ["names", "labels", "classes", "class_names", "character"];
 
-/// The labels of a model and where they are from.
+/// The labels of a model and their source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
     /// One per score, or two for one score that is the probability of the second.
     pub(crate) names: Vec<String>,
     /// The file of the folder that they came from, if it was one of labels.
     pub(crate) file: Option<String>,
-    /// Whether somebody named them, rather than this program or an exporter.
+    /// Whether a person named them, rather than this program or an exporter.
     pub(crate) are_names: bool,
 }
 
@@ -83,7 +84,7 @@ struct Found {
 }
 
 impl LabelSources<'_> {
-    /// The labels of the output `scores`, which has `classes` scores per image, if the graph says so.
+    /// The labels of the output `scores`, which has `classes` scores per image, if the graph states that.
     ///
     /// # Errors
     /// If the labels are not one per score, or two files disagree.
@@ -111,7 +112,7 @@ impl LabelSources<'_> {
         }
     }
 
-    /// Whether anybody named labels for the output.
+    /// Whether labels were given for the output.
     pub(crate) fn are_given(&self, scores: &Port, classes: Option<usize>) -> Result<bool, ModelError> {
         Ok(self.config.labels()?.is_some() || self.named(scores, classes, &mut Vec::new())?.is_some())
     }
@@ -175,7 +176,7 @@ impl LabelSources<'_> {
         Some(Found { names, source: format!("{key} in the graph's metadata"), file: None })
     }
 
-    /// A `labels.txt` beside labels of `config.json` is not read; its author should hear of it if it differs.
+    /// If `config.json` has labels, a `labels.txt` is not read; a note reports if it differs.
     fn note_unread(&self, names: &[String], source: &str, notes: &mut Vec<String>) -> Result<(), ModelError> {
         if read(self.root, FILES[0])?.is_some_and(|other| other != names) {
             notes.push(format!(
@@ -192,7 +193,7 @@ fn fits(labels: usize, classes: usize) -> bool {
     labels == classes || (classes == 1 && labels == 2)
 }
 
-/// Names that an exporter made up: `LABEL_0`, `class_0`, `0`.
+/// Placeholders of an exporter: `LABEL_0`, `class_0`, `0`.
 fn are_placeholders(names: &[String]) -> bool {
     names.iter().enumerate().all(|(index, name)| {
         let bare = name.to_lowercase();

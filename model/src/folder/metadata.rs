@@ -1,5 +1,5 @@
-//! What an ONNX file says of itself in `metadata_props`: Ultralytics' exports, and those of Azure Custom Vision and others that
-//! follow ONNX's own names for images (onnx, `docs/MetadataProps.md`).
+//! An ONNX file's own `metadata_props`: Ultralytics' exports, and those of Azure Custom Vision and others
+//! that follow ONNX's own names for images (onnx, `docs/MetadataProps.md`).
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,8 @@ pub(super) fn steps(graph: &Graph, input: &ImageInput) -> Result<Option<Steps>, 
     }
 }
 
-/// `classify_transforms` (ultralytics 8.3, `data/augment.py`): the shorter side to `imgsz`, bilinear, a centre crop, 0..1.
+/// `classify_transforms` (ultralytics 8.3, `data/augment.py`): the shorter side to `imgsz`, bilinear, a
+/// centre crop, 0..1.
 fn ultralytics(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result<Steps, ModelError> {
     let task = metadata.get("task").map_or("", String::as_str);
     if task != "classify" {

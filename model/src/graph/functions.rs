@@ -1,7 +1,7 @@
-//! How large a graph becomes once its functions are put in the place of the nodes that call them, as engines do.
+//! How large a graph becomes once its functions replace the nodes that call them, as engines do.
 //!
-//! Functions that call one another twice double with each: 2 kB can stand for more nodes than any machine holds. Nothing is
-//! put in any place here.
+//! Functions that call one another twice double with each: 2 kB can expand to more nodes than any machine
+//! holds. This module replaces nothing.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! The way to a device, all but the device: lanes that fail as devices do, and the graph for it on the processor.
+//! The way to a device, all but the device: lanes that fail as devices do, and the graph for it on the
+//! processor.
 
 mod prepared;
 
@@ -18,12 +19,13 @@ use crate::folder::ModelOptions;
 use crate::preprocessing::{Color, Layout, Preprocessing};
 use crate::testing::Toy;
 
-/// A lane that gives back each crop's bytes, has room for so many images, and breaks after so many batches.
+/// A lane that gives back each crop's bytes, has room for this many images, and breaks after this many
+/// batches.
 struct Stub {
     rows: usize,
     room: usize,
     batches: usize,
-    /// Is told how many images each batch had.
+    /// Receives how many images each batch had.
     ran: Sender<usize>,
 }
 
@@ -183,7 +185,7 @@ fn the_largest_batch_that_has_room_is_measured_and_the_smallest_that_is_as_fast_
     assert!(size::find(&mut stub, 192).is_err(), "a lost device is no size");
 }
 
-/// ONNX Runtime on this processor, fed as a device is; or `None`, said aloud, where its library is absent.
+/// ONNX Runtime on this processor, fed as a device is; or `None` and a message if its library is absent.
 fn on_processor(model: &Model, precision: Precision) -> Option<Loaded> {
     if let Err(error) = onnxruntime::load(None) {
         eprintln!("SKIPPED: {error}");

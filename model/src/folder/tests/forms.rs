@@ -114,7 +114,7 @@ fn wd_taggers_are_known_by_their_tags() {
     assert_eq!((steps.color, steps.square, steps.layout), (Color::Bgr, Some([255; 3]), Layout::Nhwc));
     assert_eq!((steps.scale, steps.mean), (1.0, vec![0.0; 3]));
     assert_eq!((found.labels[2].as_str(), found.multi_label), ("a, b", true));
-    // Without the tags nothing says that the description fits.
+    // Without the tags nothing proves that the description fits.
     insta::assert_snapshot!(refused(&toy, &[("config.json", config)]), @r#"
     config.json describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
 

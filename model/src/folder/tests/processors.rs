@@ -1,4 +1,4 @@
-//! What each processor of transformers stands for, by its defaults and by files as they are found.
+//! The meaning of each processor of transformers, by its defaults and by files as they are found.
 
 use super::super::processor::{Context, Processor};
 use super::super::processor_types::{by_class, by_model_type};

@@ -1,4 +1,4 @@
-//! Real models that nobody here made; skipped, aloud, where they are absent.
+//! Real models from elsewhere; skipped, with a message, if they are absent.
 
 use super::*;
 use crate::testing::shared_models;

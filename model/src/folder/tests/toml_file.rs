@@ -169,7 +169,7 @@ proptest! {
             height: None,
             width: None,
         };
-        // What stands there without the file must not matter.
+        // The value without the file must not matter.
         for mut before in [Steps::default(), Steps { square: Some([9; 3]), fill: Fill::Zero, std_twice: true, ..Steps::of_element(Element::I8) }] {
             overrides.apply(&mut before, &mut Vec::new()).unwrap();
             match before.finish(&input, true) {

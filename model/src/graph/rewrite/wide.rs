@@ -1,7 +1,7 @@
 //! A graph of 16-bit floats, widened to 32: weights, constants, and the types of inputs, outputs and casts.
 //!
-//! Processors compute in 32 bits anyway, and ONNX Runtime's rewriting of 16-bit graphs for them fails on some, so that the
-//! process dies. Every value stays what it is: 32 bits hold all of 16.
+//! Processors compute in 32 bits anyway, and ONNX Runtime's rewriting of 16-bit graphs for them fails on
+//! some, so that the process dies. Every value stays what it is: 32 bits hold all of 16.
 
 use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;

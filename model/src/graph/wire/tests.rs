@@ -1,4 +1,4 @@
-//! Files as no exporter writes them: refused, or read alike by whoever reads what is written.
+//! Files that no exporter writes: refused, or read alike by every parser of the written bytes.
 
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -179,7 +179,8 @@ fn changed() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// Puts `bytes` behind a tensor, as a field of its own that protobuf merges: the length of the tensor follows.
+/// Puts `bytes` behind a tensor, as a field of its own that protobuf merges: the length of the tensor
+/// follows.
 fn insert(proto: &mut ModelProto, place: prop::sample::Index, bytes: [u8; 2]) {
     let graph = proto.graph.as_mut().unwrap();
     let at = place.index(graph.initializer.len());
