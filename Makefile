@@ -1,11 +1,18 @@
-# Every command of the project. `make demo` and `make test` work on a fresh machine with Rust and Python 3.11 or later.
+# Every command of the project; `make` lists them. `make demo` and `make test` work on a fresh machine with Rust and Python 3.11 or later.
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# ONNX Runtime reads it before it reports to its maker; tagfleet sets it for itself, too.
+# Turns off ONNX Runtime's telemetry for every tool; tagfleet sets it for itself.
 export ORT_DISABLE_TELEMETRY := 1
 DEMO_OUT ?= target/demo-tags
 
-.PHONY: demo demo-aws image test storm load fuzz check advisories bench lint package wheel deploy destroy setup install
+.PHONY: help demo demo-aws image test storm load fuzz check advisories bench lint book reference package wheel deploy destroy setup install
+.DEFAULT_GOAL := help
+
+## Lists every target; `make` alone does the same.
+help:
+	@awk '/^## / { text = text (text == "" ? "" : "\n" sprintf("%-11s", "")) substr($$0, 4); next } \
+	  /^[a-z-]+:/ && text != "" { split($$0, name, ":"); printf "%-10s %s\n", name[1], text } \
+	  !/^[A-Z_]+ \?=/ { text = "" }' $(firstword $(MAKEFILE_LIST))
 
 ## Tags the shipped pictures and shows the result.
 demo: setup
@@ -14,13 +21,13 @@ demo: setup
 	target/debug/tagfleet run demo/photos --model demo/model --out $(DEMO_OUT)
 	target/debug/tagfleet show $(DEMO_OUT) --rows 12
 
-## The whole AWS path on this machine, against an emulator: what ran, the mail, the rows, the costs, the report.
+## The whole AWS path on this machine, against an emulator, without an account: run, mail, rows, costs, report.
 demo-aws:
 	scripts/setup.sh emulator
 	cargo build --workspace --bins
 	target/debug/demo-aws
 
-## The worker's images from Debian's packages, without a registry, and demo-aws with the CPU image (half an hour, as root).
+## Builds the worker's images from Debian's packages, without a registry, and runs demo-aws with one (half an hour, as root).
 image:
 	scripts/image.sh bases
 	scripts/image.sh build cpu
@@ -34,18 +41,18 @@ test:
 	cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
 
-## Whole runs while everything goes wrong that can, one for each seed: SEEDS on a virtual clock, FLEET_SEEDS on the emulator.
+## Chaos tests, a whole run for each seed: SEEDS (0..500) on a virtual clock, FLEET_SEEDS (0..20) on the emulator.
 SEEDS ?= 0..500
 FLEET_SEEDS ?= 0..20
 storm: setup
 	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-fleet) & test(/^storm::/)'
 	TAGFLEET_FLEET_STORM_SEEDS=$(FLEET_SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-tests) & test(/^storm::/)'
 
-## A hundred thousand shards, a shard of ten thousand images, a million keys: time for each and memory, in memory alone.
+## Time and memory of 100,000 shards, a shard of 10,000 images, and 1,000,000 keys, in memory.
 load:
 	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-fleet) & test(/^load::/)'
 
-## What a change must pass before it is committed.
+## Everything that a change must pass: format, lints, docs, licences, and `make test`.
 check:
 	scripts/setup.sh check
 	cargo fmt --all --check
@@ -56,47 +63,56 @@ check:
 	scripts/lint.sh
 	$(MAKE) test
 
-## What is known against the versions that are used here; asks the network.
+## Known vulnerabilities of the dependencies; asks the network.
 advisories:
 	scripts/setup.sh check
 	cargo deny --workspace check advisories
 	cargo deny --manifest-path fuzz/Cargo.toml check advisories
 
-## The readers of foreign bytes, each fuzzed for SECONDS (1200), two at a time, with a nightly compiler.
+## Fuzzes every reader of foreign bytes for SECONDS (1200) each, two at a time, with a nightly compiler.
 fuzz:
 	scripts/setup.sh fuzz
 	scripts/fuzz.sh $(or $(SECONDS),1200)
 
-## What tagfleet costs on this machine, into BENCHMARKS.md. PHOTOS=dir measures with your photos, PEERS=dir beside the
-## peers of that folder, BENCH="--only runs" a part (target/release/bench --help has all options).
+## Measures speed on this machine, into BENCHMARKS.md. PHOTOS=dir uses your photos, PEERS=dir adds the peers of that
+## folder, BENCH="--only runs" measures a part (target/release/bench --help has all options).
 bench:
 	scripts/setup.sh bench
 	cargo build --release --package tagfleet --package tagfleet-bench
 	target/release/bench $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(PEERS),--peers "$(PEERS)") $(BENCH)
 
-## The templates, the state machine, the workflows, the Dockerfile and the scripts, linted.
+## Lints the templates, the state machine, the workflows, the Dockerfile and the scripts.
 lint:
 	scripts/setup.sh check
 	scripts/lint.sh
 
-## The Lambda functions' zips, for arm64, in target/package.
+## The guide as HTML, in target/book/html. Needs mdbook.
+book:
+	scripts/book.sh
+
+## docs/reference/cli.md, from the help of the debug binary; run it after a change of the command line.
+reference:
+	cargo build --workspace --bins
+	scripts/cli_reference.py target/debug/tagfleet >docs/reference/cli.md
+
+## Builds the Lambda functions' zips for arm64, in target/package.
 package:
 	scripts/package.sh
 
-## The wheel for PyPI, in target/wheels: for x86-64 or arm64, as this machine is, with glibc 2.28 or later.
+## Builds the wheel for PyPI into target/wheels: for x86-64 or arm64, as this machine is, with glibc 2.28 or later.
 wheel:
 	scripts/setup.sh wheel
 	maturin build --release --zig --compatibility manylinux_2_28 --out target/wheels
 
-## The functions, the images and the stack, in the account and region of the AWS CLI; scripts/deploy.sh lists its variables.
+## Builds and deploys functions, images and stack with the AWS CLI's account and region; scripts/deploy.sh lists its variables.
 deploy:
 	scripts/deploy.sh
 
-## The stack's end; the bucket of the results stays.
+## Removes the stack; the bucket with the results stays.
 destroy:
 	scripts/destroy.sh
 
-## The optimised `tagfleet`, into cargo's bin folder, and ONNX Runtime for it into lib/tagfleet beside that.
+## Installs the optimised `tagfleet` into cargo's bin folder, and ONNX Runtime into lib/tagfleet next to it.
 install: root = $${CARGO_INSTALL_ROOT:-$${CARGO_HOME:-$$HOME/.cargo}}
 install: setup
 	cargo install --path cli --locked --root "$(root)"
@@ -104,5 +120,6 @@ install: setup
 	rm -f "$(root)/lib/tagfleet/"libonnxruntime.*
 	cp .venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.* "$(root)/lib/tagfleet/"
 
+## Installs what building and running needs; every target that needs more calls scripts/setup.sh itself.
 setup:
 	scripts/setup.sh

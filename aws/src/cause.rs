@@ -1,6 +1,6 @@
 //! Why a request got no answer, in one line for a person.
 //!
-//! The SDK's own text ends in a debug print of every layer; the innermost cause says what matters.
+//! The SDK's own text ends in a debug print of every layer; the innermost cause has the useful message.
 
 use std::error::Error;
 

@@ -1,8 +1,9 @@
 //! Configuration as in the AWS CLI: credentials, profile, region, endpoints, certificates, proxies.
 //!
-//! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request rate, and
-//! success raises it again. Every attempt is counted. Every service has to answer in time, for a connection may be lost without
-//! a word; a body that stops coming is the SDK's stalled-stream protection's to end. Nothing here makes a request.
+//! Requests are retried in the SDK's adaptive mode: throttling (503 SlowDown) lowers this process's request
+//! rate, and success raises it again. Every attempt is counted. Every service has to answer in time, because
+//! a connection may be lost silently. The SDK's stalled-stream protection ends a body that stops coming.
+//! Nothing in it makes a request.
 
 mod credentials;
 mod endpoints;
@@ -29,7 +30,7 @@ use payer::RequesterPays;
 use profile::Profiles;
 pub use setup::SetupError;
 
-/// Tries of one request in all; at most five, for a shard that fails comes again anyway.
+/// Tries of one request in all; at most five, because a shard that fails comes again anyway.
 pub(crate) const MAX_ATTEMPTS: u32 = 5;
 /// Tries of a request about messages; their pauses, which double up to 20 s, take [`OUTAGE`] together.
 const MAX_QUEUE_ATTEMPTS: u32 = 36;
@@ -37,26 +38,25 @@ const MAX_QUEUE_ATTEMPTS: u32 = 36;
 const OUTAGE: Duration = Duration::from_secs(300);
 /// How long a connection may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a service may take from a request to its answer's first byte, unless it is told otherwise; S3 takes a tenth
-/// of a second.
+/// Default time limit of a service from a request to its answer's first byte; S3 takes a tenth of a second.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// Where S3 is asked first if no region is set: its answer names the region of the bucket.
+/// S3's first region if none is set: its answer names the region of the bucket.
 const ANY_REGION: &str = "us-east-1";
-/// So many times longer where the request is an upload, whose bytes have to go out first: 64 MiB in 300 s are 1.8 Mbit/s.
+/// The factor on that limit for an upload, whose bytes have to go out first: 64 MiB in 300 s are 1.8 Mbit/s.
 const OF_UPLOAD: u32 = 10;
 
-/// What a user may say instead of what the environment says.
+/// Options of a user that override the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// A profile of the AWS configuration files.
     pub profile: Option<String>,
     /// A region, `eu-central-1`.
     pub region: Option<String>,
-    /// Where every service is, instead of AWS's own endpoints; buckets are then addressed by path.
+    /// The address of every service, instead of AWS's own endpoints; buckets are then addressed by path.
     pub endpoint_url: Option<String>,
-    /// How long a service may take to begin its answer, a queue's long poll not counted; 30 s where nothing is said.
+    /// Time limit of a service for the start of its answer, a queue's long poll not counted; 30 s by default.
     pub answer_time: Option<Duration>,
-    /// Send requests without a signature, for buckets that everybody may read.
+    /// Send requests without a signature, for public buckets.
     pub is_anonymous: bool,
     /// Accept the cost of requests to buckets whose owner makes the requester pay.
     pub requester_pays: bool,
@@ -76,8 +76,8 @@ pub struct Aws {
     region: Option<String>,
 }
 
-/// What differs in requests about the messages of a queue: nobody makes them again, and a worker without its queue ends. So
-/// they outlast what takes minutes, as a shard's requests to S3 do.
+/// What differs in requests about the messages of a queue: no caller repeats them, and a worker without its
+/// queue ends. So they outlast disturbances of minutes, as a shard's requests to S3 do.
 pub(crate) fn of_messages(client: &aws_sdk_sqs::Client) -> aws_sdk_sqs::Client {
     let retries = RetryConfig::adaptive().with_max_attempts(MAX_QUEUE_ATTEMPTS);
     let timeouts =
@@ -108,11 +108,12 @@ fn timeouts(answer_time: Duration) -> TimeoutConfig {
 }
 
 impl Aws {
-    /// Reads the configuration: `options` first, then the environment, then the configuration files, then the machine.
-    /// Credentials are found with the first request that needs them; see [`Aws::log_in`].
+    /// Reads the configuration: `options` first, then the environment, then the configuration files, then the
+    /// machine. Credentials are found with the first request that needs them; see [`Aws::log_in`].
     ///
     /// # Errors
-    /// If the configuration cannot be used: a profile that does not exist, a bundle of certificates that cannot be read.
+    /// If the configuration cannot be used: a profile that does not exist, a bundle of certificates that
+    /// cannot be read.
     pub async fn new(options: &Options) -> Result<Self, SetupError> {
         let profiles = Profiles::load(options.profile.as_deref()).await?;
         let network = Network::new(&profiles)?;
@@ -138,7 +139,7 @@ impl Aws {
     /// Finds the credentials of all later requests.
     ///
     /// # Errors
-    /// If there are none: one sentence that says how to log in.
+    /// If there are none: one sentence that explains how to log in.
     pub async fn log_in(&self) -> Result<(), SetupError> {
         match &self.identity {
             Some(identity) => identity.check().await,
@@ -196,7 +197,7 @@ impl Aws {
         Self::from_parts(config, Parts::default())
     }
 
-    /// The region of every request; none where nothing says one.
+    /// The region of every request; `None` if none is set.
     #[must_use]
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()

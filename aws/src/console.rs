@@ -1,6 +1,6 @@
 //! Addresses of the AWS console, which people open in a browser.
 //!
-//! Nothing here makes a request, and no address grants anything: the console asks whoever opens it to sign in.
+//! Nothing in it makes a request, and no address grants anything: the console asks its visitor to sign in.
 
 /// The page of an object of a bucket, with a button that opens it.
 #[must_use]

@@ -1,7 +1,7 @@
 //! An error of a service that is behind none of the ports, in one line for a person.
 //!
-//! It names the service, the action, the thing that was asked for and what the service said. It never shows a credential:
-//! only what came back is told, never what was sent.
+//! It names the service, the action, the resource and the service's message. It never shows a credential: it
+//! repeats only what came back, never what was sent.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -14,7 +14,7 @@ use crate::cause::cause;
 
 /// In a code's place: no region is set, so nothing was asked.
 pub const NO_REGION: &str = "NoRegion";
-/// In a code's place: there are no credentials, so nothing was asked.
+/// In a code's place: there are no credentials, so no request was sent.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 
 /// A call that failed.
@@ -29,7 +29,7 @@ pub struct ServiceError {
     pub action: String,
     /// What it was asked of: a queue's name, a stack's.
     pub thing: String,
-    /// The service's code, `AccessDeniedException`; empty where no answer came.
+    /// The service's code, `AccessDeniedException`; empty if no answer came.
     pub code: String,
     /// One line for a person.
     pub detail: String,
@@ -106,7 +106,7 @@ pub(crate) fn kind(status: Option<u16>, code: &str) -> Kind {
         }
         (Some(401 | 403), _) => Kind::Denied,
         (Some(404), _) => Kind::Missing,
-        // None is no answer at all: a timeout, a broken connection.
+        // `None` means no answer at all: a timeout, a broken connection.
         (None | Some(408 | 429 | 500..), _) => Kind::Temporary,
         _ => Kind::Other,
     }

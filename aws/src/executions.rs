@@ -1,7 +1,7 @@
 //! Executions of the state machine: start, look at, list, stop.
 //!
-//! A start under a name that was used already is no error: that is what makes an event that comes twice start one run.
-//! It never waits for an execution.
+//! A start under a used name is not an error: so an event that comes twice starts one run. It never waits for
+//! an execution.
 
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
@@ -43,7 +43,7 @@ pub struct Execution {
     pub input: Option<String>,
     /// The error that it failed with; none in a listing.
     pub error: Option<String>,
-    /// What that error said; none in a listing.
+    /// The message of that error; `None` in a listing.
     pub cause: Option<String>,
 }
 

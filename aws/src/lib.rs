@@ -1,7 +1,8 @@
-//! The pipeline's ports over AWS: S3 behind the bucket, SQS behind the queue; and what else a fleet asks of AWS.
+//! The pipeline's ports over AWS: S3 behind the bucket, SQS behind the queue; and the other AWS services of a
+//! fleet.
 //!
-//! The only crate that names an AWS SDK. It keeps the ports' contracts and adds no rule of its own: what a stage does
-//! stands in the pipeline. It never logs a credential and never decides about a run.
+//! The only crate that names an AWS SDK. It keeps the ports' contracts and adds no rule of its own: the
+//! pipeline decides what a stage does. It never logs a credential and never decides about a run.
 
 pub mod batch;
 mod cause;

@@ -1,7 +1,9 @@
-//! The EC2 instance that this process runs on, as its metadata service tells it: what it is, and whether it is taken away.
+//! The EC2 instance that this process runs on, as its metadata service reports it: its type, and its spot
+//! interruption.
 //!
-//! IMDSv2 only, at the address of the service or `AWS_EC2_METADATA_SERVICE_ENDPOINT`; with `AWS_EC2_METADATA_DISABLED` set
-//! to `true` nothing is asked. It never decides what a notice means for a worker.
+//! IMDSv2 only, at the address of the service or `AWS_EC2_METADATA_SERVICE_ENDPOINT`; with
+//! `AWS_EC2_METADATA_DISABLED` set to `true` it sends no request. It never decides what a notice means for a
+//! worker.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +20,7 @@ use crate::cause::cause;
 const IDENTITY: &str = "/latest/dynamic/instance-identity/document";
 const LIFE_CYCLE: &str = "/latest/meta-data/instance-life-cycle";
 const INTERRUPTION: &str = "/latest/meta-data/spot/instance-action";
-/// Tries of one request, of a second each where nobody answers.
+/// Tries of one request, of a second each if there is no answer.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The metadata service of this machine.
@@ -62,8 +64,8 @@ struct Action {
 }
 
 impl MetadataService {
-    /// The service of this machine; none where `is_disabled`, the value of `AWS_EC2_METADATA_DISABLED`, is `true`. Whether
-    /// it answers shows with the first request.
+    /// The service of this machine; `None` if `is_disabled`, the value of `AWS_EC2_METADATA_DISABLED`, is
+    /// `true`. Whether it answers shows with the first request.
     #[must_use]
     pub fn new(is_disabled: Option<&str>) -> Option<Self> {
         if is_disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
@@ -74,10 +76,10 @@ impl MetadataService {
         Some(Self { client: Client::builder().configure(&config).max_attempts(MAX_ATTEMPTS).build() })
     }
 
-    /// What this machine is.
+    /// The instance of this process.
     ///
     /// # Errors
-    /// Where no metadata service answers: this is no EC2 instance.
+    /// If no metadata service answers: this is not an EC2 instance.
     pub async fn instance(&self) -> Result<Instance, MetadataError> {
         let document = self.get(IDENTITY).await?;
         let identity: Identity = parse(IDENTITY, document.as_ref())?;
@@ -91,10 +93,10 @@ impl MetadataService {
         Ok(Instance { id: Some(identity.instance_id), machine, launched })
     }
 
-    /// When this machine is taken away, where a spot notice has been given.
+    /// The time at which EC2 reclaims this machine; `None` without a spot interruption notice.
     ///
     /// # Errors
-    /// Where the service does not answer.
+    /// If the service does not answer.
     pub async fn interruption(&self) -> Result<Option<SystemTime>, MetadataError> {
         let notice = match self.client.get(INTERRUPTION).await {
             Ok(notice) => notice,
@@ -127,7 +129,7 @@ fn parse<'a, T: Deserialize<'a>>(path: &'static str, text: &'a str) -> Result<T,
 
 /// The time that `text` names, `2026-01-31T08:22:00Z`.
 fn time(path: &'static str, text: &str) -> Result<SystemTime, MetadataError> {
-    let invalid = || MetadataError { path, detail: format!("{text:?} is no time") };
+    let invalid = || MetadataError { path, detail: format!("{text:?} is not a time") };
     let time = DateTime::from_str(text, DateTimeFormat::DateTime).map_err(|_| invalid())?;
     let seconds = u64::try_from(time.secs()).map_err(|_| invalid())?;
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
@@ -149,7 +151,10 @@ mod tests {
         let taken = time(INTERRUPTION, &action.time).unwrap();
         assert_eq!(taken.duration_since(launched).unwrap(), Duration::from_secs(120));
         let error = time(INTERRUPTION, "soon").unwrap_err().to_string();
-        assert_eq!(error, "instance metadata: /latest/meta-data/spot/instance-action: \"soon\" is no time");
+        assert_eq!(
+            error,
+            "instance metadata: /latest/meta-data/spot/instance-action: \"soon\" is not a time"
+        );
     }
 
     #[test]

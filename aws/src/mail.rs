@@ -1,8 +1,8 @@
 //! Mails, sent with Amazon SES.
 //!
-//! The text is made elsewhere; nothing here reads it. Each recipient gets a mail of its own, for SES refuses the whole of
-//! one where it refuses a single recipient, as its sandbox does. A mail of which none could be told to be sent may be
-//! sent again: twice is better than never.
+//! Other modules make the text; this one does not read it. Each recipient gets a mail of its own, because SES
+//! refuses the whole of one if it refuses a single recipient, as its sandbox does. A mail that may not have
+//! been sent may be sent again: twice is better than never.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,8 @@ impl Aws {
     /// Sends a mail to each of its recipients.
     ///
     /// # Errors
-    /// The last one where it was sent to nobody, see [`ServiceError`]: an address that is not verified, the sandbox.
+    /// The last one if it was sent to no recipient, see [`ServiceError`]: an address that is not verified,
+    /// the sandbox.
     pub async fn send_mail(&self, mail: &OutgoingMail<'_>) -> Result<Sent, ServiceError> {
         let (mut sent, mut refused) = (0, Vec::new());
         for recipient in mail.recipients {

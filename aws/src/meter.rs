@@ -1,10 +1,11 @@
 //! Counts every request that is sent to AWS: each attempt of it, retries too, by operation.
 //!
-//! An interceptor of the SDK's clients, which the SDK calls once for each attempt; signed requests tell the same meter.
-//! Operations are named as IAM spells the permission, so a batch counts with what it is a batch of, and each piece of an
-//! upload as `s3:PutObject`. Bytes are those of bodies as their headers declare them: an answer that is broken off counts
-//! whole, one that declares no length (listings of S3) counts none. What S3 asks KMS on behalf of a request, as the answer says,
-//! is counted as well. It knows no price and holds nothing up.
+//! An interceptor of the SDK's clients, which the SDK calls once for each attempt; signed requests use the
+//! same meter. Operations are named as IAM spells the permission, so a batch counts with its single
+//! operation, and each piece of an upload as `s3:PutObject`. Bytes are those of bodies as their headers
+//! declare them. An answer that is broken off counts whole; one that declares no length (listings of S3)
+//! counts none. Calls of S3 to KMS on behalf of a request, as the answer reports them, are counted as well.
+//! It knows no price and delays nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,7 +61,7 @@ impl Meter {
     }
 }
 
-/// Begun ones count, and a request without a body is one.
+/// Rounded up, and a request without a body is one.
 fn chunks(bytes: u64) -> u64 {
     bytes.div_ceil(CHUNK_BYTES).max(1)
 }
@@ -103,8 +104,9 @@ impl Intercept for Meter {
     }
 }
 
-/// What S3 asked KMS for this answer: once for each object that is encrypted with SSE-KMS or DSSE-KMS, unless a Bucket Key
-/// stands for the key (S3 User Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").
+/// Calls of S3 to KMS for this answer: once for each object that is encrypted with SSE-KMS or DSSE-KMS,
+/// unless a Bucket Key replaces the key (S3 User Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket
+/// Keys").
 fn asked_of_kms(operation: &str, response: &HttpResponse) -> Option<&'static str> {
     let asked = match operation {
         "GetObject" => "kms:Decrypt",
@@ -122,7 +124,7 @@ pub(crate) fn body_of_request(request: &HttpRequest) -> u64 {
     declared(request.headers().get("content-length")).or(request.body().content_length()).unwrap_or(0)
 }
 
-/// The bytes of an answer's body, as far as it says.
+/// The bytes of an answer's body, as its headers declare them.
 pub(crate) fn body_of_response(response: &HttpResponse) -> u64 {
     declared(response.headers().get("content-length")).or(response.body().content_length()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
-//! What AWS says it charges: the Price List Query API, and the history of spot prices.
+//! AWS's own prices: the Price List Query API, and the history of spot prices.
 //!
-//! It asks for the things that a bill needs and leaves out what AWS does not name; whoever asked sees what is missing.
-//! Nothing here has a price of its own.
+//! It requests the prices that a bill needs and leaves out what AWS does not name; the caller sees what is
+//! missing. Nothing in it has a price of its own.
 
 use std::collections::BTreeMap;
 
@@ -46,8 +46,8 @@ pub struct Wanted {
     units: f64,
 }
 
-/// What every region has: service, item and unit of the book; code, attributes and usage type of the list; units of the
-/// list in one of the book's.
+/// What every region has: service, item and unit of the book; code, attributes and usage type of the list;
+/// units of the list in one of the book's.
 type Listed = (
     (&'static str, &'static str, &'static str),
     (&'static str, &'static [(&'static str, &'static str)], &'static str),
@@ -129,7 +129,7 @@ impl Wanted {
         format!("{} {}", self.service, self.item)
     }
 
-    /// The price in one product of an answer, where it is the one.
+    /// The price in one product of an answer, if it is the one.
     fn price(&self, region: &str, date: &str, product: &Value) -> Option<Price> {
         let usage_type = product.pointer("/product/attributes/usagetype")?.as_str()?;
         if !usage_type.ends_with(self.usage_type) {
@@ -165,14 +165,14 @@ fn first_tier(product: &Value) -> Option<f64> {
     tiers.first().map(|(_, usd)| *usd)
 }
 
-/// Without the dust of a multiplication: no price has so many digits.
+/// Without the rounding errors of a multiplication: no price has that many digits.
 fn rounded(usd: f64) -> f64 {
     (usd * 1e12).round() / 1e12
 }
 
 impl Aws {
-    /// The list price of a thing in `region`, as of the day `date`; none where the list has none. These clients must be of
-    /// [`PRICE_LIST_REGION`].
+    /// The list price of a thing in `region`, as of the day `date`; `None` if the list has none. These
+    /// clients must be of [`PRICE_LIST_REGION`].
     ///
     /// # Errors
     /// See [`ServiceError`].
@@ -257,7 +257,7 @@ fn products(answer: &Value) -> Result<Vec<Value>, String> {
     let list = answer.get("PriceList").and_then(Value::as_array).ok_or("it has no PriceList")?;
     let read = |product: &Value| match product.as_str() {
         Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-        None => Err("a product is no text".to_owned()),
+        None => Err("a product is not text".to_owned()),
     };
     list.iter().map(read).collect()
 }

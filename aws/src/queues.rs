@@ -21,7 +21,8 @@ const MAX_NAME: usize = 80;
 /// Bytes of a hash in a name: 32 hexadecimal digits.
 const HASH_BYTES: usize = 16;
 
-/// The name of an execution's queue: `prefix` and the execution's name, or a hash of it where SQS could not take that.
+/// The name of an execution's queue: `prefix` and the execution's name, or a hash of it if SQS could not take
+/// that.
 #[must_use]
 pub fn queue_name(prefix: &str, execution: &str) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -40,17 +41,17 @@ pub struct NewQueue<'a> {
     pub name: &'a str,
     /// The run that its tag `tagfleet:run` names.
     pub run: &'a str,
-    /// Where messages go that were received too often.
+    /// The queue for messages that were received too often.
     pub dead_letter_queue_arn: &'a str,
-    /// How long a received message stays invisible where a receive says nothing else.
+    /// How long a received message stays invisible if a receive does not set it.
     pub visibility_timeout: Duration,
     /// How often a message is received before it goes to the dead-letter queue.
     pub max_receive_count: u32,
 }
 
 impl Aws {
-    /// Makes a queue, encrypted with SQS's keys, and returns its URL; one of this name and these attributes that is there
-    /// already is the same queue.
+    /// Makes a queue, encrypted with SQS's keys, and returns its URL; one of this name and these attributes
+    /// that is there already is the same queue.
     ///
     /// # Errors
     /// See [`ServiceError`].
@@ -75,7 +76,7 @@ impl Aws {
         })
     }
 
-    /// The URL of the queue of this name; none where there is no such queue.
+    /// The URL of the queue of this name; `None` if there is no such queue.
     ///
     /// # Errors
     /// See [`ServiceError`].

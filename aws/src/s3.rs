@@ -1,8 +1,8 @@
 //! S3 as a bucket.
 //!
-//! Listings use encoding-type=url and are decoded here, so that keys with control characters arrive as they are. A large
-//! object is written in parts; a conditional write is conditional either way. It never lists twice and sends no HEAD
-//! but where asked whether an object exists.
+//! Listings use encoding-type=url and are decoded in this module, so that keys with control characters arrive
+//! unchanged. A large object is written in parts; a conditional write is conditional either way. It never
+//! lists twice, and sends HEAD only to find whether an object exists.
 
 mod errors;
 mod multipart;
@@ -37,7 +37,8 @@ pub struct S3Bucket {
 }
 
 impl S3Bucket {
-    /// The bucket of this name, or of this access point's ARN; whether it exists shows with the first request.
+    /// The bucket of this name, or of this access point's ARN; whether it exists shows with the first
+    /// request.
     #[must_use]
     pub fn new(aws: &Aws, bucket: &str) -> Self {
         let mut client = aws.s3.clone();
@@ -56,15 +57,15 @@ impl S3Bucket {
         self
     }
 
-    /// The region that the bucket is in, `eu-central-1`; asks for `s3:ListBucket`.
+    /// The region that the bucket is in, `eu-central-1`; needs `s3:ListBucket`.
     ///
     /// # Errors
-    /// Where there is no such bucket, or S3 does not say.
+    /// If there is no such bucket, or S3 does not name its region.
     pub async fn region(&self) -> Result<String, BucketError> {
         match self.at.client().head_bucket().bucket(&self.bucket).send().await {
             Ok(found) => found.bucket_region.ok_or_else(|| self.fail(Kind::Other, "", "S3 named no region")),
             Err(error) => {
-                // A bucket that is elsewhere, or may not be listed, says where all the same.
+                // A bucket that is in another region, or cannot be listed, names its region in the error.
                 match error.raw_response().and_then(region::named) {
                     Some(region) => Ok(region),
                     None => Err(self.error("", &error)),
@@ -88,7 +89,7 @@ impl S3Bucket {
                 .send()
         };
         let listed = match self.at.ask(list).await.map_err(|error| self.error(&walk.prefix, &error)) {
-            // What stands before the range is then listed too, and left out with all that is not of it.
+            // Keys before the range are then listed too, and left out with everything else outside it.
             Err(error) if walk.start_after.is_some() && errors::is_unsupported(&error) => {
                 walk.start_after = None;
                 return Ok(Vec::new());

@@ -1,8 +1,9 @@
-//! Signed requests to services of which a run needs a call or two, so that no SDK crate of hundreds of operations is
-//! built for them.
+//! Signed requests to services of which a run needs a call or two, so that no SDK crate of hundreds of
+//! operations is built for them.
 //!
-//! Credentials, region, endpoint, TLS and signature are the SDK's own; the calls are those of the services' documented
-//! protocols. Every try is counted. An answer is read up to a limit. It never logs, and an error tells only what the service said.
+//! Credentials, region, endpoint, TLS and signature are the SDK's own; the calls are those of the services'
+//! documented protocols. Every try is counted. An answer is read up to a limit. It never logs, and an error
+//! repeats only the service's message.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -31,7 +32,7 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The wait before the second try; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// What stands unencoded in a form and in a path.
+/// The characters that a form and a path hold unencoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A service of AWS.
@@ -45,7 +46,7 @@ pub struct Service {
     pub endpoint: &'static str,
     /// What requests are signed for.
     pub signing_name: &'static str,
-    /// The version of a query service, what a JSON service's targets begin with; empty for a REST service.
+    /// The version of a query service, or the prefix of a JSON service's targets; empty for a REST service.
     pub version: &'static str,
 }
 
@@ -124,7 +125,7 @@ pub(crate) struct RawClient {
     connector: Arc<OnceLock<SharedHttpConnector>>,
 }
 
-/// A request before it is signed: it is signed anew for each try.
+/// A request before it is signed: each try is signed again.
 struct RawRequest {
     method: &'static str,
     url: String,
@@ -149,7 +150,7 @@ impl Aws {
         json(call, &answer)
     }
 
-    /// Calls a REST service that speaks JSON; `path` begins with `/`, see [`path_piece`].
+    /// Calls a REST service that speaks JSON; `path` starts with `/`, see [`path_piece`].
     ///
     /// # Errors
     /// See [`ServiceError`]; throttling and server errors were tried again.
@@ -180,13 +181,13 @@ impl Aws {
         let url = self.signed.url(call, "/")?;
         let answer = self.signed.send(call, &RawRequest { method: "POST", url, headers, body }).await?;
         Element::parse(&answer)
-            .map_err(|why| call.fail(Kind::Other, "", format!("the answer is no XML: {why}")))
+            .map_err(|why| call.fail(Kind::Other, "", format!("invalid XML in the response: {why}")))
     }
 }
 
 fn json(call: Call<'_>, answer: &str) -> Result<Value, ServiceError> {
     serde_json::from_str(answer)
-        .map_err(|error| call.fail(Kind::Other, "", format!("the answer is no JSON: {error}")))
+        .map_err(|error| call.fail(Kind::Other, "", format!("invalid JSON in the response: {error}")))
 }
 
 impl RawClient {
@@ -308,7 +309,7 @@ async fn read(call: Call<'_>, response: HttpResponse) -> Result<String, ServiceE
     String::from_utf8(bytes).map_err(|_| call.fail(Kind::Other, "", "the answer is not UTF-8"))
 }
 
-/// What an answer that is no success says: its code by header, JSON or XML, and its message.
+/// The error in an answer that is not a success: its code by header, JSON or XML, and its message.
 fn refused(call: Call<'_>, status: u16, error_type: Option<&str>, answer: &str) -> ServiceError {
     let text = |value: &Value, names: [&str; 2]| {
         names.iter().find_map(|name| Some(value.get(name)?.as_str()?.to_owned()))

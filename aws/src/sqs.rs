@@ -1,7 +1,7 @@
 //! SQS as a queue.
 //!
-//! Messages go out in batches of ten, many batches at once, and those of a batch that failed go out again. It never makes or
-//! deletes a queue.
+//! Messages go out in batches of ten, many batches at once, and those of a batch that failed go out again. It
+//! never makes or deletes a queue.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl SqsQueue {
     }
 }
 
-/// True for errors that say a receipt no longer holds its message.
+/// True for errors about a receipt that no longer holds its message.
 fn is_stale<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
     // Codes with the older protocol's prefix mean the same.
@@ -120,7 +120,7 @@ impl Queue for SqsQueue {
         let counts = told.map_err(|error| self.error(&error))?.attributes.unwrap_or_default();
         let count = |name: QueueAttributeName| {
             let count = counts.get(&name).and_then(|count| count.parse::<u64>().ok());
-            count.ok_or_else(|| self.fail(format!("it does not say its {}", name.as_str())))
+            count.ok_or_else(|| self.fail(format!("it has no {}", name.as_str())))
         };
         let visible =
             count(ApproximateNumberOfMessages)?.saturating_add(count(ApproximateNumberOfMessagesDelayed)?);

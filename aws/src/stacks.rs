@@ -1,4 +1,4 @@
-//! What a CloudFormation stack says of itself.
+//! The description of a CloudFormation stack.
 //!
 //! Only its outputs are read; it never changes a stack.
 

@@ -1,7 +1,7 @@
 //! A small reader of the XML that the query services answer with: names, text, children.
 //!
-//! roxmltree reads it. Attributes, namespaces and comments are left out; a document type is refused, because none of the
-//! services sends one.
+//! roxmltree reads it. Attributes, namespaces and comments are left out; a document type is refused, because
+//! none of the services sends one.
 
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -25,7 +25,7 @@ impl Element {
     /// Reads a document.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Names what is wrong with it.
     pub fn parse(document: &str) -> Result<Self, String> {
         let options =
             ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
@@ -61,7 +61,7 @@ impl Element {
         self.children.iter().find_map(|child| child.find(name))
     }
 
-    /// The text of the first element of this name at any depth; empty where there is none.
+    /// The text of the first element of this name at any depth; empty if there is none.
     #[must_use]
     pub fn text_of(&self, name: &str) -> &str {
         self.find(name).map_or("", |found| found.text.as_str())

@@ -127,7 +127,7 @@ impl Configuration {
 fn dollars(value: &str) -> Result<f64, ConfigurationError> {
     let dollars = value.parse().ok().filter(|dollars| is_limit(*dollars));
     dollars.ok_or_else(|| {
-        wrong("TAGFLEET_MAX_USD", format!("is wrong: {value:?} is no number of dollars above 0"))
+        wrong("TAGFLEET_MAX_USD", format!("is wrong: {value:?} is not a number of dollars above 0"))
     })
 }
 
@@ -139,7 +139,10 @@ fn number<T: FromStr + PartialOrd + std::fmt::Display>(
 ) -> Result<T, ConfigurationError> {
     let Some(value) = value else { return Ok(default) };
     value.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| {
-        wrong(name, format!("is wrong: {value:?} is no number from {} to {}", allowed.start(), allowed.end()))
+        wrong(
+            name,
+            format!("is wrong: {value:?} is not a number from {} to {}", allowed.start(), allowed.end()),
+        )
     })
 }
 
@@ -209,14 +212,14 @@ mod tests {
     fn every_error_names_its_variable() {
         let cases = [
             ("TAGFLEET_RUN", "", "is not set"),
-            ("TAGFLEET_RUN", "A b", "is wrong: \"A b\" is no run id"),
+            ("TAGFLEET_RUN", "A b", "is wrong: \"A b\" is not a run ID"),
             ("TAGFLEET_OUTPUT", "tags", "is wrong: \"tags\" is not a place in a bucket"),
             ("TAGFLEET_QUEUE_URL", "", "is not set"),
-            ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is no number of dollars above 0"),
-            ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is no number from 1 to 1024"),
-            ("TAGFLEET_IDLE_SECONDS", "21", "is wrong: \"21\" is no number from 1 to 20"),
-            ("TAGFLEET_ANSWER_SECONDS", "0", "is wrong: \"0\" is no number from 1 to 300"),
-            ("TAGFLEET_GRACE_SECONDS", "-1", "is wrong: \"-1\" is no number from 0 to 90"),
+            ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is not a number of dollars above 0"),
+            ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is not a number from 1 to 1024"),
+            ("TAGFLEET_IDLE_SECONDS", "21", "is wrong: \"21\" is not a number from 1 to 20"),
+            ("TAGFLEET_ANSWER_SECONDS", "0", "is wrong: \"0\" is not a number from 1 to 300"),
+            ("TAGFLEET_GRACE_SECONDS", "-1", "is wrong: \"-1\" is not a number from 0 to 90"),
         ];
         for (name, value, problem) in cases {
             let error = configuration(&[(name, value)]).unwrap_err();

@@ -20,7 +20,11 @@ pub(crate) async fn fetch(
     let spec: ModelSpec = serde_json::from_value(record.spec.clone())
         .context("its description is not one of this tagfleet: publish it again and start a new run")?;
     ensure!(spec.sha256 == record.sha256, "its description has another sha256 than the run's request");
-    ensure!(spec.files.iter().any(|file| file.name == spec.model), "{:?} is none of its files", spec.model);
+    ensure!(
+        spec.files.iter().any(|file| file.name == spec.model),
+        "{:?} is not one of its files",
+        spec.model
+    );
     for file in &spec.files {
         check_name(&file.name)?;
         let fetched = bucket.get(&format!("{prefix}{}", file.name), None, file.bytes).await?;
@@ -36,7 +40,7 @@ pub(crate) async fn fetch(
     }
     let root = root.to_owned();
     let model = tokio::task::spawn_blocking(move || Model::from_copy(&root, spec)).await?;
-    model.context("its files are not those that the run began with")
+    model.context("its files are not those that the run started with")
 }
 
 /// A name of plain parts only: nothing that leaves the folder.
@@ -44,7 +48,7 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     let mut parts = Path::new(name).components();
     let is_plain = parts.all(|part| matches!(part, Component::Normal(_)));
     if name.is_empty() || !is_plain || name.contains(['\\', '\0']) {
-        bail!("{name:?} is no name of a model's file: it must stay within the model's folder");
+        bail!("{name:?} is not a model file's name: it must stay within the model's folder");
     }
     Ok(())
 }

@@ -25,8 +25,8 @@ const EVERY: Duration = Duration::from_secs(5);
 /// write the last usage records (4 s and one more request).
 const LAST_STEPS: Duration = Duration::from_secs(25);
 
-const BY_SIGNAL: &str = "told to stop by a signal";
-const BY_EC2: &str = "its spot instance is taken away";
+const BY_SIGNAL: &str = "stopped by a signal";
+const BY_EC2: &str = "spot interruption notice";
 
 /// Told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Shutdown {
 
     /// Why it was told to stop.
     pub(crate) fn why(&self) -> &'static str {
-        self.why.get().copied().unwrap_or("told to stop")
+        self.why.get().copied().unwrap_or("stopped")
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn shards_in_hand_get_the_grace_after_a_signal_and_none_after_a_second() {
         let (after, why) = given_up_after(&[(1, Notice::Signal)]).await;
-        assert_eq!((after.as_secs(), why), (91, "told to stop by a signal"));
+        assert_eq!((after.as_secs(), why), (91, "stopped by a signal"));
         let (after, _) = given_up_after(&[(1, Notice::Signal), (3, Notice::Signal)]).await;
         assert_eq!(after.as_secs(), 3);
     }
@@ -205,7 +205,7 @@ mod tests {
     async fn the_earliest_end_counts() {
         let notice = Notice::Interruption(Duration::from_secs(110));
         let (after, why) = given_up_after(&[(0, notice), (5, Notice::Signal)]).await;
-        assert_eq!((after.as_secs(), why), (95, "its spot instance is taken away"));
+        assert_eq!((after.as_secs(), why), (95, "spot interruption notice"));
         let soon = Notice::Interruption(Duration::from_secs(20));
         let (after, _) = given_up_after(&[(0, Notice::Signal), (5, soon)]).await;
         assert_eq!(after.as_secs(), 25);

@@ -64,7 +64,7 @@ pub(crate) fn code(outcome: Result<Exit, Failure>, is_verbose: bool) -> ExitCode
         tell(&format!("error: {}", failure.message));
         match &failure.detail {
             Some(detail) if is_verbose => tell(&format!("detail: {detail}")),
-            Some(_) => tell("-v shows what is behind this"),
+            Some(_) => tell("for details, add -v"),
             None => {}
         }
         failure.exit

@@ -53,15 +53,15 @@ pub(crate) fn none_finished(path: &Path) -> String {
     let is_started =
         |folder: &Path| keys(folder).is_some_and(|(out, keys)| out.join(keys.request()).exists());
     if is_started(path) {
-        return format!("{here}: this run is not finished: run the same command again to continue it");
+        return format!("{here}: this run is not finished: run the same command again to resume it");
     }
     match folders(path).unwrap_or_default().iter().filter(|folder| is_started(folder)).count() {
         0 => format!(
-            "{here}: no run is here: give the folder that was given as --out, or a run's folder in it"
+            "{here}: no run is in this folder: give the folder that was given as --out, or a run's folder in it"
         ),
-        1 => format!("{here}: its only run is not finished: run the same command again to continue it"),
+        1 => format!("{here}: its only run is not finished: run the same command again to resume it"),
         runs => format!(
-            "{here}: none of its {runs} runs is finished: run the same command again to continue the latest"
+            "{here}: none of its {runs} runs is finished: run the same command again to resume the latest"
         ),
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     fn what_is_missing_is_named_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let said = |path: &Path| none_finished(path).replace(folder.path().to_str().unwrap(), "OUT");
-        insta::assert_snapshot!(said(folder.path()), @"OUT: no run is here: give the folder that was given as --out, or a run's folder in it");
+        insta::assert_snapshot!(said(folder.path()), @"OUT: no run is in this folder: give the folder that was given as --out, or a run's folder in it");
         let write = |run: &str, key: fn(&RunKeys) -> String| {
             let id = RunId::try_from(run.to_owned()).unwrap();
             let path = folder.path().join(key(&RunKeys::new("", &id)));
@@ -94,10 +94,10 @@ mod tests {
             fs::write(path, "{}").unwrap();
         };
         write("a", RunKeys::request);
-        insta::assert_snapshot!(said(folder.path()), @"OUT: its only run is not finished: run the same command again to continue it");
-        insta::assert_snapshot!(said(&folder.path().join("a")), @"OUT/a: this run is not finished: run the same command again to continue it");
+        insta::assert_snapshot!(said(folder.path()), @"OUT: its only run is not finished: run the same command again to resume it");
+        insta::assert_snapshot!(said(&folder.path().join("a")), @"OUT/a: this run is not finished: run the same command again to resume it");
         write("b", RunKeys::request);
-        insta::assert_snapshot!(said(folder.path()), @"OUT: none of its 2 runs is finished: run the same command again to continue the latest");
+        insta::assert_snapshot!(said(folder.path()), @"OUT: none of its 2 runs is finished: run the same command again to resume the latest");
         write("a", RunKeys::success);
         assert!(FinishedRun::find(folder.path()).unwrap().results.ends_with("a/results"));
     }

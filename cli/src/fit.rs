@@ -63,12 +63,8 @@ fn loading(options: &FitOptions) -> Result<Loading, Failure> {
 
 fn check(spec: &ModelSpec) -> Result<(), &'static str> {
     match spec.labels.len() {
-        0 => Err(
-            "the output is not one score per label, so that tags cannot show which preprocessing is right",
-        ),
-        1 => {
-            Err("the output is one score of one label, so that tags cannot show which preprocessing is right")
-        }
+        0 => Err("the output is not one score per label, so tags cannot show which preprocessing is right"),
+        1 => Err("the output is one score of one label, so tags cannot show which preprocessing is right"),
         _ => Ok(()),
     }
 }
@@ -77,7 +73,7 @@ fn write_all(options: &FitOptions, page: &Page<'_>, target: &write::Target) -> R
     page.write(&options.page)?;
     print(&format!("\npage     {}\n", options.page.display()))?;
     match page.verdict.withholds(page.ranking) {
-        Some(why) if !options.force => print(&format!("{why}; --force writes it all the same\n")),
+        Some(why) if !options.force => print(&format!("{why}; --force writes it anyway\n")),
         _ => {
             target.write(&page.loading.model.spec, &page.ranking.best().candidate.steps)?;
             print(&format!("wrote    {}\n", target.path.display()))

@@ -61,7 +61,7 @@ impl Inputs {
             return Self::of_paths(&paths, options).await;
         }
         match (places, aws) {
-            (_, None) => Err(broken("a bucket is named, and there is no client for it")),
+            (_, None) => Err(broken("no connection for the named bucket")),
             ([Place::S3 { bucket, prefix }], Some(aws)) => {
                 let bucket = S3Bucket::new(aws, bucket);
                 Self::of_bucket((&places[0], prefix), bucket, options).await
@@ -247,7 +247,7 @@ fn unlisted(error: &BucketError) -> Failure {
 fn nothing(left_out: u64, skipped: &Skipped) -> String {
     let files = |count: u64| format!("{count} file{}", if count == 1 { "" } else { "s" });
     match (left_out, skipped.is_empty()) {
-        (0, true) => "no files are here".to_owned(),
+        (0, true) => "the input has no files".to_owned(),
         (0, false) => format!("{}, all skipped ({})", files(skipped.files()), skipped.in_words()),
         (_, true) => format!("{}, and no file passes --include and --exclude", files(left_out)),
         (_, false) => format!(
@@ -301,7 +301,7 @@ mod tests {
     fn what_was_found_where_nothing_is_to_be_tagged() {
         let mut skipped = Skipped::default();
         skipped.add(SkipReason::Text, "labels.csv");
-        insta::assert_snapshot!(nothing(0, &Skipped::default()), @"no files are here");
+        insta::assert_snapshot!(nothing(0, &Skipped::default()), @"the input has no files");
         insta::assert_snapshot!(nothing(0, &skipped), @"1 file, all skipped (1 text file (labels.csv); --all-files reads them)");
         insta::assert_snapshot!(nothing(2, &Skipped::default()), @"2 files, and no file passes --include and --exclude");
         insta::assert_snapshot!(nothing(2, &skipped), @"3 files, of which 2 do not pass --include and --exclude and the others are skipped (1 text file (labels.csv); --all-files reads them)");

@@ -146,7 +146,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     let number = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     number
         .filter(|number| *number > 0)
-        .ok_or_else(|| format!("{text:?} is no number like 300000, 300k, 300M or 3B"))
+        .ok_or_else(|| format!("{text:?} is not a number such as 300000, 300k, 300M or 3B"))
 }
 
 fn region(options: &PlanOptions, aws: Option<&Aws>) -> String {

@@ -136,7 +136,7 @@ async fn tag(
         tell(&format!("report: {}", out.report(&worker.keys)));
     }
     if exit == Exit::Resumable && !options.quiet {
-        tell("to go on, run the same command again");
+        tell("to resume, run the same command again");
     }
     Ok(exit)
 }
@@ -183,8 +183,8 @@ fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Work
         return tell(&format!("run {run}"));
     }
     tell(&format!(
-        "run {run} goes on: what is done stays done, its list of inputs is closed, and files added since it began are \
-         not in it (--new begins another)"
+        "resuming run {run}: finished work is kept; files added since it started are not included (--new starts another \
+         run)"
     ));
 }
 
@@ -192,7 +192,7 @@ fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
     let (counts, run) = (worker.progress.counts(), &worker.run);
     let done = match counts.total {
         // It ended before it had counted.
-        0 => "what is done is kept".to_owned(),
+        0 => "finished work is kept".to_owned(),
         total => format!("{} of {total} images are done and kept", counts.done()),
     };
     if error.is_disk_full() {
@@ -338,7 +338,7 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             reduce::finish(output, &worker.keys, summary).await.map_err(broken)?;
             if let Err(error) = out.remove_work(&worker.keys) {
                 tell(&format!(
-                    "note: the next run will try again to remove what is no longer needed: {error}"
+                    "note: intermediate files could not be removed; the next run tries again: {error}"
                 ));
             }
             Ok(())

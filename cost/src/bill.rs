@@ -1,26 +1,26 @@
 //! The bill of a run: what it used, line by line, times the prices of its region.
 //!
-//! Every line is a quantity times a unit price, and the total is their sum in order. Either all of it is known or there is
-//! no bill: a price that is absent ends it.
+//! Every line is a quantity times a unit price, and the total is their sum in order. Either all of it is
+//! known or there is no bill: a price that is absent ends it.
 
 use super::prices::{PriceBook, UnknownPrice};
 use super::requests::{self, Billed};
 use super::{COST_VERSION, Cost, CostLine};
 use crate::usage::{self, MachineUsage, Usage};
 
-/// What a worker's machine has for a disk, in GB: the stack's launch template says so.
+/// The disk of a worker's machine, in GB, as in the stack's launch template.
 pub const DISK_GB: f64 = 50.0;
 /// Hours of a month, as EC2 bills disks.
 pub const HOURS_A_MONTH: f64 = 730.0;
 /// Stages, in their order; requests of any other come behind them.
 const STAGES: [&str; 3] = ["split", "infer", "reduce"];
 
-/// What a bill needs to know beside what was used.
+/// What a bill needs to know in addition to the usage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// The region whose prices hold.
     pub region: String,
-    /// Images of the run, for the cost of a million; 0 where that says nothing.
+    /// Images of the run, for the cost of a million; 0 if that is not needed.
     pub images: u64,
     /// States that the state machine entered.
     pub transitions: u64,
@@ -42,7 +42,7 @@ struct Bill<'a> {
 /// The bill of what was used.
 ///
 /// # Errors
-/// Where a price is not in the book: there is no bill of a part.
+/// If a price is not in the book: there is no bill of a part.
 pub fn bill(usage: &Usage, extras: &Extras, book: &PriceBook) -> Result<Cost, UnknownPrice> {
     let region = extras.region.as_str();
     let mut bill = Bill { region, book, lines: vec![], spot_saved_usd: 0.0, notes: vec![] };
@@ -66,7 +66,8 @@ impl Bill<'_> {
         }
     }
 
-    /// Adds a line, unless it is of nothing; `shown` is the item as the bill names it, `item` as the book does.
+    /// Adds a line, unless it is of nothing; `shown` is the item as the bill names it, `item` as the book
+    /// does.
     fn line(
         &mut self,
         stage: &str,
@@ -170,10 +171,10 @@ impl Bill<'_> {
             self.note("of a machine with GPUs a worker took its share of the vCPUs or of the GPUs, whichever is larger");
         }
         if machine.life_cycle.is_none() {
-            self.note("machines that did not say whether they are spot are counted on demand");
+            self.note("machines of unknown purchase type are billed as on demand");
         }
         if is_highest {
-            self.note("spot hours cost what the dearest zone of the region did; the price book has no zones");
+            self.note("spot hours are billed at the price of the region's most expensive zone; the price book has no zones");
         }
         if time.free_ms > 0 {
             self.note(&format!(
@@ -185,7 +186,7 @@ impl Bill<'_> {
         Ok(())
     }
 
-    /// Counts what spot machines saved, where it is known what they cost on demand.
+    /// Counts what spot machines saved, if their on-demand price is known.
     fn saved(&mut self, used: &MachineUsage, on_demand: &str, spot: f64) {
         if !used.machine.is_spot() {
             return;

@@ -1,7 +1,8 @@
 //! Plan: what a run will take and cost, from a sample that was measured beforehand.
 //!
-//! Pure arithmetic over what others found: the sample's times, the prices, the machines. Every assumption that goes into
-//! a figure is a note of the plan. It measures nothing, lists nothing and never looks a price up.
+//! Pure arithmetic over what others found: the sample's times, the prices, the machines. Every assumption
+//! that goes into a figure is a note of the plan. It measures nothing, lists nothing and never looks a price
+//! up.
 
 pub mod estimate;
 pub mod fixed;
@@ -20,11 +21,11 @@ use crate::assumptions::{BOOT_SECONDS, DEFAULT_WORKERS, IMAGES_PER_WORKER, OVERH
 pub const PLAN_VERSION: u32 = 1;
 /// vCPUs of one worker on CPU machines, as the job definition has it.
 pub const WORKER_VCPUS: u32 = 8;
-/// What one vCPU of another machine does, as a share of a core here: a vCPU that is a core of its own, and one that is
-/// half of a core. Wide on purpose: measure on the target to narrow it.
+/// What one vCPU of another machine does, as a share of a core here: a vCPU that is a core of its own, and
+/// one that is half of a core. Wide on purpose: measure on the target to narrow it.
 const WHOLE_CORE: (f64, f64) = (0.7, 1.1);
 const HALF_CORE: (f64, f64) = (0.4, 0.75);
-/// The same where the sample was measured on the target's own type.
+/// The same, if the sample was measured on the target's own type.
 const SAME_TYPE: (f64, f64) = (0.95, 1.05);
 
 /// What is to be planned.
@@ -36,7 +37,7 @@ pub struct Question {
     pub images_are: CountSource,
     /// Bytes of an image, on average.
     pub mean_bytes: f64,
-    /// Prefixes, folders, that the listed images stand in.
+    /// Prefixes or folders of the listed images.
     pub prefixes: u32,
     /// Seconds within which it has to be done.
     pub deadline_seconds: Option<u64>,
@@ -46,13 +47,13 @@ pub struct Question {
     pub engine_rates: Vec<EngineRate>,
     /// What it could run on.
     pub machines: Vec<Machine>,
-    /// Machines with a GPU, of which only decoding can be told.
+    /// Machines with a GPU, for which only decoding can be estimated.
     pub gpus: Vec<GpuMachine>,
     /// CPU time of decoding and preparing one image on one core here, without the model, in milliseconds.
     pub decode_ms: Option<f64>,
     /// What everything but machines costs, for all images.
     pub fixed: FixedCosts,
-    /// The type of the machine that measured, where it is one of EC2's.
+    /// The type of the machine that measured, if it is one of EC2's.
     pub measured_on: Option<String>,
     /// The most vCPUs that the fleet may hold at once.
     pub ceiling: Ceiling,
@@ -63,12 +64,13 @@ pub struct Question {
 pub struct Ceiling {
     /// How many.
     pub vcpus: u32,
-    /// What says so: `the stack tagfleet`.
+    /// The source of the limit: `the stack tagfleet`.
     pub set_by: String,
 }
 
 impl Ceiling {
-    /// Machines of this type that fit under it, at least one: Batch goes over its limit by less than one machine.
+    /// Machines of this type that fit under it, at least one: Batch goes over its limit by less than one
+    /// machine.
     fn machines(&self, machine: &Machine) -> u32 {
         (self.vcpus / machine.vcpus.max(1)).max(1)
     }
@@ -87,9 +89,9 @@ impl Question {
 pub enum CountSource {
     /// All were listed.
     Counted,
-    /// So many were listed, and there are more.
+    /// This many were listed, and there are more.
     AtLeast,
-    /// The user said so.
+    /// The user gave it.
     Said,
 }
 
@@ -102,7 +104,7 @@ pub struct EngineRate {
     pub flags: String,
     /// CPU time of one image on one core here, decoding included, in milliseconds.
     pub cpu_ms: f64,
-    /// Of so many images, how many have the top tag that fp32 gives them; none for fp32 itself.
+    /// How many images have the same top tag as with fp32, and of how many; `None` for fp32 itself.
     pub agreement: Option<(u32, u32)>,
     /// The instruction set without which a worker refuses it, `vnni` or a set of brain floats.
     pub needs: Option<String>,
@@ -115,7 +117,7 @@ pub struct Machine {
     pub instance_type: String,
     /// Its vCPUs.
     pub vcpus: u32,
-    /// 2 where two vCPUs share a core.
+    /// 2 if two vCPUs share a core.
     pub threads_per_core: u32,
     /// What its network carries all the time, in Mbit/s.
     pub network_mbps: Option<u32>,
@@ -181,9 +183,9 @@ pub struct Line {
     pub on_demand_usd: Range,
     /// What binds.
     pub limit: Bottleneck,
-    /// False where it may take longer than the deadline.
+    /// False if it may take longer than the deadline.
     pub keeps_deadline: bool,
-    /// True where it was measured on another type of machine.
+    /// True if it was measured on another type of machine.
     pub is_scaled: bool,
 }
 
@@ -325,7 +327,8 @@ fn instances(question: &Question, machine: &Machine, slow: f64) -> u32 {
     (needed as u32).clamp(1, 10_000)
 }
 
-/// The cheapest that keeps the deadline and whose answers are those of fp32 in at least 99 of 100 images of the sample.
+/// The cheapest that keeps the deadline and whose answers are those of fp32 in at least 99 of 100 images of
+/// the sample.
 fn recommended(lines: &[Line], engine_rates: &[EngineRate]) -> Option<usize> {
     let agrees = |line: &&Line| {
         let way = engine_rates.iter().find(|way| way.engine == line.engine);

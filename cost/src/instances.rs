@@ -1,6 +1,7 @@
 //! EC2 instance types: what a plan, a bill and the template know of them, in one table.
 //!
-//! Facts of AWS's pages, not measured: vCPUs, vCPUs per core, network, instruction sets, GPUs. Prices are in the price book.
+//! Facts of AWS's pages, not measured: vCPUs, vCPUs per core, network, instruction sets, GPUs. Prices are in
+//! the price book.
 
 /// An instance type that a stack's workers run on.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +12,8 @@ pub struct Instance {
     pub vcpus: u32,
     /// vCPUs that share a core: 1 or 2.
     pub threads_per_core: u32,
-    /// Sustained network bandwidth in Mbit/s (Karpenter's table of 2026-08-21; a 2xlarge is interpolated from its
-    /// neighbours); `None` if unknown.
+    /// Sustained network bandwidth in Mbit/s (Karpenter's table of 2026-08-21; a 2xlarge is interpolated from
+    /// its neighbours); `None` if unknown.
     pub network_mbps: Option<u32>,
     /// Instruction sets that decide about int8 and bf16, as a run records them.
     pub instruction_sets: &'static [&'static str],
@@ -56,7 +57,8 @@ const fn gpu(name: &'static str, gpu: &'static str, vcpus: u32, network_mbps: Op
     Instance { name, vcpus, threads_per_core: 2, network_mbps, instruction_sets: &[], gpu: Some(gpu) }
 }
 
-/// GPUs of an instance of this type, by AWS's pages on the families g4dn, g5, g6 and g6e; `None` for any other type.
+/// GPUs of an instance of this type, by AWS's pages on the families g4dn, g5, g6 and g6e; `None` for any
+/// other type.
 #[must_use]
 pub fn gpus_of(instance_type: &str) -> Option<u32> {
     match instance_type.split_once('.')? {

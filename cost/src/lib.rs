@@ -1,6 +1,7 @@
 //! What a run costs: usage times a dated price book, line by line.
 //!
-//! Pure. A price that is not in the book is an error and never zero; the total is the sum of the lines and nothing else.
+//! Pure. A price that is not in the book is an error and never zero; the total is the sum of the lines and
+//! nothing else.
 
 pub mod assumptions;
 pub mod bill;
@@ -24,7 +25,8 @@ pub use variance::PlanVariance;
 /// The version of the stored form.
 pub const COST_VERSION: u32 = 1;
 
-/// A bill: quantity times unit price, line by line. Dollars are US dollars at list price, free tiers not counted.
+/// A bill: quantity times unit price, line by line. Dollars are US dollars at list price, free tiers not
+/// counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
@@ -38,7 +40,7 @@ pub struct Cost {
     pub lines: Vec<CostLine>,
     /// The sum of the lines.
     pub total_usd: f64,
-    /// The same for a million of the run's images; none where it had none.
+    /// The same for a million of the run's images; `None` if it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_million: Option<f64>,
     /// What the same machines would have cost on demand, less what they cost.
@@ -47,7 +49,7 @@ pub struct Cost {
     /// What was assumed, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What was planned beside what came; none where the run had no plan.
+    /// The plan and the actual figures; `None` if the run had no plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanVariance>,
 }

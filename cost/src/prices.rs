@@ -1,8 +1,8 @@
-//! The price book: what AWS charges, by region, service and item, each figure with its source, its date and how far it is
-//! to be trusted.
+//! The price book: what AWS charges, by region, service and item, each figure with its source, its date and
+//! how far it can be trusted.
 //!
-//! Data, not code: one book is built in, another may be laid over it. A price that is absent is an error that names it,
-//! and one that is zero, negative or no number is no price.
+//! Data, not code: one book is built in, and another may override it. An absent price is an error that names
+//! it. A number that is zero, negative or not finite is not a price.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 /// The version of the stored form.
 pub const BOOK_VERSION: u32 = 1;
-/// A price older than this many days is told to be.
+/// A price older than this many days is reported as old.
 pub const OLD_AFTER_DAYS: i64 = 90;
 
 const BUILT_IN: &str = include_str!("../prices/aws.json");
@@ -41,10 +41,10 @@ pub struct Price {
     pub unit: String,
     /// US dollars for one unit; of a spot price without a zone that of the dearest zone.
     pub usd: f64,
-    /// What the cheapest zone costs, where `usd` is what the dearest does.
+    /// The price in the cheapest zone, if `usd` is that of the most expensive one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_usd: Option<f64>,
-    /// Where it was read.
+    /// The source of the price.
     pub source: String,
     /// When it was true: `2026-11-23`, or only `2026`.
     pub date: String,
@@ -88,17 +88,17 @@ pub enum UnknownPrice {
     UnknownMachine,
 }
 
-/// Bytes are no price book.
+/// Bytes are not a price book.
 #[derive(Debug, Error)]
 pub enum InvalidBook {
     /// Not its form.
-    #[error("no price book: {0}")]
+    #[error("not a price book: {0}")]
     Form(#[from] serde_json::Error),
     /// Another version.
     #[error("a price book of version {0}, and only {BOOK_VERSION} is understood")]
     Version(u32),
     /// A price that is none.
-    #[error("the price of {service} {item} in {region} is {usd}, which is no price")]
+    #[error("the price of {service} {item} in {region} is {usd}, which is not a price")]
     NoPrice {
         /// The region.
         region: String,
@@ -106,7 +106,7 @@ pub enum InvalidBook {
         service: String,
         /// The item.
         item: String,
-        /// What stands there.
+        /// The value in the book.
         usd: f64,
     },
     /// Two of one thing.
@@ -120,7 +120,7 @@ pub enum InvalidBook {
         item: String,
     },
     /// A date that is none.
-    #[error("{0:?} is no date like 2026-11-23")]
+    #[error("{0:?} is not a date such as 2026-11-23")]
     Date(String),
 }
 
@@ -148,7 +148,7 @@ impl PriceBook {
     /// A book of these prices, put together on that day.
     ///
     /// # Errors
-    /// Where a price is none, two are of one thing, or a date is none.
+    /// If a price is none, two are of one thing, or a date is none.
     pub fn new(date: &str, prices: Vec<Price>) -> Result<Self, InvalidBook> {
         day(date)?;
         let mut book = Self { date: date.to_owned(), prices: BTreeMap::new() };
@@ -170,15 +170,16 @@ impl PriceBook {
     /// The stored form.
     ///
     /// # Errors
-    /// Where a figure cannot be written, which no parsed book has.
+    /// If a figure cannot be written, which no parsed book has.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let prices = self.prices.values().cloned().collect();
         serde_json::to_string_pretty(&Stored { version: BOOK_VERSION, date: self.date.clone(), prices })
     }
 
-    /// This book with the prices of `newer` in place of its own: a thing that only this one has a price of keeps it.
+    /// This book with the prices of `newer` in place of its own: prices that only this one has stay.
     ///
-    /// Where `newer` knows spot prices of a type in a region by zone, the older one of the whole region goes.
+    /// If `newer` has spot prices of a type in a region by zone, the older one of the whole region is
+    /// dropped.
     #[must_use]
     pub fn overlaid(mut self, newer: Self) -> Self {
         for ((region, service, item), price) in newer.prices {
@@ -208,7 +209,7 @@ impl PriceBook {
     /// The price of one thing.
     ///
     /// # Errors
-    /// Where it is not in the book.
+    /// If it is not in the book.
     pub fn price(&self, region: &str, service: &str, item: &str) -> Result<&Price, UnknownPrice> {
         let [region, service, item] = [region, service, item].map(str::to_owned);
         let key = (region, service, item);
@@ -221,7 +222,7 @@ impl PriceBook {
     /// The price of an hour of a spot machine: of its zone, or of the dearest one of the region.
     ///
     /// # Errors
-    /// Where it is not in the book.
+    /// If it is not in the book.
     pub fn spot(&self, region: &str, machine: &str, zone: Option<&str>) -> Result<&Price, UnknownPrice> {
         let regional = format!("{machine} spot");
         if let Some(zone) = zone
@@ -253,13 +254,14 @@ impl Price {
     }
 }
 
-/// How many days before `today`, in days since 1970, a date was; none where it is no date. Never below zero.
+/// How many days before `today`, in days since 1970, a date was; `None` if it is not a date. Never below
+/// zero.
 #[must_use]
 pub fn age_days(date: &str, today: i64) -> Option<i64> {
     day(date).ok().map(|day| (today - day).max(0))
 }
 
-/// Days since 1970 of a date; a year alone is its first day, for its age must not be told too low.
+/// Days since 1970 of a date; a year alone is its first day, because its age must not be underestimated.
 fn day(date: &str) -> Result<i64, InvalidBook> {
     let invalid = || InvalidBook::Date(date.to_owned());
     let numbers: Vec<i64> =
@@ -275,7 +277,8 @@ fn day(date: &str) -> Result<i64, InvalidBook> {
     Ok(days_from_civil(year, month, day))
 }
 
-/// Days since 1970-01-01 of a day of the Gregorian calendar, whose years begin in March here, so that the leap day is last.
+/// Days since 1970-01-01 of a day of the Gregorian calendar. Years start in March in this formula, so that
+/// the leap day is last.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

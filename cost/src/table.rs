@@ -9,7 +9,7 @@ use tagfleet_pipeline::visible::visible;
 const LINES_SHOWN: usize = 3;
 
 impl Cost {
-    /// The bill in a few lines that begin with labels, as a summary's do.
+    /// The bill in a few lines that start with labels, as in a summary.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = format!("cost     {}", dollars(self.total_usd));
@@ -84,7 +84,7 @@ pub fn columns(head: [&str; 7], lines: impl Iterator<Item = [String; 7]>, total_
 }
 
 impl CostLine {
-    /// What stands in a table: stage, service, item, quantity, unit, unit price, dollars.
+    /// The columns of a table: stage, service, item, quantity, unit, unit price, dollars.
     #[must_use]
     pub fn cells(&self) -> [String; 7] {
         [

@@ -1,4 +1,4 @@
-//! What the tests of several crates need: the usage of a worker, and a plan beside what came.
+//! What the tests of several crates need: the usage of a worker, and a plan with its actual figures.
 //!
 //! It never leaves a test.
 
@@ -6,7 +6,8 @@ pub mod variance;
 
 use crate::usage::{Machine, Requests, ThreadTime, USAGE_VERSION, WorkerUsage};
 
-/// The record of a worker that has tagged nothing on a machine that nothing is known of, from second 10 to second 20.
+/// The record of a worker that has tagged nothing on a machine that nothing is known of, from second 10 to
+/// second 20.
 #[must_use]
 pub fn usage_of_a_worker() -> WorkerUsage {
     WorkerUsage {

@@ -1,7 +1,8 @@
-//! What a run used: machine time of the workers, calls of the functions. Counted by who used it, added up by reduce.
+//! What a run used: machine time of the workers, calls of the functions. Each user counts its own; reduce
+//! adds them up.
 //!
-//! Each worker and each call of a function writes a record of its own beside the run; a worker writes its record again
-//! and again, so that one that is killed loses little. It knows no price and reads no clock.
+//! Each worker and each call of a function writes a record of its own next to the run. A worker rewrites its
+//! record regularly, so that a killed worker loses little. It knows no price and reads no clock.
 
 mod device;
 mod machines;
@@ -24,11 +25,11 @@ pub use stored::{Foreign, Records, put, records, total};
 /// The version of the stored records.
 pub const USAGE_VERSION: u32 = 1;
 
-/// What a worker's reason to end begins with where it failed.
+/// The first word of a worker's reason to end if it failed.
 pub const FAILED: &str = "failed: ";
-/// What a worker's reason to end is where its share of the run's budget is spent.
+/// A worker's reason to end if its share of the run's budget is spent.
 pub const SHARE_IS_SPENT: &str = "its share of the budget is spent";
-/// A worker writes its record so often, in seconds: one that is killed may have been there for so long after its last.
+/// Seconds between two records of a worker: a killed worker may have run this long after its last one.
 pub const RECORD_SECONDS: u64 = 60;
 /// The function that splits; the other one reduces.
 const SPLITTER: &str = "splitter";
@@ -82,25 +83,25 @@ impl Machine {
 pub struct WorkerUsage {
     /// [`USAGE_VERSION`].
     pub version: u32,
-    /// Where it ran.
+    /// The machine that it ran on.
     pub machine: Machine,
-    /// The machine's id, `i-0abc`, where that is known: workers on one machine share it.
+    /// The machine's id, `i-0abc`, if that is known: workers on one machine share it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// vCPUs of the whole machine, where that is known.
+    /// vCPUs of the whole machine, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_vcpus: Option<u32>,
     /// Whether EC2 gave notice that it takes this spot machine back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reclaimed: bool,
-    /// When its machine was launched, where that is known: boot is paid for.
+    /// When its machine was launched, if that is known: boot is billed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launched: Option<u64>,
-    /// When it began.
+    /// Its start.
     pub began: u64,
     /// When it wrote this.
     pub updated: u64,
-    /// Why it ended; none while it runs, or where it was killed. Begins with [`FAILED`] where it failed.
+    /// Why it ended; `None` while it runs, or if it was killed. Starts with [`FAILED`] if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
     /// vCPUs of its job.
@@ -115,10 +116,10 @@ pub struct WorkerUsage {
     /// What its threads did with their time.
     #[serde(default)]
     pub threads: ThreadTime,
-    /// Its GPU, where it found one.
+    /// Its GPU, if it found one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
-    /// What its stages did, where a device ran the model.
+    /// What its stages did, if a device ran the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceTime>,
 }
@@ -133,11 +134,10 @@ pub struct FunctionUsage {
     pub function: String,
     /// What it was asked to do.
     pub action: String,
-    /// When it began, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     #[serde(default)]
     pub began: u64,
-    /// Wall time by its own clock, in milliseconds, the last one begun: what Lambda bills, but for the start of a process
-    /// that was not there yet.
+    /// Wall time by its own clock, in milliseconds, rounded up: what Lambda bills, except for a cold start.
     pub milliseconds: u64,
     /// Its memory, in MB.
     pub memory_mb: u32,
@@ -165,7 +165,8 @@ pub struct Usage {
     /// Workers of that execution that ended for their share of the budget was spent.
     #[serde(skip)]
     pub shares_spent: u64,
-    /// What a worker of that execution said that ended because more images are denied than the run takes.
+    /// The message of a worker of that execution that ended because more images are denied than the run
+    /// takes.
     #[serde(skip)]
     pub too_many_denied: Option<String>,
     /// What the stages of all workers did whose model ran on a device.
@@ -187,7 +188,7 @@ pub struct MachineUsage {
     pub machine: Machine,
     /// Worker processes.
     pub workers: u64,
-    /// Their seconds together, from launch where it is known.
+    /// Their seconds together, from launch if it is known.
     pub seconds: u64,
     /// The same multiplied with the vCPUs of each.
     pub vcpu_seconds: u64,
@@ -198,7 +199,7 @@ pub struct MachineUsage {
     /// Time of whole machines, as EC2 bills it.
     #[serde(default)]
     pub time: MachineTime,
-    /// GPUs of all together, as those were named that were told of first.
+    /// GPUs of all together, with the name in the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
 }
@@ -216,7 +217,8 @@ pub struct CallUsage {
 }
 
 impl Usage {
-    /// Adds one record, whose numbers are another process's word: sums end at the largest number. The time of whole machines is [`Usage::add_machine_time`]'s.
+    /// Adds one record, whose numbers are another process's word: sums end at the largest number. The time of
+    /// whole machines is [`Usage::add_machine_time`]'s.
     pub fn add(&mut self, record: &UsageRecord) {
         match record {
             UsageRecord::Worker(worker) => self.add_worker(worker),
@@ -263,7 +265,7 @@ impl Usage {
         }
     }
 
-    /// What most of the workers that failed say.
+    /// The most frequent message of the workers that failed.
     #[must_use]
     pub fn most_common_failure(&self) -> Option<(&str, u64)> {
         let most = self.failures.iter().max_by_key(|(_, workers)| **workers);
@@ -287,8 +289,8 @@ impl Usage {
     }
 }
 
-/// Adds up all records of a run. A worker that never said why it ended was there for a minute more than it told, or until
-/// the check that came after it: no check begins before every worker's job has ended.
+/// Adds up all records of a run. A worker without a reason to end counts until a minute after its last
+/// record, or until the next check if that is earlier: no check starts before every worker's job has ended.
 #[must_use]
 pub fn sum(mut records: Vec<UsageRecord>) -> Usage {
     let checks = checks(&records);
@@ -314,7 +316,7 @@ pub fn sum(mut records: Vec<UsageRecord>) -> Usage {
     usage
 }
 
-/// When the checks began, the earliest first.
+/// The starts of the checks, the earliest first.
 fn checks(records: &[UsageRecord]) -> Vec<u64> {
     let mut checks: Vec<u64> = records.iter().filter_map(check_began).collect();
     checks.sort_unstable();

@@ -1,8 +1,8 @@
-//! Plan beside actual: what was planned of a run, what came of it, and why its dollars differ.
+//! Plan and actual: the plan of a run, its actual figures, and why the dollars differ.
 //!
-//! Pure. The difference is divided among five causes: images, machine time per image, the price of a machine hour,
-//! requests, and the rest. Each is a difference of two figures times a price, so that together they are the difference.
-//! A run within the planned range has no causes.
+//! Pure. The difference is divided among five causes: images, machine time per image, the price of a machine
+//! hour, requests, and the rest. Each is a difference of two figures times a price, so that together they are
+//! the difference. A run within the planned range has no causes.
 
 mod words;
 
@@ -85,7 +85,7 @@ pub struct Cause {
     pub name: String,
 }
 
-/// What a run did, beside what it used.
+/// What a run did, in addition to its usage.
 #[derive(Clone, Copy, Debug)]
 pub struct RunFacts<'a> {
     /// Images with a row.
@@ -122,9 +122,9 @@ impl PlanVariance {
     }
 }
 
-/// The difference to one end of what was planned, taken apart. With N images, H machine hours and M, R, O dollars for
-/// machines, requests and the rest, planned (0) and actual (1), and k = N1 / N0:
-/// `usd1 - usd0 = usd0 (k - 1) + (H1 - k H0) M0/H0 + (M1 - H1 M0/H0) + (R1 - k R0) + (O1 - k O0)`.
+/// The difference to one end of what was planned, taken apart. With N images, H machine hours and M, R, O
+/// dollars for machines, requests and the rest, planned (0) and actual (1), and k = N1 / N0: `usd1 - usd0 =
+/// usd0 (k - 1) + (H1 - k H0) M0/H0 + (M1 - H1 M0/H0) + (R1 - k R0) + (O1 - k O0)`.
 fn causes(planned: &Estimate, end: &Planned, actual: &Actual) -> Vec<Cause> {
     let k = actual.images as f64 / end.images;
     let hour_usd = end.machines_usd / end.instance_hours;

@@ -11,13 +11,13 @@ const SCHEME: &str = "s3://";
 /// How the name of an access point starts.
 const ARN: &str = "arn:";
 
-/// A place in object storage: the keys of a bucket that begin with a prefix.
+/// A place in object storage: the keys of a bucket that start with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The bucket's name: 3 to 63 of `a-z`, `0-9`, `-`, `.` and `_`. Or the ARN of an access point to it:
     /// `arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME`.
     pub bucket: String,
-    /// What the keys begin with; empty for all.
+    /// The start of the keys; empty for all.
     pub prefix: String,
 }
 
@@ -41,7 +41,7 @@ pub enum InvalidAddress {
 }
 
 impl Address {
-    /// True for text that is meant to be one: it begins with `s3://`.
+    /// True for text that is meant as an address: it starts with `s3://`.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
         text.starts_with(SCHEME)
@@ -50,7 +50,8 @@ impl Address {
     /// The place that `text` names.
     ///
     /// # Errors
-    /// Where it does not begin with `s3://`, or the bucket's name is none: it would become part of a host name or a path.
+    /// If it does not start with `s3://`, or the bucket's name is invalid: it would become part of a host
+    /// name or a path.
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| InvalidAddress::Other(text.to_owned()))?;
         if rest.starts_with(ARN) {
@@ -79,14 +80,15 @@ impl Address {
         self
     }
 
-    /// True where every key of `inner` is a key of this place.
+    /// True if every key of `inner` is a key of this place.
     #[must_use]
     pub fn holds(&self, inner: &Self) -> bool {
         self.bucket == inner.bucket && inner.prefix.starts_with(&self.prefix)
     }
 }
 
-/// Reads `arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME/prefix`; the AWS CLI takes `accesspoint:NAME`, too.
+/// Reads `arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME/prefix`; the AWS CLI takes `accesspoint:NAME`,
+/// too.
 fn access_point(rest: &str) -> Result<Address, InvalidAddress> {
     let invalid = || InvalidAddress::AccessPoint(rest.to_owned());
     let parts: Vec<&str> = rest.splitn(6, ':').collect();

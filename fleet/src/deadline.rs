@@ -1,8 +1,8 @@
 //! How many workers it takes to be done in time.
 //!
-//! From the rate that this run's workers have shown; before there is one, from a rate that is assumed, so low that most
-//! models are faster: 5 images a second and vCPU. A deadline is a size, not a promise: it buys machines, never beyond
-//! `workers` of the request or what the stack may hold.
+//! From the rate that this run's workers have shown; before there is one, from a rate that is assumed, so low
+//! that most models are faster: 5 images a second and vCPU. A deadline is a size, not a promise: it buys
+//! machines, never beyond `workers` of the request or what the stack may hold.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ pub const SHORTEST: Duration = Duration::from_secs(600);
 /// `6h`, `90m` or `5400s`.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// Names what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("{text:?} is no time like 6h, 90m or 5400s");
+    let invalid = || format!("{text:?} is not a duration such as 6h, 90m or 5400s");
     let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds_of_unit = match unit {
         'h' => 3600,
@@ -29,12 +29,13 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let seconds = number.checked_mul(seconds_of_unit).ok_or_else(invalid)?;
     let time = Duration::from_secs(seconds);
     if time < SHORTEST {
-        return Err(format!("{text} is too short: give 10m at least, for machines boot for minutes"));
+        return Err(format!("{text} is too short: give 10m at least, because machines take minutes to boot"));
     }
     Ok(time)
 }
 
-/// Workers of `vcpus` each that do `images` within `deadline` of the latest execution's begin; `now` is seconds since 1970.
+/// Workers of `vcpus` each that do `images` within `deadline` of the latest execution's start; `now` is
+/// seconds since 1970.
 #[must_use]
 pub fn workers(deadline: Duration, images: u64, usage: &Usage, (vcpus, now): (u32, u64)) -> u64 {
     let began = usage.planned_at.unwrap_or(now);
@@ -42,7 +43,7 @@ pub fn workers(deadline: Duration, images: u64, usage: &Usage, (vcpus, now): (u3
     // Late already: as many as may be, so that it does not get much later.
     let seconds = until.saturating_sub(now).saturating_sub(BOOT_SECONDS).max(1);
     let needed = images as f64 / seconds as f64 / rate(usage, vcpus);
-    // Saturates where it is more than there are.
+    // Saturates if it is more than there are.
     (needed.ceil() as u64).max(1)
 }
 
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(seconds("90m"), Ok(5_400));
         assert_eq!(seconds("600s"), Ok(600));
         for wrong in ["", "6", "h", "6 h", "-1h", "1.5h", "6d", "99999999999999999999h", "6ü"] {
-            assert!(parse(wrong).unwrap_err().contains("is no time like"), "{wrong}");
+            assert!(parse(wrong).unwrap_err().contains("is not a duration such as"), "{wrong}");
         }
         assert!(parse("9m").unwrap_err().contains("too short"));
     }

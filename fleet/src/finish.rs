@@ -1,6 +1,7 @@
-//! Finish: counts what there is, writes the summary, and `_SUCCESS` where every input has its row.
+//! Finish: counts the rows, writes the summary, and `_SUCCESS` if every input has its row.
 //!
-//! It decides by the same comparison of listings as check, and prices the run; it sends no mail and knows no queue.
+//! It decides by the same comparison of listings as check, and prices the run; it sends no mail and knows no
+//! queue.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +25,10 @@ use tagfleet_report::html::{self, Report};
 use tagfleet_report::mail::cause_in_words;
 use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
 
-/// What finish says to the state machine.
+/// The result of finish for the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
-    /// How the run stands.
+    /// The state of the run.
     pub state: State,
     /// Inputs.
     pub images: u64,
@@ -50,8 +51,9 @@ pub struct Priced {
 
 /// Ends a run: `problem` is what the last round of infer met, `priced` makes its bill.
 ///
-/// Two calls may overlap, where one went on that nobody heard of any more, and a late part may have come between what
-/// each of them saw. Whoever finds the other's word against its own does it again: what is complete stays so.
+/// Two calls may overlap if an abandoned one is still running, and a late part may have come between what
+/// each of them saw. A call that finds a contradicting result of the other one repeats the work: what is
+/// complete stays so.
 ///
 /// # Errors
 /// See [`FleetError`]; doing it again is harmless.
@@ -79,7 +81,8 @@ async fn finish_once(
     let groups = reduce::groups(output, &fleet.keys, request.vector.as_ref()).await?;
     let counts = counts(fleet, &request, &groups, &missing).await?;
     let records = usage::records(output, &fleet.keys).await?;
-    // Before they are added up: a curve shows what workers said, without the minute that a killed one is charged.
+    // Before they are added up: a curve shows the workers' records, without the minute that a killed one is
+    // charged.
     let throughput = throughput::of_fleet(&records.records);
     let done = (&counts, missing.as_slice(), records.sum());
     let mut summary = summary(fleet, &request, done, problem).await?;
@@ -103,8 +106,8 @@ async fn finish_once(
     })
 }
 
-/// The counts of all that is there but for the shards in `missing`. Workers of a round whose time ran out may have put parts
-/// after their groups were compacted: these are compacted here.
+/// The counts of all that is there but for the shards in `missing`. Workers of a round whose time ran out may
+/// have put parts after their groups were compacted: these are compacted here.
 async fn counts(
     fleet: &FleetRun,
     request: &RunRequest,
@@ -121,7 +124,7 @@ async fn counts(
     }
 }
 
-/// Adds the bill, and puts it beside the summary; where there is none, why.
+/// Adds the bill, and puts it next to the summary; if there is none, the reason.
 async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Result<(), FleetError> {
     let usage = summary.usage.clone().unwrap_or_default();
     let pricing = priced.pricing.as_ref().map_err(Clone::clone);
@@ -140,7 +143,7 @@ async fn price(fleet: &FleetRun, summary: &mut Summary, priced: &Priced) -> Resu
     Ok(())
 }
 
-/// What was planned beside what came.
+/// The plan and the actual figures.
 fn beside(plan: Estimate, summary: &Summary, usage: &Usage, cost: &Cost) -> PlanVariance {
     let not_done = summary.images.saturating_sub(summary.rows);
     let done = RunFacts { images: summary.rows, not_done, engine: &summary.engine };
@@ -174,7 +177,7 @@ async fn summary(
         warning: request.model.warning.clone(),
         engine: request.engine.to_string(),
         threads: usize::try_from(vcpus).unwrap_or(usize::MAX),
-        // Each worker finds its own; its log says which.
+        // Each worker finds its own library; its log names it.
         batch_size: 0,
         images_here: usage.machines.iter().map(|machine| machine.images).sum(),
         seconds_here: usage.infer_seconds as f64,
@@ -200,7 +203,7 @@ fn state(is_complete: bool, problem: Option<&Problem>) -> State {
     }
 }
 
-/// What workers say of themselves, for the state machine knows only that they ended; else what it met.
+/// The workers' own messages, because the state machine knows only that they ended; else its own.
 fn problem_in_words(run: &RunId, problem: Option<&Problem>, usage: &Usage) -> Option<String> {
     let is_of_limit = |problem: &&Problem| problem.is_budget() || problem.is_price_unknown();
     if let Some(stopped) = problem.filter(is_of_limit) {
@@ -225,7 +228,7 @@ fn statements(fleet: &FleetRun, model: &ModelRecord) -> String {
     RunTable { runs: &runs, results: &results, run: &fleet.run, model }.statements()
 }
 
-/// Where people find the rows.
+/// The place of the rows, for people.
 fn results(fleet: &FleetRun) -> String {
     Address { bucket: fleet.valid.output.bucket.clone(), prefix: fleet.keys.results() }.to_string()
 }
@@ -255,7 +258,7 @@ fn retry(fleet: &FleetRun) -> String {
 /// The summary of a run that came to its end.
 ///
 /// # Errors
-/// Where it did not, or it cannot be read.
+/// If it did not, or it cannot be read.
 pub async fn read_summary(fleet: &FleetRun) -> Result<Summary, FleetError> {
     Ok(record::read(fleet.output.as_ref(), &fleet.keys.summary()).await?)
 }

@@ -1,8 +1,8 @@
 //! The fleet: the same stages as steps that a state machine calls one by one, on many machines.
 //!
-//! Every step finds out by itself where the run stands, so that each may be repeated, and a run be taken up again after
-//! any stop. The order of the steps is the state machine's. It names no cloud: buckets are opened by a function, the
-//! queue is handed in.
+//! Every step finds out by itself how far the run is, so that each may be repeated, and a run be resumed
+//! after any stop. The state machine defines the order of the steps. It names no cloud: a function opens
+//! buckets, and the queue is a parameter.
 
 pub mod address;
 pub mod budget;
@@ -36,7 +36,7 @@ pub type OpenBucket = Arc<dyn Fn(&str) -> Arc<dyn Bucket> + Send + Sync>;
 /// The bucket that the stack has for itself, and the way to every other.
 #[derive(Clone)]
 pub struct Stack {
-    /// Requests, published models, and results unless a request says where else they go.
+    /// Requests, published models, and results unless a request names another output.
     pub bucket: Arc<dyn Bucket>,
     /// Its name, without a scheme.
     pub name: String,
@@ -44,14 +44,14 @@ pub struct Stack {
     pub open: OpenBucket,
 }
 
-/// A run of the fleet, as its request says.
+/// A run of the fleet, with its request.
 #[derive(Clone)]
 pub struct FleetRun {
     /// Its id.
     pub run: RunId,
     /// What was asked for.
     pub valid: ValidRequest,
-    /// Where its objects are.
+    /// The keys of its objects.
     pub output: Arc<dyn Bucket>,
     /// Their keys.
     pub keys: RunKeys,
@@ -60,7 +60,7 @@ pub struct FleetRun {
 /// Why a step failed; doing it again is harmless.
 #[derive(Debug, Error)]
 pub enum FleetError {
-    /// There is no run of this id.
+    /// No run has this id.
     #[error("there is no run {0} in this stack")]
     NoRun(RunId),
     /// The request is wrong.
@@ -69,7 +69,7 @@ pub enum FleetError {
     /// The request asks for what cannot be reached or is not there; another try finds it the same.
     #[error("the request is wrong: {0}")]
     Unusable(String),
-    /// What a run with a limit may use has no price, so that nobody could tell what it spends.
+    /// Something that a run with a limit may use has no price, so its spending is unknown.
     #[error("the request is wrong: max_usd: a limit needs every price, and {0}")]
     PriceUnknown(String),
     /// What the stack may spend on this day is spent or reserved.
@@ -105,13 +105,13 @@ pub enum FleetError {
 /// What a state machine does about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorType {
-    /// The request is wrong: nothing that another try mends.
+    /// The request is wrong: another try cannot succeed.
     BadRequest,
     /// The request may be right, and is for another day.
     DayIsSpent,
     /// Another try may work.
     Temporary,
-    /// A bug, or objects that somebody changed.
+    /// A bug, or objects that were changed from outside.
     Broken,
 }
 
@@ -156,7 +156,7 @@ impl Stack {
     /// The run of this id, with its request as it was when it started.
     ///
     /// # Errors
-    /// Where there is none, or its request is wrong.
+    /// If there is none, or its request is wrong.
     pub async fn find(&self, run: &RunId) -> Result<FleetRun, FleetError> {
         let valid = ValidRequest::parse(&self.request_bytes(run).await?, &self.name)?;
         let output = (self.open)(&valid.output.bucket);
@@ -164,11 +164,11 @@ impl Stack {
         Ok(FleetRun { run: run.clone(), valid, output, keys })
     }
 
-    /// What a run may cost: the lowest of what was asked for, what the stack lets a run cost, and what its latest execution
-    /// was left of the day. None where it has no limit.
+    /// What a run may cost: the lowest of the request's limit, the stack's limit for a run, and what the day's ledger left
+    /// to its latest execution. `None` if it has no limit.
     ///
     /// # Errors
-    /// Where that cannot be read.
+    /// If that cannot be read.
     pub async fn limit(&self, fleet: &FleetRun, rules: &Rules) -> Result<Option<RunLimit>, FleetError> {
         let own = rules.limit(self.asked(fleet).await?);
         if rules.max_usd_per_day.is_none() {
@@ -178,19 +178,19 @@ impl Stack {
         Ok(share.filter(|share| own.is_none_or(|own| share.max_usd < own.max_usd)).or(own))
     }
 
-    /// The dollars that were asked for: with the request, or when the run was taken up again.
+    /// The dollars that the request, or the last resume, names.
     ///
     /// # Errors
-    /// Where that cannot be read.
+    /// If that cannot be read.
     pub async fn asked(&self, fleet: &FleetRun) -> Result<Option<f64>, FleetError> {
         budget::limit_of(self.bucket.as_ref(), &fleet.run, fleet.valid.request.max_usd).await
     }
 
-    /// The recipients that a request names, where it can be read that far: its failure is told to them even if the rest
-    /// of it is wrong.
+    /// The recipients that a request names, if it can be read that far: they get the mail about a failure
+    /// even if the rest of it is wrong.
     ///
     /// # Errors
-    /// Where there is no such run, or its request cannot be fetched.
+    /// If there is no such run, or its request cannot be fetched.
     pub async fn recipients(&self, run: &RunId) -> Result<Vec<String>, FleetError> {
         let bytes = self.request_bytes(run).await?;
         let mut recipients: Vec<String> = match serde_json::from_slice::<FleetRequest>(&bytes) {
@@ -218,7 +218,7 @@ impl FleetRun {
     /// What decides the run's rows, once it is planned.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub async fn request(&self) -> Result<RunRequest, FleetError> {
         Ok(record::read(self.output.as_ref(), &self.keys.request()).await?)
     }

@@ -1,7 +1,7 @@
-//! A published model: its files in a bucket, and beside them what they were understood to say.
+//! A published model: its files in a bucket, and next to them the description that was read from them.
 //!
-//! Published once by the command that can read models, so that the functions need no engine. Its folder's name carries
-//! a hash of all that matters; every worker checks each file's sha256 against the run.
+//! Published once by the command that can read models, so that the functions need no engine. Its folder's
+//! name carries a hash of all that matters; every worker checks each file's sha256 against the run.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct PublishedModel {
     pub model: ModelRecord,
     /// What runs it, in the workers' image.
     pub engine: EngineRecord,
-    /// The tags to keep where a request says nothing else.
+    /// The tags to keep if a request does not choose them.
     pub tags: TagOptions,
     /// The labels that a request may name.
     pub labels: Vec<String>,
@@ -38,7 +38,7 @@ pub struct PublishedModel {
 /// Reads the description of the model that was published in `folder` of `bucket`.
 ///
 /// # Errors
-/// Where none is there, it cannot be read, or it is of another version.
+/// If none is there, it cannot be read, or it is of another version.
 pub async fn read(bucket: &dyn Bucket, folder: &Address) -> Result<PublishedModel, FleetError> {
     let unusable = |why: String| FleetError::Unusable(format!("model: {folder}: {why}"));
     let key = StackKeys::model(&folder.prefix);
@@ -46,7 +46,9 @@ pub async fn read(bucket: &dyn Bucket, folder: &Address) -> Result<PublishedMode
         Ok(published) => published,
         Err(RecordError::Bucket(error)) if error.kind == Kind::Temporary => return Err(error.into()),
         Err(RecordError::Bucket(error)) if error.kind == Kind::Missing => {
-            return Err(unusable("no model is published here: `tagfleet submit --model` does it".to_owned()));
+            return Err(unusable(
+                "no model is published here: publish one with `tagfleet submit --model`".to_owned(),
+            ));
         }
         Err(error) => return Err(unusable(error.to_string())),
     };

@@ -1,7 +1,7 @@
-//! Pricing: the bill of what a fleet's run used until now, at the prices of its region.
+//! Pricing: the bill of a fleet run's usage so far, at the prices of its region.
 //!
-//! The prices are those that are built in, and over them those of the stack's bucket where `tagfleet prices refresh` has
-//! put some. An unknown price is an error with its name, never nothing.
+//! The prices are the built-in ones; those of the stack's bucket override them if `tagfleet prices refresh`
+//! has put some. An unknown price is an error with its name, never nothing.
 
 use super::{FleetError, FleetRun};
 use tagfleet_cost::prices::{OLD_AFTER_DAYS, age_days};
@@ -13,11 +13,11 @@ use tagfleet_pipeline::run::StackKeys;
 /// No price book has more bytes: 8 MiB.
 const MAX_BOOK_BYTES: u64 = 8 << 20;
 const SECONDS_A_DAY: u64 = 86_400;
-/// States that each call of an action stands for, those beside it counted with it: the state machine's definition has
-/// them. A call that is tried again is a transition each time; a range that takes one call has two choices and an end.
+/// States for each call of an action, with the states around it, as in the state machine's definition. A
+/// retried call is a transition each time. A range that takes one call has two choices and an end.
 const STATES: [(&str, u64); 4] =
     [("splitter plan", 3), ("splitter split", 3), ("reducer check", 3), ("reducer compact", 1)];
-/// Compact, Finish, Mail, Outcome and Complete, whose calls nobody has recorded when the bill is made.
+/// Compact, Finish, Mail, Outcome and Complete, whose calls are not recorded yet when the bill is made.
 const STATES_AT_THE_END: u64 = 5;
 
 /// Prices of one region.
@@ -31,7 +31,7 @@ impl Pricing {
     /// Reads the prices; `stack` is the stack's bucket.
     ///
     /// # Errors
-    /// [`FleetError::Unusable`] where the stack has a price book that is none; else where it cannot be read.
+    /// [`FleetError::Unusable`] if the stack's price book is invalid; another error if it cannot be read.
     pub async fn load(stack: &dyn Bucket, region: &str) -> Result<Self, FleetError> {
         let unusable = |error: &dyn std::fmt::Display| {
             FleetError::Unusable(format!("prices: {}: {error}: refresh or delete it", StackKeys::PRICES))
@@ -48,10 +48,10 @@ impl Pricing {
         Ok(Self { book, region: region.to_owned() })
     }
 
-    /// The same where a price book that is none must not stop a run: why there are no prices then.
+    /// The same if an invalid price book must not stop a run: the reason why there are no prices then.
     ///
     /// # Errors
-    /// Where the stack's bucket cannot be read.
+    /// If the stack's bucket cannot be read.
     pub async fn load_or_why(stack: &dyn Bucket, region: &str) -> Result<Result<Self, String>, FleetError> {
         match Self::load(stack, region).await {
             Err(FleetError::Unusable(why)) => Ok(Err(why)),
@@ -69,7 +69,7 @@ impl Pricing {
         bill(usage, &extras, &self.book).map(|cost| cost.total_usd).map_err(|error| error.to_string())
     }
 
-    /// The bill of a run of so many images, at a time in seconds since 1970.
+    /// The bill of a run of this many images, at a time in seconds since 1970.
     ///
     /// # Errors
     /// Names the price that is not known: there is no bill of a part.
@@ -79,7 +79,7 @@ impl Pricing {
             images,
             transitions: transitions(usage),
             mails: fleet.valid.request.notify.len() as u64,
-            // Nobody counts them: some hundred for each call and each worker's minute.
+            // They are not counted: some hundred for each call and each worker's minute.
             log_bytes: 0,
         };
         let mut cost = bill(usage, &extras, &self.book).map_err(|error| error.to_string())?;
@@ -93,7 +93,7 @@ impl Pricing {
     }
 }
 
-/// The states that a run's executions entered, as far as its calls tell.
+/// The states that a run's executions entered, as far as its calls show.
 fn transitions(usage: &Usage) -> u64 {
     let of =
         |(action, states): &(&str, u64)| usage.functions.get(*action).map_or(0, |calls| calls.calls * states);
@@ -126,9 +126,9 @@ mod tests {
         assert_eq!(refreshed, Ok(0.5));
         stack.put(StackKeys::PRICES, "no book".into()).await.unwrap();
         let error = Pricing::load(&stack, "us-east-1").await.unwrap_err().to_string();
-        assert!(error.contains("prices: prices/aws.json: no price book"), "{error}");
+        assert!(error.contains("prices: prices/aws.json: not a price book"), "{error}");
         let why = Pricing::load_or_why(&stack, "us-east-1").await.unwrap().unwrap_err();
-        assert!(why.starts_with("prices: prices/aws.json: no price book"), "{why}");
+        assert!(why.starts_with("prices: prices/aws.json: not a price book"), "{why}");
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a model.
+//! The steps in the order of the state machine, over buckets and a queue in memory and a tagger without a
+//! model.
 
 mod again;
 mod apart;
@@ -56,7 +57,7 @@ struct World {
 }
 
 impl World {
-    /// A stack with a published model and a source of so many images, one in ten of them bad.
+    /// A stack with a published model and a source of this many images, one in ten of them bad.
     async fn new(images: usize) -> Self {
         let (source, own) = (MemoryBucket::default(), MemoryBucket::default());
         for number in 0..images {

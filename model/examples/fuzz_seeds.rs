@@ -1,7 +1,7 @@
-//! Writes the seeds of the fuzz targets that are no text: pictures of every format, a small graph, answers of a child.
+//! Writes the binary seeds of the fuzz targets: pictures of every format, a small graph, answers of a child.
 //!
-//! `cargo run --package tagfleet-model --example fuzz_seeds fuzz/seeds` makes them again; they are made of nothing but
-//! this program. Seeds that are text stand beside them as they were written.
+//! `cargo run --package tagfleet-model --example fuzz_seeds fuzz/seeds` makes them again, from nothing but
+//! this program. Text seeds are next to them as they were written.
 
 use std::error::Error;
 use std::fs;
@@ -93,7 +93,7 @@ fn cmyk() -> Outcome<Vec<u8>> {
     Ok(compressor.compress_to_vec(image)?)
 }
 
-/// The file with EXIF that says: turn it by a quarter.
+/// The file with an EXIF orientation of a quarter turn.
 fn turned(jpeg: &[u8]) -> Vec<u8> {
     let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let length = (exif.len() as u16 + 2).to_be_bytes();
@@ -139,7 +139,7 @@ fn op(op_type: &str, input: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// A tensor of floats; 0 stands for a dynamic dimension.
+/// A tensor of floats; 0 means a dynamic dimension.
 fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
     let dim = |&size: &i64| Dimension {
         value: Some(match size {
@@ -154,7 +154,7 @@ fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(r#type), ..ValueInfoProto::default() }
 }
 
-/// Folders whose graph is not the one that stands in where there is none.
+/// Folders whose graph is not the default one.
 fn graphs(folder: &Path) -> Outcome<()> {
     fs::create_dir_all(folder)?;
     let mut activated = toy();

@@ -1,13 +1,15 @@
 //! The bytes of one file to 8-bit pixels, under limits that hold before any memory is taken.
 //!
-//! It exists so that nothing else meets a hostile file: the format is told from the bytes, sizes are checked against the
-//! header, and a bad file is a [`Failure`], never a panic. Each format has the decoder that gives Pillow's pixels:
-//! libjpeg-turbo for JPEG, rav1d for AVIF, crates or code of our own for the others. Alpha is laid over white.
+//! It exists so that nothing else meets a hostile file. The bytes decide the format, sizes are checked
+//! against the header, and a bad file is a [`Failure`], never a panic. Each format has the decoder that gives
+//! Pillow's pixels: libjpeg-turbo for JPEG, rav1d for AVIF, crates or code of our own for the others. Alpha
+//! is laid over white.
 //!
-//! Where the caller will shrink a JPEG anyway, libjpeg-turbo may decode it at 1/2, 1/4 or 1/8 of its size; a [`Grid`] says
-//! where the samples then lie.
+//! If the caller will shrink a JPEG anyway, libjpeg-turbo may decode it at 1/2, 1/4 or 1/8 of its size; a
+//! [`Grid`] holds where the samples then lie.
 //!
-//! It never looks at a name, never resizes by anything else, and never decodes more than the first picture of a file.
+//! It never looks at a name, never resizes by anything else, and never decodes more than the first picture of
+//! a file.
 
 use std::sync::Arc;
 
@@ -50,10 +52,12 @@ pub use panics::quiet_panics;
 pub struct Limits {
     /// The most bytes of a stored file; 128 MiB by default.
     pub max_bytes: u64,
-    /// The most pixels of a picture; 178,956,970 by default, where Pillow too calls it a bomb.
+    /// The most pixels of a picture; 178,956,970 by default, at which Pillow too reports a decompression
+    /// bomb.
     pub max_pixels: u64,
-    /// The most bytes of memory that one picture may take: its pixels, and the decoder's own buffers (a progressive
-    /// JPEG needs its coefficients, a 16-bit PNG twice its pixels) or the resizer's; 512 MiB by default.
+    /// The most bytes of memory that one picture may take: its pixels, and the decoder's own buffers (a
+    /// progressive JPEG needs its coefficients, a 16-bit PNG twice its pixels) or the resizer's; 512 MiB by
+    /// default.
     pub max_memory: u64,
 }
 
@@ -68,7 +72,7 @@ pub trait Resizing {
     /// By what the sides of a JPEG may be divided, which has `size` as shown.
     fn reduction(&self, size: Size) -> Reduction;
 
-    /// Bytes that resizing takes for a picture that lies on `grid`, beside its samples.
+    /// Bytes that resizing takes for a picture that lies on `grid`, in addition to its samples.
     fn memory(&self, grid: &Grid, channels: u8) -> u64;
 }
 
@@ -85,27 +89,28 @@ impl<F: Fn(&Grid, u8) -> u64> Resizing for F {
 
 /// A decoded picture, and its share of the process's memory for pixels.
 pub struct Decoded {
-    /// The picture, as shown (after EXIF orientation, where that is applied).
+    /// The picture, as shown (after EXIF orientation, if that is applied).
     pub pixels: Pixels,
     /// Its size as stored, and where its samples lie on it; turned as `pixels` are.
     pub grid: Grid,
-    /// True where libjpeg-turbo refused the file and the second decoder read it.
+    /// True if libjpeg-turbo refused the file and the second decoder read it.
     pub second_decoder: bool,
-    /// For the pixels, and for what resizing them takes. Held while the pixels are; a thread must drop one [`Decoded`] before it decodes the next image, else
-    /// threads could wait for each other.
+    /// For the pixels, and for what resizing them takes. Held while the pixels are; a thread must drop one
+    /// [`Decoded`] before it decodes the next image, else threads could wait for each other.
     pub memory: Reservation,
 }
 
 /// Decodes the first picture in `bytes`, which are one file as stored.
 ///
-/// `resizing` says how small the picture may come out, and how many bytes the caller will take to resize it. Limits on
-/// pixels hold for the picture as stored, limits on memory for what is decoded of it. Waits until `budget` has room for the picture and for that, all at once, so that nobody waits while it
-/// holds memory; the caller must hold no other [`Decoded`]. With `apply_exif` the
-/// picture is turned as its EXIF orientation says; malformed EXIF counts as none.
+/// `resizing` holds how small the picture may come out, and how many bytes the caller will take to resize it.
+/// Limits on pixels hold for the picture as stored, limits on memory for the decoded part. Waits until
+/// `budget` has room for the picture and for resizing, all at once, so that no thread waits while it holds
+/// memory; the caller must hold no other [`Decoded`]. With `apply_exif` the picture is turned by its EXIF
+/// orientation; malformed EXIF counts as none.
 ///
 /// # Errors
-/// A [`Failure`] whose reason is one of `Empty`, `TooLarge`, `TooManyPixels`, `UnsupportedFormat`, `UnsupportedFeature`
-/// and `Corrupt`.
+/// A [`Failure`] whose reason is one of `Empty`, `TooLarge`, `TooManyPixels`, `UnsupportedFormat`,
+/// `UnsupportedFeature` and `Corrupt`.
 pub fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -137,7 +142,7 @@ struct Job<'a> {
     resizing: &'a dyn Resizing,
 }
 
-/// What a header says of a picture.
+/// A picture's header.
 struct Claim {
     width: u32,
     height: u32,
@@ -148,7 +153,7 @@ struct Claim {
     orientation: Orientation,
     /// Bytes that the decoder writes.
     output: u64,
-    /// Bytes that decoding takes beside them.
+    /// Bytes that decoding takes in addition to them.
     extra: u64,
 }
 
@@ -191,7 +196,7 @@ impl Job<'_> {
         })
     }
 
-    /// The orientation that EXIF or XMP states, where it is asked for.
+    /// The orientation in EXIF or XMP, if it is requested.
     fn orientation(&self, exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
         if self.apply_exif { exif::orientation(exif, xmp) } else { Orientation::NoTransforms }
     }
@@ -212,7 +217,7 @@ impl Job<'_> {
     }
 }
 
-/// Bytes that turning the picture takes beside the picture itself.
+/// Bytes that turning the picture takes in addition to the picture itself.
 fn turning_memory(orientation: Orientation, samples: Size, channels: u8) -> u64 {
     if orient::transposes(orientation) {
         u64::from(samples.width) * u64::from(samples.height) * u64::from(channels)
@@ -226,7 +231,7 @@ fn failure(cause: impl Into<Cause>, detail: impl AsRef<str>) -> Failure {
     Failure::new(cause, words::without_quotes(detail.as_ref()))
 }
 
-/// Runs a decoder that might panic on a hostile file, and makes a panic a row that says "damaged".
+/// Runs a decoder that might panic on a hostile file, and turns a panic into a "damaged" row.
 fn contain<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     panics::catch(decode)
         .unwrap_or_else(|| Err(failure(Cause::Damaged, "the decoder gave up on these bytes (it panicked)")))

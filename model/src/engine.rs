@@ -1,7 +1,7 @@
 //! Runs a model: which engine, on what terms, and sessions that are used by one thread each.
 //!
-//! The engine is resolved once and recorded with the run; later it is loaded as recorded or not at all. Sessions take
-//! tensors and give rows of scores: they know nothing of pictures, labels or tags.
+//! The engine is resolved once and recorded with the run; later it is loaded as recorded or not at all.
+//! Sessions take tensors and give rows of scores: they know nothing of pictures, labels or tags.
 
 mod batching;
 mod device;
@@ -62,13 +62,14 @@ pub struct Outputs {
     pub classes: usize,
     /// `n * vector_len` values of the output that is kept whole, if there is one.
     pub vector: Option<Vec<f32>>,
-    /// Values per image in `vector`; 0 where there is none.
+    /// Values per image in `vector`; 0 if there is none.
     pub vector_len: usize,
 }
 
 /// One session: one thread's, with one thread inside.
 pub trait Engine: Send {
-    /// How many images one call should get now: what the graph insists on, else what was found to be the fastest.
+    /// How many images one call should get now: what the graph insists on, else what was found to be the
+    /// fastest.
     fn batch_size(&self) -> usize;
 
     /// Runs `n` images, at least 1, given as `n * c * h * w` values in the model's layout.
@@ -76,7 +77,7 @@ pub trait Engine: Send {
     /// An image's values don't depend on its neighbours in `input`.
     ///
     /// # Errors
-    /// Where the engine fails, or gives other numbers of values than the model promised.
+    /// If the engine fails, or gives other numbers of values than the model promised.
     fn run(&mut self, input: &[f32], n: usize) -> Result<Outputs, EngineError>;
 }
 
@@ -105,15 +106,16 @@ impl Program {
 }
 
 impl Loaded {
-    /// Loads `model` into the engine of `record`, and measures what batch leaves rows untouched by their neighbours.
+    /// Loads `model` into the engine of `record`, and measures what batch leaves rows untouched by their
+    /// neighbours.
     ///
     /// # Errors
-    /// Where that engine, in that version and precision, is not here, or it refuses the model.
+    /// If that engine, in that version and precision, is not here, or it refuses the model.
     pub fn load(record: &EngineRecord, model: &Model) -> Result<Self, EngineError> {
         let here = here(record, model)?;
         if here != *record {
             return Err(EngineError::new(format!(
-                "the run began with {}, but here is {}: install that one, or start a new run",
+                "the run started with {}, but this machine has {}: install that one, or start a new run",
                 record.describe(),
                 here.describe()
             )));
@@ -171,10 +173,10 @@ impl Loaded {
         }
     }
 
-    /// A session of its own for the calling thread, where the processor runs the model.
+    /// A session of its own for the calling thread, if the processor runs the model.
     ///
     /// # Errors
-    /// Where the engine can't make one, or a device runs the model.
+    /// If the engine can't make one, or a device runs the model.
     pub fn session(&self) -> Result<Box<dyn Engine>, EngineError> {
         let session: Box<dyn Session> = match &self.program {
             Program::Tract(program) => Box::new(program.session(&self.model_io)?),
@@ -215,7 +217,7 @@ fn onnxruntime_here(
     if record.device == Device::Cuda
         && let Some(missing) = device::missing(&loaded)
     {
-        return Err(EngineError::new(format!("the run is for a GPU, and there is none here: {missing}")));
+        return Err(EngineError::new(format!("the run is for a GPU, and this machine has none: {missing}")));
     }
     let here = (loaded.version.as_str(), Some(loaded.path.as_path()));
     EngineRecord::fed(record.device, here, model, record.asked_precision())

@@ -1,13 +1,14 @@
 //! From a model's path to everything a run must know of it: files, preprocessing, labels, outputs.
 //!
 //! A model is an `.onnx` file or a folder as Hugging Face's ONNX export makes it: `model.onnx`, else
-//! `onnx/model.onnx`, with `config.json` and `preprocessor_config.json`. What these don't say is assumed, and every
-//! assumption becomes a sentence in [`ModelSpec::notes`]. Nothing here runs the model or touches the network.
+//! `onnx/model.onnx`, with `config.json` and `preprocessor_config.json`. What these don't state is assumed, and
+//! every assumption becomes a sentence in [`ModelSpec::notes`]. Nothing here runs the model or touches the
+//! network.
 //!
 //! # `tagfleet.toml`
 //!
-//! A file of this name in the folder states what the other files can't, and overrides them. Every line may be left out, and then
-//! keeps the value that it has without the file. A key that is not listed here is refused.
+//! A file of this name in the folder states what the other files can't, and overrides them. Every line may be
+//! left out, and then keeps the value that it has without the file. A key that is not listed here is refused.
 //!
 //! ```toml
 //! color = "bgr"                    # "rgb", "bgr", "gray" (luma before the resize) or "gray_mean" (mean of r, g and b after it)
@@ -27,14 +28,15 @@
 //! std = 1.0                        # then divided by, likewise
 //! std_twice = false                # whether it is divided by std once more
 //! arithmetic = "separate"          # "separate", "fused" or "single": how that is rounded, see `preprocessing::Arithmetic`
-//! layout = "nhwc"                  # "nchw" or "nhwc": where the channels stand in the input
+//! layout = "nhwc"                  # "nchw" or "nhwc": the order of the channels in the input
 //! activation = "none"              # "softmax", "sigmoid" or "none": what turns the output into probabilities
 //! output = "logits"                # which output holds the scores
 //! labels = "names.txt"             # a file in this folder, one label per line
 //! ```
 //!
-//! A mean that no sample can have with the scale and offset is refused: a scale was left out. A graph that takes uint8 or int8
-//! gets the samples as they are, for int8 less 128, unless something describes other integers.
+//! A mean that no sample can have with the scale and offset is refused: a scale was left out. A graph that
+//! takes uint8 or int8 gets the samples as they are, for int8 less 128, unless something describes other
+//! integers.
 
 mod config;
 mod decoding;
@@ -108,7 +110,7 @@ impl ModelError {
     }
 }
 
-/// What a user may say of a model besides its path.
+/// A user's options for a model besides its path.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelOptions<'a> {
     /// Which `.onnx` file of a folder, relative to it or to its `onnx/`.
@@ -144,21 +146,21 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Whether one score stands for two labels.
+    /// Whether one score means two labels.
     #[must_use]
     pub fn is_binary(self) -> bool {
         matches!(self, Self::BinaryLogit | Self::BinaryProbability)
     }
 }
 
-/// The input of the graph, apart from what [`Preprocessing`] says.
+/// The input of the graph; [`Preprocessing`] has the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSpec {
     /// Its name in the graph.
     pub name: String,
     /// Floats or bytes.
     pub element: Element,
-    /// The batch the graph insists on, 1 to 1024; `None` where it takes any.
+    /// The batch the graph insists on, 1 to 1024; `None` if it takes any.
     pub batch: Option<usize>,
 }
 
@@ -181,15 +183,17 @@ pub struct ModelSpec {
     pub preprocessing: Preprocessing,
     /// From output to probabilities.
     pub activation: Activation,
-    /// Whether each label holds by itself, whoever applies the sigmoid: what is kept by default depends on it.
+    /// Whether the labels are independent, wherever the sigmoid is applied: the default tags to keep depend
+    /// on it.
     pub multi_label: bool,
-    /// One label per score; none where there are no scores.
+    /// One label per score; `None` if there are no scores.
     pub labels: Vec<String>,
     /// Whether and how the graph computes with integers.
     pub quantization: Quantization,
     /// Whether its weights are 16-bit floats.
     pub half: bool,
-    /// Whether an output is a map in the file, so that engines get a graph with the tensor inside it as output.
+    /// Whether an output is a map in the file, so that engines get a graph with the tensor inside it as
+    /// output.
     #[serde(default)]
     pub has_maps: bool,
     /// Why the results are probably wrong, if they are: preprocessing that was guessed.
@@ -199,7 +203,7 @@ pub struct ModelSpec {
     pub notes: Vec<String>,
 }
 
-/// A model and where its files are.
+/// A model and the place of its files.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// The folder that [`ModelSpec::files`] are relative to.
@@ -220,7 +224,7 @@ impl Model {
     /// Reads the model at `path`, an `.onnx` file or a folder.
     ///
     /// # Errors
-    /// Where a file is missing, broken or contradicts another; the message says what to do.
+    /// If a file is missing, broken or contradicts another; the message names the remedy.
     pub fn open(path: &Path, options: &ModelOptions<'_>) -> Result<Self, ModelError> {
         let (found, graph) = find::find_graph(path, options.model_file, options.vector)?;
         let spec = resolve(&found, &graph, options)?;
@@ -230,12 +234,12 @@ impl Model {
     /// A copy of the model in `root`, described by the `spec` of a run, after checking that it is the same.
     ///
     /// # Errors
-    /// Where a file is missing or differs from what `spec` says.
+    /// If a file is missing or differs from `spec`.
     pub fn from_copy(root: &Path, spec: ModelSpec) -> Result<Self, ModelError> {
         files::verify(root, &spec.files)?;
         if files::sha256_of(&spec.files) != spec.sha256 {
             return Err(ModelError::new(format!(
-                "the model's files have not the sha256 {} that the run began with: start a new run",
+                "the model's files have not the sha256 {} that the run started with: start a new run",
                 spec.sha256
             )));
         }
@@ -305,8 +309,8 @@ fn warning(evidence: &str) -> String {
     )
 }
 
-/// What the user says, else the graph, else the configuration, else what the number of scores means in transformers'
-/// pipeline (`pipelines/image_classification.py`): a sigmoid for one, a softmax for several.
+/// The user's choice, else the graph's, else the configuration's, else what the number of scores means in
+/// transformers' pipeline (`pipelines/image_classification.py`): a sigmoid for one, a softmax for several.
 fn activation(
     scores: &Port,
     classes: Option<usize>,
@@ -331,7 +335,7 @@ fn activation(
         }
         (None, None, Some(other)) => {
             return Err(ModelError::new(format!(
-                "config.json says problem_type {other:?}, which is not known: give activation in tagfleet.toml"
+                "config.json has problem_type {other:?}, which is unknown: give activation in tagfleet.toml"
             )));
         }
         (None, None, None) if classes == Some(1) => {
@@ -354,8 +358,8 @@ fn activation(
     })
 }
 
-/// Where the scores are used as they are, the graph's last operator says it, unless the configuration does.
-/// One score alone is never dropped by a threshold: it is all there is.
+/// If the scores are used as they are, the graph's last operator decides, unless the configuration does. One
+/// score alone is never dropped by a threshold: it is all there is.
 fn is_multi_label(activation: Activation, scores: &Port, classes: Option<usize>, config: &Config) -> bool {
     if classes == Some(1) {
         return false;

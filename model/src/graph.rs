@@ -1,4 +1,4 @@
-//! What an ONNX file says of itself: inputs, outputs, weights kept elsewhere, quantisation.
+//! The facts in an ONNX file: inputs, outputs, weights kept elsewhere, quantisation.
 //!
 //! It exists so that a wrong file is refused with a sentence a person can act on, before any engine sees it.
 //! It never runs the graph and keeps no weights.
@@ -47,7 +47,7 @@ pub struct Graph {
     pub inputs: Vec<Port>,
     /// The outputs, in the file's order.
     pub outputs: Vec<Port>,
-    /// Files beside the model that hold some of its weights, by name.
+    /// Files next to the model that hold some of its weights, by name.
     pub external: Vec<ExternalFile>,
     /// How the graph computes with integers, if it does.
     pub quantization: Quantization,
@@ -57,7 +57,7 @@ pub struct Graph {
     pub producer: String,
     /// The name of the graph, which exporters choose and optimisers keep.
     pub name: String,
-    /// What its maker wrote beside the graph (`metadata_props`).
+    /// Its maker's notes in the file (`metadata_props`).
     pub metadata: BTreeMap<String, String>,
     /// What it does to its first input before anything else.
     pub opening: Opening,
@@ -74,11 +74,12 @@ pub struct Port {
     pub name: String,
     /// What its elements are.
     pub element: Element,
-    /// Its dimensions, `None` where one is dynamic; `None` altogether where the file gives no shape.
+    /// Its dimensions, `None` for a dynamic one; `None` altogether if the file gives no shape.
     pub shape: Option<Vec<Option<usize>>>,
     /// For an output that comes out of a softmax or a sigmoid: which. Its values are probabilities already.
     pub probabilities: Option<Activation>,
-    /// Whether an output comes out of a layer with weights and a bias, or a LogSoftmax, as the scores of classifiers do.
+    /// Whether an output comes out of a layer with weights and a bias, or a LogSoftmax, as the scores of
+    /// classifiers do.
     pub dense: bool,
     /// For a tensor inside the graph that goes into a map from label to score: the map.
     pub map: Option<MapOutput>,
@@ -118,7 +119,7 @@ impl Element {
 
     /// The smallest and the largest value, if it is an integer.
     #[must_use]
-    pub fn int8_instruction_set(self) -> Option<(f32, f32)> {
+    pub fn integer_range(self) -> Option<(f32, f32)> {
         match self {
             Self::U8 => Some((0.0, 255.0)),
             Self::I8 => Some((-128.0, 127.0)),
@@ -144,8 +145,8 @@ pub enum Quantization {
 /// Reads the graph of an ONNX file.
 ///
 /// # Errors
-/// Where the file can't be read, is empty, a text file, a Git LFS pointer, or no ONNX model; where two parsers could read
-/// different models in it, or it has more nodes than any machine should hold.
+/// If the file can't be read, is empty, a text file, a Git LFS pointer, or not an ONNX model. If two parsers
+/// could read different models in it, or it has more nodes than any machine should hold.
 pub fn read(path: &Path) -> Result<Graph, ModelError> {
     let proto = stored::decoded(&stored::encoded(path)?, path)?;
     let Some(graph) = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()) else {
@@ -172,8 +173,8 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
     })
 }
 
-/// The graph in `file`, encoded as engines get it, its weights where they are: every parser reads the same in it. Encoded
-/// once more it stays as it is.
+/// The graph in `file`, encoded as engines get it, its weights in their place: every parser reads the same in
+/// it. Encoding it again changes nothing.
 ///
 /// # Errors
 /// Those of [`read`], as far as they are not about other files.
@@ -255,9 +256,8 @@ fn quantization(ops: &BTreeSet<&str>) -> Quantization {
     if ops.iter().any(|op| op.starts_with("DynamicQuantize")) {
         return Quantization::Dynamic;
     }
-    let int8_instruction_set =
-        |op: &&str| op.starts_with("QLinear") || matches!(*op, "ConvInteger" | "MatMulInteger");
-    if ops.iter().any(int8_instruction_set) {
+    let integers = |op: &&str| op.starts_with("QLinear") || matches!(*op, "ConvInteger" | "MatMulInteger");
+    if ops.iter().any(integers) {
         return Quantization::Static;
     }
     if ops.contains("QuantizeLinear") { Quantization::Qdq } else { Quantization::None }
@@ -309,7 +309,8 @@ fn probabilities(name: &str, producers: &HashMap<&str, &NodeProto>) -> Option<Ac
     }
 }
 
-/// Whether `name` comes out of a layer with a bias, or a LogSoftmax. A projection into a space of vectors has no bias.
+/// Whether `name` comes out of a layer with a bias, or a LogSoftmax. A projection into a space of vectors has
+/// no bias.
 fn is_dense(name: &str, producers: &HashMap<&str, &NodeProto>) -> bool {
     let Some(layer) = last_layer(name, producers) else { return false };
     match layer.op_type.as_str() {
@@ -364,7 +365,7 @@ fn element(data_type: i32) -> Element {
     }
 }
 
-/// A dimension's size; zero and negative sizes stand for "dynamic" in some exporters' files.
+/// A dimension's size; zero and negative sizes mean "dynamic" in some exporters' files.
 fn fixed(dimension: Option<&dimension::Value>) -> Option<usize> {
     match dimension {
         Some(dimension::Value::DimValue(size)) => usize::try_from(*size).ok().filter(|&size| size > 0),

@@ -1,8 +1,9 @@
-//! How the samples of a picture lie on the picture as stored: one sample per pixel, or one per square of pixels.
+//! How the samples of a picture lie on the picture as stored: one sample per pixel, or one per square of
+//! pixels.
 //!
-//! It exists because a JPEG can be decoded at a fraction of its size, whose last samples may hang over the edge: 501
-//! samples stand for 1001 pixels at half size. Whoever resizes them must know, else the picture shifts by a part of a
-//! pixel. Geometry only: it never holds a sample.
+//! It exists because a JPEG can be decoded at a fraction of its size, whose last samples may hang over the
+//! edge: 501 samples cover 1001 pixels at half size. Resizing must take that into account, else the picture
+//! shifts by a part of a pixel. Geometry only: it never holds a sample.
 
 use crate::preprocessing::Size;
 
@@ -34,7 +35,7 @@ impl Reduction {
         }
     }
 
-    /// Samples that stand for a side of `length` pixels.
+    /// Samples that cover a side of `length` pixels.
     #[must_use]
     pub fn samples(self, length: u32) -> u32 {
         length.div_ceil(self.divisor())
@@ -46,9 +47,10 @@ impl Reduction {
 pub struct Side {
     /// Of the picture as stored, in pixels; at least 1.
     pub length: u32,
-    /// How many pixels one sample stands for.
+    /// The number of pixels per sample.
     pub reduction: Reduction,
-    /// True where the picture was mirrored along this side, so that the first sample hangs over instead of the last.
+    /// True if the picture was mirrored along this side, so that the first sample hangs over instead of the
+    /// last.
     pub mirrored: bool,
 }
 
@@ -59,14 +61,15 @@ impl Side {
         self.reduction.samples(self.length)
     }
 
-    /// Where the picture begins, in samples: less than 1, and 0 unless the first sample hangs over.
+    /// The start of the picture, in samples: less than 1, and 0 unless the first sample hangs over.
     #[must_use]
     pub fn start(&self) -> f64 {
         let covered = f64::from(self.samples());
         if self.mirrored { covered - self.extent() } else { 0.0 }
     }
 
-    /// How far the picture reaches, in samples: more than `samples() - 1`, and exact, for the divisor is a power of two.
+    /// How far the picture reaches, in samples: more than `samples() - 1`, and exact, because the divisor is
+    /// a power of two.
     #[must_use]
     pub fn extent(&self) -> f64 {
         f64::from(self.length) / f64::from(self.reduction.divisor())

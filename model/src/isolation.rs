@@ -1,12 +1,13 @@
-//! Decoder and engine in a process of their own: where they crash or hang, one image is lost and not its shard.
+//! Decoder and engine in a process of their own: if they crash or hang, one image is lost and not its shard.
 //!
-//! The process is a child that runs one tagger per thread ([`serve`]); requests and answers go through its stdin and
-//! stdout. Its parent holds one [`Tagger`] per thread ([`Isolation`]) and knows which images are in the child's hands.
-//! Where the child dies it is started again, and those images are tagged one by one, each alone; the one that kills a
-//! child that has tagged nothing else becomes a failed row, all others get the rows of a quiet run.
+//! The process is a child that runs one tagger per thread ([`serve`]); requests and answers go through its
+//! stdin and stdout. Its parent holds one [`Tagger`] per thread ([`Isolation`]) and knows which images are in
+//! the child's hands. If the child dies it is started again, and those images are tagged one by one, each
+//! alone. The one that kills a child that has tagged nothing else becomes a failed row; all others get the
+//! rows of an undisturbed run.
 //!
-//! An image is blamed only by a child that has just tagged a picture of ours: an engine that crashes on every picture is
-//! an error. Nothing here fetches, writes a row, or knows what a shard is.
+//! An image is blamed only by a child that has just tagged a built-in picture: an engine that crashes on
+//! every picture is an error. Nothing in it fetches, writes a row, or knows what a shard is.
 
 mod child;
 mod child_exit;
@@ -44,16 +45,18 @@ pub struct Program {
 
 /// How long the child may be silent before it counts as hanging and is killed.
 ///
-/// An image that hangs costs its caller `tagging` once among others, once or twice alone, and a start of the child after
-/// each: with the defaults and a model that loads in seconds, less than the 300 s after which an unattended shard is given up.
+/// An image that hangs costs its caller `tagging` once among others, once or twice alone, and a start of the
+/// child after each: with the defaults and a model that loads in seconds, less than the 300 s after which an
+/// unattended shard is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// From its start until the model is loaded; half an hour by default.
     pub loading: Duration,
-    /// For the first picture, a small one of ours; a minute by default. A model that hangs on it hangs on every picture.
+    /// For the first picture, a small one of ours; a minute by default. A model that hangs on it hangs on
+    /// every picture.
     pub probe: Duration,
-    /// For one call of [`Tagger::tag`]; a minute by default, in which a core decodes and tags the largest picture that
-    /// the decoder's limits let through many times over.
+    /// For one call of [`Tagger::tag`]; a minute by default, in which a core decodes and tags the largest
+    /// picture that the decoder's limits let through many times over.
     pub tagging: Duration,
 }
 
@@ -70,17 +73,17 @@ impl Default for Patience {
 /// Why there is no child.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Engine, model and options do not fit together; what the child said.
+    /// Engine, model and options do not fit together; the child's message.
     #[error("{0}")]
     Refused(String),
-    /// The child could not be told what to load.
+    /// The child could not be configured.
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The operating system gave no process.
     #[error("the process that decodes and runs the model cannot be started: {0}")]
     Spawn(#[from] io::Error),
     /// The model does not finish a picture.
-    #[error("the model has not finished one small picture in {} s: it cannot be used here", .0.as_secs_f64())]
+    #[error("the model has not finished one small picture in {} s: it cannot be used on this machine", .0.as_secs_f64())]
     Stuck(Duration),
     /// It died again and again with no image in its hands.
     #[error(

@@ -1,6 +1,7 @@
 //! A decoded picture in memory: 8-bit samples, interleaved, rows without padding.
 //!
-//! It is what decoding hands to resizing. It never says how it was stored; what a sample stands for, a [`crate::grid::Grid`] says.
+//! Decoding hands it to resizing. It never knows how it was stored; a [`crate::grid::Grid`] holds what a
+//! sample covers.
 
 /// 8-bit pixels, `height` rows of `width` pixels of `channels` samples each.
 #[derive(Clone, PartialEq, Eq)]

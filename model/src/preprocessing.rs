@@ -1,6 +1,7 @@
 //! How a decoded picture becomes the model's input: resolved once, written into the run, the same everywhere.
 //!
-//! Everything is explicit here: defaults were applied while the model's files were read. It does no work itself.
+//! Everything is explicit here: defaults were applied while the model's files were read. It does no work
+//! itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +22,11 @@ pub enum Color {
     Rgb,
     /// Blue, green, red.
     Bgr,
-    /// ITU-R 601-2 luma before the resize, as Pillow's `convert("L")`. A graph with three channels gets it in each.
+    /// ITU-R 601-2 luma before the resize, as Pillow's `convert("L")`. A graph with three channels gets it in
+    /// each.
     Gray,
-    /// The mean of red, green and blue after the resize, with its thirds, as numpy's `mean(axis=2)`. A graph with three
-    /// channels gets it in each.
+    /// The mean of red, green and blue after the resize, with its thirds, as numpy's `mean(axis=2)`. A graph
+    /// with three channels gets it in each.
     GrayMean,
 }
 
@@ -36,7 +38,7 @@ impl Color {
     }
 }
 
-/// Where the channels stand in the input tensor.
+/// The position of the channels in the input tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
@@ -46,8 +48,8 @@ pub enum Layout {
     Nhwc,
 }
 
-/// Resampling filters: Pillow's by Pillow's names, all but `Nearest` antialiased when they shrink, and OpenCV's for 8-bit
-/// samples, which are not.
+/// Resampling filters: Pillow's by Pillow's names, all but `Nearest` antialiased when they shrink, and
+/// OpenCV's for 8-bit samples, which are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
@@ -68,7 +70,8 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// True if a small shift of a pixel changes its weight only a little, so that averages can stand for pixels.
+    /// True if a small shift of a pixel changes its weight only a little, so that averages can replace
+    /// pixels.
     #[must_use]
     pub fn is_continuous(self) -> bool {
         !matches!(self, Self::Nearest | Self::Box | Self::OpencvBilinear)
@@ -83,17 +86,17 @@ pub enum ResizeTo {
     ShortestEdge(u32),
     /// Exactly this size; the aspect ratio is not kept.
     Exact(Size),
-    /// Exactly this size, of the largest part of the picture that has its aspect ratio, from the middle: Pillow's
-    /// `ImageOps.fit`.
+    /// Exactly this size, of the largest part of the picture that has its aspect ratio, from the middle:
+    /// Pillow's `ImageOps.fit`.
     Cut(Size),
-    /// The smallest size of the picture's aspect ratio that covers this one. Sides are `round(side / ratio)`, half to even,
-    /// as in timm's `ResizeKeepRatio(longest=0.0)`.
+    /// The smallest size of the picture's aspect ratio that covers this one. Sides are `round(side / ratio)`,
+    /// half to even, as in timm's `ResizeKeepRatio(longest=0.0)`.
     Cover(Size),
     /// The largest size of the picture's aspect ratio inside this one, rounded likewise: timm's
     /// `ResizeKeepRatio(longest=1.0)`, which others call a letterbox.
     Fit(Size),
-    /// This height; the width is `ceil(height * (width / height))` of the picture, at most this width: PaddleOCR's
-    /// `resize_norm_img`.
+    /// This height; the width is `ceil(height * (width / height))` of the picture, at most this width:
+    /// PaddleOCR's `resize_norm_img`.
     Height(Size),
 }
 
@@ -153,18 +156,20 @@ impl Anchor {
     }
 }
 
-/// In which steps samples are scaled and normalised. Libraries differ in the last bits of what they compute, and models that
-/// compute with integers turn such bits into other answers.
+/// In which steps samples are scaled and normalised. Libraries differ in the last bits of what they compute,
+/// and models that compute with integers turn such bits into other answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arithmetic {
-    /// `x * scale` in 64 bits, rounded to 32; then offset, mean and std in 32 bits, each rounded: torchvision, timm,
-    /// OpenCLIP, transformers' PIL processors.
+    /// `x * scale` in 64 bits, rounded to 32; then offset, mean and std in 32 bits, each rounded:
+    /// torchvision, timm, OpenCLIP, transformers' PIL processors.
     #[default]
     Separate,
-    /// `(x - mean / scale) / (std / scale)` in 32 bits: transformers' torchvision processors that scale and normalise.
+    /// `(x - mean / scale) / (std / scale)` in 32 bits: transformers' torchvision processors that scale and
+    /// normalise.
     Fused,
-    /// As `Separate` with a scale of 32 bits: Keras' `Rescaling`, and transformers' torchvision processors that only scale.
+    /// As `Separate` with a scale of 32 bits: Keras' `Rescaling`, and transformers' torchvision processors
+    /// that only scale.
     Single,
 }
 
@@ -185,20 +190,21 @@ pub enum Decoding {
     Exact,
     /// At 1/2, 1/4 or 1/8 of its size, by averages over its pixels, as far as `cover` allows.
     Scaled {
-        /// Each side that is decoded is at least so many times the side it is resized to; at least 1.
+        /// Each side that is decoded is at least this many times the side it is resized to; at least 1.
         cover: u32,
     },
 }
 
 impl Decoding {
-    /// True where every pixel is decoded.
+    /// True if every pixel is decoded.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         *self == Self::Exact
     }
 }
 
-/// Another look at the same picture: what a model says of it should not change. It exists for checks, and no description has it.
+/// Another view of the same picture, for which a model's output should not change. It exists for checks, and
+/// no description has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum View {
@@ -219,14 +225,14 @@ impl View {
     }
 }
 
-/// Every step from a decoded picture to the input tensor, in this order: square, resize, crop, `x * scale + offset`,
-/// `(x - mean) / std`, layout. Channels are chosen last; only [`Color::Gray`] is computed first.
+/// Every step from a decoded picture to the input tensor, in this order: square, resize, crop, `x * scale +
+/// offset`, `(x - mean) / std`, layout. Channels are chosen last; only [`Color::Gray`] is computed first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Channels and their order; alpha is laid over white before.
     pub color: Color,
-    /// The colour (red, green, blue) that pads a picture to a square before it is resized, the picture in the middle:
-    /// `(side - n) / 2` pixels, rounded down, come before it.
+    /// The colour (red, green, blue) that pads a picture to a square before it is resized, the picture in the
+    /// middle: `(side - n) / 2` pixels, rounded down, come before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub square: Option<[u8; 3]>,
     /// The resize, if there is one.

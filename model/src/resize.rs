@@ -1,10 +1,11 @@
 //! Pad to a square, resize and crop in one step, equal to doing one after the other to the whole picture.
 //!
-//! Only the crop is computed. That is exact because the box in the source is derived from the *rounded* size of the
-//! resized picture and the integer offset of the crop, and because the filter still sees the pixels beside the box.
-//! Every sample is that of Pillow 13.0.0, or of OpenCV 5.0.0 with its filters. A picture that was decoded at a fraction of
-//! its size is treated likewise: sizes and offsets are those of the whole picture, and only the box is measured in the samples
-//! that there are, as Pillow's `resize(box=...)` has it. It never changes colours, and never scales or normalises samples.
+//! Only the crop is computed. That is exact because the box in the source is derived from the *rounded* size
+//! of the resized picture and the integer offset of the crop, and because the filter still sees the pixels
+//! next to the box. Every sample is that of Pillow 13.0.0, or of OpenCV 5.0.0 with its filters. A picture
+//! that was decoded at a fraction of its size is treated likewise: sizes and offsets are those of the whole
+//! picture, and only the box is measured in the decoded samples, like Pillow's `resize(box=...)`. It never
+//! changes colours, and never scales or normalises samples.
 
 mod opencv;
 mod resample;
@@ -30,12 +31,12 @@ pub struct Frame {
     pub crop: Option<Size>,
     /// Where the crop lies.
     pub anchor: Anchor,
-    /// The colour of what a crop shows beside the picture.
+    /// The colour of the part of a crop outside the picture.
     pub fill: [u8; 3],
 }
 
 impl Frame {
-    /// What `steps` say of it. Padding that is zero after normalising is black until then.
+    /// The cropping in `steps`. Padding that is zero after normalising is black until then.
     #[must_use]
     pub fn of(steps: &Preprocessing) -> Frame {
         let fill = match steps.fill {
@@ -61,7 +62,7 @@ pub struct Window {
     filter: Filter,
     /// The colour of the square; gray pictures take its first sample.
     square: [u8; 3],
-    /// The colour beside the picture.
+    /// The colour outside the picture.
     fill: [u8; 3],
 }
 
@@ -117,7 +118,8 @@ impl Window {
         Window { square: [self.square[channel]; 3], fill: [self.fill[channel]; 3], ..*self }
     }
 
-    /// The most bytes that [`Cropper::crop`] takes for this window, beside the picture and the output.
+    /// The most bytes that [`Cropper::crop`] takes for this window, in addition to the picture and the
+    /// output.
     #[must_use]
     pub fn memory(&self, channels: u8) -> u64 {
         let Size { height, width } = self.output();
@@ -160,10 +162,11 @@ pub struct Cropper {
 impl Cropper {
     /// Fills `output` with what `window` shows of `samples`, rows of `channels` (1 or 3) samples per pixel.
     ///
-    /// `samples` must have the size of the grid that the window was made for, and `output` the window's, both times `channels`.
+    /// `samples` must have the size of the grid that the window was made for, and `output` the window's, both
+    /// times `channels`.
     ///
     /// # Errors
-    /// Where these sizes do not match.
+    /// If these sizes do not match.
     pub fn crop(
         &mut self,
         samples: &[u8],
@@ -202,7 +205,7 @@ impl Cropper {
     }
 }
 
-/// A slice has another length than its size says.
+/// The length of a slice differs from its size.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("{what} has {found} samples, {expected} are needed")]
 pub struct WrongLength {

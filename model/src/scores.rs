@@ -1,7 +1,7 @@
 //! One row of a model's scores to tags: activation, threshold, the labels asked for, order.
 //!
-//! It computes in f64 and in index order, so that the same scores give the same tags wherever they are computed.
-//! It knows neither the image nor the engine.
+//! It computes in f64 and in index order, so that the same scores give the same tags wherever they are
+//! computed. It knows neither the image nor the engine.
 
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tags::Tag;
@@ -10,10 +10,10 @@ use thiserror::Error;
 use crate::folder::Activation;
 use crate::nearest::nearest;
 
-/// What is kept where the user says nothing: the best 5, or of a multi-label model every label of at least 0.5, up to 50.
+/// The default tags: the best 5, or of a multi-label model every label of at least 0.5, up to 50.
 ///
-/// Scores that are used as they are may be negative, so that the best 5 have no threshold: the lowest number there is,
-/// for JSON has no infinity.
+/// Scores that are used as they are may be negative, so the best 5 have no threshold: the lowest number there
+/// is, because JSON has no infinity.
 #[must_use]
 pub fn default_options(activation: Activation, multi_label: bool) -> TagOptions {
     match activation {
@@ -30,19 +30,19 @@ pub fn default_options(activation: Activation, multi_label: bool) -> TagOptions 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OptionsError {
     /// `top_k` is 0.
-    #[error("--top-k is 0, so that no image would get a tag: give at least 1")]
+    #[error("--top-k is 0, so no image would get a tag: give at least 1")]
     TopK,
     /// The threshold is not a number from 0 to 1.
     #[error("--threshold is {0}, but scores are between 0 and 1")]
     Threshold(String),
-    /// The scores are used as they are, but the threshold is no number that could be one.
-    #[error("--threshold is {0}, which is no finite number")]
+    /// The scores are used as they are, but the threshold is not a number that could be one.
+    #[error("--threshold is {0}, which is not a finite number")]
     NotFinite(String),
     /// `labels` is an empty list.
     #[error("--labels names no label")]
     NoLabels,
     /// Labels are asked for of a model that is run for its vector alone.
-    #[error("the model gives no scores, so that --labels has nothing to choose from")]
+    #[error("the model gives no scores: --labels has nothing to choose from")]
     NoScores,
     /// A label that the model doesn't have.
     #[error("the model has no label {label:?}; the nearest are {nearest}")]
@@ -57,7 +57,7 @@ pub enum OptionsError {
 /// Why a row of scores gives no tags: the model failed, whatever the image.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScoresError {
-    /// A score is NaN or infinite, so that there is no order.
+    /// A score is NaN or infinite, so there is no order.
     #[error("the model's score for {label:?} is not a finite number")]
     NotFinite {
         /// The first such label.
@@ -88,7 +88,7 @@ impl Ranker {
     /// A ranker for a model's labels.
     ///
     /// # Errors
-    /// Where the options can't be met by any image.
+    /// If the options can't be met by any image.
     pub fn new(
         labels: &[String],
         activation: Activation,
@@ -103,10 +103,11 @@ impl Ranker {
         Ok(Self { labels: labels.to_vec(), activation, top_k, threshold, wanted })
     }
 
-    /// The tags of one image, highest score first, ties to the lower index. `scores` is the model's row for it.
+    /// The tags of one image, highest score first, ties to the lower index. `scores` is the model's row for
+    /// it.
     ///
     /// # Errors
-    /// Where a score is no finite number, or there are more or fewer scores than labels.
+    /// If a score is not a finite number, or there are more or fewer scores than labels.
     pub fn tags(&self, scores: &[f32]) -> Result<Vec<Tag>, ScoresError> {
         let expected = if self.activation.is_binary() { 1 } else { self.labels.len() };
         if scores.len() != expected {

@@ -1,7 +1,7 @@
 //! One thread's way from image bytes to tags: decode, resize, normalise, run, rank.
 //!
-//! The pipeline's [`Tagger`] port over a real model. Bad images become failed outcomes here; only the engine's own
-//! failure is an error. It never fetches and never writes.
+//! The pipeline's [`Tagger`] port over a real model. Bad images become failed outcomes here; only the
+//! engine's own failure is an error. It never fetches and never writes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,17 +45,17 @@ pub enum FactoryError {
 }
 
 impl TaggerFactory {
-    /// Loads `model` into the engine of `record`. `options` says which tags a row keeps.
+    /// Loads `model` into the engine of `record`. `options` selects the tags that a row keeps.
     ///
     /// # Errors
-    /// Where engine, model and options do not fit together.
+    /// If engine, model and options do not fit together.
     pub fn new(
         model: Model,
         record: &EngineRecord,
         options: &TagOptions,
         limits: Limits,
     ) -> Result<Self, FactoryError> {
-        // What is asked for in vain is said before anything is loaded.
+        // Impossible options are refused before anything is loaded.
         Ranker::new(&model.spec.labels, model.spec.activation, options)?;
         let loaded = Loaded::load(record, &model)?;
         Self::with(loaded, model, options, limits)
@@ -75,7 +75,7 @@ impl TaggerFactory {
     /// A tagger with a session of its own.
     ///
     /// # Errors
-    /// Where the engine cannot make another session.
+    /// If the engine cannot make another session.
     pub fn tagger(&self) -> Result<ImageTagger, FactoryError> {
         let preprocessor = Preprocessor::new(&self.model.spec.preprocessing)?;
         let batch = match self.loaded.feeder() {
@@ -169,7 +169,7 @@ pub struct ImageTagger {
     exif: bool,
 }
 
-/// A picture that stands in the batch.
+/// A picture that is in the batch.
 struct Prepared {
     width: u32,
     height: u32,

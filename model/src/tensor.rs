@@ -18,7 +18,8 @@ use crate::pixels::Pixels;
 use crate::preprocessing::{Color, Fill, Layout, Preprocessing, Size};
 use crate::resize::{self, Cropper, Frame, KEPT, Window, trim};
 
-/// Why a picture does not fit a model's input. All of them are errors of the model's files, not of the picture.
+/// Why a picture does not fit a model's input. All of them are errors of the model's files, not of the
+/// picture.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TensorError {
     /// `mean` or `std` has another length than there are channels.
@@ -73,7 +74,8 @@ impl Preprocessor {
     /// Prepares the tables of `steps`.
     ///
     /// # Errors
-    /// [`TensorError::Channels`] if there are not as many values of `mean` and `std` as `color` can fill channels.
+    /// [`TensorError::Channels`] if there are not as many values of `mean` and `std` as `color` can fill
+    /// channels.
     pub fn new(steps: &Preprocessing) -> Result<Preprocessor, TensorError> {
         let (mean, std) = (steps.mean.len(), steps.std.len());
         let channels = if steps.color.is_gray() && mean == 1 { 1 } else { 3 };
@@ -112,10 +114,11 @@ impl Preprocessor {
         &self.tables
     }
 
-    /// Writes the tensor of one picture, whose samples lie as `grid` says; `tensor` is its part of the batch, [`Preprocessor::tensor_len`] values.
+    /// Writes the tensor of one picture, whose samples lie as `grid` describes; `tensor` is its part of the
+    /// batch, [`Preprocessor::tensor_len`] values.
     ///
     /// # Errors
-    /// Every [`TensorError`] but `Channels`; then nothing is said of what `tensor` holds.
+    /// Every [`TensorError`] but `Channels`; then the content of `tensor` is undefined.
     pub fn write(&mut self, pixels: &Pixels, grid: &Grid, tensor: &mut [f32]) -> Result<(), TensorError> {
         check_length("the tensor", tensor.len(), self.tensor_len())?;
         let (window, channels) = self.crop(pixels, grid)?;
@@ -126,9 +129,10 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// Writes the samples of one picture's crop, `[height, width, channels]`, before they are scaled and normalised: red,
-    /// green, blue, or luma for [`Color::Gray`]; then, if padding is zero after normalising, 1 for a pixel of the picture
-    /// and 0 for padding. `crop` is its part of the batch, [`Preprocessor::crop_len`] bytes.
+    /// Writes the samples of one picture's crop, `[height, width, channels]`, before they are scaled and
+    /// normalised: red, green, blue, or luma for [`Color::Gray`]; then, if padding is zero after normalising,
+    /// 1 for a pixel of the picture and 0 for padding. `crop` is its part of the batch,
+    /// [`Preprocessor::crop_len`] bytes.
     ///
     /// # Errors
     /// Those of [`Preprocessor::write`].
@@ -155,7 +159,7 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// Fills `cropped`, and returns its samples per pixel: 1 where the picture or the model has no colour.
+    /// Fills `cropped`, and returns its samples per pixel: 1 if the picture or the model has no colour.
     fn crop(&mut self, pixels: &Pixels, grid: &Grid) -> Result<(Window, u8), TensorError> {
         let size = grid.samples();
         let samples = size.height as usize * size.width as usize * usize::from(pixels.channels);
@@ -285,7 +289,7 @@ pub(crate) fn values(steps: &Preprocessing) -> Result<Vec<f32>, TensorError> {
     Ok(preprocessor.tables.into_iter().flat_map(|table| table.values).collect())
 }
 
-/// Whether a crop must say which of its pixels are padding.
+/// Whether a crop must report which of its pixels are padding.
 pub(crate) fn marks_padding(steps: &Preprocessing) -> bool {
     steps.fill == Fill::Zero && steps.crop.is_some()
 }
@@ -300,7 +304,7 @@ impl Resizing for Preprocessor {
         resize::reduction(size, &Frame::of(&self.steps), self.steps.decoding)
     }
 
-    /// The most bytes that [`Preprocessor::write`] takes, beside the samples and the tensor.
+    /// The most bytes that [`Preprocessor::write`] takes, in addition to the samples and the tensor.
     fn memory(&self, grid: &Grid, channels: u8) -> u64 {
         let window = self.window(grid);
         if !self.to_gray(channels) {

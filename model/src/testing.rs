@@ -12,7 +12,7 @@ use tract_onnx::pb::{
 
 /// A classifier that averages each channel and multiplies with a matrix of `classes` rows.
 pub(crate) struct Toy {
-    /// The input's dimensions; 0 stands for a dynamic one.
+    /// The input's dimensions; 0 means a dynamic one.
     pub(crate) input: Vec<i64>,
     pub(crate) classes: usize,
     pub(crate) output: &'static str,
@@ -23,11 +23,11 @@ pub(crate) struct Toy {
     pub(crate) dynamic: bool,
     /// Whether a second output `embedding`, `[n, 3, 1, 1]`, is given.
     pub(crate) embedding: bool,
-    /// Whether its only output is `pixels_out`, the input as it is: no row of scores.
+    /// Whether its only output is `pixels_out`, the input as it is: not a row of scores.
     pub(crate) hidden: bool,
     /// Whether its input is of this type, and is cast to floats first.
     pub(crate) input_element: Option<DataType>,
-    /// Weights in this file beside the model.
+    /// Weights in this file next to the model.
     pub(crate) external: Option<&'static str>,
 }
 
@@ -97,11 +97,7 @@ impl Toy {
         GraphProto {
             name: "toy".to_owned(),
             node,
-            initializer: vec![
-                self.weights(),
-                self.int8_instruction_set(),
-                self.floats("bias", &[self.classes]),
-            ],
+            initializer: vec![self.weights(), self.integers(), self.floats("bias", &[self.classes])],
             input: vec![value("pixels", self.input_element.unwrap_or(self.element), &self.input)],
             output,
             ..GraphProto::default()
@@ -130,7 +126,7 @@ impl Toy {
         tensor(name, self.element, dims, raw_data)
     }
 
-    fn int8_instruction_set(&self) -> TensorProto {
+    fn integers(&self) -> TensorProto {
         let raw_data = (0..3 * self.classes).map(|index| (index * 37 % 251) as u8).collect();
         tensor("weights_q", DataType::Int8, &[3, self.classes], raw_data)
     }
@@ -181,7 +177,7 @@ fn value(name: &str, element: DataType, dims: &[i64]) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(r#type), ..ValueInfoProto::default() }
 }
 
-/// The shared models beside the checkout, or `None`, said aloud, where they are absent.
+/// The shared models next to the checkout, or `None` and a message if they are absent.
 pub(crate) fn shared_models() -> Option<PathBuf> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models");
     if models.is_dir() {

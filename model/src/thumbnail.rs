@@ -1,8 +1,9 @@
 //! A small JPEG of a decoded picture, for people to look at in a report.
 //!
-//! Made of the samples that were decoded for the model anyway: of a large picture only a few per pixel are averaged, so
-//! that the cost does not grow with it. Whether it is wanted may show only with the scores, when the pixels are gone: until
-//! then a draft stands for them. It never reads a file, and no row depends on it.
+//! Made of the samples that were decoded for the model anyway: of a large picture only a few per pixel are
+//! averaged, so that the cost does not grow with it. Only the scores may show whether a thumbnail is wanted,
+//! when the pixels are gone: until then a draft replaces them. It never reads a file, and no row depends on
+//! it.
 
 use turbojpeg::{Image, PixelFormat, Subsamp};
 
@@ -14,7 +15,8 @@ const LONGEST_SIDE: u32 = 256;
 const QUALITY: i32 = 75;
 /// Samples per side of the square that one pixel is averaged from, at most.
 const TAPS: usize = 3;
-/// A picture of at most so many samples is copied as it is, which takes a tenth of the time that shrinking does: 1.5 MB.
+/// A picture of at most this many samples is copied as it is, which takes a tenth of the time of shrinking:
+/// 1.5 MB.
 const COPIED: usize = 1_500_000;
 
 /// What a thumbnail can be made from.

@@ -1,8 +1,8 @@
-//! A network on a GPU's path, and in 16-bit floats, against itself on the processor in 32, with weights that were trained and
-//! photographs that were taken.
+//! A network on a GPU's path, and in 16-bit floats, against itself on the processor in 32, with trained
+//! weights and real photographs.
 //!
-//! Neither is part of the project: where they are absent this says so and passes. So it does where there is no GPU, but for what
-//! the processor can do in its place.
+//! Neither is part of the project: if they are absent, the test prints that and passes. So it does without a
+//! GPU, except for the parts that the processor can do in its place.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,6 +1,7 @@
-//! A process that really dies under its parent: only the image that kills it is lost, and nothing is left behind.
+//! A process that really dies under its parent: only the image that kills it is lost, and nothing is left
+//! behind.
 //!
-//! The child is `isolation/dying_tagger.rs`, built as an example; what it does on an image, the image says.
+//! The child is `isolation/dying_tagger.rs`, built as an example; each image holds the command that it obeys.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of the test functions")]
 
@@ -54,12 +55,12 @@ fn tag(tagger: &mut dyn Tagger, images: &[&str]) -> Result<Vec<Outcome>, TaggerE
     tagger.tag(&images)
 }
 
-/// Outcomes as text, for a vector may hold what equals nothing.
+/// Outcomes as text, because a vector may hold NaN, which equals nothing.
 fn text(outcomes: &[Outcome]) -> Vec<String> {
     outcomes.iter().map(|outcome| format!("{outcome:?}")).collect()
 }
 
-/// What a child says that nothing kills.
+/// The answers of a child that nothing kills.
 fn quiet(images: &[&str]) -> Vec<String> {
     text(&tag(taggers(1)[0].as_mut(), images).unwrap())
 }
@@ -102,7 +103,7 @@ fn what_a_device_did_is_counted_over_all_children() {
         tag(tagger.as_mut(), images).unwrap();
         tagger.device_time().map(|time| time.compute_milliseconds)
     };
-    // Each child has tagged a picture of ours before; one that dies has told of nothing.
+    // Each child has tagged a built-in picture before; one that dies has reported nothing.
     assert_eq!(computed(&["red", "green"]), Some(3));
     assert_eq!(computed(&["kill"]), Some(3));
     assert_eq!(computed(&["blue"]), Some(5));
@@ -278,7 +279,7 @@ fn a_child_that_cannot_begin_is_an_error() {
     insta::assert_snapshot!(refusal("refuses", patience), @"labels.txt: too few");
     insta::assert_snapshot!(refusal("dies-loading", patience), @"the process that decodes and runs the model died 3 times without an image in hand, at last with exit code 9");
     insta::assert_snapshot!(refusal("hangs-loading", patience), @"the process that decodes and runs the model died 3 times without an image in hand, at last with no answer within 0.5 s");
-    insta::assert_snapshot!(refusal("hangs-on-every-picture", patience), @"the model has not finished one small picture in 0.5 s: it cannot be used here");
+    insta::assert_snapshot!(refusal("hangs-on-every-picture", patience), @"the model has not finished one small picture in 0.5 s: it cannot be used on this machine");
     insta::assert_snapshot!(refusal("dies-on-every-picture", patience), @"the process that decodes and runs the model died 3 times without an image in hand, at last with signal 6");
     let error = start_with("/no/such/program".into(), "", 1, patience).err().unwrap();
     insta::assert_snapshot!(error, @"the process that decodes and runs the model cannot be started: No such file or directory (os error 2)");

@@ -1,7 +1,7 @@
 //! Decoding against Pillow: small files of many makers, each with the pixels that it should give.
 //!
-//! `testdata/make_pictures.py` writes them, and says for each why its pixels are right if they are not Pillow's.
-//! `TAGFLEET_PICTURES` names another folder of the same form.
+//! `testdata/make_pictures.py` writes them, and explains for each why its pixels are right if they are not
+//! Pillow's. `TAGFLEET_PICTURES` names another folder of the same form.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,10 @@ use tagfleet_model::decode::{Limits, PixelBudget, decode};
 use tagfleet_model::grid::Grid;
 use tagfleet_model::pixels::Pixels;
 
-/// What may differ by more than nothing, by the start of a name, and how far.
+/// The tolerances above zero, by the start of a name.
 ///
-/// libavif smooths chrominance in floating point where libyuv has no constants, and keeps ten bits if there is alpha.
+/// libavif smooths chrominance in floating point if libyuv has no constants, and keeps ten bits if there is
+/// alpha.
 const TOLERANCES: [(&str, u8); 5] = [
     ("avif_10_rgba", 3),
     ("avif_fcc_420", 7),

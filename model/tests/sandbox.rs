@@ -1,6 +1,8 @@
-//! A child that a picture has taken over gets nothing: no credential, no socket, no file of the user, no other process.
+//! A child that a picture has taken over gets nothing: no credential, no socket, no file of the user, no
+//! other process.
 //!
-//! The child is `isolation/exploited_tagger.rs`, built as an example; it enters the sandbox that every child enters.
+//! The child is `isolation/exploited_tagger.rs`, built as an example; it enters the sandbox that every child
+//! enters.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests, outside of the test functions")]
@@ -34,7 +36,7 @@ fn start(arguments: &[&str]) -> Result<Isolation, StartError> {
 /// What came of each command, while the child tags.
 fn tagging(commands: &[String]) -> Vec<String> {
     let isolation = start(&["obeys"]).unwrap();
-    // A kernel without the means says so; then there is nothing to hold.
+    // A kernel without the means reports that; then there is nothing to test.
     assert_eq!(isolation.notes(), [] as [&str; 0], "this kernel has no landlock or no seccomp");
     let mut tagger = isolation.taggers().remove(0);
     let outcome = |command: &String| match tagger.tag(&[command.as_bytes()]).unwrap().remove(0) {

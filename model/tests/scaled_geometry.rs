@@ -1,5 +1,5 @@
-//! Real JPEGs decoded at a fraction of their size: the tensor is that of exact decoding, nothing shifts, and the limits hold
-//! for what is really decoded.
+//! Real JPEGs decoded at a fraction of their size: the tensor is that of exact decoding, nothing shifts, and
+//! the limits hold for what is really decoded.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of the test functions")]
 
@@ -55,7 +55,7 @@ fn waves(width: u32, height: u32, stored: Stored) -> Vec<u8> {
     compressor.compress_to_vec(image).unwrap()
 }
 
-/// The JPEG with an EXIF segment after its first marker, which says how it is turned.
+/// The JPEG with an EXIF segment after its first marker, which holds its orientation.
 fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut segment = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     segment.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -84,8 +84,8 @@ fn psnr(a: &[f32], b: &[f32]) -> f32 {
     10.0 * (255.0 * 255.0 / error).log10()
 }
 
-/// Compares exact and scaled decoding, which differ by noise of at least `least` decibels, and returns the scaled samples'
-/// size.
+/// Compares exact and scaled decoding, which differ by noise of at least `least` decibels, and returns the
+/// scaled samples' size.
 fn assert_equal_but_for_noise(jpeg: &[u8], color: Color, cover: u32, least: f32, what: &str) -> Size {
     let limits = Limits::default();
     let exact = prepare(jpeg, &steps(color, Decoding::Exact), &limits).unwrap();
@@ -122,7 +122,8 @@ fn every_way_to_store_a_picture_gives_the_same_crop() {
                 let jpeg = waves(width, height, stored);
                 for color in [Color::Bgr, Color::Gray] {
                     let what = format!("{stored:?} {width}x{height} {color:?}");
-                    // Colours that are stored coarser in one direction alone are smoothed at the reduced size.
+                    // Colours that are stored coarser in one direction alone are smoothed at the reduced
+                    // size.
                     let samples = assert_equal_but_for_noise(&jpeg, color, 1, 40.0, &what);
                     assert!(samples.width < width, "{what} was not scaled");
                 }

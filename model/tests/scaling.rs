@@ -1,7 +1,7 @@
-//! What decoding JPEGs at a fraction of their size does to tags: top-1 agreement with exact decoding, on real photos made
-//! into large pictures, through real models.
+//! What decoding JPEGs at a fraction of their size does to tags: top-1 agreement with exact decoding, on real
+//! photos made into large pictures, through real models.
 //!
-//! Neither is part of the project: where they are absent this says so and passes.
+//! Neither is part of the project: if they are absent, the test prints that and passes.
 
 #![expect(
     clippy::unwrap_used,
@@ -66,7 +66,7 @@ fn resized(photo: &Pixels, to: Size, crop: Option<Size>) -> Pixels {
     Pixels { width, height, channels: 3, data }
 }
 
-/// The photo, so many times as wide and as high.
+/// The photo, this many times as wide and as high.
 fn enlarged(photo: &Pixels, times: u32) -> Pixels {
     resized(photo, Size { height: photo.height * times, width: photo.width * times }, None)
 }
@@ -138,7 +138,8 @@ fn best_two(tagger: &mut ImageTagger, file: &[u8]) -> Vec<Tag> {
     tags.unwrap()
 }
 
-/// Prints the agreement; asserts less than the 99 % that were measured, for another processor moves scores a little.
+/// Prints the agreement; asserts less than the measured 99 %, because another processor moves scores a
+/// little.
 fn assert_agrees(what: &str, files: impl Iterator<Item = (Size, Vec<u8>)>) {
     let Some((_folder, squeezenet)) = squeezenet() else { return };
     let mut pair = pair(&squeezenet);

@@ -1,6 +1,6 @@
-//! Decoding against files that nobody here made: photographs, and hostile images with what Pillow made of them.
+//! Decoding against files from elsewhere: photographs, and hostile images with Pillow's results.
 //!
-//! The files are no part of the project. Where they are absent these tests say so and pass.
+//! The files are not part of the project. If they are absent these tests print that and pass.
 
 #![expect(
     clippy::unwrap_used,
@@ -62,11 +62,11 @@ fn every_hostile_file_ends_in_time() {
     }
 }
 
-/// Files that Pillow decodes and this crate does not, each with a reason that stands up:
+/// Files that Pillow decodes and this crate does not, each with a valid reason:
 ///
 /// - JPEG: more than half of the rows are blank, in Pillow's result too.
 /// - PNG: damaged streams of pixels, which Pillow does not notice; missing palettes.
-/// - TIFF: an old JPEG in pieces; a file whose pixels are missing, for which Pillow makes some up.
+/// - TIFF: an old JPEG in pieces; a file whose pixels are missing, some of which Pillow invents.
 #[test]
 fn what_pillow_decodes_is_decoded() {
     let Some(hostile) = shared("hostile") else { return };

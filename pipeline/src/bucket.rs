@@ -1,8 +1,8 @@
 //! The port to object storage: what the stages need of S3, and nothing more.
 //!
-//! It is ours because keys are opaque here: `a//b.jpg`, `/a.jpg` and control characters must come back as they went
-//! in, which path-normalising store libraries do not promise. It never interprets a key and never retries: an
-//! adapter retries where its service says so. [`contract`] holds what every adapter must do.
+//! It is ours because keys are opaque in tagfleet: `a//b.jpg`, `/a.jpg` and control characters must come back
+//! unchanged. Store libraries that normalise paths do not promise that. It never interprets a key and never
+//! retries: an adapter retries if its service recommends it. [`contract`] holds what every adapter must do.
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -23,7 +23,7 @@ pub use dir::DirBucket;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// It can be read. Earlier versions told files apart whose names are not UTF-8.
+    /// It can be read. Earlier versions distinguished files whose names are not UTF-8.
     #[default]
     #[serde(alias = "name_not_utf8")]
     Readable,
@@ -44,12 +44,13 @@ pub struct Object {
     pub access: Access,
 }
 
-/// A part of the key space: keys that begin with `prefix`, are greater than `after` and at most `up_to`.
+/// A part of the key space: keys that start with `prefix`, are greater than `after` and at most `up_to`.
 ///
-/// Half-open at its start, because that is how S3's `start-after` works; adjacent ranges share a bound and no key.
+/// Half-open at its start, because that is how S3's `start-after` works; adjacent ranges share a bound and no
+/// key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRange {
-    /// Every key of the range begins with this; empty for all.
+    /// Every key of the range starts with this; empty for all.
     pub prefix: String,
     /// Exclusive lower bound in UTF-8 byte order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,13 +61,13 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// All keys that begin with `prefix`.
+    /// All keys that start with `prefix`.
     #[must_use]
     pub fn prefix(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned(), ..Self::default() }
     }
 
-    /// The keys of this range that begin with `prefix` as well; none if there can be none.
+    /// The keys of this range that start with `prefix` as well; `None` if there can be none.
     #[must_use]
     pub fn within(&self, prefix: &str) -> Option<Self> {
         let longer = if prefix.len() >= self.prefix.len() { prefix } else { &self.prefix };
@@ -78,7 +79,7 @@ impl KeyRange {
         is_possible.then(|| Self { prefix: longer.to_owned(), ..self.clone() })
     }
 
-    /// True where `key` belongs to this range.
+    /// True if `key` belongs to this range.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
         key.starts_with(&self.prefix)
@@ -111,8 +112,8 @@ pub trait Bucket: Send + Sync {
     /// The name people know this bucket by: `s3://photos`, `./photos`.
     fn name(&self) -> &str;
 
-    /// The objects of `range` in UTF-8 byte order of their keys, each once, in pages of at most 1,000. Every listing goes
-    /// through [`order`], whatever the store does.
+    /// The objects of `range` in UTF-8 byte order of their keys, each once, in pages of at most 1,000. Every
+    /// listing goes through [`order`], whatever the store does.
     ///
     /// # Errors
     /// The stream ends with the first error; what it gave until then is valid.
@@ -120,17 +121,17 @@ pub trait Bucket: Send + Sync {
         order::in_key_order(self.name(), range, self.list_as_stored(range))
     }
 
-    /// What the store lists for `range`, in its own order and pages: all objects of the range, and possibly others. Only
-    /// [`Bucket::list`] holds it to an order.
+    /// What the store lists for `range`, in its own order and pages: all objects of the range, and possibly
+    /// others. Only [`Bucket::list`] holds it to an order.
     ///
     /// # Errors
     /// The stream ends with the first error.
     fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>>;
 
-    /// The whole object, where it has at most `limit` bytes; no more than that is ever held in memory.
+    /// The whole object, if it has at most `limit` bytes; no more than that is ever held in memory.
     ///
     /// # Errors
-    /// [`Kind::Changed`] where `if_match` is given and is not its etag; [`Kind::TooLarge`]; see [`Kind`].
+    /// [`Kind::Changed`] if `if_match` is given and is not its etag; [`Kind::TooLarge`]; see [`Kind`].
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError>;
 
     /// Whether there is an object under this key.
@@ -139,8 +140,8 @@ pub trait Bucket: Send + Sync {
     /// See [`Kind`]; a missing object is none.
     async fn exists(&self, key: &str) -> Result<bool, BucketError>;
 
-    /// Writes the object only where none is: of any number of calls at once, exactly one gets [`Put::Created`].
-    /// A reader sees the whole object or none.
+    /// Writes the object only if it does not exist: of any number of calls at once, exactly one gets
+    /// [`Put::Created`]. A reader sees the whole object or none.
     ///
     /// # Errors
     /// See [`Kind`].
@@ -156,7 +157,7 @@ pub trait Bucket: Send + Sync {
 /// What went wrong, as far as a caller acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// There is no such object.
+    /// The object does not exist.
     Missing,
     /// The object's etag is another than the one asked for.
     Changed,
@@ -164,12 +165,13 @@ pub enum Kind {
     Archived,
     /// The object has more bytes than the limit.
     TooLarge,
-    /// This object may not be read or written, or nothing may. That the caller's credentials are expired or invalid is
-    /// [`Kind::Other`]: no object is to blame for it.
+    /// Access is denied to this object, or to everything. Expired or invalid credentials are [`Kind::Other`],
+    /// because no object is to blame for them.
     Denied,
     /// Throttling, a server error, a timeout, a broken connection: another try may work.
     Temporary,
-    /// There is no room for the object: a full disk, a used-up quota. Nothing else can be written either.
+    /// The store has no room for the object: a full disk, a used-up quota. Nothing else can be written
+    /// either.
     Full,
     /// Anything else: an invalid name, a bug.
     Other,

@@ -1,11 +1,12 @@
 //! Checkpoints: the rows of shards that a worker had to leave before they were done.
 //!
-//! A worker that is stopped, or whose shard fails, stores the rows that it has, in one object per shard. Whoever takes the
-//! shard next reads them, tags the remaining images and writes the part. A checkpoint saves work and decides nothing: a
-//! shard is done if and only if its part exists, so a checkpoint that is missing, damaged or of something else costs time and
-//! never a row. What is stored is read again before it is replaced and its rows stay, so a checkpoint grows from stop to
-//! stop. If two workers stop with the same shard at the same moment, the rows of one may be lost; they are tagged again.
-//! Nothing here decides when to stop, and nothing deletes a checkpoint.
+//! A worker that is stopped, or whose shard fails, stores the rows that it has, in one object per shard. The
+//! next worker on the shard reads them, tags the remaining images and writes the part. A checkpoint saves
+//! work and decides nothing: a shard is done if and only if its part exists. So a checkpoint that is missing,
+//! damaged or foreign costs time and never a row. A stored checkpoint is read again before it is replaced,
+//! and its rows stay, so it grows from stop to stop. If two workers stop with the same shard at the same
+//! moment, the rows of one may be lost; they are tagged again. Nothing in it decides when to stop, and
+//! nothing deletes a checkpoint.
 
 mod stored;
 
@@ -78,7 +79,7 @@ impl Checkpoints<'_> {
     /// The shards that have a checkpoint, done or not; one listing.
     ///
     /// # Errors
-    /// Where the listing fails.
+    /// If the listing fails.
     pub async fn shards(&self) -> Result<BTreeSet<ShardId>, BucketError> {
         let mut found = BTreeSet::new();
         let mut pages = self.output.list(&KeyRange::prefix(&self.keys.checkpoints()));
@@ -88,7 +89,7 @@ impl Checkpoints<'_> {
         Ok(found)
     }
 
-    /// The rows of `shard` that are stored and are rows of its images; none if there is no checkpoint.
+    /// The stored rows of `shard` that belong to its images; none if there is no checkpoint.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -110,7 +111,7 @@ impl Checkpoints<'_> {
     /// See [`CheckpointError`].
     pub async fn save(&self, shard: &Shard, rows: Rows) -> Result<(), CheckpointError> {
         let key = self.keys.checkpoint(shard.id);
-        // What cannot be read is of no use to anybody, and is replaced.
+        // A checkpoint that cannot be read is useless, and is replaced.
         let mut all = self.read(shard).await.unwrap_or_default();
         let before = all.len();
         all.extend(rows);

@@ -1,10 +1,10 @@
 //! Denied images: how many of them a run takes as failed rows, and how many it has.
 //!
-//! A worker that has found denied images in a shard announces their number, then adds up what all workers have announced, and
-//! writes the rows only if that is within the limit; else it takes its announcement back. Of workers that do so at the same
-//! time, whoever adds up last sees what all others have announced, so that together they never pass the limit. A shard that is
-//! not done has no denied rows, so that a resumed run asks for these images again. Nothing here decides whether an image
-//! or the way to it is to blame.
+//! A worker that finds denied images in a shard announces their number and adds up what all workers have
+//! announced. It writes the rows only if the sum is within the limit; else it withdraws its announcement. If
+//! several workers do so at the same time, the last one sees the announcements of all others, so that
+//! together they never pass the limit. A shard that is not done has no denied rows, so a resumed run requests
+//! these images again. Nothing in this module decides whether the image or the way to it is to blame.
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -14,12 +14,12 @@ use crate::reduce::{self, ReduceError};
 use crate::run::RunKeys;
 use crate::shard::ShardId;
 
-/// A run takes one denied image in so many as a failed row: more of them are a mistake in permissions.
+/// Images per denied image that a run takes as a failed row: more denials are a mistake in permissions.
 const IMAGES_PER_DENIED: u64 = 100;
-/// So many are taken in any case: a person can look at each.
+/// This many are taken in any case: a person can look at each.
 const TAKEN_ANYWAY: u64 = 10;
-/// What an error says that is a [`TooManyDenied`], whoever hands it on.
-const MARK: &str = "images may not be read, and a run takes at most";
+/// Marks the message of a [`TooManyDenied`], also if another error quotes it.
+const MARK: &str = "images cannot be read, and a run accepts at most";
 
 /// More images of a run are denied than it takes as failed rows.
 #[derive(Clone, Debug, Error)]
@@ -34,11 +34,11 @@ pub struct TooManyDenied {
     pub images: u64,
     /// As many as it takes.
     pub most: u64,
-    /// What the store says of one of them.
+    /// The store's error for one of them.
     pub example: BucketError,
 }
 
-/// As many denied images as a run of so many images takes as failed rows: 1 %, but 10 in any case.
+/// The denied images that a run of this many images takes as failed rows: 1 %, but 10 in any case.
 #[must_use]
 pub fn most(images: u64) -> u64 {
     (images / IMAGES_PER_DENIED).max(TAKEN_ANYWAY)
@@ -50,10 +50,10 @@ pub fn is_too_many(text: &str) -> bool {
     text.contains(MARK)
 }
 
-/// Says how many images of a shard are denied; 0 takes back what was said before.
+/// Records how many images of a shard are denied; 0 withdraws an earlier record.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub async fn announce(
     output: &dyn Bucket,
     keys: &RunKeys,
@@ -66,15 +66,16 @@ pub async fn announce(
 /// Denied images of the run, as announced.
 ///
 /// # Errors
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub async fn announced(output: &dyn Bucket, keys: &RunKeys) -> Result<u64, ReduceError> {
     Ok(reduce::sizes(output, keys, &keys.all_denied()).await?.into_values().sum())
 }
 
-/// Takes back what was announced of shards that are not done: whoever did so died before he could. `missing` is in order.
+/// Withdraws announcements of shards that are not done: their workers died before they could. `missing` is in
+/// order.
 ///
 /// # Errors
-/// Where that cannot be listed or written.
+/// If that cannot be listed or written.
 pub async fn forget(output: &dyn Bucket, keys: &RunKeys, missing: &[ShardId]) -> Result<(), ReduceError> {
     for (shard, images) in reduce::sizes(output, keys, &keys.all_denied()).await? {
         if images > 0 && missing.binary_search(&shard).is_ok() {
@@ -87,7 +88,7 @@ pub async fn forget(output: &dyn Bucket, keys: &RunKeys, missing: &[ShardId]) ->
 /// Lets the run take any number of denied images as failed rows, from now on.
 ///
 /// # Errors
-/// Where that cannot be written.
+/// If that cannot be written.
 pub async fn accept(output: &dyn Bucket, keys: &RunKeys) -> Result<(), BucketError> {
     output.put_if_absent(&keys.denied_accepted(), Bytes::new()).await.map(|_| ())
 }
@@ -110,7 +111,7 @@ mod tests {
         let (kind, bucket, key) = (Kind::Denied, "s3://shop".to_owned(), "a.jpg".to_owned());
         let example = BucketError { kind, bucket, key, detail: "AccessDenied: Access Denied".to_owned() };
         let said = TooManyDenied { denied: 30, images: 300, most: most(300), example }.to_string();
-        insta::assert_snapshot!(said, @r#"at least 30 of 300 images may not be read, and a run takes at most 10 such images as failed rows (1 % of its images, but 10 in any case); one of them: s3://shop: "a.jpg": AccessDenied: Access Denied"#);
+        insta::assert_snapshot!(said, @r#"at least 30 of 300 images cannot be read, and a run accepts at most 10 such images as failed rows (1 % of its images, but 10 in any case); one of them: s3://shop: "a.jpg": AccessDenied: Access Denied"#);
         assert!(is_too_many(&format!("failed: {said}")) && !is_too_many("AccessDenied: Access Denied"));
     }
 

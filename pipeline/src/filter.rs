@@ -1,7 +1,8 @@
 //! Which objects of a listing are inputs: include and exclude globs, and the rule of [`skip`].
 //!
-//! Globs are matched against the whole key: `*` stays within a folder, `**` does not, a glob without `/` matches the last
-//! name of a key, one that ends in `/` all below such a folder, as in `.gitignore`. It never looks at an image; what a name says of an image's format is not believed.
+//! Globs are matched against the whole key: `*` stays within a folder, `**` does not. A glob without `/`
+//! matches the last name of a key, and one that ends in `/` matches all below such a folder, as in
+//! `.gitignore`. It never looks at an image; the format that a name claims is not believed.
 
 pub mod skip;
 
@@ -55,11 +56,11 @@ pub struct InvalidGlob {
 }
 
 impl Filter {
-    /// A filter of these globs, of which none takes every key. Files that are not meant as images are skipped unless
-    /// `all_files` is true.
+    /// A filter of these globs, of which none takes every key. Files that are not meant as images are skipped
+    /// unless `all_files` is true.
     ///
     /// # Errors
-    /// Where a glob cannot be understood.
+    /// If a glob cannot be understood.
     pub fn new(include: &[String], exclude: &[String], all_files: bool) -> Result<Self, InvalidGlob> {
         let include_globs = include;
         let include = if include.is_empty() { None } else { Some(glob_set(include)?) };
@@ -73,7 +74,8 @@ impl Filter {
         self.include.as_ref().is_none_or(|include| include.is_match(key)) && !self.exclude.is_match(key)
     }
 
-    /// True if nothing below this folder, whose name ends in `/`, is taken; false if that cannot be told from the globs.
+    /// True if nothing below this folder, whose name ends in `/`, is taken; false if the globs do not decide
+    /// that.
     #[must_use]
     pub fn leaves_out_folder(&self, folder: &str, chosen: &str) -> bool {
         // A name that no file has: only a glob that means every file matches it.
@@ -101,7 +103,7 @@ impl Filter {
         page
     }
 
-    /// What split takes of a page of a listing of all keys that begin with `chosen`.
+    /// What split takes of a page of a listing of all keys that start with `chosen`.
     #[must_use]
     pub fn page(&self, objects: Vec<Object>, chosen: &str) -> Page {
         let mut page = Page { last_key: objects.last().map(|object| object.key.clone()), ..Page::default() };
@@ -151,7 +153,7 @@ fn anchored(glob: &str) -> String {
     format!("{start}{name}{end}")
 }
 
-/// False if this glob can match no key that begins with `folder`.
+/// False if this glob can match no key that starts with `folder`.
 fn may_match_below(glob: &str, folder: &str) -> bool {
     let literal = glob.split(['*', '?', '[', '{', '\\']).next().unwrap_or_default();
     let slashes = |text: &str| text.matches('/').count();

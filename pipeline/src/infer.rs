@@ -1,11 +1,11 @@
 //! Infer: receive a message -> tag its shard -> put its part -> delete the message; until the queue is empty.
 //!
-//! A thread per core runs each image to completion; fetching is asynchronous beside them, bounded by bytes in flight, and
-//! goes on across shard borders so that the cores never wait for a shard to end. A message is deleted only once the part
-//! is there, and a part is written only where none is: any delivery may come twice, late, or after a crash. A shard that is
-//! left before it is done leaves a checkpoint of its rows, from which it continues. Of several things that have happened the
-//! same one is always seen to first, so that a run can be repeated. It never lists the source and never decides whether a
-//! run is complete.
+//! A thread per core runs each image to completion. Fetching is asynchronous, bounded by bytes in flight, and
+//! continues across shard borders so that the cores never wait for a shard to end. A message is deleted only
+//! once the part exists, and a part is written only if it does not exist: any delivery may come twice, late,
+//! or after a crash. A shard that is left before it is done leaves a checkpoint of its rows, from which it
+//! continues. Simultaneous events are handled in a fixed order, so that a run can be repeated. It never lists
+//! the source and never decides whether a run is complete.
 
 mod cores;
 mod denials;
@@ -49,35 +49,36 @@ use state::WorkerState;
 
 /// Rounds of infer, on a laptop and in a fleet: the first, and two for what is missing after it.
 pub const ROUNDS: u32 = 3;
-/// How long requests that are throttled, time out or break are made again before their shard goes back: most disturbances
-/// of S3 are shorter, and a shard is up to 10,000 images' work.
+/// How long requests that are throttled, time out or break are made again before their shard goes back: most
+/// disturbances of S3 are shorter, and a shard is up to 10,000 images' work.
 pub const RETRY_TIME: Duration = Duration::from_secs(300);
 
-/// So many shards in a row that could not be tagged mean that the next cannot either: a denied bucket, a full disk.
-/// Those that failed for a while only do not count.
+/// This many failed shards in a row mean that the next cannot be tagged either: a denied bucket, a full disk.
+/// Temporary failures do not count.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
-/// What the cores are tagging when a worker stops may take so long to get its rows: most models need less for an image.
+/// Time that a stopping worker gives its cores to finish the images in hand: most models need less for an
+/// image.
 const IN_FLIGHT_GRACE: Duration = Duration::from_secs(2);
-/// A core that hangs may hold a worker up for so long once all else is given back.
+/// Time that a stuck core may hold up a worker's exit after everything else is given back.
 const CORE_GRACE: Duration = Duration::from_secs(10);
-/// Fetched images that wait for a core: enough that none waits for a fetch, few enough that a worker that is told to
-/// stop has little in hand.
+/// Fetched images that wait for a core: enough that no core waits for a fetch, few enough that a stopping
+/// worker has little in hand.
 const WAITING_IMAGES: usize = 64;
 
 /// What a worker works on and with.
 #[derive(Clone)]
 pub struct Worker {
-    /// Where the images are.
+    /// The bucket of the images.
     pub source: Arc<dyn Bucket>,
-    /// Where shards are and parts go.
+    /// The bucket of shards and parts.
     pub output: Arc<dyn Bucket>,
-    /// Where messages come from.
+    /// The queue of messages.
     pub queue: Arc<dyn Queue>,
     /// The run.
     pub run: RunId,
     /// The run's objects.
     pub keys: RunKeys,
-    /// What each row says of the model: [`ModelRecord::id`](crate::run::ModelRecord::id).
+    /// The model in each row: [`ModelRecord::id`](crate::run::ModelRecord::id).
     pub model: String,
     /// The vector of each row, in runs that have one.
     pub vector: Option<Vector>,
@@ -87,7 +88,8 @@ pub struct Worker {
     pub receive_wait: Duration,
     /// How long a shard that could not be tagged stays away before it comes again.
     pub retry_delay: Duration,
-    /// How long a request that fails for a while only is made again before its shard goes back: [`RETRY_TIME`].
+    /// How long a request that fails for a while only is made again before its shard goes back:
+    /// [`RETRY_TIME`].
     pub retry_time: Duration,
     /// Counts for people.
     pub progress: Arc<Progress>,
@@ -106,8 +108,8 @@ impl Worker {
     }
 }
 
-/// How to stop a worker. Cancelling `drain` lets it finish the shards in hand and take no new one; cancelling `now`
-/// gives those back, with a checkpoint of what is tagged. Nothing is lost either way.
+/// How to stop a worker. Cancelling `drain` lets it finish the shards in hand and take no new one; cancelling
+/// `now` gives those back, with a checkpoint of what is tagged. Nothing is lost either way.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     /// Take no new shard.
@@ -135,7 +137,7 @@ impl Stop {
 pub enum WorkerExit {
     /// The queue had no more messages.
     Idle,
-    /// It was told to stop.
+    /// It was asked to stop.
     Stopped,
 }
 
@@ -151,7 +153,7 @@ pub enum InferError {
     /// The queue could not be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// There is no room for a part, and so for no other.
+    /// The output has no room for a part, and so for no other.
     #[error(transparent)]
     Full(BucketError),
     /// More images are denied than the run takes.
@@ -205,7 +207,7 @@ pub enum ShardFailure {
 }
 
 impl ShardFailure {
-    /// Whether it says nothing about the next shard: throttling, a server error, a broken connection.
+    /// Whether it predicts nothing about the next shard: throttling, a server error, a broken connection.
     fn is_temporary(&self) -> bool {
         self.bucket_error().is_some_and(|error| error.kind == Kind::Temporary)
     }
@@ -220,10 +222,10 @@ impl ShardFailure {
     }
 }
 
-/// Works until the queue is empty or `stop` says so, with one thread per tagger.
+/// Works until the queue is empty or `stop` is set, with one thread per tagger.
 ///
 /// # Errors
-/// Where the engine fails, the queue cannot be used, or shard after shard fails. What was committed stays.
+/// If the engine fails, the queue cannot be used, or shard after shard fails. What was committed stays.
 pub async fn infer(
     worker: Worker,
     taggers: Vec<Box<dyn Tagger>>,
@@ -266,7 +268,8 @@ async fn last_words(cores: &mut Cores) -> Result<(), InferError> {
 type Cores = JoinSet<Result<(), TaggerError>>;
 type Shards = JoinSet<Result<(), ShardFailure>>;
 
-/// Takes shards one after the other; the next one is received as soon as the last one's fetches are all under way.
+/// Takes shards one after the other; the next one is received as soon as the last one's fetches are all under
+/// way.
 async fn drive(
     state: &Arc<WorkerState>,
     cores: &mut Cores,
@@ -296,7 +299,7 @@ async fn drive(
     drain(cores, shards, stop).await
 }
 
-/// Waits for the shards in hand, unless told to stop now.
+/// Waits for the shards in hand, unless asked to stop now.
 async fn drain(cores: &mut Cores, shards: &mut Shards, stop: &Stop) -> Result<WorkerExit, InferError> {
     loop {
         tokio::select! {

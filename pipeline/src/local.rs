@@ -1,7 +1,8 @@
 //! The local run: split, infer, reduce in one process, over the same ports as on AWS.
 //!
-//! It does what the state machine does there, step by step, and any of its steps may have been done by an earlier process
-//! that was killed. It decides nothing that the stages do not; it never names a directory or a bucket.
+//! It does what the state machine does there, step by step, and any of its steps may have been done by an
+//! earlier process that was killed. It decides nothing that the stages do not; it never names a directory or
+//! a bucket.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::tagger::{Tagger, TaggerError};
 pub enum LocalOutcome {
     /// Every input has its row; here they are counted, and the results are written.
     Complete(RowCounts),
-    /// It was told to stop; what is committed stays.
+    /// It was asked to stop; what is committed stays.
     Interrupted,
     /// These shards have no part after the last round.
     Incomplete(Vec<ShardId>),
@@ -54,7 +55,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether it ended because there is no room for what it writes.
+    /// Whether it ended because the output has no room.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         let error = match self {
@@ -71,10 +72,10 @@ impl RunError {
 /// Loads one tagger per thread; called once per round.
 pub type Taggers<'a> = dyn Fn() -> Result<Vec<Box<dyn Tagger>>, TaggerError> + Sync + 'a;
 
-/// Runs `request` from wherever an earlier process left it to its end, or until `stop` says so.
+/// Runs `request` to its end, from the point that an earlier process reached, or until `stop` is set.
 ///
 /// # Errors
-/// See [`RunError`]; calling it again goes on.
+/// See [`RunError`]; calling it again resumes.
 pub async fn run(
     request: &RunRequest,
     ranges: &Ranges,
@@ -105,7 +106,7 @@ pub async fn run(
     }
 }
 
-/// Infers until nothing is missing, the last round is over, or `stop` says so; returns what is missing then.
+/// Infers until nothing is missing, the last round is over, or `stop` is set; returns what is missing then.
 async fn infer_rounds(
     worker: &Worker,
     taggers: &Taggers<'_>,
@@ -128,8 +129,8 @@ async fn infer_rounds(
     Ok(missing)
 }
 
-/// Splits what is not split yet. Where an earlier process had begun, all that is missing will be sent once split has
-/// ended, so what split sends goes nowhere.
+/// Splits what is not split yet. If an earlier process started, all missing shards are sent after split has
+/// ended, so messages of split itself go nowhere.
 async fn split_all(
     (request, ranges): (&RunRequest, &Ranges),
     source: &Source,
@@ -149,7 +150,7 @@ async fn split_all(
         }
         if !is_split {
             let max_images = request.max_shard_images();
-            // Nobody stops it: the whole of it is dropped where the run is told to.
+            // It has no stop signal: the caller drops the whole future if the run is asked to stop.
             let never = CancellationToken::new();
             split::split_range(source, (number, range), max_images, (output, queue), run, &never).await?;
         }
@@ -157,7 +158,8 @@ async fn split_all(
     Ok(())
 }
 
-/// Tells the progress how much there is, and how much of it was done before, in parts and in checkpoints.
+/// Initialises the progress: the number of images, and how many are already done, in parts and in
+/// checkpoints.
 async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
     let splits = reduce::range_splits(worker.output.as_ref(), &worker.keys).await?;
     let total: u64 = splits.iter().map(|split| split.images).sum();
@@ -175,7 +177,8 @@ async fn begin(worker: &Worker, missing: &[ShardId]) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Rows in checkpoints of the shards in `missing`. One that cannot be used counts when its shard is opened, as a trouble.
+/// Rows in checkpoints of the shards in `missing`. One that cannot be used counts when its shard is opened,
+/// as a trouble.
 async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
     let checkpoints = worker.checkpoints();
     let found = checkpoints.shards().await.map_err(ReduceError::from)?;

@@ -45,7 +45,7 @@ impl ThreadTime {
         self.tagging_milliseconds = self.tagging_milliseconds.saturating_add(other.tagging_milliseconds);
     }
 
-    /// The share of their time in which they tagged, of 1; none where nothing was measured.
+    /// The share of their time in which they tagged, of 1; `None` if nothing was measured.
     #[must_use]
     pub fn busy(self) -> Option<f64> {
         let all = self.waiting_milliseconds.saturating_add(self.tagging_milliseconds);
@@ -158,13 +158,14 @@ impl Progress {
         }
     }
 
-    /// What the stages of a model on a device did so far; none where the processor runs it, or nothing is tagged yet.
+    /// What the stages of a model on a device did so far; `None` if the processor runs it, or nothing is
+    /// tagged yet.
     #[must_use]
     pub fn device_time(&self) -> Option<DeviceTime> {
         *self.device_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what a tagger tells of all of them, unless another has told later.
+    /// Keeps a tagger's report about all of them, unless another has reported later.
     pub(crate) fn set_device_time(&self, told: DeviceTime) {
         let mut known = self.device_time.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none_or(|known| known.wall_milliseconds <= told.wall_milliseconds) {

@@ -1,9 +1,9 @@
 //! The port to a message queue: what the stages need of SQS, and nothing more.
 //!
-//! At least once, in no order: a message that is not deleted before its visibility timeout comes again, and after too
-//! many receipts goes to the dead-letter queue. Messages are disposable; whether work is done is decided by listings, and
-//! the number of messages only by how much is sent again.
-//! [`contract`] holds what every adapter must do.
+//! At least once, in no order: a message that is not deleted before its visibility timeout comes again, and
+//! after too many receipts goes to the dead-letter queue. Messages are disposable; whether work is done is
+//! decided by listings, and the number of messages only by how much is sent again. [`contract`] holds what
+//! every adapter must do.
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -16,10 +16,12 @@ use thiserror::Error;
 
 pub use memory::MemoryQueue;
 
-/// How long a received message stays hidden unless its worker asks for more: a worker renews it while it makes progress.
+/// How long a received message stays hidden unless its worker asks for more: a worker renews it while it
+/// makes progress.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
-/// Receipts of a message before it moves to the dead-letter queue, or a local run leaves it to the next round. Shards that
-/// reclaimed machines give back count too, so this is far more than a worker's failures in a row.
+/// Receipts of a message before it moves to the dead-letter queue, or a local run leaves it to the next
+/// round. Shards that reclaimed machines give back count too, so this is far more than a worker's failures in
+/// a row.
 pub const MAX_RECEIVE_COUNT: u32 = 20;
 
 /// A message in hand: invisible to others until its visibility timeout ends.
@@ -38,7 +40,7 @@ pub struct Message {
 pub struct Messages {
     /// Those that a receiver would get, now or soon.
     pub visible: u64,
-    /// Those in somebody's hand, who may be gone: they are visible again once their time is up.
+    /// Messages in flight. Their receivers may be gone: they are visible again once their time is up.
     pub in_hand: u64,
 }
 
@@ -56,10 +58,10 @@ pub trait Queue: Send + Sync {
     /// How long a received message stays invisible unless that is changed.
     fn visibility_timeout(&self) -> Duration;
 
-    /// Sends all of `bodies`; any number, in batches where the service wants them.
+    /// Sends all of `bodies`; any number, in batches if the service wants them.
     ///
     /// # Errors
-    /// Some may have been sent all the same: sending all of them again is always safe.
+    /// Some may have been sent in spite of an error: sending all of them again is always safe.
     async fn send(&self, bodies: &[String]) -> Result<(), QueueError>;
 
     /// How many messages there are, about: a service may be a minute behind.
@@ -68,7 +70,7 @@ pub trait Queue: Send + Sync {
     /// See [`QueueError`].
     async fn messages(&self) -> Result<Messages, QueueError>;
 
-    /// One visible message, waiting up to `wait` for it; none where there was none.
+    /// One visible message, waiting up to `wait` for it; `None` if there was none.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -76,20 +78,21 @@ pub trait Queue: Send + Sync {
 
     /// Makes the message of this receipt visible again after `timeout` from now; at once for zero.
     ///
-    /// A receipt that is no longer the message's latest, or of a deleted message, changes nothing and is no error.
+    /// A receipt that is no longer the message's latest, or of a deleted message, changes nothing and is not
+    /// an error.
     ///
     /// # Errors
     /// See [`QueueError`].
     async fn change_visibility(&self, receipt: &str, timeout: Duration) -> Result<(), QueueError>;
 
-    /// Deletes the message of this receipt; once deleted, deleting it again is no error.
+    /// Deletes the message of this receipt; deleting it again is not an error.
     ///
     /// # Errors
     /// See [`QueueError`].
     async fn delete(&self, receipt: &str) -> Result<(), QueueError>;
 }
 
-/// The queue could not be used; the adapter has tried again where its service says so.
+/// The queue could not be used; the adapter has already retried if its service recommends it.
 #[derive(Clone, Debug, Error)]
 #[error("queue {queue}: {detail}")]
 pub struct QueueError {

@@ -1,7 +1,7 @@
 //! The records of a run and a stack, as JSON, and the shards: read, created once, or replaced.
 //!
-//! One module, so that a missing record, an unreadable one and a failing bucket are the same three answers everywhere.
-//! It knows no record's type and no key.
+//! One module, so that a missing record, an unreadable one and a failing bucket are the same three answers
+//! everywhere. It knows no record's type and no key.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,7 +13,8 @@ use crate::run::RunKeys;
 use crate::run::remedy::remedy;
 use crate::shard::{Shard, ShardError, ShardId};
 
-/// The largest record or shard that is read: 64 MiB. The record of a range with 10 million shards is about 50 MB.
+/// The largest record or shard that is read: 64 MiB. The record of a range with 10 million shards is about 50
+/// MB.
 const MAX_RECORD_BYTES: u64 = 64 << 20;
 
 /// Why a record could not be read or written.

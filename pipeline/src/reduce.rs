@@ -1,8 +1,8 @@
 //! Reduce: which shards lack a part · compact groups of parts · finish.
 //!
-//! Whether a run is complete is found by comparing two listings, shards and parts; the queue is never asked. Groups are
-//! fixed once, parts are in key order, so compaction sorts nothing and may be done again at any time. It never reads an
-//! image and changes no row.
+//! Whether a run is complete is found by comparing two listings, shards and parts; the queue is never asked.
+//! Groups are fixed once, parts are in key order, so compaction sorts nothing and may be done again at any
+//! time. It never reads an image and changes no row.
 
 mod compaction;
 mod count;
@@ -34,7 +34,7 @@ pub use tag_counts::{Counted, TagCount, TagCounts};
 
 /// Parts of one group have about this many bytes together, but for a single larger part: 256 MB.
 const GROUP_BYTES: u64 = 256_000_000;
-/// Shards of one group at most, for each costs a request: large images make shards of few rows.
+/// Shards of one group at most, because each costs a request: large images make shards of few rows.
 const GROUP_SHARDS: usize = 1000;
 /// A row without its vector in a part: 60 to 150 bytes.
 const ROW_BYTES: u64 = 128;
@@ -57,7 +57,7 @@ pub enum ReduceError {
     /// A range is not split to its end.
     #[error("range {0} is not split yet")]
     NotSplit(u32),
-    /// The rows are not as many as the inputs: a bug, or somebody changed the run's objects.
+    /// The numbers of rows and inputs differ: a bug, or the run's objects were changed.
     #[error("{rows} rows for {images} inputs: the objects of this run were changed")]
     Miscounted {
         /// Rows in all parts.
@@ -140,10 +140,10 @@ impl RowCounts {
     }
 }
 
-/// What split has made of every range, if it has come to its end.
+/// The result of split for every range, if split has ended.
 ///
 /// # Errors
-/// [`ReduceError::NotSplit`] where a range is not done.
+/// [`ReduceError::NotSplit`] if a range is not done.
 pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<RangeSplit>, ReduceError> {
     let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     let mut splits = Vec::with_capacity(ranges.ranges.len());
@@ -157,7 +157,7 @@ pub async fn range_splits(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<Ran
 /// The shards of a split run that have no part, in id order.
 ///
 /// # Errors
-/// Where split has not ended or a listing fails.
+/// If split has not ended or a listing fails.
 pub async fn missing(output: &dyn Bucket, keys: &RunKeys) -> Result<Vec<ShardId>, ReduceError> {
     range_splits(output, keys).await?;
     // Both are listed in the order of their ids, so neither is held in memory.
@@ -224,11 +224,11 @@ async fn sizes_in(
     Ok(sizes)
 }
 
-/// The groups of a split run: fixed the first time, read ever after. They follow from the shards alone, so that a run
-/// that ends incomplete compacts what there is, and a later one does not begin anew.
+/// The groups of a split run: fixed the first time, read after that. They follow from the shards alone, so
+/// that a run that ends incomplete compacts what there is, and a later one does not start over.
 ///
 /// # Errors
-/// Where split has not ended.
+/// If split has not ended.
 pub async fn groups(
     output: &dyn Bucket,
     keys: &RunKeys,
@@ -245,7 +245,8 @@ pub async fn groups(
     }
 }
 
-/// A vector hardly compresses; the rest of a row takes about as much in a part, most of it its key and its tags.
+/// A vector hardly compresses; the rest of a row takes about as much in a part, most of it its key and its
+/// tags.
 fn row_bytes(vector: Option<&Vector>) -> u64 {
     let vector = vector.map_or(0, |vector| match vector.stored {
         VectorType::F32 => vector.length.saturating_mul(4),
@@ -254,7 +255,8 @@ fn row_bytes(vector: Option<&Vector>) -> u64 {
     ROW_BYTES.saturating_add(vector)
 }
 
-/// Consecutive shards with at most `max_images` together, but for a single larger shard, and at most [`GROUP_SHARDS`].
+/// Consecutive shards with at most `max_images` together, but for a single larger shard, and at most
+/// [`GROUP_SHARDS`].
 fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut in_group = 0;
@@ -279,7 +281,7 @@ fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
 /// Writes the summary, and `_SUCCESS` behind it: the last object of a complete run.
 ///
 /// # Errors
-/// Where they cannot be written.
+/// If they cannot be written.
 pub async fn finish<S: Serialize>(
     output: &dyn Bucket,
     keys: &RunKeys,

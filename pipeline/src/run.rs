@@ -16,17 +16,19 @@ pub mod remedy;
 
 pub use keys::{RunKeys, StackKeys};
 
-/// The version of a request's stored form, and of the rows that follow from it: a run of another version is not continued.
+/// The version of a request's stored form, and of the rows that follow from it: a run of another version is
+/// not continued.
 pub const REQUEST_VERSION: u32 = 2;
 
-/// A run's id: 1 to 64 of `a-z`, `0-9` and `-`, so that it is safe in a key, a path, a queue's name and a mail.
+/// A run's id: 1 to 64 of `a-z`, `0-9` and `-`, so that it is safe in a key, a path, a queue's name and a
+/// mail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
-/// The text is no run id.
+/// The text is not a run ID.
 #[derive(Debug, Error)]
-#[error("{0:?} is no run id: 1 to 64 of a-z, 0-9 and '-'")]
+#[error("{0:?} is not a run ID: use 1 to 64 characters of a-z, 0-9 and '-'")]
 pub struct InvalidRunId(String);
 
 impl RunId {
@@ -68,19 +70,20 @@ impl fmt::Display for RunId {
 pub struct Input {
     /// The source: a folder, or a bucket with the prefix that was listed.
     pub location: String,
-    /// The prefixes that were listed below the location, where these are several or files were named beside them.
+    /// The prefixes that were listed below the location, if there are several or files were also named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<String>,
-    /// The SHA-256 of the sorted key list in hexadecimal, where keys were given instead of listed, or beside it.
+    /// The SHA-256 of the sorted key list in hexadecimal, if keys were given, alone or with prefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_sha256: Option<String>,
-    /// Globs; a key is an input only where one of these matches (or there are none).
+    /// Globs; a key is an input only if one of these matches (or there are none).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Globs; a key is no input where one of these matches.
+    /// Globs; a key is not an input if one of these matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Whether files were read that are not meant as images: what systems leave behind, hidden files, plain text.
+    /// Whether files were read that are not meant as images: what systems leave behind, hidden files, plain
+    /// text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_files: bool,
 }
@@ -93,10 +96,12 @@ pub struct ModelRecord {
     pub name: String,
     /// Over all files of the model, in hexadecimal.
     pub sha256: String,
-    /// Where its files were published for workers on other machines: `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
+    /// The place of its published files, for workers on other machines:
+    /// `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Whether an image may have several labels at once, as with a sigmoid; else the best tag is the model's answer.
+    /// Whether an image may have several labels at once, as with a sigmoid; else the best tag is the model's
+    /// answer.
     #[serde(default)]
     pub multi_label: bool,
     /// Why its results are probably wrong, if its preprocessing had to be guessed.
@@ -106,13 +111,14 @@ pub struct ModelRecord {
     pub spec: serde_json::Value,
 }
 
-/// What [`ModelRecord::id`] keeps of the hash: 8 hexadecimal digits, which tell 10,000 models of one name apart with
-/// 99 % certainty.
+/// What [`ModelRecord::id`] keeps of the hash: 8 hexadecimal digits, which distinguish 10,000 models of one
+/// name with 99 % certainty.
 const ID_DIGITS: usize = 8;
 
 impl ModelRecord {
-    /// What rows and tables call the model: `mobilenetv2@1a2b3c4d`, its name and the first 8 digits of its hash. Two
-    /// models of one name differ in it, and so does one model before and after any of its files is changed.
+    /// What rows and tables call the model: `mobilenetv2@1a2b3c4d`, its name and the first 8 digits of its
+    /// hash. Two models of one name differ in it, and so does one model before and after any of its files is
+    /// changed.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}@{}", visible(&self.name), self.short_hash())
@@ -135,7 +141,8 @@ pub struct EngineRecord {
     pub version: String,
     /// How it computes: `fp32`, `fp16`, `bf16`, `int8`.
     pub precision: String,
-    /// For int8 and bf16: the widest instruction set of the machine that began the run, for sums may depend on it.
+    /// For int8 and bf16: the widest instruction set of the machine that started the run, because sums may
+    /// depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
     /// `cuda`; none for the processor.
@@ -159,8 +166,8 @@ impl fmt::Display for EngineRecord {
 pub struct TagOptions {
     /// At most this many tags; at least 1.
     pub top_k: u32,
-    /// Only tags with at least this score: in 0..=1 for probabilities, any finite number for scores that are used as
-    /// they are; `f32::MIN` keeps all.
+    /// Only tags with at least this score: in 0..=1 for probabilities, any finite number for scores that are
+    /// used as they are; `f32::MIN` keeps all.
     pub threshold: f32,
     /// Only these labels; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,7 +237,7 @@ impl RunRequest {
         if self.model.multi_label { Counted::All } else { Counted::Best }
     }
 
-    /// How many images a shard of this run may hold at most, whatever its number: fewer where each row is large.
+    /// How many images a shard of this run may hold at most, whatever its number: fewer if each row is large.
     #[must_use]
     pub fn max_shard_images(&self) -> usize {
         let Some(vector) = &self.vector else { return usize::MAX };
@@ -247,7 +254,7 @@ mod tests {
     use crate::testing::request;
 
     proptest! {
-        /// Whether a run can go on is found by comparing its stored request with a new one.
+        /// A run is resumed only if its stored request equals the new one.
         #[test]
         fn a_stored_request_equals_itself(threshold: f32, numbers in prop::collection::vec(-1e6_f32..1e6, 1..8)) {
             let mut request = request();

@@ -1,7 +1,7 @@
 //! Shards: a run's closed list of inputs, cut into pieces that one worker tags in one go.
 //!
-//! After split, nothing lists the source again. A shard is stored as zstd-compressed JSON lines, a header and one line
-//! per image in key order, so that `zstdcat` shows what a run was told to read. No shard is ever divided.
+//! After split, nothing lists the source again. A shard is stored as zstd-compressed JSON lines, a header and
+//! one line per image in key order, so that `zstdcat` shows the inputs of a run. No shard is ever divided.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,7 +28,7 @@ pub const MAX_IMAGE_BYTES: u64 = 1_000_000_000;
 pub struct Image {
     /// The key, verbatim.
     pub key: String,
-    /// Size in bytes, where it was listed.
+    /// Size in bytes, if it was listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The etag it was listed with; a read that finds another gives a row `changed`.
@@ -73,14 +73,14 @@ impl ShardId {
         (id.to_string() == text).then_some(id)
     }
 
-    /// What the ids of one range begin with.
+    /// The first characters of the ids of one range.
     #[must_use]
     pub fn range_prefix(range: u32) -> String {
         format!("{range:05}-")
     }
 
-    /// How many images this shard holds at most: small ones first, so that small runs spread over workers and every run
-    /// resumes finely; large ones later, so that a large run stays cheap.
+    /// How many images this shard holds at most: small ones first, so that small runs spread over workers and
+    /// every run resumes finely; large ones later, so that a large run stays cheap.
     #[must_use]
     pub fn max_images(self) -> usize {
         match self.number {
@@ -107,7 +107,7 @@ impl TryFrom<String> for ShardId {
     type Error = ShardError;
 
     fn try_from(text: String) -> Result<Self, ShardError> {
-        Self::parse(&text).ok_or_else(|| ShardError(format!("{text:?} is no shard id")))
+        Self::parse(&text).ok_or_else(|| ShardError(format!("{text:?} is not a shard ID")))
     }
 }
 
@@ -136,7 +136,7 @@ impl Shard {
     /// The stored form.
     ///
     /// # Errors
-    /// Only where memory runs out.
+    /// Only if memory runs out.
     pub fn encode(&self) -> Result<Bytes, ShardError> {
         let header = Header {
             version: VERSION,
@@ -156,7 +156,7 @@ impl Shard {
     /// Reads the stored form, at most 128 MiB and 10,000 images of it.
     ///
     /// # Errors
-    /// Where it is not whole, of another version, or too large.
+    /// If it is not whole, of another version, or too large.
     pub fn decode(bytes: &[u8]) -> Result<Self, ShardError> {
         let reader = zstd::Decoder::with_buffer(bytes)?.take(MAX_STORED_BYTES);
         let mut lines = BufReader::new(reader).lines();

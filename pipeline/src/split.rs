@@ -1,7 +1,8 @@
 //! Split: list the source (or take a list of keys) -> shards -> one message each.
 //!
-//! A range can be split in one go, stopped and taken up again, or split twice at once: a shard is put only where it is
-//! not there yet, and whoever comes second reads the winner and goes on behind its last key. Nothing here reads an image.
+//! A range can be split in one go, stopped and resumed, or split twice at once: a shard is put only if it
+//! does not exist. The second process reads the winner's shard and continues behind its last key. Nothing in
+//! it reads an image.
 
 pub mod cut;
 mod range;
@@ -40,7 +41,7 @@ pub struct ShardMessage {
     pub shard: ShardId,
 }
 
-/// What a range was split into; stored when the range is done, so its presence says so.
+/// The shards of a range; stored when the range is done, so its presence means that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RangeSplit {
@@ -50,7 +51,7 @@ pub struct RangeSplit {
     pub shards: u32,
     /// Images in them.
     pub images: u64,
-    /// Bytes of those, where they were listed.
+    /// Bytes of those, if they were listed.
     pub bytes: u64,
     /// Files that are not meant as images.
     #[serde(default, skip_serializing_if = "Skipped::is_empty")]
@@ -96,7 +97,7 @@ impl SplitError {
 /// Counts the inputs of `range` without writing anything: what split would make of it.
 ///
 /// # Errors
-/// Where the source cannot be listed.
+/// If the source cannot be listed.
 pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, BucketError> {
     let mut record = RangeSplit { version: 1, ..RangeSplit::default() };
     let mut open = ShardBuilder::default();
@@ -142,13 +143,13 @@ impl RangeSplit {
 /// Sends the messages of these shards, in an order that looks random and is always the same.
 ///
 /// # Errors
-/// Where the queue cannot be used; sending all of them again is harmless.
+/// If the queue cannot be used; sending all of them again is harmless.
 pub async fn send_shards(queue: &dyn Queue, run: &RunId, shards: &[ShardId]) -> Result<(), QueueError> {
     let never = CancellationToken::new();
     send_shards_behind(queue, run, shards, (None, &never)).await.map(|_| ())
 }
 
-/// The same for those that stand behind `after` in that order, until `stop` says so; returns the last one that was sent where
+/// The same for those after `after` in that order, until `stop` is set; returns the last one that was sent if
 /// others are left. Some are sent in any case.
 ///
 /// # Errors

@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::tags::Outcome;
 
-/// What a tagger's stages did since its model was loaded, where a device runs the model: all taggers of a process share one
-/// device, and each tells of all of them.
+/// What a tagger's stages did since its model was loaded, if a device runs the model. All taggers of a
+/// process share one device, and each reports for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceTime {
@@ -17,8 +17,8 @@ pub struct DeviceTime {
     pub wall_milliseconds: u64,
     /// Processor milliseconds of decoding, resizing and cropping, all threads together.
     pub decode_milliseconds: u64,
-    /// Milliseconds that copying the images to the device takes, as measured for one batch alone: it goes on while the device
-    /// computes.
+    /// Milliseconds that copying the images to the device takes, as measured for one batch alone: copying
+    /// overlaps with computing.
     pub transfer_milliseconds: u64,
     /// Milliseconds in which the device ran the model, what it had to wait for of copies included.
     pub compute_milliseconds: u64,
@@ -73,23 +73,23 @@ pub trait Tagger: Send {
         self.batch_size()
     }
 
-    /// Whether its calls take long enough to need a thread of their own, as those of every model do. One that answers at once
-    /// is called among the worker's other tasks.
+    /// Whether its calls take long enough to need a thread of their own, as those of every model do. One that
+    /// answers at once is called among the worker's other tasks.
     fn needs_thread(&self) -> bool {
         true
     }
 
     /// Tags `images`, each the bytes of one file as stored, and returns one outcome per image in their order.
     ///
-    /// A bad image is an [`Outcome::Failed`], never an error. A call ends within minutes: one that can hang on an image has
-    /// to find that out by itself, and until then the shards that wait for it are kept.
+    /// A bad image is an [`Outcome::Failed`], never an error. A call ends within minutes: a tagger that can
+    /// hang on an image has to notice that by itself, and until then the shards that wait for it are kept.
     ///
     /// # Errors
-    /// Only where the engine itself fails: then the shard goes back and this worker stops.
+    /// Only if the engine itself fails: then the shard goes back and this worker stops.
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError>;
 
-    /// The same, with a thumbnail of each picture that `wanted` asks for, by position; what it is too short for is not
-    /// wanted. It is for people only: a tagger that cannot make one leaves it out.
+    /// The same, with a thumbnail of each picture that `wanted` asks for, by position; what it is too short
+    /// for is not wanted. It is for people only: a tagger that cannot make one leaves it out.
     ///
     /// # Errors
     /// Those of [`Tagger::tag`].
@@ -101,18 +101,19 @@ pub trait Tagger: Send {
         Ok(self.tag(images)?.into_iter().map(Seen::from).collect())
     }
 
-    /// What its stages did so far, where a device runs the model; none where the processor does.
+    /// What its stages did so far, if a device runs the model; `None` if the processor does.
     fn device_time(&self) -> Option<DeviceTime> {
         None
     }
 
-    /// What people should know of how the model runs, a sentence each, as it was found out while the model was loaded.
+    /// What people should know of how the model runs, a sentence each, as it was found out while the model
+    /// was loaded.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// The engine failed on valid input: nothing is known about the images, so there is no row for them.
+/// The engine failed on valid input: nothing is known about the images, so they have no rows.
 #[derive(Debug, Error)]
 #[error("the model could not be run: {0}")]
 pub struct TaggerError(pub String);

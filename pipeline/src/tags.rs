@@ -21,9 +21,9 @@ use crate::run::VectorType;
 /// The row of one input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// The key, verbatim (percent-encoded bytes where a local name is not UTF-8).
+    /// The key, verbatim (percent-encoded bytes if a local name is not UTF-8).
     pub key: String,
-    /// The size of the stored image in bytes, where it is known.
+    /// The size of the stored image in bytes, if it is known.
     pub bytes: Option<u64>,
     /// The etag it was read with, or else listed with.
     pub etag: Option<String>,
@@ -32,13 +32,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// True if the image may not be read.
+    /// True if access to the image is denied.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(&self.outcome, Outcome::Failed(failure) if failure.cause == Cause::Denied)
     }
 
-    /// True where the first decoder refused the image and the second read it.
+    /// True if the first decoder refused the image and the second read it.
     #[must_use]
     pub fn second_decoder(&self) -> bool {
         matches!(&self.outcome, Outcome::Tagged(tagged) if tagged.second_decoder)
@@ -56,10 +56,10 @@ pub struct Tag {
     pub score: f32,
 }
 
-/// What a model said of one image.
+/// A model's output for one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tagged {
-    /// Width in pixels, as shown (after EXIF orientation, where that is applied).
+    /// Width in pixels, as shown (after EXIF orientation, if that is applied).
     pub width: u32,
     /// Height in pixels, as shown.
     pub height: u32,
@@ -67,7 +67,7 @@ pub struct Tagged {
     pub tags: Vec<Tag>,
     /// The whole of the output asked for with `--output`, flattened.
     pub vector: Option<Vec<f32>>,
-    /// True where the first decoder refused the file and the second read it.
+    /// True if the first decoder refused the file and the second read it.
     pub second_decoder: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with whatever is known beyond its cause. A [`Reason`] stands for its most general cause.
+    /// A failure with whatever is known beyond its cause. A [`Reason`] becomes its most general cause.
     pub fn new(cause: impl Into<Cause>, detail: impl Into<Detail>) -> Self {
         Self { cause: cause.into(), detail: detail.into() }
     }
@@ -119,8 +119,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The same, failed if its vector has a number that can't be stored: not a finite one, or one that is too large for
-    /// 16 bits if `stored` so.
+    /// The same, failed if its vector has a number that can't be stored: not a finite one, or one that is too
+    /// large for 16 bits if `stored` so.
     #[must_use]
     pub fn checked(self, stored: Option<VectorType>) -> Self {
         let Self::Tagged(Tagged { vector: Some(vector), .. }) = &self else { return self };
@@ -158,7 +158,8 @@ pub enum Reason {
     Archived,
     /// Reading it is not permitted, while other images of the run can be read.
     Denied,
-    /// The model's scores or vector for this image are not finite numbers, or too large for 16 bits if it is stored in them.
+    /// The model's scores or vector for this image are not finite numbers, or too large for 16 bits if it is
+    /// stored in them.
     NotFinite,
     /// The process died on this image, twice.
     Crashed,

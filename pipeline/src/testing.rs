@@ -26,7 +26,8 @@ use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKe
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::{Failure, Outcome, Reason, Tag, Tagged, parquet};
 
-/// A worker of run `run` on two buckets and a queue in memory, which waits for nothing and makes no request again.
+/// A worker of run `run` on two buckets and a queue in memory, which waits for nothing and makes no request
+/// again.
 #[must_use]
 #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "the id is one")]
 pub fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>, visibility: Duration) -> Worker {
@@ -47,7 +48,8 @@ pub fn worker(source: Arc<dyn Bucket>, output: Arc<dyn Bucket>, visibility: Dura
     }
 }
 
-/// Tags an image with its own length; bytes that begin with `bad` are corrupt, with `broken` break the engine.
+/// Tags an image with its own length; bytes that start with `bad` are corrupt, with `broken` break the
+/// engine.
 #[derive(Clone, Copy, Debug)]
 pub struct LengthTagger {
     /// Images per call.
@@ -62,8 +64,8 @@ impl LengthTagger {
     }
 }
 
-/// The same without a thread: it is asked among the worker's other tasks, so that the clock may be paused. It breaks when it
-/// has tagged so many images.
+/// The same without a thread: it runs among the worker's other tasks, so that the clock may be paused. It
+/// breaks after this many images.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskTagger {
     /// Images per call.
@@ -119,7 +121,7 @@ fn tag(image: &[u8]) -> Result<Outcome, TaggerError> {
 /// Key and error code of every row of a stored table.
 ///
 /// # Panics
-/// Where it is none.
+/// If it is not a table.
 #[must_use]
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]
 pub fn keys_and_codes(table: Bytes) -> Vec<(String, Option<String>)> {
@@ -168,8 +170,8 @@ pub fn request() -> RunRequest {
     }
 }
 
-/// A bucket whose calls fail while their number, counted from 0, is in a range; of the puts that fail every other one has
-/// written all the same, as happens over a network.
+/// A bucket whose calls fail while their number, counted from 0, is in a range. Every other failing put has
+/// written anyway, as happens over a network.
 pub struct FailingBucket {
     inner: Arc<dyn Bucket>,
     kind: Kind,
@@ -200,7 +202,7 @@ impl FailingBucket {
 }
 
 impl FailingBucket {
-    /// An error where nothing is written; else what to answer once it is.
+    /// An error if nothing is written; else the answer after the write.
     fn call_to_write(&self, key: &str) -> Result<Result<(), BucketError>, BucketError> {
         let call = self.call(key);
         if self.calls().is_multiple_of(2) { call.map(Ok) } else { Ok(call) }

@@ -1,7 +1,8 @@
-//! The pictures and failures of one shard, in one object beside its part: what the report chooses from.
+//! The pictures and failures of one shard, in one object next to its part: the report chooses from them.
 //!
-//! Disposable: no row and no decision depends on it. Its bytes are bounded whatever the keys and labels are; what does not
-//! fit is left out from the end of each list, so that what is left of a random sample is a random sample.
+//! Disposable: no row and no decision depends on it. Its bytes are bounded whatever the keys and labels are.
+//! If the bound is reached, entries are left out from the end of each list, so that a random sample stays
+//! random.
 
 pub mod candidates;
 pub mod lowest;
@@ -16,7 +17,7 @@ use crate::tags::{Reason, Tag};
 pub const THUMBNAILS_VERSION: u32 = 2;
 /// The most bytes of one object: 4 MB. A shard of 10,000 photos takes about 600 kB.
 pub const MAX_BYTES: usize = 4_000_000;
-/// For what stands around the lists.
+/// Bytes for the frame around the lists.
 const FRAME: usize = 100;
 
 /// The sample of one shard.
@@ -27,7 +28,8 @@ pub struct ShardSample {
     pub version: u32,
     /// A random sample of the tagged images, in the run's random order.
     pub random: Vec<Picture>,
-    /// The least certain of all its images, the least certain one first; those of the random sample are left out.
+    /// The least certain of all its images, the least certain one first; those of the random sample are left
+    /// out.
     pub unsure: Vec<Picture>,
     /// A few failures of each reason, chosen at random.
     pub failures: Vec<FailedImage>,
@@ -67,7 +69,7 @@ pub struct FailedImage {
 /// A shard's sample as it is stored under `key`: [`MAX_BYTES`] at most.
 ///
 /// # Errors
-/// Where it cannot be written as JSON.
+/// If it cannot be written as JSON.
 pub fn encode(key: &str, sample: ShardSample) -> Result<Bytes, RecordError> {
     let unwritable = |error| RecordError::Invalid { key: key.to_owned(), error };
     let mut left = MAX_BYTES - FRAME;

@@ -1,8 +1,8 @@
-//! Text of others as people get to see it: on one line, with nothing in it that cannot be seen.
+//! Foreign text as people see it: on one line, with nothing invisible in it.
 //!
-//! Keys, labels, prefixes and messages come from users and their objects. Where one stands in a page, a mail or an error,
-//! what has no shape of its own, ends a line or turns what follows is spelled out. It never cuts anything off, and no row
-//! and no key is ever changed by it.
+//! Keys, labels, prefixes and messages come from users and their objects. In a page, a mail or an error,
+//! characters without a shape, line ends and characters that turn the direction of text are spelled out. It
+//! never cuts anything off, and no row and no key is ever changed by it.
 
 /// `text` with every character spelled out that cannot be seen: `a\u{a}b` for two lines.
 #[must_use]

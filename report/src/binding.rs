@@ -1,5 +1,5 @@
-//! Which stage binds a run whose model runs on a device: decoding on the processors, copying to the device, or the model on
-//! it. Measured, not guessed.
+//! Which stage binds a run whose model runs on a device: decoding on the processors, copying to the device,
+//! or the model on it. Measured, not guessed.
 //!
 //! Pure, and for people: nothing is decided by it. A run whose processors run the model has none of it.
 
@@ -28,7 +28,8 @@ pub enum Stage {
 pub struct Binding {
     /// The busiest stage.
     pub stage: Stage,
-    /// The share of their time, of 1, in which the vCPUs of the workers' jobs decoded; more where a machine let them have others.
+    /// The share of their time, of 1, in which the vCPUs of the workers' jobs decoded; above 1 if a machine
+    /// lent them others.
     pub decode: f64,
     /// The share of its time in which images were copied to the device.
     pub transfer: f64,
@@ -41,7 +42,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// What the stages' times say; none where nothing was measured.
+    /// The bottleneck by the stages' times; `None` if nothing was measured.
     #[must_use]
     pub fn new(used: &DeviceUse) -> Option<Self> {
         if used.vcpu_milliseconds == 0 || used.device_milliseconds == 0 {
@@ -67,8 +68,8 @@ impl Binding {
         })
     }
 
-    /// Whether the busiest stage holds the others up. Where it does not, images came too slowly, or the stages waited for one
-    /// another.
+    /// Whether the busiest stage holds the others up. If it does not, images came too slowly, or the stages
+    /// waited for one another.
     #[must_use]
     pub fn binds(&self) -> bool {
         self.decode.max(self.transfer).max(self.compute) >= BINDS
@@ -78,10 +79,10 @@ impl Binding {
     #[must_use]
     pub fn verdict(&self) -> &'static str {
         match self.stage {
-            _ if !self.binds() => "no stage was busy for half of the time",
-            Stage::Decode => "decode binds",
-            Stage::Transfer => "transfer binds",
-            Stage::Compute => "compute binds",
+            _ if !self.binds() => "no bottleneck: no stage was busy for half of the time",
+            Stage::Decode => "bottleneck: decode",
+            Stage::Transfer => "bottleneck: transfer",
+            Stage::Compute => "bottleneck: compute",
         }
     }
 
@@ -144,10 +145,10 @@ pub(super) mod tests {
         };
         assert_eq!(binding(), expected);
         let verdict = |used: DeviceUse| Binding::new(&used).unwrap().verdict();
-        assert_eq!(verdict(used(20_000, 400, 9700)), "compute binds");
-        assert_eq!(verdict(used(20_000, 8000, 7900)), "transfer binds");
-        assert_eq!(verdict(used(12_000, 400, 4900)), "no stage was busy for half of the time");
-        assert_eq!(verdict(used(0, 0, 0)), "no stage was busy for half of the time");
+        assert_eq!(verdict(used(20_000, 400, 9700)), "bottleneck: compute");
+        assert_eq!(verdict(used(20_000, 8000, 7900)), "bottleneck: transfer");
+        assert_eq!(verdict(used(12_000, 400, 4900)), "no bottleneck: no stage was busy for half of the time");
+        assert_eq!(verdict(used(0, 0, 0)), "no bottleneck: no stage was busy for half of the time");
     }
 
     #[test]
@@ -190,7 +191,7 @@ pub(super) mod tests {
         tags     pug 400; tench, Tinca tinca 250; 5 more labels (images by best tag)
         model    mobilenet, onnxruntime 1.32.0 fp32
         speed    250.0 images/s: 1,000 in 4.0 s on 4 threads, batch 64
-        stages   decode binds: decode 96 % busy, transfer 4 %, compute 41 %
+        stages   bottleneck: decode (decode 96 % busy, transfer 4 %, compute 41 %)
                  75.0 images/s per vCPU, 300.0 per GPU
         results  tags/20261123-170000-0a1b2c/results
         ");

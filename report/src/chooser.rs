@@ -1,7 +1,8 @@
 //! Chooses the pictures of a report from what the shards left, one shard after the other.
 //!
-//! Every label that is the best tag of a picture gets one before any gets two, the most frequent labels first. What is chosen
-//! depends on the run alone, not on the order of the shards, and memory is bounded however many there are.
+//! Every label that is the best tag of a picture gets one before any gets two, the most frequent labels
+//! first. What is chosen depends on the run alone, not on the order of the shards, and memory is bounded
+//! however many there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,8 +29,8 @@ pub(super) struct Chooser<'a> {
     /// Labels by how often each is the best tag, the most frequent first.
     ranked: Vec<(&'a str, u64)>,
     ranks: HashMap<&'a str, usize>,
-    /// By rank; at most [`PICTURES`] labels. Pictures of the random samples come first, so that a label is not judged by its
-    /// least certain ones.
+    /// By rank; at most [`PICTURES`] labels. Pictures of the random samples come first, so that a label is
+    /// not judged by its least certain ones.
     labels: BTreeMap<usize, Lowest<(bool, u64), Arc<Picture>>>,
     random: Lowest<u64, Arc<Picture>>,
     unsure: Lowest<(Score, u64), Arc<Picture>>,

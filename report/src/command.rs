@@ -2,8 +2,8 @@
 //!
 //! Nothing here runs one.
 
-/// The arguments as one line that a shell splits into just these. What stands before the host of an address, a user and a
-/// password, is replaced by `***`.
+/// The arguments as one line that a shell splits into just these. A user and a password before the host of an
+/// address are replaced by `***`.
 #[must_use]
 pub fn quoted<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<String> =

@@ -1,8 +1,8 @@
 //! The report of a run as one page: `report.html`, which needs no network, no script and no other file.
 //!
-//! Pure but for [`write()`], which fetches the pictures and stores the page, and a few of them for the mail. Keys, labels and messages come from users and
-//! their objects: all of them go through `text`, and a policy in the page forbids everything but its own style and
-//! pictures.
+//! Pure but for [`write()`], which fetches the pictures and stores the page, and a few of them for the mail.
+//! Keys, labels and messages come from users and their objects: all of them go through `text`, and a policy
+//! in the page forbids everything but its own style and pictures.
 
 mod chart;
 mod cost;
@@ -24,12 +24,13 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{ReduceError, TagCounts};
 use tagfleet_pipeline::run::{RunKeys, RunRequest};
 
-/// What the page may do: show its own style and the pictures in it. Not even its own scripts, if it had any, would run.
+/// What the page may do: show its own style and the pictures in it. Not even its own scripts, if it had any,
+/// would run.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 const STYLE: &str = include_str!("html/report.css");
 
-/// What a page tells of a run.
+/// The content of a run's page.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
     /// How it ended.
@@ -45,7 +46,7 @@ pub struct Report<'a> {
 /// Chooses the pictures of a run and writes its page, replacing one of an earlier try.
 ///
 /// # Errors
-/// Where the bucket fails.
+/// If the bucket fails.
 pub async fn write(output: &dyn Bucket, keys: &RunKeys, report: &Report<'_>) -> Result<(), ReduceError> {
     let samples = samples::collect(output, (&report.summary.run, keys), report.tags).await?;
     record::replace(output, &keys.highlights(), &samples.highlights()).await?;
@@ -77,7 +78,8 @@ pub fn page(report: &Report<'_>, samples: &Samples) -> String {
     document(&title, &format!("{header}<main>\n{figures}{contents}{main}</main>\n"), &version)
 }
 
-/// A page in the style of the report. `title`, `body` and `version` are HTML: all text in them is escaped already.
+/// A page in the style of the report. `title`, `body` and `version` are HTML: all text in them is escaped
+/// already.
 #[must_use]
 pub fn document(title: &str, body: &str, version: &str) -> String {
     format!(

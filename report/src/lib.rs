@@ -1,7 +1,8 @@
-//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it, [`html`] a page.
+//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it,
+//! [`html`] a page.
 //!
-//! What tells people is pure, so every form of it is a snapshot test; [`samples`] and [`throughput`] read what workers left
-//! behind. Nothing here reads a clock.
+//! The text for people is pure, so every form of it is a snapshot test; [`samples`] and [`throughput`] read
+//! what workers left behind. Nothing in it reads a clock.
 
 pub mod binding;
 mod chooser;
@@ -36,7 +37,7 @@ pub const TAGFLEET_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Labels that a summary names.
 const LABELS: usize = 5;
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -57,7 +58,7 @@ pub struct Summary {
     pub version: u32,
     /// The run.
     pub run: RunId,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// Inputs of the run.
     pub images: u64,
@@ -92,15 +93,15 @@ pub struct Summary {
     pub engine: String,
     /// Threads that tagged.
     pub threads: usize,
-    /// Images that a thread tagged at once in the end, as was found to be the fastest; 0 where that is not known.
+    /// Images that a thread tagged at once in the end, which was the fastest number; 0 if that is not known.
     #[serde(default)]
     pub batch_size: u64,
-    /// Images tagged or failed by this process, or all workers of a fleet; other than `rows` where a run was taken up
-    /// again or a shard came twice.
+    /// Images tagged or failed by this process, or all workers of a fleet. It differs from `rows` if a run
+    /// was resumed or a shard came twice.
     pub images_here: u64,
     /// Wall time that this process took to split, infer and reduce, or the fleet to infer, in seconds.
     pub seconds_here: f64,
-    /// Where people find the rows.
+    /// The place of the rows, for people.
     pub results: String,
     /// When it ended, in seconds since 1970, UTC; 0 if that is not known.
     #[serde(default)]
@@ -117,19 +118,19 @@ pub struct Summary {
     /// Commands, a line each, that tag the failed images again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
-    /// What bound it, where a device ran the model.
+    /// Its bottleneck, if a device ran the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Binding>,
     /// What a fleet used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// What it cost, where that is known.
+    /// What it cost, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// Why that is not known, where it should be.
+    /// Why the cost is not known, if it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_problem: Option<String>,
-    /// What went wrong in the last round, where the run is not complete.
+    /// What went wrong in the last round, if the run is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -170,7 +171,7 @@ impl TopTags {
 }
 
 impl Summary {
-    /// Images per second of this process; 0 where it had none.
+    /// Images per second of this process; 0 if it had none.
     #[must_use]
     pub fn images_per_second(&self) -> f64 {
         if self.seconds_here > 0.0 { self.images_here as f64 / self.seconds_here } else { 0.0 }

@@ -1,8 +1,9 @@
-//! The mail at the end of a run: what came out, what it cost, and what to do next, to be read on a phone in ten seconds.
+//! The mail at the end of a run: what came out, what it cost, and what to do next, to be read on a phone in
+//! ten seconds.
 //!
-//! Pure. Names, causes and places come from users and their objects: each is on its own line with nothing in it that cannot
-//! be seen, in HTML they are escaped, and a subject holds only run ids and our own words. What only an operator needs is in the
-//! report.
+//! Pure. Names, causes and places come from users and their objects: each is on its own line with nothing in
+//! it that cannot be seen, in HTML they are escaped, and a subject holds only run ids and our own words. What
+//! only an operator needs is in the report.
 
 mod html;
 mod words;
@@ -18,10 +19,10 @@ use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::thumbnails::Picture;
 use tagfleet_pipeline::visible::visible;
 
-/// A cause is reported up to so many characters.
+/// A cause is reported up to this many characters.
 const LONGEST_CAUSE: usize = 2000;
 
-/// What is sent; who gets it is another's to say.
+/// The content of a mail; the caller knows the recipients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// One line.
@@ -43,12 +44,12 @@ pub struct Attached {
     pub jpeg: String,
 }
 
-/// What a mail needs beside the run's summary.
+/// What a mail needs in addition to the run's summary.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Options that each command needs to find the run: `--stack tagfleet --region eu-west-1`.
     pub options: Vec<String>,
-    /// Where a browser opens the report; none if no link is wanted.
+    /// The report's address for a browser; `None` if no link is wanted.
     pub link: Option<String>,
     /// Pictures to show.
     pub highlights: Highlights,
@@ -78,7 +79,7 @@ pub struct Failure {
     pub state: String,
     /// The error's name, `BadRequest`.
     pub error: String,
-    /// What it says; JSON where a function or a job failed.
+    /// The message; JSON if a function or a job failed.
     #[serde(default)]
     pub cause: String,
 }
@@ -132,7 +133,7 @@ fn subject(summary: &Summary) -> String {
     subject
 }
 
-/// What a cause says, without the JSON around it, on one line.
+/// The message of a cause, without the JSON around it, on one line.
 #[must_use]
 pub fn cause_in_words(cause: &str) -> String {
     let words = serde_json::from_str::<Value>(cause).ok().and_then(|json| {

@@ -23,7 +23,7 @@ pub(super) fn explanation(code: &str) -> &'static str {
         Reason::Changed => "It was replaced after it had been listed.",
         Reason::Missing => "It was deleted after it had been listed, or it never existed.",
         Reason::Denied => {
-            "It may not be read. Permit it (file permissions, bucket policy, object owner, KMS key), then tag it again."
+            "It cannot be read. Grant access (file permissions, bucket policy, object owner, KMS key), then tag it again."
         }
         Reason::Archived => "It is in an archive storage class. Restore it first.",
         Reason::NotFinite => "The model's scores or vector for it are not finite, or too large for 16 bits.",

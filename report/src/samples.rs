@@ -1,7 +1,8 @@
-//! The pictures and failures that a report shows, chosen from what workers left beside the parts.
+//! The pictures and failures that a report shows, chosen from what workers left next to the parts.
 //!
-//! It reads at most [`OBJECTS`] objects, spread evenly over the run's shards from a start that follows from the run, and decodes no
-//! picture. One that is gone or cannot be understood is left out and counted: a report is not a reason for a run to fail.
+//! It reads at most [`OBJECTS`] objects, spread evenly over the run's shards from a start that follows from
+//! the run, and decodes no picture. An object that is gone or unreadable is left out and counted: a report is
+//! not a reason for a run to fail.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,10 +72,10 @@ impl Samples {
     }
 }
 
-/// Chooses from what the workers of a run left; `tags` says how often each label is the best tag.
+/// Chooses from what the workers of a run left; `tags` has how often each label is the best tag.
 ///
 /// # Errors
-/// Where the bucket fails.
+/// If the bucket fails.
 pub async fn collect(
     output: &dyn Bucket,
     (run, keys): (&RunId, &RunKeys),
@@ -103,7 +104,7 @@ pub async fn collect(
 /// The pictures that a mail shows; none if they have expired or cannot be understood.
 ///
 /// # Errors
-/// Where the bucket fails.
+/// If the bucket fails.
 pub async fn highlights(output: &dyn Bucket, keys: &RunKeys) -> Result<Highlights, BucketError> {
     let stored = match output.get(&keys.highlights(), None, MAX_BYTES as u64).await {
         Ok(stored) => stored.bytes,
@@ -118,7 +119,8 @@ pub async fn highlights(output: &dyn Bucket, keys: &RunKeys) -> Result<Highlight
     Ok(found)
 }
 
-/// At most [`OBJECTS`] of them, the same distance apart. Each is as likely as any other, for the first is drawn.
+/// At most [`OBJECTS`] of them, the same distance apart. Each is as likely as any other, because the first is
+/// drawn.
 fn evenly(objects: Vec<String>, run: &RunId) -> Vec<String> {
     if objects.len() <= OBJECTS {
         return objects;

@@ -1,7 +1,7 @@
 //! The summary of a run for people: a few lines, each with a label, no colour.
 //!
-//! It is what the command prints; a mail says less. Names and causes come from users: each is on its own line, and nothing in it
-//! is invisible.
+//! It is what the command prints; a mail is shorter. Names and causes come from users: each is on its own
+//! line, and nothing in it is invisible.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -103,7 +103,7 @@ impl Summary {
         }
         self.write_speed(text)?;
         if let Some(device) = &self.device {
-            writeln!(text, "stages   {}: {}", device.verdict(), device.shares())?;
+            writeln!(text, "stages   {} ({})", device.verdict(), device.shares())?;
             writeln!(text, "         {}", device.rates())?;
         }
         if let Some(usage) = &self.usage {

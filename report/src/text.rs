@@ -1,14 +1,15 @@
 //! Text and numbers as pages and mails show them.
 //!
-//! Whatever a key or a label holds, it comes out as text: markup is escaped, and characters that have no shape of their
-//! own, or turn what follows, are spelled out. It never cuts anything off. Numbers are plain text, without markup.
+//! Whatever a key or a label holds, it comes out as text: markup is escaped, and characters that have no
+//! shape of their own, or turn what follows, are spelled out. It never cuts anything off. Numbers are plain
+//! text, without markup.
 
 use jiff::Timestamp;
 pub(crate) use tagfleet_pipeline::number::count;
 
 use tagfleet_pipeline::visible::visible;
 
-/// Text that stands in HTML as itself; what cannot be seen stays as it is.
+/// Text that HTML shows literally; invisible characters stay as they are.
 pub(crate) fn escape_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -24,7 +25,7 @@ pub(crate) fn escape_markup(text: &str) -> String {
     escaped
 }
 
-/// Text that stands in the page as itself, in an element or a quoted attribute.
+/// Text that the page shows literally, in an element or a quoted attribute.
 #[must_use]
 pub fn escape(text: &str) -> String {
     escape_markup(&visible(text))
@@ -41,7 +42,7 @@ pub(crate) fn images(number: u64) -> String {
     format!("{} {}", count(number), if number == 1 { "image" } else { "images" })
 }
 
-/// A number with as many decimals as say something: `1,234`, `12.5`, `0.0123`.
+/// A number with three significant digits or all digits before the point: `1,234`, `12.5`, `0.0123`.
 pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string();
@@ -57,7 +58,7 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// Dollars: cents where there are any, else as many decimals as say something.
+/// Dollars: without cents from $1,000, with cents from $0.10, else with three significant digits.
 pub(crate) fn dollars(usd: f64) -> String {
     let sign = if usd < 0.0 { "-" } else { "" };
     match usd.abs() {
@@ -90,7 +91,7 @@ pub(crate) fn score(score: f32) -> String {
     }
 }
 
-/// `2026-11-23 17:00 UTC`, from seconds since 1970; none where that is not known or is not a time.
+/// `2026-11-23 17:00 UTC`, from seconds since 1970; `None` if that is not known or is not a time.
 pub(crate) fn date(seconds: u64) -> Option<String> {
     let time = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
     (seconds > 0).then(|| time.strftime("%Y-%m-%d %H:%M UTC").to_string())

@@ -1,7 +1,7 @@
 //! How fast a run was over its time, and what it waited for: measured, not guessed.
 //!
-//! On one machine from samples of its progress, in a fleet from what workers say of themselves, each as if it had gone at
-//! its mean speed. For people: nothing is decided by it.
+//! On one machine from samples of its progress; in a fleet from the workers' records, each as if it had run
+//! at its mean speed. For people: nothing is decided by it.
 
 use tagfleet_cost::usage::{UsageRecord, WorkerUsage};
 use tagfleet_pipeline::progress::ThreadTime;
@@ -23,9 +23,9 @@ pub struct Throughput {
 /// A stretch of time with one speed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece {
-    /// Seconds since the beginning.
+    /// Seconds since the start.
     pub from: f64,
-    /// Seconds since the beginning; later than `from`.
+    /// Seconds since the start; later than `from`.
     pub to: f64,
     /// Images per second.
     pub rate: f64,
@@ -41,7 +41,7 @@ pub enum Bottleneck {
 }
 
 impl Throughput {
-    /// What limited it; none where nothing was measured.
+    /// What limited it; `None` if nothing was measured.
     #[must_use]
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         let busy = self.threads.busy()?;
@@ -61,10 +61,10 @@ impl Throughput {
     }
 }
 
-/// Samples of one machine's progress: at most 200, whatever it lasts, for the time between two of them grows.
+/// Samples of one machine's progress: at most 200 however long it lasts, because the interval grows.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
-    /// Seconds since the beginning, and images done until then.
+    /// Seconds since the start, and images done until then.
     samples: Vec<(f64, u64)>,
     /// Seconds between two samples that are kept, at least.
     every: f64,
@@ -77,7 +77,7 @@ impl Recorder {
         Self { samples: vec![(0.0, 0)], every }
     }
 
-    /// Notes that `images` are done `seconds` after the beginning.
+    /// Notes that `images` are done `seconds` after the start.
     pub fn add(&mut self, seconds: f64, images: u64) {
         if self.samples.last().is_some_and(|last| seconds < last.0 + self.every) {
             return;
@@ -93,7 +93,7 @@ impl Recorder {
         }
     }
 
-    /// The curve, which ends now: `images` are done `seconds` after the beginning.
+    /// The curve, which ends now: `images` are done `seconds` after the start.
     #[must_use]
     pub fn finish(mut self, seconds: f64, images: u64, threads: ThreadTime) -> Throughput {
         // A short last stretch would be mostly noise.
@@ -112,7 +112,7 @@ impl Recorder {
     }
 }
 
-/// The curve of a fleet, from the usage records of its workers; those of functions say nothing of it.
+/// The curve of a fleet, from the usage records of its workers; those of functions do not count.
 #[must_use]
 pub fn of_fleet(records: &[UsageRecord]) -> Throughput {
     let workers = records.iter().filter_map(|record| match record {
@@ -122,10 +122,10 @@ pub fn of_fleet(records: &[UsageRecord]) -> Throughput {
     of_workers(&workers.collect::<Vec<_>>())
 }
 
-/// Cuts the time from the first beginning to the last word into equal pieces of a second at least.
+/// Cuts the time from the first start to the last record into equal pieces of a second at least.
 fn of_workers(workers: &[WorkerUsage]) -> Throughput {
     let began = workers.iter().map(|worker| worker.began).min().unwrap_or_default();
-    // All at once is no speed: a worker that lived for less than a second counts as one second.
+    // Zero seconds have no speed: a worker that lived for less than a second counts as one second.
     let span = |worker: &WorkerUsage| {
         let from = worker.began - began;
         (from, worker.updated.saturating_sub(began).max(from.saturating_add(1)))

@@ -5,7 +5,7 @@
 use super::text::{count, share};
 use super::{State, Summary};
 
-/// A run with more failed images than this share of all needs somebody's attention.
+/// A run with more failed images than this share of all needs a person's attention.
 const BAD_SHARE: f64 = 0.05;
 
 /// How good it is.

@@ -48,7 +48,7 @@ fn inputs() {
     fs::create_dir(folder.path().join("none")).unwrap();
     let refused = |arguments: &[&str]| refused(&folder, arguments);
     insta::assert_snapshot!(refused(&["FOLDER/nowhere"]), @"error: FOLDER/nowhere: No such file or directory (os error 2)");
-    insta::assert_snapshot!(refused(&["FOLDER/none"]), @"error: FOLDER/none: no files are here: nothing to tag");
+    insta::assert_snapshot!(refused(&["FOLDER/none"]), @"error: FOLDER/none: the input has no files: nothing to tag");
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--include", "*.png"]),
         @"error: FOLDER/photos: 1 file, and no file passes --include and --exclude: nothing to tag"
@@ -91,7 +91,7 @@ fn options() {
     let refused = |arguments: &[&str]| refused(&folder, &[&["FOLDER/photos"], arguments].concat());
     insta::assert_snapshot!(
         refused(&["--top-k", "0"]),
-        @"error: --top-k is 0, so that no image would get a tag: give at least 1"
+        @"error: --top-k is 0, so no image would get a tag: give at least 1"
     );
     insta::assert_snapshot!(
         refused(&["--threshold", "7"]),
@@ -159,5 +159,5 @@ fn broken_models() {
         text.replace(broken.to_str().unwrap(), "BROKEN")
     };
     insta::assert_snapshot!(refused("lfs_pointer_densenet-12.onnx"), @"error: BROKEN/lfs_pointer_densenet-12.onnx is a Git LFS pointer, not a model: run `git lfs pull` where it came from");
-    insta::assert_snapshot!(refused("mobilenetv2_fp32_external_data_missing.onnx"), @"error: BROKEN/mobilenetv2_fp32_external_data_missing.onnx needs mobilenet_v2_fp32.onnx.data beside it, which holds its weights: copy that file into BROKEN");
+    insta::assert_snapshot!(refused("mobilenetv2_fp32_external_data_missing.onnx"), @"error: BROKEN/mobilenetv2_fp32_external_data_missing.onnx needs mobilenet_v2_fp32.onnx.data next to it, which holds its weights: copy that file into BROKEN");
 }

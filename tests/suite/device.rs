@@ -31,7 +31,7 @@ fn rows_have_the_bits_of_a_run_without_a_device() {
     let photos = project("demo/photos");
     let all = ["--top-k", "29", "--threshold", "0"];
     let (usual, said, engine) = tagged(&photos, &[&["--device", "cpu"], &all[..]].concat());
-    assert!(engine["device"].is_null() && !said.contains("decode binds"), "{engine} {said}");
+    assert!(engine["device"].is_null() && !said.contains("bottleneck: decode"), "{engine} {said}");
     let (fed, said, engine) = tagged(&photos, &[&["--device", "rehearsal"], &all[..]].concat());
     assert_eq!(engine["device"], "rehearsal");
     assert!(said.contains("a GPU's path rehearsed on the processor"), "{said}");

@@ -173,7 +173,7 @@ fn a_run_that_has_ended_is_told_by_its_summary() {
     assert_eq!(watched.code, Some(3), "{watched:?}");
     assert!(watched.stdout.contains("images   10 of 10 done, 1 failed"), "{}", watched.stdout);
     let resumed = refused(&fleet(&cloud, &["resume", run])).replace(run, "RUN");
-    insta::assert_snapshot!(resumed, @"error: run RUN is complete: there is nothing to do; `tagfleet submit` begins another");
+    insta::assert_snapshot!(resumed, @"error: run RUN is complete: there is nothing to do; `tagfleet submit` starts another");
 }
 
 fn queue_exists(cloud: &Cloud, url: &str) -> bool {
@@ -197,9 +197,9 @@ fn a_published_model_and_a_request_file_are_enough() {
         refused(&fleet(&cloud, &[&["submit"], arguments].concat())).replace(model, "MODEL")
     };
     insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--labels", "shoes"]), @r#"error: the model has no label "shoes"; the nearest are "shoe", "blue", "book""#);
-    insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--no-exif"]), @"error: --no-exif was decided when MODEL was published: publish the model anew with it, from its local folder");
-    insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--exact"]), @"error: --exact was decided when MODEL was published: publish the model anew with it, from its local folder");
-    insta::assert_snapshot!(refused(&["s3://shop/", "--model", "s3://tagfleet-data/models/none/"]), @"error: the request is wrong: model: s3://tagfleet-data/models/none/: no model is published here: `tagfleet submit --model` does it");
+    insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--no-exif"]), @"error: --no-exif was decided when MODEL was published: publish the model again with it, from its local folder");
+    insta::assert_snapshot!(refused(&["s3://shop/", "--model", model, "--exact"]), @"error: --exact was decided when MODEL was published: publish the model again with it, from its local folder");
+    insta::assert_snapshot!(refused(&["s3://shop/", "--model", "s3://tagfleet-data/models/none/"]), @"error: the request is wrong: model: s3://tagfleet-data/models/none/: no model is published here: publish one with `tagfleet submit --model`");
     fs::write(&file, json!({"version": 1, "input": ["s3://shop/"], "model": model, "topk": 5}).to_string())
         .unwrap();
     let named = refused(&["--request", file.to_str().unwrap()]).replace(file.to_str().unwrap(), "FILE");
@@ -220,7 +220,7 @@ fn what_is_wrong_is_said_before_anything_is_started() {
     assert_eq!((cloud.keys(""), cloud.executions()), (vec![], vec![]));
 
     insta::assert_snapshot!(refused(&fleet(&cloud, &["status", "20261123-170000-0a1b2c"])), @"error: there is no run 20261123-170000-0a1b2c in the stack tagfleet: `tagfleet status` lists the latest");
-    insta::assert_snapshot!(refused(&fleet(&cloud, &["cancel", "No Run"])), @r#"error: "No Run" is no run id: 1 to 64 of a-z, 0-9 and '-'"#);
+    insta::assert_snapshot!(refused(&fleet(&cloud, &["cancel", "No Run"])), @r#"error: "No Run" is not a run ID: use 1 to 64 characters of a-z, 0-9 and '-'"#);
     insta::assert_snapshot!(refused(&fleet(&cloud, &["resume", "r", "--stack", "none"])), @"error: there is no stack none here: deploy it with `make deploy`, or name another with --stack, --region or --profile");
     insta::assert_snapshot!(fleet(&cloud, &["status"]).stdout, @"the stack tagfleet has run nothing yet");
 }
@@ -278,7 +278,7 @@ fn doctor_finds_what_is_wrong_and_what_cannot_be_asked() {
     let cloud = deploy();
     let ran = fleet(&cloud, &["doctor"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    // The environment may hold 4 vCPUs, a job takes 8.
+    // The environment may hold 4 vCPUs, a job needs 8.
     assert!(ran.stdout.contains("raise the stack's MaxVcpus"), "{}", ran.stdout);
     assert!(ran.stdout.contains("ok    trigger      s3://tagfleet-data sends its events"), "{}", ran.stdout);
     let none = fleet(&cloud, &["doctor", "--stack", "none"]);

@@ -15,6 +15,7 @@ mod demo;
 mod denied;
 mod deploy;
 mod device;
+mod docs;
 mod emulator;
 mod fit;
 mod fleet;

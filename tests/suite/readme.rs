@@ -1,4 +1,4 @@
-//! What the README shows: its examples of reading results run as they stand there.
+//! The examples in README and guide: what reads results and keys runs as it is shown.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,9 +11,9 @@ use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::project;
 use tagfleet_tests::rows::{rows_of, runs};
 
-/// The fenced blocks of one language.
-fn blocks(language: &str) -> Vec<String> {
-    let text = fs::read_to_string(project("README.md")).unwrap();
+/// The fenced blocks of one language, in a page.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(project(page)).unwrap();
     let mut blocks = Vec::new();
     for block in text.split(&format!("```{language}\n")).skip(1) {
         blocks.push(block.split("```").next().unwrap().to_owned());
@@ -56,7 +56,7 @@ fn duckdb_pandas_and_datasets_count_the_best_tags_of_the_latest_run() {
     }
     let counts = best_tags(runs(&out).last().unwrap());
     let (label, most) = &counts[0];
-    let scripts = blocks("python");
+    let scripts = blocks("docs/results.md", "python");
     assert_eq!(scripts.len(), 3, "one example for each reader");
     for (script, reader) in scripts.iter().zip(["duckdb", "pandas", "datasets"]) {
         assert!(script.contains(reader), "{script}");
@@ -74,7 +74,7 @@ fn duckdb_pandas_and_datasets_count_the_best_tags_of_the_latest_run() {
             assert!(!rest.contains(&label), "{label} is best of no image:\n{printed}");
         }
     }
-    let latest = &blocks("sql")[0];
+    let latest = &blocks("docs/results.md", "sql")[0];
     let script = format!("import duckdb\nprint(len(duckdb.sql(\"\"\"{latest}\"\"\").fetchall()))");
     assert_eq!(python(&script, folder.path()), "60\n", "one row per key of all runs");
 }
@@ -126,24 +126,14 @@ fn half_float_vectors_are_read_too() {
 }
 
 #[test]
-fn every_command_of_the_readme_exists() {
-    let makefile = fs::read_to_string(project("Makefile")).unwrap();
-    let readme = fs::read_to_string(project("README.md")).unwrap();
-    let commands = readme.lines().filter_map(|line| line.trim().strip_prefix("make "));
-    let targets: Vec<&str> = commands.filter_map(|rest| rest.split_whitespace().next()).collect();
-    assert_eq!(targets, ["demo", "test", "install", "demo-aws", "storm", "bench", "bench", "bench"]);
-    for target in targets {
-        assert!(
-            makefile.contains(&format!("\n{target}:")),
-            "make {target} is in the README and not in the Makefile"
-        );
-    }
+fn the_readme_shows_the_guides_first_example() {
+    assert_eq!(blocks("README.md", "python"), blocks("docs/results.md", "python")[..1]);
 }
 
-/// What the README says of names gives back the names that keys are made of.
+/// The guide's function gives back the names that keys are made of.
 #[test]
 fn a_key_gives_back_the_name() {
-    let scripts = blocks("py");
+    let scripts = blocks("docs/inputs.md", "py");
     let [script] = scripts.as_slice() else { panic!("one way to decode a key") };
     let names: [&[u8]; 7] = [
         b"a%20b.jpg",

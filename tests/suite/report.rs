@@ -165,7 +165,7 @@ fn what_is_no_run_is_named() {
     let empty = tempfile::tempdir().unwrap();
     let ran = run(tagfleet(["report"]).arg(empty.path()));
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("no run is here"), "{ran:?}");
+    assert!(ran.stderr.contains("no run is in this folder"), "{ran:?}");
     let ran = run(tagfleet(["report", "No Such Run"]).current_dir(empty.path()));
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("is neither a folder nor a run ID"), "{ran:?}");

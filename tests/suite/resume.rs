@@ -102,7 +102,7 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
         stderr.contains("stopping: finishing work in progress (up to 10 s); what is tagged is kept"),
         "{stderr}"
     );
-    assert!(stderr.ends_with("to go on, run the same command again\n"), "{stderr}");
+    assert!(stderr.ends_with("to resume, run the same command again\n"), "{stderr}");
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains(": interrupted\n"), "{stdout}");
     assert!(stdout.contains(" not done\n"), "{stdout}");

@@ -1,4 +1,4 @@
-//! What SECURITY.md claims: each test that it names is there, and nothing is installed that is not pinned.
+//! What SECURITY.md claims of fuzzing and of the supply chain. `docs` checks that the tests exist that it names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,6 @@ fn read(path: &str) -> String {
 /// What stands between backticks in SECURITY.md.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
-}
-
-#[test]
-fn every_test_that_it_names_is_there() {
-    let text = read("SECURITY.md");
-    let mut named = 0;
-    for name in quoted(&text) {
-        let Some((path, test)) = name.split_once(".rs::") else { continue };
-        let source = read(&format!("{path}.rs"));
-        let is_there = source.contains(&format!("fn {test}("));
-        assert!(is_there, "{path}.rs has no test {test}");
-        named += 1;
-    }
-    assert!(named > 30, "{named} tests are named");
 }
 
 #[test]

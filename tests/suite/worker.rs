@@ -240,7 +240,7 @@ fn told_to_stop_in_the_middle_of_a_shard_it_gives_it_back() {
     assert!(status.success());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], "told to stop by a signal");
+    assert_eq!(log(&ran).last().unwrap()["why"], "stopped by a signal");
     assert_nothing_is_lost(&split);
 }
 
@@ -257,7 +257,7 @@ fn a_spot_notice_does_the_same() {
     metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], "its spot instance is taken away");
+    assert_eq!(log(&ran).last().unwrap()["why"], "spot interruption notice");
     let machine = &split.usage().machines[0].machine;
     assert_eq!(machine.instance_type.as_deref(), Some("c7g.xlarge"));
     assert_eq!((machine.zone.as_deref(), machine.life_cycle.as_deref()), (Some("us-east-1a"), Some("spot")));
@@ -376,7 +376,7 @@ fn another_model_than_the_run_began_with_is_refused() {
         error.starts_with("run run-1: the model at s3://stack/models/demo/: its files are not those"),
         "{error}"
     );
-    assert!(error.contains("model.onnx is not the file this run began with"), "{error}");
+    assert!(error.contains("model.onnx is not the file that this run started with"), "{error}");
     assert_eq!(split.visible().len(), 2, "no message was touched");
 }
 
@@ -387,7 +387,8 @@ fn another_engine_than_the_run_began_with_is_refused() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let log = log(&ran);
     let error = log.last().unwrap()["error"].as_str().unwrap();
-    assert!(error.contains("the run began with tract 0.0.1 (fp32), but here is tract "), "{error}");
+    let expected = "the run started with tract 0.0.1 (fp32), but this machine has tract ";
+    assert!(error.contains(expected), "{error}");
     assert_eq!(split.visible().len(), 2, "no message was touched");
 }
 

@@ -1,7 +1,8 @@
 //! One identity for all requests of a process: found once, kept, and renewed before it expires.
 //!
-//! The SDK's chain finds it, as in the AWS CLI: a profile that an option names comes before keys in the environment.
-//! If it finds none, the error is one sentence with the remedy for this kind of profile. It never logs a credential.
+//! The SDK's chain finds it, as in the AWS CLI: a profile that an option names comes before keys in the
+//! environment. If it finds none, the error is one sentence with the remedy for this kind of profile. It
+//! never logs a credential.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -25,7 +26,7 @@ use super::setup::{SetupError, layers};
 /// Credentials are renewed this long before they expire; the SDK's own clients ask 10 seconds before.
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);
 
-/// Where a role is assumed if no region is set, as in the AWS CLI: STS answers for all regions there.
+/// The region for assuming a role if none is set, as in the AWS CLI: STS answers for all regions there.
 const STS_REGION: &str = "us-east-1";
 
 /// The identity of this process.
@@ -47,8 +48,8 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The SDK's chain. A profile that an option names comes first and then the machine, as in the AWS CLI; keys in the
-    /// environment are then not looked at.
+    /// The SDK's chain. A profile that an option names comes first and then the machine, as in the AWS CLI;
+    /// keys in the environment are then not looked at.
     pub(crate) async fn chain(&self) -> SharedCredentialsProvider {
         let region = self.region.cloned().unwrap_or(Region::from_static(STS_REGION));
         let config = ProviderConfig::without_region()
@@ -77,7 +78,7 @@ impl Identity {
     /// Finds credentials now.
     ///
     /// # Errors
-    /// If there are none; the sentence says how to log in.
+    /// If there are none; the sentence explains how to log in.
     pub(crate) async fn check(&self) -> Result<(), SetupError> {
         let Err(error) = self.credentials().await else { return Ok(()) };
         let known = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,7 +1,7 @@
 //! Where each service is: AWS's own endpoint, or the one that the user configured.
 //!
-//! The SDK's clients find `AWS_ENDPOINT_URL_S3` and a profile's `services` section by themselves; requests that are signed
-//! here and the way buckets are addressed need the same answer. It makes no request.
+//! The SDK's clients find `AWS_ENDPOINT_URL_S3` and a profile's `services` section by themselves. Requests
+//! that this crate signs, and the way buckets are addressed, need the same answer. It makes no request.
 
 use std::sync::Arc;
 
@@ -46,8 +46,8 @@ impl Endpoints {
         configured.or_else(|| self.url.clone())
     }
 
-    /// True if a bucket's name is in the path of a URL, not in the host's name: as in the AWS CLI, for endpoints other
-    /// than AWS's own, unless the profile's `addressing_style` says otherwise.
+    /// True if a bucket's name is in the path of a URL, not in the host's name: as in the AWS CLI, for
+    /// endpoints other than AWS's own, unless the profile's `addressing_style` overrides it.
     pub(crate) fn are_buckets_in_paths(&self, style: Option<&str>) -> bool {
         match style {
             Some("path") => true,

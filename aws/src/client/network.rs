@@ -1,8 +1,9 @@
 //! The way to AWS: whose certificates are trusted, and through which proxy a request goes.
 //!
-//! As in the AWS CLI: `AWS_CA_BUNDLE`, `ca_bundle` or `REQUESTS_CA_BUNDLE` replaces the system's certificates;
-//! `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` choose the proxy. The addresses at which a machine gives out credentials are
-//! link-local, so no proxy is asked for them. It makes no request by itself.
+//! As in the AWS CLI: `AWS_CA_BUNDLE`, `ca_bundle` or `REQUESTS_CA_BUNDLE` replaces the system's
+//! certificates; `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` choose the proxy. The addresses at which a
+//! machine gives out credentials are link-local, so no proxy is asked for them. It makes no request by
+//! itself.
 
 use std::fs;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use super::profile::Profiles;
 use super::proxies::Proxies;
 use super::setup::SetupError;
 
-/// Where a file of certificates is named, as in the AWS CLI; the profile's `ca_bundle` comes after the first.
+/// The settings that name a file of certificates, as in the AWS CLI; the profile's `ca_bundle` comes after
+/// the first.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 const REQUESTS_CA_BUNDLE: &str = "REQUESTS_CA_BUNDLE";
 /// More than any bundle of certificates: Mozilla's has 0.2 MB.
@@ -163,7 +165,8 @@ fn certificates(bundle: &Named) -> Result<Vec<u8>, SetupError> {
     Ok(pem)
 }
 
-/// The certificates that rustls can use, in PEM. It reads X.509 of version 3 only, and old bundles hold others beside them.
+/// The certificates that rustls can use, in PEM. It reads X.509 of version 3 only, and old bundles also hold
+/// others.
 fn usable(bundle: &[u8]) -> Result<Vec<u8>, pem::Error> {
     let mut roots = RootCertStore::empty();
     let mut text = String::new();

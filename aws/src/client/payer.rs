@@ -1,4 +1,5 @@
-//! Requests to S3 that their sender pays for: `x-amz-request-payer: requester`, as `--request-payer requester` asks.
+//! Requests to S3 that their sender pays for: `x-amz-request-payer: requester`, as `--request-payer
+//! requester` asks.
 //!
 //! An interceptor, because every operation on a bucket needs the header, and it is part of the signature.
 

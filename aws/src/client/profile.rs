@@ -1,8 +1,8 @@
 //! The AWS configuration files, as far as tagfleet has to read them itself.
 //!
-//! The SDK reads credentials, regions and endpoints. It does not read `ca_bundle` and S3's `addressing_style`, passes
-//! over a profile that does not exist, and assumes a role that wants an MFA code without one. This module closes these
-//! gaps. It never reads or keeps a secret.
+//! The SDK reads credentials, regions and endpoints. It does not read `ca_bundle` and S3's
+//! `addressing_style`, passes over a profile that does not exist, and assumes a role that wants an MFA code
+//! without one. This module closes these gaps. It never reads or keeps a secret.
 
 use std::collections::BTreeSet;
 
@@ -105,7 +105,8 @@ impl Profiles {
         }
     }
 
-    /// The profile whose login is needed: the selected one, or the one at the end of its `source_profile` chain.
+    /// The profile whose login is needed: the selected one, or the one at the end of its `source_profile`
+    /// chain.
     pub(crate) fn source(&self) -> Self {
         let name = self.chain().last().map_or_else(|| self.name.clone(), |name| (*name).to_owned());
         Self { set: self.set.clone(), name, is_explicit: self.is_explicit }

@@ -1,8 +1,9 @@
 //! Which requests go through a proxy.
 //!
-//! The connector finds the proxy's address and password in the environment and knows the usual forms of `NO_PROXY`:
-//! names, domains, addresses, networks. This module decides before it: entries with a port, which the AWS CLI knows, too;
-//! and the link-local addresses of instance and container metadata, which no proxy can reach. It never shows a password.
+//! The connector finds the proxy's address and password in the environment and knows the usual forms of
+//! `NO_PROXY`: names, domains, addresses, networks. This module decides before it: entries with a port, which
+//! the AWS CLI knows, too; and the link-local addresses of instance and container metadata, which no proxy
+//! can reach. It never shows a password.
 
 use std::env;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The IPv6 addresses of an EC2 instance's metadata and of ECS's credentials.
 const METADATA_V6: [&str; 2] = ["fd00:ec2::254", "fd00:ec2::23"];
 
-/// What the environment says about proxies.
+/// The proxy settings of the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proxies {
     is_set: bool,
@@ -89,8 +90,8 @@ fn is_metadata(host: &str) -> bool {
     }
 }
 
-/// True if the entry stands for this host: it is `*`, the host, a domain above it, or one of these with the port.
-/// Networks (`10.0.0.0/8`) are the connector's.
+/// True if the entry matches this host: it is `*`, the host, a domain above it, or one of these with the
+/// port. The connector handles networks (`10.0.0.0/8`).
 fn matches(entry: &str, host: &str, authority: &str) -> bool {
     let (host, authority) = (host.to_ascii_lowercase(), authority.to_ascii_lowercase());
     let suffix = entry.trim_start_matches('*').trim_start_matches('.');

@@ -1,4 +1,4 @@
-//! Why no request can be made: a sentence with the remedy, and what the layers below said.
+//! Why no request can be made: a sentence with the remedy, and the messages of the layers below.
 //!
 //! It never holds a secret: a proxy's password and a key are left out before a text gets here.
 
@@ -24,7 +24,7 @@ impl SetupError {
         Self { detail: Some(layers(error).join(": ")), ..self }
     }
 
-    /// What the layers below said; one line, for people who look for the cause.
+    /// The messages of the layers below; one line, for people who look for the cause.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()

@@ -1,4 +1,4 @@
-//! What a request may take, as its connection is told.
+//! Time limits of requests, as set on their connection.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{Aws, S3Bucket, SqsQueue};
 /// Seconds to connect and to the answer's first byte, of every request so far.
 type Seen = Arc<Mutex<Vec<[Option<u64>; 2]>>>;
 
-/// Says yes to everything.
+/// Answers every request with success.
 #[derive(Debug)]
 struct AlwaysOk;
 

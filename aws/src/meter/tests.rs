@@ -1,4 +1,4 @@
-//! The counts of requests that a made-up AWS answers, some of them only at the second try.
+//! The counts of requests to a fake AWS, which answers some of them only at the second try.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,7 @@
 //! What S3's errors mean to a stage.
 //!
-//! By code, as S3's documentation lists them, and by status where there is none, as in an answer to HEAD: one status stands
-//! for what passes and for what does not. What is none of those is told as it is.
+//! By code, as S3's documentation lists them, and by status if there is no code, as in an answer to HEAD: one
+//! status means temporary and permanent errors. An unknown error is reported unchanged.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
@@ -31,7 +31,7 @@ impl S3Bucket {
     }
 }
 
-/// What a person can do, for codes whose message does not say it.
+/// What a person can do, for codes whose message does not explain it.
 fn remedy(code: &str) -> Option<&'static str> {
     match code {
         "NoSuchBucket" => Some("this bucket does not exist"),
@@ -65,20 +65,20 @@ fn kind(status: Option<u16>, code: &str) -> Kind {
         (_, "NoSuchBucket") => Kind::Other,
         (_, code) if passes(code) => Kind::Temporary,
         (_, code) if is_of_credentials(code) => Kind::Other,
-        // None is no answer at all: a timeout, a broken connection.
+        // `None` means no answer at all: a timeout, a broken connection.
         (None | Some(408 | 409 | 429 | 500 | 502..), _) => Kind::Temporary,
         // The object's key is disabled, deleted, of another use.
         (_, code) if code.starts_with("KMS.") => Kind::Denied,
         (Some(404), _) => Kind::Missing,
         (Some(412), _) => Kind::Changed,
-        // 451: unavailable for legal reasons, as some stores say.
+        // 451: unavailable for legal reasons, in some stores.
         (Some(401 | 403 | 451), _) => Kind::Denied,
         // So is 501: the store lacks what was asked for, and asking again does not help.
         _ => Kind::Other,
     }
 }
 
-/// Codes of what another try may find otherwise, whatever their status: S3 says some of them with 400.
+/// Codes of temporary errors, whatever their status: S3 sends some of them with 400.
 fn passes(code: &str) -> bool {
     matches!(
         code,
@@ -97,7 +97,7 @@ fn passes(code: &str) -> bool {
         || code.contains("TooManyRequests")
 }
 
-/// Codes that say something about who asks, whatever was asked for.
+/// Codes that depend on the caller only, not on the requested object.
 fn is_of_credentials(code: &str) -> bool {
     matches!(
         code,
@@ -120,7 +120,8 @@ fn is_of_credentials(code: &str) -> bool {
     )
 }
 
-/// What reading an object met: one that is encrypted with a key of its owner's (SSE-C) is refused as an invalid request.
+/// What reading an object met: one that is encrypted with a key of its owner's (SSE-C) is refused as an
+/// invalid request.
 pub(super) fn of_read(error: BucketError) -> BucketError {
     match error.kind {
         Kind::Other if error.detail.starts_with("InvalidRequest") => {
@@ -140,7 +141,7 @@ pub(super) fn lacks_conditions(error: &BucketError) -> bool {
     error.kind == Kind::Other && error.detail.starts_with("NotImplemented")
 }
 
-/// The store refuses a parameter: directory buckets list from their beginning only.
+/// The store refuses a parameter: directory buckets list from their start only.
 pub(super) fn is_unsupported(error: &BucketError) -> bool {
     let codes = ["InvalidArgument", "InvalidRequest", "NotImplemented"];
     codes.iter().any(|code| error.detail.starts_with(code))

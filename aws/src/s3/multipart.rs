@@ -1,7 +1,7 @@
 //! Large objects, written in parts.
 //!
-//! Nothing is visible before the last call, so a condition on that call is a condition on the whole object. An upload
-//! that fails is taken back; where even that fails, the bucket's lifecycle rule does.
+//! Nothing is visible before the last call, so a condition on that call is a condition on the whole object. A
+//! failed upload is aborted; if even that fails, the bucket's lifecycle rule does it.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -11,7 +11,8 @@ use tagfleet_pipeline::bucket::{BucketError, Kind};
 use super::S3Bucket;
 use crate::client::of_upload;
 
-/// Objects of more bytes than this are written in parts of this size: 64 MiB. S3 takes 5 MiB to 5 GiB, 10,000 parts.
+/// Objects of more bytes than this are written in parts of this size: 64 MiB. S3 takes 5 MiB to 5 GiB, 10,000
+/// parts.
 pub(super) const PART_BYTES: usize = 64 << 20;
 
 impl S3Bucket {
@@ -30,7 +31,7 @@ impl S3Bucket {
         if written.is_err() {
             let client = self.at.client();
             let abort = client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload);
-            // The first error is the one to tell.
+            // The first error is the one to report.
             let _ = abort.send().await;
         }
         written

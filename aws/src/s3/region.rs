@@ -1,7 +1,7 @@
 //! The region of a bucket: S3 answers for a bucket in its own region only, and elsewhere names that region.
 //!
-//! A client follows the first such answer and stays there, as the AWS CLI does, so that people need not know where a
-//! bucket is. It asks nothing by itself, and it follows once: a store that sends it on again is an error.
+//! A client follows the first such answer and stays there, as the AWS CLI does, so that people need not know
+//! the region of a bucket. It sends no request by itself, and it follows once: a second redirect is an error.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -7,7 +7,7 @@ use tagfleet_pipeline::bucket::BucketError;
 
 use super::S3Bucket;
 
-/// Whom a bucket tells of its objects.
+/// The receivers of a bucket's notifications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notifications {
     /// Whether EventBridge gets all events.
@@ -16,20 +16,21 @@ pub struct Notifications {
     pub others: Vec<String>,
 }
 
-/// What encrypts the objects of a bucket where a write says nothing.
+/// The default encryption of a bucket's new objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encryption {
-    /// A KMS key on which readers need `kms:Decrypt`; none for keys that S3 keeps and the account's key for S3.
+    /// A KMS key on which readers need `kms:Decrypt`; none for keys that S3 keeps and the account's key for
+    /// S3.
     pub key: Option<String>,
-    /// Whether S3 asks KMS at every read: the key is KMS's, and no Bucket Key stands for it.
+    /// Whether S3 calls KMS at every read: the key is KMS's, and no Bucket Key replaces it.
     pub asks_kms: bool,
 }
 
 impl S3Bucket {
-    /// Whom the bucket notifies; asks for `s3:GetBucketNotification`.
+    /// The receivers of the bucket's notifications; needs `s3:GetBucketNotification`.
     ///
     /// # Errors
-    /// Where S3 does not say.
+    /// If S3 does not answer that.
     pub async fn notifications(&self) -> Result<Notifications, BucketError> {
         let get = |client: aws_sdk_s3::Client| {
             client.get_bucket_notification_configuration().bucket(&self.bucket).send()
@@ -49,10 +50,10 @@ impl S3Bucket {
         Ok(Notifications { event_bridge: told.event_bridge_configuration.is_some(), others })
     }
 
-    /// What encrypts new objects of the bucket; asks for `s3:GetEncryptionConfiguration`.
+    /// The encryption of new objects of the bucket; needs `s3:GetEncryptionConfiguration`.
     ///
     /// # Errors
-    /// Where S3 does not say.
+    /// If S3 does not answer that.
     pub async fn encryption(&self) -> Result<Encryption, BucketError> {
         let get = |client: aws_sdk_s3::Client| client.get_bucket_encryption().bucket(&self.bucket).send();
         let asked = self.at.ask(get).await;

@@ -1,6 +1,7 @@
-//! 503 SlowDown: a client that is throttled asks less at a time, and more again once it is not.
+//! 503 SlowDown: a throttled client lowers its request rate, and raises it afterwards.
 //!
-//! A made-up S3 answers by a clock that only the test moves, so an hour takes no time and nothing depends on the machine.
+//! A fake S3 answers by a clock that only the test moves, so an hour takes no time and nothing depends on the
+//! machine.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -23,7 +24,7 @@ const FETCHERS: u32 = 8;
 const SLOW_DOWN: &str =
     "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
 
-/// S3 that takes so many requests a second, and counts.
+/// S3 that takes this many requests a second, and counts.
 #[derive(Clone, Debug)]
 struct FakeS3 {
     began: Instant,

@@ -1,6 +1,6 @@
-//! A queue that is out of reach: it is waited for, and not for ever.
+//! A queue that cannot be reached: requests wait for it, but not for ever.
 //!
-//! A made-up SQS answers by a clock that only the test moves.
+//! A fake SQS answers by a clock that only the test moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::client::MAX_ATTEMPTS;
 use crate::{Aws, SqsQueue};
 
-/// SQS that answers 503 until so long after its start.
+/// SQS that answers 503 until this long after its start.
 #[derive(Clone, Debug)]
 struct MadeUpSqs {
     began: Instant,

@@ -153,7 +153,7 @@ impl Search<'_> {
         let is_raw = tags.into_iter().any(|tag| !(-1e-3..=1.001).contains(&tag.score));
         if is_raw && !self.pictures.is_labelled {
             return Err(bad_input(
-                "the scores are not probabilities, so that they decide nothing without labels: state activation in tagfleet.toml, or sort the pictures into folders named after labels",
+                "the scores are not probabilities, so they decide nothing without labels: state activation in tagfleet.toml, or sort the pictures into folders named after labels",
             ));
         }
         Ok(())

@@ -33,7 +33,7 @@ pub(super) fn measure(ranking: &Ranking, pictures: &Pictures) -> String {
     let number = count(pictures.all.len(), "picture");
     if !ranking.is_labelled {
         return format!(
-            "{number} without labels: ranked by how much the tags tell of the pictures, the mean of three views (bits)"
+            "{number} without labels: ranked by the information of the tags, mean of three views (bits)"
         );
     }
     let mut labels: Vec<&[u32]> = pictures.all.iter().map(|picture| picture.truth.as_slice()).collect();

@@ -22,7 +22,7 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
             None => format!("run {run} has no execution that is known"),
         };
         return Err(bad_input(format!(
-            "{why}: there is nothing to cancel; `{}` says more",
+            "{why}: nothing to cancel; see `{}`",
             stack.command(&format!("status {run}"))
         )));
     };
@@ -33,13 +33,13 @@ pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
     }
     delete_queue(&stack, &execution.name).await.map_err(|error| {
         broken(format!(
-            "{error}\nrun {run} is cancelled, but its queue is still there, so that workers may go on for a while: \
+            "{error}\nrun {run} is cancelled, but its queue is still there, so workers may continue for a while: \
              delete the queue {}",
             queue_name(&stack, &execution.name)
         ))
     })?;
     print(&format!(
-        "run {run} is cancelled; workers stop within minutes, and what is done is kept\nto go on: {}\n",
+        "run {run} is cancelled; workers stop within minutes, and finished work is kept\nto resume: {}\n",
         stack.command(&format!("resume {run}"))
     ))?;
     Ok(Exit::Finished)

@@ -80,7 +80,7 @@ async fn identity(aws: &Aws) -> Finding {
 
 /// What cannot be asked may be fine all the same.
 fn unasked(check: &'static str, why: &dyn std::fmt::Display) -> Finding {
-    Finding::warn(check, format!("could not be asked: {why}"), "allow the action, or look for yourself")
+    Finding::warn(check, format!("could not be checked: {why}"), "allow the action, or check by hand")
 }
 
 /// A REST service's answer; `thing` is what an error names.

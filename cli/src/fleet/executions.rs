@@ -63,11 +63,11 @@ pub(crate) async fn start(stack: &FleetStack, run: &RunId, name: &str) -> Result
     match stack.aws.start_execution(&stack.outputs.state_machine, name, &input).await {
         Ok(Started::New(arn)) => Ok(arn),
         Ok(Started::AlreadyExists) => Err(broken(format!(
-            "an execution {name} was started by somebody else meanwhile: `{}` shows it",
+            "an execution {name} was started by another caller: `{}` shows it",
             stack.command(&format!("status {run}"))
         ))),
         Err(error) => Err(broken(format!(
-            "{error}\nrun {run} was not started; its request is kept, and `{}` starts it once that is mended",
+            "{error}\nrun {run} was not started; its request is kept, and `{}` starts it once that is fixed",
             stack.command(&format!("resume {run}"))
         ))),
     }

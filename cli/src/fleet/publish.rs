@@ -108,7 +108,7 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(bad_input(format!(
-            "{flag} was decided when {folder} was published: publish the model anew with it, from its local folder"
+            "{flag} was decided when {folder} was published: publish the model again with it, from its local folder"
         ))),
         None => Ok(()),
     }

@@ -22,7 +22,7 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
     let run = &found.run;
     let Some(fleet) = &found.fleet else {
         return Err(bad_input(format!(
-            "the request of run {run} is wrong, and would be again: correct it and submit it anew"
+            "the request of run {run} is wrong, and would be again: correct it and submit it again"
         )));
     };
     let executions = Executions::of(&stack, run).await?;
@@ -36,7 +36,7 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
     }
     if fleet.output.exists(&fleet.keys.success()).await.map_err(broken)? {
         return Err(bad_input(format!(
-            "run {run} is complete: there is nothing to do; `{}` begins another",
+            "run {run} is complete: there is nothing to do; `{}` starts another",
             stack.command("submit")
         )));
     }
@@ -49,7 +49,7 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
     let execution = executions::start(&stack, run, &name).await?;
     if options.wait {
         if !options.quiet {
-            tell(&format!("run {run} goes on (execution {name})"));
+            tell(&format!("resumed run {run} (execution {name})"));
         }
         return watch::wait(StatusPoller::started(&stack, found, execution), options.quiet, options.json)
             .await;
@@ -58,7 +58,7 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
         print_json(&json!({"run": run, "execution": execution}).to_string())?;
     } else {
         print(&format!(
-            "run {run} goes on (execution {name})\nto see how it goes: {}\n",
+            "resumed run {run} (execution {name})\nwatch it with: {}\n",
             stack.command(&format!("status {run} --watch"))
         ))?;
     }

@@ -139,7 +139,7 @@ fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> s
     }
     match (run_status.state, &run_status.results) {
         (RunState::Complete, Some(results)) => writeln!(text, "results  {results}"),
-        (RunState::StoppedAtBudget, Some(_)) => writeln!(text, "go on    {resume} --max-usd N"),
+        (RunState::StoppedAtBudget, Some(_)) => writeln!(text, "resume   {resume} --max-usd N"),
         (
             RunState::Incomplete
             | RunState::PriceUnknown
@@ -148,7 +148,7 @@ fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> s
             | RunState::Stopped,
             Some(_),
         ) => {
-            writeln!(text, "go on    {resume}")
+            writeln!(text, "resume   {resume}")
         }
         _ => Ok(()),
     }

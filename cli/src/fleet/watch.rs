@@ -90,7 +90,7 @@ async fn is_interrupted(interrupts: &mut Signal, looks: u32) -> bool {
 fn goes_on(look: &StatusPoller<'_>) -> Exit {
     let run = look.run();
     tell(&format!(
-        "run {run} goes on without being watched: {}, or {}",
+        "run {run} continues: {}, or {}",
         look.stack().command(&format!("status {run} --watch")),
         look.stack().command(&format!("cancel {run}"))
     ));
@@ -106,7 +106,7 @@ fn report(look: &StatusPoller<'_>, run_status: &RunStatus, json: bool) -> Result
         ) => {
             let exit = summary_output::report(summary, json)?;
             if exit == Exit::Resumable {
-                tell(&format!("to go on: {}", go_on(run_status.state, &look.resume())));
+                tell(&format!("to resume: {}", go_on(run_status.state, &look.resume())));
             }
             Ok(exit)
         }
@@ -126,7 +126,7 @@ fn exit(run_status: &RunStatus, resume: &str) -> Result<Exit, Failure> {
         RunState::Failed => Err(broken(cause)),
         _ => {
             let resume = go_on(run_status.state, resume);
-            tell(&format!("run {run} is {}: to go on: {resume}", run_status.state.word()));
+            tell(&format!("run {run} is {}: to resume: {resume}", run_status.state.word()));
             Ok(Exit::Resumable)
         }
     }

@@ -106,7 +106,7 @@ fn without_utf16(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let text: Result<String, _> = char::decode_utf16(units).collect();
     match text {
         Ok(text) if odd.is_empty() => Ok(Cow::Owned(text.into_bytes())),
-        _ => Err("it begins as UTF-16 and is not: write it as UTF-8".to_owned()),
+        _ => Err("it starts as UTF-16 and is not: write it as UTF-8".to_owned()),
     }
 }
 

@@ -8,9 +8,9 @@ use tagfleet_model::preprocessing::{Anchor, Color, Decoding, Fill, Preprocessing
 pub(super) fn steps(steps: &Preprocessing) -> Vec<String> {
     let mut words = vec![decoding(steps.decoding)];
     words.push(if steps.exif {
-        "turn as EXIF says".to_owned()
+        "apply EXIF orientation".to_owned()
     } else {
-        "leave as stored, whatever EXIF says".to_owned()
+        "ignore EXIF orientation".to_owned()
     });
     words.extend(steps.square.map(|color| format!("pad to a square with {}", name(color))));
     words.extend(steps.resize.map(resize));
@@ -118,7 +118,7 @@ mod tests {
         };
         insta::assert_snapshot!(steps(&wd).join("\n"), @r"
         decode every pixel
-        turn as EXIF says
+        apply EXIF orientation
         pad to a square with white
         resize to 448x448 (bicubic)
         BGR, values 0..255

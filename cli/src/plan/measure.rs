@@ -81,7 +81,7 @@ pub(super) fn measure(
         });
     }
     let Some(answers) = reference else {
-        return Err(broken("no engine can run this model here: the notes say why"));
+        return Err(broken("no engine on this machine can run the model: see the notes"));
     };
     let tagged = images.iter().zip(&answers).filter(|(_, answer)| answer.is_some()).map(|(image, _)| image);
     let decode_ms = decoding(loading, &tagged.collect::<Vec<_>>()).map_err(broken)?;

@@ -13,7 +13,7 @@ pub(super) fn add(summary: &mut Summary, aws: Option<&Aws>) {
     let requests = [("run".to_owned(), aws.requests())].into();
     let usage = Usage { requests, ..Usage::default() };
     let Some(region) = aws.region() else {
-        summary.cost_problem = Some("nothing says the region: --region or AWS_REGION does".to_owned());
+        summary.cost_problem = Some("the region is unknown: pass --region or set AWS_REGION".to_owned());
         return;
     };
     let extras = Extras { region: region.to_owned(), images: summary.images_here, ..Extras::default() };

@@ -83,7 +83,7 @@ impl Out {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(bad_input(format!(
-                    "--out {}: another tagfleet is working here: wait for it, or choose another folder",
+                    "--out {}: another tagfleet uses this folder: wait for it, or choose another folder",
                     path.display()
                 )));
             }

@@ -98,14 +98,14 @@ fn requests_are_billed_by_operation() {
 fn queues_are_billed_by_chunks_of_64_kib() {
     // 1,000 messages of 200 KiB are 4 chunks each: 4,000 at $0.40 for a million.
     assert_costs(&sent("split", "sqs:SendMessage", 1_000, 4_000), 0.0016);
-    // A call is one chunk at least, even where none was counted.
+    // A call is one chunk at least, even if none was counted.
     assert_costs(&sent("infer", "sqs:ReceiveMessage", 1_000_000, 0), 0.4);
 }
 
 #[test]
 fn on_demand_hours_are_split_in_worked_and_idle() {
-    // Two hours, of which workers had half: 1 x 0.8 + 1 x 0.8. The disk: 2 h x 50 GB / 730 h = 0.136986 GB-months at $0.073
-    // are $0.01. The address: 2 h x $0.005 = $0.01.
+    // Two hours, of which workers had half: 1 x 0.8 + 1 x 0.8. The disk: 2 h x 50 GB / 730 h = 0.136986
+    // GB-months at $0.073 are $0.01. The address: 2 h x $0.005 = $0.01.
     let cost =
         assert_costs(&on_machines(vec![machine(Some("on-demand"), time(7_200_000, 3_600_000, 0))]), 1.62);
     let items: Vec<&str> = cost.lines.iter().map(|line| line.item.as_str()).collect();
@@ -143,8 +143,8 @@ fn a_spot_machine_taken_back_in_its_first_hour_costs_its_disk_and_address_only()
 
 #[test]
 fn a_machine_with_four_gpus_and_two_workers_is_half_idle() {
-    // For an hour each has one of 4 GPUs, and 4 of 48 vCPUs: 2 x 0.25 h at $4 are worked, 0.5 h at $4 are idle, and the disk and
-    // the address are $0.005 each.
+    // For an hour each has one of 4 GPUs, and 4 of 48 vCPUs: 2 x 0.25 h at $4 are worked, 0.5 h at $4 are
+    // idle, and the disk and the address are $0.005 each.
     let life_cycle = Some("on-demand".to_owned());
     let worker = WorkerUsage {
         machine: Machine { instance_type: Some("g6.12xlarge".to_owned()), zone: None, life_cycle },
@@ -168,7 +168,7 @@ fn a_machine_with_four_gpus_and_two_workers_is_half_idle() {
 #[test]
 fn machines_of_unknown_life_cycle_are_counted_on_demand() {
     let cost = assert_costs(&on_machines(vec![machine(None, time(3_600_000, 3_600_000, 0))]), 0.81);
-    assert!(cost.notes.iter().any(|note| note.contains("did not say")), "{:?}", cost.notes);
+    assert!(cost.notes.iter().any(|note| note.contains("unknown purchase type")), "{:?}", cost.notes);
 }
 
 #[test]
@@ -182,7 +182,8 @@ fn functions_are_billed_by_time_and_calls() {
 
 #[test]
 fn what_belongs_to_no_stage_is_billed_too() {
-    // 40 transitions at $0.025 for a thousand, 2 mails at $0.10 for a thousand, 1 MB of logs at $0.50 for a GB.
+    // 40 transitions at $0.025 for a thousand, 2 mails at $0.10 for a thousand, 1 MB of logs at $0.50 for a
+    // GB.
     let extras = Extras { transitions: 40, mails: 2, log_bytes: 1_000_000, images: 500_000, ..extras() };
     let cost = bill(&Usage::default(), &extras, &book()).unwrap();
     assert!(close(cost.total_usd, 0.001 + 0.0002 + 0.0005), "{}", cost.total_usd);

@@ -1,6 +1,7 @@
-//! What a plan promises of the line that it recommends: kept with the run's request, so that the bill can stand beside it.
+//! What a plan promises for the line that it recommends: kept with the run's request, to compare it with the
+//! bill.
 //!
-//! Figures only, in the stored form of a request; what became of them is `cost::planned`'s to say.
+//! Figures only, in the stored form of a request; [`crate::variance`] compares them with the run.
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ impl Estimate {
         }
     }
 
-    /// What is wrong with one that somebody else wrote; none where it can be compared with.
+    /// What is wrong with an estimate from outside; `None` if it can be compared with.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         if self.version != ESTIMATE_VERSION {
@@ -89,6 +90,6 @@ impl Estimate {
         let is_counted = self.images > 0 && self.instances > 0 && self.requests > 0;
         let is_amount = self.requests_usd >= 0.0 && self.rest_usd >= 0.0;
         let is_share = (0.0..=1.0).contains(&self.spot_share);
-        (!(is_counted && is_amount && is_share)).then(|| "a figure in it is none of a plan".to_owned())
+        (!(is_counted && is_amount && is_share)).then(|| "it has a figure that no plan can have".to_owned())
     }
 }

@@ -1,6 +1,7 @@
-//! What a run pays whatever machines it takes: requests, functions and state transitions, as its images say.
+//! What a run pays whatever machines it takes: requests, functions and state transitions, which follow from
+//! its images.
 //!
-//! A usage is made up as the stages would record it, and billed like any other. It looks at no image.
+//! It builds the usage that the stages would record, and bills it like any other. It looks at no image.
 
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use tagfleet_pipeline::shard::ShardId;
 const KEYS_PER_RANGE: u64 = 10_000_000;
 /// Parts that one call of the reducer compacts.
 const PARTS_PER_GROUP: u64 = 300;
-/// Transitions of a run beside those of its ranges and groups.
+/// Transitions of a run, without those of its ranges and groups.
 const TRANSITIONS: u64 = 20;
 
 /// A cost that no machine changes.
@@ -37,7 +38,7 @@ pub struct FixedCosts {
 }
 
 impl FixedCosts {
-    /// What a run of so many images pays in a region, of which KMS is asked for this share, 0 to 1.
+    /// What a run of this many images pays in a region; for a share of `of_kms`, 0 to 1, S3 calls KMS.
     ///
     /// # Errors
     /// Names the price that is not known.

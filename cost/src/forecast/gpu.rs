@@ -1,7 +1,8 @@
-//! Machines with a GPU in a plan: what their vCPUs decode, what they cost, and what the GPU would have to do to pay.
+//! Machines with a GPU in a plan: what their vCPUs decode, what they cost, and how fast the GPU would have to
+//! be to pay off.
 //!
-//! None was measured, so that what a model does there is not known and not made up: all that is said is a bound on either
-//! side. Nothing of it is ever recommended.
+//! No GPU was measured, so the speed of a model on it is unknown and never invented: the plan gives only a
+//! bound on either side. It never recommends such a machine.
 
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ pub struct GpuMachine {
     pub gpu: String,
     /// Its vCPUs.
     pub vcpus: u32,
-    /// 2 where two vCPUs share a core.
+    /// 2 if two vCPUs share a core.
     pub threads_per_core: u32,
     /// What its network carries all the time, in Mbit/s.
     pub network_mbps: Option<u32>,
@@ -33,18 +34,20 @@ pub struct GpuLine {
     pub instance_type: String,
     /// As in [`GpuMachine::gpu`].
     pub gpu: String,
-    /// Images a second that one machine's vCPUs decode and prepare, its network permitting: more than that no GPU gets.
+    /// Images a second that one machine's vCPUs decode and prepare, its network permitting: more than that no
+    /// GPU gets.
     pub decodes: Range,
-    /// Images a second of the model on the GPU: none, for it was not measured.
+    /// Images a second of the model on the GPU: `None`, because it was not measured.
     pub infers: Option<Range>,
-    /// Dollars of the whole run on spot machines at the least: at the highest rate of decoding and the lowest price.
+    /// Dollars of the whole run on spot machines at the least: at the highest rate of decoding and the lowest
+    /// price.
     pub spot_usd_at_least: f64,
     /// The same on demand.
     pub on_demand_usd_at_least: f64,
-    /// Images a second that one machine has to do, decoding and model together, to cost no more at the lowest spot price
-    /// than what is recommended costs at the most; none where nothing is recommended.
+    /// Images a second that one machine has to do, decoding and model together, to cost no more at the lowest
+    /// spot price than what is recommended costs at the most; `None` if nothing is recommended.
     pub pays_from: Option<f64>,
-    /// True where decoding was measured on another type of machine.
+    /// True if decoding was measured on another type of machine.
     pub is_scaled: bool,
 }
 
@@ -56,7 +59,7 @@ impl GpuLine {
     }
 }
 
-/// A line for each type; none where decoding was not measured.
+/// A line for each type; `None` if decoding was not measured.
 pub(super) fn lines(question: &Question, recommended: Option<&Line>) -> Vec<GpuLine> {
     let Some(decode_ms) = question.decode_ms.filter(|decode_ms| *decode_ms > 0.0) else { return vec![] };
     question.gpus.iter().map(|machine| line(question, decode_ms, machine, recommended)).collect()

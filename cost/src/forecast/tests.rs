@@ -104,7 +104,7 @@ fn of_a_gpu_only_bounds_are_told() {
     let of_machines = plan.estimate.unwrap().machines_usd.high;
     assert!((small.pays_from.unwrap() - 360.0 / of_machines).abs() < 1e-6, "{small:?}");
     assert!(small.infers.is_none());
-    // Where it cannot pay, it costs more at the least than what is recommended does at the most.
+    // If it cannot pay off, its lowest cost is above the highest cost of the recommendation.
     for line in &plan.gpu_lines {
         assert_eq!(line.may_pay(), line.spot_usd_at_least < of_machines + 1.3, "{line:?}");
     }
@@ -129,11 +129,12 @@ fn a_line_is_what_one_computes_by_hand() {
     let question = Question { measured_on: Some("c7a.2xlarge".to_owned()), ..question() };
     let plan = plan(question);
     let line = plan.lines.iter().find(|line| line.engine.contains("fp32") && !line.is_scaled).unwrap();
-    // 3,000,000 / 50,000 = 60 workers of 8 vCPUs would be one per machine; but 8 * 0.95 * 1000 / 10 = 760 images/s each at
-    // least, so that 8 of them do S3's 5,500 for one prefix.
+    // 3,000,000 / 50,000 = 60 workers of 8 vCPUs would be one per machine; but 8 * 0.95 * 1000 / 10 = 760
+    // images/s each at least, so that 8 of them do S3's 5,500 for one prefix.
     assert_eq!(line.instances, 8);
     assert_eq!((line.images_per_second.low, line.limit), (5500.0, Bottleneck::S3Requests));
-    // (3,000,000 / 5,500 * 1.08 + 240) / 3600 = 0.23030 hours; times 8 machines and 0.2 dollars, and 1.3 for the rest.
+    // (3,000,000 / 5,500 * 1.08 + 240) / 3600 = 0.23030 hours; times 8 machines and 0.2 dollars, and 1.3 for
+    // the rest.
     assert!((line.hours.high - 0.230_30).abs() < 1e-4, "{line:?}");
     assert!((line.spot_usd.high - (1.3 + 0.230_30 * 8.0 * 0.2)).abs() < 1e-2, "{line:?}");
 }
@@ -166,8 +167,8 @@ fn an_estimate_that_is_none_says_why() {
             Estimate { usd: upside_down, ..estimate.clone() },
             "usd: give two figures above 0, the lower one first",
         ),
-        (Estimate { images: 0, ..estimate.clone() }, "a figure in it is none of a plan"),
-        (Estimate { spot_share: 1.5, ..estimate }, "a figure in it is none of a plan"),
+        (Estimate { images: 0, ..estimate.clone() }, "it has a figure that no plan can have"),
+        (Estimate { spot_share: 1.5, ..estimate }, "it has a figure that no plan can have"),
     ] {
         assert_eq!(wrong.problem().as_deref(), Some(why));
     }

@@ -22,11 +22,11 @@ pub(super) fn text(plan: &Plan) -> String {
 fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let how = match plan.images_are {
         CountSource::Counted => "counted",
-        CountSource::AtLeast => "at least: listing was ended there, --images says more",
-        CountSource::Said => "as said with --images",
+        CountSource::AtLeast => "at least: listing stopped there; use --images for more",
+        CountSource::Said => "from --images",
     };
     writeln!(text, "images   {} ({how}), {:.0} kB on average", plan.images, plan.mean_bytes / 1000.0)?;
-    writeln!(text, "\nmeasured here, on one core{:>27} {:>12}", "CPU ms/image", "top-1 as fp32")?;
+    writeln!(text, "\nmeasured on this machine, on one core{:>16} {:>12}", "CPU ms/image", "top-1 as fp32")?;
     for way in &plan.measured {
         let agreement = way.agreement.map_or("-".to_owned(), |(same, of)| format!("{same} of {of}"));
         writeln!(text, "  {:<38} {:>12.2} {agreement:>12}", way.engine, way.cpu_ms)?;
@@ -154,7 +154,7 @@ pub(super) fn notes(question: &Question, lines: &[Line], gpu_lines: &[GpuLine]) 
     notes.push(s3_requests(question));
     if !gpu_lines.is_empty() {
         notes.push(
-            "machines with a GPU: decoding is measured here and assumed to be done by their vCPUs alone; no GPU \
+            "machines with a GPU: decoding is measured on this machine and assumed to be done by their vCPUs alone; no GPU \
              was measured, so none is recommended"
                 .to_owned(),
         );

@@ -105,7 +105,7 @@ fn a_newer_book_is_laid_over() {
     newer.date = "2026-12-24".to_owned();
     let both = old.overlaid(PriceBook::new("2026-12-24", vec![newer]).unwrap());
     assert_eq!(both.date(), "2026-12-24");
-    // Of the region nothing is left where its zones are known better.
+    // The region's price is dropped if the newer book has prices of its zones.
     assert_eq!(both.spot("us-east-1", "g6.xlarge", Some("us-east-1f")).unwrap().usd, 0.2);
     assert_eq!(both.spot("us-east-1", "g5.xlarge", None).unwrap().usd, 0.4);
     assert_eq!(both.price("us-east-1", "EC2", "gp3 storage").unwrap().usd, 0.08);

@@ -79,13 +79,13 @@ pub fn bill(machines: f64, requests: f64, rest: f64) -> Cost {
     }
 }
 
-/// The plan of [`estimate`] beside what came.
+/// The plan of [`estimate`] and the actual figures.
 #[must_use]
 pub fn compare(usage: &Usage, cost: &Cost, images: u64, not_done: u64) -> PlanVariance {
     PlanVariance::new(estimate(), &RunFacts { images, not_done, engine: ENGINE }, usage, cost)
 }
 
-/// 1,200 images in 2 spot hours and 1 of another type on demand: $1.41 where $0.75 was the most.
+/// 1,200 images in 2 spot hours and 1 of another type on demand: $1.41 instead of $0.75 at most.
 #[must_use]
 pub fn a_dear_run() -> PlanVariance {
     let machines =

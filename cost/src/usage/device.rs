@@ -1,7 +1,7 @@
-//! GPUs in the records: which one a worker had, how many a type of machine has, and what the stages did whose model ran on
-//! a device.
+//! GPUs in the records: which one a worker had, how many a type of machine has, and what the stages did if a
+//! device ran the model.
 //!
-//! Numbers only, as workers told them: sums end at the largest number. Which stage binds is `report/binding.rs`'s to say.
+//! Numbers only, as workers recorded them: sums saturate. The report decides which stage is the bottleneck.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct DeviceUse {
 }
 
 impl DeviceUse {
-    /// What one process did with so many vCPUs, for so many images.
+    /// What one process did with this many vCPUs, for this many images.
     #[must_use]
     pub fn new(time: DeviceTime, vcpus: u64, images: u64) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl DeviceUse {
 }
 
 impl WorkerUsage {
-    /// What its stages did; none where the processor ran the model.
+    /// What its stages did; `None` if the processor ran the model.
     #[must_use]
     pub fn device_use(&self) -> Option<DeviceUse> {
         let images = self.tagged.saturating_add(self.failed);

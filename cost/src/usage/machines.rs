@@ -1,9 +1,9 @@
 //! Time of whole machines, out of the records of the workers on them.
 //!
-//! EC2 bills a machine from its launch to its end, by the second and for 60 at least, whatever part of it workers take. A
-//! worker's part is that of its vCPUs or of its GPUs, whichever is larger: what is left of the other is of no use. A spot
-//! machine that EC2 takes back within its first hour costs nothing. Whether other runs used a machine too is not
-//! known here: a machine is counted whole.
+//! EC2 bills a machine from its launch to its end, by the second and for 60 at least, whatever part of it
+//! workers take. A worker's part is that of its vCPUs or of its GPUs, whichever is larger: what is left of
+//! the other is of no use. A spot machine that EC2 takes back within its first hour costs nothing. Whether
+//! other runs used a machine too is not known here: a machine is counted whole.
 
 use std::collections::BTreeMap;
 
@@ -27,14 +27,15 @@ pub struct MachineTime {
     pub billed_ms: u64,
     /// Of this, the workers' parts; the rest is boot, pauses, and vCPUs or GPUs that no worker took.
     pub worked_ms: u64,
-    /// Time of spot machines that EC2 took back within their first hour: not billed, and in nothing above but their count.
+    /// Time of spot machines that EC2 took back within their first hour: not billed, and in nothing above but
+    /// their count.
     pub free_ms: u64,
 }
 
 /// One machine, in seconds since 1970.
 #[derive(Default)]
 struct Span {
-    /// None where no worker knows when it was launched: its first hour may have passed then.
+    /// `None` if no worker knows when it was launched: its first hour may have passed then.
     launched: Option<u64>,
     began: u64,
     ended: u64,
@@ -43,7 +44,8 @@ struct Span {
 }
 
 impl Usage {
-    /// Adds the time of the machines that these workers ran on: all workers of a run together, for they may share machines.
+    /// Adds the time of the machines that these workers ran on: all workers of a run together, because they
+    /// may share machines.
     pub fn add_machine_time(&mut self, workers: &[WorkerUsage]) {
         let mut spans: BTreeMap<(&Machine, &str), Span> = BTreeMap::new();
         for worker in workers {
@@ -110,7 +112,7 @@ impl Span {
     }
 }
 
-/// The worker's part of its machine in this time; all of it where the machine's size is not known.
+/// The worker's part of its machine in this time; all of it if the machine's size is not known.
 fn share_ms(worker: &WorkerUsage, milliseconds: u64) -> u64 {
     let Some(all_vcpus) = worker.machine_vcpus else { return milliseconds };
     let of_vcpus = part(milliseconds, worker.vcpus, all_vcpus);
@@ -123,7 +125,7 @@ fn share_ms(worker: &WorkerUsage, milliseconds: u64) -> u64 {
     of_vcpus.max(of_gpus)
 }
 
-/// So many of all, of this time.
+/// This many of all, of this time.
 fn part(milliseconds: u64, taken: u32, all: u32) -> u64 {
     let (taken, all) = (u64::from(taken), u64::from(all));
     if taken >= all {
@@ -171,7 +173,7 @@ mod tests {
     fn a_machine_is_counted_whole_and_once() {
         let workers = [
             worker(Some("i-1"), Some(1000), 1100, 1400),
-            // Beside the first, and longer.
+            // In parallel with the first, and longer.
             worker(Some("i-1"), Some(1000), 1100, 1500),
             // Another job, later, on the same machine.
             worker(Some("i-1"), None, 1700, 1800),
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn of_a_machine_with_gpus_a_worker_has_the_larger_share() {
-        // 1000 to 1500, whole; a quarter of 400 s and of 200 s, where the vCPUs alone were a twelfth.
+        // 1000 to 1500, whole; a quarter of 400 s and of 200 s, although the vCPUs alone were a twelfth.
         let workers = [on_four_gpus(Some("i-1"), 1500), on_four_gpus(Some("i-1"), 1300)];
         let expected = MachineTime { machines: 1, billed_ms: 500_000, worked_ms: 150_000, free_ms: 0 };
         assert_eq!(time(&workers), expected);
@@ -204,7 +206,8 @@ mod tests {
         assert_eq!(time(&[greedy]).worked_ms, 200_000);
         // Without a name, a quarter of 500 s is all that is known to be the run's.
         assert_eq!(time(&[on_four_gpus(None, 1500)]).billed_ms, 125_000);
-        // A worker that found no GPU has its vCPUs, and so has one on a type whose GPUs are not known: 400 s / 12.
+        // A worker that found no GPU has its vCPUs, and so has one on a type whose GPUs are not known: 400 s
+        // / 12.
         let unseen = WorkerUsage { gpu: None, ..on_four_gpus(Some("i-1"), 1500) };
         let mut elsewhere = on_four_gpus(Some("i-1"), 1500);
         elsewhere.machine.instance_type = Some("p9.12xlarge".to_owned());
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn workers_never_have_more_than_the_machine() {
-        // Each says that it has three of four GPUs.
+        // Each reports three of four GPUs.
         let gpu = Some(Gpu { name: "NVIDIA L4".to_owned(), count: 3 });
         let workers = [1500, 1500]
             .map(|updated| WorkerUsage { gpu: gpu.clone(), ..on_four_gpus(Some("i-1"), updated) });

@@ -1,6 +1,6 @@
 //! Requests that were sent, by operation: what the services bill.
 //!
-//! It counts and adds; what an operation costs is the price book's to say.
+//! It counts and adds; the price book has the prices.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct RequestCount {
     pub bytes_out: u64,
     /// Bytes of the answers' bodies.
     pub bytes_in: u64,
-    /// Units of 64 KiB, begun ones counted, at least one for each call: what SQS bills.
+    /// Units of 64 KiB, rounded up, at least one for each call: what SQS bills.
     pub chunks: u64,
 }
 
@@ -52,7 +52,7 @@ impl Requests {
         requests
     }
 
-    /// Adds what another process says it counted; sums end at the largest number.
+    /// Adds the counts of another process; sums saturate.
     pub fn add(&mut self, other: &Self) {
         for (operation, count) in &other.0 {
             let sum = self.0.entry(operation.clone()).or_default();

@@ -129,7 +129,7 @@ fn a_pause_between_two_executions_is_no_time_of_the_workers() {
     assert_eq!(covered(vec![]), 0);
 }
 
-/// Records stand in a bucket, so their numbers are anybody's who may write there.
+/// Records are in a bucket: every writer of the bucket can change their numbers.
 #[test]
 fn the_largest_numbers_add_up_to_a_bill_and_do_not_overflow() {
     let most = RequestCount { calls: u64::MAX, bytes_out: u64::MAX, bytes_in: u64::MAX, chunks: u64::MAX };

@@ -10,8 +10,8 @@ fn each_part_of_the_difference_is_what_one_computes_by_hand() {
     let found = a_dear_run();
     assert!((found.difference_usd - 0.66).abs() < 1e-9, "{found:?}");
     let usd: Vec<f64> = found.causes.iter().map(|cause| (cause.usd * 1e6).round() / 1e6).collect();
-    // The price of an hour: 1.2 - 3 * 0.3. Machine time: (3 - 1.2 * 2) * 0.3. Images: 0.75 * 0.2. Requests: 0.15 - 1.2 * 0.1.
-    // The rest: 0.06 - 1.2 * 0.05 is none, but for what floats leave.
+    // The price of an hour: 1.2 - 3 * 0.3. Machine time: (3 - 1.2 * 2) * 0.3. Images: 0.75 * 0.2. Requests:
+    // 0.15 - 1.2 * 0.1. The rest: 0.06 - 1.2 * 0.05 is none, but for what floats leave.
     assert_eq!(usd[..4], [0.3, 0.18, 0.15, 0.03]);
     assert!(usd[4..].iter().all(|usd| *usd == 0.0), "{usd:?}");
     insta::assert_snapshot!(format!("{}\n{}", found.table(), found.short()));

@@ -1,4 +1,4 @@
-//! A plan beside what came of it, as text: a table, and one line of causes.
+//! A plan and the actual figures, as text: a table, and one line of causes.
 //!
 //! It only formats figures that the comparison has.
 
@@ -44,8 +44,8 @@ impl PlanVariance {
         }
     }
 
-    /// The causes of the difference in one line, the largest first: `machine time +$0.18, images +$0.15`. `None` if the
-    /// run cost what was planned.
+    /// The causes of the difference in one line, the largest first: `machine time +$0.18, images +$0.15`.
+    /// `None` if the run cost what was planned.
     #[must_use]
     pub fn causes(&self) -> Option<String> {
         let shown = self.causes.iter().filter(|cause| cause.usd.abs() >= NOTHING);
@@ -64,7 +64,7 @@ impl PlanVariance {
     /// The rows in columns, without colour.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut rows = vec![["plan beside actual", "planned", "actual"].map(str::to_owned)];
+        let mut rows = vec![["plan and actual", "planned", "actual"].map(str::to_owned)];
         rows.extend(self.rows());
         let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
         let (a, b) = (width(0), width(1));

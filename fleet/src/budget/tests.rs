@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A dollar for a thousand GETs and for as many requests to KMS, ten cents for a minute of a machine, nothing else.
+/// A dollar for a thousand GETs and for as many requests to KMS, ten cents for a minute of a machine, nothing
+/// else.
 fn price(usage: &Usage) -> Result<f64, String> {
     let of_infer = |operation| Some(usage.requests.get("infer")?.0.get(operation)?.calls);
     let calls = ["s3:GetObject", "kms:Decrypt"].map(|operation| of_infer(operation).unwrap_or(0));

@@ -41,7 +41,8 @@ async fn what_is_still_in_the_queue_or_in_hand_is_not_sent_again() {
     assert_eq!((shards.len() as u64, messages as u64), (missing, 2 * missing - 1), "one was lost");
 }
 
-/// A worker that is killed keeps what it had in hand hidden for minutes: a round that waits for nothing would miss it.
+/// A worker that is killed keeps what it had in hand hidden for minutes: a round that waits for nothing would
+/// miss it.
 #[tokio::test]
 async fn what_dead_workers_hold_is_sent_again_and_in_the_last_round_all_is() {
     let world = World::new(600).await;

@@ -13,7 +13,7 @@ async fn results_within_another_run_are_refused() {
         let (_, error) = world.error().await;
         assert!(error.contains("is within the run s3://stack/tags/victim/"), "{error}");
     }
-    // Beside it there is room, and a run may be planned twice.
+    // Next to it there is room, and a run may be planned twice.
     world.ask(json!({"output": "s3://stack/tags/victims/"})).await;
     assert!(!world.planned().await.resumed);
     assert!(world.planned().await.resumed);

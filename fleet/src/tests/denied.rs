@@ -1,4 +1,4 @@
-//! Images that may not be read: rows up to the limit; beyond it the run ends and says how it goes on.
+//! Denied images: rows up to the limit; beyond it the run ends and reports how to resume it.
 
 use super::*;
 use tagfleet_pipeline::denied;
@@ -52,7 +52,7 @@ async fn too_many_end_the_run_which_says_so_and_is_completed_once_they_are_accep
     let finished = world.finish(checked.groups, Some(&problem)).await;
     assert_eq!(finished.state, State::Incomplete);
     let told = read_summary(&world.fleet().await).await.unwrap().problem.unwrap();
-    insta::assert_snapshot!(told, @r#"at least 50 of 2500 images may not be read, and a run takes at most 25 such images as failed rows (1 % of its images, but 10 in any case); one of them: memory: "photos/000000.jpg": AccessDenied: Access Denied; permit reading them and run `tagfleet resume nightly-1`, or accept them as failed rows with `tagfleet resume nightly-1 --accept-denied`"#);
+    insta::assert_snapshot!(told, @r#"at least 50 of 2500 images cannot be read, and a run accepts at most 25 such images as failed rows (1 % of its images, but 10 in any case); one of them: memory: "photos/000000.jpg": AccessDenied: Access Denied; permit reading them and run `tagfleet resume nightly-1`, or accept them as failed rows with `tagfleet resume nightly-1 --accept-denied`"#);
 
     let fleet = world.fleet().await;
     world.own.put(&StackKeys::denied_accepted(&fleet.run), Bytes::new()).await.unwrap();

@@ -35,10 +35,10 @@ async fn a_summary_says_what_bound_workers_with_gpus() {
     assert_eq!((device.images_per_second_per_vcpu, device.images_per_second_per_gpu), (2.5, 10.0));
     let text = summary.text();
     assert!(
-        text.contains("stages   compute binds: decode 25 % busy, transfer 10 %, compute 90 %\n"),
+        text.contains("stages   bottleneck: compute (decode 25 % busy, transfer 10 %, compute 90 %)\n"),
         "{text}"
     );
     assert!(text.contains(" images, 2 NVIDIA L4\n"), "{text}");
     let page = fleet.output.get(&fleet.keys.report(), None, 1 << 20).await.unwrap();
-    assert!(String::from_utf8_lossy(&page.bytes).contains("compute binds"));
+    assert!(String::from_utf8_lossy(&page.bytes).contains("bottleneck: compute"));
 }

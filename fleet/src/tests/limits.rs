@@ -87,7 +87,7 @@ async fn a_price_that_is_not_known_any_more_ends_a_run_that_has_begun_and_keeps_
     let problem = summary.problem.clone().unwrap();
     assert!(problem.contains("x9z.large") && problem.contains("tagfleet resume nightly-1"), "{problem}");
     assert!(summary.text().contains(&format!("problem  {problem}")), "{}", summary.text());
-    // Before anything has begun the same is a wrong request.
+    // Before anything has started the same is a wrong request.
     assert_eq!(limit.is_priced().unwrap_err().error_type(), ErrorType::BadRequest);
 }
 

@@ -1,4 +1,5 @@
-//! Places and keys of every kind: a run writes below its own two prefixes and nowhere else, whatever these are called.
+//! Places and keys of every kind: a run writes below its own two prefixes and nowhere else, whatever these
+//! are called.
 
 use futures::TryStreamExt;
 

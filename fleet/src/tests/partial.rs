@@ -1,4 +1,5 @@
-//! Runs that end without some shards: what is done is in the results, and what comes later is added to it, once.
+//! Runs that end without some shards: what is done is in the results, and what comes later is added to it,
+//! once.
 
 use futures::stream::TryStreamExt;
 
@@ -19,7 +20,7 @@ async fn results(world: &World) -> Vec<(String, Vec<String>)> {
     files
 }
 
-/// Takes so many messages out of the queue for good.
+/// Takes this many messages out of the queue for good.
 async fn lose(world: &World, messages: usize) {
     for _ in 0..messages {
         let message = world.queue.receive(Duration::ZERO).await.unwrap().unwrap();

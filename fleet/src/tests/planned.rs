@@ -1,4 +1,4 @@
-//! A run that was planned: its bill has the plan beside it.
+//! A run that was planned: its bill has the plan next to it.
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn a_bill_has_the_plan_beside_it_and_says_why_they_differ() {
     let sum: f64 = beside.causes.iter().map(|cause| cause.usd).sum();
     assert!(beside.difference_usd < 0.0 && (sum - beside.difference_usd).abs() < 1e-12, "{beside:#?}");
     let page = fleet.output.get(&fleet.keys.report(), None, 1 << 20).await.unwrap();
-    assert!(String::from_utf8_lossy(&page.bytes).contains("<caption>Plan beside actual</caption>"));
+    assert!(String::from_utf8_lossy(&page.bytes).contains("<caption>Plan and actual</caption>"));
 }
 
 #[tokio::test]
@@ -45,5 +45,5 @@ async fn a_run_without_a_plan_says_nothing_of_one() {
     let summary = read_summary(&fleet).await.unwrap();
     assert!(summary.cost.is_some() && !summary.text().contains("planned"), "{}", summary.text());
     let page = fleet.output.get(&fleet.keys.report(), None, 1 << 20).await.unwrap();
-    assert!(!String::from_utf8_lossy(&page.bytes).contains("Plan beside actual"));
+    assert!(!String::from_utf8_lossy(&page.bytes).contains("Plan and actual"));
 }

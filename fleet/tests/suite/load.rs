@@ -1,5 +1,6 @@
-//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys, a fleet of 300,000 shards. Outside CI: `make load`
-//! prints the processor's time per item and memory at several sizes, and fails where the time grows with their number.
+//! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys, a fleet of
+//! 300,000 shards. Outside CI: `make load` prints the processor's time per item and memory at several sizes,
+//! and fails if the time grows with their number.
 
 mod fleet;
 mod synthetic_bucket;
@@ -26,17 +27,18 @@ use tokio_util::sync::CancellationToken;
 
 use self::synthetic_bucket::SyntheticBucket;
 
-/// Ten times as many items may take so many times as long for each of them: caches, not squares.
+/// The factor by which ten times as many items may slow down each of them: caches, not squares.
 const MOST_GROWTH: f64 = 3.0;
 
-/// The most memory that this process has had, in MB; 0 where the system does not say.
+/// The most memory that this process has had, in MB; 0 if the system does not report it.
 fn peak_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0) / 1000
 }
 
-/// The processor's time that this process has taken, all threads together: others on the machine do not show in it.
+/// The processor's time that this process has taken, all threads together: others on the machine do not show
+/// in it.
 fn processor_time() -> Duration {
     const TICK: u64 = 10;
     let status = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -81,8 +83,8 @@ fn measure(what: &str, sizes: [usize; 3], run: impl AsyncFn(usize) -> Vec<(&'sta
     }
 }
 
-/// A worker whose output is a folder, so that what is written is not in this process's memory. In `/dev/shm` where there is
-/// one, for a disk would be waited for.
+/// A worker whose output is a folder, so that its rows are not in this process's memory. In `/dev/shm` if
+/// there is one, because a disk would be waited for.
 fn worker(source: Arc<dyn Bucket>) -> (Worker, TempDir) {
     let shared_memory = Path::new("/dev/shm");
     let place = if shared_memory.is_dir() { shared_memory.to_owned() } else { std::env::temp_dir() };
@@ -91,7 +93,7 @@ fn worker(source: Arc<dyn Bucket>) -> (Worker, TempDir) {
     (testing::worker(source, output, Duration::from_secs(300)), folder)
 }
 
-/// Every stage over so many images, with at most so many in a shard.
+/// Every stage over this many images, with at most `shard_images` in a shard.
 async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Duration)> {
     let source = Arc::new(SyntheticBucket::of(images));
     let (worker, _folder) = worker(source.clone());

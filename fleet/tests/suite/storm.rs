@@ -1,7 +1,7 @@
-//! The storm: whole runs on a virtual clock while everything goes wrong that can, one run for each seed.
+//! The chaos test: whole runs on a virtual clock while everything goes wrong that can, one run for each seed.
 //!
-//! `TAGFLEET_STORM_SEEDS=FROM..TO` says which seeds. A seed that fails names the command that repeats it. The order in
-//! which threads encode Parquet is not the seed's; everything else is.
+//! `TAGFLEET_STORM_SEEDS=FROM..TO` selects the seeds. A seed that fails names the command that repeats it.
+//! The order in which threads encode Parquet does not follow from the seed; everything else does.
 
 mod check;
 mod execution;
@@ -16,9 +16,9 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-/// Seeds where nothing else is asked for.
+/// The default seeds.
 const SEEDS: Range<u64> = 0..20;
-/// No storm and what comes after it lasts so long.
+/// A chaos phase and the time after it are shorter than this.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
 fn seeds() -> Range<u64> {
@@ -27,7 +27,7 @@ fn seeds() -> Range<u64> {
     parsed.unwrap_or_else(|| panic!("TAGFLEET_STORM_SEEDS={asked}: give FROM..TO, as 0..500"))
 }
 
-/// Says how to repeat a seed that fails.
+/// Reports how to repeat a seed that fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -40,7 +40,7 @@ impl Drop for Seed {
 
 fn on_a_virtual_clock<T>(run: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    // Where everybody waits for ever, the clock comes to this.
+    // If all tasks wait for ever, the clock comes to this.
     runtime.block_on(async { timeout(LONGEST, run).await.expect("it hangs") })
 }
 

@@ -29,7 +29,8 @@ pub fn variable(name: &str) -> Result<String, String> {
 pub fn number(name: &str) -> Result<u32, String> {
     let value = variable(name)?;
     let number = value.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("the function's environment: {name}: {value:?} is no number of at least 1"))
+    number
+        .ok_or_else(|| format!("the function's environment: {name}: {value:?} is not a number of at least 1"))
 }
 
 /// What workers may run on, as the template's compute environments have it: on spot, and those with a GPU on demand too.

@@ -59,6 +59,6 @@ mod tests {
         let bucket = MemoryBucket::default();
         let error = store(&bucket, "Nightly_7", &json!({})).await.unwrap_err();
         assert_eq!(error.error_type, ErrorType::BadRequest);
-        assert!(error.message.contains("\"Nightly_7\" is no run id"), "{}", error.message);
+        assert!(error.message.contains("\"Nightly_7\" is not a run ID"), "{}", error.message);
     }
 }

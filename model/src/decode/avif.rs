@@ -1,8 +1,8 @@
 //! The still picture of an AVIF, with the pixels that libavif gives, as Pillow uses it.
 //!
-//! The container is read here, AV1 by rav1d (dav1d in Rust), and colours are converted as libyuv does. Memory is known from
-//! the container and the stream's own header before a frame is decoded. It never reads a second frame, and never applies a
-//! colour profile, a gain map or a clean aperture.
+//! The container is read here, AV1 by rav1d (dav1d in Rust), and colours are converted as libyuv does. Memory
+//! is known from the container and the stream's own header before a frame is decoded. It never reads a second
+//! frame, and never applies a colour profile, a gain map or a clean aperture.
 
 use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Cause, Failure};
@@ -21,9 +21,9 @@ use container::{Item, Picture};
 use planes::Planes;
 use sequence::Sequence;
 
-/// What the decoder holds beside frames: tables, and rows of contexts.
+/// The decoder's memory in addition to frames: tables, and rows of contexts.
 const OVERHEAD: u64 = 6 << 20;
-/// Bytes per pixel that the decoder keeps of a frame beside its samples: modes, motion, filters.
+/// Bytes per pixel that the decoder keeps of a frame in addition to its samples: modes, motion, filters.
 const CONTEXT: u64 = 2;
 
 /// Decodes the primary picture of an AVIF.
@@ -50,7 +50,7 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     Ok(job.finish(Pixels { width, height, channels: 3, data }, &claim, memory, false))
 }
 
-/// An item, and what its first stream says of its samples.
+/// An item, and the sample format in its first stream.
 struct Source<'a> {
     item: &'a Item,
     sequence: Sequence,
@@ -65,7 +65,7 @@ impl<'a> Source<'a> {
         Ok(Source { item, sequence })
     }
 
-    /// `gray` says whether gray samples use the full range; without it their low bits are dropped.
+    /// `gray` is `Some(true)` if gray samples use the full range; with `None` their low bits are dropped.
     fn planes(&self, file: &[u8], gray: Option<bool>) -> Result<Planes, Failure> {
         let (width, height) = (self.item.width, self.item.height);
         let mut planes = Planes::new(width, height, &self.sequence, gray);
@@ -112,7 +112,8 @@ fn claim(job: &Job<'_>, picture: &Picture, color: &Source<'_>, alpha: Option<&So
     Claim { width, height, reduction: Reduction::None, channels: 3, orientation, output, extra }
 }
 
-/// The container's turning counts more than EXIF, which Pillow then overwrites; XMP counts if neither is there.
+/// The container's turning counts more than EXIF, which Pillow then overwrites; XMP counts if neither is
+/// there.
 fn orientation(job: &Job<'_>, picture: &Picture) -> Orientation {
     if !job.apply_exif || picture.orientation != Orientation::NoTransforms || picture.has_exif {
         return if job.apply_exif { picture.orientation } else { Orientation::NoTransforms };

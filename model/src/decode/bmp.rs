@@ -1,8 +1,8 @@
 //! BMP of Windows and OS/2, with the pixels that Pillow gives.
 //!
-//! It exists because the `image` crate takes unused alpha for transparency and rounds 5-bit samples otherwise. Alpha that
-//! is zero in every pixel means that the writer left the field empty: the picture is opaque. It never reads JPEG or PNG
-//! inside of a BMP, nor a colour profile.
+//! It exists because the `image` crate takes unused alpha for transparency and rounds 5-bit samples
+//! otherwise. Alpha that is zero in every pixel means that the writer left the field empty: the picture is
+//! opaque. It never reads JPEG or PNG inside of a BMP, nor a colour profile.
 
 use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Cause, Failure};
@@ -16,7 +16,7 @@ mod rle;
 
 use header::{Header, Masks, Storage};
 
-/// What the decoder holds beside pixels.
+/// The decoder's memory in addition to pixels.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Decodes a BMP.

@@ -1,7 +1,8 @@
-//! The process-wide bound on memory for decoded pixels: a counting semaphore in bytes, first come first served.
+//! The process-wide bound on memory for decoded pixels: a counting semaphore in bytes, first come first
+//! served.
 //!
-//! It exists because threads decode at the same time and one picture may take half a gigabyte. It never allocates and
-//! never refuses what could fit: it makes the thread wait.
+//! It exists because threads decode at the same time and one picture may take half a gigabyte. It never
+//! allocates and never refuses what could fit: it makes the thread wait.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -34,16 +35,16 @@ impl PixelBudget {
         self.total
     }
 
-    /// The bytes that nobody holds now.
+    /// The bytes that are free now.
     #[must_use]
     pub fn free(&self) -> u64 {
         self.lock().free
     }
 
-    /// Waits in line for `bytes`; None, at once, where they are more than the whole budget.
+    /// Waits in line for `bytes`; `None`, at once, if they are more than the whole budget.
     ///
-    /// A large request is not overtaken by small ones, so nobody waits for ever as long as no thread waits while it
-    /// holds a [`Reservation`].
+    /// A large request is not overtaken by small ones, so no thread waits for ever as long as none waits
+    /// while it holds a [`Reservation`].
     #[must_use]
     pub fn acquire(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         if bytes > self.total {
@@ -85,7 +86,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Gives back all but `bytes`; does nothing where fewer are held.
+    /// Gives back all but `bytes`; does nothing if fewer are held.
     pub fn shrink_to(&mut self, bytes: u64) {
         if bytes < self.bytes {
             self.budget.release(self.bytes - bytes);
@@ -143,7 +144,7 @@ mod tests {
         while budget.lock().next_ticket < 2 {
             thread::yield_now();
         }
-        // The ticket is drawn under the lock that is let go only by waiting or by going on.
+        // The ticket is drawn under the lock, which is released only by waiting or by leaving.
         assert_eq!(budget.lock().now_serving, 1, "six bytes were granted while only five were free");
         assert!(receiver.try_recv().is_err());
         drop(held);

@@ -1,4 +1,4 @@
-//! The orientation inside a block of EXIF data or, where that says nothing, inside an XMP packet: where Pillow looks.
+//! The orientation in a block of EXIF data or, if that has none, in an XMP packet, as Pillow looks for it.
 //!
 //! Real metadata is often damaged; whatever cannot be read, or is far too large to be metadata, counts as no
 //! orientation. It never fails an image.
@@ -32,7 +32,7 @@ fn exif_value(block: &[u8]) -> Option<u8> {
     u8::try_from(any_integer(value)?).ok()
 }
 
-/// Some cameras write a signed integer where the standard wants an unsigned one.
+/// Some cameras write a signed integer although the standard wants an unsigned one.
 fn any_integer(value: &Value) -> Option<i64> {
     match value {
         Value::SByte(values) => values.first().copied().map(i64::from),

@@ -1,11 +1,13 @@
 //! Any sample layout of the `image` crate to 8-bit RGB or luma, alpha laid over white.
 //!
-//! It works in place, so that a large picture needs no second buffer. 16-bit samples keep their high byte: as Pillow
-//! reads 16-bit RGB, but not as it reads 16-bit grey, of which it makes white all that is over 255. It never applies a colour profile or a gamma.
+//! It works in place, so that a large picture needs no second buffer. 16-bit samples keep their high byte: as
+//! Pillow reads 16-bit RGB, but not as it reads 16-bit grey, of which it makes white all that is over 255. It
+//! never applies a colour profile or a gamma.
 
 use image::ColorType;
 
-/// The samples of `color` in `data` (native endian, as `image` gives them) as 8-bit samples and their number per pixel.
+/// The samples of `color` in `data` (native endian, as `image` gives them) as 8-bit samples and their number
+/// per pixel.
 ///
 /// None for a layout that no decoder here produces.
 pub(super) fn flatten(mut data: Vec<u8>, color: ColorType) -> Option<(Vec<u8>, u8)> {

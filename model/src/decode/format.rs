@@ -1,7 +1,7 @@
-//! What a file is, told from its first bytes.
+//! What a file is, by its first bytes.
 //!
-//! It exists so that a name is never trusted, and so that a failed row says what the file looks like instead. It never
-//! reads further than a few hundred bytes.
+//! It exists so that a name is never trusted, and so that a failed row names the format that the file has
+//! instead. It never reads further than a few hundred bytes.
 
 use tagfleet_pipeline::tags::Cause;
 
@@ -29,7 +29,7 @@ pub(super) enum Sniffed {
 /// A file that is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Other {
-    /// What rows say of it.
+    /// The format's name in rows.
     pub(super) cause: Cause,
     /// What it looks like, in words.
     pub(super) name: &'static str,
@@ -43,7 +43,7 @@ const fn no_image(name: &'static str) -> Other {
     Other { cause: Cause::NotAnImage, name }
 }
 
-/// Signatures at the start of a file. A longer one stands before a shorter one that it contains.
+/// Signatures at the start of a file. A longer one comes before a shorter one that it contains.
 const DECODABLE: [(&[u8], Format); 9] = [
     (b"\xff\xd8\xff", Format::Jpeg),
     (b"\x89PNG\r\n\x1a\n", Format::Png),
@@ -72,7 +72,7 @@ const OTHERS: [(&[u8], Other); 6] = [
     (b"PK\x03\x04", no_image("a ZIP archive")),
 ];
 
-/// Tells what `bytes`, the start of a file or all of it, look like.
+/// The format of `bytes`, the start of a file or all of it.
 pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
     for (signature, format) in DECODABLE {
         if bytes.starts_with(signature) {
@@ -94,7 +94,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
     Sniffed::Other(name_other(bytes))
 }
 
-/// AVIF, HEIC and videos share a container; the brands at its start tell them apart.
+/// AVIF, HEIC and videos share a container; the brands at its start distinguish them.
 fn has_brand(bytes: &[u8], brands: &[&[u8; 4]]) -> bool {
     let length = bytes.get(..4).map_or(0, |size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]));
     let end = bytes.len().min(length.clamp(12, 256) as usize);
@@ -102,7 +102,7 @@ fn has_brand(bytes: &[u8], brands: &[&[u8; 4]]) -> bool {
     bytes.get(4..8) == Some(b"ftyp") && listed.chunks_exact(4).any(|brand| brands.iter().any(|b| *b == brand))
 }
 
-/// "BM" alone could start a text; the size of the second header tells.
+/// "BM" alone could start a text; the size of the second header decides.
 fn is_bmp(bytes: &[u8]) -> bool {
     let header = bytes.get(14..18).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]));
     bytes.starts_with(b"BM") && header.is_some_and(|size| (12..=256).contains(&size))

@@ -1,7 +1,8 @@
 //! The first frame of a GIF on its canvas, through the `gif` crate.
 //!
-//! It exists because a frame may reach beyond the canvas, which then grows as in Pillow, and because a file without a
-//! palette is gray. What the frame leaves uncovered is transparent, so white. It never reads a second frame.
+//! It exists because a frame may reach beyond the canvas, which then grows as in Pillow, and because a file
+//! without a palette is gray. What the frame leaves uncovered is transparent, so white. It never reads a
+//! second frame.
 
 use std::io::Read;
 
@@ -13,7 +14,7 @@ use super::{Claim, Decoded, Job, failure};
 use crate::grid::Reduction;
 use crate::pixels::Pixels;
 
-/// What the decoder holds beside pixels: the table of codes, and text that it skips.
+/// The decoder's memory in addition to pixels: the table of codes, and text that it skips.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Where the first frame lies.

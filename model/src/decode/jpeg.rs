@@ -1,8 +1,9 @@
 //! JPEG: libjpeg-turbo first, then the second decoder.
 //!
-//! libjpeg-turbo gives Pillow's pixels, and like Pillow its warnings are not fatal. Other than Pillow, a file that is cut
-//! off is still a picture, as browsers show it, while at least half of its rows are there; below that it is `Corrupt`,
-//! because tags of a grey area help nobody. CMYK becomes RGB as Pillow converts it. It never applies a colour profile.
+//! libjpeg-turbo gives Pillow's pixels, and like Pillow its warnings are not fatal. Unlike in Pillow, a file
+//! that is cut off is still a picture, as browsers show it, while at least half of its rows are there. Below
+//! that it is `Corrupt`, because tags of a grey area help no user. CMYK becomes RGB as Pillow converts it. It
+//! never applies a colour profile.
 
 use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
@@ -15,7 +16,7 @@ use crate::grid::Grid;
 use crate::pixels::Pixels;
 use crate::preprocessing::Size;
 
-/// What a decoder holds beside pixels and coefficients: tables and rows of a few blocks' height.
+/// A decoder's memory in addition to pixels and coefficients: tables and rows of a few blocks' height.
 const OVERHEAD: u64 = 1 << 20;
 /// Rows of the widest JPEG take more than [`OVERHEAD`] in libjpeg-turbo; its own limit leaves room for them.
 const SLACK: u64 = 32 << 20;
@@ -78,7 +79,7 @@ fn coefficient_memory(header: &Header, markers: &Markers<'_>) -> u64 {
     u64::from(width) * u64::from(height) * header.coefficient_bytes
 }
 
-/// Where the data ends early, libjpeg-turbo leaves the rows that are missing in middle grey.
+/// If the data ends early, libjpeg-turbo leaves the rows that are missing in middle grey.
 fn check_rows(job: &Job<'_>, samples: &Samples, header: &Header) -> Result<(), Failure> {
     if !samples.damaged {
         return Ok(());
@@ -91,9 +92,9 @@ fn check_rows(job: &Job<'_>, samples: &Samples, header: &Header) -> Result<(), F
 /// The samples of a picture.
 struct Rows<'a> {
     data: &'a [u8],
-    /// So many rows are in `data`.
+    /// This many rows are in `data`.
     rows: u32,
-    /// They stand for so many rows of the picture.
+    /// They cover this many rows of the picture.
     height: u32,
 }
 
@@ -110,8 +111,8 @@ fn check_blank_rows(picture: &Rows<'_>, is_blank: impl Fn(&[u8]) -> bool) -> Res
     Ok(())
 }
 
-/// Whether a damaged file is cut off: every JPEG ends with a marker that its pixels cannot contain. Some writers leave
-/// bytes of their own behind it.
+/// Whether a damaged file is cut off: every JPEG ends with a marker that its pixels cannot contain. Some
+/// writers leave bytes of their own behind it.
 fn damage(job: &Job<'_>) -> Cause {
     const END: [u8; 2] = [0xff, 0xd9];
     let tail = &job.bytes[job.bytes.len().saturating_sub(TAIL)..];
@@ -156,7 +157,7 @@ fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<De
     let made = super::contain(|| {
         let decoder =
             JpegDecoder::new(std::io::Cursor::new(job.bytes)).map_err(|error| raster::explain(&error))?;
-        // The decoder has a copy of the file, and where it keeps coefficients, two bytes for each sample.
+        // The decoder has a copy of the file, and if it keeps coefficients, two bytes for each sample.
         let extra = |samples: u64| OVERHEAD + job.bytes.len() as u64 + samples * 2;
         raster::read(job, decoder, job.orientation(markers.exif, markers.xmp), extra)
     });

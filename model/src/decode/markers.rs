@@ -1,27 +1,29 @@
-//! The marker segments of a JPEG: where its EXIF is, which kind of JPEG it is, and how much its scans make a decoder do.
+//! The marker segments of a JPEG: where its EXIF is, which kind of JPEG it is, and how much its scans make a
+//! decoder do.
 //!
-//! It exists for what libjpeg-turbo doesn't tell: EXIF, whether the picture comes in several scans, for which the decoder keeps
-//! all coefficients in memory, and how many. It never decodes, and what it can't follow it leaves unknown.
+//! It exists for facts that libjpeg-turbo doesn't report: EXIF, whether the picture comes in several scans,
+//! for which the decoder keeps all coefficients in memory, and how many. It never decodes, and what it can't
+//! follow it leaves unknown.
 
-/// What stands before the first scan.
+/// The segments before the first scan.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Markers<'a> {
     /// The EXIF block, without its prefix.
     pub(super) exif: Option<&'a [u8]>,
     /// The XMP packet, without its prefix.
     pub(super) xmp: Option<&'a [u8]>,
-    /// The number of the frame's marker, SOF0 to SOF15; it says which process coded the picture.
+    /// The number of the frame's marker, SOF0 to SOF15; it names the process that coded the picture.
     pub(super) process: Option<u8>,
     /// Bits per sample.
     pub(super) precision: u8,
     /// Colour components of the frame.
     pub(super) components: u8,
-    /// True where the first scan has all components, so a sequential JPEG can be decoded row by row.
+    /// True if the first scan has all components, so a sequential JPEG can be decoded row by row.
     pub(super) one_scan: bool,
 }
 
 impl Markers<'_> {
-    /// The name of a process or a precision that the decoders do not read, where it is one.
+    /// The name of a process or a precision that the decoders do not read; `None` if they read it.
     pub(super) fn unsupported(&self) -> Option<String> {
         let process = match self.process? {
             3 | 11 => "lossless",
@@ -38,7 +40,7 @@ impl Markers<'_> {
 const EXIF_PREFIX: &[u8] = b"Exif\0\0";
 const XMP_PREFIX: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// Follows the segments of `jpeg` up to its first scan, its end, or something that is no segment.
+/// Follows the segments of `jpeg` up to its first scan, its end, or something that is not a segment.
 pub(super) fn read(jpeg: &[u8]) -> Markers<'_> {
     let mut markers = Markers::default();
     let mut rest = jpeg.get(2..).unwrap_or_default();
@@ -68,8 +70,8 @@ fn read_frame(markers: &mut Markers<'_>, marker: u8, segment: &[u8]) {
     }
 }
 
-/// How many samples all scans of `jpeg`, a picture of `pixels`, code: a component counts in each scan that has it, and one
-/// that is stored in less detail counts less. Counting ends once it is more than `enough`.
+/// How many samples all scans of `jpeg`, a picture of `pixels`, code: a component counts in each scan that
+/// has it, and one that is stored in less detail counts less. Counting ends once it is more than `enough`.
 pub(super) fn coded_samples(jpeg: &[u8], pixels: u64, enough: u64) -> u64 {
     let mut rest = jpeg.get(2..).unwrap_or_default();
     let (mut components, mut coded) = (Components::default(), 0_u64);
@@ -118,7 +120,8 @@ impl Components {
     }
 }
 
-/// The next marker, its segment without the length, and what follows. A segment that is cut off counts as far as it goes.
+/// The next marker, its segment without the length, and what follows. A segment that is cut off counts as far
+/// as it goes.
 fn next_segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let start = bytes.iter().position(|&byte| byte == 0xff)?;
     let start = start + bytes[start..].iter().position(|&byte| byte != 0xff)?;

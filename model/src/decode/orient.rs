@@ -1,14 +1,14 @@
-//! Turning and mirroring pixels, as one of the eight EXIF orientations says.
+//! Turning and mirroring pixels by one of the eight EXIF orientations.
 //!
-//! Mirroring happens in place; only the four orientations that swap width and height take a second buffer. It never
-//! reads EXIF.
+//! Mirroring happens in place; only the four orientations that swap width and height take a second buffer. It
+//! never reads EXIF.
 
 use image::metadata::Orientation;
 
 use crate::grid::Grid;
 use crate::pixels::Pixels;
 
-/// True where the orientation swaps width and height.
+/// True if the orientation swaps width and height.
 pub(super) fn transposes(orientation: Orientation) -> bool {
     orientation.to_exif() >= 5
 }

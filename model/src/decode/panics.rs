@@ -1,6 +1,7 @@
 //! Panics of libraries on hostile files: caught, and if the program wishes, silent.
 //!
-//! It never hides a panic from anywhere else, and installs nothing unless asked to: the hook belongs to the program.
+//! It never hides a panic from anywhere else, and installs nothing unless asked to: the hook belongs to the
+//! program.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -10,8 +11,8 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets panics that decoding catches, and makes failed rows of, write nothing to stderr. For `main`, once; all other
-/// panics go to the hook that was there before.
+/// Lets panics that decoding catches, and makes failed rows of, write nothing to stderr. For `main`, once;
+/// all other panics go to the hook that was there before.
 pub fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -24,7 +25,7 @@ pub fn quiet_panics() {
     });
 }
 
-/// What `work` returns; None where it panics.
+/// What `work` returns; `None` if it panics.
 pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
     let outer = CAUGHT.replace(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(work));

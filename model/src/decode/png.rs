@@ -1,7 +1,8 @@
 //! PNG through the `png` crate, and its orientation from wherever writers put it.
 //!
-//! It exists because all rows of a file can be there though its end is not, and because EXIF may follow the pixels or come
-//! as text, as ImageMagick writes it. It never reads a second frame, and never applies a gamma or a colour profile.
+//! It exists because all rows of a file can be there though its end is not, and because EXIF may follow the
+//! pixels or come as text, as ImageMagick writes it. It never reads a second frame, and never applies a gamma
+//! or a colour profile.
 
 use std::io::Cursor;
 
@@ -18,11 +19,11 @@ mod metadata;
 
 /// What reading a header may take: chunks that come before any size is checked.
 const HEADER_MEMORY: usize = 32 << 20;
-/// The most chunks before the pixels that a picture can do without, and the most bytes of them: the decoder keeps those that
-/// it knows, each in a structure of its own that counts for no limit.
+/// The most chunks before the pixels that a picture can do without, and the most bytes of them: the decoder
+/// keeps those that it knows, each in a structure of its own that counts for no limit.
 const MOST_CHUNKS: usize = 1000;
 const MOST_CHUNK_BYTES: usize = 8 << 20;
-/// What the decoder holds beside pixels: tables and rows.
+/// The decoder's memory in addition to pixels: tables and rows.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Decodes a PNG.

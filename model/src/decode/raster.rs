@@ -1,7 +1,8 @@
-//! Every format but JPEG by its own decoder; WebP, and JPEG the second time, through the `image` crate under our limits.
+//! Every format but JPEG by its own decoder; WebP, and JPEG the second time, through the `image` crate under
+//! our limits.
 //!
-//! Sizes are checked on the header that each decoder has read, before any of them allocates pixels. It never reads
-//! a second frame.
+//! Sizes are checked on the header that each decoder has read, before any of them allocates pixels. It never
+//! reads a second frame.
 
 use std::io::Cursor;
 
@@ -15,7 +16,7 @@ use super::{Claim, Decoded, Job, avif, bmp, contain, failure, flatten, gif, png,
 use crate::grid::Reduction;
 use crate::pixels::Pixels;
 
-/// What a decoder holds beside pixels: tables and rows.
+/// A decoder's memory in addition to pixels: tables and rows.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Decodes anything but a JPEG.
@@ -34,7 +35,8 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
             let block = riff_chunk(job.bytes, *b"EXIF");
             let packet = riff_chunk(job.bytes, *b"XMP ");
             let orientation = job.orientation(block, packet);
-            // Planes or RGBA beside the output; with alpha or frames also a canvas, a frame and its alpha.
+            // Planes or RGBA in addition to the output; with alpha or frames also a canvas, a frame and its
+            // alpha.
             let plain = !decoder.has_animation() && decoder.color_type() == image::ColorType::Rgb8;
             let (width, height) = decoder.dimensions();
             let pixels = u64::from(width) * u64::from(height);
@@ -46,7 +48,8 @@ fn decode_format(job: &Job<'_>, format: Format) -> Result<Decoded, Failure> {
     }
 }
 
-/// Reads the picture whose header `decoder` has read; `extra` is what it takes beside its output, both in bytes.
+/// Reads the picture whose header `decoder` has read; `extra` is the memory in addition to its output, both
+/// in bytes.
 pub(super) fn read(
     job: &Job<'_>,
     mut decoder: impl ImageDecoder,
@@ -95,7 +98,7 @@ pub(super) fn explain(error: &ImageError) -> Failure {
         ImageError::Limits(_) => Cause::TooMuchMemory,
         _ => Cause::Damaged,
     };
-    // Where the library wraps a decoder's own error, that one says more and repeats less.
+    // If the library wraps a decoder's own error, that one is more informative and repeats less.
     let inner = std::error::Error::source(error).map(ToString::to_string);
     failure(cause, inner.unwrap_or_else(|| error.to_string()))
 }
@@ -118,7 +121,7 @@ fn in_format(failed: Failure, format: Format) -> Failure {
     Failure { cause, ..failed }
 }
 
-/// The PNG decoder tells kinds of damage apart by its words only.
+/// The PNG decoder distinguishes kinds of damage by its words only.
 fn png_damage(words: &str) -> Cause {
     let words = words.to_lowercase();
     if words.contains("crc error") || words.contains("checksum") {

@@ -1,8 +1,9 @@
 //! The first picture of a TIFF, with the pixels that Pillow and libtiff give.
 //!
-//! It exists because TIFFs of scanners, Photoshop and libtiff's tools use palettes, YCbCr, JPEG, fax codes and planes, which
-//! the `image` crate does not read or reads otherwise. Chunks are unpacked one at a time, so that memory is known from the
-//! directory. It never follows a second directory, and never applies a colour profile.
+//! It exists because TIFFs of scanners, Photoshop and libtiff's tools use palettes, YCbCr, JPEG, fax codes
+//! and planes, which the `image` crate does not read or reads otherwise. Chunks are unpacked one at a time,
+//! so that memory is known from the directory. It never follows a second directory, and never applies a
+//! colour profile.
 
 use image::metadata::Orientation;
 use tagfleet_pipeline::tags::{Cause, Failure};
@@ -26,7 +27,7 @@ use directory::Directory;
 use jpeg::Streams;
 use layout::{Color, Compression, Layout, Stored};
 
-/// What the decoder holds beside pixels and chunks: tables, and the window of a compressed stream.
+/// The decoder's memory in addition to pixels and chunks: tables, and the window of a compressed stream.
 const OVERHEAD: u64 = 9 << 20;
 
 /// Decodes the first picture of a TIFF.

@@ -1,8 +1,9 @@
 //! libjpeg-turbo, called through its own interface.
 //!
-//! The safe wrapper calls every warning an error, and leaves no way to read a JPEG with harmless damage as Pillow does,
-//! or to bound scans and memory. This is one of two modules with `unsafe` (the other is `engine/device/driver.rs`); it
-//! never hands out a pointer, and it never decodes into a buffer whose size the caller chose.
+//! The safe wrapper calls every warning an error, and leaves no way to read a JPEG with harmless damage as
+//! Pillow does, or to bound scans and memory. This is one of two modules with `unsafe` (the other is
+//! `engine/device/driver.rs`); it never hands out a pointer, and it never decodes into a buffer whose size
+//! the caller chose.
 
 #![expect(unsafe_code, reason = "the safe wrapper can't tell a warning from an error, nor set the limits")]
 
@@ -17,12 +18,13 @@ use crate::preprocessing::Size;
 
 /// The most scans a progressive JPEG may have; encoders write about ten, a bomb thousands.
 const MAX_SCANS: c_int = 200;
-/// The most samples that all scans of a picture together may code, each as often as it is refined: a scan of nothing but
-/// zeros takes some bytes of the file, and as long as any other. Encoders write a progressive picture in 8 to 14 samples per
-/// pixel; the largest that fits in memory has 1.3 billion.
+/// The most samples that all scans of a picture together may code, each as often as it is refined: a scan of
+/// nothing but zeros takes some bytes of the file, and as long as any other. Encoders write a progressive
+/// picture in 8 to 14 samples per pixel; the largest that fits in memory has 1.3 billion.
 pub(super) const MOST_CODED: u64 = 1_500_000_000;
 
-/// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not read.
+/// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not
+/// read.
 pub(super) enum Refusal {
     Final(Failure),
     Unreadable(String),
@@ -44,14 +46,14 @@ pub(super) struct Turbo<'a> {
 /// libjpeg-turbo's own handle, live unless null.
 struct Handle(raw::tjhandle);
 
-/// What a JPEG's header says.
+/// A JPEG's header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) color: Color,
     pub(super) progressive: bool,
-    /// Bytes of coefficients per pixel, where they are all kept in memory.
+    /// Bytes of coefficients per pixel, if they are all kept in memory.
     pub(super) coefficient_bytes: u64,
 }
 
@@ -93,9 +95,10 @@ pub(super) struct Samples {
 }
 
 impl<'a> Turbo<'a> {
-    /// A decompressor with accurate DCT and smooth upsampling, as Pillow sets it, which has read the header of `jpeg`.
+    /// A decompressor with accurate DCT and smooth upsampling, as Pillow sets it, which has read the header
+    /// of `jpeg`.
     ///
-    /// Takes no memory for pixels. Warnings are no errors.
+    /// Takes no memory for pixels. Warnings are not errors.
     pub(super) fn open(jpeg: &'a [u8]) -> Result<Turbo<'a>, Refusal> {
         let mut handle = Handle::new()?;
         let header = handle.read_header(jpeg)?;
@@ -105,21 +108,21 @@ impl<'a> Turbo<'a> {
         Ok(Turbo { handle, jpeg, header })
     }
 
-    /// What the header says.
+    /// The header's fields.
     pub(super) fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Lets each sample of chrominance count for all its pixels as it is, where Pillow would smooth it.
+    /// Lets each sample of chrominance count for all its pixels unchanged, which Pillow would smooth.
     pub(super) fn repeat_chrominance(&mut self) -> Result<(), String> {
         self.handle.set(raw::TJPARAM_TJPARAM_FASTUPSAMPLE, 1)
     }
 
-    /// Decodes the picture, so much smaller, if its scans code at most `most_coded` samples. libjpeg-turbo keeps its own
-    /// memory under `max_memory` bytes.
+    /// Decodes the picture, smaller by this factor, if its scans code at most `most_coded` samples.
+    /// libjpeg-turbo keeps its own memory under `max_memory` bytes.
     ///
-    /// Each sample is the average of the pixels that it stands for, for libjpeg-turbo's smaller transforms average what
-    /// its full one gives; chrominance that is stored in less detail is taken as it is.
+    /// Each sample is the average of the pixels that it covers, because libjpeg-turbo's smaller transforms
+    /// average the output of its full one. Chrominance that is stored in less detail is taken as it is.
     pub(super) fn decode(
         &mut self,
         reduction: Reduction,
@@ -135,16 +138,16 @@ impl<'a> Turbo<'a> {
         let stride = width as usize * usize::from(header.color.channels());
         let mut data = vec![0; stride * height as usize];
         let unwritten = mark(&mut data, stride);
-        // SAFETY: `data` has `height` rows of `width` pixels of the format asked for, by the header that the same
-        // library read from the same bytes: `open` makes every Turbo, and nothing else sets `jpeg` or `header`. Both
-        // are divided by the factor that was just set and rounded up, as the library's TJSCALED does. A pitch of 0
-        // means rows without padding.
+        // SAFETY: `data` has `height` rows of `width` pixels of the format asked for, by the header that the
+        // same library read from the same bytes: `open` makes every Turbo, and nothing else sets `jpeg` or
+        // `header`. Both are divided by the factor that was just set and rounded up, as the library's
+        // TJSCALED does. A pitch of 0 means rows without padding.
         let status = unsafe {
             let (format, size) = (header.color.pixel_format(), jpeg.len() as raw::size_t);
             raw::tj3Decompress8(self.handle.0, jpeg.as_ptr(), size, data.as_mut_ptr(), 0, format)
         };
-        // A warning and an error after a warning have the same status. Rows are written from the top, so what tells
-        // them apart is whether the last row was written.
+        // A warning and an error after a warning have the same status. Rows are written from the top, so the
+        // last row shows which of the two it was.
         if status != 0 && data.ends_with(&unwritten) {
             return Err(self.handle.message().into());
         }
@@ -180,7 +183,7 @@ impl Handle {
         // SAFETY: the pointer and the length are one slice's, and libjpeg-turbo only reads it.
         let status = unsafe { raw::tj3DecompressHeader(self.0, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
         let message = self.message();
-        // These stay negative in a fresh handle until a header was read, whatever the status says of warnings.
+        // These stay negative in a fresh handle until a header was read, whatever warnings the status holds.
         let width = self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH);
         let height = self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT);
         let color = match self.get(raw::TJPARAM_TJPARAM_COLORSPACE) as raw::TJCS {
@@ -221,7 +224,7 @@ impl Handle {
         unsafe { raw::tj3Get(self.0, parameter as c_int) }
     }
 
-    /// What libjpeg-turbo said last; of several warnings, the first.
+    /// libjpeg-turbo's last message; of several warnings, the first.
     fn message(&mut self) -> String {
         // SAFETY: returns a string that ends in zero and lives until the next call, also for a null handle.
         unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.0)) }.to_string_lossy().into_owned()

@@ -1,10 +1,11 @@
 //! A decoder's own words, without what they quote of the file.
 //!
-//! Libraries put structs, lists of bytes and strings of the file into their errors, as Rust's `Debug` prints them. In rows
-//! these would be a hostile file's bytes in front of a person. What is left is ASCII; nothing here explains an error.
+//! Libraries put structs, lists of bytes and strings of the file into their errors, as Rust's `Debug` prints
+//! them. In rows these would be a hostile file's bytes in front of a person. What is left is ASCII; nothing
+//! here explains an error.
 
-/// `text` with each struct replaced by the first of its values if that is a plain word, without lists of numbers, without
-/// quotes and escapes, and without anything that is not ASCII.
+/// `text` with each struct replaced by the first of its values if that is a plain word, without lists of
+/// numbers, without quotes and escapes, and without anything that is not ASCII.
 pub(super) fn without_quotes(text: &str) -> String {
     let ascii: String = text.chars().filter(|c| c.is_ascii() && *c != '"').collect();
     let unescaped = ascii.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ").replace("\\0", "");

@@ -19,9 +19,9 @@ pub(super) struct Batching {
     model_io: ModelIo,
     /// Images per call of the session.
     trial: Arc<Trial>,
-    /// Where this session is the one that tries.
+    /// Set if this session is the one that tries.
     tries: Option<Tries>,
-    /// A batch with room for padding; used only where the graph insists on more rows than are given.
+    /// A batch with room for padding; used only if the graph insists on more rows than are given.
     padded: Vec<f32>,
 }
 
@@ -59,7 +59,8 @@ impl Batching {
         Ok(outputs)
     }
 
-    /// Whether so many images at once give the rows that each `alone` has. A batch that the engine refuses is none.
+    /// Whether a batch of this many images gives the rows that each gets `alone`; false if the engine refuses
+    /// the batch.
     fn fits(&mut self, input: &[f32], rows: usize, alone: &[Vec<f32>]) -> bool {
         if rows == 1 {
             return true;
@@ -106,7 +107,7 @@ impl Engine for Batching {
         let len = self.model_io.len();
         if n == 0 || input.len() != n * len {
             return Err(EngineError::new(format!(
-                "{} values are no {n} images of {len} values",
+                "expected {n} images of {len} values, got {} values",
                 input.len()
             )));
         }
@@ -122,10 +123,11 @@ impl Engine for Batching {
     }
 }
 
-/// Whether `n` different images give the same bits together as alone. `len` is the number of values per image.
+/// Whether `n` different images give the same bits together as alone. `len` is the number of values per
+/// image.
 ///
 /// # Errors
-/// Where the engine fails.
+/// If the engine fails.
 pub fn rows_are_independent(engine: &mut dyn Engine, len: usize, n: usize) -> Result<bool, EngineError> {
     let input = noise(len * n);
     let together = engine.run(&input, n)?;

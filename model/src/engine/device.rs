@@ -1,8 +1,9 @@
 //! A device that runs the model for all threads: they decode, it computes.
 //!
-//! Threads hand it crops as bytes ([`Feeder`]); a few lanes, each a session with a thread of its own, gather them into
-//! batches of one size, so that a lane's copies go on while another's batch is computed. A device has no session per thread:
-//! its memory is narrow and its calls are long. Nothing here knows pictures, labels or tags.
+//! Threads hand it crops as bytes ([`Feeder`]). A few lanes, each a session with a thread of its own, gather
+//! them into batches of one size, so that a lane copies while another's batch is computed. A device has no
+//! session per thread: its memory is small and its calls are long. Nothing in it knows pictures, labels or
+//! tags.
 
 mod cuda;
 mod driver;
@@ -36,7 +37,7 @@ use crate::tensor::Preprocessor;
 pub(crate) enum Provider {
     /// ONNX Runtime's provider for NVIDIA GPUs.
     Cuda,
-    /// The processor, so that a graph for a device can be tried where there is none.
+    /// The processor, so that a graph for a device can be tried without one.
     Processor,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Program {
 /// Tries the graph that a device would get on this machine's processor, with one batch.
 ///
 /// # Errors
-/// Where the model can't be rewritten for a device, or ONNX Runtime refuses what it is rewritten to.
+/// If the model can't be rewritten for a device, or ONNX Runtime refuses what it is rewritten to.
 pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> {
     let model_io = ModelIo::of(model);
     let program = Program::load(model, &model_io, precision, Provider::Processor)?;
@@ -69,11 +70,12 @@ pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> 
     lane.run(&[&black]).map(|_| ()).map_err(about)
 }
 
-/// The model as a device gets it, an encoded ONNX graph with its weights inside: its input is `tagfleet_bytes`,
-/// `[n, height, width, channels]` as unsigned bytes, and its outputs keep their names. Nothing is loaded for it or run.
+/// The model as a device gets it, an encoded ONNX graph with its weights inside: its input is
+/// `tagfleet_bytes`, `[n, height, width, channels]` as unsigned bytes, and its outputs keep their names.
+/// Nothing is loaded for it or run.
 ///
 /// # Errors
-/// Where the model's files can't be read or have changed, or it can't be rewritten for a device in `precision`.
+/// If the model's files can't be read or have changed, or it can't be rewritten for a device in `precision`.
 pub fn graph_for_device(model: &Model, precision: Precision) -> Result<Vec<u8>, EngineError> {
     let refused = |error: String| EngineError::new(error);
     let steps = Preprocessor::new(&model.spec.preprocessing).map_err(|error| refused(error.to_string()))?;
@@ -108,8 +110,9 @@ impl Program {
         }
     }
 
-    /// What ONNX Runtime makes of 16-bit graphs for processors beyond these levels ends the process for some: on a GPU that is
-    /// the layout of what was left to the processor, on a processor the fusing of operators too.
+    /// What ONNX Runtime makes of 16-bit graphs for processors beyond these levels ends the process for some:
+    /// on a GPU that is the layout of what was left to the processor, on a processor the fusing of operators
+    /// too.
     fn level(&self) -> GraphOptimizationLevel {
         match self.provider {
             _ if !self.has_halves => GraphOptimizationLevel::All,

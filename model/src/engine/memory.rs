@@ -1,7 +1,7 @@
 //! How much memory is left for this process, and whether it may take as much again as it has.
 //!
-//! It exists because a batch of twice the size takes at most twice the memory, and nobody says beforehand how much. It
-//! reads what the system says and takes nothing.
+//! It exists because a batch of twice the size takes at most twice the memory, and the amount is unknown
+//! before. It reads the system's figures and takes nothing.
 
 use std::fs;
 
@@ -11,13 +11,14 @@ const GROUPS: [(&str, &str); 2] = [
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 ];
 
-/// False also where the system does not say.
+/// False also if the system does not report it.
 pub(super) fn may_double() -> bool {
     let own = read("/proc/self/status").and_then(|text| field(&text, "VmRSS:"));
     own.zip(available_memory()).is_some_and(|(own, available)| own < available)
 }
 
-/// Bytes that this process can still get: of the machine, and of its container. None where the system does not say.
+/// Bytes that this process can still get: of the machine, and of its container. `None` if the system does not
+/// report them.
 pub(crate) fn available_memory() -> Option<u64> {
     let available = field(&read("/proc/meminfo")?, "MemAvailable:")?;
     let groups = GROUPS.iter().filter_map(|(limit, used)| left(&read(limit)?, &read(used)?));
@@ -34,7 +35,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What a group has left; none where it has no limit.
+/// What a group has left; `None` if it has no limit.
 fn left(limit: &str, used: &str) -> Option<u64> {
     let (limit, used) = (limit.trim().parse::<u64>().ok()?, used.trim().parse().ok()?);
     Some(limit.saturating_sub(used))

@@ -21,7 +21,7 @@ pub(crate) struct ModelIo {
     pub(super) scored: bool,
     /// The scores if there are some, then the vector if there is one.
     pub(super) outputs: Vec<String>,
-    /// Values per image for each of `outputs`, where known.
+    /// Values per image for each of `outputs`, if known.
     pub(super) lens: Vec<Option<usize>>,
 }
 
@@ -74,7 +74,7 @@ impl ModelIo {
     /// Values per image of output number `output`, of which there are `values` for `rows` images.
     ///
     /// # Errors
-    /// Where that is not what the model promised.
+    /// If that is not what the model promised.
     pub(super) fn row_len(&self, output: usize, values: usize, rows: usize) -> Result<usize, EngineError> {
         let promised = self.lens[output];
         let len = values / rows;

@@ -66,7 +66,8 @@ fn is_too_old(version: &str) -> bool {
     !parts.is_empty() && parts < vec![1, 24, 1]
 }
 
-/// The version in the library's name, else that of the branch it was built from, else the build's description.
+/// The version in the library's name, else that of the branch it was built from, else the build's
+/// description.
 fn version(info: &str, path: &Path) -> String {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let from_name =
@@ -85,8 +86,8 @@ pub(super) struct Program {
     environment: Environment,
 }
 
-/// The graph of `model` as a processor gets it if it must not stay what it is: encoded, its weights inside, with 32-bit
-/// floats in the place of 16-bit ones and tensors in the place of maps. `None` if it stays.
+/// The graph of `model` as a processor gets it if it must not stay what it is: encoded, its weights inside,
+/// with 32-bit floats in the place of 16-bit ones and tensors in the place of maps. `None` if it stays.
 ///
 /// # Errors
 /// If the model's files can't be read, or what it becomes can't be handed over.
@@ -102,7 +103,7 @@ impl Program {
         Self::with_at_most(LARGEST, model, model_io)
     }
 
-    /// The same with weights beside the graph if it takes more than `most` bytes with them.
+    /// The same with weights next to the graph if it takes more than `most` bytes with them.
     pub(super) fn with_at_most(most: u64, model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
         let given = match graph_for_processor(model)? {
             Some(graph) => Given { graph, beside: BTreeMap::new() },

@@ -1,9 +1,9 @@
 //! OpenVINO, loaded at run time from a shared library: once per process, and never unloaded.
 //!
-//! Each session is a model compiled for itself, with one thread inside that is bound to no core: bound, two of them would
-//! share one. Left alone OpenVINO computes in bf16 where it can, so a precision is asked for, and what was granted is
-//! checked. Shapes are fixed before the model is compiled, once for each batch that is asked for: with a batch left open
-//! it is up to a fifth slower.
+//! Each session is a model compiled for itself, with one thread inside that is bound to no core: bound, two
+//! of them would share one. By default OpenVINO computes in bf16 if it can, so a precision is requested, and
+//! the granted one is checked. Shapes are fixed before the model is compiled, once for each requested batch:
+//! with an open batch dimension it is up to a fifth slower.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -26,12 +26,13 @@ use super::{EngineError, ModelIo, Precision};
 use crate::folder::Model;
 use crate::graph::{Element, stored};
 
-/// One for the process: its settings are those of the device, so whoever sets them compiles before the next may.
+/// One for the process: its settings are those of the device, so a caller that sets them compiles before the
+/// next one may.
 pub(super) type SharedCore = Arc<Mutex<Core>>;
 
 static LOADED: Mutex<Option<Library<SharedCore>>> = Mutex::new(None);
 
-/// Every library of its C interface says this name.
+/// Every library of its C interface contains this name.
 const FUNCTION: &[u8] = b"\0ov_get_openvino_version\0";
 
 const KIND: Kind = Kind {
@@ -103,7 +104,7 @@ pub(super) struct Program {
     /// The model as OpenVINO reads it, once for each number of images.
     graph: Vec<u8>,
     core: SharedCore,
-    /// In the shape that every session begins with.
+    /// In the initial shape of every session.
     model: openvino::Model,
     precision: Precision,
     /// What it took to compile it.
@@ -192,7 +193,7 @@ fn read(
     model_io: &ModelIo,
     rows: usize,
 ) -> Result<openvino::Model, InferenceError> {
-    // Its weights are in it, where OpenVINO's own format has them elsewhere.
+    // Its weights are in it, although OpenVINO's own format has them elsewhere.
     let mut model = lock(core).read_model_from_buffer(graph, None)?;
     let shape = model_io.shape(rows).map(|size| size as i64);
     model.reshape_input_by_name(&model_io.input, &PartialShape::new_static(4, &shape)?)?;
@@ -257,7 +258,7 @@ fn not_floats(name: &str) -> EngineError {
     EngineError::new(format!("OpenVINO gave no floats for the output {name:?}"))
 }
 
-/// None where the tensor is empty, or holds no floats.
+/// `None` if the tensor is empty, or holds no floats.
 fn floats(tensor: &Tensor) -> Result<Option<Vec<f32>>, InferenceError> {
     if tensor.get_size()? == 0 {
         return Ok(None);

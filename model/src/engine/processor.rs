@@ -1,9 +1,10 @@
 //! Which of the instruction sets that change scores this processor has.
 //!
-//! It exists so that a run can record them and a worker that lacks them refuses. It measures nothing and sets nothing.
+//! It exists so that a run can record them and a worker that lacks them refuses. It measures nothing and sets
+//! nothing.
 
-/// The widest set that sums of 8-bit integers depend on: kernels saturate differently before VNNI, so int8 scores differ
-/// between these sets, and only these.
+/// The widest set that sums of 8-bit integers depend on: kernels saturate differently before VNNI, so int8
+/// scores differ between these sets, and only these.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn int8_instruction_set() -> &'static str {
     if is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni") {
@@ -15,7 +16,7 @@ pub(super) fn int8_instruction_set() -> &'static str {
     }
 }
 
-/// The widest set that sums of 8-bit integers depend on: elsewhere the architecture stands for it.
+/// The widest set that sums of 8-bit integers depend on; on other architectures the architecture itself.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn int8_instruction_set() -> &'static str {
     std::env::consts::ARCH
@@ -24,9 +25,10 @@ pub(super) fn int8_instruction_set() -> &'static str {
 /// The set with which int8 is fast and does not saturate.
 pub(super) const VNNI: &str = "vnni";
 
-/// The set that multiplies 16-bit brain floats here, if there is one. The two add in different orders, so scores differ.
+/// The set that multiplies 16-bit brain floats here, if there is one. The two add in different orders, so
+/// scores differ.
 pub(super) fn bf16_instruction_set() -> Option<&'static str> {
-    // What the kernel says and not the processor: it must allow the use of AMX.
+    // A fact of the kernel, not of the processor: it must allow the use of AMX.
     std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| brain_floats_in(&text))
 }
 

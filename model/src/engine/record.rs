@@ -1,6 +1,6 @@
-//! What is recorded of a run's engine, so that its images are tagged alike wherever they are tagged.
+//! What is recorded of a run's engine, so that its images are tagged alike on every machine.
 //!
-//! Records say what an engine, a model and this processor come to; they load nothing.
+//! Records follow from an engine, a model and this processor; they load nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -54,14 +54,14 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
-    /// The processor in a GPU's place: all of a GPU's path but its kernels, to try it where there is none.
+    /// The processor in a GPU's place: all of a GPU's path but its kernels, to try it without a GPU.
     Rehearsal,
 }
 
 impl Device {
     const ALL: [Self; 3] = [Self::Cpu, Self::Cuda, Self::Rehearsal];
 
-    /// As a run's request names it; nothing is said of the processor.
+    /// As a run's request names it, without the processor.
     fn stored(self) -> Option<&'static str> {
         match self {
             Self::Cpu => None,
@@ -83,10 +83,11 @@ impl Device {
 /// What floats are computed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// What the model's file says: 32 bits, where it says nothing of 16-bit floats or integers.
+    /// The precision of the model's file: 32 bits, if it has no 16-bit floats or integers.
     #[default]
     Fp32,
-    /// 16-bit brain floats: faster, with two to three digits. Only OpenVINO, and only on processors made for it.
+    /// 16-bit brain floats: faster, with two to three digits. Only OpenVINO, and only on processors made for
+    /// it.
     Bf16,
     /// 16-bit floats: faster, with three digits. Only on a GPU.
     Fp16,
@@ -152,7 +153,8 @@ impl EngineRecord {
         }
     }
 
-    /// ONNX Runtime on a device that is fed. The error says why this model, or this precision, is none for it.
+    /// ONNX Runtime on a device that is fed. The error explains why it cannot run this model, or this
+    /// precision.
     pub(super) fn fed(
         device: Device,
         (version, library): (&str, Option<&Path>),
@@ -162,7 +164,7 @@ impl EngineRecord {
         let precision = match (precision, model.spec.quantization) {
             (_, Quantization::Static | Quantization::Qdq | Quantization::Dynamic) => {
                 return Err(EngineError::new(
-                    "GPUs are for models that compute with floats, but this one computes with 8-bit int8_instruction_set, which ONNX \
+                    "GPUs are for models that compute with floats, but this one computes with 8-bit integers, which ONNX \
                      Runtime would leave to the processor",
                 ));
             }
@@ -182,7 +184,7 @@ impl EngineRecord {
         })
     }
 
-    /// The error says why this processor or this model has no bf16.
+    /// The error explains why this processor or this model has no bf16.
     pub(super) fn openvino(
         version: &str,
         library: &Path,
@@ -204,7 +206,7 @@ impl EngineRecord {
         })
     }
 
-    /// What was asked for when the run began.
+    /// The options at the start of the run.
     pub(super) fn asked_precision(&self) -> Precision {
         match (self.device, self.precision.as_str()) {
             (_, BF16) => Precision::Bf16,
@@ -213,7 +215,7 @@ impl EngineRecord {
         }
     }
 
-    /// The same engine in `version` on machines that have it, where this one may not.
+    /// The same engine in `version` on machines that have it, even if this one does not.
     #[must_use]
     pub fn elsewhere(&self, version: &str) -> Self {
         Self { version: version.to_owned(), library: None, ..self.clone() }
@@ -227,16 +229,16 @@ impl EngineRecord {
     }
 }
 
-/// The record of ONNX Runtime `version` for `model` on machines that have it, where this one may not.
+/// The record of ONNX Runtime `version` for `model` on machines that have it, even if this one does not.
 #[must_use]
 pub fn remote_onnxruntime(version: &str, model: &Model) -> EngineRecord {
     EngineRecord { library: None, ..EngineRecord::onnxruntime(version, Path::new(""), model) }
 }
 
-/// The record of ONNX Runtime `version` for `model` on machines with a GPU, where this one may have none.
+/// The record of ONNX Runtime `version` for `model` on machines with a GPU, even if this one has none.
 ///
 /// # Errors
-/// Where a GPU can't run this model in this precision.
+/// If a GPU can't run this model in this precision.
 pub fn cuda_elsewhere(
     version: &str,
     model: &Model,
@@ -245,7 +247,7 @@ pub fn cuda_elsewhere(
     EngineRecord::fed(Device::Cuda, (version, None), model, precision)
 }
 
-/// Whoever asks for it without a GPU.
+/// For a request without a GPU.
 pub(super) fn no_gpu_asked() -> EngineError {
     EngineError::new(
         "--precision fp16 is for GPUs, where it is faster; a processor would be slower: leave it out, or give --device cuda",
@@ -291,7 +293,8 @@ pub(super) fn bf16_instruction_set(model: &Model) -> Result<String, EngineError>
 }
 
 impl From<&EngineRecord> for run::EngineRecord {
-    /// What the run's request says: everything but the place of the library, which differs from machine to machine.
+    /// The form in a run's request: everything but the place of the library, which differs from machine to
+    /// machine.
     fn from(record: &EngineRecord) -> Self {
         Self {
             name: record.name.stored().to_owned(),
@@ -310,8 +313,8 @@ impl TryFrom<&run::EngineRecord> for EngineRecord {
     fn try_from(record: &run::EngineRecord) -> Result<Self, EngineError> {
         let Some(name) = EngineName::ALL.into_iter().find(|name| name.stored() == record.name) else {
             return Err(EngineError::new(format!(
-                "the run began with the engine {:?}, but here are only {}: install the tagfleet that began it, or start a \
-                 new run",
+                "the run started with the engine {:?}, but this tagfleet has only {}: install the tagfleet that started it, \
+                 or start a new run",
                 record.name,
                 EngineName::ALL.map(EngineName::shown).join(", ")
             )));

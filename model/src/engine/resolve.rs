@@ -1,15 +1,15 @@
-//! Which engine runs a model: what was asked for or nothing, else a fixed table.
+//! Which engine runs a model: the requested one or none, else a fixed table.
 //!
 //! | model | `--engine auto` takes |
 //! |---|---|
-//! | any that computes with floats, where ONNX Runtime can use a GPU | ONNX Runtime, on it |
+//! | any that computes with floats, if ONNX Runtime can use a GPU | ONNX Runtime, on it |
 //! | any, with `--precision bf16` | OpenVINO |
-//! | int8 as QDQ | OpenVINO where it can be loaded and the processor has VNNI; else ONNX Runtime; else tract |
-//! | any other | ONNX Runtime where it can be loaded; else tract |
+//! | int8 as QDQ | OpenVINO if it can be loaded and the processor has VNNI; else ONNX Runtime; else tract |
+//! | any other | ONNX Runtime if it can be loaded; else tract |
 //!
-//! A library that is named by its flag is asked for; where both are, the table chooses. Nothing is measured, so that the same
-//! machine always chooses alike, and the choice is made once per run. Whether the engine can run the model is found out by
-//! [`Loaded::load`](super::Loaded::load).
+//! A library that is named by its flag is a request; if both are named, the table chooses. Nothing is
+//! measured, so that the same machine always chooses alike, and the choice is made once per run. Whether the
+//! engine can run the model is found out by [`Loaded::load`](super::Loaded::load).
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub enum EngineChoice {
 /// What the user wants it to run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where there is one that can run the model, else the processor.
+    /// A GPU if there is one that can run the model, else the processor.
     #[default]
     Auto,
     /// The processor.
@@ -47,7 +47,7 @@ pub enum DeviceChoice {
     Rehearsal,
 }
 
-/// All that the user says of the engine.
+/// The user's options for the engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions<'a> {
     /// Which one.
@@ -56,9 +56,10 @@ pub struct EngineOptions<'a> {
     pub precision: Precision,
     /// What it runs on.
     pub device: DeviceChoice,
-    /// Where ONNX Runtime is: a file, a folder or a Python environment; by default the usual places are searched.
+    /// The place of ONNX Runtime: a file, a folder or a Python environment; by default the usual places are
+    /// searched.
     pub onnxruntime: Option<&'a Path>,
-    /// Where OpenVINO is, likewise.
+    /// The place of OpenVINO, likewise.
     pub openvino: Option<&'a Path>,
 }
 
@@ -82,7 +83,7 @@ pub struct Resolved {
 /// Chooses the engine for `model`.
 ///
 /// # Errors
-/// Where an engine was asked for, by name, by library or by precision, and can't be loaded or can't do it.
+/// If an engine was asked for, by name, by library or by precision, and can't be loaded or can't do it.
 pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
     match options.device {
         DeviceChoice::Cuda | DeviceChoice::Rehearsal
@@ -97,7 +98,7 @@ pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, E
     }
 }
 
-/// The GPU where there is one, else the processor and why there is none.
+/// The GPU if there is one, else the processor and why there is none.
 fn gpu_or_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
     let library = match onnxruntime::load(options.onnxruntime) {
         Ok(library) => library,
@@ -159,7 +160,7 @@ fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, 
                 "only OpenVINO computes in bf16: leave out --engine, or --precision bf16",
             ));
         }
-        // Said first, for whoever can't have bf16 needs no OpenVINO.
+        // Checked first, because a machine without bf16 needs no OpenVINO.
         record::bf16_instruction_set(model)?;
         return take_openvino(options, model, "as --precision bf16 asks for");
     }
@@ -179,7 +180,7 @@ fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, 
     }
 }
 
-/// OpenVINO where it is fast and does not saturate.
+/// OpenVINO if it is fast and does not saturate.
 fn qdq(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
     if processor::int8_instruction_set() != VNNI {
         let mut resolved = floats(options, model)?;

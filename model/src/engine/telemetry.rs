@@ -1,9 +1,10 @@
 //! Keeps engines from reporting to their makers.
 //!
-//! ONNX Runtime 1.29 and later send facts about the process and the machine to Microsoft, from the moment that the library
-//! is loaded: asking it not to, through its interface, comes too late. It reads one environment variable before that. A
-//! process cannot set its own environment safely once threads run, so a program starts itself anew with the variable, once,
-//! as the first thing that it does. OpenVINO's library has no such reports (its Python tools have); nothing is set for it.
+//! ONNX Runtime 1.29 and later send facts about the process and the machine to Microsoft, from the moment
+//! that the library is loaded: its interface can turn that off only later. It reads one environment variable
+//! before. A process cannot set its own environment safely once threads run, so a program restarts itself
+//! with the variable, once, as the first thing that it does. OpenVINO's library has no such reports (its
+//! Python tools have); nothing is set for it.
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -14,8 +15,8 @@ pub(crate) const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 /// What it is set to.
 pub(crate) const OFF: &str = "1";
 
-/// Returns if engines of this process report nothing. Otherwise this program takes the place of itself, with the same
-/// arguments, descriptors and process id, in an environment in which they do not.
+/// Returns if engines of this process report nothing. Otherwise this program takes the place of itself, with
+/// the same arguments, descriptors and process id, in an environment in which they do not.
 ///
 /// # Errors
 /// If the program cannot start itself; then no engine may be loaded.

@@ -25,7 +25,7 @@ fn tract(model: &Model) -> Loaded {
     Loaded::load(&EngineRecord::tract(model), model).unwrap()
 }
 
-/// ONNX Runtime, or `None`, said aloud, where its library is absent.
+/// ONNX Runtime, or `None` and a message if its library is absent.
 fn onnxruntime(model: &Model) -> Option<Loaded> {
     match resolve(&EngineOptions::of(EngineChoice::OnnxRuntime), model) {
         Ok(resolved) => Some(Loaded::load(&resolved.record, model).unwrap()),
@@ -156,7 +156,7 @@ fn half_precision_is_fed_and_read() {
 fn wrong_lengths_are_errors() {
     let (_folder, mut model) = model(&Toy::default());
     let mut session = tract(&model).session().unwrap();
-    insta::assert_snapshot!(session.run(&[0.0; 5], 1).unwrap_err(), @"5 values are no 1 images of 192 values");
+    insta::assert_snapshot!(session.run(&[0.0; 5], 1).unwrap_err(), @"expected 1 images of 192 values, got 5 values");
     model.spec.labels.pop();
     insta::assert_snapshot!(tract(&model).session().unwrap().run(&[0.0; 192], 1).unwrap_err(), @r#"the output "logits" has 4 values for 1 image(s), but 3 per image were expected: check labels and output in tagfleet.toml"#);
 }
@@ -224,7 +224,7 @@ fn files_that_changed_since_they_were_hashed_reach_no_engine() {
             *other.last_mut().unwrap() ^= 1;
             std::fs::write(&path, other).unwrap();
             let error = Loaded::load(&record, &model).err().unwrap().to_string();
-            assert!(error.contains(&format!("{name} is not the file this run began with")), "{error}");
+            assert!(error.contains(&format!("{name} is not the file that this run started with")), "{error}");
             // What is loaded already never looks at a file again.
             assert_eq!(run(&loaded, 1).scores, scores, "{}", record.describe());
             std::fs::write(&path, was).unwrap();
@@ -278,7 +278,8 @@ fn what_is_asked_for_is_never_replaced() {
             resolve(&EngineOptions { onnxruntime: Some(missing), ..EngineOptions::of(choice) }, &model)
                 .unwrap_err()
                 .to_string();
-        // Under `cargo test` another test of this process may have loaded the library: another sentence, the same refusal.
+        // Under `cargo test` another test of this process may have loaded the library: another sentence, the
+        // same refusal.
         assert!(error.contains("/no/such/libonnxruntime.so"), "{error}");
     }
     let why = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().why;
@@ -301,7 +302,7 @@ fn auto_says_what_it_took_and_why() {
 fn another_version_than_recorded_is_refused() {
     let (_folder, model) = model(&Toy::default());
     let record = EngineRecord { version: "0.1.0".to_owned(), ..EngineRecord::tract(&model) };
-    insta::assert_snapshot!(Loaded::load(&record, &model).err().unwrap(), @"the run began with tract 0.1.0 (fp32), but here is tract 0.23.9 (fp32): install that one, or start a new run");
+    insta::assert_snapshot!(Loaded::load(&record, &model).err().unwrap(), @"the run started with tract 0.1.0 (fp32), but this machine has tract 0.23.9 (fp32): install that one, or start a new run");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! tract, the built-in engine: pure Rust, always there, one image per call.
 //!
-//! Shapes stored in the graph are ignored, for exporters get them wrong. 16-bit floats are widened to 32 when the model
-//! is loaded: computed as they are, they take about a minute per image.
+//! Shapes stored in the graph are ignored, because exporters get them wrong. 16-bit floats are widened to 32
+//! when the model is loaded: computed as they are, they take about a minute per image.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Loads and optimises a model for its own batch, or for one image where it takes any.
+    /// Loads and optimises a model for its own batch, or for one image if it takes any.
     pub(super) fn load(model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
         let path = model.path();
         let refused = |reason: &str| {
@@ -63,7 +63,7 @@ fn parsed(model: &Model) -> TractResult<InferenceModel> {
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     let mut proto = stored::proto(model, u64::MAX, "")?;
     rewrite::expose(&mut proto, model);
-    // It has no folder, for no tensor of it is in another file.
+    // It has no folder, because no tensor of it is in another file.
     let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, None)?;
     if !unresolved_inputs.is_empty() {
         return Err(TractError::msg(format!("nothing gives its values {}", unresolved_inputs.join(", "))));

@@ -1,25 +1,26 @@
 //! Which batch is the fastest, tried on the run's own images.
 //!
-//! It exists because nobody should have to know. An image's values never depend on the batch, so what is run while it is
-//! tried counts like anything else, and a size that gives other bits is refused. One session of a process tries; the
-//! others go on image by image and then take what it found. It is tried once what could have been won so far is worth what
-//! trying costs each session, as one rents skis until they would have been bought: a run too short to win the time back
-//! never tries. It never runs a session itself.
+//! It exists so that no user has to know. An image's values never depend on the batch, so the images of a
+//! trial count like any other, and a size that gives other bits is refused. One session of a process tries;
+//! the others continue image by image and then take its result. The trial starts once the possible gain so
+//! far equals its cost (the ski-rental problem): a run too short to win the time back never tries. It never
+//! runs a session itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What is tried. Larger ones won nothing on a CPU: MobileNetV2 in fp32 is the fastest at 2, in bf16 at 4, in int8 at 8.
+/// What is tried. Larger ones won nothing on a CPU: MobileNetV2 in fp32 is the fastest at 2, in bf16 at 4, in
+/// int8 at 8.
 const SIZES: &[usize] = &[1, 2, 4, 8];
-/// The same where each size has its price: the one that wins most of what there is.
+/// The same if each size has its price: the one that wins most of the possible gain.
 const FEW_SIZES: &[usize] = &[1, 4];
-/// Calls that are timed for each size. The fastest of them counts, for everything that disturbs makes it slower.
+/// Calls that are timed for each size. The fastest of them counts, because every disturbance makes it slower.
 const ROUNDS: usize = 5;
-/// A larger batch takes memory, and delays the end of a run: it must win so much, as a share of the time.
+/// A larger batch takes memory, and delays the end of a run: it must win this share of the time.
 const WORTH: f64 = 0.02;
 /// What may be won, as a share of the time: the most that was measured.
 const WINNABLE: f64 = 0.08;
-/// Where trying costs nothing, so much time of a session is run before: engines are slower at first.
+/// If trying costs nothing, a session runs this long before: engines are slower at first.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// The batch of all sessions of a model in this process.
@@ -32,12 +33,12 @@ pub(super) struct Trial {
     spent: AtomicU64,
     is_running: AtomicBool,
     sizes: &'static [usize],
-    /// The time of a session after which it is tried; none where nothing is.
+    /// The time of a session after which it is tried; `None` if nothing is.
     after: Option<Duration>,
 }
 
 impl Trial {
-    /// Nothing is tried: so many images at once.
+    /// Nothing is tried: this many images at once.
     pub(super) fn fixed(rows: usize) -> Self {
         Self {
             chosen: rows.into(),
@@ -61,7 +62,7 @@ impl Trial {
         self.sizes.last().copied().unwrap_or(1)
     }
 
-    /// Image by image, until the sessions have run for so long each, on the average.
+    /// Image by image, until each session has run this long, on average.
     pub(super) fn after(time: Duration) -> Self {
         Self { after: Some(time), ..Self::fixed(1) }
     }
@@ -81,7 +82,7 @@ impl Trial {
         self.sessions.fetch_add(1, Relaxed);
     }
 
-    /// A session is no more.
+    /// A session has ended.
     pub(super) fn leave(&self) {
         self.sessions.fetch_sub(1, Relaxed);
     }
@@ -126,7 +127,8 @@ impl Tries {
         self.turn % self.sizes.len()
     }
 
-    /// Images at once in the next call, and whether this size is tried for the first time: then it is checked, not timed.
+    /// Images at once in the next call, and whether this size is tried for the first time: then it is
+    /// checked, not timed.
     pub(super) fn next(&self) -> (usize, bool) {
         (self.sizes[self.at()], self.turn < self.sizes.len())
     }
@@ -143,7 +145,7 @@ impl Tries {
         self.go_on();
     }
 
-    /// The size took so long.
+    /// The size took this long.
     pub(super) fn took(&mut self, time: Duration) {
         let at = self.at();
         let fastest = &mut self.fastest[at];
@@ -184,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// What is chosen where a size takes so many milliseconds, or is refused.
+    /// The choice if a size takes this many milliseconds, or is refused.
     fn chosen(times: [Option<u64>; 4]) -> usize {
         let mut tries = Tries::of(SIZES);
         while tries.chosen().is_none() {

@@ -1,23 +1,25 @@
-//! How small JPEGs may be decoded for a model: only as far as measuring found it harmless.
+//! How small JPEGs may be decoded for a model: only as far as measurements found it harmless.
 //!
-//! Harmless is a top-1 agreement with exact decoding of at least 99 % on pictures that really are scaled, which
-//! `tests/scaling.rs` measures. It decides and says why; it never decodes.
+//! Harmless is a top-1 agreement with exact decoding of at least 99 % on pictures that really are scaled,
+//! which `tests/scaling.rs` measures. It decides and explains; it never decodes.
 
 use crate::graph::Quantization;
 use crate::preprocessing::{Decoding, Filter, Resize, ResizeTo};
 
-/// Each decoded side is at least so many times the side it is resized to: 198 of 200 mosaics of 12 megapixels and 183 of
-/// 184 enlarged photos agree. At twice they are 196 of 200 and 195 of 198, which is not enough.
+/// Each decoded side is at least this many times the side it is resized to: 198 of 200 mosaics of 12
+/// megapixels and 183 of 184 enlarged photos agree. At twice they are 196 of 200 and 195 of 198, which is not
+/// enough.
 const COVER: u32 = 4;
 
 /// The filters that were found harmless; with Lanczos only 181 of 184 agree.
 const HARMLESS: [Filter; 3] = [Filter::Bilinear, Filter::Bicubic, Filter::Hamming];
 
-/// The shorter side that a picture is resized to, in pixels, from which on smaller decoding was found harmless.
+/// The shorter side that a picture is resized to, in pixels, from which on smaller decoding was found
+/// harmless.
 ///
-/// Measured with SqueezeNet on photos that were resized to a square and then enlarged for it: of photos as they are, 181
-/// of 183 agree at 32 pixels. Of photos four times as large, 96 of 100 agree at 32, 97 of 100 at 48, 94 of 99 at 64, 92 of 93 at
-/// 96 and 90 of 91 at 128.
+/// Measured with SqueezeNet on photos that were resized to a square and then enlarged for it: of photos as
+/// they are, 181 of 183 agree at 32 pixels. Of photos four times as large, 96 of 100 agree at 32, 97 of 100
+/// at 48, 94 of 99 at 64, 92 of 93 at 96 and 90 of 91 at 128.
 const SMALLEST: u32 = 128;
 
 /// What is recorded with the run. `exact` is the user's wish.

@@ -1,17 +1,17 @@
-//! Which of a folder's files describes the preprocessing: one order, and no description passed over in silence.
+//! Which of a folder's files describes the preprocessing: one order, and no description is ignored silently.
 //!
 //! 1. `processor_config.json`, then `preprocessor_config.json` (transformers)
 //! 2. `preprocess_cfg.json`, then `open_clip_config.json` (OpenCLIP, Immich)
-//! 3. `selected_tags.csv` beside a graph of channels last (the WD taggers)
-//! 4. a `labels.txt` with numbered lines beside a graph of 224x224 with channels last (Teachable Machine)
+//! 3. `selected_tags.csv` next to a graph of channels last (the WD taggers)
+//! 4. a `labels.txt` with numbered lines next to a graph of 224x224 with channels last (Teachable Machine)
 //! 5. `pretrained_cfg` in `config.json` (timm)
 //! 6. `inference.yml` (PaddleClas)
 //! 7. the ONNX file's own metadata (Ultralytics, Custom Vision)
 //! 8. `model_type` in `config.json`: the defaults of that model's processor
 //! 9. a guess from the graph ([`super::evidence`]), with a warning
 //!
-//! `tagfleet.toml` changes what it states of any of them. A file that seems to describe preprocessing and is none of these
-//! is an error, unless `tagfleet.toml` describes the steps itself.
+//! `tagfleet.toml` overrides single lines of any of them. A file that seems to describe preprocessing and is
+//! none of these is an error, unless `tagfleet.toml` describes the steps itself.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(super) struct Sources<'a> {
     pub(super) input: &'a ImageInput,
     pub(super) config: &'a Config,
     pub(super) overrides: &'a Overrides,
-    /// Scores per image, if the graph says.
+    /// Scores per image, if the graph states it.
     pub(super) classes: Option<usize>,
 }
 
@@ -78,13 +78,13 @@ fn found(sources: Sources<'_>, notes: &mut Vec<String>) -> Result<Description, M
     }
     if wd::is_tagger(root, input) {
         notes.push(format!(
-            "preprocessing of a WD tagger, because {} is beside a graph of channels last",
+            "preprocessing of a WD tagger, because {} is next to a graph of channels last",
             wd::NAME
         ));
         return Ok(Description::found(wd::steps(input)));
     }
     if teachable::is_exported(root, input, sources.classes)? {
-        notes.push("preprocessing of Teachable Machine, because labels.txt numbers its lines from 0 beside its graph".to_owned());
+        notes.push("preprocessing of Teachable Machine, because labels.txt numbers its lines from 0 and is next to the graph".to_owned());
         return Ok(Description::found(teachable::steps(input)));
     }
     if let Some(timm) = config.timm()? {
@@ -128,8 +128,8 @@ fn guess(sources: Sources<'_>) -> Result<Description, ModelError> {
     Ok(Description { steps: guess.steps, guess: Some(guess.evidence) })
 }
 
-/// The guess. A mean and a standard deviation that were guessed fit no scale but their own, so they go if `tagfleet.toml`
-/// gives another.
+/// The guess. A mean and a standard deviation that were guessed fit no scale but their own, so they go if
+/// `tagfleet.toml` gives another.
 fn guessed(sources: Sources<'_>) -> evidence::Guess {
     let Sources { graph, input, overrides, classes, .. } = sources;
     let mut guess = evidence::guess(graph, input, classes);
@@ -140,8 +140,8 @@ fn guessed(sources: Sources<'_>) -> evidence::Guess {
     guess
 }
 
-/// A description of a network with channels first says nothing sure of a graph with channels last: whoever turned the
-/// one into the other may have changed more.
+/// A description of a network with channels first proves nothing about a graph with channels last: the
+/// conversion may have changed more.
 fn channels_first(steps: Steps, input: &ImageInput, overrides: &Overrides) -> Result<Steps, ModelError> {
     if input.layout == Layout::Nchw || overrides.layout.is_some() {
         return Ok(steps);

@@ -1,9 +1,10 @@
-//! What a graph betrays of its preprocessing if no file describes it: a guess by a table, with the evidence for it.
+//! What a graph betrays of its preprocessing if no file describes it: a guess by a table, with the evidence
+//! for it.
 //!
 //! | evidence | picture | samples |
 //! |---|---|---|
 //! | it takes integers | squashed | 0..255 as they are |
-//! | it begins by scaling or centring its input | squashed | the range that this fits; CNTK's blue, green, red |
+//! | it starts by scaling or centring its input | squashed | the range that this fits; CNTK's blue, green, red |
 //! | the layers of a Keras application | squashed | that application's `preprocess_input` |
 //! | the layers of TF-Slim and other TensorFlow classifiers, with ImageNet's classes | shorter side 256/224 and crop | those of its own evaluation |
 //! | a batch normalisation behind or inside its first convolution | as below | the range that its statistics are of, if clearly another |
@@ -18,10 +19,11 @@
 //! | NCHW of less than 64 pixels | squashed | 0..1 |
 //! | any other NCHW | squashed | ImageNet's mean and standard deviation |
 //!
-//! The first line that fits holds. Of 30 networks that were published without a description 27 squash pictures to the graph's
-//! size; the crop of ImageNet's own classifiers is right for those alone. Sources: keras, `applications`; tensorflow/models,
-//! `research/slim/preprocessing`; PaddleClas, `ppcls/data/preprocess`; PaddleOCR, `tools/infer/predict_cls.py`; onnx/models, the
-//! README of each Caffe2 network; CNTK, `Examples/Image/TransferLearning`; MATLAB's `exportONNXNetwork`, which keeps the
+//! The first line that fits holds. Of 30 networks that were published without a description 27 squash
+//! pictures to the graph's size; the crop of ImageNet's own classifiers is right for those alone. Sources:
+//! keras, `applications`; tensorflow/models, `research/slim/preprocessing`; PaddleClas,
+//! `ppcls/data/preprocess`; PaddleOCR, `tools/infer/predict_cls.py`; onnx/models, the README of each Caffe2
+//! network; CNTK, `Examples/Image/TransferLearning`; MATLAB's `exportONNXNetwork`, which keeps the
 //! normalisation of its image input layer as the first operators.
 
 use super::steps::{IMAGENET_MEAN, IMAGENET_STD, PerChannel, Steps};
@@ -30,7 +32,8 @@ use crate::preprocessing::{Anchor, Color, Fill, Filter, Layout, Resize, ResizeTo
 
 /// The side that a graph without a fixed one most likely wants.
 const USUAL_SIDE: u32 = 224;
-/// ImageNet's mean in blue, green, red, which Caffe's networks subtract (keras, `applications/imagenet_utils.py`).
+/// ImageNet's mean in blue, green, red, which Caffe's networks subtract (keras,
+/// `applications/imagenet_utils.py`).
 const CAFFE_MEAN: [f64; 3] = [103.939, 116.779, 123.68];
 /// The same in red, green, blue (tensorflow/models, `vgg_preprocessing.py`).
 const CENTRED_MEAN: [f64; 3] = [123.68, 116.779, 103.939];
@@ -73,7 +76,7 @@ pub(super) fn guess(graph: &Graph, input: &ImageInput, classes: Option<usize>) -
     Guess { steps, evidence: format!("{format} graph by {maker}{reason}: {geometry}") }
 }
 
-/// The programs whose graphs tell something.
+/// The programs whose graphs are evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Paddle,
@@ -84,8 +87,8 @@ enum Origin {
     Other,
 }
 
-/// Parts of the names of producers, and of the graphs they write, in lower case. Recent versions of Paddle2ONNX name the graph
-/// alone, and so do files that an optimiser or a quantiser has written again.
+/// Parts of the names of producers, and of the graphs they write, in lower case. Recent versions of
+/// Paddle2ONNX name the graph alone, and so do files that an optimiser or a quantiser has written again.
 const MAKERS: [(&str, Origin); 9] = [
     ("paddle", Origin::Paddle),
     ("caffe", Origin::Caffe),
@@ -126,7 +129,7 @@ impl Evidence<'_> {
     /// The reason in a few words, and the steps.
     fn steps(&self) -> (String, Steps) {
         let mut steps = squashed(self.input, "a guess");
-        if self.input.element.int8_instruction_set().is_some() {
+        if self.input.element.integer_range().is_some() {
             return (" that takes integers".to_owned(), steps);
         }
         if let Some(range) = self.graph.opening.expected_range() {
@@ -154,7 +157,8 @@ impl Evidence<'_> {
         (format!("{reason} whose first layer has the statistics of such samples"), steps)
     }
 
-    /// What the origin's authors usually do: the reason in a few words, and their range, which is not set yet.
+    /// What the origin's authors usually do: the reason in a few words, and their range, which is not set
+    /// yet.
     fn set_usual(&self, steps: &mut Steps) -> (&'static str, SampleRange) {
         let is_colour = self.input.channels == 3;
         self.set_order(steps);
@@ -183,7 +187,8 @@ impl Evidence<'_> {
         self.input.channels == 1 && size(self.input).height <= 32
     }
 
-    /// One mean and deviation: MNIST's for pictures of its size (PyTorch's example), else the average of ImageNet's.
+    /// One mean and deviation: MNIST's for pictures of its size (PyTorch's example), else the average of
+    /// ImageNet's.
     fn set_gray(&self, steps: &mut Steps, range: SampleRange) {
         let average = |values: [f64; 3]| PerChannel::One(values.iter().sum::<f64>() / 3.0);
         match range {
@@ -220,7 +225,8 @@ impl Evidence<'_> {
         SampleRange::Torch
     }
 
-    /// The shorter side to 256/224 of the crop (torchvision 0.29, `transforms/_presets.py`; PaddleClas and TF-Slim the same).
+    /// The shorter side to 256/224 of the crop (torchvision 0.29, `transforms/_presets.py`; PaddleClas and
+    /// TF-Slim the same).
     fn crop(&self, steps: &mut Steps, filter: Filter) {
         let size = size(self.input);
         if size.height != size.width {

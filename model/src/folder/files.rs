@@ -25,7 +25,7 @@ pub struct ModelFile {
     pub sha256: String,
 }
 
-/// Reads a text file of at most 16 MiB, no link; `None` where there is none.
+/// Reads a text file of at most 16 MiB, not a link; `None` if there is none.
 pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
     let file = match open(path) {
@@ -38,7 +38,7 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     file.take(LARGEST_TEXT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_TEXT {
         return Err(ModelError::new(format!(
-            "{} is larger than 16 MiB: that is no configuration",
+            "{} is larger than 16 MiB: that is not a configuration",
             path.display()
         )));
     }
@@ -48,15 +48,15 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     }
 }
 
-/// Opens a regular file only: opening a pipe would wait for whoever writes to it.
+/// Opens a regular file only: opening a pipe would wait for its writer.
 fn open(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     File::open(path)
 }
 
-/// Reads a JSON file of at most 16 MiB; `None` where there is none.
+/// Reads a JSON file of at most 16 MiB; `None` if there is none.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let parsed = serde_json::from_str(&text);
@@ -64,7 +64,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, M
         let shown = path.display();
         if stops_at_python(&text, &error) {
             return ModelError::new(format!(
-                "{shown} is not JSON: Python's NaN or Infinity stands in it, at line {} column {}: put a number or null there",
+                "{shown} is not JSON: Python's NaN or Infinity is in it, at line {} column {}: put a number or null there",
                 error.line(),
                 error.column()
             ));
@@ -104,7 +104,7 @@ pub(crate) fn read_file(path: &Path, most: u64) -> Result<Arc<[u8]>, ModelError>
     let size = file.metadata().map_err(unreadable)?.len();
     if size > most {
         return Err(ModelError::new(format!(
-            "{} has {size} bytes, and an ONNX file at most {most}: export the model with its weights in a file beside it",
+            "{} has {size} bytes, and an ONNX file at most {most}: export the model with its weights in a file next to it",
             path.display()
         )));
     }
@@ -128,7 +128,7 @@ pub(crate) fn read_recorded(model: &Model, name: &str, most: u64) -> Result<Arc<
 
 fn another(path: &Path) -> ModelError {
     ModelError::new(format!(
-        "{} is not the file this run began with: put that one back, or start a new run",
+        "{} is not the file that this run started with: put that one back, or start a new run",
         path.display()
     ))
 }

@@ -1,4 +1,5 @@
-//! Finds the `.onnx` file that a path means. Of files it reads graphs alone, and those only to find an image's part.
+//! Finds the `.onnx` file that a path means. Of files it reads graphs alone, and those only to find an
+//! image's part.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -49,7 +50,7 @@ pub(super) fn find_graph(
     }
     let outputs: Vec<&str> = vision.outputs.iter().map(|port| port.name.as_str()).collect();
     Err(ModelError::new(format!(
-        "{} takes more than an image; {name} beside it is the part for images: give --output with one of its outputs ({})",
+        "{} takes more than an image; {name} next to it is the part for images: give --output with one of its outputs ({})",
         found.model,
         outputs.join(", ")
     )))
@@ -147,7 +148,7 @@ fn no_model(root: &Path) -> ModelError {
     ))
 }
 
-/// A path to the file itself; the configuration may stand in the folder above where that folder is `onnx/`.
+/// A path to the file itself; if its folder is `onnx/`, the configuration may be in the folder above.
 fn single(path: &Path) -> Result<Found, ModelError> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Err(ModelError::new(format!("{}: the file's name is not UTF-8: rename it", path.display())));
@@ -159,8 +160,9 @@ fn single(path: &Path) -> Result<Found, ModelError> {
     })
 }
 
-/// The folder above `folder`, if that is an `onnx/` without a configuration and the one above has one. `.` may be an
-/// `onnx/` too; the model's file itself is never resolved, for in Hugging Face's cache it is a link to elsewhere.
+/// The folder above `folder`, if that is an `onnx/` without a configuration and the one above has one. `.`
+/// may be an `onnx/` too; the model's file itself is never resolved, because in Hugging Face's cache it is a
+/// link to elsewhere.
 fn above(folder: &Path) -> Option<PathBuf> {
     let folder = if folder.ends_with("onnx") { folder.to_owned() } else { folder.canonicalize().ok()? };
     let above = folder.parent().filter(|_| folder.ends_with("onnx"))?;

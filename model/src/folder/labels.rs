@@ -18,7 +18,8 @@ use self::text::{parse, python_names};
 use super::{Config, ModelError, Overrides, paddle, read_text};
 use crate::graph::{Graph, Port};
 
-/// Files of labels by the names people give them. The first that has as many labels as there are scores is used.
+/// Files of labels by the names people give them. The first that has as many labels as there are scores is
+/// used.
 pub(crate) const FILES: [&str; 30] = [
     "labels.txt",
     "selected_tags.csv",
@@ -55,14 +56,14 @@ const MOST_CLASSES: usize = 1 << 20;
 /// Keys of metadata that hold labels.
 const METADATA: [&str; 5] = ["names", "labels", "classes", "class_names", "character"];
 
-/// The labels of a model and where they are from.
+/// The labels of a model and their source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
     /// One per score, or two for one score that is the probability of the second.
     pub(crate) names: Vec<String>,
     /// The file of the folder that they came from, if it was one of labels.
     pub(crate) file: Option<String>,
-    /// Whether somebody named them, rather than this program or an exporter.
+    /// Whether a person named them, rather than this program or an exporter.
     pub(crate) are_names: bool,
 }
 
@@ -83,7 +84,7 @@ struct Found {
 }
 
 impl LabelSources<'_> {
-    /// The labels of the output `scores`, which has `classes` scores per image, if the graph says so.
+    /// The labels of the output `scores`, which has `classes` scores per image, if the graph states that.
     ///
     /// # Errors
     /// If the labels are not one per score, or two files disagree.
@@ -111,7 +112,7 @@ impl LabelSources<'_> {
         }
     }
 
-    /// Whether anybody named labels for the output.
+    /// Whether labels were given for the output.
     pub(crate) fn are_given(&self, scores: &Port, classes: Option<usize>) -> Result<bool, ModelError> {
         Ok(self.config.labels()?.is_some() || self.named(scores, classes, &mut Vec::new())?.is_some())
     }
@@ -162,7 +163,7 @@ impl LabelSources<'_> {
             found.iter().skip(first + 1).find(|other| fits(other) && other.names != found[first].names);
         if let Some(other) = other {
             return Err(ModelError::new(format!(
-                "{} and {} name other labels for the same scores: say which holds, as labels = \"{}\" in tagfleet.toml",
+                "{} and {} name other labels for the same scores: choose one with labels = \"{}\" in tagfleet.toml",
                 found[first].source, other.source, found[first].source
             )));
         }
@@ -175,11 +176,11 @@ impl LabelSources<'_> {
         Some(Found { names, source: format!("{key} in the graph's metadata"), file: None })
     }
 
-    /// A `labels.txt` beside labels of `config.json` is not read; its author should hear of it if it differs.
+    /// If `config.json` has labels, a `labels.txt` is not read; a note reports if it differs.
     fn note_unread(&self, names: &[String], source: &str, notes: &mut Vec<String>) -> Result<(), ModelError> {
         if read(self.root, FILES[0])?.is_some_and(|other| other != names) {
             notes.push(format!(
-                "labels from {source}; {0} has others and is not read: say labels = \"{0}\" in tagfleet.toml if it holds",
+                "labels from {source}; {0} has others and is not read: say labels = \"{0}\" in tagfleet.toml if those are right",
                 FILES[0]
             ));
         }
@@ -192,7 +193,7 @@ fn fits(labels: usize, classes: usize) -> bool {
     labels == classes || (classes == 1 && labels == 2)
 }
 
-/// Names that an exporter made up: `LABEL_0`, `class_0`, `0`.
+/// Placeholders of an exporter: `LABEL_0`, `class_0`, `0`.
 fn are_placeholders(names: &[String]) -> bool {
     names.iter().enumerate().all(|(index, name)| {
         let bare = name.to_lowercase();
@@ -207,14 +208,14 @@ fn unnamed(classes: Option<usize>, notes: &mut Vec<String>) -> Result<Labels, Mo
     let names = match classes {
         Some(1) => {
             notes.push(format!(
-                "no label: the one score is called positive; write its name into {0} beside the model, or two names, of which the score is the second's probability",
+                "no label: the one score is called positive; write its name into {0} next to the model, or two names, of which the score is the second's probability",
                 FILES[0]
             ));
             vec!["positive".to_owned()]
         }
         Some(classes) if classes <= MOST_CLASSES => {
             notes.push(format!(
-                "no labels: they are called class_0 to class_{}; write their names into {} beside the model, one per line",
+                "no labels: they are called class_0 to class_{}; write their names into {} next to the model, one per line",
                 classes - 1,
                 FILES[0]
             ));
@@ -227,7 +228,7 @@ fn unnamed(classes: Option<usize>, notes: &mut Vec<String>) -> Result<Labels, Mo
         }
         None => {
             return Err(ModelError::new(format!(
-                "the graph does not say how many classes it has, and there are no labels: write {} beside it, one per line",
+                "the graph does not state how many classes it has, and there are no labels: write {} next to it, one per line",
                 FILES[0]
             )));
         }

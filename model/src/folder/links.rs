@@ -1,14 +1,17 @@
-//! Which links in a model's folder are followed: a folder comes from others, and a link in it may name any file of the user.
+//! Which links in a model's folder are followed: a folder comes from others, and a link in it may name any
+//! file of the user.
 //!
-//! Hugging Face's cache is made of links: `snapshots/COMMIT/model.onnx` leads to `blobs/HASH` beside `snapshots`. Those are
-//! followed. Any other is not, but for links from a graph or its weights to a file of the same folder. Nothing is opened here.
+//! Hugging Face's cache consists of links: `snapshots/COMMIT/model.onnx` leads to `blobs/HASH` next to
+//! `snapshots`. Those are followed, and so are links from a graph or its weights to a file of the same
+//! folder. All others are not. Nothing is opened in this module.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ModelError;
 
-/// Refuses `path`, a graph or weights, if links lead from it out of `folder` and out of the cache that this is in.
+/// Refuses `path`, a graph or weights, if links lead from it out of `folder` and out of the cache that this
+/// is in.
 pub(crate) fn refuse_far(folder: &Path, path: &Path) -> Result<(), ModelError> {
     let is_near = || -> io::Result<bool> {
         let (folder, target) = (folder.canonicalize()?, path.canonicalize()?);
@@ -43,8 +46,8 @@ pub(super) fn refuse_any(path: &Path) -> Result<(), ModelError> {
     }
 }
 
-/// Whether `target` is one of the files that the cache around `folder` keeps by their hashes. Both have no links in them, so
-/// that a `blobs` that is itself a link elsewhere holds nothing.
+/// Whether `target` is one of the files that the cache around `folder` keeps by their hashes. Both have no
+/// links in them, so that a `blobs` that is itself a link elsewhere holds nothing.
 fn is_blob(target: &Path, folder: &Path) -> bool {
     folder.ancestors().filter_map(blobs).any(|blobs| target.parent() == Some(blobs.as_path()))
 }

@@ -1,5 +1,5 @@
-//! What an ONNX file says of itself in `metadata_props`: Ultralytics' exports, and those of Azure Custom Vision and others that
-//! follow ONNX's own names for images (onnx, `docs/MetadataProps.md`).
+//! An ONNX file's own `metadata_props`: Ultralytics' exports, and those of Azure Custom Vision and others
+//! that follow ONNX's own names for images (onnx, `docs/MetadataProps.md`).
 
 use std::collections::BTreeMap;
 
@@ -43,13 +43,14 @@ pub(super) fn steps(graph: &Graph, input: &ImageInput) -> Result<Option<Steps>, 
         Some((key, value)) => {
             let value: String = value.chars().take(80).collect();
             Err(squashed(input, "the graph's metadata")
-                .instead(&format!("the graph's metadata says {key} = {value:?}, which is not read")))
+                .instead(&format!("the graph's metadata has {key} = {value:?}, which cannot be read")))
         }
         None => Ok(None),
     }
 }
 
-/// `classify_transforms` (ultralytics 8.3, `data/augment.py`): the shorter side to `imgsz`, bilinear, a centre crop, 0..1.
+/// `classify_transforms` (ultralytics 8.3, `data/augment.py`): the shorter side to `imgsz`, bilinear, a
+/// centre crop, 0..1.
 fn ultralytics(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result<Steps, ModelError> {
     let task = metadata.get("task").map_or("", String::as_str);
     if task != "classify" {
@@ -101,7 +102,7 @@ fn onnx_image(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result
         Some("Gray8") => Some(Color::Gray),
         Some("Rgb8" | "Rgba8") | None => None,
         Some(other) => {
-            return Err(steps.instead(&format!("{PIXELS} in {source} is {other:?}, which is not known")));
+            return Err(steps.instead(&format!("{PIXELS} in {source} is {other:?}, which is unknown")));
         }
     };
     // Without a range ONNX's is 0..255.
@@ -117,7 +118,7 @@ fn onnx_image(metadata: &BTreeMap<String, String>, input: &ImageInput) -> Result
             steps.offset = 16.0;
         }
         Some(other) => {
-            return Err(steps.instead(&format!("{RANGE} in {source} is {other:?}, which is not known")));
+            return Err(steps.instead(&format!("{RANGE} in {source} is {other:?}, which is unknown")));
         }
     }
     Ok(steps)

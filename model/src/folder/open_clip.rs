@@ -1,5 +1,5 @@
-//! OpenCLIP's `preprocess_cfg.json`, which Immich's models have beside each tower, and `open_clip_config.json`, to the steps of
-//! `image_transform_v2` (open_clip 3.2, `transform.py`).
+//! OpenCLIP's `preprocess_cfg.json`, which Immich's models have next to each tower, and
+//! `open_clip_config.json`, to the steps of `image_transform_v2` (open_clip 3.2, `transform.py`).
 
 use std::path::Path;
 

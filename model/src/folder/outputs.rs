@@ -1,7 +1,8 @@
 //! Which output gives the scores, and which is kept as a vector.
 //!
-//! A row of numbers is taken for scores on evidence alone: a softmax, sigmoid or layer with a bias before it, its name, its
-//! labels, or as many values as ImageNet has classes. Any other row is a vector, and its images get no tags.
+//! A row of numbers is taken for scores on evidence alone: a softmax, sigmoid or layer with a bias before it,
+//! its name, its labels, or as many values as ImageNet has classes. Any other row is a vector, and its images
+//! get no tags.
 
 use super::labels::LabelSources;
 use super::{ModelError, ModelOptions, Overrides};
@@ -13,7 +14,8 @@ const VECTORS: [&str; 7] =
 /// Parts of names that exporters give to scores.
 const SCORES: [&str; 10] =
     ["logit", "score", "prob", "class", "pred", "softmax", "sigmoid", "label", "loss", "activation"];
-/// Classes of ImageNet-1k and -21k, without and with TensorFlow's background, or as timm and Google count them.
+/// Classes of ImageNet-1k and -21k, without and with TensorFlow's background, or as timm and Google count
+/// them.
 const IMAGENET: [usize; 4] = [1000, 1001, 21841, 21843];
 /// The outputs that transformers' towers give, the best first.
 const BEST_VECTORS: [&str; 4] = ["image_embeds", "pooler_output", "embedding", "embeddings"];
@@ -100,7 +102,7 @@ fn is_scores(port: &Port, sources: LabelSources<'_>) -> Result<bool, ModelError>
     Ok(is_known || sources.are_given(port, classes)?)
 }
 
-/// The vector that is kept if nobody named one.
+/// The default vector, if the user named none.
 fn best_vector(graph: &Graph) -> Result<&Port, ModelError> {
     let rows: Vec<&Port> = graph.score_rows(None);
     let best = BEST_VECTORS.iter().find_map(|name| graph.outputs.iter().find(|port| port.name == *name));

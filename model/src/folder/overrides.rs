@@ -1,4 +1,5 @@
-//! `tagfleet.toml`: what its user states of a model, over whatever else was found. Its format is in [`super`].
+//! `tagfleet.toml`: what its user states of a model, over whatever else was found. Its format is in
+//! [`super`].
 //!
 //! A setting that the file leaves out keeps the value it has without the file.
 
@@ -210,7 +211,8 @@ impl Overrides {
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 
-    /// Whether the file gives a scale or an offset, which no mean and standard deviation of another scale fit.
+    /// Whether the file gives a scale or an offset, which no mean and standard deviation of another scale
+    /// fit.
     pub(super) fn rescales(&self) -> bool {
         self.scale.is_some() || self.offset.is_some()
     }
@@ -249,7 +251,8 @@ fn check_keys(table: &toml::Table) -> Result<(), ModelError> {
     )))
 }
 
-/// A mean that no sample can have belongs to another scale: a key was left out, and would darken or brighten every picture.
+/// A mean that no sample can have belongs to another scale: a key was left out, and would darken or brighten
+/// every picture.
 fn check_mean(steps: &Steps) -> Result<(), ModelError> {
     let ends = [steps.offset, 255.0 * steps.scale + steps.offset];
     let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));

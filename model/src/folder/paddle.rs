@@ -26,7 +26,7 @@ pub(super) fn file(root: &Path) -> Result<Option<Value>, ModelError> {
 /// The steps of its `PreProcess`, if it has one.
 pub(super) fn steps(file: &Value) -> Result<Option<Steps>, ModelError> {
     let Some(Value::Array(operations)) = file.pointer("/PreProcess/transform_ops") else { return Ok(None) };
-    // Its pictures are read as blue, green, red, and turned unless the file says otherwise.
+    // Its pictures are read as blue, green, red, and turned unless the file has another order.
     let mut steps = Steps {
         scale: 1.0,
         anchor: Anchor::CenterFloor,
@@ -62,7 +62,7 @@ fn add(steps: &mut Steps, name: &str, arguments: &Value) -> Result<(), ModelErro
     if understood { Ok(()) } else { Err(steps.instead(&format!("{SOURCE}: {name} {arguments} is not read"))) }
 }
 
-/// `int(round(side * short / min(sides)))` for each side, or an exact size; OpenCV's bilinear unless it says otherwise.
+/// `int(round(side * short / min(sides)))` for each side, or an exact size; OpenCV's bilinear by default.
 fn resize(steps: &mut Steps, arguments: &Value) -> bool {
     let text = |key: &str| arguments.get(key).and_then(Value::as_str).map(str::to_lowercase);
     let is_pillow = text("backend").is_some_and(|backend| backend == "pil");
@@ -115,7 +115,7 @@ fn size(value: Option<&Value>) -> Option<Size> {
     }
 }
 
-/// The labels of `PostProcess`: a list, or a file beside the model.
+/// The labels of `PostProcess`: a list, or a file next to the model.
 pub(super) fn labels(file: &Value) -> Option<Vec<String>> {
     let list = file.pointer("/PostProcess/Topk/label_list").or_else(|| {
         file.pointer("/PostProcess")?.as_object()?.values().find_map(|post| post.get("label_list"))

@@ -1,9 +1,9 @@
-//! `processor_config.json` and `preprocessor_config.json`, as transformers wrote them over the years, to the steps they
-//! stand for.
+//! `processor_config.json` and `preprocessor_config.json`, in all forms that transformers has written, to the
+//! steps that they mean.
 //!
-//! `size` and `crop_size` come as a number, `{height, width}` or `{shortest_edge}`; absent fields, and those that are
-//! null, get the defaults of the named processor ([`super::processor_types`]). A field that would change the steps and is
-//! not read is an error, never ignored.
+//! `size` and `crop_size` come as a number, `{height, width}` or `{shortest_edge}`; absent fields, and those
+//! that are null, get the defaults of the named processor ([`super::processor_types`]). An unread field that
+//! would change the steps is an error, never ignored.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,7 +53,7 @@ struct Nested {
     image_processor: Option<Processor>,
 }
 
-/// What a model's other files tell of its pictures.
+/// Facts about the pictures from a model's other files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     pub(super) model_type: Option<&'a str>,
@@ -63,8 +63,8 @@ pub(super) struct Context<'a> {
 /// transformers' wrapper around timm models, whose file holds timm's own description.
 const TIMM_WRAPPER: &str = "TimmWrapperImageProcessor";
 
-/// Reads the files in `root`, the nested one first, as transformers does; `None` if there is none, or it leaves
-/// everything to `config.json`.
+/// Reads the files in `root`, the nested one first, as transformers does; `None` if there is none, or it
+/// leaves everything to `config.json`.
 pub(super) fn read(
     root: &Path,
     context: Context<'_>,
@@ -85,8 +85,8 @@ pub(super) fn read(
     file.described(name, context, notes).map(Some)
 }
 
-/// The steps of a model of that type whose folder has no processor file, and nothing but its graph or `image_size` says
-/// another size than the processor's default.
+/// The steps of a model of that type whose folder has no processor file, if neither its graph nor
+/// `image_size` names another size than the processor's default.
 pub(super) fn of_model_type(
     model_type: &str,
     side: Option<u32>,
@@ -271,7 +271,7 @@ impl Processor {
         Ok(())
     }
 
-    /// transformers' torchvision processors multiply mean and std with 255 where they scale and normalise.
+    /// transformers' torchvision processors multiply mean and std with 255 if they scale and normalise.
     fn fast_arithmetic(&self) -> Arithmetic {
         match (self.do_rescale.unwrap_or(true), self.do_normalize.unwrap_or(false)) {
             (true, true) => Arithmetic::Fused,
@@ -343,7 +343,8 @@ fn given(value: Option<Value>) -> Option<Value> {
     value.filter(|value| !value.is_null())
 }
 
-/// What a folder gets whose files name no processor: resize and crop as far as they are given, ImageNet's mean.
+/// What a folder gets whose files name no processor: resize and crop as far as they are given, ImageNet's
+/// mean.
 fn unnamed() -> ProcessorType {
     let defaults = Processor {
         do_normalize: Some(true),

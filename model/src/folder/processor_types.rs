@@ -1,7 +1,8 @@
 //! The image processors of transformers that are understood, with the defaults each gives to absent fields.
 //!
-//! `processors.json` is written by `scripts/processors.py` from an installed transformers, whose version is in it. A
-//! processor is in it if its output equals the steps of its [`Kind`]. Nothing here reads a model's files.
+//! `processors.json` is written by `scripts/processors.py` from an installed transformers, whose version is
+//! in it. A processor is in it if its output equals the steps of its [`Kind`]. Nothing here reads a model's
+//! files.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -54,7 +55,8 @@ struct Table {
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| serde_json::from_str(include_str!("processors.json")).unwrap_or_default());
 
-/// The processor of that class name, e.g. `ViTImageProcessor`, `ViTImageProcessorFast`, `ViTFeatureExtractor`.
+/// The processor of that class name, e.g. `ViTImageProcessor`, `ViTImageProcessorFast`,
+/// `ViTFeatureExtractor`.
 pub(super) fn by_class(class: &str) -> Option<&'static ProcessorType> {
     const SUFFIXES: [&str; 4] =
         ["ImageProcessorFast", "ImageProcessorPil", "ImageProcessor", "FeatureExtractor"];

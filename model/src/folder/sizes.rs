@@ -88,8 +88,8 @@ pub(super) fn poolformer(to: ResizeTo, crop_pct: Option<f64>) -> Result<ResizeTo
     })
 }
 
-/// Perceiver crops `size / crop_size` of the shorter side and then resizes to `size`. Resized first, the same region is
-/// a crop of `size` out of a shorter side of `crop_size`.
+/// Perceiver crops `size / crop_size` of the shorter side and then resizes to `size`. Resized first, the same
+/// region is a crop of `size` out of a shorter side of `crop_size`.
 pub(super) fn perceiver(
     to: ResizeTo,
     steps: &mut Steps,

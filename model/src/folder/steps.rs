@@ -1,6 +1,7 @@
 //! The steps from a picture to the model's input while they are being gathered, and the checks that end it.
 //!
-//! Whatever file they come from, they pass [`Steps::finish`]: no size, mean or factor reaches a run unchecked.
+//! Whatever file they come from, they pass [`Steps::finish`]: no size, mean or factor reaches a run
+//! unchecked.
 
 use serde::Deserialize;
 
@@ -11,13 +12,15 @@ use crate::preprocessing::{
 };
 use crate::tensor;
 
-/// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it too.
+/// `IMAGENET_DEFAULT_MEAN` of transformers' `image_utils.py` and of timm; torchvision's classifiers use it
+/// too.
 pub(super) const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 /// `IMAGENET_DEFAULT_STD`, from the same places.
 pub(super) const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
 const LARGEST_SIDE: u32 = 8192;
-/// Numbers in one batch of inputs: 256 MiB, for a graph of a few bytes may insist on a batch of terabytes.
+/// Numbers in one batch of inputs: 256 MiB, because a graph of a few bytes may insist on a batch of
+/// terabytes.
 const LARGEST_INPUT: u64 = 64 << 20;
 
 /// One number for every channel, or one per channel.
@@ -73,7 +76,7 @@ pub(super) struct Steps {
     pub(super) std: PerChannel,
     pub(super) std_twice: bool,
     pub(super) arithmetic: Arithmetic,
-    /// Where they come from, for errors.
+    /// Their source, for errors.
     pub(super) source: &'static str,
 }
 
@@ -99,8 +102,8 @@ impl Default for Steps {
 }
 
 impl Steps {
-    /// No resize, no crop; samples scaled to 0..=1 for a graph of floats, and as they are for one of integers, which for
-    /// signed bytes is less 128.
+    /// No resize, no crop; samples scaled to 0..=1 for a graph of floats, and as they are for one of
+    /// integers, which for signed bytes is less 128.
     pub(super) fn of_element(element: Element) -> Self {
         match element {
             Element::U8 => Self { scale: 1.0, ..Self::default() },
@@ -109,7 +112,8 @@ impl Steps {
         }
     }
 
-    /// Checks the steps by themselves and against the graph's input. Decoding is exact, unless decided otherwise later.
+    /// Checks the steps by themselves and against the graph's input. Decoding is exact, unless decided
+    /// otherwise later.
     pub(super) fn finish(self, input: &ImageInput, exif: bool) -> Result<Preprocessing, ModelError> {
         let channels = usize::from(input.channels);
         let color = self.color.unwrap_or(if channels == 1 { Color::Gray } else { Color::Rgb });
@@ -219,7 +223,7 @@ impl Steps {
 
     /// What a graph of integers gets must be integers that it can hold, up to a rounding error.
     fn check_integers(&self, finished: &Preprocessing, input: &ImageInput) -> Result<(), ModelError> {
-        let Some((least, most)) = input.element.int8_instruction_set() else { return Ok(()) };
+        let Some((least, most)) = input.element.integer_range() else { return Ok(()) };
         let values = tensor::values(finished).map_err(|error| ModelError::new(error.to_string()))?;
         let fits = |value: &f32| {
             let rounded = value.round();
@@ -233,7 +237,8 @@ impl Steps {
     }
 }
 
-/// A batch of these pictures must fit in memory; no factor is larger than 8192, so that the product fits in 64 bits.
+/// A batch of these pictures must fit in memory; no factor is larger than 8192, so that the product fits in
+/// 64 bits.
 fn check_input(size: Size, input: &ImageInput) -> Result<(), ModelError> {
     let batch = input.batch.unwrap_or(1);
     let values = batch as u64 * u64::from(input.channels) * u64::from(size.height) * u64::from(size.width);

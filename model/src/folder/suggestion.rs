@@ -1,4 +1,5 @@
-//! The `tagfleet.toml` that says what a model's files say in another form, for errors that ask the user to write it.
+//! The `tagfleet.toml` that is equivalent to a model's files in another form, for errors that ask the user to
+//! write it.
 
 use std::fmt::Write as _;
 

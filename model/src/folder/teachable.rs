@@ -1,6 +1,8 @@
-//! Google's Teachable Machine: its Keras export, which people convert with tf2onnx and publish with its `labels.txt`.
+//! Google's Teachable Machine: its Keras export, which people convert with tf2onnx and publish with its
+//! `labels.txt`.
 //!
-//! The code that it exports cuts a picture to a square with Pillow's `ImageOps.fit`, Lanczos, and feeds `x / 127.5 - 1`.
+//! The code that it exports cuts a picture to a square with Pillow's `ImageOps.fit`, Lanczos, and feeds `x /
+//! 127.5 - 1`.
 
 use std::path::Path;
 
@@ -13,7 +15,8 @@ use crate::preprocessing::{Filter, Layout, Resize, ResizeTo, Size};
 const LABELS: &str = "labels.txt";
 const SIDE: usize = 224;
 
-/// Whether every line of the labels begins with its number, from 0, beside a graph of Teachable Machine's shape.
+/// Whether every line of the labels starts with its number, from 0, next to a graph of Teachable Machine's
+/// shape.
 pub(super) fn is_exported(
     root: &Path,
     input: &ImageInput,

@@ -94,7 +94,7 @@ fn a_bare_model_gets_torchvisions_defaults_and_says_so() {
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_3; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 224x224, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
@@ -109,7 +109,7 @@ fn another_fixed_size_follows_the_same_rule() {
     input InputSpec { name: "pixels", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
-    - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_3; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter: squash to 64x64, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
@@ -270,7 +270,7 @@ fn a_model_without_scores_is_run_for_its_vector_alone() {
         crate::scores::Ranker::new(&spec.labels, spec.activation, &options)
     };
     assert_eq!(ranker(None).unwrap().tags(&[]), Ok(Vec::new()));
-    insta::assert_snapshot!(ranker(Some(vec!["cat".to_owned()])).unwrap_err(), @"the model gives no scores, so that --labels has nothing to choose from");
+    insta::assert_snapshot!(ranker(Some(vec!["cat".to_owned()])).unwrap_err(), @"the model gives no scores: --labels has nothing to choose from");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_copy_is_checked() {
     assert!(Model::from_copy(folder.path(), other).unwrap_err().to_string().contains("sha256 0000"));
     std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\nD").unwrap();
     let error = Model::from_copy(folder.path(), spec).unwrap_err().to_string();
-    insta::assert_snapshot!(without(folder.path(), &error), @"labels.txt is not the file this run began with: put that one back, or start a new run");
+    insta::assert_snapshot!(without(folder.path(), &error), @"labels.txt is not the file that this run started with: put that one back, or start a new run");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! timm's `pretrained_cfg`, read as `timm.data.resolve_data_config` and `transforms_imagenet_eval` read it
-//! (timm 1.0.31, `data/config.py` and `data/transforms_factory.py`): 224, bicubic, ImageNet's mean and standard
-//! deviation, `crop_pct` 0.875 and `crop_mode` "center" if absent. The `test_*` fields are not used, as there.
+//! (timm 1.0.31, `data/config.py` and `data/transforms_factory.py`): 224, bicubic, ImageNet's mean and
+//! standard deviation, `crop_pct` 0.875 and `crop_mode` "center" if absent. The `test_*` fields are not used,
+//! as there.
 
 use serde::Deserialize;
 
@@ -27,7 +28,7 @@ impl Timm {
         self.label_names.or(self.labels)
     }
 
-    /// The steps it stands for; `source` is the file it was found in.
+    /// The steps it means; `source` is the file it was found in.
     pub(super) fn steps(&self, source: &'static str) -> Result<Steps, ModelError> {
         let [_, height, width] = self.input_size.unwrap_or([3, 224, 224]);
         let crop = Size { height, width };

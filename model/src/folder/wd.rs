@@ -1,7 +1,8 @@
-//! The WD taggers (SmilingWolf): a graph of channels last with `selected_tags.csv`, beside a `config.json` that describes
-//! the network it was converted from.
+//! The WD taggers (SmilingWolf): a graph of channels last with `selected_tags.csv`, next to a `config.json`
+//! that describes the network it was converted from.
 //!
-//! Their own code pads a picture to a white square, resizes it bicubic and feeds blue, green, red of 0 to 255.
+//! Their own code pads a picture to a white square, resizes it bicubic and feeds blue, green, red of 0 to
+//! 255.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! `tagfleet.toml` as text: what the reader of that file understands as the same preprocessing.
 //!
-//! It exists so that an error can show the file to write, and so that what was found by trying can be kept. It states every
-//! setting, so that nothing depends on what is assumed without the file.
+//! It exists so that an error can show the file to write, and so that what was found by trying can be kept.
+//! It states every setting, so that nothing depends on what is assumed without the file.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ pub struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
-    /// All that is known of a model but where its labels come from.
+    /// All facts about a model except the source of its labels.
     #[must_use]
     pub fn of(spec: &'a ModelSpec) -> Self {
         Self {

@@ -1,9 +1,10 @@
 //! Which published family of networks a graph was exported from, by the names of its layers.
 //!
-//! tf2onnx and its predecessors keep the names of TensorFlow's layers, also those of a base network inside of a larger one.
-//! Keras's applications expect different samples: the table is `preprocess_input` in keras/src/applications of Keras 3.
-//! TF-Slim's are in `preprocessing_factory.py` and the README of tensorflow/models, research/slim; those of EfficientNet and of
-//! the official ResNet in tensorflow/tpu, models/official. It never looks at weights.
+//! tf2onnx and its predecessors keep the names of TensorFlow's layers, also those of a base network inside of
+//! a larger one. Keras's applications expect different samples: the table is `preprocess_input` in
+//! keras/src/applications of Keras 3. TF-Slim's are in `preprocessing_factory.py` and the README of
+//! tensorflow/models, research/slim; those of EfficientNet and of the official ResNet in tensorflow/tpu,
+//! models/official. It never looks at weights.
 
 use tract_onnx::pb::GraphProto;
 

@@ -1,6 +1,6 @@
 //! The constants of a graph by name, and the floats in them.
 //!
-//! What a file keeps beside itself is never read, and no more values are copied than a mean picture has.
+//! Values in other files are never read, and no more values are copied than a mean picture has.
 
 use std::collections::HashMap;
 
@@ -52,7 +52,8 @@ impl<'a> Constants<'a> {
     }
 }
 
-/// How many values a constant holds, before any is copied: in whichever list is used, or as bytes of its type.
+/// How many values a constant holds, before any is copied: in whichever list is used, or as bytes of its
+/// type.
 fn stored(tensor: &TensorProto) -> usize {
     let size = match DataType::try_from(tensor.data_type) {
         Ok(DataType::Double) => 8,

@@ -1,7 +1,7 @@
-//! Weights that a model keeps in files beside it: which files, and whether they are there and long enough.
+//! Weights that a model keeps in files next to it: which files, and whether they exist and are long enough.
 //!
-//! Names come from the model and are hostile: none may lead out of the model's folder, nor may a link there, unless it leads
-//! into the cache that the folder is part of. Nothing is read but lengths.
+//! Names come from the model and are hostile: none may lead out of the model's folder, nor may a link there,
+//! unless it leads into the cache that the folder is part of. Nothing is read but lengths.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -20,7 +20,7 @@ pub struct ExternalFile {
     pub bytes: u64,
 }
 
-/// Where in a file a tensor's values are.
+/// The place of a tensor's values in a file.
 pub(super) struct Place {
     /// The file, relative to the model's own folder and inside it.
     pub(super) location: String,
@@ -30,7 +30,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What `tensor` of `model` says, which is said once: engines differ in what they make of two entries.
+    /// The place that `tensor` of `model` names. It may name one only once: engines differ in how they read
+    /// two entries.
     pub(super) fn of(tensor: &TensorProto, model: &Path) -> Result<Self, ModelError> {
         let refused = |why: String| {
             ModelError::new(format!("{} {why}: refused; export the model again", model.display()))
@@ -85,7 +86,7 @@ fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
     let path = folder.join(location);
     let Ok(metadata) = path.metadata() else {
         return Err(ModelError::new(format!(
-            "{shown} needs {location} beside it, which holds its weights: copy that file into {}",
+            "{shown} needs {location} next to it, which holds its weights: copy that file into {}",
             folder.display()
         )));
     };
@@ -142,8 +143,8 @@ fn change_nodes(nodes: &mut [NodeProto], change: &mut Change<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Whether a tensor's values are in another file. One that names a file is taken to be, whatever else it says: parsers
-/// differ in which of the two they believe.
+/// Whether a tensor's values are in another file. A tensor that names a file counts as one, even if its
+/// location field contradicts that: parsers differ in which of the two they believe.
 pub(super) fn is_external(tensor: &TensorProto) -> bool {
     let is_default = tensor.data_location.is_none_or(|place| place == DataLocation::Default as i32);
     !is_default || !tensor.external_data.is_empty()

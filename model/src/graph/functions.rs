@@ -1,7 +1,7 @@
-//! How large a graph becomes once its functions are put in the place of the nodes that call them, as engines do.
+//! How large a graph becomes once its functions replace the nodes that call them, as engines do.
 //!
-//! Functions that call one another twice double with each: 2 kB can stand for more nodes than any machine holds. Nothing is
-//! put in any place here.
+//! Functions that call one another twice double with each: 2 kB can expand to more nodes than any machine
+//! holds. This module replaces nothing.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(super) fn check(proto: &ModelProto) -> Result<(), ModelError> {
     }
     let size = calls.graph(graph, 0)?;
     if size.nodes > MOST_NODES {
-        return Err(refused(&format!("stand for more than {MOST_NODES} nodes")));
+        return Err(refused(&format!("expand to more than {MOST_NODES} nodes")));
     }
     Ok(())
 }
@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn functions_that_double_are_refused_however_small_their_file_is() {
         assert!(check(&chain(18, 2)).is_ok());
-        insta::assert_snapshot!(error(&chain(28, 2)), @"its functions stand for more than 1000000 nodes: refused; export the model with its functions inlined");
+        insta::assert_snapshot!(error(&chain(28, 2)), @"its functions expand to more than 1000000 nodes: refused; export the model with its functions inlined");
         // It would be 2^90 nodes: a sum that overflowed would let it through.
-        assert!(error(&chain(90, 2)).contains("stand for more"));
+        assert!(error(&chain(90, 2)).contains("expand to more"));
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
                 ..FunctionProto::default()
             },
         );
-        assert!(error(&both).contains("stand for more"));
+        assert!(error(&both).contains("expand to more"));
         let mut late = chain(60, 1);
         // f30 is known with 30 calls below it before a chain of 80 ends in it.
         let node = |name: &str| calls(&[name]).remove(0);

@@ -1,7 +1,8 @@
-//! Outputs that are maps from label to score (`ZipMap` of ONNX's ML operators), as Custom Vision and skl2onnx write them.
+//! Outputs that are maps from label to score (`ZipMap` of ONNX's ML operators), as Custom Vision and skl2onnx
+//! write them.
 //!
-//! No engine hands a map over; the tensor that goes into it holds the same scores, so that is what is read, and the map's
-//! keys are the labels.
+//! No engine hands a map over; the tensor that goes into it holds the same scores, so that is what is read,
+//! and the map's keys are the labels.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,7 +28,8 @@ pub(super) fn score_map<'a>(name: &str, producers: &HashMap<&str, &'a NodeProto>
     Some(ScoreMap { tensor: node.input.first()?, labels })
 }
 
-/// Makes the tensors `names` the outputs of `proto`, in place of its own, and drops the nodes that only others need.
+/// Makes the tensors `names` the outputs of `proto`, in place of its own, and drops the nodes that only
+/// others need.
 pub(super) fn expose(proto: &mut ModelProto, names: &[String]) {
     let Some(graph) = proto.graph.as_mut() else { return };
     let known: Vec<ValueInfoProto> = graph.output.drain(..).collect();

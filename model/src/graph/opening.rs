@@ -1,7 +1,9 @@
-//! What a graph does to its input before its first layer with weights, as `x * scale + offset` for each channel.
+//! What a graph does to its input before its first layer with weights, as `x * scale + offset` for each
+//! channel.
 //!
-//! A graph that begins by scaling or by subtracting a mean wants samples of 0 to 255; whoever normalises them a second
-//! time gets wrong scores. Only constants are followed: an operation on anything else ends the opening.
+//! A graph that starts by scaling or by subtracting a mean wants samples of 0 to 255; normalising them a
+//! second time gives wrong scores. Only constants are followed: an operation on anything else ends the
+//! opening.
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
@@ -91,8 +93,8 @@ impl Opening {
         Some(Self { scale: self.scale * factor, offset: (self.offset - mean) * factor + beta })
     }
 
-    /// The range of samples that it turns into what a first layer expects: centred near zero, spread over 0.5 to 600.
-    /// `None` if it changes next to nothing, or no range fits.
+    /// The range of samples that it turns into what a first layer expects: centred near zero, spread over 0.5
+    /// to 600. `None` if it changes next to nothing, or no range fits.
     #[must_use]
     pub fn expected_range(&self) -> Option<SampleRange> {
         if (self.scale - 1.0).abs() < 0.25 && self.offset.abs() < 0.25 {
@@ -102,7 +104,7 @@ impl Opening {
         for (range, low, high) in RANGES {
             let spread = ((high - low) * self.scale).abs();
             let centre = ((low + high) / 2.0 * self.scale + self.offset).abs() / spread;
-            // Nobody subtracts a mean from samples that are centred already.
+            // A mean is not subtracted from samples that are centred already.
             let is_shifted = range != SampleRange::Signed || self.offset > 0.0;
             let fits = (0.5..=600.0).contains(&spread) && centre <= 1.0 && is_shifted;
             if fits && best.is_none_or(|(least, _)| centre < least - 1e-9) {

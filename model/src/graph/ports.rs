@@ -1,6 +1,6 @@
 //! Which of a graph's inputs takes the image, and which of its outputs gives scores or a vector.
 //!
-//! It only chooses; what it can't choose is an error that lists what there is and says where to choose.
+//! It only chooses. If it can't choose, the error lists the candidates and the option that chooses.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,9 @@ pub struct ImageInput {
     pub name: String,
     /// Floats or bytes.
     pub element: Element,
-    /// The batch the graph insists on, 1 to 1024; `None` where it takes any.
+    /// The batch the graph insists on, 1 to 1024; `None` if it takes any.
     pub batch: Option<usize>,
-    /// Where the channels stand.
+    /// The position of the channels.
     pub layout: Layout,
     /// 1 or 3.
     pub channels: u8,
@@ -35,7 +35,7 @@ pub struct ImageInput {
 pub struct OutputPort {
     /// Its name in the graph.
     pub name: String,
-    /// Values per image, where the graph says.
+    /// Values per image, if the graph states it.
     pub len: Option<usize>,
 }
 
@@ -43,11 +43,11 @@ impl Graph {
     /// The one input, if it takes images; `layout` overrides what the dimensions suggest.
     ///
     /// # Errors
-    /// Where there is not exactly one input, or it is not an image of 1 or 3 channels in floats or bytes.
+    /// If there is not exactly one input, or it is not an image of 1 or 3 channels in floats or bytes.
     pub fn image_input(&self, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
         let input = match self.inputs.as_slice() {
             [input] => input,
-            [] => return Err(ModelError::new("the model has no input, so it takes no image")),
+            [] => return Err(ModelError::new("the model has no input, so it cannot take an image")),
             inputs => {
                 return Err(ModelError::new(format!(
                     "the model has {} inputs ({}), but tagfleet feeds one image: export the image part alone",
@@ -68,8 +68,8 @@ impl Graph {
         if scores_len(port).is_some() { Ok(port) } else { Err(not_scores(port)) }
     }
 
-    /// The outputs that are one row of floats per image, `[n, c]` or `[n, c, 1, 1]`, for a graph that insists on `batch`
-    /// images. An output of another number of rows holds something else.
+    /// The outputs that are one row of floats per image, `[n, c]` or `[n, c, 1, 1]`, for a graph that insists
+    /// on `batch` images. An output of another number of rows holds something else.
     pub fn score_rows(&self, batch: Option<usize>) -> Vec<&Port> {
         let is_per_image =
             |port: &&Port| match port.shape.as_ref().and_then(|shape| shape.first().copied().flatten()) {
@@ -90,7 +90,7 @@ impl Graph {
     /// The output of that name, of whatever shape.
     ///
     /// # Errors
-    /// Where there is none, or it does not hold floats.
+    /// If there is none, or it does not hold floats.
     pub fn output(&self, name: &str) -> Result<&Port, ModelError> {
         let is_wanted =
             |port: &&Port| port.name == name || port.map.as_ref().is_some_and(|map| map.name == name);
@@ -113,7 +113,7 @@ impl Port {
     /// The output as it is kept: its name and how many values it has per image.
     ///
     /// # Errors
-    /// Where it claims more values than can be counted.
+    /// If it claims more values than can be counted.
     pub fn kept(&self) -> Result<OutputPort, ModelError> {
         let dims = self.shape.as_ref().and_then(|shape| shape.get(1..)?.iter().copied().collect());
         let len = dims.map(|dims: Vec<usize>| {
@@ -123,7 +123,7 @@ impl Port {
         Ok(OutputPort { name: self.name.clone(), len: len.transpose()? })
     }
 
-    /// The number of scores per image, if the graph says so.
+    /// The number of scores per image, if the graph states it.
     pub fn classes(&self) -> Option<usize> {
         scores_len(self).flatten()
     }
@@ -141,7 +141,7 @@ fn names(ports: &[Port]) -> String {
     ports.iter().map(Port::describe).collect::<Vec<_>>().join(", ")
 }
 
-/// `Some` where a port could be scores; inside, the number of classes where the graph says.
+/// `Some` if a port could be scores; inside, the number of classes if the graph states it.
 fn scores_len(port: &Port) -> Option<Option<usize>> {
     if !port.element.is_float() {
         return None;
@@ -165,7 +165,7 @@ fn not_scores(port: &Port) -> ModelError {
 fn image_input(input: &Port, layout: Option<Layout>) -> Result<ImageInput, ModelError> {
     let &[batch, second, third, fourth] = input.shape.as_deref().unwrap_or_default() else {
         return Err(ModelError::new(format!(
-            "the model's input {} is no image: an image has 4 dimensions, [n, channels, height, width]",
+            "the model's input {} is not an image: an image has 4 dimensions, [n, channels, height, width]",
             input.describe()
         )));
     };

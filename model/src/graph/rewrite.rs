@@ -1,8 +1,9 @@
-//! A model's graph as an engine gets it where it must not be as it is stored, complete in itself.
+//! A model's graph in the form that an engine needs if the stored form does not fit, complete in itself.
 //!
-//! For a device it is fed with bytes, for a crop is a quarter of what it is as floats and the way to a device is narrow; the
-//! values that the model sees are the very ones that the processor would have computed. 32-bit floats are narrowed to 16
-//! where that is asked for, and 16 widened to 32 for processors. The model's own file is never changed.
+//! For a device it is fed with bytes, because a crop as bytes is a quarter of its size as floats and the
+//! transfer is slow. The values that the model sees are exactly those that the processor would have computed.
+//! 32-bit floats are narrowed to 16 on request, and 16 widened to 32 for processors. The model's own file is
+//! never changed.
 
 mod bytes;
 mod half;
@@ -20,12 +21,13 @@ use crate::graph::stored::{self, LARGEST, too_large};
 use crate::graph::{Element, maps};
 use crate::tensor::Table;
 
-/// The graph of `model`, encoded: its input is [`INPUT`], `[n, height, width, channels]` as unsigned bytes, which `tables`
-/// turn into what the model's own input takes. Its outputs keep their names. With `half` it computes in 16-bit floats.
+/// The graph of `model`, encoded: its input is [`INPUT`], `[n, height, width, channels]` as unsigned bytes,
+/// which `tables` turn into what the model's own input takes. Its outputs keep their names. With `half` it
+/// computes in 16-bit floats.
 ///
 /// # Errors
-/// Where the model's files can't be read, or it has functions, operators older than those that are added, names of ours or
-/// what can't be narrowed, or it is larger than 2 GB.
+/// If the model's files can't be read, or it has functions, operators older than those that are added, names
+/// of ours or what can't be narrowed, or it is larger than 2 GB.
 pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<Vec<u8>, ModelError> {
     let path = model.path();
     let about = |error: ModelError| error.about(&path);
@@ -45,7 +47,8 @@ pub(crate) fn for_device(model: &Model, tables: &[Table], half: bool) -> Result<
     encoded(&proto, instead).map_err(about)
 }
 
-/// The graph of `model`, encoded, with 32-bit floats wherever it has 16-bit ones, and tensors in the place of maps.
+/// The graph of `model`, encoded, with 32-bit floats wherever it has 16-bit ones, and tensors in the place of
+/// maps.
 ///
 /// # Errors
 /// If the model's files can't be read, or it has functions, or it is larger than 2 GB then.
@@ -74,7 +77,8 @@ pub(crate) fn expose(proto: &mut ModelProto, model: &Model) {
     }
 }
 
-/// The graph of `model` with its weights, `most` bytes in all, wherever it keeps them; or what to do `instead`.
+/// The graph of `model` with its weights, `most` bytes in all, wherever it keeps them; or what to do
+/// `instead`.
 fn whole(model: &Model, most: u64, instead: &str) -> Result<ModelProto, ModelError> {
     let proto = stored::proto(model, most, instead)?;
     if !proto.functions.is_empty() {

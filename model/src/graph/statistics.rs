@@ -1,12 +1,14 @@
-//! What the statistics of a first batch normalisation tell of the samples a network was trained on.
+//! What the statistics of a first batch normalisation reveal of the samples a network was trained on.
 //!
-//! A batch normalisation behind the first convolution keeps the mean and variance of what that gave in training. A convolution
-//! is linear: a filter whose weights add up to `s` gives the samples' mean times `s`, so that all filters together show the
-//! mean. The variance shows the standard deviation, once it is known how alike neighbouring pixels of pictures are.
+//! A batch normalisation behind the first convolution keeps the mean and variance of the convolution's
+//! training outputs. A convolution is linear: a filter whose weights add up to `s` gives the samples' mean
+//! times `s`, so that all filters together show the mean. The variance shows the standard deviation, once it
+//! is known how alike neighbouring pixels of pictures are.
 //!
-//! Exporters that fold the normalisation into the convolution leave less: each bias is about the mean times `-s`, and each
-//! filter gives a deviation of about 1. Names tell that something was folded: PyTorch's `onnx::Conv_55` before version 2.5 and
-//! its `getitem` since, TensorFlow's `batchnorm` and `FusedBatchNorm`. It never looks at later layers.
+//! Exporters that fold the normalisation into the convolution leave less: each bias is about the mean times
+//! `-s`, and each filter gives a deviation of about 1. Names reveal the folding: PyTorch's `onnx::Conv_55`
+//! before version 2.5 and its `getitem` since, TensorFlow's `batchnorm` and `FusedBatchNorm`. It never looks
+//! at later layers.
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
@@ -17,8 +19,8 @@ use super::range::SampleRange;
 /// Filters that are looked at, and weights of each.
 const MOST_FILTERS: usize = 64;
 const MOST_WEIGHTS: usize = 3 * 11 * 11;
-/// The correlation of two pixels of photos falls to `1 / e` over so many pixels, and is this between channels. Both were
-/// chosen for photos of 224x224; a factor of two changes no range.
+/// The correlation of two pixels of photos falls to `1 / e` over this many pixels, and is this between
+/// channels. Both were chosen for photos of 224x224; a factor of two changes no range.
 const REACH: f64 = 12.0;
 const BETWEEN_CHANNELS: f64 = 0.9;
 
@@ -42,7 +44,8 @@ struct Trust {
 
 /// Read from a normalisation.
 const KEPT: Trust = Trust { above: 0.7, below: 0.7, clearly: 1.5 };
-/// Read from what a folded one left: weight decay makes its factors less than 1, so that a deviation seems larger than it was.
+/// Read from what a folded one left: weight decay makes its factors less than 1, so that a deviation seems
+/// larger than it was.
 const FOLDED: Trust = Trust { above: 2.5, below: 1.0, clearly: 2.5 };
 /// Filters that are needed to find the mean of what was folded.
 const FEWEST_FILTERS: usize = 6;
@@ -55,7 +58,8 @@ struct FirstLayer {
 }
 
 impl Statistics {
-    /// The statistics of the convolution that takes the tensor `name`, if a batch normalisation follows it or is in it.
+    /// The statistics of the convolution that takes the tensor `name`, if a batch normalisation follows it or
+    /// is in it.
     pub(super) fn of(graph: &GraphProto, constants: &Constants<'_>, name: &str) -> Option<Self> {
         let convolution = only_taker(graph, name).filter(|node| node.op_type == "Conv")?;
         let layer = FirstLayer::read(convolution, constants)?;
@@ -85,7 +89,8 @@ impl Statistics {
         best.0
     }
 
-    /// How unlike those of a range they are: 1 for a shift of the mean by the standard deviation, or for an unsure octave.
+    /// How unlike those of a range they are: 1 for a shift of the mean by the standard deviation, or for an
+    /// unsure octave.
     fn distance(&self, (_, mean, deviation): &(SampleRange, f64, f64)) -> f64 {
         let octaves = (self.deviation / deviation).log2();
         let spread = octaves / if octaves > 0.0 { self.trust.above } else { self.trust.below };
@@ -131,7 +136,7 @@ const DIGITS: [(SampleRange, f64, f64); 4] = [
     (SampleRange::Bytes, 33.0, 110.0),
 ];
 
-/// Whether the names of a convolution tell that a batch normalisation was folded into it.
+/// Whether the names of a convolution reveal that a batch normalisation was folded into it.
 fn is_folded(convolution: &NodeProto) -> bool {
     let names = convolution.input.iter().skip(1).chain(&convolution.output).chain([&convolution.name]);
     let tells = |name: &String| {
@@ -305,7 +310,8 @@ mod tests {
         assert_eq!(found, [SampleRange::Signed, SampleRange::Unit, SampleRange::Torch, SampleRange::Bytes]);
     }
 
-    /// The same as `range` if the normalisation, which made each deviation 1, was folded into a convolution with weights `name`.
+    /// The same as `range` if the normalisation, which made each deviation 1, was folded into a convolution
+    /// with weights `name`.
     fn folded(mean: f32, deviation: f32, name: &str) -> Option<SampleRange> {
         let unit: Vec<f32> = weights();
         let layer = FirstLayer { filters: vec![], side: [3, 3, 3] };

@@ -1,5 +1,5 @@
-//! A model's graph and weights as they are read from its files: within limits, and for an engine only if they are still the
-//! files that were recorded.
+//! A model's graph and weights as they are read from its files: within limits, and for an engine only if they
+//! are still the files that were recorded.
 //!
 //! The bytes that are hashed are the bytes that are used: no engine opens a file of a model by itself.
 
@@ -18,13 +18,13 @@ use crate::folder::{Model, ModelError, read_file, read_recorded};
 /// The largest message that protobuf's readers take.
 pub(crate) const LARGEST: u64 = i32::MAX as u64;
 
-/// The graph of the file at `path`, encoded anew: every parser reads the same in it.
+/// The graph of the file at `path`, encoded again: every parser reads the same in it.
 pub(super) fn encoded(path: &Path) -> Result<Vec<u8>, ModelError> {
     super::refuse_text(path)?;
     Ok(anew(&read_file(path, LARGEST)?, path)?.graph)
 }
 
-/// The graph of `model`, encoded anew, if its file is the one that was recorded.
+/// The graph of `model`, encoded again, if its file is the one that was recorded.
 fn recorded(model: &Model) -> Result<Written, ModelError> {
     let path = model.path();
     anew(&read_recorded(model, &model.spec.model, LARGEST)?, &path)
@@ -51,7 +51,8 @@ pub(super) fn decoded(encoded: &[u8], path: &Path) -> Result<ModelProto, ModelEr
     Ok(proto)
 }
 
-/// The graph of `model` with its weights, `most` bytes in all, wherever it keeps them; or what to do `instead`.
+/// The graph of `model` with its weights, `most` bytes in all, wherever it keeps them; or what to do
+/// `instead`.
 ///
 /// # Errors
 /// If a file is missing, is not the one that was recorded, or is too short.
@@ -74,7 +75,8 @@ pub(crate) struct Given {
     pub(crate) beside: BTreeMap<String, Arc<[u8]>>,
 }
 
-/// The graph of `model` with its weights in it, encoded; or what to do `instead` if that takes more than 2 GB.
+/// The graph of `model` with its weights in it, encoded; or what to do `instead` if that takes more than 2
+/// GB.
 ///
 /// # Errors
 /// Those of [`proto`].
@@ -93,8 +95,8 @@ pub(crate) fn whole(model: &Model, instead: &str) -> Result<Vec<u8>, ModelError>
     Ok(whole)
 }
 
-/// The graph of `model`, with its weights in it if that takes no more than `most` bytes, else with those beside it that are
-/// weights of the graph itself.
+/// The graph of `model`, with its weights in it if that takes no more than `most` bytes, else with the files
+/// that hold weights of the graph itself.
 ///
 /// # Errors
 /// Those of [`proto`].
@@ -115,7 +117,7 @@ pub(crate) fn given(model: &Model, most: u64) -> Result<Given, ModelError> {
     });
     let graph = graph.map_err(|refusal| said(refusal, &path))?;
     if graph.len() as u64 > LARGEST {
-        let instead = "export the model with its weights beside its file";
+        let instead = "export the model with its weights next to its file";
         return Err(ModelError::new(too_large(graph.len() as u64, instead)).about(&path));
     }
     Ok(Given { graph, beside: weights.named() })
@@ -133,8 +135,8 @@ fn external_bytes(encoded: &[u8], path: &Path) -> Result<u64, ModelError> {
     Ok(bytes)
 }
 
-/// The files beside a model, each read once and used at most once in all: many tensors that want the same bytes would be a
-/// small model that takes any memory.
+/// The files next to a model, each read once and used at most once in all: otherwise many tensors with the
+/// same bytes would make a small model that takes any amount of memory.
 struct Weights<'a> {
     model: &'a Model,
     most: u64,
@@ -166,7 +168,8 @@ impl<'a> Weights<'a> {
         Ok(TensorProto { name, dims, data_type, raw_data, ..TensorProto::default() })
     }
 
-    /// `tensor` with the name of its file and the place in it, and nothing else that could be taken for either.
+    /// `tensor` with the name of its file and the place in it, and nothing else that could be taken for
+    /// either.
     fn name(&mut self, tensor: &TensorProto) -> Result<TensorProto, ModelError> {
         let Range { location, start, end } = self.range(tensor)?;
         if let Some(file) = self.files.get_mut(&location) {
@@ -238,7 +241,8 @@ struct Range {
     end: usize,
 }
 
-/// The bytes of a tensor whose length is left out, as the format allows; none where its type is none that weights have.
+/// The bytes of a tensor whose length is left out, as the format allows; `None` if its type is none that
+/// weights have.
 fn of_type(tensor: &TensorProto) -> Option<u64> {
     let element = match DataType::try_from(tensor.data_type).ok()? {
         DataType::Double | DataType::Int64 | DataType::Uint64 => 8,

@@ -57,11 +57,11 @@ fn image_inputs() {
 
 #[test]
 fn inputs_that_are_no_image_are_refused() {
-    insta::assert_snapshot!(input(&[0, 128]), @"the model's input pixels [n, 128] is no image: an image has 4 dimensions, [n, channels, height, width]");
+    insta::assert_snapshot!(input(&[0, 128]), @"the model's input pixels [n, 128] is not an image: an image has 4 dimensions, [n, channels, height, width]");
     insta::assert_snapshot!(input(&[0, 5, 8, 8]), @"the model's input pixels [n, 5, 8, 8] has 5 channels, but an image has 3 or 1");
     insta::assert_snapshot!(input(&[5000, 3, 8, 8]), @"the model's input pixels [5000, 3, 8, 8] wants more than 1024 images at once: export it with a dynamic batch");
-    let int8_instruction_set = graph(&Toy { element: DataType::Int32, ..Toy::default() });
-    insta::assert_snapshot!(int8_instruction_set.image_input(None).unwrap_err(), @"the model's input pixels [n, 3, 8, 8] takes neither floats nor bytes: export it with a float32, float16, uint8 or int8 input");
+    let integers = graph(&Toy { element: DataType::Int32, ..Toy::default() });
+    insta::assert_snapshot!(integers.image_input(None).unwrap_err(), @"the model's input pixels [n, 3, 8, 8] takes neither floats nor bytes: export it with a float32, float16, uint8 or int8 input");
     let mut two = graph(&Toy::default());
     two.inputs.push(two.inputs[0].clone());
     insta::assert_snapshot!(two.image_input(None).unwrap_err(), @"the model has 2 inputs (pixels [n, 3, 8, 8], pixels [n, 3, 8, 8]), but tagfleet feeds one image: export the image part alone");
@@ -135,7 +135,7 @@ fn external_weights_are_checked() {
         without(&root, &read.map_or_else(|error| error.to_string(), |graph| format!("{:?}", graph.external)))
     };
     insta::assert_snapshot!(external("model.onnx.data", Some(&[0; 48])), @r#"[ExternalFile { location: "model.onnx.data", bytes: 48 }]"#);
-    insta::assert_snapshot!(external("model.onnx.data", None), @"model.onnx needs model.onnx.data beside it, which holds its weights: copy that file into FOLDER");
+    insta::assert_snapshot!(external("model.onnx.data", None), @"model.onnx needs model.onnx.data next to it, which holds its weights: copy that file into FOLDER");
     insta::assert_snapshot!(external("model.onnx.data", Some(&[0; 47])), @"model.onnx.data has 47 bytes, but model.onnx wants 48 from it: copy it again");
     insta::assert_snapshot!(
         external("model.onnx.data", Some(b"version https://git-lfs.github.com/spec/v1")),

@@ -1,9 +1,10 @@
-//! The bytes of an ONNX file, written anew so that every parser reads the same in them, under limits that hold before any of
-//! it is decoded.
+//! The bytes of an ONNX file, written again so that every parser reads the same in them, under limits that
+//! hold before any of it is decoded.
 //!
-//! Parsers differ in what they make of a field that comes twice, of a number that is out of range and of fields that they do
-//! not know. So the first two are refused, the last are left out, and engines get what is written here and never the file.
-//! It allocates what it writes and nothing else, and knows no weights but those that it is given.
+//! Parsers differ in how they read a field that comes twice, a number that is out of range and unknown
+//! fields. So the first two are refused, the last are left out, and engines get the bytes that this module
+//! writes and never the file. It allocates what it writes and nothing else, and knows no weights but those
+//! that it is given.
 
 mod schema;
 #[cfg(test)]
@@ -16,15 +17,16 @@ use self::schema::{DATA_LOCATION, EXTERNAL_DATA, Field, Holds, INITIALIZER, Mess
 use super::external;
 use crate::folder::ModelError;
 
-/// The most nodes of a graph, those of functions and nested graphs included. The largest that were exported have 100,000.
+/// The most nodes of a graph, those of functions and nested graphs included. The largest that were exported
+/// have 100,000.
 pub(crate) const MOST_NODES: u64 = 1_000_000;
 /// Messages inside of messages; protobuf's readers take 100.
 const DEEPEST: usize = 100;
-/// Bytes that a graph may take once it is decoded, beside its weights: twice its file and this.
+/// Bytes that a graph may take once it is decoded, without its weights: twice its file and this.
 const MOST_MEMORY: u64 = 512 << 20;
 /// What the smallest message takes.
 const MESSAGE_MEMORY: u64 = 64;
-/// What a text takes beside its bytes.
+/// The memory of a text in addition to its bytes.
 const TEXT_MEMORY: u64 = 32;
 /// What a number takes.
 const NUMBER_MEMORY: u64 = 8;
@@ -38,7 +40,7 @@ const BITS_32: u64 = 5;
 /// Why a file is not taken.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It is no message of ONNX.
+    /// It is not a message of ONNX.
     Broken(String),
     /// It is one, but over a limit or ambiguous.
     Refused(String),
@@ -46,7 +48,7 @@ pub(crate) enum Refusal {
     Weights(ModelError),
 }
 
-/// Where a tensor stands.
+/// The place of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stands {
     /// Among the weights of the model's own graph.
@@ -55,17 +57,17 @@ pub(crate) enum Stands {
     Elsewhere,
 }
 
-/// Gives the tensor that stands in the place of one whose values are in another file; `None` leaves it.
+/// Gives the tensor that replaces one whose values are in another file; `None` leaves it.
 pub(crate) type Bring<'a> = dyn FnMut(&TensorProto, Stands) -> Result<Option<TensorProto>, ModelError> + 'a;
 
-/// A file written anew.
+/// A file written again.
 pub(crate) struct Written {
     pub(crate) graph: Vec<u8>,
-    /// Whether no tensor of it says anything of another file.
+    /// Whether no tensor of it refers to another file.
     pub(crate) is_whole: bool,
 }
 
-/// `file` written anew.
+/// `file` written again.
 pub(crate) fn reencoded(file: &[u8]) -> Result<Written, Refusal> {
     Writer::new(file, None).model(file)
 }
@@ -134,7 +136,7 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     fn spend(&mut self, memory: u64) -> Result<(), Refusal> {
         self.memory = self.memory.checked_sub(memory).ok_or_else(|| {
-            refused(format!("takes more than {} MiB beside its weights", MOST_MEMORY >> 20))
+            refused(format!("takes more than {} MiB in addition to its weights", MOST_MEMORY >> 20))
         })?;
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! The child: loads what it is told to, then tags what comes, one thread per tagger, until its stdin ends.
+//! The child: loads its setup, then tags requests, one thread per tagger, until its stdin ends.
 //!
-//! Whichever thread is free reads the next request, so that nothing stands between a request and the thread that tags it.
-//! It decides nothing about images: where it dies, its parent does. It ends with its parent, even where every thread hangs.
+//! A free thread reads the next request itself, so that there is no queue between a request and the thread
+//! that tags it. It decides nothing about images: if it dies, its parent does. It ends with its parent, even
+//! if every thread hangs.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,11 +19,12 @@ use super::protocol::{self, Answer, Body, ChildStatus, Request};
 use super::sandbox;
 use super::setup::Setup;
 
-/// Is the child of an [`Isolation`](super::Isolation): reads requests from stdin and writes answers to stdout, until the
-/// parent closes stdin or ends. Whatever else the process prints to stdout from now on goes to stderr.
+/// Is the child of an [`Isolation`](super::Isolation): reads requests from stdin and writes answers to
+/// stdout, until the parent closes stdin or ends. Everything else that the process prints to stdout from now
+/// on goes to stderr.
 ///
 /// # Errors
-/// Where the pipes cannot be used. What the parent should load and cannot is told to the parent.
+/// If the pipes cannot be used. A load error goes to the parent.
 pub fn serve() -> io::Result<()> {
     serve_sandboxed_with(Setup::load)
 }
@@ -38,8 +40,8 @@ pub fn serve_sandboxed_with(
     guarded(&Guard { enter: sandbox::enter, narrow: sandbox::narrow }, load)
 }
 
-/// The same with other taggers, one per thread, made by `load`, and with all rights of the user; its error is what the
-/// parent gets to see.
+/// The same with other taggers, one per thread, made by `load`, and with all rights of the user; its error is
+/// what the parent gets to see.
 ///
 /// # Errors
 /// Those of [`serve`].
@@ -111,7 +113,8 @@ fn ready(guard: &Guard, loaded: Loaded) -> Result<(Vec<Box<dyn Tagger>>, Body), 
     Ok((taggers, Body::Ready { pace, notes }))
 }
 
-/// Loads within the sandbox. It is entered on the only thread there is, because a thread inherits what its parent gave up.
+/// Loads within the sandbox. It is entered on the only thread there is, because a thread inherits what its
+/// parent gave up.
 fn loaded(
     guard: &Guard,
     message: &[u8],
@@ -131,7 +134,7 @@ fn take_stdout() -> io::Result<File> {
     Ok(output.into())
 }
 
-/// Ends the process once the other end of stdin is closed: the parent has let go of it, or is no more.
+/// Ends the process once the other end of stdin is closed: the parent has let go of it, or has ended.
 fn end_with_parent() -> io::Result<()> {
     let wait = || {
         let input = io::stdin();
@@ -173,18 +176,18 @@ impl<R: Read, W: Write> Pipes<R, W> {
         }
     }
 
-    /// Reads the next request; false where the pipe ends, if need be in the middle of one.
+    /// Reads the next request; false if the pipe ends, if need be in the middle of one.
     fn next(&self, request: &mut Request) -> bool {
         match request.read(&mut *self.input.lock().unwrap_or_else(PoisonError::into_inner)) {
             Ok(is_there) => is_there,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
-            // A bug of the parent: nobody knows where the next request begins.
+            // A bug of the parent: the start of the next request is unknown.
             Err(_) => std::process::abort(),
         }
     }
 }
 
-/// A panic is a crash like any other: the hook has told what it was, and the parent finds out on which image.
+/// A panic is a crash like any other: the hook has printed it, and the parent finds out on which image.
 fn tagged(tagger: &mut dyn Tagger, request: &Request) -> Body {
     match catch_unwind(AssertUnwindSafe(|| tagger.tag_with_thumbnails(&request.images(), &request.wanted))) {
         Ok(Ok(seen)) => Body::Seen { seen, pace: ChildStatus::of(tagger) },

@@ -14,7 +14,7 @@ pub enum ChildExit {
     Signal(i32),
     /// It ended by itself: its exit code.
     Exit(i32),
-    /// It said nothing for this long and was killed.
+    /// It was silent for this long and was killed.
     Hung(Duration),
     /// What came from it was no answer, or it could not be waited for: what was found.
     Lost(String),

@@ -1,7 +1,7 @@
-//! One child process, as its parent sees it: what is in its hands, what it answers, and how it died.
+//! One child process, as its parent sees it: the requests in its hands, its answers, and its exit.
 //!
-//! A thread reads its answers, another kills it where an answer is overdue. It is never started again here, and no
-//! outcome is made up: who asked learns that the child died, and decides.
+//! A thread reads its answers, another kills it if an answer is overdue. It never restarts a child and never
+//! invents an outcome: the caller learns that the child died, and decides.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -34,7 +34,7 @@ pub(super) struct ChildHandle {
     patience: Duration,
 }
 
-/// What a child says of itself once it has loaded the model.
+/// The child's message once it has loaded the model.
 pub(super) struct Ready {
     pub(super) pace: ChildStatus,
     /// What people should know of how the model runs.
@@ -83,7 +83,7 @@ pub(super) struct End {
 }
 
 impl ChildHandle {
-    /// Starts a child, lets it load what `setup` says, and returns it with what it says of itself.
+    /// Starts a child, lets it load `setup`, and returns it with its message.
     pub(super) fn start(
         program: &Program,
         setup: &[u8],
@@ -155,7 +155,7 @@ impl ChildHandle {
         let Some((number, reply)) = self.shared.expect_answer(patience) else { return Reply::NotSent };
         let written = write(&mut self.input.lock().unwrap_or_else(PoisonError::into_inner), number);
         if written.is_err() {
-            // Whatever the reason, half a request leaves nothing to go on with.
+            // Whatever the reason, the pipe cannot be used after half a request.
             self.shared.kill();
         }
         reply.recv().unwrap_or(Reply::NotSent)
@@ -176,10 +176,10 @@ impl Drop for ChildHandle {
     fn drop(&mut self) {
         self.shared.kill();
         for thread in self.threads.drain(..) {
-            // A panic of theirs was told when it happened.
+            // A panic of theirs was printed when it happened.
             let _ = thread.join();
         }
-        // Where there is no reader yet, nobody has reaped it.
+        // If there is no reader yet, the child is not reaped.
         let _ = self.shared.process.lock().unwrap_or_else(PoisonError::into_inner).wait();
     }
 }
@@ -190,7 +190,7 @@ impl Shared {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request, before it is written; none where the child has ended.
+    /// Notes a request, before it is written; `None` if the child has ended.
     fn expect_answer(&self, patience: Duration) -> Option<(u64, Receiver<Reply>)> {
         let mut traffic = self.traffic();
         if traffic.end.is_some() {
@@ -203,7 +203,7 @@ impl Shared {
         Some((number, receiver))
     }
 
-    /// Hands out answers until there are no more, then sees to it that the child is dead.
+    /// Hands out answers until there are no more, then makes sure that the child is dead.
     fn read(&self, mut output: BufReader<ChildStdout>) {
         let lost = loop {
             match protocol::read_answer(&mut output) {
@@ -226,7 +226,7 @@ impl Shared {
         self.record_exit(child_exit);
     }
 
-    /// Gives an answer to who waits for it; false where nobody does.
+    /// Gives an answer to the thread that waits for it; false if there is none.
     fn deliver(&self, answer: Answer) -> bool {
         let mut traffic = self.traffic();
         let Some(pending) = traffic.pending.remove(&answer.number) else { return false };
@@ -247,7 +247,7 @@ impl Shared {
         }
     }
 
-    /// Kills the child where an answer is overdue. It looks every `tick`, so that a request costs it nothing.
+    /// Kills the child if an answer is overdue. It looks every `tick`, so that a request costs it nothing.
     fn watch(&self, tick: Duration) {
         let mut traffic = self.traffic();
         while traffic.end.is_none() {
@@ -263,12 +263,12 @@ impl Shared {
     }
 
     fn kill(&self) {
-        // It fails only where the process has ended, which is what is wanted.
+        // It fails only if the process has ended, which is the goal.
         let _ = self.process.lock().unwrap_or_else(PoisonError::into_inner).kill();
     }
 }
 
-/// Where the system grants no larger pipe, the usual one is only slower.
+/// If the system grants no larger pipe, the usual one is only slower.
 #[cfg(target_os = "linux")]
 fn widen(pipe: &ChildStdin) {
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);

@@ -1,7 +1,8 @@
-//! What the child prints: panics, an engine's warnings, and whatever a model makes an engine say.
+//! The child's output: panics, an engine's warnings, and whatever a model makes an engine print.
 //!
-//! A model may choose the words, so each line is shown with what cannot be seen spelled out, with a mark in front that no
-//! line can forge, cut to a length, and only so many of them. Nothing here is parsed or judged.
+//! A model may choose the words. So each line is shown with invisible characters spelled out, with a mark in
+//! front that no line can forge, cut to a length, and only a limited number of them. Nothing in it is parsed
+//! or judged.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -16,7 +17,7 @@ const MAX_LINE: u64 = 500;
 
 /// Shows what comes on stderr, and reads on when enough was shown, so that the child is never held up.
 pub(super) fn forward(messages: impl Read) {
-    // Nobody may read this process's stderr; then nothing is shown.
+    // If this process's stderr has no reader, nothing is shown.
     let _ = copy(BufReader::new(messages), io::stderr());
 }
 

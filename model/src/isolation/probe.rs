@@ -1,7 +1,8 @@
-//! A picture that no decoder and no engine has a reason to die on.
+//! A picture that gives no decoder and no engine a reason to die.
 //!
-//! The child tags it before it says that it is ready. Where that kills the child, no image is to blame. What comes out is
-//! not looked at: an engine that fails says so again with the first image, whose shard then goes back.
+//! The child tags it before it reports that it is ready. If that kills the child, no image is to blame. The
+//! result is not looked at: an engine that fails reports that again with the first image, whose shard then
+//! goes back.
 
 use std::io::Cursor;
 

@@ -1,7 +1,8 @@
-//! What goes through the pipes: frames of a length and a message, and behind a request the bytes of its images.
+//! What goes through the pipes: frames of a length and a message, and behind a request the bytes of its
+//! images.
 //!
-//! Both ends are the same program, so nothing here is stored or versioned. Lengths are bounded before memory is taken;
-//! floats keep their bits.
+//! Both ends are the same program, so nothing here is stored or versioned. Lengths are bounded before memory
+//! is taken; floats keep their bits.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
@@ -39,7 +40,7 @@ pub(super) struct Request {
     bytes: Vec<u8>,
 }
 
-/// What the child says to the request of this number.
+/// The child's answer to the request of this number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) number: u64,
@@ -49,9 +50,9 @@ pub(super) struct Answer {
 /// How the child works, as far as it knows by now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ChildStatus {
-    /// So many images should come at once.
+    /// This many images should come at once.
     pub(super) batch_size: usize,
-    /// So many are run at once; for people.
+    /// This many are run at once; for people.
     pub(super) inference_batch_size: usize,
     /// What the stages of its device did, if it has one.
     pub(super) device: Option<DeviceTime>,
@@ -64,12 +65,12 @@ impl ChildStatus {
     }
 }
 
-/// What the child says.
+/// A message of the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Body {
     /// The model is loaded; the child waits for an empty request before it runs the model for the first time.
     Loaded,
-    /// It has run on a picture of ours; people should know of how it runs what `notes` say.
+    /// It has run on a built-in picture; `notes` are for people, about how it runs.
     Ready { pace: ChildStatus, notes: Vec<String> },
     /// Engine, model and options do not fit together.
     Refused(String),
@@ -166,7 +167,8 @@ fn length(bytes: usize) -> io::Result<[u8; 4]> {
     u32::try_from(bytes).map(u32::to_le_bytes).map_err(invalid)
 }
 
-/// Reads one frame of at most `limit` bytes; none where the input ends before it. Memory grows as bytes arrive.
+/// Reads one frame of at most `limit` bytes; `None` if the input ends before it. Memory grows as bytes
+/// arrive.
 fn read_frame(input: &mut impl Read, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     let first = loop {

@@ -1,12 +1,14 @@
-//! What the child may do: read its model, its engine and the system's libraries, compute, and talk through its pipes.
+//! What the child may do: read its model, its engine and the system's libraries, compute, and talk through
+//! its pipes.
 //!
-//! Decoders and engines are C and C++ that read bytes of strangers. A memory bug in one of them must not reach the user's
-//! files, keys or network, so the child gives all of that up before it reads a model or a picture: landlock leaves it the
-//! files that it needs, read-only; seccomp takes sockets, other programs and other processes from it; limits bound its
-//! memory and its files. Once the model is loaded on a processor, only the calls that computing takes are left.
+//! Decoders and engines are C and C++ that read bytes of strangers. A memory bug in one of them must not
+//! reach the user's files, keys or network, so the child gives all of that up before it reads a model or a
+//! picture: landlock leaves it the files that it needs, read-only; seccomp takes sockets, other programs and
+//! other processes from it; limits bound its memory and its files. Once the model is loaded on a processor,
+//! only the calls that computing takes are left.
 //!
-//! The rights are given up for good, so nothing here can be undone. It opens no file and judges no model. A kernel that
-//! lacks one of the means leaves a note for people, never an error.
+//! The rights are given up for good, so nothing here can be undone. It opens no file and judges no model. A
+//! kernel that lacks one of the means leaves a note for people, never an error.
 
 #[cfg(target_os = "linux")]
 mod calls;
@@ -38,7 +40,8 @@ pub(super) fn is_kept(name: &str) -> bool {
     KEPT.contains(&name) || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Keeps other processes of the same user, the child above all, from reading this one's memory and environment.
+/// Keeps other processes of the same user, the child above all, from reading this one's memory and
+/// environment.
 #[cfg(target_os = "linux")]
 pub(super) fn close_parent() -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -50,7 +53,8 @@ pub(super) fn close_parent() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Gives up, on the only thread there is yet, all that loading and tagging do not take. Returns notes for people.
+/// Gives up, on the only thread there is yet, all that loading and tagging do not take. Returns notes for
+/// people.
 ///
 /// # Errors
 /// If the system refuses a limit that it has.
@@ -67,7 +71,8 @@ pub(super) fn enter(setup: &Setup) -> Result<Vec<String>, String> {
     Ok(notes(&missing))
 }
 
-/// Leaves every thread only the calls that computing takes. A device's driver needs more, so with one nothing changes.
+/// Leaves every thread only the calls that computing takes. A device's driver needs more, so with one nothing
+/// changes.
 ///
 /// # Errors
 /// If the system refuses.

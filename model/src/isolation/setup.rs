@@ -1,7 +1,8 @@
-//! What the child must load, as its parent tells it: the first message.
+//! What the child must load, as its parent requests it: the first message.
 //!
-//! Paths travel as bytes, for they need not be UTF-8; everything else as the JSON that a run's request has too. The child
-//! checks that the model's files are still those that were resolved, however late it is started.
+//! Paths travel as bytes, because they need not be UTF-8; everything else as the JSON that a run's request
+//! has too. The child checks that the model's files are still those that were resolved, however late it is
+//! started.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,7 +21,7 @@ use crate::tagger::TaggerFactory;
 /// What the child loads.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The model and where its files are.
+    /// The model and the place of its files.
     pub model: Model,
     /// The engine of the run.
     pub engine: EngineRecord,
@@ -37,7 +38,7 @@ pub const FEEDERS_PER_CORE: usize = 3;
 
 /// What should be loaded cannot be put in words, or not be understood.
 #[derive(Debug, Error)]
-#[error("the process that decodes and runs the model cannot be told what to load: {0}")]
+#[error("the process that decodes and runs the model cannot be configured: {0}")]
 pub struct SetupError(#[from] serde_json::Error);
 
 #[derive(Serialize, Deserialize)]
@@ -52,7 +53,7 @@ struct Message {
 }
 
 impl Setup {
-    /// Taggers, each with a thread of its own: one per core, but several where a device runs the model.
+    /// Taggers, each with a thread of its own: one per core, but several if a device runs the model.
     pub(super) fn taggers(&self) -> usize {
         match self.engine.device {
             Device::Cpu => self.threads,

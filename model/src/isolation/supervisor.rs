@@ -1,8 +1,10 @@
-//! The taggers of a worker whose model runs in a child, and what becomes of images that were in the hands of one that died.
+//! The taggers of a worker whose model runs in a child, and what happens to images in the hands of a child
+//! that died.
 //!
-//! Ordinarily every thread asks the child at the same time. After a death, each thread that had a request in it tags its
-//! images one by one while all others wait. An image is failed only where it kills a child that has tagged nothing else,
-//! so that damage done by another image is never blamed on it. No shard, no file and no request is known here.
+//! Usually every thread calls the child at the same time. After a death, each thread that had a request in it
+//! tags its images one by one while all others wait. An image is failed only if it kills a child that has
+//! tagged nothing else, so that damage by another image is never blamed on it. No shard, no file and no
+//! request is known in this module.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -16,7 +18,7 @@ use super::sandbox;
 use super::{ChildExit, Patience, Program, Setup, StartError};
 use crate::graph::LARGEST_BATCH;
 
-/// So many deaths in a row with no image in hand mean that the next child dies too.
+/// This many deaths in a row without an image in hand mean that the next child dies too.
 const MAX_IDLE_DEATHS: u32 = 3;
 
 /// A model that is loaded in a child process. The child ends when this and every tagger is dropped.
@@ -30,7 +32,7 @@ impl Isolation {
     /// Starts the child and waits until it has loaded the model.
     ///
     /// # Errors
-    /// Where the model cannot be loaded, or the child cannot be started or dies without an image to blame.
+    /// If the model cannot be loaded, or the child cannot be started or dies without an image to blame.
     pub fn start(program: Program, setup: &Setup, patience: Patience) -> Result<Self, StartError> {
         sandbox::close_parent()?;
         let launch = Launch { program, setup: setup.encode()?, patience };
@@ -51,8 +53,8 @@ impl Isolation {
         Ok(Self { supervisor, taggers: setup.taggers(), notes })
     }
 
-    /// What people should know of how the model runs, a sentence each. A child that takes the place of this one finds the
-    /// same, and is not asked.
+    /// What people should know of how the model runs, a sentence each. A child that takes the place of this
+    /// one finds the same, and is not asked.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -77,7 +79,7 @@ struct Launch {
 }
 
 impl Launch {
-    /// Starts a child and returns it with what it says of itself; a death while it loads is an idle one.
+    /// Starts a child and returns it with its message; a death while it loads is an idle one.
     fn start(&self, idle_deaths: &mut u32) -> Result<(ChildHandle, Ready), StartError> {
         loop {
             let child_exit = match ChildHandle::start(&self.program, &self.setup, self.patience)? {
@@ -98,7 +100,7 @@ fn check(idle_deaths: u32, child_exit: &ChildExit) -> Result<(), StartError> {
     }
 }
 
-/// How a child says that it works, if that can be.
+/// The child's message that it works, if it does.
 fn checked(pace: ChildStatus) -> Result<ChildStatus, TaggerError> {
     if !(1..=LARGEST_BATCH).contains(&pace.batch_size) {
         return Err(TaggerError(format!("the model's process asks for {} images at once", pace.batch_size)));
@@ -106,18 +108,18 @@ fn checked(pace: ChildStatus) -> Result<ChildStatus, TaggerError> {
     Ok(pace)
 }
 
-/// More notes than this, or longer ones (in bytes), are no sentences for people.
+/// More notes than this, or longer ones (in bytes), are not sentences for people.
 const MAX_NOTES: usize = 16;
 const MAX_NOTE: usize = 4096;
 
-/// What a child says of how the model runs, if people can read it.
+/// A child's notes on how the model runs, if people can read them.
 fn checked_notes(notes: Vec<String>) -> Result<Vec<String>, TaggerError> {
     let longest = notes.iter().map(String::len).max().unwrap_or(0);
     if notes.len() <= MAX_NOTES && longest <= MAX_NOTE {
         Ok(notes)
     } else {
         Err(TaggerError(format!(
-            "the model's process tells {} notes of up to {longest} bytes, which nobody reads",
+            "the model's process sent {} notes of up to {longest} bytes, which is too many",
             notes.len()
         )))
     }
@@ -126,7 +128,7 @@ fn checked_notes(notes: Vec<String>) -> Result<Vec<String>, TaggerError> {
 /// What all taggers share.
 struct Supervisor {
     launch: Launch,
-    /// As the child said last.
+    /// The latest value from the child.
     pace: Mutex<ChildStatus>,
     /// What the devices of earlier children did.
     ended: Mutex<Option<DeviceTime>>,
@@ -143,7 +145,7 @@ struct Current {
 }
 
 impl Current {
-    /// The child, started again where it has died.
+    /// The child, started again if it has died.
     fn living(&mut self, launch: &Launch) -> Result<Arc<ChildHandle>, StartError> {
         let Some(end) = self.child_handle.end() else { return Ok(self.child_handle.clone()) };
         if self.child_handle.has_tagged() {
@@ -177,7 +179,8 @@ impl Supervisor {
         Ok(living)
     }
 
-    /// Tags `images` beside whatever other threads ask for; none where the child died meanwhile.
+    /// Tags `images` in parallel with the requests of other threads; `None` if the child died in the
+    /// meantime.
     fn among_others(&self, images: &[&[u8]], wanted: &[Wanted]) -> Result<Option<Vec<Seen>>, TaggerError> {
         let _beside_others = self.together.read().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -206,13 +209,14 @@ impl Supervisor {
             match child.tag(&[image], &[]) {
                 Reply::Answer(body) => return self.seen(body, 1),
                 Reply::Died(child_exit) if is_fresh => return Ok(vec![child_exit.outcome().into()]),
-                // What another image has broken may have killed it: a new child will tell.
+                // Damage by another image may have killed it: a new child will show.
                 Reply::Died(_) | Reply::NotSent => {}
             }
         }
     }
 
-    /// What became of so many images. The child decodes hostile bytes, so that what it says is checked like theirs.
+    /// The outcomes of this many images. The child decodes hostile bytes, so its messages are checked like
+    /// them.
     fn seen(&self, body: Body, images: usize) -> Result<Vec<Seen>, TaggerError> {
         match body {
             Body::Seen { seen, pace } => {
@@ -242,7 +246,7 @@ impl Supervisor {
         sum(*self.ended.lock().unwrap_or_else(PoisonError::into_inner), self.pace().device)
     }
 
-    /// Another child has begun, whose device counts from nothing.
+    /// Another child has started, whose device counts from zero.
     fn begin_anew(&self) {
         let device = self.pace.lock().unwrap_or_else(PoisonError::into_inner).device.take();
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -264,16 +268,18 @@ fn sum(left: Option<DeviceTime>, right: Option<DeviceTime>) -> Option<DeviceTime
 /// One thread's way to the child.
 struct IsolatedTagger {
     supervisor: Arc<Supervisor>,
-    /// Images that go to the child in one request, whatever its batch: each request costs some changes of threads.
+    /// Images that go to the child in one request, whatever its batch: each request costs some changes of
+    /// threads.
     at_once: usize,
 }
 
-/// As many images as take so long go to the child at once: the last ones of a run are not shared out more finely.
+/// As many images as take this long go to the child at once: the last ones of a run are not shared out more
+/// finely.
 const REQUEST_TIME: Duration = Duration::from_millis(30);
 /// And never more than this, however fast the model is.
 const MAX_AT_ONCE: usize = 8;
 
-/// How many images should go at once, after so many took so long.
+/// How many images should go at once, after this many took this long.
 fn at_once(images: usize, time: Duration) -> usize {
     let fit = REQUEST_TIME.as_nanos() * images as u128 / time.as_nanos().max(1);
     usize::try_from(fit).unwrap_or(MAX_AT_ONCE).clamp(1, MAX_AT_ONCE)

@@ -1,8 +1,9 @@
-//! OpenCV's `resize` of 8-bit samples with `INTER_LINEAR`, to the bit: weights of 11 bits, and no antialiasing.
+//! OpenCV's `resize` of 8-bit samples with `INTER_LINEAR`, to the bit: weights of 11 bits, and no
+//! antialiasing.
 //!
-//! Authors who read pictures with `cv2` resize them like this, and the difference from Pillow's filters is large where pictures
-//! shrink. The steps are those of `modules/imgproc/src/resize.cpp` (OpenCV 5.0.0): across first, in
-//! 19 bits, then down in 16. Only the wanted pixels are computed.
+//! Authors who read pictures with `cv2` resize them like this, and the difference from Pillow's filters is
+//! large if pictures shrink. The steps are those of `modules/imgproc/src/resize.cpp` (OpenCV 5.0.0): across
+//! first, in 19 bits, then down in 16. Only the requested pixels are computed.
 
 use super::{Span, Window};
 
@@ -59,7 +60,8 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// The two samples of one axis that a resized pixel is made of, none if they are padding, and how much of each.
+/// The two samples of one axis that a resized pixel is made of, none if they are padding, and how much of
+/// each.
 struct Tap {
     first: Option<usize>,
     second: Option<usize>,

@@ -1,10 +1,11 @@
-//! Pillow's resampling, to the bit: its filters, its weights in 22-bit fixed point, its order of the two passes.
+//! Pillow's resampling, to the bit: its filters, its weights in 22-bit fixed point, its order of the two
+//! passes.
 //!
-//! It is ours because no library gives Pillow's samples: the SIMD ones round their weights to 15 bits and always go
-//! down first, which changes one sample in a hundred by one level, and that is enough to flip the answers of models
-//! that quantise dynamically (6 of 200 photos, measured). The order is Pillow 13.0.0's; older ones always go across
-//! first, and differ by one level in tall pictures. It computes only the wanted pixels, and of padding to a square only how
-//! much each of them has of it.
+//! It is ours because no library gives Pillow's samples: the SIMD ones round their weights to 15 bits and
+//! always go down first, which changes one sample in a hundred by one level, and that is enough to flip the
+//! answers of models that quantise dynamically (6 of 200 photos, measured). The order is Pillow 13.0.0's;
+//! older ones always go across first, and differ by one level in tall pictures. It computes only the wanted
+//! pixels, and of padding to a square only how much each of them has of it.
 
 mod passes;
 
@@ -141,8 +142,8 @@ impl Resampler {
     }
 }
 
-/// The order of Pillow 13: down first where the height shrinks by more than twice what the width does, in samples of
-/// the whole picture, whatever part of it is wanted.
+/// The order of Pillow 13: down first if the height shrinks by more than twice as much as the width, in
+/// samples of the whole picture, whatever part of it is requested.
 pub(super) fn goes_down_first(window: &Window) -> bool {
     let shrinks = |span: &Span| span.samples() as i64 - i64::from(span.resized);
     let (across, down) = (shrinks(&window.across), shrinks(&window.down));
@@ -169,7 +170,7 @@ pub(super) fn memory(window: &Window, kernel: Kernel, channels: u8) -> u64 {
     weights.saturating_add(buffers).saturating_add(bytes_of(across) + bytes_of(down))
 }
 
-/// The first `length` values of `buffer`, which takes no more than it needs where it is too short.
+/// The first `length` values of `buffer`, which grows only as far as needed.
 fn grow<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
     if buffer.len() < length {
         buffer.clear();
@@ -285,7 +286,7 @@ impl Taps {
     }
 }
 
-/// What so much of the same sample becomes.
+/// The result of this amount of the same sample.
 fn constant(weight: i32, sample: u8) -> u8 {
     passes::clip(HALF + weight * i32::from(sample))
 }

@@ -36,8 +36,8 @@ pub(super) struct Cut {
     pub(super) height: f64,
 }
 
-/// What is left of a picture of `size` once it has the aspect ratio of the target, as `ImageOps.fit` computes it; all of it
-/// for every other resize.
+/// What is left of a picture of `size` once it has the aspect ratio of the target, as `ImageOps.fit` computes
+/// it; all of it for every other resize.
 pub(super) fn cut(size: Size, to: ResizeTo) -> Cut {
     let whole = Cut { width: f64::from(size.width), height: f64::from(size.height) };
     let ResizeTo::Cut(target) = to else { return whole };
@@ -50,7 +50,8 @@ pub(super) fn cut(size: Size, to: ResizeTo) -> Cut {
     }
 }
 
-/// `floor(edge * long / short)`, which is Python's `int(edge * long / short)` for every size a picture can have.
+/// `floor(edge * long / short)`, which is Python's `int(edge * long / short)` for every size a picture can
+/// have.
 fn long_side(edge: u32, long: u32, short: u32) -> u32 {
     let exact = u64::from(edge) * u64::from(long) / u64::from(short.max(1));
     u32::try_from(exact).unwrap_or(u32::MAX).max(1)
@@ -64,7 +65,8 @@ fn kept_ratio(size: Size, target: Size, choose: fn(f64, f64) -> f64) -> Size {
     Size { height: side(size.height), width: side(size.width) }
 }
 
-/// The strongest reduction of a picture of `size` that still covers what it is resized to, each side by itself.
+/// The strongest reduction of a picture of `size` that still covers what it is resized to, each side by
+/// itself.
 ///
 /// None if nothing is resized, and with filters that take a pixel whole or not at all.
 #[must_use]

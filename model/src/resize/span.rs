@@ -1,7 +1,8 @@
 //! One axis of a window: which pixels of the resized picture are wanted, and which samples they are made of.
 //!
-//! A picture that is padded to a square keeps its samples: the padding is only counted, so that a picture of 20,000 pixels in one
-//! row never becomes 400 million. Positions are counted in samples of the padded picture.
+//! A picture that is padded to a square keeps its samples: the padding is only counted, so that a picture of
+//! 20,000 pixels in one row never becomes 400 million. Positions are counted in samples of the padded
+//! picture.
 
 use std::ops::Range;
 
@@ -21,7 +22,7 @@ pub(super) struct Seen {
 /// One axis of a window, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Span {
-    /// Of the picture as it is: its pixels, and the samples that stand for them.
+    /// Of the picture as it is: its pixels, and the samples that cover them.
     pub(super) source: Side,
     /// Of the picture as padded before the resize; no less than that of `source`, which lies in its middle.
     padded: u32,
@@ -88,7 +89,8 @@ impl Span {
         real.max((self.start() + self.extent()).ceil() as usize)
     }
 
-    /// Those of `samples` that the picture has, counted from its own first one. Empty ranges lie within it too.
+    /// Those of `samples` that the picture has, counted from its own first one. Empty ranges lie within it
+    /// too.
     pub(super) fn real(&self, samples: &Range<usize>) -> Range<usize> {
         let (before, length) = (self.before(), self.source.samples() as usize);
         let place = |sample: usize| sample.saturating_sub(before).min(length);
@@ -118,7 +120,8 @@ impl Span {
         aligned && is_whole && u64::from(self.padded) == u64::from(self.resized) * u64::from(divisor)
     }
 
-    /// The picture's sample under the centre of each wanted pixel, found by adding up steps as Pillow does; `None` in padding.
+    /// The picture's sample under the centre of each wanted pixel, found by adding up steps as Pillow does;
+    /// `None` in padding.
     pub(super) fn nearest(&self) -> impl Iterator<Item = Option<usize>> {
         let step = self.scale();
         let (before, last) = (self.before(), self.samples() - 1);

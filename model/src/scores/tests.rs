@@ -59,7 +59,7 @@ fn scores_that_are_used_as_they_are_may_be_negative() {
     assert_eq!(ranked(Activation::None, &options(5, -1.5), &scores), [(1, -0.1)]);
     assert_eq!(ranked(Activation::None, &options(5, 7.5), &[7.0, 8.0]), [(1, 8.0)]);
     let refused = Ranker::new(&labels(3), Activation::None, &options(5, f32::INFINITY)).unwrap_err();
-    insta::assert_snapshot!(refused, @"--threshold is inf, which is no finite number");
+    insta::assert_snapshot!(refused, @"--threshold is inf, which is not a finite number");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn options_that_no_image_can_meet_are_refused() {
     let refused =
         |options: &TagOptions| Ranker::new(&names, Activation::Softmax, options).unwrap_err().to_string();
     let labelled = |label: &str| TagOptions { labels: Some(vec![label.to_owned()]), ..options(5, 0.0) };
-    insta::assert_snapshot!(refused(&options(0, 0.0)), @"--top-k is 0, so that no image would get a tag: give at least 1");
+    insta::assert_snapshot!(refused(&options(0, 0.0)), @"--top-k is 0, so no image would get a tag: give at least 1");
     insta::assert_snapshot!(refused(&options(5, 1.5)), @"--threshold is 1.5, but scores are between 0 and 1");
     insta::assert_snapshot!(refused(&options(5, f32::NAN)), @"--threshold is NaN, but scores are between 0 and 1");
     insta::assert_snapshot!(

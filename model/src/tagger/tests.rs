@@ -10,8 +10,9 @@ use crate::graph::Quantization;
 use crate::scores::default_options;
 use crate::testing::shared_models;
 
-/// Scores that the processor computes differ by up to 1e-3 from batch to batch; on a device the same is allowed, and more for
-/// SqueezeNet: its samples of up to 151 are rounded to 16 bits, by up to 0.03, and not alike on both ways.
+/// Scores that the processor computes differ by up to 1e-3 from batch to batch; on a device the same is
+/// allowed, and more for SqueezeNet: its samples of up to 151 are rounded to 16 bits, by up to 0.03, and not
+/// alike on both ways.
 const TOLERANCE: f32 = 5e-3;
 
 #[test]
@@ -45,7 +46,7 @@ fn photos_get_the_same_tags_on_a_device_as_without_one() {
     assert!(compared >= 400, "{compared}");
 }
 
-/// The outcomes of `photos`, tagged by so many threads, in their order.
+/// The outcomes of `photos`, tagged by this many threads, in their order.
 fn tag(factory: &TaggerFactory, photos: &[Vec<u8>], threads: usize) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(photos.len());
     thread::scope(|scope| {

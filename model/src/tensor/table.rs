@@ -1,7 +1,8 @@
-//! What each sample value becomes, computed once: scale, offset, mean and standard deviation in the steps of the library that
-//! the model was trained or published with.
+//! What each sample value becomes, computed once: scale, offset, mean and standard deviation in the steps of
+//! the library that the model was trained or published with.
 //!
-//! A table makes that free: a sample has 256 values, and a sum of three has 766. Nothing here knows a picture.
+//! A table makes that free: a sample has 256 values, and a sum of three has 766. Nothing here knows a
+//! picture.
 
 use crate::preprocessing::{Arithmetic, Color, Preprocessing};
 

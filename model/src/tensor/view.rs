@@ -1,6 +1,7 @@
 //! Another view of the same picture: mirrored, or shifted by a few pixels.
 //!
-//! A view shows whether a model's answer holds for the picture or for an accident of it. Runs use the plain view.
+//! A view shows whether a model's answer holds for the picture or for an accident of it. Runs use the plain
+//! view.
 
 use crate::preprocessing::{Size, View};
 

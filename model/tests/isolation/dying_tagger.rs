@@ -1,6 +1,7 @@
-//! A child process whose images say how it shall die: for tests of what its parent makes of that.
+//! A child process whose images name the way it dies: for tests of its parent's reaction.
 //!
-//! An image that is none of its commands gets the outcome [`tagged`]; so does every image of a quiet run.
+//! An image that is not one of its commands gets the outcome [`tagged`]; so does every image of an
+//! undisturbed run.
 
 #![expect(clippy::expect_used, reason = "a test's child fails by panicking")]
 
@@ -65,7 +66,7 @@ impl Tagger for Endless {
 /// What a picture that has taken the process over could answer.
 struct Liar {
     batch_size: usize,
-    /// Outcomes beside one for each image.
+    /// Outcomes in addition to one for each image.
     more: usize,
 }
 
@@ -91,7 +92,7 @@ impl Tagger for Obedient {
     }
 }
 
-/// Obeys, and tells of a device that takes a millisecond for each image.
+/// Obeys, and reports a device that takes a millisecond for each image.
 struct Counting;
 
 static IMAGES: AtomicU64 = AtomicU64::new(0);
@@ -111,7 +112,7 @@ impl Tagger for Counting {
     }
 }
 
-/// Has something to say of how its model runs.
+/// Has notes on how its model runs.
 struct Talkative {
     notes: usize,
 }
@@ -142,7 +143,7 @@ fn obey(image: &[u8]) -> Result<Outcome, TaggerError> {
         "hang" => hang(),
         // Hangs until the process dies; the next one finds the file.
         "hang-once" if !is_marked(argument) => hang(),
-        // The whole process stands still: nobody reads the pipe any more.
+        // The whole process is stopped: the pipe has no reader any more.
         "stop" => {
             is_marked(argument);
             die(Signal::STOP)

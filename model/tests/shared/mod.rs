@@ -1,8 +1,8 @@
-//! Where test files are that are no part of the project.
+//! Where test files are that are not part of the project.
 
 use std::path::{Path, PathBuf};
 
-/// The folder with shared test files, or None, said aloud.
+/// The folder with shared test files, or `None` and a message if it is absent.
 pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let root = std::env::var_os("TAGFLEET_TEST_DATA").map_or_else(beside, PathBuf::from);

@@ -1,7 +1,7 @@
 //! What every [`Bucket`] must do, as one suite: a directory passes it, and S3 does.
 //!
-//! An adapter's tests call [`holds`] with an empty bucket. It never tests what a directory cannot hold; keys that both
-//! can hold include spaces, quotes, HTML, `%`, `+`, letters outside ASCII and control characters.
+//! An adapter's tests call [`holds`] with an empty bucket. It never tests what a directory cannot hold; keys
+//! that both can hold include spaces, quotes, HTML, `%`, `+`, letters outside ASCII and control characters.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a contract fails by panicking, as any test")]
 
@@ -32,7 +32,7 @@ pub const KEYS: [&str; 14] = [
 /// Runs the whole suite on an empty bucket.
 ///
 /// # Panics
-/// Where the bucket breaks the contract.
+/// If the bucket breaks the contract.
 pub async fn holds(bucket: &dyn Bucket) {
     an_empty_bucket_lists_nothing(bucket).await;
     a_missing_object_is_missing(bucket).await;
@@ -44,10 +44,10 @@ pub async fn holds(bucket: &dyn Bucket) {
     pages_are_bounded_and_complete(bucket).await;
 }
 
-/// What a bucket must do about an object that may not be read, beside one that may be and is not empty.
+/// What a bucket must do about an object that cannot be read, next to one that can be read and is not empty.
 ///
 /// # Panics
-/// Where the bucket breaks the contract.
+/// If the bucket breaks the contract.
 pub async fn denies(bucket: &dyn Bucket, denied: &str, readable: &str) {
     let listed = list(bucket, &KeyRange::default()).await;
     let object = listed.iter().find(|object| object.key == denied).expect("what may not be read is listed");

@@ -1,11 +1,12 @@
-//! A directory as a bucket: a file's key is its path below the root, with `/` between names; [`names`] has the rule for
-//! names that are not UTF-8.
+//! A directory as a bucket: a file's key is its path below the root, with `/` between names. [`names`] has
+//! the rule for names that are not UTF-8.
 //!
-//! It exists so that a laptop run makes the same calls as a run on AWS. A directory cannot hold every key that S3 can:
-//! `a` beside `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, text like `%ff` that no name is encoded as, or a name longer
-//! than the file system allows. Reading
-//! such a key finds nothing, writing it is an error. A broken symbolic link is listed and then missing; a linked folder is
-//! followed, links to folders inside it are not; pipes, sockets and devices are no objects. It never reads or writes outside its root, except through links that stand in it.
+//! It exists so that a laptop run makes the same calls as a run on AWS. A directory cannot hold every key
+//! that S3 can: `a` next to `a/b`, `a//b`, `/a`, `.` and `..` as a name, NUL, text like `%ff` that no name is
+//! encoded as, or a name longer than the file system allows. Reading such a key finds nothing; writing it is
+//! an error. A broken symbolic link is listed and then missing. A linked folder is followed; links to folders
+//! inside it are not. Pipes, sockets and devices are not objects. It never reads or writes outside its root,
+//! except through links in it.
 
 pub mod names;
 mod walk;
@@ -23,7 +24,7 @@ use super::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
 use crate::filter::Filter;
 use walk::Walk;
 
-/// Files that are being written stand in this folder below the root until they are whole.
+/// Files are written in this folder below the root until they are whole.
 const UNFINISHED: &str = ".tagfleet-unfinished";
 const PAGE: usize = 1000;
 
@@ -43,7 +44,8 @@ impl DirBucket {
         Self { root: root.to_owned(), name: root.display().to_string(), filter: None }
     }
 
-    /// The same for a reader that takes what `filter` does: a folder that may not be read is passed if nothing of it is taken.
+    /// The same for a reader that takes what `filter` does: an unreadable folder is skipped if nothing in it
+    /// is taken.
     #[must_use]
     pub fn read_with(self, filter: Filter) -> Self {
         Self { filter: Some(filter), ..self }
@@ -52,16 +54,16 @@ impl DirBucket {
     /// Removes what writers that were killed have left behind.
     ///
     /// # Errors
-    /// Where the folder is there and cannot be removed.
+    /// If the folder is there and cannot be removed.
     pub fn remove_unfinished(&self) -> Result<(), BucketError> {
         self.remove_folder(UNFINISHED)
     }
 
-    /// Removes a folder and all that is in it; one that is not there is none to remove. For intermediate objects of a
-    /// complete run, which S3 expires by itself.
+    /// Removes a folder and all that is in it; one that is not there is none to remove. For intermediate
+    /// objects of a complete run, which S3 expires by itself.
     ///
     /// # Errors
-    /// Where the folder is there and cannot be removed.
+    /// If the folder is there and cannot be removed.
     pub fn remove_folder(&self, prefix: &str) -> Result<(), BucketError> {
         let Some(path) = self.path(prefix.trim_end_matches('/')) else {
             return Err(self.fail(Kind::Other, prefix, "a directory cannot hold this key"));
@@ -72,7 +74,7 @@ impl DirBucket {
         }
     }
 
-    /// The file of a key, or none where a directory cannot hold that key.
+    /// The file of a key, or `None` if a directory cannot hold that key.
     fn path(&self, key: &str) -> Option<PathBuf> {
         let mut path = self.root.clone();
         for part in key.split('/') {
@@ -101,7 +103,7 @@ impl DirBucket {
         self.fail(kind, key, &detail)
     }
 
-    /// A link that leads nowhere, or in a circle, is a missing file; one that may not be followed is not.
+    /// A link that leads nowhere, or in a circle, is a missing file; one that cannot be followed is not.
     fn broken_link(&self, key: &str, path: &Path, error: &io::Error) -> BucketError {
         let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
         match error.kind() {
@@ -158,7 +160,8 @@ impl DirBucket {
         self.write_whole(&path, folder, bytes, replace).map_err(|error| self.error(key, &error))
     }
 
-    /// Written beside, flushed to the disk, then moved into its place: whole or not there, even after a power cut.
+    /// Written to a temporary file, flushed to the disk, then moved into its place: whole or absent, even
+    /// after a power cut.
     fn write_whole(&self, path: &Path, folder: &Path, bytes: &[u8], replace: bool) -> io::Result<Put> {
         fs::create_dir_all(folder)?;
         let unfinished = self.root.join(UNFINISHED);

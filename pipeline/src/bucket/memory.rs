@@ -1,4 +1,5 @@
-//! A bucket in memory, for tests: what S3 holds and a directory cannot (`a` beside `a/b`, `a//b`, `/a`) it holds too.
+//! A bucket in memory, for tests. It also holds what S3 can and a directory cannot: `a` next to `a/b`,
+//! `a//b`, `/a`.
 //!
 //! It passes the same contract as the real ones. It never leaves a test.
 
@@ -24,12 +25,13 @@ pub struct MemoryBucket {
 }
 
 impl MemoryBucket {
-    /// Removes an object, as somebody else might.
+    /// Removes an object, as another process might.
     pub fn delete(&self, key: &str) {
         self.lock().remove(key);
     }
 
-    /// The first objects of `range` as they are now, and what is behind them. A page is read when it is asked for, as in S3.
+    /// The first objects of `range` as they are now, and what is behind them. A page is read when it is asked
+    /// for, as in S3.
     fn page(&self, range: &KeyRange) -> (Vec<Object>, Option<KeyRange>) {
         let first = match &range.after {
             Some(after) if *after >= range.prefix => Bound::Excluded(after.as_str()),

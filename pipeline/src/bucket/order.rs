@@ -1,8 +1,9 @@
 //! Holds every listing to key order: the stages rely on it, and not every store keeps it.
 //!
-//! S3's directory buckets (Express One Zone) and some compatible stores list in an order of their own. If that shows among
-//! the first keys, the rest of the range is read, sorted and handed on; if it shows later, the listing fails, because what
-//! was handed on cannot be taken back. It never hands on a key that is not greater than the one before.
+//! S3's directory buckets (Express One Zone) and some compatible stores list in an order of their own. If
+//! that shows among the first keys, the rest of the range is read, sorted and handed on; if it shows later,
+//! the listing fails, because what was handed on cannot be taken back. It never hands on a key that is not
+//! greater than the one before.
 
 use std::vec::IntoIter;
 
@@ -10,8 +11,8 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{BucketError, KeyRange, Kind, Object};
 
-/// Keys that are compared before the first is handed on: a full page of S3, so that a listing in order takes no request
-/// more.
+/// Keys that are compared before the first is handed on: a full page of S3, so that a listing in order takes
+/// no request more.
 const COMPARED_FIRST: usize = 1000;
 /// Objects of a page that is handed on.
 const PAGE: usize = 1000;
@@ -20,8 +21,8 @@ pub const MAX_SORTED_KEYS: usize = 1_000_000;
 
 type Pages = BoxStream<'static, Result<Vec<Object>, BucketError>>;
 
-/// The objects of `range` in key order, out of `pages` of the bucket called `name`, which may hold others before and
-/// behind it.
+/// The objects of `range` in key order, out of `pages` of the bucket called `name`, which may hold others
+/// before and behind it.
 #[must_use]
 pub fn in_key_order(name: &str, range: &KeyRange, pages: Pages) -> Pages {
     bounded(name, range, pages, MAX_SORTED_KEYS)
@@ -158,7 +159,8 @@ impl Listing {
     }
 }
 
-/// The first key that is smaller than the one before it. An equal one is a repetition, as at the border of two pages.
+/// The first key that is smaller than the one before it. An equal one is a repetition, as at the border of
+/// two pages.
 fn disorder(last: Option<&str>, page: &[Object]) -> Option<Disorder> {
     let mut before = last;
     for object in page {

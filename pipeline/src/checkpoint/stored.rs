@@ -1,9 +1,9 @@
-//! The stored form of a checkpoint: a header and rows, each with the position of its image, in Postcard within one zstd
-//! frame with a checksum.
+//! The stored form of a checkpoint: a header and rows, each with the position of its image, in Postcard
+//! within one zstd frame with a checksum.
 //!
-//! Postcard keeps the bits of every float and carries all of a row, which Parquet's columns do not.
-//! It describes nothing: whoever changes [`Row`] or what is in it raises [`VERSION`], and a test notices. Bytes are hostile:
-//! what they become is bounded, and nothing is taken from them that the header does not name.
+//! Postcard keeps the bits of every float and carries all of a row, which Parquet's columns do not. It does
+//! not describe itself: a change of [`Row`] or of its fields must raise [`VERSION`], and a test notices.
+//! Bytes are hostile: their decompressed size is bounded, and only what the header names is read.
 
 use std::io::{Read, Write};
 
@@ -19,7 +19,7 @@ use crate::tags::Row;
 const VERSION: u32 = 2;
 /// The most bytes of one checkpoint, stored or not: 1 GiB, as of a part.
 pub(super) const MAX_BYTES: u64 = 1 << 30;
-/// Speed matters more than size: a machine that is taken away waits for it.
+/// Speed matters more than size: an interrupted spot machine waits for it.
 const ZSTD_LEVEL: i32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub(super) fn decode(stored: &[u8], run: &RunId, shard: ShardId) -> Result<Vec<(
     Ok(rows)
 }
 
-/// What `stored` becomes, if that is no more than `limit`; no more than that is ever held.
+/// The decompressed `stored`, if it has at most `limit` bytes; no more than that is ever held.
 pub(super) fn decompress(stored: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     let decoder = zstd::Decoder::with_buffer(stored).map_err(|error| error.to_string())?;
     let mut plain = Vec::new();

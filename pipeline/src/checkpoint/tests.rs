@@ -52,7 +52,7 @@ impl Place {
         Checkpoints { output: &self.bucket, run: &self.run, keys: &self.keys, vector: self.vector.as_ref() }
     }
 
-    /// What reading `bytes` in the place of shard 0's checkpoint says.
+    /// The error of reading `bytes` in the place of shard 0's checkpoint.
     async fn refusal(&self, bytes: Bytes) -> String {
         self.bucket.put(&self.keys.checkpoint(shard(0).id), bytes).await.unwrap();
         self.checkpoints().read(&shard(0)).await.unwrap_err().to_string()
@@ -174,7 +174,7 @@ fn more_bytes_than_a_checkpoint_may_have_take_no_memory() {
     assert_eq!(stored::decompress(&bomb, 100_000).unwrap().len(), 100_000);
 }
 
-/// Fails where a row, or something in it, has changed: then `VERSION` is to be raised.
+/// Fails if a row, or something in it, has changed: then raise `VERSION`.
 #[test]
 fn stored_form() {
     let mut all = rows([7]);

@@ -1,7 +1,8 @@
 //! Files that are not meant as images: what systems leave behind, hidden files, plain text.
 //!
-//! It judges names alone, because a listing has nothing else, and so that a folder, a bucket and a fleet skip the same.
-//! What the user wrote out (a prefix, a file) is never judged. Nothing is skipped without being counted and named.
+//! It judges names alone, because a listing has nothing else, and so that a folder, a bucket and a fleet skip
+//! the same. What the user wrote out (a prefix, a file) is never judged. Nothing is skipped without being
+//! counted and named.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,9 +21,10 @@ const SHOWN: usize = 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
-    /// An operating system, a NAS, a job or a tool left it behind: `Thumbs.db`, `._photo.jpg`, all below `.git/`.
+    /// An operating system, a NAS, a job or a tool left it behind: `Thumbs.db`, `._photo.jpg`, all below
+    /// `.git/`.
     System,
-    /// Its name, or that of a folder above, begins with a dot.
+    /// Its name, or that of a folder above, starts with a dot.
     Hidden,
     /// A plain text file by its name: `labels.csv`, `README`.
     Text,
@@ -61,7 +63,7 @@ const SYSTEM_FILES: [&str; 13] = [
     "zbthumbnail.info",
 ];
 
-/// What names of such files begin with, in lower case: AppleDouble, Office's locks, markers of Spark jobs.
+/// The first characters of such names, in lower case: AppleDouble, Office's locks, markers of Spark jobs.
 const SYSTEM_BEGINNINGS: [&str; 4] = ["._", "~$", "_committed_", "_started_"];
 
 /// Names of folders, in lower case.
@@ -91,7 +93,8 @@ const SYSTEM_FOLDERS: [&str; 23] = [
     "temporary items",
 ];
 
-/// Extensions of plain text, in lower case; SVG is not among them, because it is a picture that tagfleet does not read.
+/// Extensions of plain text, in lower case; SVG is not among them, because it is a picture that tagfleet does
+/// not read.
 const TEXT_EXTENSIONS: [&str; 59] = [
     "aae",
     "bash",
@@ -173,7 +176,8 @@ const TEXT_NAMES: [&str; 15] = [
     "todo",
 ];
 
-/// Why the file of this key is skipped, if it is. `chosen` is what the user wrote out of it: a prefix or a whole key.
+/// Why the file of this key is skipped, if it is. `chosen` is what the user wrote out of it: a prefix or a
+/// whole key.
 #[must_use]
 pub fn reason(key: &str, chosen: &str) -> Option<SkipReason> {
     if key == chosen {
@@ -189,7 +193,7 @@ pub fn reason(key: &str, chosen: &str) -> Option<SkipReason> {
     key.rsplit('/').next().is_some_and(is_text).then_some(SkipReason::Text)
 }
 
-/// The names of a key that begin at this byte or later.
+/// The names of a key that start at this byte or later.
 fn names_behind(key: &str, chosen: usize) -> impl Iterator<Item = &str> {
     let mut start = 0;
     key.split('/').filter(move |name| {
@@ -270,7 +274,8 @@ impl Skipped {
         self.0.is_empty()
     }
 
-    /// `2 text files (labels.csv, notes.txt), 1 hidden (.cache/a.jpg)`, with how to read them all the same.
+    /// `2 text files (labels.csv, notes.txt), 1 hidden (.cache/a.jpg)`, with the option that reads them
+    /// anyway.
     #[must_use]
     pub fn in_words(&self) -> String {
         let mut words = String::new();
@@ -294,7 +299,7 @@ fn examples(files: &SkippedFiles) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// Its last characters, because the name tells more than the folder.
+/// Its last characters, because the name is more informative than the folder.
 fn shortened(key: &str) -> String {
     let length = key.chars().count();
     if length <= SHOWN {

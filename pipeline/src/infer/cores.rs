@@ -1,7 +1,8 @@
-//! The cores that tag: a thread per tagger, running its images to completion with its own session. Only a tagger that
-//! answers at once has a task instead, so that a worker can live on a paused clock, which stands while a thread runs.
+//! The cores that tag: a thread per tagger, running its images to completion with its own session. Only a
+//! tagger that answers at once has a task instead, so that a test can pause the worker's clock, which stops
+//! while a thread runs.
 //!
-//! They never fetch and never wait for one another: whoever is free takes what has been fetched, of whichever shard.
+//! They never fetch and never wait for one another: a free core takes the next fetched image, of any shard.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

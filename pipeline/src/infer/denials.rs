@@ -1,7 +1,8 @@
 //! Whether a denied image is to blame, or the way to it: what one worker knows of that.
 //!
-//! An image is to blame only if another image of the run can be read before it is denied once more, and after that:
-//! between two such reads the way was open. A worker that has read none looks for one in other shards. It never judges errors of other kinds, and it counts a run's denied images only through `denied.rs`.
+//! An image is to blame only if another image of the run can be read before it is denied once more, and after
+//! that: between two such reads the way was open. A worker that has read none looks for one in other shards.
+//! It never judges errors of other kinds, and it counts a run's denied images only through `denied.rs`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +20,7 @@ use crate::run::Ranges;
 use crate::shard::ShardId;
 use crate::split::RangeSplit;
 
-/// So many denied images of a shard are one too many for a worker that has read none: it looks elsewhere first.
+/// At this many denied images of a shard, a worker that has read none tries other shards first.
 pub(super) const DOUBTFUL: usize = 64;
 /// Other shards in which a worker looks for an image that can be read.
 const SHARDS_TRIED: usize = 16;
@@ -27,7 +28,8 @@ const SHARDS_TRIED: usize = 16;
 const IMAGES_TRIED: usize = 64;
 /// Of these at once.
 const TRIED_AT_ONCE: usize = 8;
-/// No run has more workers. Until each of them has found as many more as this one, what was counted last is good.
+/// No run has more workers. Until each of them has found as many more as this one, what was counted last is
+/// good.
 const MOST_WORKERS: u64 = 10_000;
 
 /// What one worker knows of denied images.
@@ -66,7 +68,8 @@ impl Denials {
         self.witness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an image of the run can be read now: one that was read before, here or in `shard`, or one in another shard.
+    /// Whether an image of the run can be read now: one that was read before, here or in `shard`, or one in
+    /// another shard.
     pub(super) async fn is_way_open(
         &self,
         worker: &Worker,
@@ -81,10 +84,10 @@ impl Denials {
         Ok(found.is_some())
     }
 
-    /// Announces so many denied images of a shard.
+    /// Announces this many denied images of a shard.
     ///
     /// # Errors
-    /// [`ShardFailure::Denied`] where the run has more of them than it takes.
+    /// [`ShardFailure::Denied`] if the run has more of them than it takes.
     pub(super) async fn announce(
         &self,
         state: &WorkerState,
@@ -164,7 +167,7 @@ async fn first_readable(
     Ok(None)
 }
 
-/// Some shards other than `but`, from the whole key space; none where split left no record of them.
+/// Some shards other than `but`, from the whole key space; `None` if split left no record of them.
 async fn some_shards(worker: &Worker, but: ShardId) -> Result<Vec<ShardId>, ShardFailure> {
     let (output, keys) = (worker.output.as_ref(), &worker.keys);
     let Some(ranges) = record::read_if_present::<Ranges>(output, &keys.ranges()).await? else {

@@ -1,9 +1,9 @@
 //! Fetches the images of a shard, bounded by requests and by bytes in flight, process-wide.
 //!
-//! What says something about one image (missing, changed, archived, too large) becomes its row. A denial may be about one
-//! image or about the way to all: it is noted, and judged once the shard has no other image left. Whatever else says something
-//! about the way fails the shard, which then comes again; what passes (throttling, timeouts, broken connections) does so only
-//! once it has been tried again for long. It never decodes.
+//! An error about one image (missing, changed, archived, too large) becomes its row. A denial may be about
+//! one image or about access to all: it is noted, and judged once the shard has no other image left. Any
+//! other error fails the shard, which is then delivered again. Temporary errors (throttling, timeouts, broken
+//! connections) do so only after a long time of retries. It never decodes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,10 +22,11 @@ use crate::tags::{Cause, Failure, Outcome};
 
 /// Requests at once per thread that tags: at 100 ms each, enough for 160 images a second and thread.
 const REQUESTS_PER_THREAD: usize = 16;
-/// Requests at once at least, for few threads on a small model: at 100 ms each, enough for 640 images a second.
+/// The least number of requests at once, for few threads on a small model: at 100 ms each, enough for 640
+/// images a second.
 const MIN_REQUESTS: usize = 64;
-/// Bytes of images fetched or being fetched and not yet tagged, per request and in KiB. Above the mean size of pictures
-/// on the web, so that requests are what runs out first.
+/// Bytes of images fetched or being fetched and not yet tagged, per request and in KiB. Above the mean size
+/// of pictures on the web, so that requests are what runs out first.
 const KIB_PER_REQUEST: u32 = 256;
 /// The same of all requests at least, in KiB: 64 MiB.
 const MIN_KIB_IN_FLIGHT: u32 = 64 << 10;
@@ -42,7 +43,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// For so many threads that tag what goes to `jobs`.
+    /// For this many threads that tag what goes to `jobs`.
     pub(super) fn new(
         jobs: Sender<Job>,
         threads: usize,
@@ -65,7 +66,8 @@ impl Fetcher {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Starts fetching every image of `shard` that has no row yet and is not noted as denied; returns when the last one is under way.
+    /// Starts fetching every image of `shard` that has no row yet and is not noted as denied; returns when
+    /// the last one is under way.
     pub(super) async fn start(
         &self,
         worker: &Worker,
@@ -121,7 +123,7 @@ fn kib(bytes: u64, budget_kib: u32) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, budget_kib)
 }
 
-/// What the listing says already, so that no request is spent on it.
+/// Failures that are known from the listing, so that no request is needed.
 fn known_failure(image: &Image, max_image_bytes: u64) -> Option<Failure> {
     match image.access {
         Access::Archived => Some(Failure::new(Cause::Archived, "")),
@@ -175,7 +177,8 @@ impl Fetch {
             drop(turn);
             outcome = self.get(self.max_image_bytes).await;
         }
-        // The request's permit is held until a core has room, so that no more images are read ahead than that.
+        // The request's permit is held until a core has room, so that no more images are read ahead than
+        // that.
         let _request = request;
         match outcome {
             Ok(fetched) => {
@@ -183,7 +186,7 @@ impl Fetch {
                 let turn = WaitGuard::of(&self.shard);
                 let (shard, index) = (self.shard.clone(), self.index);
                 let job = Job { shard, index, fetched, _turn: turn, _in_flight: in_flight };
-                // The cores are gone only where the worker ends, and then the shard is given back.
+                // The cores are gone only if the worker ends, and then the shard is given back.
                 let _ = self.jobs.send(job).await;
                 Ok(())
             }
@@ -201,7 +204,7 @@ impl Fetch {
     }
 }
 
-/// What an error says about the image itself, if that is what it is about.
+/// The cause that an error gives for the image itself; `None` if it is about something else.
 fn cause(error: &BucketError) -> Option<Cause> {
     match error.kind {
         Kind::Missing => Some(Cause::Missing),

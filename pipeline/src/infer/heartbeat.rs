@@ -1,8 +1,9 @@
-//! Keeps the message of a shard invisible to other workers for as long as the shard gets on.
+//! Keeps the message of a shard invisible to other workers while the shard makes progress.
 //!
-//! Each shard by itself: one that hangs goes back to the queue however well others do. A shard whose images wait behind
-//! those of others gets on where the others do, and so does one whose requests are made again. It never decides how long
-//! an image may take: that is the tagger's, which is given time to find out.
+//! Each shard is judged by itself: a stuck shard goes back to the queue, even if others make progress. A
+//! shard whose images wait behind those of others makes progress if the others do, and so does one whose
+//! requests are retried. It never decides how long an image may take: the tagger does, and gets the time to
+//! find out.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -14,8 +15,9 @@ use crate::queue::Message;
 
 /// Beats in one visibility timeout: two may fail before the message is seen by others.
 const BEATS: u32 = 3;
-/// Beats in a row at which a tagger that has not answered yet is a sign of life: four timeouts. A tagger that finds out
-/// which image it hangs on takes less; one that itself hangs for good must not keep shards from others.
+/// Beats in a row at which a tagger that has not answered yet is a sign of life: four timeouts. A tagger that
+/// finds out which image it hangs on takes less; one that itself hangs for good must not keep shards from
+/// others.
 const TAGGING_BEATS: u32 = 4 * BEATS;
 
 /// What the threads and tasks of one worker do that shows in no row.
@@ -66,8 +68,8 @@ impl LivenessSample {
     }
 }
 
-/// Extends the invisibility of `message` at each beat of its shard; returns once there was none for a whole timeout, when
-/// others see the message anyway.
+/// Extends the invisibility of `message` at each beat of its shard; returns once there was none for a whole
+/// timeout, when others see the message anyway.
 pub(super) async fn keep_invisible(state: &WorkerState, message: &Message) -> ShardFailure {
     let queue = state.worker.queue.as_ref();
     let timeout = queue.visibility_timeout();
@@ -82,7 +84,8 @@ pub(super) async fn keep_invisible(state: &WorkerState, message: &Message) -> Sh
         let gets_on = pulse.beats_after(before);
         tagging = if gets_on { 0 } else { tagging + 1 };
         if gets_on || (pulse.waits_for_a_tagger() && tagging <= TAGGING_BEATS) {
-            // One that fails is made up for by the next; after three the shard is tagged twice, which is harmless.
+            // The next one makes up for one that fails; after three failures the shard is tagged twice, which
+            // is harmless.
             let _ = queue.change_visibility(&message.receipt, timeout).await;
             missed = 0;
         } else {

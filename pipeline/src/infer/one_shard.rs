@@ -1,7 +1,7 @@
 //! The way of one shard through a worker: its message, its list, its images, its part.
 //!
-//! A shard that fails goes back to the queue, and what is tagged of it stays in a checkpoint. Nothing here decides whether
-//! the worker goes on.
+//! A shard that fails goes back to the queue, and its rows stay in a checkpoint. Nothing in it decides
+//! whether the worker continues.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::tags::Row;
 use crate::tags::parquet::{self, RunColumns};
 use crate::thumbnails::{self, ShardSample};
 
-/// Tags the shard of one message; where that fails or hangs, the message comes again.
+/// Tags the shard of one message; if that fails or hangs, the message comes again.
 pub(super) async fn work(
     state: Arc<WorkerState>,
     message: Message,
@@ -65,8 +65,8 @@ async fn tag_shard(
     Ok(worker.queue.delete(&message.receipt).await?)
 }
 
-/// Gives every image of the shard its row. Those that are denied are asked for once more when all others are done, and are
-/// failed rows if other images of the run can be read before and after that.
+/// Gives every image of the shard its row. Those that are denied are asked for once more when all others are
+/// done, and are failed rows if other images of the run can be read before and after that.
 async fn tag_images(
     state: &WorkerState,
     open: &Arc<ShardInProgress>,
@@ -112,7 +112,7 @@ async fn fail_denied(state: &WorkerState, open: &Arc<ShardInProgress>) -> Result
     Ok(())
 }
 
-/// Whoever compared the listings before the part was there took back what was announced of the shard.
+/// A worker that compared the listings before the part existed withdrew the shard's announcement.
 async fn announce_again(worker: &Worker, id: ShardId, rows: &[Row]) -> Result<(), ShardFailure> {
     let denied = rows.iter().filter(|row| row.is_denied()).count();
     if denied > 0 {
@@ -121,7 +121,7 @@ async fn announce_again(worker: &Worker, id: ShardId, rows: &[Row]) -> Result<()
     Ok(())
 }
 
-/// The rows that whoever left the shard before has kept. One that cannot be read costs work and nothing else.
+/// The rows that an earlier worker left. A checkpoint that cannot be read costs work and nothing else.
 async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::Rows, ShardFailure> {
     match worker.checkpoints().read(shard).await {
         Ok(rows) => Ok(rows),
@@ -135,7 +135,7 @@ async fn read_checkpoint(worker: &Worker, shard: &Shard) -> Result<checkpoint::R
     }
 }
 
-/// Thumbnails are for people: without them the report has fewer pictures, and the shard is done all the same.
+/// Thumbnails are for people: without them the report has fewer pictures, and the shard is done anyway.
 async fn put_thumbnails(worker: &Worker, id: ShardId, sample: ShardSample) {
     let key = worker.keys.thumbnails(id);
     let stored = match thumbnails::encode(&key, sample) {
@@ -159,7 +159,7 @@ async fn put_part(
     let encoded = tokio::task::spawn_blocking(move || parquet::encode_part(&rows, &of, &slowest)).await?;
     let bytes = encoded.map_err(|error| ShardFailure::Part(id, error))?;
     let part = worker.keys.part(id);
-    // Where another worker was first, its part is as good as this one.
+    // If another worker was first, its part is as good as this one.
     state.retries.call(open, || worker.output.put_if_absent(&part, bytes.clone())).await?;
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Asks a bucket again while the way to it is disturbed: throttling, server errors, connections that break.
+//! Repeats requests to a bucket during disturbances: throttling, server errors, connections that break.
 //!
-//! An adapter has tried a few times already; this outlasts what takes minutes, for a shard is too much work to be thrown
-//! away for one request. It never repeats what no repetition mends, and it ends with the task that it runs in, which a
-//! worker that is told to stop now drops.
+//! An adapter has already tried a few times. This outlasts disturbances of minutes, because a shard is too
+//! much work to lose for one request. It never repeats a request that cannot succeed. It ends with the task
+//! that it runs in, which a worker drops if it is asked to stop now.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -54,7 +54,8 @@ impl Retries {
     }
 }
 
-/// The pause after so many tries for `key`: a part of it differs from key to key, so that they do not all come at once.
+/// The pause after this many tries for `key`: a part of it differs from key to key, so that they do not all
+/// come at once.
 fn pause(key: &str, tries: u32) -> Duration {
     const STEPS: u32 = 1024;
     let longest = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.saturating_pow(tries.min(16)));

@@ -12,7 +12,7 @@ use crate::progress::Trouble;
 use crate::tags::Outcome;
 use crate::testing::{FailingBucket, LengthTagger};
 
-/// A worker on two shards of images that are gone, whose source fails so many times before it says so.
+/// A worker on two shards of images that are gone, whose source fails this many times before it reports that.
 async fn worker_on(failures: u64, kind: Kind) -> Worker {
     let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
     let source = Arc::new(FailingBucket::new(worker.source.clone(), kind, 0..failures));
@@ -54,7 +54,8 @@ async fn a_part_whose_put_fails_for_a_while_is_put_again() {
     // Of one shard alone, so that its calls come in their order.
     let other = worker.queue.receive(Duration::ZERO).await.unwrap().unwrap();
     worker.queue.delete(&other.receipt).await.unwrap();
-    // Before the puts, of the thumbnails and then of the part, come `exists` and the `get`s of shard and checkpoint.
+    // Before the puts, of the thumbnails and then of the part, come `exists` and the `get`s of shard and
+    // checkpoint.
     let output = Arc::new(FailingBucket::new(worker.output.clone(), Kind::Temporary, 3..11));
     let worker = Worker { output: output.clone(), ..worker };
     assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
@@ -115,7 +116,7 @@ async fn denials_are_not_tried_again() {
     );
 }
 
-/// Says when it is called, and answers once it is let to.
+/// Reports each call, and answers once it is allowed to.
 struct LateTagger {
     called: Arc<Notify>,
     answer: Receiver<()>,
@@ -128,13 +129,13 @@ impl Tagger for LateTagger {
 
     fn tag(&mut self, images: &[&[u8]]) -> Result<Vec<Outcome>, TaggerError> {
         self.called.notify_one();
-        // Nobody holds back a second answer.
+        // No second answer is held back.
         let _ = self.answer.recv();
         LengthTagger { batch_size: 1 }.tag(images)
     }
 }
 
-/// What becomes of shards whose first image takes its tagger so long, which must be more than no time.
+/// The outcome of shards whose first image takes its tagger this long, which must be more than zero.
 async fn tag_late(takes: Duration) -> Worker {
     const STEP: Duration = Duration::from_secs(5);
     let source = Arc::new(MemoryBucket::default());

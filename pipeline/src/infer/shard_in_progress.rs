@@ -1,7 +1,7 @@
 //! A shard in hand: its images, and the rows that threads have filled in so far.
 //!
-//! Rows arrive in any order, some from a checkpoint, and leave in key order, or as the next checkpoint if the shard is left
-//! before it is done. It knows nothing of queues or buckets.
+//! Rows arrive in any order, some from a checkpoint, and leave in key order, or as the next checkpoint if the
+//! shard is left before it is done. It knows nothing of queues or buckets.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -35,7 +35,7 @@ pub(super) struct ShardInProgress {
     progress: Arc<Progress>,
 }
 
-/// Something of the shard waits for as long as this lives: behind other shards, for a tagger's answer, for another try.
+/// While this lives, part of the shard waits: behind other shards, for a tagger's answer, or for another try.
 pub(super) struct WaitGuard(Arc<ShardInProgress>);
 
 impl WaitGuard {
@@ -56,7 +56,7 @@ struct Rows {
     open: Vec<Option<Row>>,
     complete: Option<Arc<Vec<Row>>>,
     left: usize,
-    /// By position: images that may not be read. They have no row yet.
+    /// By position: denied images. They have no row yet.
     denied: BTreeMap<usize, BucketError>,
     /// Of this worker, and not from a checkpoint.
     tagged: u64,
@@ -65,8 +65,8 @@ struct Rows {
     slowest: Slowest,
 }
 
-/// What there was of a shard that is left before it is done. Its rows are counted until this is dropped, or for good once
-/// they are kept.
+/// What there was of a shard that is left before it is done. Its rows are counted until this is dropped, or
+/// for good once they are kept.
 pub(super) struct Unfinished<'a> {
     pub(super) rows: checkpoint::Rows,
     tagged: u64,
@@ -97,8 +97,8 @@ impl Drop for Unfinished<'_> {
 }
 
 impl ShardInProgress {
-    /// Opens `shard`, of which the rows in `kept` are there already. Their pictures are not: thumbnails are of images that
-    /// this worker tags.
+    /// Opens `shard`, of which the rows in `kept` are there already. Their pictures are not: thumbnails are
+    /// of images that this worker tags.
     pub(super) fn new(run: &RunId, shard: Shard, kept: checkpoint::Rows, progress: Arc<Progress>) -> Self {
         let candidates = Candidates::new(run, shard.id, shard.images.iter().map(|image| image.key.as_str()));
         let mut open = vec![None; shard.images.len()];
@@ -132,7 +132,7 @@ impl ShardInProgress {
         rows.open.get(index).is_none_or(Option::is_some) || rows.denied.contains_key(&index)
     }
 
-    /// Image `index` may not be read; returns how many of them there are.
+    /// Records that image `index` is denied; returns the number of denied images.
     pub(super) fn deny(&self, index: usize, error: BucketError) -> usize {
         let mut rows = self.lock();
         if rows.open.get(index).is_some_and(Option::is_none) {
@@ -142,17 +142,17 @@ impl ShardInProgress {
         rows.denied.len()
     }
 
-    /// Images that may not be read.
+    /// Denied images.
     pub(super) fn denied(&self) -> usize {
         self.lock().denied.len()
     }
 
-    /// What was said of the first of them.
+    /// The error of the first of them.
     pub(super) fn first_denied(&self) -> Option<BucketError> {
         self.lock().denied.values().next().cloned()
     }
 
-    /// Keys of some images that could be read, by this worker or by whoever left the shard before.
+    /// Keys of some images that could be read, by this worker or by an earlier one.
     pub(super) fn readable(&self) -> Vec<String> {
         let rows = self.lock();
         let tagged = rows.open.iter().flatten().filter(|row| matches!(row.outcome, Outcome::Tagged(_)));
@@ -173,14 +173,14 @@ impl ShardInProgress {
         }
     }
 
-    /// Whoever waits for the last image gets on once there is none.
+    /// Wakes the task that waits for the last image once none is left.
     fn notify(&self, rows: &Rows) {
         if rows.left == rows.denied.len() {
             self.settled.notify_one();
         }
     }
 
-    /// Fills in the row of image `index`: what was read of it, or else what the listing said.
+    /// Fills in the row of image `index`: the size and etag that were read, else those of the listing.
     pub(super) fn set(&self, index: usize, read: Option<(u64, String)>, mut seen: Seen) {
         let image = &self.shard.images[index];
         let (bytes, etag) = match read {
@@ -239,8 +239,8 @@ impl ShardInProgress {
         self.closing.store(true, Relaxed);
     }
 
-    /// Takes the rows that are there; none is added any more. None the second time. Those of denied images are not among them:
-    /// whoever takes the shard next asks for these again.
+    /// Takes the finished rows; none can be added after that. `None` the second time. Rows of denied images
+    /// are not among them: the next worker on the shard requests these images again.
     pub(super) fn abandon(&self) -> Option<Unfinished<'_>> {
         let mut rows = self.lock();
         self.close();

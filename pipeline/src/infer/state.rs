@@ -1,8 +1,9 @@
-//! What the tasks of one worker share, above all the shards in hand: taken from the queue, opened, done or given back.
+//! What the tasks of one worker share, above all the shards in hand: taken from the queue, opened, done or
+//! given back.
 //!
-//! A shard that is given back before it is done leaves a checkpoint first, so that whoever takes its message finds it. That
-//! takes a bounded time and is never a reason to keep a message: a checkpoint that cannot be written costs work and is
-//! reported. Nothing here tags or fetches.
+//! A shard that is given back before it is done leaves a checkpoint first, so that the next worker finds it.
+//! That takes a bounded time and is never a reason to keep a message: a checkpoint that cannot be written
+//! costs work and is reported. Nothing in it tags or fetches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use super::{Stop, Worker};
 use crate::progress::Trouble;
 use crate::queue::{Message, QueueError};
 
-/// The checkpoint of a shard may take so long: a machine that is taken away has little more.
+/// Time limit for the checkpoint of a shard: an interrupted spot machine has little more.
 const CHECKPOINT_TIME: Duration = Duration::from_secs(12);
 
 /// What the tasks of one worker share.
@@ -42,10 +43,10 @@ impl WorkerState {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next message, or none where the queue is empty or the worker is asked to stop.
+    /// The next message, or `None` if the queue is empty or the worker is asked to stop.
     ///
-    /// A request that is dropped may take a message along, which nobody sees then until its timeout: so it is waited for
-    /// unless there is no time left.
+    /// A dropped request may take a message along, which is then invisible until its timeout. So the request
+    /// is waited for unless there is no time left.
     pub(super) async fn receive(&self, stop: &Stop) -> Result<Option<Message>, QueueError> {
         let received = tokio::select! {
             biased;
@@ -91,7 +92,7 @@ impl WorkerState {
     /// Leaves every shard in hand, and makes it visible to others at once.
     pub(super) async fn give_back_all(&self) {
         let receipts: Vec<String> = self.lock().keys().cloned().collect();
-        // Where this fails the visibility timeout does the same a little later.
+        // If this fails, the visibility timeout does the same a little later.
         join_all(receipts.iter().map(|receipt| self.give_back(receipt, Duration::ZERO))).await;
     }
 

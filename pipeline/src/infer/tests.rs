@@ -1,6 +1,7 @@
 //! What a worker does about shards that hang and about messages that come while it ends, on tokio's clock.
 //!
-//! No image reaches a core here: each is missing, which is a row as well, so that no thread but the test's own runs.
+//! No image reaches a core here: each is missing, which is a row as well, so that no thread but the test's
+//! own runs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Images that may not be read: rows if others of the run can be, a stop if none can be or too many of them cannot.
+//! Denied images: rows if others of the run can be read, a stop if none can or too many cannot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::denied;
 use crate::testing::denying_bucket::DenyingBucket;
 use crate::testing::keys_and_codes;
 
-/// A run of so many images, those of whose number that holds denied.
+/// A run of this many images, of which those are denied whose number satisfies `is_denied`.
 async fn denying(
     images: usize,
     is_denied: impl Fn(usize) -> bool + Send + Sync + 'static,
@@ -57,7 +57,8 @@ async fn one_denied_image_is_a_row() {
     assert_eq!(denied::announced(worker.output.as_ref(), &worker.keys).await.unwrap(), 1);
 }
 
-/// The worker comes to them first: it has read nothing yet, and looks for something that can be read elsewhere.
+/// The worker comes to them first: it has read nothing yet, and looks for something that can be read
+/// elsewhere.
 #[tokio::test]
 async fn whole_shards_of_denied_images_are_rows_where_others_can_be_read() {
     let (source, _, worker) = denying(1024, |number| number < 700).await;
@@ -190,7 +191,8 @@ async fn a_denial_that_passes_is_no_row() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Whichever images are denied, and whenever else a read fails for a while: exactly these are rows `denied`.
+    /// Whichever images are denied, and whenever else a read fails for a while: exactly these are rows
+    /// `denied`.
     #[test]
     fn denied_images_are_rows_and_throttled_ones_are_not(
         images in 2..400_usize,

@@ -175,7 +175,7 @@ async fn a_put_that_fails_takes_its_images_back_from_the_progress() {
         let worker = worker(source.clone(), output);
         let _ = run_on(&source, &worker, &Stop::default()).await;
         let progress = worker.progress.counts();
-        // A put that fails and has written all the same is found done later, and then counts for nobody here.
+        // A put that fails although it wrote is found done later, and then does not count in this run.
         assert!(progress.done() <= 600, "{} of 600", progress.done());
     }
 }
@@ -208,7 +208,7 @@ async fn told_to_stop_now_it_gives_back_what_it_has_in_hand() {
     assert!(matches!(ended, LocalOutcome::Complete(counts) if counts.rows() == 700));
 }
 
-/// Tags nothing before it is told to stop.
+/// Tags nothing before it is asked to stop.
 struct Blocking {
     stop: Stop,
     started: Arc<tokio::sync::Notify>,
@@ -293,8 +293,8 @@ async fn a_message_of_another_run_is_not_touched() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// The output fails at any moment, for a while or until the process ends, several times over: the rows of the run
-    /// that comes to its end are those of a quiet one.
+    /// The output fails at any moment, for a while or until the process ends, several times over: the rows of
+    /// a run that reaches its end are those of an undisturbed one.
     #[test]
     fn rows_equal_those_of_a_quiet_run(
         images in 1..600usize,

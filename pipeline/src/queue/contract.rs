@@ -1,8 +1,8 @@
-//! What every [`Queue`] must do, as one suite: the queue in memory passes it, and SQS does.
+//! What every [`Queue`] must do, as one suite: the queue in memory and SQS pass it.
 //!
-//! An adapter's tests call [`holds`] with an empty queue whose visibility timeout is short (a second or two). It waits
-//! only by receiving with a wait that is longer than that. It never tests the dead-letter queue, which SQS is told of
-//! when it is made.
+//! An adapter's tests call [`holds`] with an empty queue whose visibility timeout is short (a second or two).
+//! It waits only by receiving with a wait that is longer than that. It never tests the dead-letter queue,
+//! which SQS gets when it is created.
 
 #![expect(clippy::expect_used, reason = "a contract fails by panicking, as any test")]
 
@@ -14,7 +14,7 @@ use super::{Message, Queue};
 /// Runs the whole suite on an empty queue.
 ///
 /// # Panics
-/// Where the queue breaks the contract.
+/// If the queue breaks the contract.
 pub async fn holds(queue: &dyn Queue) {
     an_empty_queue_gives_nothing(queue).await;
     every_message_comes_and_bodies_are_unharmed(queue).await;

@@ -1,7 +1,7 @@
 //! A queue in memory with what matters of SQS: visibility timeout, receive count, a dead-letter queue.
 //!
-//! A laptop run uses it, and tests do, on tokio's clock: with that paused, no test waits. It never outlives its process;
-//! a run that is taken up again sends what is missing anew.
+//! A run on one machine uses it. Tests use it on tokio's clock: if that is paused, no test waits. It never
+//! outlives its process; a resumed run sends the missing shards again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,8 @@ struct Stored {
 }
 
 impl MemoryQueue {
-    /// An empty queue. A message that was received `max_receive_count` times and not deleted goes to the dead letters.
+    /// An empty queue. A message that was received `max_receive_count` times and not deleted goes to the dead
+    /// letters.
     #[must_use]
     pub fn new(visibility_timeout: Duration, max_receive_count: u32) -> Self {
         let (state, changed) = (Mutex::default(), Notify::new());
@@ -78,7 +79,7 @@ impl MemoryQueue {
     }
 
     fn receipt(receipt: &str) -> Result<u64, QueueError> {
-        let detail = || format!("{receipt:?} is no receipt of this queue");
+        let detail = || format!("{receipt:?} is not a receipt of this queue");
         receipt.parse().map_err(|_| QueueError { queue: "in memory".to_owned(), detail: detail() })
     }
 }

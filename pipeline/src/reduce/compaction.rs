@@ -1,9 +1,10 @@
 //! Compaction: the parts of a group -> result files, once and for all.
 //!
-//! A group is compacted in slices. The first one has every part that is there, which is all of them unless the run has
-//! ended without some; what comes later makes further slices. Which parts a slice has is recorded before it is written,
-//! and whoever comes second reads the record. So a file always gets the same rows, whoever writes it and how often: no row is
-//! in two files, none is lost, and nothing is written over. It sorts nothing and never waits for a part.
+//! A group is compacted in slices. The first slice has every part that exists, which is all of them unless
+//! the run ended without some; later parts make further slices. The parts of a slice are recorded before it
+//! is written, and a second process reads the record. So a file always gets the same rows, from any process
+//! and any number of times: no row is in two files, none is lost, and nothing is overwritten. It sorts
+//! nothing and never waits for a part.
 
 use std::collections::BTreeSet;
 
@@ -40,18 +41,18 @@ struct SliceRecord {
 /// The parts of a group that make one result file, in key order.
 pub(super) struct Slice {
     pub(super) shards: Vec<ShardId>,
-    /// None where the file may not be there yet.
+    /// `None` if the file may not be there yet.
     pub(super) counts: Option<RowCounts>,
 }
 
 /// The place of a slice: its group and its number in it, both from 0.
 type Place = (u32, u32);
 
-/// Copies every part of a group that is there, and that no earlier call has copied, into a result file; counts all that
-/// were copied so far. It may be called at any time and again.
+/// Copies every part of a group that is there, and that no earlier call has copied, into a result file;
+/// counts all that were copied so far. It may be called at any time and again.
 ///
 /// # Errors
-/// Where a part cannot be read, or a file not be written.
+/// If a part cannot be read, or a file not be written.
 pub async fn compact(
     output: &dyn Bucket,
     (run, keys): (&RunId, &RunKeys),
@@ -135,7 +136,7 @@ async fn slices(
     Ok((number, slices))
 }
 
-/// The shards of a slice, where they are recorded.
+/// The shards of a slice, if they are recorded.
 async fn recorded(
     output: &dyn Bucket,
     keys: &RunKeys,
@@ -151,8 +152,8 @@ async fn recorded(
     Ok(is_whole.then(|| group.shards.clone()))
 }
 
-/// Records a slice of all shards in `open` that have their part, by one listing; none where none has. Where another call was
-/// first, its slice counts.
+/// Records a slice of all shards in `open` that have their part, by one listing; `None` if none has. If
+/// another call was first, its slice counts.
 async fn choose(
     output: &dyn Bucket,
     keys: &RunKeys,
@@ -176,7 +177,7 @@ async fn choose(
     Ok(Some(record.shards))
 }
 
-/// Copies the parts of a slice into its file, in key order, and stores its counts beside.
+/// Copies the parts of a slice into its file, in key order, and stores its counts next to it.
 async fn write(
     output: &dyn Bucket,
     (run, keys): (&RunId, &RunKeys),
@@ -235,7 +236,7 @@ fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> 
 /// The counts of a run whose every group is compacted, checked against its inputs.
 ///
 /// # Errors
-/// [`ReduceError::Miscounted`] where rows and inputs differ in number.
+/// [`ReduceError::Miscounted`] if rows and inputs differ in number.
 pub async fn total(output: &dyn Bucket, keys: &RunKeys, groups: &Groups) -> Result<RowCounts, ReduceError> {
     let mut total = RowCounts::default();
     let mut all = all_slices(output, keys, groups);

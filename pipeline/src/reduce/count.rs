@@ -22,7 +22,7 @@ use crate::tags::parquet::{self, RunColumns, TableError};
 /// Parts that are counted at once.
 const AT_ONCE: usize = 32;
 
-/// A row is failed where it has an error code.
+/// A row is failed if it has an error code.
 pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
     let codes = batch.column_by_name("error_code").and_then(|column| column.as_string_opt::<i32>());
     let codes = codes.ok_or_else(|| TableError::missing_column("error_code"))?;
@@ -40,7 +40,7 @@ pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
 /// The counts of the parts that are there, of a run that has not come to its end.
 ///
 /// # Errors
-/// Where a part cannot be read.
+/// If a part cannot be read.
 pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCounts, ReduceError> {
     let parts = sizes(output, keys, &keys.parts()).await?;
     count_parts(output, keys, parts.into_keys().collect()).await
@@ -49,7 +49,7 @@ pub async fn counts_so_far(output: &dyn Bucket, keys: &RunKeys) -> Result<RowCou
 /// The same with the rows of checkpoints: all that a run keeps that was stopped.
 ///
 /// # Errors
-/// Where a part or a shard cannot be read. A checkpoint that cannot be used counts for nothing.
+/// If a part or a shard cannot be read. A checkpoint that cannot be used counts for nothing.
 pub async fn counts_kept(checkpoints: &Checkpoints<'_>) -> Result<RowCounts, ReduceError> {
     let (output, keys) = (checkpoints.output, checkpoints.keys);
     let parts = sizes(output, keys, &keys.parts()).await?;
@@ -73,11 +73,11 @@ fn count_rows(rows: &[Row], run: &RunId) -> Result<RowCounts, TableError> {
     Ok(RowCounts { second_decoder, ..counts })
 }
 
-/// The counts of a run that is split but for the shards in `missing`, whatever has become of these since they were
-/// listed: counts and what is missing come out even. What is compacted is not counted anew.
+/// The counts of a split run except for the shards in `missing`, even if parts of these appeared after the
+/// listing: so counts and missing shards add up. What is compacted is not counted again.
 ///
 /// # Errors
-/// Where a part cannot be read.
+/// If a part cannot be read.
 pub async fn counts_in(
     output: &dyn Bucket,
     keys: &RunKeys,

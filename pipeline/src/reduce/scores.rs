@@ -1,8 +1,8 @@
 //! How the scores of the best tags are spread, counted in bins while rows are copied.
 //!
-//! Bins are 0.05 wide if all scores lie between 0 and 1, as probabilities do; else as wide as it takes for a few dozen of them to
-//! hold every score. The width follows from the lowest and the highest bin alone, so that it does not matter in which order parts
-//! are counted. It decides nothing.
+//! Bins are 0.05 wide if all scores lie between 0 and 1, as probabilities do; else as wide as it takes for a
+//! few dozen of them to hold every score. The width follows from the lowest and the highest bin alone, so
+//! that it does not matter in which order parts are counted. It decides nothing.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ const MAX_BINS: i64 = 40;
 pub struct ScoreCounts {
     /// How often the width of a bin was doubled, from 0.05.
     pub doublings: u32,
-    /// Scores in each bin that has any. Bin n holds those from n widths on, below n + 1 widths; the last one below 1 holds 1, too.
+    /// Scores in each bin that has any. Bin n holds those from n widths on, below n + 1 widths; the last one
+    /// below 1 holds 1, too.
     pub bins: BTreeMap<i64, u64>,
 }
 
@@ -54,7 +55,8 @@ impl ScoreCounts {
         self.narrow();
     }
 
-    /// Every bin from the lowest to the highest, the empty ones between them included; all of 0 to 1 if there is no other score.
+    /// Every bin from the lowest to the highest, the empty ones between them included; all of 0 to 1 if there
+    /// is no other score.
     #[must_use]
     pub fn spread(&self) -> Vec<Bin> {
         let (Some(low), Some(high)) = (self.bins.keys().next(), self.bins.keys().next_back()) else {

@@ -1,14 +1,14 @@
 //! The stored form of a list of shards: neighbours as one span, `00000-0000007..0000099`.
 //!
-//! A run of 300,000 shards has groups of hundreds, and each call that compacts one reads them all. Ids alone are read too,
-//! as earlier versions wrote them.
+//! A run of 300,000 shards has groups of hundreds, and each call that compacts one reads them all. Ids alone
+//! are read too, as earlier versions wrote them.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::shard::ShardId;
 
-/// No group has more shards; what says otherwise is no record of this tagfleet.
+/// No group has more shards; a record with more is not one of this tagfleet.
 const MOST: usize = 1_000;
 
 pub(super) fn serialize<S: Serializer>(shards: &[ShardId], serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,7 +29,7 @@ pub(super) fn serialize<S: Serializer>(shards: &[ShardId], serializer: S) -> Res
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ShardId>, D::Error> {
     let mut shards = Vec::new();
     for span in Vec::<String>::deserialize(deserializer)? {
-        let invalid = || D::Error::custom(format!("{span:?} is no span of shards"));
+        let invalid = || D::Error::custom(format!("{span:?} is not a span of shards"));
         let (first, last) = span.split_once("..").unwrap_or((&span, ""));
         let first = ShardId::parse(first).ok_or_else(invalid)?;
         let last = if last.is_empty() { first.number } else { last.parse().map_err(|_| invalid())? };

@@ -1,6 +1,7 @@
 //! How often each label was given, and with which scores: counted while rows are copied, for the report.
 //!
-//! Bounded in labels, so that a model with a million of them costs no more than one with ten thousand. It decides nothing.
+//! Bounded in labels, so that a model with a million of them costs no more than one with ten thousand. It
+//! decides nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -71,7 +72,8 @@ impl TagCounts {
         }
     }
 
-    /// The labels of most images, the most frequent first, equal ones in the order of their names. Labels of no image are left out.
+    /// The labels of most images, the most frequent first, equal ones in the order of their names. Labels of
+    /// no image are left out.
     #[must_use]
     pub fn most_frequent(&self, labels: usize, counted: Counted) -> Vec<(&str, TagCount)> {
         let known = self.labels.iter().map(|(label, count)| (label.as_str(), *count));
@@ -93,7 +95,8 @@ impl TagCounts {
         }
     }
 
-    /// Counts the tags of some rows. Within them a label is known by its index, which costs less than its name.
+    /// Counts the tags of some rows. Within them a label is known by its index, which costs less than its
+    /// name.
     pub(super) fn of_batch(batch: &RecordBatch) -> Result<Self, TableError> {
         let missing = || TableError::missing_column("tags");
         let lists = batch.column_by_name("tags").and_then(|column| column.as_list_opt::<i32>());

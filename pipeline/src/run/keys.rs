@@ -1,7 +1,7 @@
 //! The name of every object.
 //!
-//! The only place that spells an object key. Everything people read of a run stands below `<output>/<run id>/`; what only
-//! stages read is below a `work/`, and may expire once the run is complete.
+//! The only place that spells an object key. Everything people read of a run is below `<output>/<run id>/`.
+//! What only stages read is below a `work/`, and may expire once the run is complete.
 
 use super::RunId;
 use crate::shard::ShardId;
@@ -15,14 +15,16 @@ pub struct RunKeys {
 }
 
 impl RunKeys {
-    /// The keys of run `id` in a folder, below `prefix`, which is empty or ends in `/`: the run has one place for all.
+    /// The keys of run `id` in a folder, below `prefix`, which is empty or ends in `/`: the run has one place
+    /// for all.
     #[must_use]
     pub fn new(prefix: &str, id: &RunId) -> Self {
         let work = format!("{prefix}{id}/work/");
         Self { runs: prefix.to_owned(), root: format!("{prefix}{id}/"), work }
     }
 
-    /// The same in a bucket: what only stages read stands beside all runs, for a lifecycle rule knows prefixes only.
+    /// The same in a bucket: what only stages read has one prefix for all runs, because lifecycle rules
+    /// select by prefix.
     #[must_use]
     pub fn in_bucket(prefix: &str, id: &RunId) -> Self {
         let work = format!("{prefix}work/{id}/");
@@ -41,7 +43,7 @@ impl RunKeys {
         Self::request_in(&self.root)
     }
 
-    /// The same of the run whose folder is `folder`, which ends in `/`: where it is, a run is.
+    /// The same of the run in `folder`, which ends in `/`: if this object exists, the folder is a run.
     #[must_use]
     pub fn request_in(folder: &str) -> String {
         format!("{folder}request.json")
@@ -59,7 +61,7 @@ impl RunKeys {
         format!("{}ranges.json", self.work)
     }
 
-    /// Says that a range is split, and into how many shards.
+    /// Records that a range is split, and into how many shards.
     #[must_use]
     pub fn range_split(&self, range: u32) -> String {
         format!("{}split/{range:05}.json", self.work)
@@ -71,7 +73,7 @@ impl RunKeys {
         format!("{}split/", self.work)
     }
 
-    /// How far a call came that was told to stop in a range.
+    /// How far a stopped call came in a range.
     #[must_use]
     pub fn range_cursor(&self, range: u32) -> String {
         format!("{}cursors/{range:05}.json", self.work)
@@ -165,8 +167,8 @@ impl RunKeys {
         format!("{}compacted/{}.json", self.work, slice_name(group, slice))
     }
 
-    /// Its size in bytes is the number of images of a shard that were denied when the shard was tagged, so that one listing
-    /// tells how many there are.
+    /// Its size in bytes is the number of images of a shard that were denied when the shard was tagged, so
+    /// that one listing gives the total.
     #[must_use]
     pub fn denied(&self, id: ShardId) -> String {
         format!("{}{id}.denied", self.all_denied())
@@ -246,7 +248,7 @@ impl RunKeys {
         format!("{}report.html", self.root)
     }
 
-    /// Written last, and only where every input has its row.
+    /// Written last, and only if every input has its row.
     #[must_use]
     pub fn success(&self) -> String {
         format!("{}_SUCCESS", self.root)
@@ -261,8 +263,8 @@ fn slice_name(group: u32, slice: u32) -> String {
     }
 }
 
-/// The keys of the bucket that a fleet's stack has for itself: requests, runs, models, and results unless a request says
-/// where else they go.
+/// The keys of the bucket that a fleet's stack has for itself: requests, runs, models, and results unless a
+/// request names another output.
 #[derive(Clone, Copy, Debug)]
 pub struct StackKeys;
 
@@ -320,7 +322,8 @@ impl StackKeys {
         RunId::try_from(name.to_owned()).ok()
     }
 
-    /// The name of the request file under this key: `nightly` for `requests/nightly.json`, none for any other object.
+    /// The name of the request file under this key: `nightly` for `requests/nightly.json`, none for any other
+    /// object.
     #[must_use]
     pub fn request_name(key: &str) -> Option<&str> {
         let name = key.strip_prefix(Self::REQUESTS)?.strip_suffix(".json")?;

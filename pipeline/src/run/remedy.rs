@@ -1,7 +1,7 @@
 //! What to do about an object of a run's stages that cannot be read, because it is damaged or was cut off.
 //!
-//! Every stage makes its objects again if they are gone, and no other row changes by that; tests hold each line here to it. It
-//! never reads an object, and says nothing of objects that people put there.
+//! Every stage makes its objects again if they are gone, and no other row changes by that; tests verify each
+//! line. It never reads an object, and has no remedy for objects that people put there.
 
 /// How an error about the object under `key` ends: empty if it is none that a stage writes.
 #[must_use]

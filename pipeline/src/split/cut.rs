@@ -1,10 +1,10 @@
-//! Cuts a key space into ranges that can be listed side by side, without knowing what is in it.
+//! Cuts a key space into ranges that can be listed in parallel, without knowing what is in it.
 //!
-//! A page of a listing tells how dense the keys are where it was read, and so about how many there are in a range; the
-//! largest range is cut in its middle until there are enough. A few stray keys at a range's start say little, so the end
-//! of the page counts too, and every range with more than a page is cut some times whatever it seems to hold. Only
-//! how even the ranges are depends on the guess: they share bounds, hold every key, and a range that turns out large is split by
-//! more calls. It reads no image.
+//! A page of a listing shows how dense the keys are, and so about how many there are in a range. The largest
+//! range is cut in its middle until there are enough. A few stray keys at a range's start prove little, so
+//! the end of the page counts too, and every range with more than a page is cut some times whatever it seems
+//! to hold. Only how even the ranges are depends on the guess: they share bounds, hold every key, and a range
+//! that turns out large is split by more calls. It reads no image.
 
 use futures::stream::TryStreamExt;
 
@@ -18,19 +18,20 @@ const MAX_PROBES: usize = 400;
 const MIN_KEYS: f64 = 50_000.0;
 /// Keys of a full page of a listing.
 const PAGE: usize = 1000;
-/// The last so many of them are looked at by themselves.
+/// This many of the last keys are looked at by themselves.
 const PAGE_END: usize = 100;
 /// A range with more than a page is halved so often before a guess may call it small: 16 ranges.
 const MIN_HALVINGS: u32 = 4;
 /// The longest key of S3.
 const MAX_KEY_BYTES: usize = 1024;
-/// How many characters behind the common beginning tell where a key lies.
+/// How many characters behind the common prefix locate a key.
 const DIGITS: usize = 8;
 
-/// Ranges of all keys that begin with one of `prefixes`, in key order; these are sorted, and none is within another.
+/// Ranges of all keys that start with one of `prefixes`, in key order; these are sorted, and none is within
+/// another.
 ///
 /// # Errors
-/// Where the bucket cannot be listed.
+/// If the bucket cannot be listed.
 pub async fn cut(bucket: &dyn Bucket, prefixes: &[String]) -> Result<Vec<KeyRange>, BucketError> {
     let mut cutter = Cutter { bucket, probes: 0 };
     let mut ranges = Vec::with_capacity(prefixes.len());
@@ -45,16 +46,16 @@ pub async fn cut(bucket: &dyn Bucket, prefixes: &[String]) -> Result<Vec<KeyRang
     Ok(ranges.into_iter().map(|guessed| guessed.range).collect())
 }
 
-/// A range and what its first page told.
+/// A range and the estimate from its first page.
 struct Guessed {
     range: KeyRange,
     /// No key is greater, as far as is known.
     end: String,
-    /// The first page, where there are more keys behind it.
+    /// The first page, if there are more keys behind it.
     page: Option<Page>,
     /// How often it was halved to become what it is.
     halvings: u32,
-    /// About how many keys there are; 0 where it is not worth a cut or cannot be cut.
+    /// About how many keys there are; 0 if it is not worth a cut or cannot be cut.
     keys: f64,
 }
 
@@ -78,7 +79,8 @@ impl Guessed {
 }
 
 impl Page {
-    /// How many keys there are up to `end`, by the density of the whole page or of its end, whichever is greater.
+    /// How many keys there are up to `end`, by the density of the whole page or of its end, whichever is
+    /// greater.
     fn keys(&self, end: &str) -> f64 {
         let whole = keys((&self.first, PAGE), &self.last, end);
         whole.max(keys((&self.near_end, PAGE_END), &self.last, end))
@@ -89,7 +91,7 @@ impl Page {
 fn keys((first, count): (&str, usize), last: &str, end: &str) -> f64 {
     let common = common_beginning(first, end);
     let (first, last, end) = (place(first, common), place(last, common), place(end, common));
-    // Keys that differ too late to be told apart here are too dense to be guessed: as many as can be.
+    // Keys that differ only after the compared characters are too dense to estimate: assume the maximum.
     if last > first { (end - first) / (last - first) * count as f64 } else { f64::MAX }
 }
 
@@ -126,7 +128,8 @@ impl Cutter<'_> {
         let upper = KeyRange { after: Some(middle.clone()), ..range.clone() };
         let above = self.first_page(&upper).await?;
         if above.is_empty() {
-            // No range of its own for nothing; keys that come there until it is listed are still of this range.
+            // No range of its own for nothing; keys that come there until it is listed are still of this
+            // range.
             return Ok(vec![Guessed::new(range, middle, Some(page), halvings)]);
         }
         let lower = KeyRange { up_to: Some(middle.clone()), ..range };
@@ -135,24 +138,25 @@ impl Cutter<'_> {
     }
 }
 
-/// Three keys of a page that is full. Of a store that lists in an order of its own it says nothing: such a range stays whole.
+/// Three keys of a full page. If the store lists in an order of its own they mean nothing: such a range stays
+/// whole.
 fn full(page: &[String]) -> Option<Page> {
     let at = |from_end: usize| page.get(page.len().checked_sub(from_end)?).cloned();
     let (first, near_end, last) = (page.first().cloned()?, at(PAGE_END)?, at(1)?);
     (page.len() >= PAGE && page.is_sorted()).then_some(Page { first, near_end, last })
 }
 
-/// Something no key of the range is greater than, but for keys that go on with characters beyond ASCII.
+/// A bound that no key of the range exceeds, except keys that continue with characters beyond ASCII.
 fn end(range: &KeyRange) -> String {
     range.up_to.clone().unwrap_or_else(|| format!("{}\u{7f}", range.prefix))
 }
 
-/// Bytes that both begin with, up to a character's border.
+/// The bytes of the common prefix, up to a character's border.
 fn common_beginning(a: &str, b: &str) -> usize {
     a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
-/// Where a key lies among those with the same first `common` bytes: 0 to 1, in key order.
+/// The position of a key among those with the same first `common` bytes: 0 to 1, in key order.
 fn place(key: &str, common: usize) -> f64 {
     let mut place = 0.0;
     let mut unit = 1.0;
@@ -164,7 +168,7 @@ fn place(key: &str, common: usize) -> f64 {
     place
 }
 
-/// A string between two others, `low < middle < high`; none where there is no room for one.
+/// A string between two others, `low < middle < high`; `None` if there is no room for one.
 fn middle(low: &str, high: &str) -> Option<String> {
     let common = common_beginning(low, high);
     let (low_rest, high_rest) = (low.get(common..)?.chars().next(), high.get(common..)?.chars().next()?);
@@ -172,10 +176,11 @@ fn middle(low: &str, high: &str) -> Option<String> {
     let to = u32::from(high_rest);
     let mut middle = low.get(..common)?.to_owned();
     if to > from + 1 {
-        // Surrogates are no characters; just above them there is one.
+        // Surrogates are not characters; just above them there is one.
         middle.push(char::from_u32(from + (to - from) / 2).unwrap_or('\u{e000}'));
     } else {
-        // No character fits in between: one that is greater than the rest of `low`, behind its first differing one.
+        // No character fits in between: one that is greater than the rest of `low`, behind its first
+        // differing one.
         let first = low_rest?;
         middle.push(first);
         let next = low.get(common + first.len_utf8()..)?.chars().next().map_or(0, u32::from);
@@ -217,7 +222,7 @@ mod tests {
         assert_eq!(cut(&bucket, &["a/".to_owned()]).await.unwrap(), [KeyRange::prefix("a/")]);
     }
 
-    /// What stands before the bulk says nothing of it.
+    /// Keys before the bulk do not describe it.
     #[tokio::test]
     async fn stray_keys_at_the_start_do_not_hide_the_rest() {
         let strays: [Vec<String>; 3] = [

@@ -1,4 +1,4 @@
-//! Splits one range: lists it, cuts it into shards, and goes on behind what is there already.
+//! Splits one range: lists it, cuts it into shards, and continues behind those that exist.
 //!
 //! A call can be stopped anywhere and run twice at once. It never looks at other ranges.
 
@@ -19,15 +19,16 @@ use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
 pub enum SplitProgress {
     /// The range is split to its end.
     Done(RangeSplit),
-    /// It was told to stop; called again it goes on. Here is what there is so far.
+    /// It was asked to stop; another call continues. This is the result so far.
     Stopped(RangeSplit),
 }
 
-/// Splits one range of a run, or goes on where an earlier call ended, until it is done or `stop` says so. No shard gets
-/// more than `max_images`. Messages go out once the range is done, in an order that spreads over the key space: in key
-/// order all workers would ask one partition of the bucket.
+/// Splits one range of a run, or continues from the end of an earlier call, until it is done or `stop` is
+/// set. No shard gets more than `max_images`. Messages go out once the range is done, in an order that
+/// spreads over the key space: in key order all workers would use one partition of the bucket.
 ///
-/// A call that is told to stop has read one page at least, and the next one begins behind it, so that calls come to an end.
+/// A call that is asked to stop has read one page at least, and the next one starts behind it, so that calls
+/// come to an end.
 ///
 /// # Errors
 /// Nothing is lost then: call it again.
@@ -62,7 +63,7 @@ pub async fn split_range(
     Ok(SplitProgress::Done(splitter.finish().await?))
 }
 
-/// Where a call that was told to stop had come to, so that the next one need not read every shard again.
+/// The position of a stopped call, so that the next one need not read every shard again.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cursor {
@@ -85,7 +86,7 @@ pub(super) struct ShardBuilder {
 }
 
 impl ShardBuilder {
-    /// Adds `image` and returns shard `number` where it is full: as many images as it may hold, or fewer where they
+    /// Adds `image` and returns shard `number` if it is full: as many images as it may hold, or fewer if they
     /// would have too many bytes together.
     pub(super) fn push(&mut self, image: Image, number: u32, max_images: usize) -> Option<Vec<Image>> {
         let size = image.size.unwrap_or(0);
@@ -142,8 +143,8 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    /// Passes what earlier calls did; returns the key behind which to go on. Shards never change, so those that a cursor
-    /// counts are not read.
+    /// Skips the shards of earlier calls; returns the key behind which to continue. Shards never change, so
+    /// those that a cursor counts are not read.
     async fn go_on(&mut self) -> Result<Option<String>, SplitError> {
         let keys = self.run.1;
         let mut after = None;
@@ -182,8 +183,8 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    /// Stores `images` as the next shard. Where another splitter was first, its shard counts: what ours has beyond it
-    /// goes back to `open`.
+    /// Stores `images` as the next shard. If another splitter was first, its shard counts: images of ours
+    /// beyond it go back to `open`.
     pub(super) async fn commit(
         &mut self,
         images: Vec<Image>,
@@ -245,8 +246,8 @@ impl<'a> Splitter<'a> {
         Ok(self.record)
     }
 
-    /// Sends every message of the range before the record says that it is done: a call that is killed in between is
-    /// made up for by the next, and a message that is sent twice is harmless.
+    /// Sends every message of the range before it is recorded as done. The next call makes up for one that is
+    /// killed in between, and a message that is sent twice is harmless.
     async fn finish(mut self) -> Result<RangeSplit, SplitError> {
         let behind = self.uncounted(|_| true);
         self.record.skipped.merge(&behind);

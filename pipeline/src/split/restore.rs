@@ -1,8 +1,8 @@
-//! Makes shards again whose object is gone, of a range that is split: somebody deleted them because they were damaged.
+//! Makes missing shards of a split range again: a user deleted them because they were damaged.
 //!
-//! The record of the range says how many images each had, and its neighbours say between which keys. If the source has
-//! another number of images there by now, nothing is made: no run mixes two listings. What else may have changed about an
-//! image (its size, its etag) is taken as it is now. Nothing here looks at parts.
+//! The record of the range has the number of images of each, and its neighbours the keys around it. If the
+//! source now has another number of images there, nothing is made: no run mixes two listings. Other changes
+//! of an image (its size, its etag) are taken as they are now. It never looks at parts.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,11 @@ use crate::record::{self, RecordError};
 use crate::run::RunKeys;
 use crate::shard::{Image, Shard, ShardId};
 
-/// Lists the images of every shard of range `number` again that is missing. One listing of the range's shards if none is.
+/// Lists the images of every missing shard of range `number` again. One listing of the range's shards if none
+/// is missing.
 ///
 /// # Errors
-/// [`SplitError::Changed`] where the source has more or fewer images than a shard had.
+/// [`SplitError::Changed`] if the source has more or fewer images than a shard had.
 pub async fn restore(
     source: &Source,
     (number, range): (u32, &KeyRange),
@@ -77,7 +78,7 @@ async fn bounds(
     Ok(bounds)
 }
 
-/// The shard with so many images, or none if there is another number of them.
+/// The shard with this many images, or `None` if the source has another number of them.
 async fn listed(
     source: &Source,
     bounds: &Bounds,

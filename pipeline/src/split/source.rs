@@ -1,6 +1,6 @@
 //! Where the images of a range come from: one listing, several places of a bucket, or a list of keys.
 //!
-//! Whatever it is, its images come in key order and each once. It reads no image.
+//! In each case its images come in key order and each once. It reads no image.
 
 use std::sync::Arc;
 
@@ -30,14 +30,14 @@ pub struct Picks(Vec<Pick>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pick {
-    /// Every key that begins with this.
+    /// Every key that starts with this.
     Prefix(String),
-    /// These keys: no prefix stands between them.
+    /// These keys: no key of a prefix comes between them.
     Keys(Vec<String>),
 }
 
 impl Picks {
-    /// All keys that begin with one of `prefixes`, and all of `keys`, each once.
+    /// All keys that start with one of `prefixes`, and all of `keys`, each once.
     #[must_use]
     pub fn new(mut prefixes: Vec<String>, mut keys: Vec<String>) -> Self {
         prefixes.sort_unstable();
@@ -70,7 +70,7 @@ impl Picks {
         self.0.iter().filter_map(prefix).collect()
     }
 
-    /// The keys that were named and do not begin with one of the prefixes, in key order.
+    /// The named keys that do not start with one of the prefixes, in key order.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         let keys = |pick: &Pick| match pick {

@@ -111,7 +111,7 @@ async fn a_split_that_is_stopped_after_each_page_comes_to_its_end() {
     assert_eq!(messages(&queue).await.len(), record.shards as usize);
 }
 
-/// The number of calls that a split takes where each one is told to stop after its first page.
+/// The number of calls that a split takes if each one is asked to stop after its first page.
 async fn split_page_by_page(source: &Source, output: &dyn Bucket, queue: &MemoryQueue) -> (u32, RangeSplit) {
     let stop = CancellationToken::new();
     stop.cancel();
@@ -216,7 +216,8 @@ async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Stopped after any number of calls, again and again: no key is dropped, none repeated, every shard has a message.
+    /// Stopped after any number of calls, again and again: no key is dropped, none repeated, every shard has
+    /// a message.
     #[test]
     fn a_stopped_split_goes_on(keys in btree_set(".{0,3}", 0..900), stops in prop::collection::vec(0..12u64, 0..6)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

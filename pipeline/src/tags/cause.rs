@@ -1,11 +1,11 @@
 //! Why an image has no tags: a closed list of causes, each with its reason and the text that rows carry.
 //!
-//! It exists so that people can group failed rows by `error_message`. A text therefore never holds what differs from image
-//! to image: numbers, names, bytes of the file; those go into a [`Detail`](super::Detail). Which cause an image has is
-//! decided where the failure is found.
+//! It exists so that people can group failed rows by `error_message`. A text therefore never holds what
+//! differs from image to image: numbers, names, bytes of the file; those go into a [`Detail`](super::Detail).
+//! The code that finds a failure decides its cause.
 //!
-//! To add a text, add a variant behind all others (checkpoints store its number), its text, its reason and its place in
-//! [`Cause::ALL`].
+//! To add a text, add a variant after all others (checkpoints store its number), its text, its reason and its
+//! place in [`Cause::ALL`].
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,8 @@ pub enum Cause {
     Hung,
     /// [`Reason::Denied`].
     Denied,
-    /// A JPEG with arithmetic coding, which takes so little data that a small file costs the time of a large one.
+    /// A JPEG with arithmetic coding, which takes so little data that a small file costs the time of a large
+    /// one.
     JpegArithmetic,
 }
 

@@ -1,7 +1,7 @@
 //! What is known of one failure beyond its cause, for a person: the decoder's own words, sizes, limits.
 //!
-//! It exists so that nothing hostile gets into rows and pages: whatever a library or a file puts into such a text, it is one
-//! printable line of bounded length. It explains nothing and is never parsed.
+//! It exists so that nothing hostile gets into rows and pages: whatever a library or a file puts into such a
+//! text, it is one printable line of bounded length. It explains nothing and is never parsed.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ const MAX_CHARS: usize = 200;
 pub struct Detail(String);
 
 impl Detail {
-    /// The text; none where there is nothing to say.
+    /// The text; `None` if it is empty.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         (!self.0.is_empty()).then_some(self.0.as_str())
@@ -29,7 +29,7 @@ impl From<String> for Detail {
 
 impl From<&str> for Detail {
     fn from(text: &str) -> Self {
-        // Whatever is cut off needs no more than a glance: a hostile library may say gigabytes.
+        // The text to cut off is not processed: a hostile library may return gigabytes.
         let plain = text.chars().take(16 * MAX_CHARS).map(|c| if is_printable(c) { c } else { ' ' });
         let plain: String = plain.collect();
         let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -14,16 +14,17 @@
 //! | `width`, `height` | int32, pixels as shown | failed |
 //! | `bytes` | int64, the size of the stored image | it was never read nor listed |
 //! | `etag` | string | likewise |
-//! | `tags` | list of struct `label` string, `index` int32, `score` float | never; empty where failed |
+//! | `tags` | list of struct `label` string, `index` int32, `score` float | never; empty if failed |
 //! | `vector` | list of float or float16; only in runs with `--output` | failed |
 //!
-//! `run` and `model` are the same in every row of a run, so that rows of several runs and models may share a table. They are
-//! plain strings, which Parquet stores once for each row group, in a dictionary. Elements of lists are called `element`, as
-//! the Parquet specification has it. Version 1 had neither these columns nor `error_detail`, and called elements `item`.
+//! `run` and `model` are the same in every row of a run, so that rows of several runs and models may share a
+//! table. They are plain strings, which Parquet stores once for each row group, in a dictionary. Elements of
+//! lists are called `element`, as the Parquet specification has it. Version 1 had neither these columns nor
+//! `error_detail`, and called elements `item`.
 //!
 //! The file's metadata carries `tagfleet.schema_version`, `tagfleet.run` and `tagfleet.second_decoder`: how
-//! many images the first decoder refused and the second read; that of a part `tagfleet.slowest`, too: the images that took
-//! the longest, as JSON. Nothing here decides what a row says.
+//! many images the first decoder refused and the second read. That of a part also has `tagfleet.slowest`: the images that
+//! took the longest, as JSON. Nothing in it decides the content of a row.
 
 mod columns;
 
@@ -49,7 +50,8 @@ use crate::run::{RunId, VectorType};
 
 /// The version of the schema above.
 pub const SCHEMA_VERSION: u32 = 2;
-/// A row group ends at this many rows or bytes: small enough to be held while it is written, large enough to compress.
+/// A row group ends at this many rows or bytes: small enough to be held while it is written, large enough to
+/// compress.
 const ROW_GROUP_ROWS: usize = 100_000;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 const SECOND_DECODER: &str = "tagfleet.second_decoder";
@@ -145,7 +147,7 @@ fn vector_element(stored: VectorType) -> Arc<Field> {
 /// The rows of one shard as a Parquet file.
 ///
 /// # Errors
-/// Where a number does not fit its column (a picture wider than 2^31 pixels).
+/// If a number does not fit its column (a picture wider than 2^31 pixels).
 pub fn encode_part(rows: &[Row], of: &RunColumns, slowest: &Slowest) -> Result<Bytes, TableError> {
     let second_decoder = rows.iter().filter(|row| row.second_decoder()).count();
     let mut writer = TableWriter::new(&of.run, of.vector)?;
@@ -164,7 +166,7 @@ impl TableWriter {
     /// An empty table of a run.
     ///
     /// # Errors
-    /// Where the writer refuses its own settings.
+    /// If the writer refuses its own settings.
     pub fn new(run: &RunId, vector: Option<VectorType>) -> Result<Self, TableError> {
         let metadata = vec![
             KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
@@ -182,15 +184,15 @@ impl TableWriter {
     /// Adds rows.
     ///
     /// # Errors
-    /// Where the batch is of another schema.
+    /// If the batch is of another schema.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         Ok(self.0.write(batch)?)
     }
 
-    /// The whole file, which says how many images needed the second decoder.
+    /// The whole file, which records how many images needed the second decoder.
     ///
     /// # Errors
-    /// Where the last rows cannot be written.
+    /// If the last rows cannot be written.
     pub fn finish(mut self, second_decoder: u64) -> Result<Bytes, TableError> {
         self.0
             .append_key_value_metadata(KeyValue::new(SECOND_DECODER.to_owned(), second_decoder.to_string()));
@@ -244,7 +246,7 @@ fn number<T: FromStr>(metadata: &FileMetaData, key: &str) -> Result<T, TableErro
 }
 
 impl StoredTable {
-    /// Refuses rows of another version, which cannot stand in one file with rows of this one.
+    /// Refuses rows of another version, which cannot be in one file with rows of this one.
     ///
     /// # Errors
     /// If another version of tagfleet wrote the table.

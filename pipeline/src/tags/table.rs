@@ -1,8 +1,8 @@
-//! The results as a table for SQL: the statements that make Athena know them.
+//! The results as a table for SQL: the statements that define them in Athena.
 //!
-//! One table holds all runs of a model, each run in a partition of its own, so the statements of the next run add to what
-//! those of the last one made, and each may be repeated. Pure text; it is written beside the results so that nobody has to
-//! spell the schema. Nothing here has a connection to anything.
+//! One table holds all runs of a model, each run in a partition of its own. So the statements of the next run
+//! add to those of the last one, and each may be repeated. Pure text; it is written next to the results so
+//! that no user has to spell the schema. It never connects to anything.
 
 use crate::run::{ModelRecord, RunId};
 use crate::visible::visible;
@@ -10,8 +10,8 @@ use crate::visible::visible;
 /// What a table keeps of a model's name; Athena allows 255 characters in a name.
 const MAX_NAME: usize = 64;
 
-/// The columns that are in every file, but for `run`. A partition's column must not be among a table's other columns: the
-/// value is that of the partition, and the column of that name in the files is not read.
+/// The columns that are in every file, but for `run`. A partition's column must not be among a table's other
+/// columns: the value is that of the partition, and the column of that name in the files is not read.
 const COLUMNS: [(&str, &str); 11] = [
     ("key", "string"),
     ("model", "string"),
@@ -26,7 +26,8 @@ const COLUMNS: [(&str, &str); 11] = [
     ("tags", "array<struct<`label`:string, `index`:int, `score`:float>>"),
 ];
 
-/// When a run started, by its id: `nightly-20261126-012330-0a1b2c3d4e5f` if a request file started it, else without a name.
+/// When a run started, by its id: `nightly-20261126-012330-0a1b2c3d4e5f` if a request file started it, else
+/// without a name.
 const STARTED: &str = "regexp_extract(run, '([0-9]{8}-[0-9]{6})-[0-9a-f]+$', 1)";
 
 /// The results of one run.
@@ -43,11 +44,12 @@ pub struct RunTable<'a> {
 }
 
 impl RunTable<'_> {
-    /// The statements: the model's table, this run's partition of it, and the view of the latest row of each key.
+    /// The statements: the model's table, this run's partition of it, and the view of the latest row of each
+    /// key.
     ///
-    /// Every table has the column `vector`, which is null in runs without one. Athena does not read float16 vectors, so the
-    /// view leaves the column out. Engines spell quotes and backslashes differently, so of a place that holds one there is
-    /// no statement: what is run must be what is read.
+    /// Every table has the column `vector`, which is null in runs without one. Athena does not read float16
+    /// vectors, so the view leaves the column out. Engines spell quotes and backslashes differently, so a
+    /// place that holds one has no statement: the statement must run exactly as it reads.
     #[must_use]
     pub fn statements(&self) -> String {
         for place in [self.runs, self.results] {
@@ -106,7 +108,8 @@ impl RunTable<'_> {
 
     fn view(&self) -> String {
         let name = self.name();
-        // Without quotes: those of a view are those of a string in a table's definition, and no name needs them.
+        // Without quotes: those of a view are those of a string in a table's definition, and no name needs
+        // them.
         let names = COLUMNS.map(|(column, _)| column).join(", ");
         format!(
             "CREATE OR REPLACE VIEW {name}_latest AS\n\
@@ -161,7 +164,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever names a model's folder chooses a part of the table's name and nothing else.
+        /// The name of a model's folder determines a part of the table's name and nothing else.
         #[test]
         fn no_name_of_a_model_leads_out_of_the_tables_name(name: String) {
             let (plain, odd) = (statements("s3://b/", "m"), statements("s3://b/", &name));

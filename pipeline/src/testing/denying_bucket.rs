@@ -1,4 +1,4 @@
-//! A bucket in which some objects may not be read, until that is permitted.
+//! A bucket in which some objects are denied until they are permitted.
 //!
 //! It never leaves a test.
 
@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 
 use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
 
-/// Any bucket, some objects of which may not be read.
+/// Any bucket, some objects of which are denied.
 pub struct DenyingBucket {
     inner: Arc<dyn Bucket>,
     is_denied: Box<dyn Fn(&str) -> bool + Send + Sync>,
@@ -20,7 +20,7 @@ pub struct DenyingBucket {
 }
 
 impl DenyingBucket {
-    /// Objects of `inner` of whose key that holds may not be read.
+    /// Denies the objects of `inner` whose key satisfies `is_denied`.
     #[must_use]
     pub fn new(inner: Arc<dyn Bucket>, is_denied: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self {

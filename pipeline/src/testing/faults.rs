@@ -1,8 +1,9 @@
-//! Faults on purpose: what becomes of one process and of each of its calls, drawn from a seed.
+//! Faults on purpose: the fate of one process and of each of its calls, drawn from a seed.
 //!
-//! A process is a worker or one call of a function. At any of its calls it may be killed, told to stop, or frozen and woken
-//! later; each call may fail, or be done and its answer lost. A fault depends on the seed, the process and the call
-//! alone, not on what else goes on. It never decides what a process does, and no fault comes once the storm is over.
+//! A process is a worker or one call of a function. At any of its calls it may be killed, asked to stop, or
+//! frozen and woken later; each call may fail, or be done and its answer lost. A fault depends on the seed,
+//! the process and the call alone, not on other processes. It never decides what a process does, and no fault
+//! comes after the chaos phase.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,7 +28,7 @@ impl Random {
         Self(hasher.finish())
     }
 
-    /// A number below `bound`; 0 where that is 0.
+    /// A number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -46,11 +47,11 @@ impl Random {
 pub struct Storm {
     /// Decides everything.
     pub seed: u64,
-    /// Of a thousand calls so many fail.
+    /// This many of a thousand calls fail.
     pub failing: u64,
-    /// Of a thousand messages so many come twice, late, or never.
+    /// This many of a thousand messages come twice, late, or never.
     pub unruly: u64,
-    /// No service answers meanwhile.
+    /// During this time no service answers.
     pub outage: Range<Instant>,
     /// Reads of some prefixes are throttled until then, as partitions of S3 are.
     pub throttled: Instant,
@@ -126,20 +127,20 @@ pub struct Process {
     fates: HashMap<u64, Fate>,
     disk_full: Range<u64>,
     frozen_until: Mutex<Option<Instant>>,
-    /// Cancelled where it is killed: whoever runs it drops it then.
+    /// Cancelled if it is killed: its runner then drops it.
     pub killed: CancellationToken,
-    /// Cancelled where it is told to stop, or where whoever called it no longer hears of it.
+    /// Cancelled if it is asked to stop, or if its caller no longer listens.
     pub told: CancellationToken,
 }
 
 impl Process {
-    /// A process of this name, which makes about so many calls.
+    /// A process of this name, which makes about this many calls.
     #[must_use]
     pub fn new(storm: &Storm, name: &str, calls: u64) -> Self {
         let mut random = Random::of(("process", storm.seed, name));
         let mut fates = HashMap::new();
         for fate in [Fate::Killed, Fate::Told, Fate::Frozen(Duration::from_secs(1 + random.below(900)))] {
-            // Early moments as often as late ones: what begins is where most can go wrong.
+            // Early moments as often as late ones: most can go wrong at the start.
             let reach = [4, calls / 4, 2 * calls][random.below(3) as usize];
             let moment = random.below(reach + 1);
             if random.one_in(3) {
@@ -180,7 +181,7 @@ impl Process {
         Random::of((self.seed, operation, key, *times))
     }
 
-    /// Begins a call: takes its time, and says what becomes of it. Never returns in a process that is killed.
+    /// Starts a call: takes its time, and returns its fate. Never returns in a process that is killed.
     pub(super) async fn begin(&self, operation: &'static str, key: &str) -> (u64, Fault) {
         let call = self.calls.fetch_add(1, Relaxed);
         let mut random = self.random(operation, key);
@@ -195,7 +196,7 @@ impl Process {
         (call, fault)
     }
 
-    /// Ends a call that was begun. Never returns in a process that is killed.
+    /// Ends a call that was started. Never returns in a process that is killed.
     pub(super) async fn end(&self, call: u64) {
         self.meet(2 * call + 1).await;
     }

@@ -41,7 +41,7 @@ impl FaultyBucket {
             Fault::Refused(why) => Err(self.error(Kind::Temporary, key, why)),
             Fault::DiskFull => Err(self.error(Kind::Full, key, "no space left on device")),
             Fault::Lost(why) => {
-                // Whatever it says, nobody hears of it.
+                // Its result is lost.
                 let _ = answer.await;
                 Err(self.error(Kind::Temporary, key, why))
             }
@@ -50,7 +50,7 @@ impl FaultyBucket {
         answer
     }
 
-    /// One page, and where the next one begins; pages are short, so that much can happen between them.
+    /// One page, and the start of the next one; pages are short, so that much can happen between them.
     async fn page(self, rest: KeyRange) -> Result<Option<(Vec<Object>, KeyRange)>, BucketError> {
         let mut pages = self.inner.list(&rest);
         let mut page = self.call(("list", &rest.prefix), pages.try_next()).await?.unwrap_or_default();

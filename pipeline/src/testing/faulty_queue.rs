@@ -1,7 +1,8 @@
-//! A queue as one process meets it, over a service that delivers messages twice, late, in any order, or never.
+//! A queue as one process meets it, over a service that delivers messages twice, late, in any order, or
+//! never.
 //!
-//! With no storm it keeps the contract. A message that never comes stands for one that was received too often and went to
-//! the dead-letter queue. It never leaves a test.
+//! Without faults it keeps the contract. A message that never comes represents one that was received too
+//! often and went to the dead-letter queue. It never leaves a test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl FaultyQueue {
             Fault::None | Fault::DiskFull => answer.await,
             Fault::Refused(why) => Err(failed(why)),
             Fault::Lost(why) => {
-                // Whatever it says, nobody hears of it.
+                // Its result is lost.
                 let _ = answer.await;
                 Err(failed(why))
             }

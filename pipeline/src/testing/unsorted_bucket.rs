@@ -1,7 +1,8 @@
-//! A store that lists in an order of its own, as S3's directory buckets do, and some that are compatible with S3.
+//! A store that lists in an order of its own, as S3's directory buckets do, and some that are compatible with
+//! S3.
 //!
-//! It knows no beginning but the first key, repeats the border of its pages, and ignores where a range ends. It never leaves
-//! a test.
+//! It can start only at the first key, repeats the border of its pages, and ignores the end of a range. It
+//! never leaves a test.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ enum Order {
 }
 
 impl UnsortedBucket {
-    /// The objects of `inner` in the order of a hash, in pages of so many.
+    /// The objects of `inner` in the order of a hash, in pages of this many.
     #[must_use]
     pub fn new(inner: Arc<dyn Bucket>, page: usize) -> Self {
         Self { inner, page, order: Order::Hashed }

@@ -1,8 +1,9 @@
-//! The pictures of one shard from which the report chooses: a random sample, the least certain, and some failures.
+//! The pictures of one shard from which the report chooses: a random sample, the least certain, and some
+//! failures.
 //!
-//! It says of which images a thumbnail is worth making while they are tagged, and holds no more of them than it stores. What
-//! it stores follows from the run, the keys and the rows, whatever the order in which images were tagged. It never
-//! reads an image.
+//! It decides which images deserve a thumbnail while they are tagged, and holds no more of them than it
+//! stores. What it stores follows from the run, the keys and the rows, whatever the order in which images
+//! were tagged. It never reads an image.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +17,16 @@ use crate::shard::ShardId;
 use crate::tagger::{Seen, Wanted};
 use crate::tags::{Outcome, Row};
 
-/// The least certain pictures of a shard: as many as a report shows of a whole run, all of which may be in one shard.
+/// The least certain pictures of a shard: as many as a report shows of a whole run, all of which may be in
+/// one shard.
 pub const UNSURE: usize = 12;
 /// Failures of each reason.
 const FAILURES: usize = 3;
 /// Tags that a picture keeps.
 const TAGS: usize = 5;
 
-/// Pictures of a shard's random sample. A run of few shards gets a page from these alone, so the first ones give more; none
-/// gives fewer than a report shows of a whole run.
+/// Pictures of a shard's random sample. A run of few shards gets a page from these alone, so the first ones
+/// give more; none gives fewer than a report shows of a whole run.
 fn random_pictures(shard: ShardId) -> usize {
     match shard.number {
         0 => 128,

@@ -1,8 +1,9 @@
 //! The lowest few of many values: what every choice of pictures is made with.
 //!
-//! Which values are kept does not depend on the order in which they arrive, and memory is bounded by the limit. A choice at random
-//! gives each image a priority that follows from the run and its key: the lowest priorities are a sample in which every image
-//! is as likely as any other, and a part of it can be merged with the parts of others.
+//! Which values are kept does not depend on the order in which they arrive, and memory is bounded by the
+//! limit. A choice at random gives each image a priority that follows from the run and its key: the lowest
+//! priorities are a sample in which every image is as likely as any other, and a part of it can be merged
+//! with the parts of others.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

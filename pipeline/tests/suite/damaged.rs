@@ -1,5 +1,5 @@
-//! Objects of a run that were cut off, emptied or overwritten: the error names the object and a remedy, and the remedy
-//! works.
+//! Objects of a run that were cut off, emptied or overwritten: the error names the object and a remedy, and
+//! the remedy works.
 
 use bytes::Bytes;
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
@@ -43,7 +43,8 @@ fn is_complete(ended: &Result<LocalOutcome, RunError>) -> bool {
     matches!(ended, Ok(LocalOutcome::Complete(counts)) if counts.rows() == IMAGES as u64)
 }
 
-/// Damages an object of a run in each way: the next process names it, and once it is deleted the rows are as they should be.
+/// Damages an object of a run in each way: the next process names it, and once it is deleted the rows are as
+/// they should be.
 fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) {
     block_on(async {
         let quiet = Place::new(IMAGES).await;

@@ -1,9 +1,9 @@
-//! The protocol between queue, workers and rounds, as a property: whatever the interleaving, the real ports agree with a
-//! small model of what a shard's life is.
+//! The protocol between queue, workers and rounds, as a property: whatever the interleaving, the real ports
+//! agree with a small model of what a shard's life is.
 //!
-//! Workers take one step at a time (receive, look for the part and the checkpoint, tag an image, put the part, delete the
-//! message), in any order among each other, and may stop for good or for long between any two. The model knows messages,
-//! checkpoints and parts only.
+//! Workers take one step at a time (receive, look for the part and the checkpoint, tag an image, put the
+//! part, delete the message), in any order among each other, and may stop for good or for long between any
+//! two. The model knows messages, checkpoints and parts only.
 
 mod model;
 
@@ -90,7 +90,7 @@ struct Real {
 }
 
 impl Real {
-    /// A run that is split into so many shards.
+    /// A run that is split into this many shards.
     async fn new(shards: u32) -> Self {
         let run = RunId::try_from("run".to_owned()).unwrap();
         let (output, keys) = (MemoryBucket::default(), RunKeys::new("", &run));
@@ -206,7 +206,8 @@ impl Real {
         let missing = reduce::missing(&self.output, &self.keys).await.unwrap();
         assert_eq!(missing, self.model.missing(), "it names exactly what has no part");
         if self.round == ROUNDS {
-            // Whoever still has a message of it works on: its part counts if it comes before another's.
+            // A worker that still has a message of it continues: its part counts if it comes before
+            // another's.
             self.queue = Arc::new(MemoryQueue::new(VISIBILITY, MOST_RECEIPTS));
             self.workers.iter_mut().for_each(forget);
             self.model.begins_anew();
@@ -223,7 +224,7 @@ impl Real {
         self.model.holds();
     }
 
-    /// Everybody is well from now on: the run comes to its end in one round more.
+    /// All processes are well from now on: the run comes to its end in one round more.
     async fn comes_to_its_end(&mut self) {
         self.round = 1;
         self.check().await;
@@ -241,7 +242,7 @@ impl Real {
     }
 }
 
-/// The keys of so many shards, in order.
+/// The keys of this many shards, in order.
 fn inputs(shards: u32) -> Vec<String> {
     (0..shards).flat_map(|number| (0..IMAGES).map(move |image| format!("{number}-{image}.jpg"))).collect()
 }

@@ -1,5 +1,5 @@
-//! The same answer everywhere: rows are the same to the bit whatever the batch size, the threads, the sizes of shards, the
-//! order of messages, and how often they come.
+//! The same answer everywhere: rows are the same to the bit whatever the batch size, the threads, the sizes
+//! of shards, the order of messages, and how often they come.
 
 use std::sync::Arc;
 use std::time::Duration;

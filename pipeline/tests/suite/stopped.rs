@@ -1,4 +1,5 @@
-//! Runs that are stopped again and again: what is tagged is kept, and the rows are those of a run that was left alone.
+//! Runs that are stopped again and again: what is tagged is kept, and the rows are those of a run that was
+//! left alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use tagfleet_pipeline::testing::rows::{Rows, rows_of};
 
-/// The source of one process: so many images can be read, then no other is ever answered, or it is denied.
+/// The source of one process: this many images can be read, then no other is ever answered, or it is denied.
 struct Few {
     inner: Arc<MemoryBucket>,
     left: AtomicUsize,
@@ -68,7 +69,7 @@ impl Bucket for Few {
     }
 }
 
-/// Has its process stopped once all of them together have tagged so many images.
+/// Has its process stopped once all of them together have tagged this many images.
 struct Stopping {
     left: Arc<AtomicUsize>,
     now: CancellationToken,
@@ -131,7 +132,7 @@ impl Place {
         run(&request(), &ranges, &listed, worker, taggers, stop).await
     }
 
-    /// One process that is stopped once so many images are tagged.
+    /// One process that is stopped once this many images are tagged.
     pub(super) async fn stopped_after(
         &self,
         images: usize,
@@ -173,8 +174,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// A model that is so slow that no process ever finishes a shard: the run ends, no image is tagged twice, the count
-    /// never goes back.
+    /// A model that is so slow that no process ever finishes a shard: the run ends, no image is tagged twice,
+    /// the count never goes back.
     #[test]
     fn a_run_that_is_stopped_every_few_images_ends_with_the_same_rows(
         images in 1..600_usize,

@@ -1,6 +1,7 @@
-//! Throughput over time as a curve, and what the run could not go faster for.
+//! Throughput over time as a curve, and the bottleneck of the run.
 //!
-//! The curve is a picture without text, so that it may be stretched; its numbers stand around it and in a sentence.
+//! The curve is a picture without text, so that it may be stretched; its numbers are around it and in a
+//! sentence.
 
 use crate::binding::{Binding, Stage};
 use crate::text::{duration, images, number};
@@ -13,14 +14,12 @@ const HEIGHT: f64 = 240.0;
 /// Pieces that make a curve.
 const FEWEST: usize = 4;
 
-/// `device` tells more where a device ran the model.
+/// `device` adds the stages if a device ran the model.
 pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<&Binding>) -> String {
     let mut html = "<section aria-labelledby=\"speed\">\n<h2 id=\"speed\">Speed</h2>\n".to_owned();
     let seconds = throughput.seconds();
     if throughput.peak() == 0.0 {
-        html.push_str(
-            "<p>All images had been tagged before, so that no speed was measured.</p>\n</section>\n",
-        );
+        html.push_str("<p>All images were tagged before; no speed was measured.</p>\n</section>\n");
         return html;
     }
     let mean = images_here as f64 / seconds;
@@ -39,7 +38,7 @@ pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<
     html
 }
 
-/// Names what held the run up, with the number that says so.
+/// Names the bottleneck, with its figure.
 fn bottleneck(throughput: &Throughput, device: Option<&Binding>) -> String {
     let (Some(busy), Some(bottleneck)) = (throughput.threads.busy(), throughput.bottleneck()) else {
         return "What limited it was not measured.".to_owned();

@@ -54,7 +54,7 @@ fn bill(cost: &Cost) -> String {
     html
 }
 
-/// What was planned beside what came, and the causes of the difference.
+/// The plan and the actual figures, and the causes of the difference.
 fn planned(plan: &PlanVariance) -> String {
     let mut html = format!("<p>Planned were {}.</p>\n", escape(&plan.verdict()));
     if let Some(causes) = plan.causes() {
@@ -63,7 +63,7 @@ fn planned(plan: &PlanVariance) -> String {
     let columns = [("Figure", false), ("Planned", false), ("Actual", false)];
     let rows: Vec<Vec<String>> =
         plan.rows().iter().map(|row| row.iter().map(|cell| name(cell)).collect()).collect();
-    html.push_str(&table("Plan beside actual", &columns, &rows, None));
+    html.push_str(&table("Plan and actual", &columns, &rows, None));
     html
 }
 
@@ -74,7 +74,7 @@ fn saved(cost: &Cost) -> String {
     format!("Spot machines saved {} against on-demand.", dollars(cost.spot_saved_usd))
 }
 
-/// Where the money went: a bar for each service and stage, the dearest first.
+/// Where the money went: a bar for each service and stage, the most expensive first.
 fn by_service(cost: &Cost) -> String {
     let mut sums: Vec<(String, f64)> = Vec::new();
     for line in &cost.lines {

@@ -1,4 +1,5 @@
-//! What ran, and with what: the date, the versions, the command line and every setting, at the end of the page.
+//! What ran, and with what: the date, the versions, the command line and every setting, at the end of the
+//! page.
 
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ fn measured(summary: &Summary, request: &RunRequest) -> Vec<(&'static str, Strin
         settings.push(("Batch", format!("{} per thread", images(summary.batch_size))));
     }
     if let Some(device) = &summary.device {
-        settings.push(("Stages", format!("{}: {}", device.verdict(), device.shares())));
+        settings.push(("Stages", format!("{} ({})", device.verdict(), device.shares())));
         settings.push(("Speed of the stages", device.rates()));
     }
     if let Some(vector) = &request.vector {
@@ -130,7 +131,8 @@ fn machines(summary: &Summary) -> String {
     table("Workers by machine", &columns, &usage.machines.iter().map(row).collect::<Vec<_>>(), None)
 }
 
-/// What the model's folder was understood to say: decoding, resizing, normalising. Lists of many values are only counted.
+/// The preprocessing that was read from the model's folder: decoding, resizing, normalising. Lists of many
+/// values are only counted.
 fn model_settings(spec: &Value) -> String {
     let mut settings = Vec::new();
     flatten(String::new(), spec, &mut settings);

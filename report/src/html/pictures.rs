@@ -9,7 +9,7 @@ use crate::text::{count, escape, images, name, score};
 use tagfleet_pipeline::tags::Tag;
 use tagfleet_pipeline::thumbnails::Picture;
 
-/// A tag with a lower score says nothing beside a better one.
+/// A tag with a lower score means nothing next to a better one.
 const NOISE: f32 = 0.01;
 
 pub(super) fn section(samples: &Samples) -> String {
@@ -90,7 +90,7 @@ fn card(picture: &Arc<Picture>) -> String {
     card_of(picture, "")
 }
 
-/// A picture with its tags and its key; `more` says something of its best tag.
+/// A picture with its tags and its key; `more` adds a note on its best tag.
 fn card_of(picture: &Picture, more: &str) -> String {
     let alt = match picture.tags.first() {
         Some(best) => format!("Tagged {} with score {}", escape(&best.label), score(best.score)),

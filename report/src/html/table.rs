@@ -1,11 +1,12 @@
 //! Tables and bars, the same everywhere in the page.
 //!
-//! Cells are HTML already: whoever makes one has escaped it.
+//! Cells are HTML already: the caller has escaped them.
 
 /// A column: its heading, and whether its cells are numbers.
 pub(super) type Column = (&'static str, bool);
 
-/// A table that scrolls by itself where it is too wide, with its caption; the first cell of each row is its heading.
+/// A table that scrolls by itself if it is too wide, with its caption; the first cell of each row is its
+/// heading.
 pub(super) fn table(
     caption: &str,
     columns: &[Column],
@@ -18,7 +19,7 @@ pub(super) fn table(
     );
     for (heading, is_number) in columns {
         if heading.is_empty() {
-            // Above bars, which say nothing by themselves.
+            // The heading above bars, which are hidden from screen readers.
             html.push_str("<td></td>");
         } else {
             html.push_str(&format!("<th scope=\"col\"{}>{heading}</th>", class(*is_number)));
@@ -53,7 +54,7 @@ fn class(is_number: bool) -> &'static str {
     if is_number { " class=\"number\"" } else { "" }
 }
 
-/// A bar of `part` of `all`; the number is beside it, so it says nothing itself.
+/// A bar of `part` of `all`; it is hidden from screen readers, because the number is next to it.
 pub(super) fn bar(part: f64, all: f64) -> String {
     let percent = if all > 0.0 { (part / all * 100.0).clamp(0.0, 100.0) } else { 0.0 };
     format!("<span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{percent:.2}%\"></i></span>")

@@ -1,4 +1,4 @@
-//! The page of a made-up run: its structure as a snapshot, and what no key, label or message can do to it.
+//! The page of a synthetic run: its structure as a snapshot, and what no key, label or message can do to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -264,7 +264,7 @@ fn hostile_texts_change_no_markup() {
 proptest! {
     #[test]
     fn no_text_changes_the_markup(text in "\\PC{0,40}|[<>&\"'/=! a-c\u{0}-\u{1f}\u{202a}-\u{202e}]{0,1024}") {
-        // Two labels are equal only where they are the same text.
+        // Two labels are equal only if they are the same text.
         prop_assume!(!text.is_empty() && text != "corrupt");
         prop_assert_eq!(structure(&World::with_gpus(&text).page()), structure(&World::with_gpus("cat").page()));
     }

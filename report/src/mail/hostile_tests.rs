@@ -62,7 +62,8 @@ fn mails(text: &str) -> [Mail; 2] {
     [Mail::of_summary(&summary, &around), Mail::of_failure(&summary.run, &failure, &around)]
 }
 
-/// What does not depend on the texts: the subject, how many lines there are, the tags of the HTML without the values in them.
+/// What does not depend on the texts: the subject, how many lines there are, the tags of the HTML without the
+/// values in them.
 fn shape(mail: &Mail) -> (String, usize, Vec<String>) {
     let tags = mail.html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default());
     let unquoted = |tag: &str| tag.split('"').step_by(2).collect::<Vec<_>>().join("\"\"");

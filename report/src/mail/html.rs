@@ -1,7 +1,8 @@
 //! The mail as HTML: the same words as its text, with pictures, laid out for a phone as for a desk.
 //!
-//! Mail readers know little of style sheets, so each element has its own style; only the bar and the button have a colour, so that a
-//! dark reader stays dark. Everything that comes from outside is escaped. It loads nothing: its pictures are in the mail.
+//! Mail readers know little of style sheets, so each element has its own style; only the bar and the button
+//! have a colour, so that a dark reader stays dark. Everything that comes from outside is escaped. It loads
+//! nothing: its pictures are in the mail.
 
 use super::super::text::{dollars, escape, escape_markup, score};
 use super::super::verdict::Grade;
@@ -25,7 +26,7 @@ const FIGURE: &str = "text-align:right;vertical-align:top;padding:4px 0 4px 8px;
                       white-space:nowrap;font-variant-numeric:tabular-nums";
 const CODE: &str = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;overflow-wrap:anywhere";
 
-/// The page of a subject and what the mail says, with pictures and the bill.
+/// The page of a subject and the mail's text, with pictures and the bill.
 pub(super) fn page(
     subject: &str,
     words: &Words,
@@ -154,7 +155,7 @@ fn details(details: &[(&str, String)]) -> String {
     html
 }
 
-/// The bill, with the plan beside it where there was one, and what was assumed.
+/// The bill, with the plan if there was one, and its assumptions.
 fn bill(cost: &Cost) -> String {
     let mut html = String::new();
     if let Some(plan) = &cost.plan {
@@ -192,10 +193,10 @@ fn row(line: &CostLine) -> String {
     )
 }
 
-/// Why they differ stands in the text above.
+/// The text above has the causes of the difference.
 fn plan_beside_actual(plan: &PlanVariance) -> String {
     let mut html =
-        format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Plan beside actual</caption>\n");
+        format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Plan and actual</caption>\n");
     html.push_str(&head(&[("Figure", CELL), ("Planned", CELL), ("Actual", CELL)]));
     html.push_str("<tbody>\n");
     for [name, planned, actual] in plan.rows() {

@@ -107,7 +107,7 @@ fn a_mail_without_a_link_or_pictures_has_none() {
     assert!(mail.text.contains("--open --stack tagfleet --region eu-west-1\n"), "{}", mail.text);
 }
 
-/// Whoever reads it on a phone sees what matters in the first lines, and no word of ours that needs explaining.
+/// A reader on a phone sees what matters in the first lines, and no internal term that needs an explanation.
 #[test]
 fn the_first_lines_say_it_all() {
     let mail = Mail::of_summary(&fleet(), &around());

@@ -1,6 +1,7 @@
-//! What a mail says, in the order of what matters, before it is laid out as text or as HTML.
+//! The text of a mail, in the order of what matters, before it is laid out as text or as HTML.
 //!
-//! Lines are plain text without markup. Internal terms do not occur: images and dollars, not shards and GB-seconds.
+//! Lines are plain text without markup. Internal terms do not occur: images and dollars, not shards and
+//! GB-seconds.
 
 use super::super::reasons::explanation;
 use super::super::text::{count, dollars, duration, images, share};
@@ -9,7 +10,7 @@ use super::{Failure, RunId, State, Summary, Surroundings, cause_in_words};
 use tagfleet_cost::Cost;
 use tagfleet_pipeline::visible::visible;
 
-/// What a mail says.
+/// The text of a mail.
 pub(super) struct Words {
     /// How good the news is.
     pub(super) grade: Grade,
@@ -19,7 +20,7 @@ pub(super) struct Words {
     pub(super) problem: Vec<String>,
     /// Failed images: how many, the reason, what it means.
     pub(super) failures: Vec<[String; 3]>,
-    /// Where a browser opens the report.
+    /// The report's address for a browser.
     pub(super) link: Option<String>,
     /// What to do, and the command that does it.
     pub(super) commands: Vec<(&'static str, String)>,

@@ -37,13 +37,13 @@ fn a_plan_becomes_a_request_and_the_run_of_it_stands_beside_the_plan() {
     assert!((sum - beside["difference_usd"].as_f64().unwrap()).abs() < 1e-9, "{beside}");
 
     let told = fleet.tagfleet(&["report", &run]).stdout;
-    assert!(told.contains("planned  $") && told.contains("\nplan beside actual"), "{told}");
+    assert!(told.contains("planned  $") && told.contains("\nplan and actual"), "{told}");
     let mail = fleet.cloud.mails().pop().unwrap();
-    for (part, said) in [("BodyText", "\nplan beside actual"), ("BodyHtml", "Plan beside actual</caption>")] {
+    for (part, said) in [("BodyText", "\nplan and actual"), ("BodyHtml", "Plan and actual</caption>")] {
         assert!(mail[part].as_str().unwrap().contains(said), "{mail}");
     }
     let page = fleet.cloud.get(&format!("tags/{run}/report.html")).unwrap();
-    assert!(String::from_utf8(page).unwrap().contains("<caption>Plan beside actual</caption>"));
+    assert!(String::from_utf8(page).unwrap().contains("<caption>Plan and actual</caption>"));
 }
 
 #[test]

@@ -127,8 +127,8 @@ fn a_name_that_a_run_has_already_is_not_taken_again() {
     let upper = fleet.cloud.start("Upper_Case", &request);
     let (_, ended) = fleet.wait(&upper);
     assert!(
-        ended["cause"].as_str().unwrap().contains("\"Upper_Case\\\" is no run id")
-            || ended["cause"].as_str().unwrap().contains("is no run id"),
+        ended["cause"].as_str().unwrap().contains("\"Upper_Case\\\" is not a run ID")
+            || ended["cause"].as_str().unwrap().contains("is not a run ID"),
         "{ended}"
     );
     assert_eq!(name(&upper), "Upper_Case");

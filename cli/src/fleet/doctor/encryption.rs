@@ -55,7 +55,7 @@ fn judge(bucket: &str, encryption: &Encryption, (parameter, keys): (&str, &[Stri
             format!(
                 "s3://{bucket} {what}; without an S3 Bucket Key each new image costs a request to KMS when it is read"
             ),
-            "turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on"
+            "turn on S3 Bucket Keys for the bucket, which applies to objects that are written from then on"
                 .to_owned(),
         )
         } else {
@@ -110,17 +110,17 @@ mod tests {
         insta::assert_snapshot!(text(&findings), @"
         ok    encryption   s3://shop needs no grant of a key
         WARN  encryption   s3://shop needs no grant of a key; without an S3 Bucket Key each new image costs a request to KMS when it is read
-                           -> turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on
+                           -> turn on S3 Bucket Keys for the bucket, which applies to objects that are written from then on
         ok    encryption   s3://results needs no grant of a key
         ok    encryption   s3://shop is encrypted with cd, which the stack may use
         WARN  encryption   s3://shop is encrypted with cd, which the stack may use; without an S3 Bucket Key each new image costs a request to KMS when it is read
-                           -> turn on S3 Bucket Keys for the bucket, which holds for objects that are written from then on
+                           -> turn on S3 Bucket Keys for the bucket, which applies to objects that are written from then on
         ok    encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ab, which the stack may use
         FAIL  encryption   s3://shop is encrypted with arn:aws:kms:eu-central-1:1:key/ef, which the stack may not use: each object would be denied
                            -> deploy again with the key's ARN in SourceKeyArns, and let the key's policy allow the account to use it
         FAIL  encryption   s3://results is encrypted with cd, which the stack may not use: each object would be denied
                            -> deploy again with the key's ARN in OwnKeyArns, and let the key's policy allow the account to use it
-        2 to mend before a run can work, 2 to look at
+        2 problems to fix before a run can start, 2 warnings
         ");
     }
 }

@@ -56,10 +56,22 @@ pub(super) fn text(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     text.push_str(&match (count(Level::Fail), count(Level::Warn)) {
         (0, 0) => "the fleet is ready\n".to_owned(),
-        (0, warnings) => format!("the fleet can run; {warnings} to look at\n"),
-        (failures, warnings) => format!("{failures} to mend before a run can work, {warnings} to look at\n"),
+        (0, warnings) => format!("the fleet can run; {}\n", counted(warnings, "warning")),
+        (failures, warnings) => {
+            format!(
+                "{} to fix before a run can start, {}\n",
+                counted(failures, "problem"),
+                counted(warnings, "warning")
+            )
+        }
     });
     text
+}
+
+/// `1 warning`, `2 warnings`.
+fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 #[cfg(test)]
@@ -71,15 +83,15 @@ mod tests {
         let findings = [
             Finding::ok("stack", "tagfleet, with all its outputs"),
             Finding::warn("mail", "the account is in SES's sandbox", "ask for production access"),
-            Finding::fail("cpu workers", "a job takes 8 vCPUs, the environment allows 4", "raise MaxVcpus"),
+            Finding::fail("cpu workers", "a job needs 8 vCPUs, the environment allows 4", "raise MaxVcpus"),
         ];
         insta::assert_snapshot!(text(&findings), @r"
         ok    stack        tagfleet, with all its outputs
         WARN  mail         the account is in SES's sandbox
                            -> ask for production access
-        FAIL  cpu workers  a job takes 8 vCPUs, the environment allows 4
+        FAIL  cpu workers  a job needs 8 vCPUs, the environment allows 4
                            -> raise MaxVcpus
-        1 to mend before a run can work, 1 to look at
+        1 problem to fix before a run can start, 1 warning
         ");
         insta::assert_snapshot!(text(&findings[..1]), @r"
         ok    stack        tagfleet, with all its outputs

@@ -13,7 +13,7 @@ const CHECK: &str = "mail";
 
 pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
     let Some(sender) = &stack.outputs.sender else {
-        return vec![Finding::ok(CHECK, "the stack has no Sender, so that no mail is sent")];
+        return vec![Finding::ok(CHECK, "the stack has no Sender: no mail is sent")];
     };
     let path = format!("/v2/email/identities/{}", path_piece(sender));
     let identity = rest(stack, (Service::SES, "GetEmailIdentity", sender), &path, None).await;
@@ -27,14 +27,12 @@ fn judge_identity(sender: &str, asked: Result<Value, ServiceError>) -> Finding {
         Ok(identity) if identity["VerifiedForSendingStatus"] == true => {
             Finding::ok(CHECK, format!("SES sends mails of {sender}"))
         }
-        Ok(_) => Finding::warn(
+        Ok(_) => Finding::warn(CHECK, format!("{sender} is not verified: SES sends no mail from it"), to_do),
+        Err(error) if error.kind == Kind::Missing => Finding::warn(
             CHECK,
-            format!("{sender} is not verified, so that SES sends none of its mails"),
+            format!("SES does not know {sender}: it sends no mail from this address"),
             to_do,
         ),
-        Err(error) if error.kind == Kind::Missing => {
-            Finding::warn(CHECK, format!("SES does not know {sender}, and sends none of its mails"), to_do)
-        }
         Err(error) => unasked(CHECK, &error),
     }
 }
@@ -55,10 +53,10 @@ fn judge_account(asked: Result<Value, ServiceError>) -> Finding {
         Some(true) => Finding::ok(CHECK, "the account is out of SES's sandbox"),
         Some(false) => Finding::warn(
             CHECK,
-            "the account is in SES's sandbox: only recipients that are verified themselves get mails",
+            "the account is in the SES sandbox: only verified recipients get mail",
             "verify each recipient, or ask SES for production access",
         ),
-        None => unasked(CHECK, &"SES does not say whether the account is in its sandbox"),
+        None => unasked(CHECK, &"SES does not report whether the account is in its sandbox"),
     }
 }
 
@@ -91,13 +89,13 @@ mod tests {
         ];
         insta::assert_snapshot!(text(&findings), @r"
         ok    mail         SES sends mails of me@example.com
-        WARN  mail         me@example.com is not verified, so that SES sends none of its mails
+        WARN  mail         me@example.com is not verified: SES sends no mail from it
                            -> click the link in the mail that SES sent there, or deploy again to get another
-        WARN  mail         SES does not know me@example.com, and sends none of its mails
+        WARN  mail         SES does not know me@example.com: it sends no mail from this address
                            -> click the link in the mail that SES sent there, or deploy again to get another
-        WARN  mail         could not be asked: SES GetEmailIdentity: me@example.com: AccessDeniedException: no message
-                           -> allow the action, or look for yourself
-        the fleet can run; 3 to look at
+        WARN  mail         could not be checked: SES GetEmailIdentity: me@example.com: AccessDeniedException: no message
+                           -> allow the action, or check by hand
+        the fleet can run; 3 warnings
         ");
     }
 
@@ -110,13 +108,13 @@ mod tests {
             [account(true, true), account(false, true), account(true, false), judge_account(Ok(json!({})))];
         insta::assert_snapshot!(text(&findings), @r"
         ok    mail         the account is out of SES's sandbox
-        WARN  mail         the account is in SES's sandbox: only recipients that are verified themselves get mails
+        WARN  mail         the account is in the SES sandbox: only verified recipients get mail
                            -> verify each recipient, or ask SES for production access
         WARN  mail         SES has stopped this account's mails
                            -> see the SES console for the reason
-        WARN  mail         could not be asked: SES does not say whether the account is in its sandbox
-                           -> allow the action, or look for yourself
-        the fleet can run; 3 to look at
+        WARN  mail         could not be checked: SES does not report whether the account is in its sandbox
+                           -> allow the action, or check by hand
+        the fleet can run; 3 warnings
         ");
     }
 }

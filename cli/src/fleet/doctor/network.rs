@@ -84,7 +84,7 @@ fn judge(vpc: &str, answer: &Element) -> Finding {
         return Finding::warn(
             CHECK,
             format!(
-                "{vpc} has no gateway endpoint for S3: through a NAT gateway every byte of every image is paid for"
+                "{vpc} has no gateway endpoint for S3: a NAT gateway charges for every byte of every image"
             ),
             "make one (it costs nothing), with the route tables of the workers' subnets",
         );
@@ -140,11 +140,11 @@ mod tests {
         ok    network      vpc-1 reaches S3 through the gateway endpoint vpce-1
         WARN  network      the gateway endpoint vpce-1 of vpc-1 is in no route table, so nothing goes through it
                            -> add the route tables of the workers' subnets
-        WARN  network      vpc-1 has no gateway endpoint for S3: through a NAT gateway every byte of every image is paid for
+        WARN  network      vpc-1 has no gateway endpoint for S3: a NAT gateway charges for every byte of every image
                            -> make one (it costs nothing), with the route tables of the workers' subnets
-        WARN  network      vpc-1 has no gateway endpoint for S3: through a NAT gateway every byte of every image is paid for
+        WARN  network      vpc-1 has no gateway endpoint for S3: a NAT gateway charges for every byte of every image
                            -> make one (it costs nothing), with the route tables of the workers' subnets
-        the fleet can run; 3 to look at
+        the fleet can run; 3 warnings
         ");
     }
 }

@@ -149,7 +149,7 @@ pub(super) fn judge(device: &Device) -> Vec<Finding> {
 fn judge_answers(check: &'static str, answers: &Answers) -> Vec<Finding> {
     let Answers { queue, environments, needs, .. } = answers;
     if queue.is_null() {
-        return vec![Finding::fail(check, "the job queue is not there", "deploy the stack again")];
+        return vec![Finding::fail(check, "the job queue does not exist", "deploy the stack again")];
     }
     if text_at(queue, "/state") != "ENABLED" || text_at(queue, "/status") != "VALID" {
         let (state, status) = (text_at(queue, "/state"), text_at(queue, "/status"));
@@ -164,7 +164,7 @@ fn judge_answers(check: &'static str, answers: &Answers) -> Vec<Finding> {
     if problems.len() < environments.len() {
         let Needs { vcpus, memory_mib, gpus } = needs;
         let gpus = if *gpus > 0 { format!(", {gpus} GPU") } else { String::new() };
-        let fits = format!("a job takes {vcpus} vCPUs, {memory_mib} MiB{gpus}, and can be placed");
+        let fits = format!("a job needs {vcpus} vCPUs, {memory_mib} MiB{gpus}, and can be placed");
         // Another environment takes the jobs: what is wrong with this one is not fatal.
         let warnings = problems.into_iter().map(|problem| Finding { level: super::Level::Warn, ..problem });
         return [Finding::ok(check, fits)].into_iter().chain(warnings).collect();
@@ -186,11 +186,11 @@ fn problem(check: &'static str, environment: &Value, answers: &Answers) -> Optio
     let (state, status) = (text_at(environment, "/state"), text_at(environment, "/status"));
     if state != "ENABLED" || status != "VALID" {
         let found = format!("{name} is {state:?} and {status:?}: {}", text_at(environment, "/statusReason"));
-        return Some(Finding::fail(check, found, "mend what it says, then deploy the stack again"));
+        return Some(Finding::fail(check, found, "fix the reported problem, then deploy the stack again"));
     }
     let most = environment.pointer("/computeResources/maxvCpus").and_then(Value::as_u64).unwrap_or(0);
     if most < needs.vcpus {
-        let found = format!("a job takes {} vCPUs, but {name} may hold {most}", needs.vcpus);
+        let found = format!("a job needs {} vCPUs, but the limit of {name} is {most}", needs.vcpus);
         return Some(Finding::fail(check, found, "raise the stack's MaxVcpus"));
     }
     let allowed = named_types(environment);
@@ -203,7 +203,7 @@ fn problem(check: &'static str, environment: &Value, answers: &Answers) -> Optio
         return None;
     }
     let found = format!(
-        "a job takes {} vCPUs, {} MiB and {} GPU, which none of {name}'s instance types has: {}",
+        "a job needs {} vCPUs, {} MiB and {} GPU; no instance type of {name} has that: {}",
         needs.vcpus,
         needs.memory_mib,
         needs.gpus,

@@ -83,7 +83,7 @@ fn judge_concurrency(answer: &Value) -> Finding {
     }
     Finding::warn(
         "quota",
-        format!("{found}, so that the functions of a large run wait for each other, for an hour at most"),
+        format!("{found}: the functions of a large run wait for each other, for an hour at most"),
         format!("ask for {MIN_CONCURRENCY} or more in Service Quotas, AWS Lambda, {CONCURRENCY}"),
     )
 }
@@ -102,7 +102,7 @@ fn judge(quota: &Quota, vcpus: Option<u64>, answer: &Value) -> Finding {
         };
         return Finding::ok("quota", format!("{name}: {value} vCPUs{at_once}"));
     }
-    let found = format!("{name}: {value} vCPUs, but a job takes {needed}");
+    let found = format!("{name}: {value} vCPUs, but a job needs {needed}");
     let to_do = format!("ask for more in Service Quotas, EC2, {code}");
     if *is_default {
         Finding::fail("quota", found, to_do)
@@ -128,15 +128,15 @@ mod tests {
         ];
         insta::assert_snapshot!(text(&findings), @r"
         ok    quota        All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests: 640 vCPUs, 80 cpu workers at once
-        FAIL  quota        All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests: 5 vCPUs, but a job takes 8
+        FAIL  quota        All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests: 5 vCPUs, but a job needs 8
                            -> ask for more in Service Quotas, EC2, L-34B43A08
-        WARN  quota        All G and VT Spot Instance Requests: 0 vCPUs, but a job takes 4
+        WARN  quota        All G and VT Spot Instance Requests: 0 vCPUs, but a job needs 4
                            -> ask for more in Service Quotas, EC2, L-3819A6DF; only --device gpu needs it
-        WARN  quota        Running On-Demand G and VT instances: 0 vCPUs, but a job takes 1
+        WARN  quota        Running On-Demand G and VT instances: 0 vCPUs, but a job needs 1
                            -> ask for more in Service Quotas, EC2, L-DB2E81BA; only --device gpu needs it
-        WARN  quota        could not be asked: L-DB2E81BA has no value
-                           -> allow the action, or look for yourself
-        1 to mend before a run can work, 3 to look at
+        WARN  quota        could not be checked: L-DB2E81BA has no value
+                           -> allow the action, or check by hand
+        1 problem to fix before a run can start, 3 warnings
         ");
     }
 
@@ -150,11 +150,11 @@ mod tests {
         ];
         insta::assert_snapshot!(text(&findings), @r"
         ok    quota        Lambda concurrent executions: 1000
-        WARN  quota        Lambda concurrent executions: 10, so that the functions of a large run wait for each other, for an hour at most
+        WARN  quota        Lambda concurrent executions: 10: the functions of a large run wait for each other, for an hour at most
                            -> ask for 50 or more in Service Quotas, AWS Lambda, L-B99A9384
-        WARN  quota        could not be asked: L-B99A9384 has no value
-                           -> allow the action, or look for yourself
-        the fleet can run; 2 to look at
+        WARN  quota        could not be checked: L-B99A9384 has no value
+                           -> allow the action, or check by hand
+        the fleet can run; 2 warnings
         ");
     }
 }

@@ -52,7 +52,7 @@ fn judge_bucket(bucket: &str, notifications: &Notifications) -> Vec<Finding> {
     } else {
         Finding::warn(
             CHECK,
-            format!("s3://{bucket} sends no events to EventBridge, so that request files start nothing"),
+            format!("s3://{bucket} sends no events to EventBridge: request files start nothing"),
             "turn on EventBridge in the bucket's properties; `tagfleet submit` works without it",
         )
     }];
@@ -69,7 +69,7 @@ fn judge_bucket(bucket: &str, notifications: &Notifications) -> Vec<Finding> {
 
 fn judge_rules(rules: &[Value]) -> Vec<Finding> {
     if rules.is_empty() {
-        let found = "no EventBridge rule invokes the splitter, so that request files start nothing";
+        let found = "no EventBridge rule invokes the splitter: request files start nothing";
         return vec![Finding::warn(
             CHECK,
             found,
@@ -82,7 +82,7 @@ fn judge_rules(rules: &[Value]) -> Vec<Finding> {
 fn judge_rule(rule: &Value) -> Finding {
     let name = text_at(rule, "/Name");
     if text_at(rule, "/State") == "DISABLED" {
-        let found = format!("the rule {name} is disabled, so that request files start nothing");
+        let found = format!("the rule {name} is disabled: request files start nothing");
         return Finding::warn(CHECK, found, "enable it; `tagfleet submit` works without it");
     }
     let pattern: Value = serde_json::from_str(text_at(rule, "/EventPattern")).unwrap_or_default();
@@ -123,11 +123,11 @@ mod tests {
         the fleet is ready
         ");
         insta::assert_snapshot!(told(false, &["arn:aws:lambda:eu-central-1:1:function:thumbnails"]), @r"
-        WARN  trigger      s3://data sends no events to EventBridge, so that request files start nothing
+        WARN  trigger      s3://data sends no events to EventBridge: request files start nothing
                            -> turn on EventBridge in the bucket's properties; `tagfleet submit` works without it
         WARN  trigger      s3://data also notifies arn:aws:lambda:eu-central-1:1:function:thumbnails
                            -> make sure that it leaves tags/ alone: a run writes an object per shard
-        the fleet can run; 2 to look at
+        the fleet can run; 2 warnings
         ");
     }
 
@@ -139,9 +139,9 @@ mod tests {
         };
         let requests = json!([{"wildcard": "requests/*.json"}]);
         insta::assert_snapshot!(text(&judge_rules(&[])), @r"
-        WARN  trigger      no EventBridge rule invokes the splitter, so that request files start nothing
+        WARN  trigger      no EventBridge rule invokes the splitter: request files start nothing
                            -> deploy the stack again; `tagfleet submit` works without it
-        the fleet can run; 1 to look at
+        the fleet can run; 1 warning
         ");
         let rules = [
             rule("ENABLED", requests.clone()),
@@ -151,13 +151,13 @@ mod tests {
         ];
         insta::assert_snapshot!(text(&judge_rules(&rules)), @r"
         ok    trigger      the rule requests starts a run for files in requests/
-        WARN  trigger      the rule requests is disabled, so that request files start nothing
+        WARN  trigger      the rule requests is disabled: request files start nothing
                            -> enable it; `tagfleet submit` works without it
         WARN  trigger      the rule requests also passes keys outside requests/: every part of every run invokes the splitter
                            -> limit its pattern's detail.object.key to request files, or deploy the stack again
         WARN  trigger      the rule all also passes keys outside requests/: every part of every run invokes the splitter
                            -> limit its pattern's detail.object.key to request files, or deploy the stack again
-        the fleet can run; 3 to look at
+        the fleet can run; 3 warnings
         ");
     }
 }

@@ -104,7 +104,7 @@ fn a_run_that_failed() {
     images   240,000 of 800,000 done, 12 failed
     speed    1250.0 images/s
     cause    Temporary: run 20261123-170000-0a1b2c failed in Check: s3://shop: SlowDown
-    go on    tagfleet resume 20261123-170000-0a1b2c
+    resume   tagfleet resume 20261123-170000-0a1b2c
     ");
 }
 
@@ -128,7 +128,7 @@ fn a_run_that_stopped_at_its_budget() {
     speed    1250.0 images/s
     cost     $0.4991, of at most $0.5
     cause    280 shards have no part
-    go on    tagfleet resume 20261123-170000-0a1b2c --max-usd N
+    resume   tagfleet resume 20261123-170000-0a1b2c --max-usd N
     ");
 }
 

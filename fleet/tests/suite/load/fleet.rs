@@ -1,4 +1,5 @@
-//! The fleet's steps over 300,000 shards, as many as three billion images make: plan, split, check, compact, finish.
+//! The fleet's steps over 300,000 shards, as many as three billion images make: plan, split, check, compact,
+//! finish.
 
 use std::sync::Arc;
 use std::time::Duration;

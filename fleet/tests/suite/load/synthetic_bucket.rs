@@ -1,6 +1,6 @@
-//! A bucket of so many keys that holds none of them: each is made up when it is asked for, in its order.
+//! A bucket of this many keys that holds none of them: each is computed on request, in its order.
 //!
-//! It exists so that what a stage takes of memory is not hidden behind what a bucket in memory takes. It is only read.
+//! It exists so that the memory of a stage is not hidden behind that of a bucket in memory. It is only read.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ impl Bucket for SyntheticBucket {
     fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
         let (synthetic_bucket, range) = (*self, range.clone());
         let begin = range.after.as_deref().map_or(0, |after| synthetic_bucket.first_behind(after));
-        // Keys that a range does not begin with stand before or behind all of its own.
+        // Keys outside a range's prefix are before or behind all of its own.
         let begin = begin.max(synthetic_bucket.first_behind(&range.prefix).min(synthetic_bucket.keys));
         let pages = (begin..synthetic_bucket.keys).step_by(PAGE as usize).map(move |first| {
             let numbers = first..(first + PAGE).min(synthetic_bucket.keys);

@@ -1,4 +1,5 @@
-//! A stack's bucket of a run of very many shards: it holds the records of the run, and makes up shards and parts.
+//! A stack's bucket of a run of very many shards: it holds the records of the run, and makes up shards and
+//! parts.
 //!
 //! It exists so that what a step takes of memory is not hidden behind what a bucket in memory takes.
 
@@ -26,7 +27,7 @@ pub(crate) struct SyntheticRun {
     part: Bytes,
     /// How many shards a range has.
     shards: Mutex<BTreeMap<u32, u32>>,
-    /// Of a thousand shards so many have their part.
+    /// This many of a thousand shards have their part.
     done: AtomicU64,
 }
 
@@ -43,7 +44,8 @@ impl SyntheticRun {
         u64::from(shard.number) * 7 % 1000 < self.done.load(Relaxed)
     }
 
-    /// A page of the shards that hold `is_listed`, from the one at `place` on, and where the next page begins.
+    /// A page of the shards that satisfy `is_listed`, from the one at `place`, and the start of the next
+    /// page.
     fn page(
         &self,
         synthetic_bucket: Listed,
@@ -73,7 +75,8 @@ impl SyntheticRun {
         (page, None)
     }
 
-    /// What is listed of `prefix`, and the first shard that may be in the range: the one before the first that is behind.
+    /// What is listed of `prefix`, and the first shard that may be in the range: the one before the first
+    /// that is behind.
     fn begin(&self, range: &KeyRange) -> Option<(Listed, Place)> {
         let synthetic_bucket = [Listed::Shards, Listed::Parts]
             .into_iter()
@@ -118,7 +121,7 @@ impl Listed {
     }
 }
 
-/// The run, whoever holds it.
+/// The run, in whichever bucket.
 #[derive(Clone)]
 pub(crate) struct Shared(pub(crate) Arc<SyntheticRun>);
 

@@ -1,5 +1,5 @@
-//! What holds whatever happened: one row for each input, counts that are exact, objects that are written once, usage that
-//! every worker accounts for.
+//! What holds whatever happened: one row for each input, counts that are exact, objects that are written
+//! once, usage that every worker accounts for.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(super) async fn assert_denied(world: &World, rows: &Rows) {
     );
 }
 
-/// The run is complete, and all of it says so; returns its rows.
+/// The run is complete, and all of its records agree; returns its rows.
 pub(super) async fn assert_complete(world: &World) -> Rows {
     let rows: Rows = results(world).await;
     let keys: Vec<&String> = rows.iter().map(|row| &row.key).collect();
@@ -109,7 +109,7 @@ async fn assert_written_once(world: &World) {
     let pages: Vec<Vec<Object>> = world.own.list(&all).try_collect().await.unwrap();
     let keys = &world.keys;
     let cursors = keys.range_cursor(0).replace("00000.json", "");
-    // The mail's pictures belong to the page, which each try to end the run writes anew.
+    // The mail's pictures belong to the page, which each try to end the run writes again.
     let rewritten = [
         keys.usages(),
         keys.all_thumbnails(),
@@ -128,7 +128,7 @@ async fn assert_written_once(world: &World) {
     }
 }
 
-/// What the run says of itself while it is incomplete is so: whoever is late may have added to it since.
+/// The records of an incomplete run are true: a late process may have added to it since.
 pub(super) async fn assert_incomplete(world: &World, finished: &Finished) {
     let summary = read_summary(&world.fleet().await).await.unwrap();
     assert!(!world.own.exists(&world.keys.success()).await.unwrap(), "{finished:?}");
@@ -158,7 +158,8 @@ async fn images_of(world: &World, shards: &[String]) -> u64 {
     images
 }
 
-/// Every worker that has left a record is counted, for no less than it told and no more than a minute beyond its life.
+/// Every worker that has left a record is counted, for no less than its record and no more than a minute
+/// beyond its life.
 pub(super) async fn assert_usage(world: &World, lives: &BTreeMap<String, (Life, Death)>) {
     let records = recorded(world).await;
     let (mut least, mut most) = (0, 0);

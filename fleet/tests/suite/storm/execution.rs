@@ -1,5 +1,5 @@
-//! Executions of the state machine, one after the other, until the run is complete: the order of the steps, the tries and
-//! the rounds are those of `infra/state-machine.asl.json`.
+//! Executions of the state machine, one after the other, until the run is complete: the order of the steps,
+//! the tries and the rounds are those of `infra/state-machine.asl.json`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,9 +23,9 @@ use super::worker::{Death, Job, Life, now};
 use super::world::World;
 
 const ROUNDS: u32 = 3;
-/// Times that AWS Batch starts a job anew whose machine is gone.
+/// Times that AWS Batch restarts a job whose machine is gone.
 const ATTEMPTS: u32 = 5;
-/// No storm leaves so many executions behind.
+/// The most executions that a chaos phase leaves behind.
 const MOST_EXECUTIONS: u32 = 200;
 
 /// What a storm was like, for people.
@@ -75,7 +75,7 @@ async fn run(seed: u64, storm: Storm) -> (Seen, Rows) {
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
     }
     let rows = checks::assert_complete(&world).await;
-    // Whoever is frozen wakes, whatever is late comes.
+    // A frozen process wakes, and late messages come.
     sleep_until(Instant::now() + Duration::from_secs(3600)).await;
     assert_eq!(checks::assert_complete(&world).await, rows, "what comes late changes nothing");
     world.assert_nothing_else_was_touched().await;
@@ -185,7 +185,7 @@ impl Fleet {
         }
     }
 
-    /// One job of so many workers; what it met.
+    /// One job of this many workers, and its problem.
     async fn infer(&self, steps: &Steps, round: u32, workers: u32) -> Option<Problem> {
         let mut random = Random::of(("round", self.storm.seed, &steps.name, round));
         let is_short = random.one_in(3) && !self.storm.is_over();
@@ -194,7 +194,8 @@ impl Fleet {
             let child = self.child(steps, &format!("worker-{}-{round}-{child}", steps.name));
             tokio::spawn(child)
         });
-        // Those that a round does not wait for live on: ending a job takes a while, and a machine may be cut off.
+        // Those that a round does not wait for live on: ending a job needs a while, and a machine may be cut
+        // off.
         match timeout(time, join_all(children)).await {
             Err(_) => Some(Problem { error: "States.Timeout".to_owned(), cause: String::new() }),
             Ok(ended) if ended.iter().all(|death| *death.as_ref().unwrap() == Death::LocalOutcome) => None,
@@ -202,7 +203,7 @@ impl Fleet {
         }
     }
 
-    /// A job of one worker, started anew where its machine is gone.
+    /// A job of one worker, restarted if its machine is gone.
     fn child(&self, steps: &Steps, name: &str) -> impl Future<Output = Death> + Send + use<> {
         let job = |name: String| Job {
             world: self.world.clone(),

@@ -24,7 +24,7 @@ use super::check;
 use super::worker::{obey, taggers};
 use super::world::{VISIBILITY, World, vector};
 
-/// No storm leaves so many processes behind.
+/// The most processes that a chaos phase leaves behind.
 const MOST_PROCESSES: u32 = 500;
 
 /// One whole run in the storm of `seed`: how many processes it took.

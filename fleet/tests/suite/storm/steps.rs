@@ -1,5 +1,5 @@
-//! Calls of the functions, as the state machine makes them: each may die between any two of its calls, or go on unheard
-//! while another try is under way.
+//! Calls of the functions, as the state machine makes them: each may die between any two of its calls, or
+//! continue unheard while another try is under way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Steps {
             usage::put(fleet.output.as_ref(), &fleet.keys, &file, &record).await?;
             answer
         };
-        // It lives on where nobody hears of it any more.
+        // It continues although its caller no longer listens.
         let killed = process.killed.clone();
         let running = tokio::spawn(async move {
             tokio::select! {
@@ -128,7 +128,7 @@ impl Steps {
         })
     }
 
-    /// Whether a function is told to stop at its next page.
+    /// Whether a function is asked to stop at its next page.
     pub(super) fn is_hurried(&self, step: &str) -> bool {
         !self.storm.is_over() && Random::of(("hurry", self.storm.seed, &self.name, step)).one_in(2)
     }

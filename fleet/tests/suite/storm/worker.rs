@@ -35,7 +35,7 @@ pub(super) struct Life {
     pub(super) ended: u64,
 }
 
-/// Seconds since the clock began; it begins at 1,000 so that no time is 0.
+/// Seconds since the clock started; it starts at 1,000 so that no time is 0.
 pub(super) fn now(clock: Instant) -> u64 {
     1000 + clock.elapsed().as_secs()
 }
@@ -57,7 +57,7 @@ pub(super) fn taggers(storm: &Storm, name: &str) -> Vec<Box<dyn Tagger>> {
     (0..threads).map(|_| Box::new(TaskTagger { batch_size, lasts }) as Box<dyn Tagger>).collect()
 }
 
-/// Tells it to stop when the process is told to, and to give back all that it has some time later.
+/// Asks it to stop when the process is asked to, and to give back all that it has some time later.
 pub(super) async fn obey(process: &Process, stop: &Stop, seed: &str) {
     process.told.cancelled().await;
     let grace = Random::of(("grace", process.storm().seed, seed)).below(150);

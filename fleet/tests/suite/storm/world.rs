@@ -1,5 +1,5 @@
-//! What a run stands in: a source with all that can be wrong with an image, a stack with a published model and another
-//! run's objects, queues.
+//! The surroundings of a run: a source with all that can be wrong with an image, a stack with a published
+//! model and another run's objects, queues.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use tagfleet_pipeline::testing::faults::{Process, Random};
 use tagfleet_pipeline::testing::faulty_bucket::FaultyBucket;
 use tagfleet_pipeline::testing::request;
 
-/// So long that a shard holds 8 images, and a group 4 shards; no row has one.
+/// A length at which a shard holds 8 images, and a group 4 shards; no row has one.
 const VECTOR_LENGTH: u64 = 2 << 20;
 pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
 /// The kind of objects that may not be read.
@@ -38,7 +38,7 @@ pub(super) struct World {
     before: BTreeMap<String, Bytes>,
     /// Whether any number of images may be denied; else so few are that the run takes them.
     pub(super) accepts_denied: bool,
-    /// What nobody may do and somebody did.
+    /// Forbidden acts that happened.
     pub(super) offences: Arc<Mutex<Vec<String>>>,
 }
 
@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    /// What a local run is told by a flag.
+    /// The command-line options of a local run.
     pub(super) async fn accept_denied(&self) {
         if self.accepts_denied {
             denied::accept(&self.own, &self.keys).await.unwrap();
@@ -194,7 +194,8 @@ fn object(number: u64, kind: u64) -> (String, Bytes) {
     (format!("{number:04}.{end}"), Bytes::from(bytes))
 }
 
-/// A bucket in which some objects change between listing and reading, others are archived, and others may not be read.
+/// A bucket in which some objects change between listing and reading, others are archived, and others may not
+/// be read.
 pub(super) struct Source(MemoryBucket);
 
 #[async_trait]
@@ -247,7 +248,8 @@ impl Bucket for Source {
     }
 }
 
-/// An execution's queue: it sees that no message is deleted before its part is there, and is deleted itself at the end.
+/// An execution's queue: it sees that no message is deleted before its part is there, and is deleted itself
+/// at the end.
 pub(super) struct WatchedQueue {
     inner: MemoryQueue,
     own: MemoryBucket,

@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
         self.bytes(4)?.try_into().ok()
     }
 
-    /// The version and the flags that full boxes begin with.
+    /// The version and the flags at the start of full boxes.
     pub(super) fn version(&mut self) -> Option<(u8, u32)> {
         let word = self.number(4)? as u32;
         Some(((word >> 24) as u8, word & 0x00ff_ffff))

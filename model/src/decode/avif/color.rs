@@ -1,6 +1,8 @@
-//! YCbCr to RGB as libavif does it: by libyuv's arithmetic for the matrices that libyuv knows, in floating point for others.
+//! YCbCr to RGB as libavif does it: by libyuv's arithmetic for the matrices that libyuv knows, in floating
+//! point for others.
 //!
-//! Constants are those of libyuv's row_common.cc; libavif 1.4 uses its smooth upsampling. It never applies a profile.
+//! Constants are those of libyuv's row_common.cc; libavif 1.4 uses its smooth upsampling. It never applies a
+//! profile.
 
 use super::super::flatten;
 use super::planes::{Plane, Planes};

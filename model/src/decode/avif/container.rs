@@ -1,7 +1,7 @@
 //! Which bytes of an AVIF are its primary picture, in how many tiles, and what belongs to it.
 //!
-//! It exists because no maintained crate reads grids and orientation. It follows no more items and tiles than a picture
-//! has, and never reads pixels.
+//! It exists because no maintained crate reads grids and orientation. It follows no more items and tiles than
+//! a picture has, and never reads pixels.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ mod tables;
 use properties::{Properties, Property};
 use tables::{Extent, Tables};
 
-/// libavif's limit on the rows and columns of a grid is 256; no encoder makes so many tiles.
+/// libavif's limit on the rows and columns of a grid is 256; no encoder makes that many tiles.
 const MOST_TILES: usize = 1024;
 
 /// What is shown.

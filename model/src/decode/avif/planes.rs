@@ -1,8 +1,8 @@
 //! Decoded planes of one picture, put together from its tiles, eight bits per sample.
 //!
-//! It exists because a grid is converted to colours as a whole, as chrominance is smoothed across tiles. Deeper samples lose
-//! their low bits, as in libavif. It starts no thread, and a stream with larger frames than its tile is refused before one
-//! is decoded.
+//! It exists because a grid is converted to colours as a whole, as chrominance is smoothed across tiles.
+//! Deeper samples lose their low bits, as in libavif. It starts no thread, and a stream with larger frames
+//! than its tile is refused before one is decoded.
 
 use re_rav1d::dav1d::{Decoder, Error, Picture, PixelLayout, PlanarImageComponent, Settings};
 use tagfleet_pipeline::tags::{Cause, Failure};

@@ -1,9 +1,9 @@
 //! The header of an AV1 stream: how deep its samples are, how chrominance is stored, and what colours mean.
 //!
-//! It exists because memory must be known before a decoder is started, and the container may lie. It follows AV1's
-//! specification, section 5.5, and never reads a frame.
+//! It exists because memory must be known before a decoder is started, and the container may lie. It follows
+//! AV1's specification, section 5.5, and never reads a frame.
 
-/// What the header says.
+/// The header's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sequence {
     /// The largest frame.

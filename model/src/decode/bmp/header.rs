@@ -1,6 +1,6 @@
 //! The headers of a BMP: every version of Windows, and OS/2.
 //!
-//! It exists because a version is told by nothing but its length. It never reads pixels.
+//! It exists because only the length of a header shows its version. It never reads pixels.
 
 use tagfleet_pipeline::tags::{Cause, Failure};
 
@@ -16,7 +16,7 @@ const V2: usize = 52;
 /// `BITMAPV3INFOHEADER`, the first with a mask of alpha.
 const V3: usize = 56;
 
-/// What the headers say, and the bytes that they describe.
+/// The headers' fields, and the bytes that they describe.
 pub(super) struct Header<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -202,7 +202,8 @@ impl Fields {
         Ok(Storage::Masked(masks))
     }
 
-    /// They are at the same place in every version: in the header, or behind the shortest one that can have them.
+    /// They are at the same place in every version: in the header, or behind the shortest one that can have
+    /// them.
     fn masks(&self, file: &[u8]) -> Option<Masks> {
         let mask = |index: usize| long(file, FILE_HEADER + INFO + 4 * index);
         // Pillow takes no alpha from 16 bits, and Windows shows such pictures opaque.

@@ -1,6 +1,7 @@
 //! The runs of a compressed BMP, followed as Pillow follows them.
 //!
-//! Runs beyond the end of a row are cut, pixels that a file skips have the first colour. It never writes beyond the picture.
+//! Runs beyond the end of a row are cut, pixels that a file skips have the first colour. It never writes
+//! beyond the picture.
 
 use super::header::{Compression, Header};
 

@@ -1,7 +1,8 @@
 //! EXIF and XMP of a PNG, from any of its chunks.
 //!
-//! It exists because they may stand behind the pixels, where decoding has ended, and because ImageMagick and GIMP write
-//! EXIF as hexadecimal text. It reads no more than a megabyte of either, and never fails: what it can't read counts as none.
+//! It exists because they may come after the pixels, when decoding has ended, and because ImageMagick and
+//! GIMP write EXIF as hexadecimal text. It reads no more than a megabyte of either, and never fails: what it
+//! can't read counts as none.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -25,7 +26,8 @@ pub(super) struct Metadata<'a> {
     pub(super) xmp: Option<Cow<'a, [u8]>>,
 }
 
-/// How many chunks that a picture can do without come before its pixels, and their bytes; counting ends after `most`.
+/// How many chunks that a picture can do without come before its pixels, and their bytes; counting ends after
+/// `most`.
 pub(super) fn before_pixels(file: &[u8], most: usize) -> (usize, usize) {
     /// In the first letter of a chunk's name.
     const ANCILLARY: u8 = 0x20;
@@ -46,8 +48,8 @@ pub(super) fn before_pixels(file: &[u8], most: usize) -> (usize, usize) {
     (chunks, bytes)
 }
 
-/// Reads all chunks up to the end of `file`. A chunk of EXIF counts more than text, as in Pillow. Of texts, each of which
-/// may take a megabyte to unpack, it reads the first few.
+/// Reads all chunks up to the end of `file`. A chunk of EXIF counts more than text, as in Pillow. Of texts,
+/// each of which may take a megabyte to unpack, it reads the first few.
 pub(super) fn read(file: &[u8]) -> Metadata<'_> {
     let mut found = Metadata::default();
     let (mut profile, mut texts) = (None, 0);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// `jpeg` with its last scan so many times more; a scan that is repeated refines what is there already.
+/// `jpeg` with its last scan repeated this many times; a repeated scan refines existing pixels.
 fn with_scans(jpeg: &[u8], times: usize) -> Vec<u8> {
     let scan = jpeg.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
     let end = jpeg.len() - 2;

@@ -1,4 +1,5 @@
-//! Samples of a TIFF's pixels to gray or RGB, alpha laid over white, with the arithmetic of Pillow and libtiff.
+//! Samples of a TIFF's pixels to gray or RGB, alpha laid over white, with the arithmetic of Pillow and
+//! libtiff.
 //!
 //! It never applies a colour profile or a response curve.
 
@@ -79,7 +80,7 @@ impl Converter {
     }
 }
 
-/// All reds come first. Values are of 16 bits, but old writers stored 8: libtiff's rule tells them apart.
+/// All reds come first. Values are of 16 bits, but old writers stored 8: libtiff's rule distinguishes them.
 fn palette(directory: &Directory<'_>, bits: u32) -> Vec<[u8; 3]> {
     let Some(values) = directory.values(tags::COLOR_MAP) else { return Vec::new() };
     let stored = values.count / 3;

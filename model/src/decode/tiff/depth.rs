@@ -1,7 +1,7 @@
 //! Unpacked bytes of a chunk to samples of eight bits: predictors undone, every depth.
 //!
-//! Of deeper samples the high eight bits count, as everywhere in decoding. It never knows what a sample means, but for
-//! the index of a palette, which is not scaled.
+//! Of deeper samples the high eight bits count, as everywhere in decoding. It never knows what a sample
+//! means, but for the index of a palette, which is not scaled.
 
 use super::directory::Order;
 use super::layout::{Color, Layout, Predictor};

@@ -1,7 +1,7 @@
 //! The first directory of a TIFF or BigTIFF, read where it lies in the file.
 //!
-//! It exists because a directory may claim millions of values: none is copied, each is read from the file when it is
-//! asked for. It never follows a second directory.
+//! It exists because a directory may claim millions of values: none is copied, each is read from the file
+//! when it is asked for. It never follows a second directory.
 
 use super::tags;
 

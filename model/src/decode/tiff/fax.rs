@@ -1,7 +1,8 @@
 //! CCITT's codes of black and white rows: groups 3 and 4, on the code tables of the `fax` crate.
 //!
-//! It exists because that crate's own loops want an end-of-line code in front of every row, which TIFF's writers leave out,
-//! and know no rows in two dimensions of group 3. A damaged row ends early, as in libtiff. It never writes beyond a row.
+//! It exists because that crate's own loops want an end-of-line code in front of every row, which TIFF's
+//! writers leave out, and know no rows in two dimensions of group 3. A damaged row ends early, as in libtiff.
+//! It never writes beyond a row.
 
 use std::convert::Infallible;
 use std::iter::{Chain, Copied, Map, RepeatN};
@@ -12,7 +13,7 @@ use fax::{BitReader, ByteReader};
 
 use super::layout::Compression;
 
-/// Zeros behind the data, for the tables look further ahead than the last code.
+/// Zeros behind the data, because the tables look further ahead than the last code.
 const PADDING: usize = 4;
 
 type Bytes<'a> = Map<Chain<Copied<Iter<'a, u8>>, RepeatN<u8>>, fn(u8) -> Result<u8, Infallible>>;

@@ -1,8 +1,8 @@
 //! JPEG streams inside of a TIFF: each strip or tile is one, with tables that all share.
 //!
-//! It exists because such a stream is not a complete file: its tables are in the directory, and the directory says what its components
-//! are. So one file is made of each stream, with Adobe's marker for the colours, and libjpeg-turbo reads it. A stream's
-//! own size never counts for more than the chunk's.
+//! It exists because such a stream is not a complete file: its tables are in the directory, and the directory
+//! describes its components. So one file is made of each stream, with Adobe's marker for the colours, and
+//! libjpeg-turbo reads it. A stream's own size never counts for more than the chunk's.
 
 use tagfleet_pipeline::tags::{Cause, Failure};
 
@@ -13,7 +13,8 @@ use super::layout::{Color, Compression, Layout, Stored, unsupported};
 use super::tags;
 use crate::grid::Reduction;
 
-/// What libjpeg-turbo may take beside pixels: rows of blocks, and coefficients of a small progressive stream.
+/// libjpeg-turbo's memory in addition to pixels: rows of blocks, and coefficients of a small progressive
+/// stream.
 pub(super) fn memory(width: u32) -> u64 {
     (4 << 20) + u64::from(width) * 256
 }
@@ -118,7 +119,8 @@ fn copy_segments(mut bytes: &[u8], file: &mut Vec<u8>) {
     file.extend_from_slice(bytes);
 }
 
-/// The one stream of an old JPEG in a TIFF: whole in one place, or its headers there and its scan in the strip.
+/// The one stream of an old JPEG in a TIFF: whole in one place, or its headers there and its scan in the
+/// strip.
 pub(super) fn old_stream(directory: &Directory<'_>, layout: &Layout<'_>) -> Result<Vec<u8>, Failure> {
     let missing = || unsupported("an old JPEG inside of the TIFF that is in pieces");
     let strip = layout.chunks.bytes(layout.file, 0).map(|stored| stored.bytes).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What a TIFF's directory says of its pixels, checked before any memory is taken.
+//! The pixel layout in a TIFF's directory, checked before any memory is taken.
 //!
-//! It exists so that every combination that is not decoded is refused in one place, with a message that names it. It never
-//! reads pixels.
+//! It exists so that every combination that is not decoded is refused in one place, with a message that names
+//! it. It never reads pixels.
 
 use tagfleet_pipeline::tags::{Cause, Failure};
 
@@ -48,7 +48,7 @@ pub(super) enum Color {
     Rgb,
     Palette,
     Cmyk,
-    /// Chrominance stands for so many columns and rows.
+    /// The columns and rows that one chrominance sample covers.
     YCbCr {
         across: usize,
         down: usize,
@@ -211,7 +211,8 @@ impl<'a> Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Bounds what unpacking all chunks takes, because chunks may be many, larger than the picture, or all the same bytes.
+    /// Bounds what unpacking all chunks takes, because chunks may be many, larger than the picture, or all
+    /// the same bytes.
     fn check_work(&self) -> Result<(), Failure> {
         let across = u64::from(self.chunks.across(self.width));
         let down = u64::from(self.height.div_ceil(self.chunks.height));
@@ -252,7 +253,7 @@ impl<'a> Chunks<'a> {
 
 /// A chunk as stored.
 pub(super) struct Stored<'a> {
-    /// As long as the directory says.
+    /// The length in the directory.
     pub(super) bytes: &'a [u8],
     /// Up to the end of the file, because some writers state a wrong length.
     pub(super) rest: &'a [u8],
@@ -313,7 +314,7 @@ fn ycbcr(directory: &Directory<'_>) -> Result<Color, Failure> {
 fn samples(directory: &Directory<'_>, color: Color, compression: Compression) -> Result<usize, Failure> {
     let default = if compression == Compression::OldJpeg { 3 } else { 1 };
     let samples = directory.number_or(tags::SAMPLES, default);
-    // An old JPEG may be gray whatever the directory says.
+    // An old JPEG may be gray even if the directory contradicts that.
     if compression != Compression::OldJpeg && samples < color.samples() as u64 {
         return Err(failure(
             Cause::Damaged,
@@ -349,7 +350,7 @@ fn is_float(directory: &Directory<'_>) -> Result<bool, Failure> {
     }
 }
 
-/// The first extra sample that is opacity; RGB with a fourth sample that nobody explains has opacity there.
+/// The first extra sample that is opacity; RGB with a fourth sample of unknown meaning has opacity there.
 fn alpha(directory: &Directory<'_>, color: Color, samples: usize) -> Option<Alpha> {
     let first = color.samples();
     let Some(kinds) = directory.values(tags::EXTRA_SAMPLES) else {

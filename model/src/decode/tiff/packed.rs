@@ -59,7 +59,8 @@ fn reversed(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn unpack_lzw(mut bytes: &[u8], mut out: &mut [u8]) -> Result<(), Failure> {
-    // Before TIFF 5.0 codes had their bits in the other order; such a stream starts with the clear code's low bits.
+    // Before TIFF 5.0 codes had their bits in the other order; such a stream starts with the clear code's low
+    // bits.
     let is_old = matches!(bytes, [0, second, ..] if second & 1 == 1);
     let mut decoder = if is_old {
         weezl::decode::Decoder::new(BitOrder::Lsb, 8)

@@ -1,6 +1,7 @@
 //! ONNX Runtime's provider for NVIDIA GPUs: how it is set, where its libraries are, and why there is none.
 //!
-//! It exists so that a machine without a GPU, a driver or the libraries is told so in one sentence, before a run begins.
+//! It exists so that a machine without a GPU, a driver or the libraries reports that in one sentence, before
+//! a run starts.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -27,12 +28,14 @@ use ort::environment::Environment;
 /// The first GPU, as a container or `CUDA_VISIBLE_DEVICES` numbers them: a worker has one.
 const FIRST: i32 = 0;
 
-/// Rows should be the same wherever they come from, so floats keep their 32 bits (no TF32), and algorithms follow from the
-/// GPU and the shapes instead of from measurements. A session that can't have it fails, instead of taking the processor.
+/// Rows should be the same on every machine, so floats keep their 32 bits (no TF32), and algorithms follow
+/// from the GPU and the shapes instead of from measurements. A session that can't have it fails, instead of
+/// falling back to the processor.
 ///
-/// Every session for a GPU begins here, the first of the process included, which is when its waits are settled ([`waits`]).
+/// Every session for a GPU starts in this function, also the first of the process, which settles how its
+/// threads wait ([`waits`]).
 pub(super) fn provider() -> ExecutionProviderDispatch {
-    // Whoever starts the lanes tells what came of it.
+    // The code that starts the lanes reports the result.
     let _ = waits();
     CUDA::default()
         .with_device_id(FIRST)
@@ -43,14 +46,14 @@ pub(super) fn provider() -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-/// Lets threads that wait for the GPU sleep; or says why they may not, which costs processor time and stops nothing. It is
-/// looked at again wherever it is called: whoever makes a context may have his own idea of it.
+/// Lets threads that wait for the GPU sleep, or reports why they cannot, which costs processor time and stops
+/// nothing. It is checked again at every call, because another creator of a context may change the setting.
 pub(super) fn waits() -> Result<(), String> {
     static DRIVER: OnceLock<Result<Driver, String>> = OnceLock::new();
     let driver = DRIVER.get_or_init(|| Driver::open(Path::new(driver::LIBRARY), FIRST));
     let asleep = driver.as_ref().map_err(Clone::clone).and_then(Driver::block_while_waiting);
     asleep.map_err(|error| {
-        format!("threads that wait for the GPU may each keep a core busy meanwhile, for they can't be told to sleep: {error}")
+        format!("threads that wait for the GPU may each keep a core busy, because they cannot be made to sleep: {error}")
     })
 }
 
@@ -61,7 +64,8 @@ pub(super) fn pinned(session: &OrtSession) -> Result<Allocator, ort::Error> {
     Allocator::new(session, pinned)
 }
 
-/// Why `library` can't run a model on a GPU here; none where it can. It is found out by running the smallest one.
+/// Why `library` can't run a model on a GPU here; `None` if it can. It is found out by running the smallest
+/// one.
 pub(in crate::engine) fn missing(library: &Library<Environment>) -> Option<String> {
     match CUDA::is_available() {
         Ok(true) => {}
@@ -86,20 +90,22 @@ fn without_cuda(library: &Path) -> String {
 
 /// A convolution of one number: it takes a driver, a GPU that has kernels for it, and cuDNN.
 fn try_smallest(library: &Library<Environment>) -> Result<(), ort::Error> {
-    // The library tells its reasons on stderr too: they are ours to tell.
+    // The library prints its reasons on stderr too; we report them ourselves.
     let builder = onnxruntime::builder(&library.handle)?.with_log_level(LogLevel::Fatal)?;
     let mut session = builder.with_execution_providers([provider()])?.commit_from_memory(&smallest())?;
     let number = TensorRef::from_array_view(([1_usize; 4], [1.0_f32].as_slice()))?;
     session.run(ort::inputs!["number" => number]).map(|_| ())
 }
 
-/// Loads CUDA's libraries where Python's wheels have them, beside ONNX Runtime's own; elsewhere the system's loader finds
-/// them. What can't be loaded, for want of a driver above all, the session names when it is made.
+/// Loads CUDA's libraries if Python's wheels have them, next to ONNX Runtime's own; otherwise the system's
+/// loader finds them. The session reports what can't be loaded (above all because there is no driver) when it
+/// is made.
 fn preload(library: &Path) {
     // site-packages/onnxruntime/capi/libonnxruntime.so
     let Some(packages) = library.ancestors().nth(3) else { return };
     let folder = |name: &str| Some(packages.join(name)).filter(|folder| folder.is_dir());
-    // One after the other, for a folder's first failure ends its call: the toolkit's last one, cuFFT, is left out on purpose.
+    // One after the other, because a folder's first failure ends its call: the toolkit's last one, cuFFT, is
+    // left out on purpose.
     let _ = cuda::preload_dylibs(folder("nvidia/cu13/lib").as_deref(), None);
     let _ = cuda::preload_dylibs(None, folder("nvidia/cudnn/lib").as_deref());
 }
@@ -158,9 +164,10 @@ mod tests {
             eprintln!("SKIPPED: there is a GPU here");
             return;
         };
-        let start = "threads that wait for the GPU may each keep a core busy meanwhile, for they can't be told to sleep: ";
+        let start =
+            "threads that wait for the GPU may each keep a core busy, because they cannot be made to sleep: ";
         assert!(why.starts_with(start) && why.contains("libcuda.so.1"), "{why}");
-        // A session that needs the driver says so itself.
+        // A session that needs the driver reports that itself.
         let _ = provider();
     }
 

@@ -1,13 +1,14 @@
 //! NVIDIA's driver, called for one thing: that a thread which waits for the GPU sleeps.
 //!
-//! By itself CUDA lets a waiting thread spin wherever there are fewer contexts than processors, and ONNX Runtime leaves it at
-//! that. So each lane would take a processor away from decoding, which is what binds. The driver keeps the setting with the
-//! device's primary context, the one that CUDA's runtime, and with it ONNX Runtime, works in; selecting a device leaves it as it
-//! is. Waits for an event are not covered: operators that ONNX Runtime left to the processor may have those, and `placement`
-//! names them. No context is made here and nothing runs on the GPU.
+//! By itself CUDA lets a waiting thread spin wherever there are fewer contexts than processors, and ONNX
+//! Runtime leaves it at that. So each lane would take a processor away from decoding, which is what binds.
+//! The driver keeps the setting with the device's primary context, the one that CUDA's runtime, and with it
+//! ONNX Runtime, works in; selecting a device leaves it as it is. Waits for an event are not covered:
+//! operators that ONNX Runtime left to the processor may have those, and `placement` names them. No context
+//! is made here and nothing runs on the GPU.
 //!
-//! This is one of two modules with `unsafe` (the other is `decode/turbo.rs`): it hands out no pointer and none of the library's
-//! functions, and keeps the library loaded for as long as it may call it.
+//! This is one of two modules with `unsafe` (the other is `decode/turbo.rs`): it hands out no pointer and
+//! none of the library's functions, and keeps the library loaded for as long as it may call it.
 
 #![expect(
     unsafe_code,
@@ -26,7 +27,7 @@ use libloading::Library;
 /// The driver's library by the name that every program of CUDA loads it by.
 pub(super) const LIBRARY: &str = "libcuda.so.1";
 
-/// The bits of a context's flags that say how its threads wait.
+/// The bits of a context's flags that define how its threads wait.
 const SCHEDULING: c_uint = 0x07;
 /// They block until the driver wakes them (`CU_CTX_SCHED_BLOCKING_SYNC`).
 const BLOCKING: c_uint = 0x04;
@@ -59,9 +60,10 @@ impl Driver {
     /// Opens the driver's library at `path` and finds GPU number `ordinal`.
     ///
     /// # Errors
-    /// Where there is no driver, one that is too old, or no such GPU.
+    /// If there is no driver, one that is too old, or no such GPU.
     pub(super) fn open(path: &Path, ordinal: i32) -> Result<Self, String> {
-        // SAFETY: loading runs the library's initialisers: those of NVIDIA's driver, which ONNX Runtime loads as well.
+        // SAFETY: loading runs the library's initialisers: those of NVIDIA's driver, which ONNX Runtime loads
+        // as well.
         let library = unsafe { Library::new(path) }.map_err(|error| match error.source() {
             Some(said) => said.to_string(),
             None => format!("{}: {error}", path.display()),
@@ -88,7 +90,7 @@ impl Driver {
     /// Lets threads sleep while they wait for the GPU, in a primary context that is there or yet to be made.
     ///
     /// # Errors
-    /// Where the driver refuses it, or a context that is there keeps another setting.
+    /// If the driver refuses it, or a context that is there keeps another setting.
     pub(super) fn block_while_waiting(&self) -> Result<(), String> {
         let before = self.state()?;
         if before.flags & SCHEDULING == BLOCKING {
@@ -102,7 +104,7 @@ impl Driver {
         set(flags).or_else(|_| set(BLOCKING))?;
         let after = self.state()?;
         if after.is_active && after.flags & SCHEDULING != BLOCKING {
-            return Err(format!("the driver was told so, and its flags are {:#x} nevertheless", after.flags));
+            return Err(format!("the driver accepted the setting, but its flags are {:#x}", after.flags));
         }
         Ok(())
     }
@@ -115,7 +117,7 @@ impl Driver {
         Ok(State { flags, is_active: active != 0 })
     }
 
-    /// An error in the driver's words, where `function` returned one.
+    /// An error in the driver's words, if `function` returned one.
     fn check(&self, function: &str, status: Status) -> Result<(), String> {
         if status == 0 {
             return Ok(());
@@ -124,7 +126,8 @@ impl Driver {
         // SAFETY: the pointer is to one of ours that outlives the call.
         let is_known = unsafe { (self.error_string)(status, &raw mut words) } == 0 && !words.is_null();
         let words = if is_known {
-            // SAFETY: the driver gave a string of its own, which ends with a null byte and lives as long as the library.
+            // SAFETY: the driver gave a string of its own, which ends with a null byte and lives as long as
+            // the library.
             unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned()
         } else {
             "an error without a name".to_owned()

@@ -1,8 +1,9 @@
 //! From threads that decode to the lanes of a device: crops in, rows out, over one bounded channel.
 //!
-//! A thread hands over a few crops and waits; there are more threads than cores, so that others decode meanwhile. Whichever
-//! lane is free takes what is there, up to a batch. Where the device runs out of memory the batch halves and the same images
-//! run again; any other failure is told to whoever waits, and from then on to whoever comes.
+//! A thread hands over a few crops and waits; there are more threads than cores, so that others decode in the
+//! meantime. A free lane takes the waiting crops, up to a batch. If the device runs out of memory, the batch
+//! halves and the same images run again. Any other failure is reported to the waiting threads, and after that
+//! to every caller.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -15,8 +16,8 @@ use crate::engine::{EngineError, ModelIo, Outputs};
 
 /// Sessions of one device: while one computes, the other is fed. A third would have nothing to hide.
 const LANES: usize = 2;
-/// Jobs that may wait for a lane: more than there are threads, each of which has one at a time. Their number bounds what is
-/// in flight, and a lane finds all of it when it looks.
+/// Jobs that may wait for a lane: more than there are threads, each of which has one at a time. Their number
+/// bounds what is in flight, and a lane finds all of it when it looks.
 const WAITING: usize = 1024;
 
 /// A device with its lanes running. They end when this and every [`Feeder`] is dropped.
@@ -55,7 +56,8 @@ impl Feed {
     pub(in crate::engine) fn start(program: &Program) -> Result<Self, EngineError> {
         let model_io = program.model_io.clone();
         let length = model_io.crop_len();
-        // Of itself alone: it keeps the memory of the largest batch that was tried, and its figures are none of the run's.
+        // Of itself alone: it keeps the memory of the largest batch that was tried, and its figures are none
+        // of the run's.
         let mut first = Lane::new(program, model_io.batch.unwrap_or(1), Arc::default())?;
         match model_io.batch {
             Some(_) => size::check(&mut first, length)?,
@@ -123,7 +125,7 @@ fn spawn(
     thread.map(|_| ()).map_err(|error| EngineError::new(format!("the device needs a thread: {error}")))
 }
 
-/// Runs what comes until nobody is left to feed it.
+/// Runs what comes until all its senders are gone.
 fn serve(mut lane: Box<dyn Batches>, waiting: &Mutex<Receiver<Job>>, shared: &Shared) {
     let mut broken = None;
     while let Some(jobs) = gather(waiting, shared) {
@@ -156,7 +158,7 @@ fn gather(waiting: &Mutex<Receiver<Job>>, shared: &Shared) -> Option<Vec<Job>> {
     Some(jobs)
 }
 
-/// Runs all `images`, in as many batches as it takes, and halves the batch where the device's memory runs out.
+/// Runs all `images`, in as many batches as needed, and halves the batch if the device's memory runs out.
 fn run(lane: &mut dyn Batches, images: &[&[u8]], shared: &Shared) -> Result<Vec<Vec<f32>>, EngineError> {
     let mut outputs = vec![Vec::new(); shared.model_io.outputs.len()];
     let mut rest = images;
@@ -200,7 +202,8 @@ fn answer(jobs: Vec<Job>, rows: &Result<Vec<Vec<f32>>, EngineError>, (all, lengt
 }
 
 impl Shared {
-    /// Images of one job, so that all threads together have a batch for each lane and one that is being decoded.
+    /// Images of one job, so that all threads together have a batch for each lane and one that is being
+    /// decoded.
     fn chunk(&self) -> usize {
         let rows = self.rows.load(Relaxed);
         let wanted = (LANES + 1) * rows;
@@ -245,20 +248,21 @@ impl Feeder {
         &self.shared.meter
     }
 
-    /// Runs `crops`, `n * height * width * channels` bytes of at least one image. Their memory is lent and comes back.
+    /// Runs `crops`, `n * height * width * channels` bytes of at least one image. Their memory is lent and
+    /// comes back.
     ///
     /// # Errors
-    /// Where the device fails, now or before.
+    /// If the device fails, now or before.
     pub fn run(&mut self, crops: &mut Vec<u8>, n: usize) -> Result<Outputs, EngineError> {
         let length = self.shared.model_io.crop_len();
         if n == 0 || crops.len() != n * length {
             return Err(EngineError::new(format!(
-                "{} bytes are no {n} images of {length} bytes",
+                "expected {n} images of {length} bytes, got {} bytes",
                 crops.len()
             )));
         }
         let gone = || EngineError::new("the thread of the device has ended");
-        // The only sender goes with the job, so that nobody waits for a lane that is gone.
+        // The only sender goes with the job, so that no thread waits for a lane that is gone.
         let (answer, answers) = mpsc::sync_channel(1);
         self.jobs.send(Job { crops: std::mem::take(crops), answer }).map_err(|_| gone())?;
         let answer = answers.recv().map_err(|_| gone())?;

@@ -1,7 +1,8 @@
 //! One session of a device with its own memory for a batch: crops in, outputs out.
 //!
-//! Crops are gathered in pinned memory that is kept from batch to batch, and every batch has the same number of rows, the
-//! last ones left as they were: so an image's values depend on no neighbour and no place, and no shape is ever planned twice.
+//! Crops are gathered in pinned memory that is kept from batch to batch, and every batch has the same number
+//! of rows, the last ones left as they were: so an image's values depend on no neighbour and no place, and no
+//! shape is ever planned twice.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::graph::rewrite::INPUT;
 pub(super) enum Failure {
     /// The device has too little memory for it: a smaller one may fit.
     Memory(String),
-    /// Nothing that a smaller one would mend.
+    /// A failure that a smaller batch would not fix.
     Other(EngineError),
 }
 
@@ -78,8 +79,8 @@ impl Lane {
         Ok(Self { session, input, rows, provider, model_io, meter, copy: Duration::ZERO })
     }
 
-    /// What copying a batch takes while nothing else is done, to be counted for each batch from now on: copies go on beside
-    /// what is computed, so that no clock can tell them apart later.
+    /// The time to copy a batch while the device is idle, counted for each batch from now on. Copies overlap
+    /// with computing, so no clock can separate them later.
     pub(super) fn time_copy(&mut self) -> Result<Duration, Failure> {
         let copy = || {
             let mut binding = self.session.create_binding()?;
@@ -174,7 +175,7 @@ fn why(error: &ort::Error) -> Failure {
     if is_out_of_memory(&reason) { Failure::Memory(reason) } else { Failure::Other(failed(error)) }
 }
 
-/// What ONNX Runtime's arena, CUDA, cuDNN and cuBLAS say where memory runs out.
+/// The messages of ONNX Runtime's arena, CUDA, cuDNN and cuBLAS if memory runs out.
 const OUT_OF_MEMORY: &[&str] = &[
     "out of memory",
     "Failed to allocate memory",

@@ -1,6 +1,6 @@
 //! How long each stage of a device was busy: decoding before it, copying to it, computing on it.
 //!
-//! Only for people, and for the one figure that tells which of them holds the others up. It costs two clock readings a stage.
+//! Only for people, and to find the bottleneck. It costs two clock readings a stage.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// The calling thread begins to decode; what is returned goes to [`Meter::decoded`].
+    /// The calling thread starts to decode; pass the returned value to [`Meter::decoded`].
     pub(crate) fn decodes(&self) -> Duration {
         self.began.get_or_init(Instant::now);
         thread_time()
@@ -32,7 +32,7 @@ impl Meter {
         self.decode.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// A batch was copied to the device, which takes so long by itself.
+    /// A batch was copied to the device, which takes this long by itself.
     pub(super) fn copied(&self, time: Duration) {
         self.transfer.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }

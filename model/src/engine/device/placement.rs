@@ -1,9 +1,10 @@
 //! Which operators of a model run on the processor although a device runs the model.
 //!
-//! ONNX Runtime places an operator without a kernel for the device on the processor and says nothing; what it works on is
-//! copied to and fro in every batch, while the device waits. Operators that compute shapes are there on purpose and cheap,
-//! so no session is told to do without the processor. Instead one batch is run with ONNX Runtime's profile, in a session of
-//! its own, so that nothing that is measured or kept has a profiler in it. It decides nothing: what is found is told.
+//! ONNX Runtime places an operator without a kernel for the device on the processor, silently. Its tensors
+//! are copied to and fro in every batch, while the device waits. Operators that compute shapes are there on
+//! purpose and cheap, so sessions keep the processor as a fallback. Instead one batch is run with ONNX
+//! Runtime's profile, in a session of its own, so that no session that is measured or kept has a profiler in
+//! it. It only reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -20,9 +21,9 @@ use crate::engine::EngineError;
 
 /// The most bytes of a profile: 64 MiB, of a hundred thousand operators. The demo's eleven take 11 kB.
 const MAX_PROFILE: u64 = 64 << 20;
-/// A node that reads and writes at most so many bytes computes shapes: 64 numbers of 64 bits.
+/// A node that reads and writes at most this many bytes computes shapes: 64 numbers of 64 bits.
 const SHAPES: u64 = 512;
-/// Operators that are told by name.
+/// The number of operators that are reported by name.
 const NAMED: usize = 8;
 
 /// An entry of a profile. Only nodes have what is read here; other entries have less.
@@ -52,8 +53,8 @@ struct Placement {
     elsewhere: BTreeMap<String, usize>,
 }
 
-/// What people should know of where the model's operators run, if there is anything; it is found out with one batch of
-/// `rows` black pictures.
+/// A note on where the model's operators run, if people should know; one batch of `rows` black pictures finds
+/// it.
 pub(super) fn note(program: &Program, rows: usize) -> Option<String> {
     match profile(program, rows).and_then(|profile| Placement::read(&profile, program.provider, rows)) {
         Ok(placement) => placement.told(),
@@ -95,7 +96,7 @@ impl Placement {
         let (mut seen, mut elsewhere) = (BTreeSet::new(), BTreeMap::new());
         for Entry { name, args } in &entries {
             let (Some(operator), Some(place)) = (&args.op_name, &args.provider) else { continue };
-            // Copies are told by what makes them necessary, and what a loop runs again is one operator.
+            // Copies are named by the operator that needs them, and repeated runs in a loop are one operator.
             if operator.starts_with("Memcpy") || !seen.insert((name, operator)) {
                 continue;
             }
@@ -110,7 +111,7 @@ impl Placement {
         }
     }
 
-    /// A sentence; none where everything that works on images runs on the device.
+    /// A sentence; `None` if everything that works on images runs on the device.
     fn told(&self) -> Option<String> {
         let count: usize = self.elsewhere.values().sum();
         if count == 0 {
@@ -133,7 +134,7 @@ impl Placement {
 }
 
 impl Arguments {
-    /// Whether the node works on more than shapes. What is no number or no shape is taken for images.
+    /// Whether the node works on more than shapes. What is not a number or not a shape counts as images.
     fn are_of_images(&self, rows: usize) -> bool {
         let is_large = |size: &Option<String>| {
             size.as_ref().is_some_and(|size| size.parse().map_or(true, |bytes: u64| bytes > SHAPES))
@@ -141,7 +142,8 @@ impl Arguments {
         is_large(&self.activation_size) || is_large(&self.output_size) || self.has_rows(rows)
     }
 
-    /// Whether an output has a row for each of `rows` images. A shape has one dimension, and one row tells nothing.
+    /// Whether an output has a row for each of `rows` images. A shape has one dimension, and one row proves
+    /// nothing.
     fn has_rows(&self, rows: usize) -> bool {
         let outputs = self.output_type_shape.as_ref().and_then(Value::as_array).into_iter().flatten();
         let shapes = outputs.filter_map(Value::as_object).flat_map(|output| output.values());
@@ -183,7 +185,7 @@ mod tests {
         Placement::read(profile.as_bytes(), Provider::Cuda, 8).unwrap().told()
     }
 
-    /// What runs where it should, and shapes, which the processor computes on purpose.
+    /// Operators on the device, and shapes, which the processor computes on purpose.
     fn quiet() -> Vec<String> {
         vec![
             node("conv", "Conv", "CUDA", (884_736, 2_359_296), r#"{"float":[8,32,48,48]}"#),

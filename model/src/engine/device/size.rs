@@ -1,7 +1,8 @@
 //! How many images a batch has: found by measuring, on noise, before the run's first image.
 //!
-//! On noise, because the bits of a row may differ from size to size on a device, so that no image may be tagged while sizes
-//! are tried; and networks take the same time for any picture. It never runs an image of the run.
+//! On noise, because the bits of a row may differ from size to size on a device, so that no image may be
+//! tagged while sizes are tried; and networks take the same time for any picture. It never runs an image of
+//! the run.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +10,18 @@ use super::lane::{Batches, Failure};
 use crate::engine::EngineError;
 use crate::engine::batching::{random, same_bits};
 
-/// What is tried, the smallest first. More than three of the largest would not be in a worker's hands at once.
+/// What is tried, the smallest first. More than three of the largest would not be in a worker's hands at
+/// once.
 pub(super) const SIZES: &[usize] = &[8, 16, 32, 64, 128];
 /// Timed calls of each size, behind one that is not: the fastest counts.
 const ROUNDS: usize = 3;
-/// Larger batches take memory and delay the end of a run: the smallest within this share of the best rate is taken.
+/// Larger batches take memory and delay the end of a run: the smallest within this share of the best rate is
+/// taken.
 const WORTH: f64 = 0.05;
-/// No size is tried any more after so long.
+/// No further size is tried after this time.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The batch that `lane` takes from now on: 1 where rows change with their neighbours.
+/// The batch that `lane` takes from now on: 1 if rows change with their neighbours.
 pub(super) fn find(lane: &mut dyn Batches, length: usize) -> Result<usize, EngineError> {
     let rows = choose(&times(lane, length)?).unwrap_or(1);
     lane.resize(rows)?;
@@ -28,7 +31,7 @@ pub(super) fn find(lane: &mut dyn Batches, length: usize) -> Result<usize, Engin
     Ok(lane.rows())
 }
 
-/// Fails where the batch that a graph insists on lets its rows change each other.
+/// Fails if the batch that a graph insists on lets its rows change each other.
 pub(super) fn check(lane: &mut dyn Batches, length: usize) -> Result<(), EngineError> {
     if rows_stand_alone(lane, length)? {
         return Ok(());
@@ -76,7 +79,7 @@ fn choose(times: &[(usize, Duration)]) -> Option<usize> {
     times.iter().find(|size| each(size) * (1.0 - WORTH) <= best).map(|(rows, _)| *rows)
 }
 
-/// Whether images have the same bits in the same place beside other neighbours.
+/// Whether images have the same bits in the same place with other neighbours.
 fn rows_stand_alone(lane: &mut dyn Batches, length: usize) -> Result<bool, EngineError> {
     let noise = noise((lane.rows() + 1) * length);
     let images: Vec<&[u8]> = noise.chunks_exact(length).collect();

@@ -1,4 +1,5 @@
-//! The way to a device, all but the device: lanes that fail as devices do, and the graph for it on the processor.
+//! The way to a device, all but the device: lanes that fail as devices do, and the graph for it on the
+//! processor.
 
 mod prepared;
 
@@ -18,12 +19,13 @@ use crate::folder::ModelOptions;
 use crate::preprocessing::{Color, Layout, Preprocessing};
 use crate::testing::Toy;
 
-/// A lane that gives back each crop's bytes, has room for so many images, and breaks after so many batches.
+/// A lane that gives back each crop's bytes, has room for this many images, and breaks after this many
+/// batches.
 struct Stub {
     rows: usize,
     room: usize,
     batches: usize,
-    /// Is told how many images each batch had.
+    /// Receives how many images each batch had.
     ran: Sender<usize>,
 }
 
@@ -158,7 +160,7 @@ fn nobody_waits_for_a_lane_that_is_gone() {
 fn crops_of_another_length_are_refused() {
     let (feed, _) = stubs(1, 16, 1);
     let error = feed.feeder().run(&mut vec![0; 100], 1).unwrap_err();
-    insta::assert_snapshot!(error, @"100 bytes are no 1 images of 192 bytes");
+    insta::assert_snapshot!(error, @"expected 1 images of 192 bytes, got 100 bytes");
 }
 
 #[test]
@@ -183,7 +185,7 @@ fn the_largest_batch_that_has_room_is_measured_and_the_smallest_that_is_as_fast_
     assert!(size::find(&mut stub, 192).is_err(), "a lost device is no size");
 }
 
-/// ONNX Runtime on this processor, fed as a device is; or `None`, said aloud, where its library is absent.
+/// ONNX Runtime on this processor, fed as a device is; or `None` and a message if its library is absent.
 fn on_processor(model: &Model, precision: Precision) -> Option<Loaded> {
     if let Err(error) = onnxruntime::load(None) {
         eprintln!("SKIPPED: {error}");
@@ -296,7 +298,7 @@ fn without_a_gpu_its_absence_is_said() {
     assert!(auto.why.ends_with(&format!("; no GPU: {missing}")), "{}", auto.why);
     let begun = cuda_elsewhere(&library.version, &model, Precision::Fp32).unwrap();
     let error = Loaded::load(&begun, &model).err().unwrap().to_string();
-    assert!(error.starts_with("the run is for a GPU, and there is none here: "), "{error}");
+    assert!(error.starts_with("the run is for a GPU, and this machine has none: "), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! OpenVINO beside the other engines: the same rows, what it is asked for and granted, and when it is chosen.
+//! OpenVINO and the other engines: the same rows, its requested and granted precision, and when it is chosen.
 
 use super::*;
 use crate::engine::processor;
@@ -11,7 +11,7 @@ const OPENVINO: EngineOptions<'static> = EngineOptions {
     openvino: None,
 };
 
-/// OpenVINO for `model`, or `None`, said aloud, where its library is absent.
+/// OpenVINO for `model`, or `None` and a message if its library is absent.
 fn resolved(model: &Model) -> Option<Resolved> {
     resolve(&OPENVINO, model).map_err(|error| eprintln!("SKIPPED: {error}")).ok()
 }

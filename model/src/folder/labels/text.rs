@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::folder::ModelError;
 
-/// The labels of the file `name` with this text, in the order of their indices. `None` if a JSON file holds something
-/// else than labels.
+/// The labels of the file `name` with this text, in the order of their indices. `None` if a JSON file holds
+/// something else than labels.
 ///
 /// # Errors
 /// If the file can't be parsed, or its indices are not 0, 1, 2, ...

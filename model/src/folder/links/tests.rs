@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use crate::folder::{Model, ModelOptions};
 use crate::testing::Toy;
 
-/// A secret beside `model`, a folder with the toy that takes any number of labels.
+/// A secret next to `model`, a folder with the toy that takes any number of labels.
 struct Planted {
     outer: tempfile::TempDir,
 }

@@ -16,15 +16,15 @@ fn labels_of_the_wrong_length() {
 #[test]
 fn configuration_that_can_not_be_understood() {
     insta::assert_snapshot!(refused(&toy(), &[("config.json", "{")]), @"config.json can't be understood: EOF while parsing an object at line 1 column 1");
-    insta::assert_snapshot!(refused(&toy(), &[("config.json", r#"{"problem_type": "ranking"}"#)]), @r#"config.json says problem_type "ranking", which is not known: give activation in tagfleet.toml"#);
-    insta::assert_snapshot!(refused(&toy(), &[(PROCESSOR, r#"{"image_mean": [NaN]}"#)]), @"preprocessor_config.json is not JSON: Python's NaN or Infinity stands in it, at line 1 column 17: put a number or null there");
+    insta::assert_snapshot!(refused(&toy(), &[("config.json", r#"{"problem_type": "ranking"}"#)]), @r#"config.json has problem_type "ranking", which is unknown: give activation in tagfleet.toml"#);
+    insta::assert_snapshot!(refused(&toy(), &[(PROCESSOR, r#"{"image_mean": [NaN]}"#)]), @"preprocessor_config.json is not JSON: Python's NaN or Infinity is in it, at line 1 column 17: put a number or null there");
     for number in ["Infinity", "-Infinity", "NaN"] {
         let error = refused(
             &toy(),
             &[("config.json", &format!("{{\"id2label\": {{\"0\": \"a\"}},\n \"drop\": {number}}}"))],
         );
         assert!(
-            error.starts_with("config.json is not JSON: Python's NaN or Infinity stands in it, at line 2"),
+            error.starts_with("config.json is not JSON: Python's NaN or Infinity is in it, at line 2"),
             "{error}"
         );
     }
@@ -46,7 +46,7 @@ fn a_pipe_is_not_waited_for() {
     let made = std::process::Command::new("mkfifo").arg(folder.path().join("config.json")).status();
     assert!(made.unwrap().success());
     let error = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap_err();
-    insta::assert_snapshot!(error, @"config.json can't be read: it is no regular file");
+    insta::assert_snapshot!(error, @"config.json can't be read: it is not a regular file");
     let pipe = folder.path().join("config.json");
     let error = open_path(folder.path(), &pipe, &ModelOptions::default()).unwrap_err();
     insta::assert_snapshot!(error, @"config.json is neither a file nor a folder");
@@ -58,7 +58,7 @@ fn larger_than_any_configuration() {
     let file = std::fs::File::create(folder.path().join("config.json")).unwrap();
     file.set_len(1 << 40).unwrap();
     let error = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap_err();
-    insta::assert_snapshot!(error, @"config.json is larger than 16 MiB: that is no configuration");
+    insta::assert_snapshot!(error, @"config.json is larger than 16 MiB: that is not a configuration");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn wd_taggers_are_known_by_their_tags() {
     assert_eq!((steps.color, steps.square, steps.layout), (Color::Bgr, Some([255; 3]), Layout::Nhwc));
     assert_eq!((steps.scale, steps.mean), (1.0, vec![0.0; 3]));
     assert_eq!((found.labels[2].as_str(), found.multi_label), ("a, b", true));
-    // Without the tags nothing says that the description fits.
+    // Without the tags nothing proves that the description fits.
     insta::assert_snapshot!(refused(&toy, &[("config.json", config)]), @r#"
     config.json describes a PyTorch network, but the graph has its channels last (NHWC), so it came from elsewhere; write tagfleet.toml into the model's folder with the steps its author uses. As far as they are known:
 
@@ -178,7 +178,7 @@ fn labels_beside_placeholders_win() {
     assert_eq!(found.labels[0], "name0");
     assert!(found.notes.iter().any(|note| note.contains("labels.txt has others")), "{:?}", found.notes);
     let two = [("labels.txt", "a\nb\nc\nd"), ("classes.txt", "d\nc\nb\na")];
-    insta::assert_snapshot!(refused(&toy(), &two), @r#"model.onnx: labels.txt and classes.txt name other labels for the same scores: say which holds, as labels = "labels.txt" in tagfleet.toml"#);
+    insta::assert_snapshot!(refused(&toy(), &two), @r#"model.onnx: labels.txt and classes.txt name other labels for the same scores: choose one with labels = "labels.txt" in tagfleet.toml"#);
     let one_fits = [("labels.txt", "a\nb\nc\nd"), ("classes.txt", "a\nb")];
     assert_eq!(spec(&toy(), &one_fits, |_| {}).labels[3], "d");
 }
@@ -222,7 +222,7 @@ fn the_images_part_is_found_beside_the_whole() {
     let with =
         |vector| open_path(folder.path(), folder.path(), &ModelOptions { vector, ..ModelOptions::default() });
     assert_eq!(with(Some("image_embeds")).unwrap().model, "onnx/vision_model.onnx");
-    insta::assert_snapshot!(with(None).unwrap_err(), @"model.onnx takes more than an image; onnx/vision_model.onnx beside it is the part for images: give --output with one of its outputs (image_embeds)");
+    insta::assert_snapshot!(with(None).unwrap_err(), @"model.onnx takes more than an image; onnx/vision_model.onnx next to it is the part for images: give --output with one of its outputs (image_embeds)");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_guess_warns_and_what_is_not_read_is_an_error() {
     let folder = changed(&toy(), &[], metadata(&[("mean", "[0.1, 0.2, 0.3]")]));
     let error = open_path(folder.path(), folder.path(), &ModelOptions::default()).unwrap_err();
     assert!(
-        error.starts_with("the graph's metadata says mean = \"[0.1, 0.2, 0.3]\", which is not read"),
+        error.starts_with("the graph's metadata has mean = \"[0.1, 0.2, 0.3]\", which cannot be read"),
         "{error}"
     );
 }

@@ -1,4 +1,4 @@
-//! What each processor of transformers stands for, by its defaults and by files as they are found.
+//! The meaning of each processor of transformers, by its defaults and by files as they are found.
 
 use super::super::processor::{Context, Processor};
 use super::super::processor_types::{by_class, by_model_type};
@@ -138,7 +138,7 @@ fn a_model_type_stands_for_its_processor() {
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
     - preprocessor_config.json names no processor: absent fields get the defaults of the one for swin models
-    - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_3; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
     let spec = open(&toy(), &[("preprocessor_config.json", r#"{"crop_size": 224}"#)]).unwrap();
@@ -149,7 +149,7 @@ fn a_model_type_stands_for_its_processor() {
     scores OutputPort { name: "logits", len: Some(4) }, Softmax, 4 labels
     None, half: false
     - preprocessor_config.json names no processor: absent fields get ImageNet's mean, 1/255 and bilinear
-    - no labels: they are called class_0 to class_3; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_3; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     "#);
 }

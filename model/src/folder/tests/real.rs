@@ -1,4 +1,4 @@
-//! Real models that nobody here made; skipped, aloud, where they are absent.
+//! Real models from elsewhere; skipped, with a message, if they are absent.
 
 use super::*;
 use crate::testing::shared_models;
@@ -31,7 +31,7 @@ fn mobilenet_quantised_dynamically() {
     scores OutputPort { name: "output", len: Some(1000) }, Softmax, 1000 labels
     Dynamic, half: false
     - preprocessor_config.json names no processor: absent fields get the defaults of the one for mobilenet_v2 models
-    - the model computes with int8_instruction_set, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
+    - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     - the model quantises dynamically, so that images in one batch change each other's scores: images run one by one
     "#);
 }
@@ -46,7 +46,7 @@ fn mobilenet_quantised_statically() {
     scores OutputPort { name: "class_logits", len: Some(1000) }, Softmax, 1000 labels
     Qdq, half: false
     - preprocessor_config.json names no processor: absent fields get the defaults of the one for mobilenet_v2 models
-    - the model computes with int8_instruction_set, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
+    - the model computes with integers, so that the smallest difference of pixels can change its answer: JPEGs are decoded exactly
     "#);
 }
 
@@ -59,7 +59,7 @@ fn squeezenet_in_half_precision() {
     input InputSpec { name: "data_0", element: F16, batch: Some(1) }
     scores OutputPort { name: "softmaxout_1", len: Some(1000) }, None, 1000 labels
     None, half: true
-    - no labels: they are called class_0 to class_999; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_999; write their names into labels.txt next to the model, one per line
     - the output softmaxout_1 comes out of a softmax or sigmoid: its values are used as they are
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by onnx-caffe2: shorter side to 256 and a centre crop of 224x224, BGR, 0..255 minus ImageNet's mean. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
@@ -77,7 +77,7 @@ fn small_and_gray() {
     input InputSpec { name: "Input3", element: F32, batch: Some(1) }
     scores OutputPort { name: "Plus214_Output_0", len: Some(10) }, Softmax, 10 labels
     None, half: false
-    - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_9; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by CNTK: squash to 28x28, 0..255. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
@@ -88,7 +88,7 @@ fn small_and_gray() {
     input InputSpec { name: "input", element: F32, batch: None }
     scores OutputPort { name: "logits", len: Some(7) }, Softmax, 7 labels
     None, half: false
-    - no labels: they are called class_0 to class_6; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_6; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by pytorch: squash to 64x64, 0..1. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
@@ -103,7 +103,7 @@ fn weights_beside_the_model() {
     input InputSpec { name: "input", element: F32, batch: Some(1) }
     scores OutputPort { name: "output", len: Some(10) }, Softmax, 10 labels
     None, half: false
-    - no labels: they are called class_0 to class_9; write their names into labels.txt beside the model, one per line
+    - no labels: they are called class_0 to class_9; write their names into labels.txt next to the model, one per line
     - no problem_type in config.json: one label per image is assumed, so softmax
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by an unknown exporter whose first layer has the statistics of such samples: squash to 32x32, ImageNet's mean and std. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
@@ -116,7 +116,7 @@ fn broken_models() {
     let Some(error) = described("broken/lfs_pointer_densenet-12.onnx") else { return };
     insta::assert_snapshot!(error, @"broken/lfs_pointer_densenet-12.onnx is a Git LFS pointer, not a model: run `git lfs pull` where it came from");
     let Some(error) = described("broken/mobilenetv2_fp32_external_data_missing.onnx") else { return };
-    insta::assert_snapshot!(error, @"broken/mobilenetv2_fp32_external_data_missing.onnx needs mobilenet_v2_fp32.onnx.data beside it, which holds its weights: copy that file into broken");
+    insta::assert_snapshot!(error, @"broken/mobilenetv2_fp32_external_data_missing.onnx needs mobilenet_v2_fp32.onnx.data next to it, which holds its weights: copy that file into broken");
     let Some(error) = described("imagenet_classes.txt") else { return };
     insta::assert_snapshot!(error, @"imagenet_classes.txt is a text file, not an ONNX model");
 }

@@ -46,10 +46,10 @@ fn unknown_keys_are_refused_with_the_nearest() {
 #[test]
 fn every_key_is_documented() {
     let source = include_str!("../../folder.rs");
-    let readme = include_str!("../../../../README.md");
+    let guide = include_str!("../../../../docs/models/preprocessing.md");
     for key in overrides::KEYS {
         assert!(source.contains(&format!("//! {key} = ")), "{key}");
-        assert!(readme.contains(&format!("\n{key} = ")), "{key}");
+        assert!(guide.contains(&format!("\n{key} = ")), "{key}");
     }
 }
 
@@ -169,7 +169,7 @@ proptest! {
             height: None,
             width: None,
         };
-        // What stands there without the file must not matter.
+        // The value without the file must not matter.
         for mut before in [Steps::default(), Steps { square: Some([9; 3]), fill: Fill::Zero, std_twice: true, ..Steps::of_element(Element::I8) }] {
             overrides.apply(&mut before, &mut Vec::new()).unwrap();
             match before.finish(&input, true) {

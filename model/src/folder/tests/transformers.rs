@@ -1,4 +1,4 @@
-//! Every processor of the table, beside transformers itself (its PIL backend, which needs no torch).
+//! Every processor of the table, compared with transformers itself (its PIL backend, which needs no torch).
 
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ struct Case {
     tensor: String,
 }
 
-/// Where transformers wrote its tensors; `None`, with a word, if it is not installed.
+/// Where transformers wrote its tensors; `None`, with a message, if it is not installed.
 fn written_by_transformers() -> Option<tempfile::TempDir> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("../.venv/bin/python");
@@ -84,7 +84,7 @@ fn every_processor_gives_the_tensors_of_transformers() {
     let mut wrong = Vec::new();
     for case in &manifest.cases {
         let (largest, average) = difference(case, manifest.shapes[case.picture], folder.path());
-        // Perceiver crops before it resizes, which is a crop of up to a pixel beside ours.
+        // Perceiver crops before it resizes, which differs from ours by a crop of up to a pixel.
         let is_right = if case.class.starts_with("Perceiver") { average < 0.35 } else { largest == 0.0 };
         if !is_right {
             wrong.push(format!("{} of picture {}: {largest} {average}", case.class, case.picture));

@@ -1,6 +1,7 @@
 //! Nodes before a model that turn the bytes of a crop into its input: a look-up in a table for each channel.
 //!
-//! A table, and not a multiplication, so that each value has the bits that the processor's own table gives it.
+//! A table, and not a multiplication, so that each value has the bits that the processor's own table gives
+//! it.
 
 use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -15,7 +16,7 @@ use crate::graph::Element;
 use crate::preprocessing::{Color, Layout, Preprocessing};
 use crate::tensor::{self, Table};
 
-/// The input's name, and what the names of all that is added begin with.
+/// The input's name, and the prefix of all names that are added.
 pub(crate) const INPUT: &str = "tagfleet_bytes";
 
 /// The first set of ONNX's operators in which `Add` spreads its second input and `Cast` numbers its types.
@@ -79,8 +80,8 @@ fn is_fed(graph: &GraphProto) -> bool {
         || graph.node.iter().any(of_node)
 }
 
-/// The samples of each channel in its place, each with its channel's part of the table added, looked up there. Padding that is
-/// zero has the first place of the table.
+/// The samples of each channel in its place, each with its channel's part of the table added, looked up
+/// there. Padding that is zero has the first place of the table.
 fn chain(spec: &ModelSpec, tables: &[Table]) -> Vec<NodeProto> {
     let steps = &spec.preprocessing;
     let mut nodes = Nodes { nodes: Vec::new(), layout: steps.layout };
@@ -119,7 +120,8 @@ impl Nodes {
         named(name)
     }
 
-    /// The samples of the channels that the initialiser `chosen` lists, or of all, as integers in the model's layout.
+    /// The samples of the channels that the initialiser `chosen` lists, or of all, as integers in the model's
+    /// layout.
     fn levels(&mut self, chosen: Option<&str>) -> String {
         let mut last = INPUT.to_owned();
         let name = |what: &str| chosen.map_or(what.to_owned(), |chosen| format!("{what}_{chosen}"));
@@ -174,7 +176,7 @@ fn indices(name: &str, indices: &[usize]) -> TensorProto {
     tensor(name, DataType::Int64, vec![indices.len() as i64], bytes)
 }
 
-/// Where each channel's part of the table begins.
+/// The start of each channel's part of the table.
 fn offsets(layout: Layout, tables: &[Table], marked: bool) -> TensorProto {
     let channels = tables.len() as i64;
     let dims = match layout {

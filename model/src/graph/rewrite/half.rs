@@ -1,7 +1,8 @@
 //! A graph of 32-bit floats, narrowed to 16: weights, constants and the types of inputs and outputs.
 //!
-//! ONNX Runtime computes a graph as its file says and narrows nothing by itself. Only graphs whose every operator takes
-//! 16-bit floats wherever it takes floats are narrowed; any other is refused with a name, never changed in part.
+//! ONNX Runtime computes a graph in the types of its file and narrows nothing by itself. A graph is narrowed
+//! only if every operator takes 16-bit floats wherever it takes floats; any other is refused by name, never
+//! changed in part.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +16,9 @@ use super::shapes;
 use crate::folder::ModelError;
 use crate::graph::Contents;
 
-/// The operators of ONNX's own domain whose floats may be 16-bit ones, by their type constraints in onnx/docs/Operators.md.
-/// Those that draw random numbers, quantise, or name a type in an attribute are not among them.
+/// The operators of ONNX's own domain whose floats may be 16-bit ones, by their type constraints in
+/// onnx/docs/Operators.md. Those that draw random numbers, quantise, or name a type in an attribute are not
+/// among them.
 const NARROWABLE: &[&str] = &[
     "Abs",
     "Add",
@@ -122,8 +124,8 @@ const NARROWABLE: &[&str] = &[
     "Where",
 ];
 
-/// Inputs that stay 32-bit floats by their type constraint, or because they are read so: operator, the first and the last of
-/// them. Sizes, a resize's fourth input, are integers.
+/// Inputs that stay 32-bit floats by their type constraint, or because they are read so: operator, the first
+/// and the last of them. Sizes, a resize's fourth input, are integers.
 const WIDE_INPUTS: &[(&str, usize, usize)] = &[("Resize", 1, 2), ("Upsample", 1, 1)];
 
 /// Kinds of attributes, as ONNX numbers them.
@@ -132,7 +134,7 @@ const TENSOR: i32 = 4;
 /// Narrows the graph of `proto`.
 ///
 /// # Errors
-/// Where it has an operator that can't be narrowed; `proto` is of no use then.
+/// If it has an operator that can't be narrowed; `proto` is of no use then.
 pub(super) fn narrow(proto: &mut ModelProto) -> Result<(), ModelError> {
     let Some(graph) = proto.graph.as_mut() else { return Err(ModelError::new("it holds no graph")) };
     check(graph)?;
@@ -178,7 +180,8 @@ fn check(graph: &GraphProto) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// ONNX has none in 16 bits; ranges of integers are frequent. A range of computed floats is found by the engine.
+/// ONNX has none in 16 bits; ranges of integers are frequent. A range of computed floats is found by the
+/// engine.
 fn has_range_of_floats(graph: &GraphProto) -> bool {
     let is_float = |tensor: &TensorProto| tensor.data_type == DataType::Float as i32;
     let weights = graph.initializer.iter().filter(|tensor| is_float(tensor)).map(|tensor| &tensor.name);
@@ -201,7 +204,8 @@ fn refused(what: &str) -> ModelError {
     ))
 }
 
-/// What is fed to inputs that stay wide. It must be a constant of theirs alone, for what computes it would be narrowed.
+/// The source of inputs that stay wide. It must be a constant of theirs alone, because its producer would be
+/// narrowed.
 fn wide(graph: &GraphProto) -> Result<BTreeSet<String>, ModelError> {
     let mut names = BTreeSet::new();
     for (op, first, last) in WIDE_INPUTS {
@@ -275,7 +279,7 @@ fn narrow_tensor(tensor: &mut TensorProto) -> Result<(), ModelError> {
         let (values, rest) = raw.as_chunks::<4>();
         if !rest.is_empty() {
             return Err(ModelError::new(format!(
-                "its weights {:?} are no whole number of floats",
+                "its weights {:?} are not a whole number of floats",
                 tensor.name
             )));
         }
@@ -300,8 +304,8 @@ fn bytes(values: impl Iterator<Item = f32>) -> Vec<u8> {
     values.flat_map(|value| narrowed(value).to_le_bytes()).collect()
 }
 
-/// `value` in 16 bits. A finite one stays finite, and one that is not zero stays so: a weight that became infinite would
-/// spoil a score, and a small number under a fraction a whole row.
+/// `value` in 16 bits. A finite one stays finite, and one that is not zero stays so: a weight that became
+/// infinite would spoil a score, and a small number under a fraction a whole row.
 pub(super) fn narrowed(value: f32) -> f16 {
     let nearest = f16::from_f32(value);
     if nearest.is_infinite() && value.is_finite() {

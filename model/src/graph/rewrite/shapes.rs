@@ -1,7 +1,8 @@
 //! What a graph computes with the shapes of its tensors, and whether 16-bit floats can do it.
 //!
-//! 16 bits count to 2,048 only. One side of a shape may scale a value, as the length of a head scales attention; it must not
-//! come back as a number of elements. Nothing is changed here, and no shape is computed.
+//! 16 bits count to 2,048 only. One side of a shape may scale a value, as the length of a head scales
+//! attention; it must not come back as a number of elements. Nothing is changed here, and no shape is
+//! computed.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 const OF_SHAPES: &[&str] =
     &["Abs", "Add", "Concat", "Div", "Max", "Min", "Mod", "Mul", "Neg", "Range", "Sub", "Where"];
 
-/// The same, but of their first input alone: the others say which part of it, or how.
+/// The same, but of their first input alone: the others define which part of it, or how.
 const OF_THEIR_FIRST: &[&str] = &[
     "Expand",
     "Flatten",
@@ -49,7 +50,7 @@ struct Known<'a> {
     floats: BTreeSet<&'a str>,
 }
 
-/// True where floats of 16 bits would count something: a count of elements, or what becomes an integer again.
+/// True if floats of 16 bits would count something: a count of elements, or what becomes an integer again.
 pub(super) fn are_counted_in_floats(graph: &GraphProto) -> bool {
     let constants = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut known = Known { constants, ..Known::default() };
@@ -58,7 +59,7 @@ pub(super) fn are_counted_in_floats(graph: &GraphProto) -> bool {
 }
 
 impl<'a> Known<'a> {
-    /// Learns what `node` makes; true where it counts in floats.
+    /// Learns what `node` makes; true if it computes in floats.
     fn counts_in_floats(&mut self, node: &'a NodeProto) -> bool {
         let outputs = node.output.iter().map(String::as_str);
         let (to_integers, op) = (to_integers(node), node.op_type.as_str());
@@ -122,7 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// Lines of `outputs = operator inputs`; `Cast:float` and `Cast:int` say what they cast to. `c` is a constant.
+    /// Lines of `outputs = operator inputs`; `Cast:float` and `Cast:int` name the target type. `c` is a
+    /// constant.
     fn counts(lines: &str) -> bool {
         let names = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let node = |line: &str| {

@@ -89,7 +89,7 @@ fn weights_beside_the_model_are_brought_in_and_hostile_lengths_refused() {
     // Cut after the folder was looked at.
     std::fs::write(folder.path().join("weights.bin"), [7; 40]).unwrap();
     let error = for_device(&model, tables.tables(), false).unwrap_err().to_string();
-    assert!(error.contains("weights.bin is not the file this run began with"), "{error}");
+    assert!(error.contains("weights.bin is not the file that this run started with"), "{error}");
 }
 
 /// A graph of these nodes, each an operator, its inputs and its outputs.

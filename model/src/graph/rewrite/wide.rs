@@ -1,7 +1,7 @@
 //! A graph of 16-bit floats, widened to 32: weights, constants, and the types of inputs, outputs and casts.
 //!
-//! Processors compute in 32 bits anyway, and ONNX Runtime's rewriting of 16-bit graphs for them fails on some, so that the
-//! process dies. Every value stays what it is: 32 bits hold all of 16.
+//! Processors compute in 32 bits anyway, and ONNX Runtime's rewriting of 16-bit graphs for them fails on
+//! some, so that the process dies. Every value stays what it is: 32 bits hold all of 16.
 
 use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -61,15 +61,15 @@ fn widen_tensor(tensor: &mut TensorProto) -> Result<(), ModelError> {
         return Ok(());
     }
     // Stored as bytes, or each as the lower half of an integer.
-    let int8_instruction_set = std::mem::take(&mut tensor.int32_data);
+    let integers = std::mem::take(&mut tensor.int32_data);
     let raw = std::mem::take(&mut tensor.raw_data);
     let (pairs, rest) = raw.as_chunks::<2>();
     if !rest.is_empty() {
         let name = &tensor.name;
-        return Err(ModelError::new(format!("its weights {name:?} are no whole number of 16-bit floats")));
+        return Err(ModelError::new(format!("its weights {name:?} are not a whole number of 16-bit floats")));
     }
-    let int8_instruction_set = int8_instruction_set.iter().map(|bits| f16::from_bits(*bits as u16));
-    let values = pairs.iter().map(|bytes| f16::from_le_bytes(*bytes)).chain(int8_instruction_set);
+    let integers = integers.iter().map(|bits| f16::from_bits(*bits as u16));
+    let values = pairs.iter().map(|bytes| f16::from_le_bytes(*bytes)).chain(integers);
     tensor.raw_data = values.flat_map(|value| value.to_f32().to_le_bytes()).collect();
     tensor.data_type = DataType::Float as i32;
     Ok(())
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn half_a_value_is_refused_and_others_are_left_alone() {
         let error = widen_tensor(&mut halves(vec![0; 3], vec![])).unwrap_err().to_string();
-        assert!(error.contains("no whole number of 16-bit floats"), "{error}");
+        assert!(error.contains("not a whole number of 16-bit floats"), "{error}");
         let bytes =
             TensorProto { data_type: DataType::Uint8 as i32, raw_data: vec![1], ..TensorProto::default() };
         let mut same = bytes.clone();

@@ -1,7 +1,7 @@
 //! ONNX's messages: which fields they have, what those hold, and which may come more than once.
 //!
-//! After onnx.proto of ONNX 1.23, less what no engine here reads: graphs for training, and how a model is spread over several
-//! devices. Fields that are not listed are left out of what engines get.
+//! After onnx.proto of ONNX 1.23, less what no engine here reads: graphs for training, and how a model is
+//! spread over several devices. Fields that are not listed are left out of what engines get.
 
 use std::mem::size_of;
 
@@ -169,10 +169,10 @@ static FUNCTION: Message = Message {
     ],
 };
 
-/// The field of a tensor that says whether its values are in another file, and the highest number that it may have.
+/// The field of a tensor that states whether its values are in another file, and its highest valid number.
 pub(super) const DATA_LOCATION: u32 = 14;
 const DATA_LOCATIONS: u64 = 1;
-/// The field of a tensor that says in which file.
+/// The field of a tensor that names that file.
 pub(super) const EXTERNAL_DATA: u32 = 13;
 
 pub(super) static TENSOR: Message = Message {

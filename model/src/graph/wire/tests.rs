@@ -1,4 +1,4 @@
-//! Files as no exporter writes them: refused, or read alike by whoever reads what is written.
+//! Files that no exporter writes: refused, or read alike by every parser of the written bytes.
 
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -118,12 +118,12 @@ fn empty_nodes_and_other_small_things_end_before_memory_does() {
     for field in [5, 11, 13, 14, 15] {
         let many: Vec<u8> = [(field << 3 | 2) as u8, 0].repeat(10_000_000);
         let error = why(&model(&many));
-        assert_eq!(error, "refused: takes more than 512 MiB beside its weights", "{field}");
+        assert_eq!(error, "refused: takes more than 512 MiB in addition to its weights", "{field}");
     }
     let attributes = message(1, &[42, 0].repeat(5_000_000));
-    assert_eq!(why(&model(&attributes)), "refused: takes more than 512 MiB beside its weights");
+    assert_eq!(why(&model(&attributes)), "refused: takes more than 512 MiB in addition to its weights");
     let dims = tensor(&message(1, &[0; 100_000_000]));
-    assert_eq!(why(&dims), "refused: takes more than 512 MiB beside its weights");
+    assert_eq!(why(&dims), "refused: takes more than 512 MiB in addition to its weights");
 }
 
 #[test]
@@ -179,7 +179,8 @@ fn changed() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// Puts `bytes` behind a tensor, as a field of its own that protobuf merges: the length of the tensor follows.
+/// Puts `bytes` behind a tensor, as a field of its own that protobuf merges: the length of the tensor
+/// follows.
 fn insert(proto: &mut ModelProto, place: prop::sample::Index, bytes: [u8; 2]) {
     let graph = proto.graph.as_mut().unwrap();
     let at = place.index(graph.initializer.len());

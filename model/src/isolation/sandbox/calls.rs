@@ -1,9 +1,10 @@
 //! Which system calls the child may make.
 //!
-//! Two filters. The first is for loading, which needs much and differs from engine to engine: it denies what no engine
-//! needs. The second is for tagging, which needs little: it denies all but that. A denied call fails with EPERM, so that
-//! code which can do without goes on. `clone3` hides its flags from filters; it seems not to exist, so that the C library
-//! takes `clone`, whose flags tell a thread from a process.
+//! Two filters. The first is for loading, which needs much and differs from engine to engine: it denies what
+//! no engine needs. The second is for tagging, which needs little: it denies everything else. A denied call
+//! fails with EPERM, so that code which can do without it continues. `clone3` hides its flags from filters.
+//! The filter pretends that it does not exist, so that the C library takes `clone`, whose flags distinguish a
+//! thread from a process.
 
 use std::collections::BTreeMap;
 
@@ -146,7 +147,8 @@ const FORKS: [c_long; 0] = [];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Denies this thread, and those that it starts, what no engine needs. False if the kernel or this architecture has no filters.
+/// Denies this thread, and those that it starts, what no engine needs. False if the kernel or this
+/// architecture has no filters.
 pub(super) fn deny() -> Result<bool, String> {
     let Ok(target) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(false) };
     let mut rules: Rules = DENIED.iter().chain(&FORKS).map(|call| (*call, Vec::new())).collect();

@@ -1,7 +1,7 @@
 //! Which files the child may read; it may write none.
 //!
-//! Its model's files one by one, because a model's folder may be the user's home; the engine's library with what is beside
-//! it; the system's libraries; and what the kernel says about this machine and this process.
+//! Its model's files one by one, because a model's folder may be the user's home; the engine's library and
+//! the files next to it; the system's libraries; and the kernel's files about this machine and this process.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::engine::Device;
 /// The newest version whose rights are asked for; an older kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V6;
 
-/// Libraries, and what tells the loader where they are.
+/// Libraries, and the files that lead the loader to them.
 const SYSTEM: [&str; 15] = [
     "/usr",
     "/lib",
@@ -31,11 +31,11 @@ const SYSTEM: [&str; 15] = [
     "/etc/ld.so.conf.d",
     "/etc/ld.so.preload",
     "/etc/OpenCL",
-    // Who else may write a library is told by the users of its group.
+    // The users of a library's group show who else may write it.
     "/etc/passwd",
     "/etc/group",
 ];
-/// What the kernel says of the machine and of this process, never of another one.
+/// The kernel's files about the machine and this process, never about another one.
 const KERNEL: [&str; 11] = [
     "/proc/self",
     "/proc/cpuinfo",
@@ -80,7 +80,8 @@ fn enforce(setup: &Setup) -> Result<bool, RulesetError> {
     Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// A path that is not there needs no rule. Rights of folders mean nothing for a file, and the kernel refuses them.
+/// A path that is not there needs no rule. Rights of folders mean nothing for a file, and the kernel refuses
+/// them.
 fn allow(
     rules: landlock::RulesetCreated,
     path: &Path,
@@ -101,13 +102,15 @@ fn readable(setup: &Setup, libraries: &[PathBuf]) -> Vec<PathBuf> {
     paths
 }
 
-/// Folders whose names alone are read: in a Python environment's `lib` the search for an engine finds the version's folder.
+/// Folders whose names alone are read: in a Python environment's `lib` the search for an engine finds the
+/// version's folder.
 fn listable(libraries: &[PathBuf]) -> Vec<PathBuf> {
     let wheels = libraries.iter().filter_map(|library| wheels(library));
     wheels.filter_map(|wheels| Some(wheels.parent()?.parent()?.to_owned())).collect()
 }
 
-/// The folder of a library, and that of the Python environment's libraries it may need: CUDA's are wheels of their own.
+/// The folder of a library, and that of the Python environment's libraries it may need: CUDA's are wheels of
+/// their own.
 fn around(library: &Path) -> Vec<PathBuf> {
     let real = library.canonicalize().unwrap_or_else(|_| library.to_owned());
     let folders = [library, &real].map(Path::parent);

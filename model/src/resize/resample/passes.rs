@@ -1,6 +1,7 @@
-//! The two passes over the samples, compiled for AVX2 too, which is chosen where the processor has it.
+//! The two passes over the samples, compiled for AVX2 too, which is chosen if the processor has it.
 //!
-//! Sums of integers: whatever they are compiled for, they give the same bits. They allocate nothing and never compute a weight.
+//! Sums of integers: whatever they are compiled for, they give the same bits. They allocate nothing and never
+//! compute a weight.
 
 use multiversion::multiversion;
 
@@ -20,8 +21,8 @@ pub(super) fn turn(index: usize, from: &[u8], block: &mut [[u8; ROWS]]) {
     }
 }
 
-/// The samples of some rows, turned, to one shorter or longer row each; `block` begins with the source pixel number `start`,
-/// and `padding` has each row's sample beside the picture, by channels.
+/// The samples of some rows, turned, to one shorter or longer row each; `block` starts with the source pixel
+/// number `start`, and `padding` has each row's sample outside the picture, by channels.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn across<const CHANNELS: usize>(
     weights: &Weights,
@@ -50,8 +51,8 @@ pub(super) fn across<const CHANNELS: usize>(
     }
 }
 
-/// Some rows, `stride` samples apart, to one row; `from` begins with the first of them. `padding` is a row beside the
-/// picture, which is read only if `taps` has some of it.
+/// Some rows, `stride` samples apart, to one row; `from` starts with the first of them. `padding` is a row
+/// outside the picture, which is read only if `taps` has some of it.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn down(taps: &Taps, from: &[u8], stride: usize, padding: &[u8], to: &mut [u8]) {
     let weights = taps.weights();

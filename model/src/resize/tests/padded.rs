@@ -1,4 +1,5 @@
-//! Pictures padded to a square, anchors, fills, OpenCV: equal to padding, resizing and cropping one after the other.
+//! Pictures padded to a square, anchors, fills, OpenCV: equal to padding, resizing and cropping one after the
+//! other.
 
 use super::*;
 

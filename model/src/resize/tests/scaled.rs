@@ -14,7 +14,7 @@ fn wave(length: u32, waves: f64) -> Vec<f64> {
     (0..length).map(value).collect()
 }
 
-/// What libjpeg-turbo makes of a row: averages, the last pixel repeated where the row ends within one.
+/// libjpeg-turbo's result for a row: averages, the last pixel repeated if the row ends within one.
 fn averages(row: &[f64], reduction: Reduction) -> Vec<f64> {
     let pixels = reduction.divisor() as usize;
     let mean = |group: &[f64]| {
@@ -50,7 +50,7 @@ fn the_strongest_reduction_that_covers_the_target() {
     assert_eq!((of(2048, 2048, 1), of(2047, 2048, 1)), (Reduction::Eighth, Reduction::Quarter));
     assert_eq!((of(512, 512, 1), of(511, 511, 1)), (Reduction::Half, Reduction::None));
     assert_eq!((of(1024, 1024, 2), of(1023, 1024, 2)), (Reduction::Half, Reduction::None));
-    // Both sides count where the aspect ratio is not kept.
+    // Both sides count if the aspect ratio is not kept.
     let exact = to(ResizeTo::Exact(size(200, 50)), Filter::Bicubic);
     assert_eq!(reduced(size(800, 800), exact, scaled(1)), Reduction::Quarter);
     assert_eq!(reduced(size(10_000, 10_000), edge(Filter::Bilinear), Decoding::Exact), Reduction::None);
@@ -95,7 +95,7 @@ proptest! {
         prop_assert!(worst(&exact, &scaled) <= 6, "{strength:?} {}", worst(&exact, &scaled));
     }
 
-    /// Even where the samples that hang over come first.
+    /// Even if the samples that hang over come first.
     #[test]
     fn a_mirrored_picture_gives_the_mirrored_crop(
         width in 130_u32..400, height in 130_u32..400, half in 4_u32..16,

@@ -1,4 +1,5 @@
-//! Whole tensors, and the value of each sample, against the libraries: what `testdata/make_libraries.py` made, to the bit.
+//! Whole tensors, and the value of each sample, against the libraries: what `testdata/make_libraries.py`
+//! made, to the bit.
 
 use super::*;
 use crate::preprocessing::{Anchor, Arithmetic, Filter, Resize, ResizeTo};

@@ -1,9 +1,9 @@
 //! File names as parts of keys, and back: a key is text, a name on a file system is any bytes.
 //!
 //! A UTF-8 name is the key unchanged, also with `%` in it. A name that is not has its other bytes
-//! percent-encoded, and `%` with them. A UTF-8 name that could be taken for such a one, because decoding it again and again comes to bytes
-//! that are not UTF-8 (`caf%E9.jpg`), is encoded too (`caf%25E9.jpg`). So two names never have one key, and one rule decodes all: see
-//! [`name_of`]. Names only; no file is looked at.
+//! percent-encoded, and `%` with them. A UTF-8 name that could be taken for such a one, because decoding it
+//! again and again comes to bytes that are not UTF-8 (`caf%E9.jpg`), is encoded too (`caf%25E9.jpg`). So two
+//! names never have one key, and one rule decodes all: see [`name_of`]. Names only; no file is looked at.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use percent_encoding::percent_decode;
 /// No file system has longer names: 255 units of UTF-16 are at most 765 bytes.
 const MAX_NAME_BYTES: usize = 1024;
 
-/// How a name stands in a key.
+/// A name's spelling in a key.
 #[must_use]
 pub fn key_of(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
@@ -24,8 +24,8 @@ pub fn key_of(name: &[u8]) -> String {
     }
 }
 
-/// The name that stands in a key like this: the bytes that percent-decoding gives, if decoding (again and again) comes to
-/// bytes that are not UTF-8, else the text itself. None if no name has this key.
+/// The name that such a key spells. If repeated percent-decoding gives bytes that are not UTF-8, these bytes;
+/// else the text itself. `None` if no name has this key.
 #[must_use]
 pub fn name_of(part: &str) -> Option<Cow<'_, [u8]>> {
     if !is_encoded(part.as_bytes()) {
@@ -61,7 +61,8 @@ pub(super) fn os_name(name: &[u8]) -> Option<OsString> {
     return std::str::from_utf8(name).ok().map(OsString::from);
 }
 
-/// True if decoding again and again comes to bytes that are not UTF-8. Each time takes bytes away, so this ends.
+/// True if decoding again and again comes to bytes that are not UTF-8. Each time takes bytes away, so this
+/// ends.
 fn is_encoded(name: &[u8]) -> bool {
     let mut name = Cow::Borrowed(name);
     loop {

@@ -153,7 +153,7 @@ proptest! {
         let bucket = DirBucket::new(folder.path());
         let mut all = Vec::new();
         for name in names {
-            // A file may stand where a folder is wanted, and the other way round: then this key is not held.
+            // A file may be in the place of a folder, and the other way round: then this key is not held.
             if bucket.write(&name, b"x", false).is_ok() {
                 all.push(name);
             }
@@ -167,7 +167,7 @@ proptest! {
     }
 }
 
-/// Closes these folders for reading; false where that closes nothing, as for root.
+/// Closes these folders for reading; false if that closes nothing, as for root.
 fn closed(folder: &TempDir, names: &[&str]) -> bool {
     use std::os::unix::fs::PermissionsExt;
     for name in names {

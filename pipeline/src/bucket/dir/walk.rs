@@ -1,8 +1,8 @@
 //! Walks a directory in the order in which S3 would list it: UTF-8 bytes of the whole key.
 //!
-//! A folder sorts as its name with `/` behind it (`a.b` comes before `a/b`), so each folder is read once, sorted and
-//! kept until it is done; memory is bounded by the largest folders on one path. It never opens a file, and it reads no folder
-//! above the one that the range's prefix names.
+//! A folder sorts as its name with `/` behind it (`a.b` comes before `a/b`), so each folder is read once,
+//! sorted and kept until it is done; memory is bounded by the largest folders on one path. It never opens a
+//! file, and it reads no folder above the one that the range's prefix names.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -22,7 +22,7 @@ pub(super) struct Walk {
     range: KeyRange,
     started: bool,
     folders: Vec<Folder>,
-    /// Folders that may not be read. From the first one on, the walk only looks for others.
+    /// Folders that cannot be read. From the first one on, the walk only looks for others.
     unreadable: Vec<String>,
 }
 
@@ -31,12 +31,12 @@ struct Folder {
     entries: IntoIter<Entry>,
 }
 
-/// One name of a folder: its key, with a `/` at its end where it is a folder itself.
+/// One name of a folder: its key, with a `/` at its end if it is a folder itself.
 struct Entry {
     key: String,
     path: PathBuf,
-    /// A link leads here, or to a folder above. Links to folders are followed no further then: a few that point at one
-    /// another would make a tree without end.
+    /// A link leads here, or to a folder above. Links to folders are followed no further then: a few that
+    /// point at one another would make a tree without end.
     linked: bool,
 }
 
@@ -123,13 +123,13 @@ impl Walk {
         let folders =
             if all.len() == 1 { "this folder".to_owned() } else { format!("{} folders", all.len()) };
         let detail = format!(
-            "{folders} may not be read ({}{more}): permit it, or leave what is in there out with --exclude",
+            "{folders} cannot be read ({}{more}): grant access, or leave their files out with --exclude",
             shown.join(", ")
         );
         self.bucket.fail(Kind::Denied, &first, &detail)
     }
 
-    /// False where no key that begins with `folder` can be in the range.
+    /// False if no key that starts with `folder` can be in the range.
     fn may_hold_keys(&self, folder: &str) -> bool {
         let wanted = &self.range.prefix;
         let on_the_way = folder.starts_with(wanted.as_str()) || wanted.starts_with(folder);
@@ -161,9 +161,9 @@ fn entries(folder: &Entry) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// One name of `folder`, or none where it is neither a file nor a folder to enter.
+/// One name of `folder`, or `None` if it is neither a file nor a folder to enter.
 ///
-/// Symbolic links are followed; a broken one counts as a file, and reading it will say that it is missing.
+/// Symbolic links are followed. A broken one counts as a file, and reading it reports it as missing.
 fn entry(folder: &Entry, name: &OsStr, path: PathBuf, is_link: bool) -> Option<Entry> {
     let kind = fs::metadata(&path).map(|metadata| metadata.file_type()).ok();
     let is_folder = kind.is_some_and(|kind| kind.is_dir());
@@ -177,7 +177,7 @@ fn entry(folder: &Entry, name: &OsStr, path: PathBuf, is_link: bool) -> Option<E
 }
 
 fn object(entry: Entry) -> Object {
-    // Where the file has gone since, or may not be looked at, reading it will say so.
+    // If the file has gone since, or access to it is denied, reading it reports that.
     let metadata = fs::metadata(&entry.path).ok();
     let size = metadata.as_ref().map_or(0, Metadata::len);
     let etag = metadata.as_ref().map(etag).unwrap_or_default();

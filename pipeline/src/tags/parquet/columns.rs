@@ -18,7 +18,7 @@ use crate::tags::{Outcome, Row, Tag};
 /// The rows as one batch.
 ///
 /// # Errors
-/// Where a number does not fit its column.
+/// If a number does not fit its column.
 pub fn batch(rows: &[Row], of: &RunColumns) -> Result<RecordBatch, TableError> {
     let mut columns = Columns::new(of.vector);
     for row in rows {

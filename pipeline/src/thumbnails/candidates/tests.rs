@@ -34,7 +34,7 @@ fn seen(wanted: Wanted, outcome: &Outcome) -> Seen {
     Seen { outcome: outcome.clone(), thumbnail: is_wanted.then(|| vec![0xff]), milliseconds: None }
 }
 
-/// Tags images with these outcomes in `order`, and says how many thumbnails were held at once.
+/// Tags images with these outcomes in `order`, and reports how many thumbnails were held at once.
 fn sample_of(number: u32, outcomes: &[Outcome], order: &[usize]) -> (ShardSample, usize) {
     let keys: Vec<String> = (0..outcomes.len()).map(|index| format!("{index:04}")).collect();
     let mut candidates = Candidates::new(&run(), shard(number), keys.iter().map(String::as_str));

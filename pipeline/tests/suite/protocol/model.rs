@@ -1,7 +1,7 @@
 //! The reference: messages, checkpoints and parts, and what must be true of them.
 //!
-//! A message is queued, in hand until a moment, deleted, or dead; a shard has a part or none. Whether a message whose time
-//! is up can still be deleted is left open, as SQS leaves it.
+//! A message is queued, in hand until a moment, deleted, or dead; a shard has a part or none. Whether a
+//! message whose time is up can still be deleted is left open, as SQS leaves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Model {
             let mut sent = self.messages.iter();
             sent.position(|sent| sent.shard == shard && sent.receipts + 1 == count && sent.state == state)
         };
-        // Of two that cannot be told apart the one that surely comes, comes.
+        // Of two that cannot be distinguished the one that surely comes, comes.
         let at = may_come(State::Queued).or_else(|| may_come(State::PerhapsDeleted));
         let sent = &mut self.messages[at.expect("a message that may come now")];
         sent.receipts += 1;
@@ -115,7 +115,7 @@ impl Model {
         *self.tagged.entry((shard, image)).or_default() += 1;
     }
 
-    /// A worker begins with exactly the rows that those before it have kept.
+    /// A worker starts with exactly the rows that those before it have kept.
     pub(super) fn continues<'a>(&self, shard: ShardId, images: impl Iterator<Item = &'a usize>) {
         let kept = self.checkpoints.get(&shard).cloned().unwrap_or_default();
         assert_eq!(images.copied().collect::<BTreeSet<_>>(), kept, "the checkpoint of {shard}");
@@ -144,8 +144,8 @@ impl Model {
         all.filter(|shard| !self.parts.contains_key(shard)).collect()
     }
 
-    /// A shard without a part always has a message that will come again, or one that came too often; and none of its images
-    /// is tagged more often than its messages came.
+    /// A shard without a part always has a message that will come again, or one that came too often; and none
+    /// of its images is tagged more often than its messages came.
     pub(super) fn holds(&self) {
         for shard in self.missing() {
             let alive = |sent: &&Sent| !matches!(sent.state, State::Deleted | State::PerhapsDeleted);

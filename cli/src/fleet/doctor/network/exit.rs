@@ -104,7 +104,7 @@ mod tests {
         FAIL  network      the workers' subnets in vpc-1 have no route to the internet and no endpoint for ecs-agent, ecs-telemetry, ecr.dkr, logs, sqs
                            -> add interface endpoints for these services with private DNS, or a NAT gateway: without them no worker starts
         ok    network      vpc-1 has no route to the internet, and every endpoint that workers need
-        1 to mend before a run can work, 0 to look at
+        1 problem to fix before a run can start, 0 warnings
         ");
     }
 }

@@ -56,10 +56,10 @@ fn answers_are_understood() {
 fn a_job_that_can_be_placed() {
     let told = told(&answers(vec![environment("spot", &["g6"]), environment("on-demand", &["c7a.2xlarge"])]));
     insta::assert_snapshot!(told, @r"
-    ok    gpu workers  a job takes 4 vCPUs, 14336 MiB, 1 GPU, and can be placed
-    WARN  gpu workers  a job takes 4 vCPUs, 14336 MiB and 1 GPU, which none of on-demand's instance types has: c7a.2xlarge
+    ok    gpu workers  a job needs 4 vCPUs, 14336 MiB, 1 GPU, and can be placed
+    WARN  gpu workers  a job needs 4 vCPUs, 14336 MiB and 1 GPU; no instance type of on-demand has that: c7a.2xlarge
                        -> give the stack larger instance types, or types that this region has
-    the fleet can run; 1 to look at
+    the fleet can run; 1 warning
     ");
 }
 
@@ -67,16 +67,16 @@ fn a_job_that_can_be_placed() {
 fn a_job_that_can_never_be_placed() {
     let too_small = answers(vec![environment("spot", &["c7a.2xlarge", "p5.48xlarge"])]);
     insta::assert_snapshot!(told(&too_small), @r"
-    FAIL  gpu workers  a job takes 4 vCPUs, 14336 MiB and 1 GPU, which none of spot's instance types has: c7a.2xlarge, p5.48xlarge
+    FAIL  gpu workers  a job needs 4 vCPUs, 14336 MiB and 1 GPU; no instance type of spot has that: c7a.2xlarge, p5.48xlarge
                        -> give the stack larger instance types, or types that this region has
-    1 to mend before a run can work, 0 to look at
+    1 problem to fix before a run can start, 0 warnings
     ");
     let mut few = environment("spot", &["g6.xlarge"]);
     few["computeResources"]["maxvCpus"] = json!(2);
     insta::assert_snapshot!(told(&answers(vec![few])), @r"
-    FAIL  gpu workers  a job takes 4 vCPUs, but spot may hold 2
+    FAIL  gpu workers  a job needs 4 vCPUs, but the limit of spot is 2
                        -> raise the stack's MaxVcpus
-    1 to mend before a run can work, 0 to look at
+    1 problem to fix before a run can start, 0 warnings
     ");
 }
 
@@ -87,22 +87,22 @@ fn what_is_not_there_or_not_enabled() {
     invalid["statusReason"] = json!("CLIENT_ERROR - the security group does not exist");
     insta::assert_snapshot!(told(&answers(vec![invalid])), @r#"
     FAIL  gpu workers  spot is "ENABLED" and "INVALID": CLIENT_ERROR - the security group does not exist
-                       -> mend what it says, then deploy the stack again
-    1 to mend before a run can work, 0 to look at
+                       -> fix the reported problem, then deploy the stack again
+    1 problem to fix before a run can start, 0 warnings
     "#);
     insta::assert_snapshot!(told(&Answers { queue: Value::Null, ..answers(vec![]) }), @r#"
-    FAIL  gpu workers  the job queue is not there
+    FAIL  gpu workers  the job queue does not exist
                        -> deploy the stack again
-    1 to mend before a run can work, 0 to look at
+    1 problem to fix before a run can start, 0 warnings
     "#);
     insta::assert_snapshot!(told(&Answers { needs: Needs::default(), ..answers(vec![]) }), @r"
     FAIL  gpu workers  there is no active job definition
                        -> deploy the stack again
-    1 to mend before a run can work, 0 to look at
+    1 problem to fix before a run can start, 0 warnings
     ");
     insta::assert_snapshot!(told(&answers(vec![])), @r"
     FAIL  gpu workers  the job queue has no compute environment
                        -> deploy the stack again
-    1 to mend before a run can work, 0 to look at
+    1 problem to fix before a run can start, 0 warnings
     ");
 }

@@ -7,7 +7,7 @@ use super::{Properties, Property};
 
 /// More items than any writer makes of a picture with its tiles, alpha, metadata and thumbnails.
 const MOST_ITEMS: usize = 4096;
-/// How an auxiliary picture says that it is alpha.
+/// The type of an auxiliary picture that is alpha.
 const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
 
 /// All tables.

@@ -10,7 +10,7 @@ use crate::preprocessing::{Anchor, Arithmetic, Fill, Filter, Resize, ResizeTo, S
 
 const SIDE: u32 = 8;
 
-/// Noise that is no multiple of the input.
+/// Noise that is not a multiple of the input.
 fn picture(channels: u8) -> Pixels {
     let (width, height) = (13, 5);
     let data = (0..width * height * u32::from(channels)).map(|index| (index * 97 % 251) as u8).collect();

@@ -1,4 +1,4 @@
-//! Graphs drawn by chance around the toy: whatever stands in them, they are refused in words or rewritten whole.
+//! Random graphs around the toy: whatever they hold, they are refused in words or rewritten whole.
 
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -165,7 +165,7 @@ fn many_graphs_are_whole() {
     assert!(whole >= 20, "{whole} of 100: the law above would hold for a rewriting that refuses all");
 }
 
-/// Nothing of the model's own is lost or changed but where its weights are.
+/// Nothing of the model's own is lost or changed, except the place of its weights.
 fn is_kept(before: &GraphProto, after: &GraphProto) -> Result<(), TestCaseError> {
     let added = after.node.len() - before.node.len();
     let ops = |nodes: &[NodeProto]| -> Vec<(String, Vec<String>, Vec<String>)> {

@@ -1,11 +1,11 @@
-//! Graphs and weights as nobody exports them: refused in words, or a graph that is whole.
+//! Graphs and weights that no exporter writes: refused in words, or a graph that is whole.
 
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{FunctionProto, SparseTensorProto, StringStringEntryProto, TrainingInfoProto};
 
 use super::*;
 
-/// The toy after `change`, rewritten beside `weights.bin`.
+/// The toy after `change`, rewritten next to `weights.bin`.
 fn changed(change: impl FnOnce(&mut ModelProto), weights: &[u8], half: bool) -> Result<ModelProto, String> {
     let mut proto = Toy::default().proto();
     change(&mut proto);
