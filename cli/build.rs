@@ -1,4 +1,4 @@
-//! Tells the program which commit and target it is built from, for `tagfleet --version`.
+//! Gives the program the commit and the target that it is built from, for `tagfleet --version`.
 //!
 //! Only optimised builds name the commit: debug builds would be linked again after each one. `TAGFLEET_COMMIT` names it for
 //! builds without git, such as those of images. The repository that happens to be above an unpacked archive never counts.

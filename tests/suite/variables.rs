@@ -25,7 +25,7 @@ fn variables_stand_for_options_and_the_report_repeats_them() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_its_variable_unless_the_option_is_given() {
+fn a_wrong_value_is_reported_with_its_variable_unless_the_option_is_given() {
     let wrong = |arguments: &[&str]| {
         let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model", "--out", "/nowhere"]);
         let ran = run(command.args(arguments).env("TAGFLEET_ENGINE", "fast"));

@@ -32,10 +32,10 @@ fn plain(program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The program without what only debuggers read, which is most of it.
+/// The program without its symbols, which are most of it.
 fn stripped(folder: &Path) -> PathBuf {
     let program = folder.join("tagfleet");
-    done(Command::new("strip").arg("--strip-debug").arg("-o").arg(&program).arg(built("tagfleet")));
+    done(Command::new("strip").arg("-o").arg(&program).arg(built("tagfleet")));
     program
 }
 
@@ -80,6 +80,8 @@ impl Installed {
         pip.args(["-m", "pip", "-q", "--disable-pip-version-check", "--python"])
             .arg(environment.join("bin/python"));
         done(pip.args(["install", "--no-index", "--no-deps"]).arg(wheel.trim()));
+        fs::remove_dir_all(at("built")).unwrap();
+        fs::remove_file(wheel.trim()).unwrap();
         let packages = environment.join("lib").join(python_folder(&environment)).join("site-packages");
         let engine = put_engine(&packages);
         Self { folder, engine }

@@ -8,7 +8,7 @@ import tagfleet
 messages = io.StringIO()
 with contextlib.redirect_stderr(messages):
     results = tagfleet.run("photos", model="model", out="tags", include=["summer/*", "home/*"], top_k=2)
-print("engine is told:", messages.getvalue().startswith("engine: ONNX Runtime"))
+print("engine is reported:", messages.getvalue().startswith("engine: ONNX Runtime"))
 print("rows:", len(results), "failed:", results.failed)
 print("labels:", list(results.labels().items())[:3])
 print("first row:", {name: value for name, value in next(iter(results)).items() if name != "tags"})
