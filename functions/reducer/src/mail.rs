@@ -1,6 +1,6 @@
 //! The mail at a run's end: to whom, and what.
 //!
-//! Nobody gets one who was not named in the request; where the request is wrong, those still do whom it names readably.
+//! Only recipients in the request get one. If the request is wrong, those that it names readably still do.
 
 use tagfleet_aws::mail::Sent;
 use tagfleet_aws::{ServiceError, console};
@@ -19,7 +19,8 @@ pub(crate) struct Whereabouts<'a> {
     pub(crate) region: &'a str,
 }
 
-/// Sends the mail and says to how many, and why not to others; to none where nobody wants one or there is no sender.
+/// Sends the mail and returns how many got it, and why others did not; `None` if there are no recipients or
+/// there is no sender.
 pub(crate) async fn tell(
     stack: &Stack,
     run: &RunId,

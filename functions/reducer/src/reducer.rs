@@ -32,7 +32,7 @@ const FUNCTION: &str = "reducer";
 pub(crate) struct Reducer {
     aws: Aws,
     stack: Stack,
-    /// Empty where no mail is sent.
+    /// Empty if no mail is sent.
     sender: String,
     /// The stack's name.
     name: String,
@@ -112,7 +112,7 @@ impl Reducer {
         call.end(fleet.as_ref(), result).await
     }
 
-    /// The run, with why its request is wrong where it is.
+    /// The run, and why its request is wrong if it is.
     async fn find(&self, run: &str) -> Result<(RunId, Result<FleetRun, CallError>), CallError> {
         let run = run_id(run)?;
         match self.stack.find(&run).await.map_err(CallError::from) {
@@ -206,7 +206,7 @@ impl Reducer {
         value(check(fleet, &queue, asked).await?)
     }
 
-    /// What the run may cost and what tells it; without a limit no price is read.
+    /// The run's limit and the prices to watch it; without a limit no price is read.
     async fn limited(&self, fleet: &FleetRun) -> Result<Option<(f64, Result<Pricing, String>)>, CallError> {
         let Some(max_usd) = self.stack.limit(fleet).await? else { return Ok(None) };
         Ok(Some((max_usd, Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?)))
@@ -215,7 +215,7 @@ impl Reducer {
     /// Writes the run's metrics into the log.
     async fn measure(&self, fleet: &FleetRun) -> Result<(), CallError> {
         let line = metrics::line(&self.name, &read_summary(fleet).await?, seconds_since_1970() * 1000);
-        // Without a log there are no metrics, and nowhere to say so.
+        // Without a log there are no metrics, and no place to report that.
         let _ = writeln!(io::stdout().lock(), "{line}");
         Ok(())
     }
@@ -240,7 +240,7 @@ fn valid<'a>(fleet: Result<&'a FleetRun, &CallError>) -> Result<&'a FleetRun, Ca
     fleet.map_err(Clone::clone)
 }
 
-/// Now; no clock of Lambda's stands before that.
+/// Now; no clock of Lambda's is before that.
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
