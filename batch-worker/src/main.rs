@@ -1,9 +1,8 @@
-//! `batch-worker`: one worker of a fleet, an AWS Batch job that tags shards until the queue is empty or it is
-//! asked to stop.
+//! `batch-worker`: an AWS Batch job that tags shards until the queue is empty or it is asked to stop.
 //!
 //! Only wires: the pipeline decides what a worker does with a shard, and the model crate has everything about
 //! models. Exit codes: 0 if the queue is empty or its share of the budget is spent, 1 if something broke, 2
-//! for bad configuration, 75 if it was interrupted and gave its shards back: the job definitions have AWS
+//! for bad configuration, 75 if it was interrupted and gave its shards back. The job definitions have AWS
 //! Batch replace it then.
 
 mod budgeted_queue;

@@ -161,7 +161,7 @@ fn two_processes_never_work_on_one_output_folder() {
     assert!(wait_for_parts(&mut first, &out, 1));
     let second = run(&mut command(&photos, &out));
     assert_eq!(second.code, Some(2), "{second:?}");
-    assert!(second.stderr.contains("another tagfleet is working here"), "{}", second.stderr);
+    assert!(second.stderr.contains("another tagfleet uses this folder"), "{}", second.stderr);
     signal(&first, "-KILL");
     first.wait().unwrap();
     assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process holds nothing up");
