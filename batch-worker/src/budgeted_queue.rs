@@ -1,10 +1,10 @@
 //! The brake: a queue that gives no more shards once the worker's share of the run's budget is spent.
 //!
-//! Before each shard the worker's own usage is priced: its part of the machine, and every request it has sent. A shard is
-//! taken only if one more at what those so far cost, on average, stays within the share; what is in hand is finished. So
-//! a share may be passed by what the last shard costs more than the average. A worker that replaces an interrupted one
-//! has what that one left of the share. A price that is not known ends the worker with an error: it never works without
-//! knowing what it spends.
+//! Before each shard the worker's own usage is priced: its part of the machine, and every request it has
+//! sent. A shard is taken only if one more at what those so far cost, on average, stays within the share;
+//! what is in hand is finished. So a share may be passed by what the last shard costs more than the average.
+//! A worker that replaces an interrupted one has what that one left of the share. A price that is not known
+//! ends the worker with an error: it never works without knowing what it spends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,7 +24,7 @@ use crate::log;
 use crate::shutdown::Drain;
 use crate::usage::Reporter;
 
-/// Tells what the worker has spent so far, in dollars, or which price is not known.
+/// Returns what the worker has spent so far, in dollars, or which price is not known.
 type Spent = Box<dyn Fn() -> Result<f64, String> + Send + Sync>;
 
 /// A queue with a brake.
@@ -58,7 +58,8 @@ pub(crate) async fn queue(
     Ok(Arc::new(BudgetedQueue { queue, max_usd: budget.max_usd, spent, taken: AtomicU64::new(0), drain }))
 }
 
-/// What the job's attempts before this one used; one that was killed in its first minute may have left no record.
+/// What the job's attempts before this one used; one that was killed in its first minute may have left no
+/// record.
 async fn usage_before(budget: &Budget, reporter: &Reporter) -> anyhow::Result<Usage> {
     let mut records = Vec::new();
     for name in &budget.earlier {

@@ -1,6 +1,6 @@
-//! What a worker is told by its environment, parsed once.
+//! The settings in a worker's environment, parsed once.
 //!
-//! | variable | what it says |
+//! | variable | meaning |
 //! |---|---|
 //! | `TAGFLEET_RUN` | the run |
 //! | `TAGFLEET_OUTPUT` | where results go, `s3://bucket/tags/` |
@@ -10,10 +10,10 @@
 //! | `TAGFLEET_BUCKET` | the stack's bucket, where a newer price book may be; needed with a limit only |
 //! | `TAGFLEET_IDLE_SECONDS` | how long to wait for a message before the queue counts as empty: 1 to 20, by default 20 |
 //! | `TAGFLEET_GRACE_SECONDS` | how long shards in hand may take after SIGTERM: at most 90, which is the default |
-//! | `TAGFLEET_ANSWER_SECONDS` | how long S3 and SQS may take to begin an answer: 1 to 300, by default 30 |
+//! | `TAGFLEET_ANSWER_SECONDS` | how long S3 and SQS may take to start an answer: 1 to 300, by default 30 |
 //! | `AWS_BATCH_JOB_ID`, `AWS_BATCH_JOB_ATTEMPT` | set by AWS Batch; they name the usage record |
 //!
-//! Region, credentials and endpoints are those of every AWS SDK. Nothing here makes a request.
+//! Region, credentials and endpoints are those of every AWS SDK. Nothing in it makes a request.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -26,11 +26,11 @@ use thiserror::Error;
 
 /// SQS's longest poll.
 const IDLE_SECONDS: u64 = 20;
-/// A container is killed 120 s after SIGTERM (`ECS_CONTAINER_STOP_TIMEOUT` of the launch template); the rest of that is for
-/// giving shards back and for the last usage record.
+/// A container is killed 120 s after SIGTERM (`ECS_CONTAINER_STOP_TIMEOUT` of the launch template); the rest
+/// of that is for giving shards back and for the last usage record.
 const GRACE_SECONDS: u64 = 90;
 
-/// Nobody waits longer for an answer: the shard's message would be seen by others.
+/// The longest wait for an answer: after that other workers see the shard's message.
 const ANSWER_SECONDS: u64 = 300;
 
 /// A worker's configuration.
@@ -41,13 +41,13 @@ pub(crate) struct Configuration {
     pub(crate) queue_url: String,
     /// Threads that tag.
     pub(crate) vcpus: usize,
-    /// What it may spend, and the bucket of the stack; none where there is no limit.
+    /// What it may spend, and the bucket of the stack; `None` if there is no limit.
     pub(crate) budget: Option<Budget>,
     /// How long to wait for a message before the queue counts as empty.
     pub(crate) receive_wait: Duration,
     /// How long shards in hand may take after SIGTERM.
     pub(crate) grace: Duration,
-    /// How long S3 and SQS may take to begin an answer, where that is said.
+    /// How long S3 and SQS may take to start an answer, if that is set.
     pub(crate) answer_time: Option<Duration>,
     /// Names this process among the run's usage records.
     pub(crate) name: String,

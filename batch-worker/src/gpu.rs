@@ -1,7 +1,7 @@
 //! The GPU that this worker's machine has, as NVIDIA's driver names it in the files that it shows of each.
 //!
-//! For the usage record and the log: what the engine does with a GPU is its own to find out. This has never run where such
-//! files are; tests make them as the driver's documentation describes them.
+//! For the usage record and the log: the engine finds out by itself what it does with a GPU. This has never
+//! run on a machine with such files; tests make them as the driver's documentation describes them.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,9 +9,9 @@ use std::path::Path;
 
 use tagfleet_cost::usage::Gpu;
 
-/// Where the driver has a folder for each GPU, named after its place on the bus.
+/// The driver's folder with a folder for each GPU, named after its place on the bus.
 pub(crate) const DRIVER: &str = "/proc/driver/nvidia/gpus";
-/// The file in it that says what it is, line by line.
+/// The file in it that describes it, line by line.
 const INFORMATION: &str = "information";
 /// The line that has its name.
 const MODEL: &str = "Model:";
@@ -22,8 +22,9 @@ const MAX_CHARACTERS: usize = 100;
 /// No machine has more.
 const MAX_GPUS: usize = 64;
 
-/// The GPU that a worker uses: one, as its job asks for, whatever else of its machine it can see. The GPUs of a machine on
-/// AWS are alike; the first by its place on the bus gives the name. None where `driver` has no GPU that has one.
+/// The GPU that a worker uses: one, as its job asks for, whatever else of its machine it can see. The GPUs of
+/// a machine on AWS are alike; the first by its place on the bus gives the name. `None` if `driver` has no
+/// GPU that has one.
 pub(crate) fn find(driver: &Path) -> Option<Gpu> {
     let folders = fs::read_dir(driver).ok()?.take(MAX_GPUS);
     let mut folders: Vec<_> = folders.filter_map(|folder| Some(folder.ok()?.path())).collect();
@@ -32,7 +33,8 @@ pub(crate) fn find(driver: &Path) -> Option<Gpu> {
     Some(Gpu { name, count: 1 })
 }
 
-/// What stands behind `Model:`, without what no terminal should get; none where nothing does, or the file cannot be read.
+/// The text behind `Model:`, without characters that no terminal should get; `None` if it is empty, or the
+/// file cannot be read.
 fn model(information: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     File::open(information).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;

@@ -1,7 +1,8 @@
-//! One job: read the run's request, load its model, tag shards until there are none or it is told to stop, say what was
-//! used.
+//! One job: read the run's request, load its model, tag shards until there are none or it is asked to stop,
+//! record the usage.
 //!
-//! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it ended.
+//! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it
+//! ended.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,7 +36,8 @@ use crate::{budgeted_queue, gpu, log, published_model, tagger_process};
 /// Between two tries to prepare; the clients have tried a few times in each.
 const PREPARE_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long a record that is being written may hold the last one up: a spot machine leaves ten seconds for both.
+/// How long a record that is being written may hold the last one up: a spot machine leaves ten seconds for
+/// both.
 const RECORD_GRACE: Duration = Duration::from_secs(4);
 
 /// How long a thread that hangs may hold the process up once all else is done.
@@ -46,7 +48,7 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 pub(crate) enum Outcome {
     /// There is nothing more to do for a worker like it.
     Done,
-    /// It was told to stop before the queue was empty: another worker would find work.
+    /// It was asked to stop before the queue was empty: another worker would find work.
     Interrupted,
 }
 
@@ -62,7 +64,7 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Works until the queue is empty or it is told to stop.
+/// Works until the queue is empty or it is asked to stop.
 pub(crate) fn run(configuration: &Configuration) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let outcome = runtime.block_on(report_and_work(configuration));
@@ -110,7 +112,7 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcom
     })
 }
 
-/// The metadata service and what it says. Whether there is one is found out once.
+/// The metadata service and its answer. Whether there is one is found out once.
 async fn find_out(disabled: Option<&str>) -> (Option<MetadataService>, Instance) {
     let Some(service) = MetadataService::new(disabled) else { return (None, Instance::default()) };
     match service.instance().await {
@@ -152,16 +154,16 @@ async fn work(
     Ok(infer(worker, isolation.taggers(), &shutdown.stop).await?)
 }
 
-/// All that a worker needs to begin.
+/// All that a worker needs to start.
 struct Prepared {
     worker: Worker,
     isolation: Isolation,
-    /// The model's files: the process that runs it reads them again where it is started again.
+    /// The model's files: the process that runs it reads them again if it is restarted.
     _files: TempDir,
 }
 
-/// Prepares again where the way to S3 is disturbed, for as long as a shard's requests are made again: Batch starts no
-/// worker anew that failed.
+/// Retries preparation during disturbances of S3, for as long as a shard's requests are retried: Batch does
+/// not restart a worker that failed.
 async fn prepare_in_time(
     configuration: &Configuration,
     aws: &Aws,
@@ -188,7 +190,7 @@ fn is_temporary(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<FleetError>().is_some_and(|error| error.error_type() == ErrorType::Temporary)
 }
 
-/// What the run's request says this worker works on, and with.
+/// What this worker works on, and with, by the run's request.
 async fn prepare(
     configuration: &Configuration,
     aws: &Aws,
@@ -203,7 +205,7 @@ async fn prepare(
     );
     let source = Address::parse(&request.input.location)?;
     let source = S3Bucket::new(aws, &source.bucket);
-    // It may be another than the stack's, where the request allows that.
+    // It may be another than the stack's, if the request allows that.
     let region = source.region().await?;
     let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY_TIMEOUT));
     let queue = match &configuration.budget {
@@ -221,7 +223,8 @@ async fn prepare(
         vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
         receive_wait: configuration.receive_wait,
-        // Shorter than the wait: a worker that failed the last shards sees them again, and says so before it ends.
+        // Shorter than the wait: a worker that failed the last shards sees them again, and reports that
+        // before it ends.
         retry_delay: configuration.receive_wait / 2,
         retry_time: RETRY_TIME,
         progress: reporter.progress.clone(),

@@ -1,8 +1,9 @@
-//! `batch-worker`: one worker of a fleet, an AWS Batch job that tags shards until the queue is empty or it is told to stop.
+//! `batch-worker`: an AWS Batch job that tags shards until the queue is empty or it is asked to stop.
 //!
-//! Only wires: what a worker does with a shard stands in the pipeline, everything about models in the model crate. Exit
-//! codes: 0 if the queue is empty or its share of the budget is spent, 1 if something broke, 2 for bad configuration, 75 if
-//! it was interrupted and gave its shards back: the job definitions have AWS Batch replace it then.
+//! Only wires: the pipeline decides what a worker does with a shard, and the model crate has everything about
+//! models. Exit codes: 0 if the queue is empty or its share of the budget is spent, 1 if something broke, 2
+//! for bad configuration, 75 if it was interrupted and gave its shards back. The job definitions have AWS
+//! Batch replace it then.
 
 mod budgeted_queue;
 mod configuration;

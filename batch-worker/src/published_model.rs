@@ -1,7 +1,7 @@
 //! A published model's files, from their folder in a bucket into one on this machine.
 //!
-//! Names and sizes are another's words: a name stays below the folder, a size is the limit of what is fetched, and the
-//! sha256 of every file is that which the run began with. Nothing here reads what is in them.
+//! Names and sizes are untrusted: a name stays below the folder, a size is the limit of the download, and the
+//! sha256 of every file is the one at the start of the run. Nothing in it reads the files' content.
 
 use std::path::{Component, Path};
 
@@ -10,7 +10,8 @@ use tagfleet_model::folder::{Model, ModelSpec};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::run::ModelRecord;
 
-/// Fetches the files of `record` below `prefix` of `bucket` into the folder `root`, and checks that they are those.
+/// Fetches the files of `record` below `prefix` of `bucket` into the folder `root`, and checks that they are
+/// those.
 pub(crate) async fn fetch(
     bucket: &dyn Bucket,
     prefix: &str,

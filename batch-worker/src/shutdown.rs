@@ -1,8 +1,9 @@
-//! How a worker is told to stop, and what it does then: by SIGTERM or SIGINT, or by a spot notice.
+//! How a worker is asked to stop, and what it does then: by SIGTERM or SIGINT, or by a spot interruption
+//! notice.
 //!
-//! From the first word on it takes no new shard; when the time that it has is over, it gives back what it has in hand, each
-//! shard with a checkpoint of what is tagged.
-//! Signals, notices and the clock are parameters of [`obey`], which decides; nothing here touches a shard.
+//! From then on it takes no new shard. When its time is over, it gives back the shards in hand, each with a
+//! checkpoint of its rows. Signals, notices and the clock are parameters of [`obey`], which decides; nothing
+//! in it touches a shard.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -21,19 +22,19 @@ use crate::log;
 
 /// How often the metadata service is asked for a notice, as EC2's documentation advises.
 const EVERY: Duration = Duration::from_secs(5);
-/// Of the time that a notice gives, what it may take to tag the images in flight (2 s), to store checkpoints (12 s) and to
-/// write the last usage records (4 s and one more request).
+/// Of the time that a notice gives, what it may take to tag the images in flight (2 s), to store checkpoints
+/// (12 s) and to write the last usage records (4 s and one more request).
 const LAST_STEPS: Duration = Duration::from_secs(25);
 
 const BY_SIGNAL: &str = "stopped by a signal";
 const BY_EC2: &str = "spot interruption notice";
 
-/// Told to stop.
+/// Asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// By a signal.
     Signal,
-    /// The machine is taken away, and there is so much time left to finish shards.
+    /// A spot interruption, and the time that is left to finish shards.
     Interruption(Duration),
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Listens from now on; the metadata service is asked where there is one.
+    /// Listens from now on; calls the metadata service if there is one.
     pub(crate) fn listen(service: Option<MetadataService>, grace: Duration) -> io::Result<Self> {
         let (stop, why) = (Stop::default(), Arc::new(OnceLock::new()));
         let reclaimed = Arc::new(AtomicBool::new(false));
@@ -62,7 +63,7 @@ impl Shutdown {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                // Once it is stopping for good nobody listens.
+                // Once it is stopping for good the receiver is gone.
                 let _ = signals.send(Notice::Signal).await;
             }
         });
@@ -74,7 +75,7 @@ impl Shutdown {
         Ok(Self { stop, why, reclaimed, _tasks: tasks })
     }
 
-    /// True from then on that the machine is to be taken away.
+    /// True from the spot interruption notice on.
     pub(crate) fn reclaimed(&self) -> Arc<AtomicBool> {
         self.reclaimed.clone()
     }
@@ -84,12 +85,12 @@ impl Shutdown {
         Drain { stop: self.stop.clone(), why: self.why.clone() }
     }
 
-    /// True if it was told to stop from outside before it stopped by itself.
+    /// True if it was asked to stop from outside before it stopped by itself.
     pub(crate) fn is_interrupted(&self) -> bool {
         [BY_SIGNAL, BY_EC2].contains(&self.why())
     }
 
-    /// Why it was told to stop.
+    /// Why it was asked to stop.
     pub(crate) fn why(&self) -> &'static str {
         self.why.get().copied().unwrap_or("stopped")
     }
@@ -110,14 +111,15 @@ impl Drain {
 
     /// Takes no new shard from now on.
     pub(crate) fn because(&self, reason: &'static str) {
-        // The first reason is the one that is told.
+        // The first reason is the one that is logged.
         let _ = self.why.set(reason);
         self.stop.drain.cancel();
         log::event("stopping", json!({"why": reason}));
     }
 }
 
-/// Asks until there is a notice. A service that fails is asked again, and said once for all failures in a row.
+/// Asks until there is a notice. A service that fails is asked again, and logged once for all failures in a
+/// row.
 async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>, reclaimed: Arc<AtomicBool>) {
     let mut asks = interval(EVERY);
     asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -142,7 +144,8 @@ async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>,
     }
 }
 
-/// Drains at the first notice. Gives up at the earliest time that any of them leaves, or at the second signal.
+/// Drains at the first notice. Gives up at the earliest time that any of them leaves, or at the second
+/// signal.
 async fn obey(mut notices: Receiver<Notice>, stop: &Stop, grace: Duration, why: &OnceLock<&'static str>) {
     let mut until: Option<Instant> = None;
     let mut signals = 0;
@@ -160,7 +163,7 @@ async fn obey(mut notices: Receiver<Notice>, stop: &Stop, grace: Duration, why: 
         if signals > 1 {
             break;
         }
-        // The first reason is the one that is told.
+        // The first reason is the one that is logged.
         let _ = why.set(reason);
         stop.drain.cancel();
         log::event("stopping", json!({"why": reason, "seconds_left": left.as_secs()}));
@@ -176,7 +179,8 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(90);
 
-    /// Sends `notices`, each so long after the start; returns when shards in hand were given up, and the reason.
+    /// Sends `notices`, each this long after the start; returns when shards in hand were given up, and the
+    /// reason.
     async fn given_up_after(notices: &[(u64, Notice)]) -> (Duration, &'static str) {
         let (sender, received) = mpsc::channel(1);
         let (stop, why, began) = (Stop::default(), OnceLock::new(), Instant::now());

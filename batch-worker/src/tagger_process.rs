@@ -1,6 +1,7 @@
-//! The process in which the worker decodes pictures and runs the model: this program once more, as its own child.
+//! The process in which the worker decodes pictures and runs the model: this program once more, as its own
+//! child.
 //!
-//! Where a picture crashes it, the worker goes on; see the model crate's `isolation`.
+//! If a picture crashes it, the worker continues; see the model crate's `isolation`.
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ const ARGUMENT: &str = "tagger-process";
 /// The file that runs now.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Starts it, with `model` in the engine that `request` names, and no other, on so many threads.
+/// Starts it, with `model` in the engine that `request` names, and no other, on this many threads.
 pub(crate) fn start(model: Model, request: &RunRequest, threads: usize) -> anyhow::Result<Isolation> {
     let setup = Setup {
         model,

@@ -1,7 +1,8 @@
-//! What this worker used, told again and again while it runs: a usage record beside the run, a line in the log.
+//! What this worker used, reported regularly while it runs: a usage record next to the run, a line in the
+//! log.
 //!
-//! A worker that is killed loses what it did since its last record, a minute at most. A record that cannot be written is
-//! said in the log and costs no image.
+//! A worker that is killed loses its usage since its last record, a minute at most. A record that cannot be
+//! written is logged and costs no image.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::log;
 
 const EVERY: Duration = Duration::from_secs(RECORD_SECONDS);
-/// A worker that begins so long after its machine's launch is not the first there, and the boot is another one's: booting
-/// and fetching the image take a few minutes.
+/// A worker that starts this long after its machine's launch is not the first there, and the boot is another
+/// one's: booting and fetching the image take a few minutes.
 const LONGEST_BOOT: Duration = Duration::from_secs(600);
 
 /// Writes the usage records of one worker.
@@ -35,7 +36,7 @@ pub(crate) struct Reporter {
     pub(crate) vcpus: u32,
     pub(crate) instance: Instance,
     pub(crate) gpu: Option<Gpu>,
-    /// Whether EC2 has said that it takes the machine away.
+    /// Whether EC2 has sent a spot interruption notice.
     pub(crate) reclaimed: Arc<AtomicBool>,
     /// What sends all of the worker's requests.
     pub(crate) aws: Aws,
@@ -44,8 +45,8 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Reports at once and then each minute, until it is told to end. A record that is being written is written to its end:
-    /// given up in the middle, it could still come after the last one.
+    /// Reports at once and then each minute, until it is asked to end. A record that is being written is
+    /// written to its end: given up in the middle, it could still come after the last one.
     pub(crate) async fn each_minute(self, end: Arc<Notify>) {
         let mut minutes = interval(EVERY);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -69,7 +70,7 @@ impl Reporter {
         self.put(ended).await;
     }
 
-    /// What a line of the log says of the work so far.
+    /// The fields of a log line about the work so far.
     fn fields(&self, ended: Option<&str>) -> Value {
         let (counts, failures) = (self.progress.counts(), self.progress.shard_failures());
         let mut fields = json!({"tagged": counts.tagged, "failed": counts.failed, "committed": counts.committed, "images_at_once": self.progress.batch_size()});
@@ -133,7 +134,7 @@ fn machine_vcpus() -> Option<u32> {
     all.ok().and_then(|all| u32::try_from(all).ok())
 }
 
-/// Seconds since 1970; no clock here stands before that.
+/// Seconds since 1970; no clock is before that.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -29,7 +29,7 @@ pub(crate) use version::SHORT as VERSION;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// After an error, print what the layers below said
+    /// Print the details behind an error
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 }
@@ -61,17 +61,17 @@ pub(crate) fn command() -> clap::Command {
 pub(crate) enum Command {
     /// Tag the images of folders, files, a bucket's prefixes, or a list of keys
     Run(RunOptions),
-    /// Say how long a fleet will take over these images and what it will cost, before anything runs
+    /// Estimate time and cost of a fleet run
     Plan(PlanOptions),
-    /// Show what tagfleet understood of a model, and the tags of one picture
+    /// Show how a model is read, and the tags of one picture
     Inspect(InspectOptions),
-    /// Find a model's preprocessing by trying the usual ways on pictures, and write it to tagfleet.toml
+    /// Find a model's preprocessing on sample pictures and write it to tagfleet.toml
     Fit(FitOptions),
-    /// Show rows of a run: the first ones, those of a label, the least certain, the failed; or their keys
+    /// Show rows of a run: the first, a label's, the least certain or the failed
     Show(ShowOptions),
-    /// Show what AWS charges, and ask it anew
+    /// Show or refresh AWS prices
     Prices(PricesOptions),
-    /// Show what a run did and cost, and open its report
+    /// Show a run's summary and cost, and open its report
     Report(ReportOptions),
     /// Print completions for a shell
     Completions(CompletionsOptions),
@@ -113,14 +113,14 @@ pub(crate) struct RunOptions {
     /// How `vector` is stored
     #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
     pub(crate) vector: VectorType,
-    /// What runs the model; auto takes a GPU where ONNX Runtime can use one for it, and says what it found
+    /// Device that runs the model; auto uses a GPU if ONNX Runtime can use one
     #[arg(long, value_enum, default_value_t = RunDevice::Auto, env = "TAGFLEET_DEVICE", hide_env_values = true)]
     pub(crate) device: RunDevice,
-    /// Start a new run even where an unfinished one could go on
+    /// Start a new run even if an unfinished one could be resumed
     #[arg(long)]
     pub(crate) new: bool,
-    /// Take any number of images that may not be read as failed rows; without it the run stops if they are more than 1 % and
-    /// more than 10
+    /// Record any number of unreadable images as failed rows; by default a run
+    /// stops if they are more than 1 % and more than 10
     #[arg(long)]
     pub(crate) accept_denied: bool,
     /// Count what would be read, and stop
@@ -141,42 +141,42 @@ pub(crate) struct RunOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SelectOptions {
-    /// Only these keys: one per line, or separated by NUL bytes, or a column of a CSV file; as keys, paths or s3:// addresses; - for stdin
+    /// File with the keys to tag: lines, NUL-separated, CSV, JSON or S3 Inventory; - for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
     pub(crate) keys: Option<PathBuf>,
     /// Only keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
-    /// Leave out keys that match this glob; may be given several times
+    /// Exclude keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Read files too that are not meant as images: what systems leave behind, hidden files, plain text
+    /// Also read hidden files, system files and plain text, which are skipped by default
     #[arg(long, conflicts_with = "keys")]
     pub(crate) all_files: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOptions {
-    /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix: a sample is measured here
+    /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix; a sample is measured on this machine
     #[arg(required = true)]
     pub(crate) input: Vec<OsString>,
     #[command(flatten)]
     pub(crate) model: ModelOptions,
     #[command(flatten)]
     pub(crate) select: SelectOptions,
-    /// Plan for so many images instead of those that are there: 300000, 300k, 300M, 3B
+    /// Plan for this many images instead of the input's: 300000, 300k, 300M, 3B
     #[arg(long, value_name = "N", value_parser = crate::plan::count)]
     pub(crate) images: Option<u64>,
-    /// Be done within this time: 6h, 90m
+    /// Finish within this time: 6h, 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
     /// The most vCPUs at once [default: the stack's MaxVcpus; 256 if there is no stack]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_vcpus: Option<u32>,
-    /// Prices from this file of `tagfleet prices refresh`, over the built-in ones
+    /// Price file from `tagfleet prices refresh`; overrides built-in prices
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
-    /// Write the request file of what is recommended, which `submit --request` takes; a local model is published in the stack's bucket
+    /// Write the recommended run as a request file for `submit --request`; publishes a local model
     #[arg(long, value_name = "FILE", conflicts_with = "keys")]
     pub(crate) save: Option<PathBuf>,
     /// Print as JSON
@@ -197,7 +197,7 @@ pub(crate) struct InspectOptions {
     pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
-    /// What runs the model; auto takes a GPU where ONNX Runtime can use one for it, and says what it found
+    /// Device that runs the model; auto uses a GPU if ONNX Runtime can use one
     #[arg(long, value_enum, default_value_t = RunDevice::Auto)]
     pub(crate) device: RunDevice,
     #[command(flatten)]
@@ -217,16 +217,16 @@ pub(crate) struct ShowOptions {
     /// Only images that failed
     #[arg(long, conflicts_with_all = ["label", "below"])]
     pub(crate) failed: bool,
-    /// Only images whose best tag is this label; of a model whose labels hold each by itself (sigmoid), images that have the tag
+    /// Only images with this best tag; with sigmoid, images with this tag
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,
-    /// Only images whose best score is below this, the lowest first
+    /// Only images whose best score is below this, lowest first
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) below: Option<f32>,
     /// Print keys only, as `tagfleet run --keys -` reads them: one per line, in key order unless -n is given with --below; if a key has a line break, a NUL byte follows each key instead
     #[arg(long)]
     pub(crate) keys_only: bool,
-    /// Print the folder of the rows only, for other tools
+    /// Print only the folder of the rows
     #[arg(long, conflicts_with_all = ["rows", "failed", "label", "below", "keys_only", "json"])]
     pub(crate) path: bool,
     /// Print as JSON lines
@@ -265,22 +265,22 @@ pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
-    /// What runs the model; auto takes what the README's table says for the model, and says which
+    /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in tract
     #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]
     pub(crate) engine: Engine,
-    /// What floats are computed in; 16 bits are faster and less exact: bf16 needs OpenVINO and a processor made for it, fp16 a GPU
+    /// Precision of floats; bf16 needs OpenVINO and a suitable processor, fp16 a GPU; both are faster and less exact
     #[arg(long, value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
-    /// ONNX Runtime's shared library, its folder, or a Python environment with its wheel, instead of the usual places
+    /// ONNX Runtime's library, its folder, or a Python environment that has it
     #[arg(long, value_name = "PATH", env = "TAGFLEET_ONNXRUNTIME", hide_env_values = true)]
     pub(crate) onnxruntime: Option<PathBuf>,
     /// The library of OpenVINO's C interface, or its folder, instead of the usual places
     #[arg(long, value_name = "PATH", env = "TAGFLEET_OPENVINO", hide_env_values = true)]
     pub(crate) openvino: Option<PathBuf>,
-    /// Leave pictures as they are stored, whatever their EXIF orientation says
+    /// Ignore EXIF orientation
     #[arg(long)]
     pub(crate) no_exif: bool,
-    /// Decode every pixel of large JPEGs, instead of 1/2, 1/4 or 1/8 of them per side where that is enough for the model
+    /// Decode large JPEGs at full size (slower); by default they are decoded at a reduced size where that is safe
     #[arg(long)]
     pub(crate) exact: bool,
 }

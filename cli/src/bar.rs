@@ -1,6 +1,6 @@
 //! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere.
 //!
-//! It only reads counts; a run goes on whether or not anybody can see it.
+//! It only reads counts; a run continues even if the display cannot be seen.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How often a bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
-/// A progress display that runs beside the work.
+/// A progress display that runs in parallel with the work.
 pub(crate) struct Bar {
     drawing: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -42,7 +42,7 @@ impl Bar {
     /// Leaves the last state standing.
     pub(crate) async fn stop(self) {
         if let Some((stop, drawing)) = self.drawing {
-            // Both fail only where the display has ended by itself, and then there is nothing to stop.
+            // Both fail only if the display has ended by itself, and then there is nothing to stop.
             let _ = stop.send(());
             let _ = drawing.await;
         }
@@ -99,7 +99,7 @@ async fn write_lines(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>
     }
 }
 
-/// Images per second since this process began.
+/// Images per second since this process started.
 struct Speed {
     began: Instant,
 }

@@ -1,7 +1,7 @@
 //! The way to AWS that a command's flags name, and what its errors mean for a person.
 //!
-//! Credentials are found before the first request, so that a login that has expired is reported before anything else is
-//! done. A wrong configuration is bad input; only what AWS itself fails at is `broken`.
+//! Credentials are found before the first request, so that a login that has expired is reported before
+//! anything else is done. A wrong configuration is bad input; only what AWS itself fails at is `broken`.
 
 use tagfleet_aws::client::{Options, SetupError};
 use tagfleet_aws::error::{NO_CREDENTIALS, NO_REGION};
@@ -11,7 +11,7 @@ use tagfleet_pipeline::bucket::Kind;
 use crate::args::{AwsOptions, BucketOptions};
 use crate::exit::{Failure, bad_input, broken};
 
-/// Codes by which AWS says that it does not accept the credentials themselves.
+/// Codes of AWS for credentials that it does not accept.
 const REFUSED_CREDENTIALS: [&str; 9] = [
     "InvalidClientTokenId",
     "InvalidAccessKeyId",
@@ -29,7 +29,7 @@ pub(crate) async fn to_stack(options: &AwsOptions) -> Result<Aws, Failure> {
     connect(of_flags(options)).await
 }
 
-/// Connects for buckets of anybody.
+/// Connects for public buckets.
 pub(crate) async fn to_buckets(options: &AwsOptions, buckets: &BucketOptions) -> Result<Aws, Failure> {
     let flags = Options {
         is_anonymous: buckets.no_sign_request,

@@ -1,6 +1,6 @@
-//! Exit codes, and how things are told: results on stdout, the rest on stderr, one line for an error.
+//! Exit codes, and where output goes: results on stdout, the rest on stderr, one line for an error.
 //!
-//! The codes are part of what scripts rely on; `tagfleet run --help` lists them. A reader that goes away is no error.
+//! Scripts rely on the codes; `tagfleet run --help` lists them. A reader that goes away is not an error.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -11,13 +11,13 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything asked for is done.
     Finished = 0,
-    /// Something broke that is not the user's doing, or not to be told from it: a full disk, a failing engine, a bug.
+    /// Something broke that is not, or not evidently, the user's doing: a full disk, a failing engine, a bug.
     Broken = 1,
     /// Bad usage or bad input. The same code as clap's.
     BadInput = 2,
     /// The run is complete, and some images have failed rows.
     FailedImages = 3,
-    /// The run is not complete; the same command goes on.
+    /// The run is not complete; the same command resumes it.
     Resumable = 4,
 }
 
@@ -26,12 +26,12 @@ pub(crate) enum Exit {
 pub(crate) struct Failure {
     exit: Exit,
     message: String,
-    /// What the layers below said; shown with `--verbose`.
+    /// The messages of the layers below; shown with `--verbose`.
     detail: Option<String>,
 }
 
 impl Failure {
-    /// What it says.
+    /// Its message.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -42,7 +42,7 @@ impl Failure {
         self.exit
     }
 
-    /// The same with what the layers below said.
+    /// The same with the messages of the layers below.
     pub(crate) fn with_detail(self, detail: Option<&str>) -> Self {
         Self { detail: detail.map(str::to_owned), ..self }
     }
@@ -72,7 +72,7 @@ pub(crate) fn code(outcome: Result<Exit, Failure>, is_verbose: bool) -> ExitCode
     ExitCode::from(exit as u8)
 }
 
-/// One or more lines for a person, on stderr. Where that is closed there is nobody to tell, and the work goes on.
+/// One or more lines for a person, on stderr. If that is closed, there is no reader, and the work continues.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }
@@ -97,7 +97,7 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// The same for JSON, in which such characters stand only within strings and can be escaped.
+/// The same for JSON, in which such characters are only within strings and can be escaped.
 pub(crate) fn print_json(text: &str) -> Result<(), Failure> {
     let mut escaped = String::with_capacity(text.len() + 1);
     for c in text.chars() {

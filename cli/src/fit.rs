@@ -1,7 +1,8 @@
 //! `tagfleet fit`: finds a model's preprocessing by trying the usual ways on pictures.
 //!
-//! It exists because many published models come without a description, and a wrong one gives wrong tags without an error.
-//! It ranks; it never claims more than the pictures show. Pictures are decoded in child processes only.
+//! It exists because many published models come without a description, and a wrong one gives wrong tags
+//! without an error. It ranks; it never claims more than the pictures show. Pictures are decoded in child
+//! processes only.
 
 mod candidates;
 mod geometry;
@@ -27,7 +28,7 @@ use page::Page;
 use pictures::Pictures;
 use verdict::Verdict;
 
-/// So many tags of a picture are kept: the rest of the scores is too small to change a ranking.
+/// The number of tags that are kept of a picture: the rest of the scores is too small to change a ranking.
 const KEPT: u32 = 100;
 
 pub(crate) fn fit(options: &FitOptions) -> Result<Exit, Failure> {

@@ -1,6 +1,6 @@
 //! The commands that use a stack on AWS: submit, status, cancel, resume, doctor; a file for each.
 //!
-//! They ask and start; what a run does stands in the pipeline, and its order in the state machine.
+//! They read and start; the pipeline decides what a run does, and the state machine its order.
 
 mod cancel;
 mod doctor;

@@ -33,7 +33,7 @@ pub(crate) struct Inputs {
     /// What split reads, and of it this range.
     pub(crate) source: Source,
     pub(crate) range: KeyRange,
-    /// What the request says of them.
+    /// The form of it in the request.
     pub(crate) record: Input,
     /// What the user should know of how they were understood.
     pub(crate) notes: Vec<String>,
@@ -47,7 +47,7 @@ enum Named {
 }
 
 impl Inputs {
-    /// `aws` is there where a place is a bucket's.
+    /// `aws` is there if a place is a bucket's.
     pub(crate) async fn new(
         places: &[Place],
         aws: Option<&Aws>,
@@ -188,12 +188,12 @@ impl Inputs {
         Self { notes, ..self }
     }
 
-    /// What is listed, so that nothing may be written there; nothing where keys were named.
+    /// The listed places, so that nothing may be written there; none if keys were named.
     pub(crate) fn listed(&self) -> &[Place] {
         if matches!(self.source, Source::Named(_)) { &[] } else { &self.places }
     }
 
-    /// True where the size of every image is known from a listing.
+    /// True if the size of every image is known from a listing.
     pub(crate) fn has_sizes(&self) -> bool {
         match &self.source {
             Source::Listed(..) => true,
@@ -210,7 +210,7 @@ impl Inputs {
         }
     }
 
-    /// Makes sure that there is anything to do, before a run begins.
+    /// Makes sure that there is anything to do, before a run starts.
     pub(crate) async fn first(&self) -> Result<(), Failure> {
         let (mut skipped, mut left_out) = (Skipped::default(), 0);
         let mut pages = self.source.pages(&self.range);
@@ -230,7 +230,7 @@ impl Inputs {
     }
 }
 
-/// Why there is no listing; what a bucket of somebody else may need is named, because S3 does not say it.
+/// Why there is no listing; options for another account's bucket are named, because S3 does not name them.
 fn unlisted(error: &BucketError) -> Failure {
     match error.kind {
         Kind::Denied if error.detail.starts_with("AccessDenied") || error.detail.starts_with("HTTP 403") => {

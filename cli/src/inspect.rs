@@ -42,7 +42,7 @@ fn tag(image: &Path, isolation: &Isolation) -> Result<Outcome, Failure> {
     outcomes.into_iter().next().ok_or_else(|| broken("the model gave no outcome"))
 }
 
-/// A file of at most one byte more than the decoder takes, which then says that it is too large.
+/// A file of at most one byte more than the decoder takes, which then reports that it is too large.
 fn read(image: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(image)?.is_file() {
         return Err(io::Error::other("not a file"));

@@ -15,7 +15,7 @@ use crate::exit::{Failure, bad_input};
 pub(crate) enum Place {
     /// A folder or a file.
     Path(PathBuf),
-    /// Keys of a bucket that begin with `prefix`.
+    /// Keys of a bucket that start with `prefix`.
     S3 { bucket: String, prefix: String },
 }
 

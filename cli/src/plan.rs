@@ -1,7 +1,7 @@
 //! `tagfleet plan`: how long a fleet will take over these images and what that costs, before anything runs.
 //!
-//! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes nothing but the
-//! request file that it is asked for, and the model that this names.
+//! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes
+//! nothing but the request file that it is asked for, and the model that this names.
 
 mod ceiling;
 mod machines;
@@ -100,14 +100,14 @@ async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Ex
     Ok(Exit::Finished)
 }
 
-/// The type of this machine, where it is one of EC2's; nowhere else does a metadata service answer.
+/// The type of this machine, if it is one of EC2's; only there a metadata service answers.
 async fn measured_on() -> Option<String> {
     let service = MetadataService::new(std::env::var("AWS_EC2_METADATA_DISABLED").ok().as_deref())?;
     service.instance().await.ok()?.machine.instance_type
 }
 
-/// Of the images that were read, the share for which S3 asked KMS. It is a property of each object, not of the bucket, so the
-/// sample says more than the bucket's settings.
+/// Of the images that were read, the share for which S3 calls KMS. It is a property of each object, not of
+/// the bucket, so the sample is better evidence than the bucket's settings.
 fn of_kms(requests: &Requests) -> f64 {
     let calls = |operation| requests.0.get(operation).map_or(0, |count| count.calls) as f64;
     let share = (calls("kms:Decrypt") / calls("s3:GetObject").max(1.0)).min(1.0);

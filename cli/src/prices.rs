@@ -1,7 +1,7 @@
-//! `tagfleet prices`: shows the price book, and makes a new one by asking AWS.
+//! `tagfleet prices`: shows the price book, and makes a new one from AWS's prices.
 //!
-//! What AWS does not name is told and left out: the book that is built in holds for it, and where that has none either, a
-//! run's cost is not known.
+//! A price that AWS does not name is reported and left out: the built-in book holds for it. If that has none
+//! either, a run's cost is not known.
 
 mod show;
 

@@ -34,7 +34,7 @@ struct Found {
     run: RunId,
     output: Arc<dyn Bucket>,
     keys: RunKeys,
-    /// The page, where it is on this machine.
+    /// The page, if it is on this machine.
     path: Option<PathBuf>,
     /// The page, as people name it.
     page: String,
@@ -134,7 +134,7 @@ async fn in_fleet(options: &ReportOptions, path: &Path) -> Result<Found, Failure
 /// A name that is not a folder may be a run of the fleet, which could not be asked.
 fn no_folder(name: &str, failure: &Failure) -> Failure {
     bad_input(format!(
-        "no folder {name} is here, and no fleet could be asked for a run of this name: {}",
+        "there is no folder {name}, and no stack could be asked for a run of this name: {}",
         failure.message()
     ))
 }
@@ -145,7 +145,7 @@ impl Found {
         Self { run, output, keys, path: None, page }
     }
 
-    /// An object of the run; where it is missing, `why` says what that means.
+    /// An object of the run; if it is missing, `why` explains what that means.
     async fn get(&self, key: &str, why: &str) -> Result<Bytes, Failure> {
         match self.output.get(key, None, MAX_BYTES).await {
             Ok(stored) => Ok(stored.bytes),

@@ -1,4 +1,4 @@
-//! The id of a run that begins now, and when a run began by its id.
+//! The id of a run that starts now, and when a run started by its id.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -9,13 +9,13 @@ use tagfleet_pipeline::run::RunId;
 
 use crate::exit::{Failure, broken};
 
-/// How an id says the time, UTC.
+/// The form of the time in an id, UTC.
 const TIME: &str = "%Y%m%d-%H%M%S";
 
-/// So many characters has such a time.
+/// The number of characters of such a time.
 const TIME_DIGITS: usize = "20261123-170000".len();
 
-/// Time first, so that runs sort by their beginning; a hash behind it, so that two of one second differ.
+/// Time first, so that runs sort by their start; a hash behind it, so that two of one second differ.
 pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
     let now = Timestamp::now();
     let mut hash = Sha256::new();
@@ -26,11 +26,11 @@ pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
     RunId::try_from(format!("{}-{short}", now.strftime(TIME))).map_err(broken)
 }
 
-/// When the run of this id began, in seconds since 1970, UTC; none where another tool named it.
+/// When the run of this id started, in seconds since 1970, UTC; `None` if another tool named it.
 pub(crate) fn began(run: &RunId) -> Option<u64> {
     let run = run.to_string();
     let (before, _) = run.rsplit_once('-')?;
-    // The name of a request file may stand before it.
+    // The name of a request file may come before it.
     let time = before.get(before.len().checked_sub(TIME_DIGITS)?..)?;
     let time = TimeZone::UTC.to_timestamp(DateTime::strptime(TIME, time).ok()?).ok()?;
     u64::try_from(time.as_second()).ok()

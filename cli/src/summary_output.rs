@@ -1,6 +1,6 @@
-//! How a run ended, for people or for machines, and the exit code that says the same.
+//! How a run ended, for people or for machines, and the matching exit code.
 //!
-//! What to do next differs between one machine and a fleet; the commands say it.
+//! What to do next differs between one machine and a fleet; the commands print it.
 
 use tagfleet_report::{State, Summary};
 

@@ -1,6 +1,7 @@
-//! The process in which `tagfleet run` decodes pictures and runs the model: this program once more, as its own child.
+//! The process in which `tagfleet run` decodes pictures and runs the model: this program once more, as its
+//! own child.
 //!
-//! Where a picture crashes it, its parent goes on; see the model crate's `isolation`.
+//! If a picture crashes it, its parent continues; see the model crate's `isolation`.
 
 use std::io;
 
@@ -16,7 +17,7 @@ pub(crate) fn program() -> io::Result<Program> {
     Ok(Program { path: this_program()?, arguments: vec![SUBCOMMAND.into()] })
 }
 
-/// The file that runs now, even where an update has put another in its place.
+/// The file that runs now, even if an update has put another in its place.
 #[cfg(target_os = "linux")]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 fn this_program() -> io::Result<std::path::PathBuf> {

@@ -236,7 +236,7 @@ pub fn price_unknown(run: &RunId, why: &str) -> Problem {
         error: PRICE_UNKNOWN.to_owned(),
         cause: format!(
             "a run with a limit begins no round while it cannot be told what it spends: {why}; once the price is known, to \
-             go on: tagfleet resume {run}"
+             resume: tagfleet resume {run}"
         ),
     }
 }

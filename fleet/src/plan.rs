@@ -133,7 +133,7 @@ fn of_source(fleet: &FleetRun, error: BucketError) -> FleetError {
     match error.kind {
         Kind::Temporary => error.into(),
         Kind::Denied => FleetError::Unusable(format!(
-            "input: s3://{source} may not be listed ({error}): name the bucket in the stack's SourceBuckets"
+            "input: s3://{source} cannot be listed ({error}): name the bucket in the stack's SourceBuckets"
         )),
         _ => FleetError::Unusable(format!("input: {error}")),
     }
@@ -144,7 +144,7 @@ fn of_output(fleet: &FleetRun, error: BucketError) -> FleetError {
     match error.kind {
         Kind::Temporary => error.into(),
         Kind::Denied => FleetError::Unusable(format!(
-            "output: {output} may not be used ({error}): name its bucket in the stack's OutputBuckets"
+            "output: {output} cannot be used ({error}): name its bucket in the stack's OutputBuckets"
         )),
         _ => FleetError::Unusable(format!("output: {error}")),
     }

@@ -244,14 +244,14 @@ fn check_output(output: &Address, inputs: &[Address], stack: &str) -> Result<(),
     if output.prefix.len() > MAX_OUTPUT_BYTES {
         let bytes = output.prefix.len();
         return Err(invalid(format!(
-            "output: its prefix has {bytes} bytes, and S3 takes no key that is longer than 1024: give at most {MAX_OUTPUT_BYTES}"
+            "output: its prefix has {bytes} bytes, and S3 keys have at most 1,024 bytes: give at most {MAX_OUTPUT_BYTES}"
         )));
     }
     // The rest of the stack's bucket has another use: a result below requests/ would start a run.
     if output.bucket == stack && !output.prefix.starts_with(StackKeys::TAGS) {
         let tags = StackKeys::TAGS;
         return Err(invalid(format!(
-            "output: {output} is in the stack's bucket, where results stand below {tags}: choose a place there, or \
+            "output: {output} is in the stack's bucket, where results are below {tags}: choose a place there, or \
              another bucket that the stack knows"
         )));
     }
@@ -286,7 +286,7 @@ fn check_options(request: &FleetRequest) -> Result<(), InvalidRequest> {
         return Err(invalid(format!("notify: a mail has at most {MAX_RECIPIENTS} recipients")));
     }
     match request.notify.iter().find(|address| !is_mail_address(address)) {
-        Some(address) => Err(invalid(format!("notify: {address:?} is no mail address"))),
+        Some(address) => Err(invalid(format!("notify: {address:?} is not a mail address"))),
         None => Ok(()),
     }
 }

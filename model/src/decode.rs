@@ -179,7 +179,7 @@ impl Job<'_> {
         let Claim { width, height, .. } = *claim;
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
-            return Err(failure(Cause::Damaged, format!("the header says {width}x{height} pixels")));
+            return Err(failure(Cause::Damaged, format!("the header declares {width}x{height} pixels")));
         }
         if pixels > self.limits.max_pixels {
             let limit = self.limits.max_pixels;

@@ -198,7 +198,7 @@ fn a_run_in_a_bucket_goes_on_after_a_kill() {
     });
     let ran = tag_bucket(&emulator, &arguments);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stderr.contains("goes on"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("resuming run"), "{}", ran.stderr);
     block_on(async {
         download(&S3Bucket::new(&clients(&emulator).await, "results"), &folder.path().join("out")).await;
     });

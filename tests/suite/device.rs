@@ -31,11 +31,11 @@ fn rows_have_the_bits_of_a_run_without_a_device() {
     let photos = project("demo/photos");
     let all = ["--top-k", "29", "--threshold", "0"];
     let (usual, said, engine) = tagged(&photos, &[&["--device", "cpu"], &all[..]].concat());
-    assert!(engine["device"].is_null() && !said.contains("bottleneck: decode"), "{engine} {said}");
+    assert!(engine["device"].is_null() && !said.contains("stages   "), "{engine} {said}");
     let (fed, said, engine) = tagged(&photos, &[&["--device", "rehearsal"], &all[..]].concat());
     assert_eq!(engine["device"], "rehearsal");
     assert!(said.contains("a GPU's path rehearsed on the processor"), "{said}");
-    assert!(said.contains(": decode ") && said.contains(" images/s per vCPU, "), "{said}");
+    assert!(said.contains("(decode ") && said.contains(" images/s per vCPU, "), "{said}");
     assert_eq!(fed.len(), files(&photos).len());
     assert_eq!(fed, usual);
 }

@@ -221,7 +221,7 @@ fn what_is_wrong_is_said_before_anything_is_started() {
 
     insta::assert_snapshot!(refused(&fleet(&cloud, &["status", "20261123-170000-0a1b2c"])), @"error: there is no run 20261123-170000-0a1b2c in the stack tagfleet: `tagfleet status` lists the latest");
     insta::assert_snapshot!(refused(&fleet(&cloud, &["cancel", "No Run"])), @r#"error: "No Run" is not a run ID: use 1 to 64 characters of a-z, 0-9 and '-'"#);
-    insta::assert_snapshot!(refused(&fleet(&cloud, &["resume", "r", "--stack", "none"])), @"error: there is no stack none here: deploy it with `make deploy`, or name another with --stack, --region or --profile");
+    insta::assert_snapshot!(refused(&fleet(&cloud, &["resume", "r", "--stack", "none"])), @"error: there is no stack none in this account and region: deploy it with `make deploy`, or name another with --stack, --region or --profile");
     insta::assert_snapshot!(fleet(&cloud, &["status"]).stdout, @"the stack tagfleet has run nothing yet");
 }
 
@@ -283,7 +283,11 @@ fn doctor_finds_what_is_wrong_and_what_cannot_be_asked() {
     assert!(ran.stdout.contains("ok    trigger      s3://tagfleet-data sends its events"), "{}", ran.stdout);
     let none = fleet(&cloud, &["doctor", "--stack", "none"]);
     assert_eq!(none.code, Some(1), "{none:?}");
-    assert!(none.stdout.contains("FAIL  stack        there is no stack none here"), "{}", none.stdout);
+    assert!(
+        none.stdout.contains("FAIL  stack        there is no stack none in this account and region"),
+        "{}",
+        none.stdout
+    );
     let findings = json_of(&Ran { code: Some(0), ..fleet(&cloud, &["doctor", "--json"]) });
     assert!(findings.as_array().unwrap().len() > 8, "{findings}");
 }

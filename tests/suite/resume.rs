@@ -77,8 +77,8 @@ fn killed_again_and_again_it_comes_to_the_same_rows() {
     fs::write(photos.join("99999.jpg"), "added since").unwrap();
     let last = run(&mut command(&photos, &out));
     assert_eq!(last.code, Some(3), "{last:?}");
-    assert!(last.stderr.contains("goes on"), "{}", last.stderr);
-    assert!(last.stderr.contains("files added since it began are not in it"), "{}", last.stderr);
+    assert!(last.stderr.contains("resuming run"), "{}", last.stderr);
+    assert!(last.stderr.contains("files added since it started are not included"), "{}", last.stderr);
     assert_eq!(rows(&out), rows(&quiet));
     let left: Vec<_> =
         files(&out).into_iter().filter(|path| path.to_str().unwrap().contains("unfinished")).collect();
@@ -161,7 +161,7 @@ fn two_processes_never_work_on_one_output_folder() {
     assert!(wait_for_parts(&mut first, &out, 1));
     let second = run(&mut command(&photos, &out));
     assert_eq!(second.code, Some(2), "{second:?}");
-    assert!(second.stderr.contains("another tagfleet is working here"), "{}", second.stderr);
+    assert!(second.stderr.contains("another tagfleet uses this folder"), "{}", second.stderr);
     signal(&first, "-KILL");
     first.wait().unwrap();
     assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process holds nothing up");

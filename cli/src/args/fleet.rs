@@ -11,13 +11,13 @@ use super::{AwsOptions, LoadOptions, TagOptions, VectorType};
 pub(crate) enum FleetCommand {
     /// Tag the images of a bucket with a fleet on AWS
     Submit(Box<SubmitOptions>),
-    /// Show how a run of the fleet stands, or the latest runs
+    /// Show the progress of a fleet run, or list recent runs
     Status(StatusOptions),
-    /// Stop a run of the fleet; what is done is kept
+    /// Stop a fleet run; finished work is kept
     Cancel(CancelOptions),
-    /// Go on with a run of the fleet that was cancelled, failed, ended incomplete or stopped at its budget
+    /// Resume a cancelled, failed, incomplete or over-budget fleet run
     Resume(ResumeOptions),
-    /// Check that the fleet's stack can work, and say what to do where it cannot
+    /// Check that the stack can run, and what to fix
     Doctor(DoctorOptions),
 }
 
@@ -64,15 +64,15 @@ pub(super) const REQUEST_FLAGS: [&str; 25] = [
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct SubmitOptions {
-    /// Prefixes to tag, s3://bucket/prefix: all of one bucket, none within another
+    /// S3 prefixes to tag (same bucket, not nested)
     #[arg(value_name = "PREFIX", required_unless_present = "request")]
     pub(crate) input: Vec<String>,
-    /// An .onnx file or a folder, which is published in the stack's bucket; or s3://bucket/models/NAME/, published before
+    /// An .onnx file or a folder to publish, or a published model, s3://bucket/models/NAME/
     #[arg(long, value_name = "PLACE", required_unless_present = "request")]
     pub(crate) model: Option<OsString>,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
-    /// A request file that says all of this, as --save writes it
+    /// Request file, as --save writes it
     #[arg(long, value_name = "FILE", conflicts_with_all = REQUEST_FLAGS)]
     pub(crate) request: Option<PathBuf>,
     /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of its own in it
@@ -81,10 +81,10 @@ pub(crate) struct SubmitOptions {
     /// Tag only keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
-    /// Leave out keys that match this glob; may be given several times
+    /// Exclude keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Read files too that are not meant as images: what systems leave behind, hidden files, plain text
+    /// Also read hidden files, system files and plain text, which are skipped by default
     #[arg(long)]
     pub(crate) all_files: bool,
     #[command(flatten)]
@@ -95,31 +95,31 @@ pub(crate) struct SubmitOptions {
     /// How `vector` is stored
     #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
     pub(crate) vector: VectorType,
-    /// What the workers run on
+    /// Device of the workers
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
     /// At most this many workers [default: one per 50,000 images, at most 100]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u32>,
-    /// Stop taking work before the run costs more dollars than this; what is done is kept, and `resume` goes on
+    /// Stop before the run costs more than this, in dollars; `resume` continues it
     #[arg(long, value_name = "USD")]
     pub(crate) max_usd: Option<f64>,
-    /// When it is to be done, from its start, as 6h or 90m: so many workers as that takes, up to --workers
+    /// Finish within this time, such as 6h or 90m, with up to --workers workers
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
     /// Mail the report to this address at the end; may be given several times
     #[arg(long, value_name = "EMAIL")]
     pub(crate) notify: Vec<String>,
-    /// Leave out the link to the report from the mail
+    /// Do not link to the report in the mail
     #[arg(long)]
     pub(crate) no_mail_link: bool,
-    /// Read images of another region than the stack's all the same: every byte then pays for the transfer
+    /// Allow images from another region; you pay for the transfer
     #[arg(long)]
     pub(crate) any_region: bool,
-    /// What `tagfleet plan --json` printed: the run's bill then stands beside it, with why they differ
+    /// Plan to compare the bill with, from `tagfleet plan --json`
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
-    /// Write the request to this file instead of starting a run; a local model is published all the same
+    /// Write the request to this file instead of starting a run; publishes a local model
     #[arg(long, value_name = "FILE", conflicts_with_all = ["request", "wait"])]
     pub(crate) save: Option<PathBuf>,
     /// Show progress until the run has ended, then its summary
@@ -139,7 +139,7 @@ pub(crate) struct SubmitOptions {
 pub(crate) struct StatusOptions {
     /// The run, as `submit` named it; without it, the latest executions
     pub(crate) run: Option<String>,
-    /// Show it anew every few seconds until the run has ended; the exit code is then that of `submit --wait`
+    /// Refresh every few seconds until the run ends; the exit code is that of `submit --wait`
     #[arg(long, requires = "run", conflicts_with = "json")]
     pub(crate) watch: bool,
     /// Print as JSON
@@ -153,7 +153,7 @@ pub(crate) struct StatusOptions {
 pub(crate) struct CancelOptions {
     /// The run, as `submit` named it
     pub(crate) run: String,
-    /// Why, for whoever looks at it later
+    /// Reason for the cancellation
     #[arg(long, value_name = "TEXT", default_value = "cancelled with tagfleet cancel")]
     pub(crate) cause: String,
     #[command(flatten)]
@@ -164,11 +164,11 @@ pub(crate) struct CancelOptions {
 pub(crate) struct ResumeOptions {
     /// The run, as `submit` named it
     pub(crate) run: String,
-    /// Dollars that the run may cost from now on, all that it has cost so far included
+    /// New limit in dollars, including the cost so far
     #[arg(long, value_name = "USD")]
     pub(crate) max_usd: Option<f64>,
-    /// Take any number of images that may not be read as failed rows; without it the run stops if they are more than 1 % and
-    /// more than 10
+    /// Record any number of unreadable images as failed rows; by default a run
+    /// stops if they are more than 1 % and more than 10
     #[arg(long)]
     pub(crate) accept_denied: bool,
     /// Show progress until the run has ended, then its summary
@@ -186,7 +186,7 @@ pub(crate) struct ResumeOptions {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Exit codes: 0 where a run can work, warnings or not; 1 where something must be mended first."
+    after_help = "Exit codes: 0 if a run can start, with or without warnings; 1 if something must be fixed first."
 )]
 pub(crate) struct DoctorOptions {
     /// Print as JSON

@@ -12,9 +12,9 @@ pub(crate) struct PricesOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PricesCommand {
-    /// Show what AWS charges, as far as it is known: each price with its source, age and confidence
+    /// Show known AWS prices with their source, age and grade
     Show(ShowPricesOptions),
-    /// Ask AWS what it charges, list and spot prices, and write a price book
+    /// Get list and spot prices from AWS and write a price file
     Refresh(RefreshPricesOptions),
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct ShowPricesOptions {
     /// Only this region; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) region: Vec<String>,
-    /// Lay this price book over the one that is built in
+    /// Price file that overrides built-in prices
     #[arg(long, value_name = "FILE")]
     pub(crate) book: Option<PathBuf>,
     /// Print as JSON, in the form of a price book
@@ -39,7 +39,7 @@ pub(crate) struct RefreshPricesOptions {
     /// One more instance type to ask for; may be given several times
     #[arg(long, value_name = "TYPE")]
     pub(crate) instance_type: Vec<String>,
-    /// Put the book into the bucket of this stack, whose runs are priced by it from then on
+    /// Save the prices in this stack's bucket; its runs use them
     #[arg(long, value_name = "NAME", required_unless_present = "out")]
     pub(crate) stack: Option<String>,
     /// Write the book to this file

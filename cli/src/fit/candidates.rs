@@ -35,9 +35,10 @@ const fn plain(name: &'static str, scale: f64, offset: f32) -> Range {
     Range { name, scale, offset, mean: [0.0; 3], std: [1.0; 3] }
 }
 
-/// Ranges of colour pictures. ImageNet's mean and std as in torchvision, `transforms/_presets.py`; Caffe's mean as in Keras,
-/// `applications/imagenet_utils.py`; CLIP's as in OpenCLIP, `constants.py`. The first [`FIRST`] are tried with every channel
-/// order; each of the others is close to one of them, and is tried if that is the best.
+/// Ranges of colour pictures. ImageNet's mean and std as in torchvision, `transforms/_presets.py`; Caffe's
+/// mean as in Keras, `applications/imagenet_utils.py`; CLIP's as in OpenCLIP, `constants.py`. The first
+/// [`FIRST`] are tried with every channel order; each of the others is close to one of them, and is tried if
+/// that is the best.
 const RANGES: [Range; 9] = [
     plain("0..1", UNIT, 0.0),
     plain("0..255", 1.0, 0.0),
@@ -75,7 +76,8 @@ const RANGES: [Range; 9] = [
 ];
 const FIRST: usize = 6;
 
-/// Ranges of gray pictures: networks for digits often see white on black. MNIST's mean and std are those of PyTorch's example.
+/// Ranges of gray pictures: networks for digits often see white on black. MNIST's mean and std are those of
+/// PyTorch's example.
 const GRAY_RANGES: [Range; 9] = [
     plain("0..1", UNIT, 0.0),
     plain("0..255", 1.0, 0.0),
@@ -106,8 +108,8 @@ impl Candidate {
         Self { is_close: true, ..self }
     }
 
-    /// True if `other` has the same layout, the same channel order or gray pictures, and nearly the same values: pictures rarely
-    /// decide between them.
+    /// True if `other` has the same layout, the same channel order or gray pictures, and nearly the same
+    /// values: pictures rarely decide between them.
     pub(super) fn has_samples_close_to(&self, other: &Self) -> bool {
         let (left, right) = (&self.steps, &other.steps);
         let is_near = |(left, right): (&[f64; 2], &[f64; 2])| are_within(left, right, CLOSE);

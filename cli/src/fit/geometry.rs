@@ -76,8 +76,8 @@ pub(super) fn all(input: Size) -> Vec<Named> {
 
 type Named = (&'static str, Geometry);
 
-/// The crops are those of torchvision (256/224) and of networks trained without a margin; the grays are those that YOLO's
-/// letterbox (114) and WD taggers (255) pad with.
+/// The crops are those of torchvision (256/224) and of networks trained without a margin; the grays are those
+/// that YOLO's letterbox (114) and WD taggers (255) pad with.
 fn usual(input: Size) -> Vec<Named> {
     if input.height != input.width {
         return usual_of_oblong(input);
@@ -97,7 +97,8 @@ fn usual(input: Size) -> Vec<Named> {
     ]
 }
 
-/// A fixed height is for lines of text, which are wide: the rest is zero after normalising (PaddleOCR, `predict_cls.py`).
+/// A fixed height is for lines of text, which are wide: the rest is zero after normalising (PaddleOCR,
+/// `predict_cls.py`).
 fn usual_of_oblong(input: Size) -> Vec<Named> {
     let fitted = Geometry::cropped(ResizeTo::Fit(input), input);
     let mut found = vec![

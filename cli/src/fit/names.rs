@@ -1,7 +1,7 @@
 //! Names of labels as people write them: which of a model's labels a folder or a cell of a table means.
 //!
-//! Case, spaces, underscores and leading numbers do not count; each synonym between commas is a name. A name that two labels
-//! have means both. It never guesses by likeness.
+//! Case, spaces, underscores and leading numbers do not count; each synonym between commas is a name. A name
+//! that two labels have means both. It never guesses by likeness.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ impl Names {
         Self { levels, count: u32::try_from(labels.len()).unwrap_or(u32::MAX) }
     }
 
-    /// The labels that `text` means; none if there is none of that name. A text without such a name may be the number of a
-    /// label, from 0, or several names between `,`, `;` or `|`.
+    /// The labels that `text` means; none if there is none of that name. A text without such a name may be
+    /// the number of a label, from 0, or several names between `,`, `;` or `|`.
     pub(super) fn find(&self, text: &str) -> Vec<u32> {
         let whole = self.find_one(text);
         if !whole.is_empty() {

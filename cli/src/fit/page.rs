@@ -19,9 +19,9 @@ use super::write::write_file;
 use crate::exit::Failure;
 use crate::loading::Loading;
 
-/// So many candidates show their tags.
+/// The number of candidates that show their tags.
 const COMPARED: usize = 3;
-/// So many tags of each.
+/// The number of tags of each.
 const TAGS: usize = 3;
 const VERSION: &str = concat!(" ", env!("CARGO_PKG_VERSION"));
 

@@ -144,7 +144,8 @@ fn listed(
     Ok(found)
 }
 
-/// The pictures of folders that are named after labels, if at least half are; else all pictures, without labels.
+/// The pictures of folders that are named after labels, if at least half are; else all pictures, without
+/// labels.
 fn in_folders(keys: Vec<String>, names: &Names, notes: &mut Vec<String>) -> Vec<Found> {
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {

@@ -23,7 +23,7 @@ pub(super) struct Trial {
 pub(super) struct Ranking {
     pub(super) trials: Vec<Trial>,
     pub(super) is_labelled: bool,
-    /// Whether the graph leaves the layout open, so that names say it.
+    /// Whether the graph leaves the layout open, so that names state it.
     pub(super) is_layout_open: bool,
     /// Whether the present description is a guess.
     pub(super) is_guess: bool,
@@ -31,7 +31,7 @@ pub(super) struct Ranking {
     pub(super) notes: Vec<String>,
 }
 
-/// What is known beside the trials.
+/// What is known in addition to the trials.
 pub(super) struct Facts {
     pub(super) is_labelled: bool,
     pub(super) is_layout_open: bool,
@@ -62,20 +62,21 @@ impl Ranking {
     }
 }
 
-/// Finalists first, then right tags, then the measure; ties stay in the order of trial, the present description first.
+/// Finalists first, then right tags, then the measure; ties stay in the order of trial, the present
+/// description first.
 pub(super) fn compare(a: &Trial, b: &Trial) -> Ordering {
     let finalists = b.is_finalist.cmp(&a.is_finalist);
     let right = b.score.rights().cmp(&a.score.rights());
     finalists.then(right).then(rounded(b).total_cmp(&rounded(a)))
 }
 
-/// What rounding does to scores is no reason to prefer one.
+/// Differences from rounding are not a reason to prefer one.
 fn rounded(trial: &Trial) -> f64 {
     (trial.score.mean() * 1e4).round()
 }
 
-/// If something unusual is first only by chance, the usual takes its place: first what it is close to, then the size of the
-/// present description or a squash, then the ordinary filter.
+/// If something unusual is first only by chance, the usual takes its place: first what it is close to, then
+/// the size of the present description or a squash, then the ordinary filter.
 fn prefer_usual(trials: &mut [Trial]) {
     prefer(trials, |first, trial| {
         first.is_close

@@ -1,8 +1,10 @@
-//! How good answers are, as numbers: by labels if pictures have them, otherwise by how much the tags tell of the pictures.
+//! How good answers are, as numbers: by labels if pictures have them, otherwise by the information that the
+//! tags carry about the pictures.
 //!
-//! Without labels the measure is the mutual information of picture and tag, in bits per picture: it is high if the model is
-//! sure of each picture, says different things of different pictures, and says the same of a picture that is mirrored or
-//! shifted by a few pixels. A model that calls everything by one name is sure, and tells nothing. Pure arithmetic.
+//! Without labels the measure is the mutual information of picture and tag, in bits per picture. It is high
+//! if the model is sure of each picture, gives different tags to different pictures, and gives the same to a
+//! picture that is mirrored or shifted by a few pixels. A model that gives everything one tag is sure, and
+//! its tags carry no information. Pure arithmetic.
 
 use tagfleet_pipeline::tags::Tag;
 
@@ -46,7 +48,8 @@ impl Score {
         Self { right, each, confidence: confidence(answers), agreement: None }
     }
 
-    /// Without labels, from one or several views of the pictures. With `is_multi_label` each label holds by itself.
+    /// Without labels, from one or several views of the pictures. With `is_multi_label` each label holds by
+    /// itself.
     pub(super) fn unlabelled(views: &[&Answers], labels: usize, is_multi_label: bool) -> Self {
         let mut rows = Vec::new();
         for picture in 0..views.first().map_or(0, |view| view.len()) {
@@ -112,7 +115,7 @@ fn bits(row: &[f64], marginal: &[f64]) -> f64 {
     row.iter().zip(marginal).map(|(part, whole)| term(*part, *whole)).sum()
 }
 
-/// The same where each label is a question of its own.
+/// The same if each label is a question of its own.
 fn bits_of_each_label(row: &[f64], marginal: &[f64]) -> f64 {
     let both = |(part, whole): (&f64, &f64)| term(*part, *whole) + term(1.0 - part, 1.0 - whole);
     row.iter().zip(marginal).map(both).sum()

@@ -1,8 +1,8 @@
 //! The search: first values and channel order, then the geometry of the best few, then the filter.
 //!
-//! All combinations would be hundreds; the stages are about fifty trials. What is close to something that was tried is tried
-//! only beside the best. Without labels the last stage looks at the best
-//! candidates again, with each picture mirrored and shifted.
+//! All combinations would be hundreds; the stages are about fifty trials. Variants of a trial are tried only
+//! next to the best. Without labels the last stage looks at the best candidates again, with each picture
+//! mirrored and shifted.
 
 use tagfleet_model::folder::ModelSpec;
 use tagfleet_model::graph;
@@ -21,7 +21,8 @@ use crate::loading::Loading;
 const BEST_SAMPLES: usize = 3;
 /// Candidates whose filter is searched.
 const BEST_GEOMETRIES: usize = 2;
-/// Candidates that are looked at in other views: the best of so many channel orders and ranges, and the best of all.
+/// Candidates that are looked at in other views: the best of this many channel orders and ranges, and the
+/// best of all.
 const FINALISTS: usize = 5;
 /// The other views.
 const VIEWS: [View; 2] = [View::Mirrored, View::Shifted];
@@ -102,7 +103,7 @@ impl Search<'_> {
         self.pictures.all.iter().map(|picture| picture.truth.as_slice()).collect()
     }
 
-    /// Takes out the pictures that have no tags whatever is tried: they say nothing of any candidate.
+    /// Takes out the pictures that have no tags in any trial: they decide nothing.
     ///
     /// # Errors
     /// If fewer than two are left.
@@ -147,7 +148,7 @@ impl Search<'_> {
     }
 
     /// # Errors
-    /// If tags are no probabilities and there are no labels.
+    /// If tags are not probabilities and there are no labels.
     fn check_scores(&self) -> Result<(), Failure> {
         let tags = self.trials.iter().flat_map(|trial| trial.answers.iter().flatten().flatten());
         let is_raw = tags.into_iter().any(|tag| !(-1e-3..=1.001).contains(&tag.score));
@@ -217,7 +218,8 @@ impl Search<'_> {
         found
     }
 
-    /// Looks at the best candidates in other views; one that cannot be tried again keeps its rank behind them.
+    /// Looks at the best candidates in other views; one that cannot be tried again keeps its rank behind
+    /// them.
     fn finals(&mut self) {
         let finalists = self.finalists();
         let mut ways = Vec::new();

@@ -1,4 +1,5 @@
-//! What the model answers if pictures are prepared in one way: each way in a child process of its own, several at once.
+//! What the model answers if pictures are prepared in one way: each way in a child process of its own,
+//! several at once.
 //!
 //! Nothing is judged here.
 

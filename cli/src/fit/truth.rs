@@ -90,7 +90,7 @@ fn is_path_of(path: &str, end: &str) -> bool {
     path.strip_suffix(end).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
 
-/// The labels that the innermost folder of `key` with a known name stands for.
+/// The labels that the innermost folder of `key` with a known name means.
 pub(super) fn of_folders(key: &str, names: &Names) -> Vec<u32> {
     let folders = key.rsplit('/').skip(1);
     folders.map(|folder| names.find(folder)).find(|found| !found.is_empty()).unwrap_or_default()

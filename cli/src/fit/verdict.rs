@@ -5,14 +5,14 @@
 use super::rank::{Ranking, Trial};
 use super::score::Margin;
 
-/// What pictures say of one aspect.
+/// The pictures' verdict on one aspect.
 pub(super) struct Aspect<'a> {
     /// The nearest candidate that differs in this aspect.
     pub(super) rival: &'a Trial,
     pub(super) margin: Margin,
 }
 
-/// What pictures say of each aspect; none if nothing else was tried.
+/// The pictures' verdict on each aspect; none if nothing else was tried.
 pub(super) struct Verdict<'a> {
     /// Channel order, range and layout.
     pub(super) samples: Option<Aspect<'a>>,

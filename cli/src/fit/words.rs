@@ -8,7 +8,7 @@ use super::pictures::Pictures;
 use super::rank::{Ranking, Trial};
 use super::verdict::{Aspect, Verdict};
 
-/// So many candidates are printed, and the present description.
+/// The number of candidates that are printed, and the present description.
 const SHOWN: usize = 10;
 
 /// What was tried on what, and the best candidates.

@@ -1,6 +1,6 @@
 //! `tagfleet cancel`: stops a run's execution, its job on AWS Batch, and its workers by deleting their queue.
 //!
-//! Nothing that is done is undone: `tagfleet resume` goes on from there.
+//! Finished work is kept: `tagfleet resume` continues from there.
 
 use tagfleet_aws::{ServiceError, queues};
 use tagfleet_fleet::FleetRun;

@@ -1,7 +1,7 @@
-//! `tagfleet doctor`: can the stack work? Each check says what it found and, where that is bad, what to do.
+//! `tagfleet doctor`: can the stack run? Each check reports its finding and, if that is bad, the remedy.
 //!
-//! It asks and changes nothing. A service that may not be asked, or does not answer, is a warning: the other checks go
-//! on. What an answer means is decided by functions of the answer alone, a file for each subject.
+//! It reads and changes nothing. A service that denies access, or does not answer, is a warning: the other
+//! checks continue. Functions of the answer alone decide what it means, a file for each subject.
 
 mod encryption;
 mod finding;
@@ -78,7 +78,7 @@ async fn identity(aws: &Aws) -> Finding {
     }
 }
 
-/// What cannot be asked may be fine all the same.
+/// The finding of a check that could not run: a warning, because all may be well.
 fn unasked(check: &'static str, why: &dyn std::fmt::Display) -> Finding {
     Finding::warn(check, format!("could not be checked: {why}"), "allow the action, or check by hand")
 }
@@ -94,12 +94,12 @@ async fn rest(
     stack.aws.rest(Call { service, action, thing }, method, path, body).await
 }
 
-/// The text at a path of an answer; empty where there is none.
+/// The text at a path of an answer; empty if there is none.
 fn text_at<'a>(answer: &'a Value, pointer: &str) -> &'a str {
     answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The list at a path of an answer; empty where there is none.
+/// The list at a path of an answer; empty if there is none.
 fn list_at<'a>(answer: &'a Value, pointer: &str) -> &'a [Value] {
     answer.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

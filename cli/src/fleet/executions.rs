@@ -42,7 +42,7 @@ impl Executions {
 
     /// The one that was started last.
     pub(crate) fn latest(self) -> Option<Execution> {
-        // Of two that began in the same second the later number.
+        // Of two that started in the same second the later number.
         self.known.into_iter().max_by_key(|execution| execution.started)
     }
 

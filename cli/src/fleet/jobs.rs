@@ -1,6 +1,6 @@
 //! A run's workers as AWS Batch sees them: how many wait for a machine, and why.
 //!
-//! What Batch may not be asked is said, and nothing else depends on it.
+//! If access to Batch is denied, that is reported, and nothing else depends on it.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use tagfleet_fleet::request::Device;
 
 use super::stack::FleetStack;
 
-/// What Batch says about a run's latest job.
+/// Batch's description of a run's latest job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Jobs {
     /// How many workers are in which of Batch's states: `RUNNABLE` ones wait for a machine.

@@ -1,7 +1,7 @@
-//! How a run of the fleet stands: its latest execution, what its objects say, what its workers wrote.
+//! The status of a fleet run: its latest execution, its objects, its workers' records.
 //!
-//! Shards done are found by listing, as the run itself finds them; rates and failures come from the workers' records and
-//! are only for people. It reads, and changes nothing.
+//! Shards done are found by listing, as the run itself finds them; rates and failures come from the workers'
+//! records and are only for people. It reads, and changes nothing.
 
 mod poller;
 #[cfg(test)]
@@ -45,7 +45,7 @@ pub(super) enum RunState {
     PriceUnknown,
     /// An error ended it.
     Failed,
-    /// Somebody ended it.
+    /// A user ended it.
     Cancelled,
     /// No execution of it is known: it was never started, or long ago.
     Stopped,
@@ -62,7 +62,7 @@ pub(super) struct Done {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Workers {
     pub(super) machine: Machine,
-    /// Those that have not said why they ended; one that was killed never does.
+    /// Those that have not recorded why they ended; a killed worker never does.
     pub(super) running: u64,
     pub(super) ended: u64,
 }
@@ -70,7 +70,7 @@ pub(super) struct Workers {
 /// What a run has cost so far, all its executions together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Spent {
-    /// None where a price is not known.
+    /// `None` if a price is not known.
     pub(super) usd: Option<f64>,
     /// The same for all images, as long as some are not done.
     pub(super) projected_usd: Option<f64>,
@@ -80,7 +80,7 @@ pub(super) struct Spent {
     pub(super) problem: Option<String>,
 }
 
-/// How a run stands. Times are seconds since 1970, UTC.
+/// The status of a run. Times are seconds since 1970, UTC.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct RunStatus {
     pub(super) run: RunId,
@@ -92,7 +92,7 @@ pub(super) struct RunStatus {
     /// None until split has ended: how many there are is not known before.
     pub(super) shards: Option<Done>,
     pub(super) images: Option<Done>,
-    /// Shards that split has written so far, where it has not ended.
+    /// Shards that split has written so far, if it has not ended.
     pub(super) shards_so_far: u64,
     /// Files that are not meant as images and were not read.
     #[serde(skip_serializing_if = "Skipped::is_empty")]
@@ -135,7 +135,7 @@ pub(super) struct Snapshot {
 }
 
 impl RunState {
-    /// True where nothing happens any more.
+    /// True if nothing happens any more.
     pub(super) fn is_end(self) -> bool {
         !matches!(self, Self::Planning | Self::Splitting | Self::Running | Self::Reducing)
     }
@@ -225,7 +225,7 @@ impl Snapshot {
         }
     }
 
-    /// From the summary where there is one of a complete run: what only stages read may have expired.
+    /// From the summary if there is one of a complete run: what only stages read may have expired.
     fn shards(&self) -> Option<Done> {
         let all = self.splits.as_ref()?.iter().map(|split| u64::from(split.shards)).sum();
         Some(Done { done: self.parts.len() as u64, all })
@@ -256,7 +256,7 @@ impl Snapshot {
         }
     }
 
-    /// In the end the bill counts; until then the records do, and what is done so far stands for all.
+    /// In the end the bill counts; until then the records do, and the work so far represents the whole.
     fn cost(&self, images: Option<Done>) -> Option<Spent> {
         let max_usd = self.max_usd;
         if let Some(cost) = self.summary.as_ref().and_then(|summary| summary.cost.as_ref()) {
@@ -275,14 +275,14 @@ impl Snapshot {
         self.summary.as_ref().filter(|summary| summary.state == tagfleet_report::State::Complete)
     }
 
-    /// Those of earlier executions say nothing of how fast this one is.
+    /// Those of earlier executions do not show how fast this one is.
     fn workers_of_execution(&self) -> Vec<&WorkerUsage> {
         let since = self.execution.as_ref().map_or(0, |execution| execution.started);
         self.workers.iter().filter(|worker| worker.began >= since).collect()
     }
 }
 
-/// Images per second from the first worker's beginning to the last one's last word.
+/// Images per second from the first worker's start to the last one's last record.
 fn rate(workers: &[&WorkerUsage]) -> Option<f64> {
     let began = workers.iter().map(|worker| worker.began).min()?;
     let updated = workers.iter().map(|worker| worker.updated).max()?;

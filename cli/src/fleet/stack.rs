@@ -1,6 +1,6 @@
-//! The stack on AWS: what its outputs say, and the pipeline's view of it.
+//! The stack on AWS: its outputs, and the pipeline's view of it.
 //!
-//! Read anew by every command, so that nothing on this machine can be out of date. It changes nothing.
+//! Every command reads it again, so that nothing on this machine can be out of date. It changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::args::{DEFAULT_STACK, StackOptions};
 use crate::connection;
 use crate::exit::{Failure, bad_input, broken};
 
-/// What a deployed stack says of itself.
+/// A deployed stack's outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outputs {
-    /// The bucket of requests, models and, unless a request says where else they go, results.
+    /// The bucket of requests, models and, unless a request names another output, results.
     pub(crate) bucket: String,
     /// What a run is an execution of.
     pub(crate) state_machine: String,
@@ -27,13 +27,13 @@ pub(crate) struct Outputs {
     pub(crate) cpu_job_queue: String,
     /// The job queue of GPU workers, an ARN.
     pub(crate) gpu_job_queue: String,
-    /// Whether runs on GPUs have an image. Stacks of earlier versions, which do not say, always have one.
+    /// Whether runs on GPUs have an image. Stacks of earlier versions lack this output and always have one.
     pub(crate) has_gpu_image: bool,
-    /// Where mails come from; none where none are sent.
+    /// Where mails come from; `None` if none are sent.
     pub(crate) sender: Option<String>,
     /// The splitter's name.
     pub(crate) splitter: String,
-    /// What the names of the executions' queues begin with.
+    /// The prefix of the names of the executions' queues.
     pub(crate) queue_prefix: String,
     /// Buckets that images may be in, besides the stack's own.
     pub(crate) source_buckets: Vec<String>,
@@ -76,7 +76,7 @@ impl Outputs {
         })
     }
 
-    /// The splitter's ARN: it stands beside the state machine.
+    /// The splitter's ARN, derived from that of the state machine.
     pub(crate) fn splitter_arn(&self) -> String {
         let beside = self.state_machine.split(":stateMachine:").next().unwrap_or_default();
         format!("{}:function:{}", beside.replacen(":states:", ":lambda:", 1), self.splitter)
@@ -114,7 +114,7 @@ impl FleetStack {
         let name = name.to_owned();
         let outputs = aws.stack_outputs(&name).await.map_err(|error| match error.kind {
             Kind::Missing => bad_input(format!(
-                "there is no stack {name} here: deploy it with `make deploy`, or name another with --stack, --region or --profile"
+                "there is no stack {name} in this account and region: deploy it with `make deploy`, or name another with --stack, --region or --profile"
             )),
             _ => connection::of_service(error),
         })?;
@@ -124,7 +124,7 @@ impl FleetStack {
         Ok(Self { name, aws, outputs })
     }
 
-    /// A command of tagfleet to go on with, which leads to this stack: `tagfleet resume RUN`.
+    /// A command of tagfleet to resume with, which leads to this stack: `tagfleet resume RUN`.
     pub(crate) fn command(&self, command: &str) -> String {
         command_on(&self.name, command)
     }
@@ -150,7 +150,8 @@ impl FleetStack {
         }
     }
 
-    /// The run that the user means: by its id, or by the name of one of its executions, which ends in a number.
+    /// The run that the user means: by its id, or by the name of one of its executions, which ends in a
+    /// number.
     pub(crate) async fn run(&self, text: &str) -> Result<FoundRun, Failure> {
         let shorter = text.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
         for name in [Some(text), shorter.map(|(run, _)| run)].into_iter().flatten() {
@@ -178,7 +179,7 @@ fn command_on(stack: &str, command: &str) -> String {
 /// A run that was started here.
 pub(crate) struct FoundRun {
     pub(crate) run: RunId,
-    /// None where its request is wrong, so that nothing is known of it but its executions.
+    /// `None` if its request is wrong, so that nothing is known of it but its executions.
     pub(crate) fleet: Option<FleetRun>,
 }
 

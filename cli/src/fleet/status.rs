@@ -1,6 +1,6 @@
-//! `tagfleet status`: how a run of the fleet stands, in a few lines; without a run, the latest executions.
+//! `tagfleet status`: the status of a fleet run in a few lines; without a run, the latest executions.
 //!
-//! It asks and tells; nothing about a run depends on it.
+//! It reads and prints; nothing about a run depends on it.
 
 #[cfg(test)]
 mod tests;
@@ -88,7 +88,7 @@ fn date(seconds: u64) -> String {
     time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// How a run stands, for a person; `resume` is the command that goes on with it.
+/// The status of a run, for a person; `resume` is the command that resumes it.
 pub(super) fn text(run_status: &RunStatus, resume: &str, now: u64) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -154,7 +154,7 @@ fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> s
     }
 }
 
-/// ` for 1:05`, ` after 1:05`, and which execution it is where that is not the first.
+/// ` for 1:05`, ` after 1:05`, and the number of the execution if it is not the first.
 fn since(run_status: &RunStatus, now: u64) -> String {
     let (Some(started), Some(execution)) = (run_status.started, &run_status.execution) else {
         return String::new();

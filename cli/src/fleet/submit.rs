@@ -166,7 +166,7 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
     let (name, outputs) = (&stack.name, &stack.outputs);
     if valid.source != outputs.bucket && !outputs.source_buckets.contains(&valid.source) {
         return Err(bad_input(format!(
-            "s3://{} may not be read by the stack {name}: add it to SourceBuckets and deploy again",
+            "s3://{} cannot be read by the stack {name}: add it to SourceBuckets and deploy again",
             valid.source
         )));
     }
@@ -201,7 +201,7 @@ async fn start(
     let run = begin(&valid.request)?;
     if stack.bucket().put_if_absent(&StackKeys::run(&run), bytes).await.map_err(broken)? == Put::AlreadyThere
     {
-        return Err(broken(format!("a run {run} began in this very second: submit again")));
+        return Err(broken(format!("run ID {run} already exists: submit again")));
     }
     let execution = executions::start(stack, &run, run.to_string().as_str()).await?;
     if options.wait {

@@ -1,6 +1,7 @@
-//! Looks at a run until it has ended: a bar or lines while `submit` waits, the whole text redrawn for `status --watch`.
+//! Looks at a run until it has ended: a bar or lines while `submit` waits, the whole text redrawn for `status
+//! --watch`.
 //!
-//! Interrupting it interrupts nothing but itself: the run goes on.
+//! Interrupting it interrupts nothing but itself: the run continues.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub(super) async fn redraw(look: &mut StatusPoller<'_>) -> Result<Exit, Failure>
     exit(&run_status, &resume)
 }
 
-/// Shows how the run stands until it has ended; none where the user has seen enough.
+/// Shows the status of the run until it has ended; `None` if the user has seen enough.
 async fn until_end(
     look: &mut StatusPoller<'_>,
     mut show: impl FnMut(&RunStatus) -> Result<(), Failure>,
@@ -81,7 +82,7 @@ async fn until_end(
     Ok(None)
 }
 
-/// Waits for the next look; true where the user does not.
+/// Waits for the next look; true if the user interrupts it.
 async fn is_interrupted(interrupts: &mut Signal, looks: u32) -> bool {
     let pause = if looks < EARLY_LOOKS { EARLY_EVERY } else { EVERY };
     tokio::time::timeout(pause, interrupts.recv()).await.is_ok()
@@ -97,7 +98,7 @@ fn goes_on(look: &StatusPoller<'_>) -> Exit {
     Exit::Resumable
 }
 
-/// The summary where there is one of this end, else why there is none.
+/// The summary if there is one of this end, else why there is none.
 fn report(look: &StatusPoller<'_>, run_status: &RunStatus, json: bool) -> Result<Exit, Failure> {
     match (run_status.state, look.summary()) {
         (
@@ -114,7 +115,7 @@ fn report(look: &StatusPoller<'_>, run_status: &RunStatus, json: bool) -> Result
     }
 }
 
-/// The exit code that the end of a run deserves; a failure is told. `resume` is the command that goes on.
+/// The exit code for the end of a run; a failure is printed. `resume` is the command that resumes it.
 fn exit(run_status: &RunStatus, resume: &str) -> Result<Exit, Failure> {
     let run = &run_status.run;
     let cause =

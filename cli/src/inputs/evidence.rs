@@ -1,7 +1,8 @@
 //! Which layout and form a list of keys has: the one whose keys exist.
 //!
-//! A key may hold a comma, a `%20` or anything else, so nothing is decided by how the list looks. A sample of it is asked
-//! for; if nothing of that exists, or only different forms explain it, the list is refused before anything runs.
+//! A key may hold a comma, a `%20` or anything else, so nothing is decided by how the list looks. A sample of
+//! it is asked for; if nothing of that exists, or only different forms explain it, the list is refused before
+//! anything runs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +18,7 @@ const FIRST: usize = 100;
 /// Entries with `%`, and with `+`, that are looked at among the first [`SCANNED`].
 const ENCODED: usize = 20;
 const SCANNED: usize = 1_000_000;
-/// A longer entry is not a key of any input, which the whole list's reader says.
+/// A longer entry is not a key of any input, which the whole list's reader reports.
 const MAX_SAMPLED_BYTES: usize = 4 << 10;
 /// Questions at once.
 const AT_ONCE: usize = 16;
@@ -60,7 +61,7 @@ struct Known(HashMap<String, Exists>);
 enum Exists {
     Yes,
     No,
-    /// It may not be asked.
+    /// Access is denied.
     Unknown,
 }
 
@@ -159,7 +160,7 @@ impl Known {
                 Ok(true) => Exists::Yes,
                 Ok(false) => Exists::No,
                 Err(error) if error.kind == Kind::Denied => Exists::Unknown,
-                // Nobody has a key like this.
+                // No input has a key like this.
                 Err(error) if error.kind == Kind::Other => Exists::No,
                 Err(error) => return Err(error.to_string()),
             };
@@ -203,7 +204,8 @@ impl Known {
         None
     }
 
-    /// The first cell of a table without a known header, if it is a word among names of files: it heads the column.
+    /// The first cell of a table without a known header, if it is a word among names of files: it heads the
+    /// column.
     fn header(&self, candidate: &Candidate) -> Option<String> {
         let first = candidate.sample.first()?;
         let is_word = !first.text.contains(&b'.') && !first.text.contains(&b'/');

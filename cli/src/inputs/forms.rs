@@ -1,4 +1,5 @@
-//! What an entry of a list may be: a key, a path below the folder, an address in the bucket; plain or URL-encoded.
+//! What an entry of a list may be: a key, a path below the folder, an address in the bucket; plain or
+//! URL-encoded.
 //!
 //! Text only; whether there is such a key is asked elsewhere. An entry that is of another place has no key.
 

@@ -1,6 +1,7 @@
 //! How a list of keys may be laid out: lines, NUL bytes, a column of a table, JSON, what `aws s3 ls` prints.
 //!
-//! It offers every layout that the first bytes allow; which one it is, existing keys decide. It never judges an entry.
+//! It offers every layout that the first bytes allow; which one it is, existing keys decide. It never judges
+//! an entry.
 
 use std::borrow::Cow;
 
@@ -34,7 +35,7 @@ const COLUMNS: [&str; 24] = [
     "name",
 ];
 const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
-/// Rows that are looked at to find columns that could hold keys, if no header says so.
+/// Rows that are looked at to find columns that could hold keys, if there is no header for it.
 const ROWS: usize = 20;
 /// Bytes that are looked at for that: a row may have as many cells as bytes.
 const HEAD_BYTES: usize = 1 << 20;
@@ -161,7 +162,8 @@ fn split(bytes: &[u8], at: u8) -> impl Iterator<Item = Entry<'_>> {
     entries.filter(|(_, text)| !text.is_empty()).map(|(line, text)| Entry { line, text: Cow::Borrowed(text) })
 }
 
-/// The rows of a table with the lines that they begin on; a quote that is not closed takes the rest for its cell.
+/// The rows of a table with the lines that they start on; a quote that is not closed takes the rest for its
+/// cell.
 fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, ByteRecord)> {
     let mut builder = ReaderBuilder::new();
     builder.has_headers(false).flexible(true).delimiter(delimiter);

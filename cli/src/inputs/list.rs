@@ -1,7 +1,7 @@
 //! A list of keys, as `--keys` names it: read whole, understood by what exists, sorted.
 //!
-//! It is bounded in bytes before anything is made of it, packed or not. It never drops an entry: one that cannot be a key
-//! of the input stays as it is written, and its row will say that it is missing.
+//! It is bounded in bytes before anything is made of it, packed or not. It never drops an entry: one that
+//! cannot be a key of the input stays as it is written, and its row will report that it is missing.
 
 use std::borrow::Cow;
 use std::fs;
@@ -18,7 +18,8 @@ use crate::place::Place;
 
 /// A list of keys has at most this many bytes: 1 GiB, some 10 million keys.
 const MAX_LIST_BYTES: u64 = 1 << 30;
-/// No key of S3 (1,024 bytes) and no path of Linux (4,096) is longer, also not with every byte percent-encoded.
+/// No key of S3 (1,024 bytes) and no path of Linux (4,096) is longer, also not with every byte
+/// percent-encoded.
 const MAX_ENTRY_BYTES: usize = 3 * 4096;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -92,7 +93,7 @@ fn bounded(reader: impl Read) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// What Windows writes as UTF-16 begins with a byte order mark; in front of UTF-8 it means nothing.
+/// Windows starts UTF-16 with a byte order mark; in front of UTF-8 it means nothing.
 fn without_utf16(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let (rest, is_little) = match bytes {
         [0xff, 0xfe, rest @ ..] => (rest, true),

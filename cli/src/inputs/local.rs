@@ -1,7 +1,7 @@
 //! Folders and files of this machine: what they are, and what their keys are relative to.
 //!
-//! Keys are paths below the one folder, or below the deepest folder that holds all inputs. It looks at what was named and
-//! lists nothing.
+//! Keys are paths below the one folder, or below the deepest folder that holds all inputs. It looks at what
+//! was named and lists nothing.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::place::Place;
 pub(super) struct Found {
     /// The deepest folder that holds all of it.
     pub(super) root: PathBuf,
-    /// Below it, the folders: what keys begin with; empty for the root itself.
+    /// Below it, the folders as prefixes of keys; empty for the root itself.
     pub(super) folders: Vec<String>,
     /// Below it, the keys of the files.
     pub(super) files: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// True where the whole root was named.
+    /// True if the whole root was named.
     pub(super) fn is_whole(&self) -> bool {
         self.folders.iter().any(String::is_empty)
     }

@@ -1,4 +1,4 @@
-//! A model in words: what its files and its graph were understood to say.
+//! A model in words: what was read from its files and its graph.
 //!
 //! Pure text; for `tagfleet inspect` and for nothing that decides anything.
 

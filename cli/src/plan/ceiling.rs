@@ -1,6 +1,7 @@
-//! The most vCPUs that a planned fleet may hold: a flag, the stack that would run it, or a new stack's default.
+//! The most vCPUs that a planned fleet may hold: a flag, the stack that would run it, or a new stack's
+//! default.
 //!
-//! A plan needs no stack. If none can be asked, the plan says whose limit it took.
+//! A plan needs no stack. If none can be reached, the plan names the limit that it used.
 
 use tagfleet_aws::Aws;
 use tagfleet_cost::forecast::Ceiling;

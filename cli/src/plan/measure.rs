@@ -1,7 +1,8 @@
-//! Each engine and precision that can run here, timed on the sample, and whether its answers are those of fp32.
+//! Each engine and precision that runs on this machine, timed on the sample, and whether its answers are
+//! those of fp32.
 //!
-//! One thread at a time in a process of its own, as a run has it, so that an image that crashes costs itself. What counts is
-//! the faster of two passes, for whatever disturbs makes one slower.
+//! One thread at a time in a process of its own, as a run has it, so that an image that crashes costs itself.
+//! The faster of two passes counts, because every disturbance makes one slower.
 
 use std::time::Instant;
 
@@ -18,10 +19,12 @@ use crate::args::LoadOptions;
 use crate::exit::{Failure, broken, tell};
 use crate::loading::Loading;
 
-/// A pass ends after so many seconds, with however many images it has done: slow models need no two hundred.
+/// A pass ends after this many seconds, with however many images it has done: slow models need no two
+/// hundred.
 const MOST_SECONDS: u64 = 30;
 
-/// What may be tried, with the flags that choose it: the first one that runs is what the others are compared with.
+/// What may be tried, with the flags that choose it: the first one that runs is what the others are compared
+/// with.
 const WAYS: [(EngineChoice, Precision, &str); 4] = [
     (EngineChoice::OnnxRuntime, Precision::Fp32, "--engine onnxruntime"),
     (EngineChoice::OpenVino, Precision::Fp32, "--engine openvino"),
@@ -29,14 +32,15 @@ const WAYS: [(EngineChoice, Precision, &str); 4] = [
     (EngineChoice::Tract, Precision::Fp32, "--engine tract"),
 ];
 
-/// The top label of each image; none where it failed.
+/// The top label of each image; `None` if it failed.
 type Answers = Vec<Option<u32>>;
 
 /// What was measured.
 pub(super) struct Measured {
     /// An engine in a precision each.
     pub(super) engine_rates: Vec<EngineRate>,
-    /// CPU time of decoding and preparing an image, without the model, in milliseconds; none where nothing was tagged.
+    /// CPU time of decoding and preparing an image, without the model, in milliseconds; `None` if nothing was
+    /// tagged.
     pub(super) decode_ms: Option<f64>,
 }
 
@@ -88,8 +92,8 @@ pub(super) fn measure(
     Ok(Measured { engine_rates, decode_ms })
 }
 
-/// Milliseconds that decoding and preparing take of an image, the faster of two passes. In this process, so only of images
-/// that another one has decoded before without harm.
+/// Milliseconds that decoding and preparing take of an image, the faster of two passes. In this process, so
+/// only of images that another one has decoded before without harm.
 fn decoding(loading: &Loading, images: &[&Vec<u8>]) -> Result<Option<f64>, TensorError> {
     let spec = &loading.model.spec.preprocessing;
     let mut preprocessor = Preprocessor::new(spec)?;

@@ -1,7 +1,7 @@
 //! A few hundred images out of all, and how many there are.
 //!
-//! Which ones is decided by a hash of the key, so that the same inputs always give the same sample, wherever they stand in
-//! the listing. It lists up to a limit and says where it stopped; it decodes nothing.
+//! A hash of the key chooses them, so that the same inputs always give the same sample, wherever they are in
+//! the listing. It lists up to a limit and reports where it stopped; it decodes nothing.
 
 use std::collections::{BinaryHeap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,7 +17,7 @@ use crate::inputs::Inputs;
 
 /// Images of the sample.
 const SAMPLE: usize = 200;
-/// Listing ends after so many images: 1,000 requests and some minutes.
+/// Listing ends after this many images: 1,000 requests and some minutes.
 const MOST_LISTED: u64 = 1_000_000;
 
 /// What was found.
@@ -28,9 +28,9 @@ pub(super) struct Sample {
     pub(super) count: u64,
     /// Whether that is all.
     pub(super) known: CountSource,
-    /// Folders that the listed images stand in: 1 where none is in any.
+    /// Folders of the listed images: 1 if none is in any.
     pub(super) prefixes: u32,
-    /// Bytes of an image, on average over all that were listed; over the sample where sizes were not listed.
+    /// Bytes of an image, on average over all that were listed; over the sample if sizes were not listed.
     pub(super) mean_bytes: f64,
 }
 
@@ -102,7 +102,7 @@ fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-/// The bytes of those that can be read; how many cannot is said.
+/// The bytes of those that can be read; a note counts the others.
 async fn read(bucket: &dyn Bucket, chosen: Vec<(u64, Candidate)>) -> Result<Vec<Vec<u8>>, Failure> {
     let (mut images, mut unread, mut last) = (Vec::with_capacity(chosen.len()), 0, None);
     for (_, Candidate(image)) in chosen {

@@ -1,7 +1,7 @@
 //! What a plan recommends as a command, and as the request file that `--save` asks for.
 //!
-//! Both are one list of arguments of `tagfleet submit`, so that the file asks for what the command would. A local model is
-//! published, as `submit --save` does it; nothing is started.
+//! Both are one list of arguments of `tagfleet submit`, so that the file asks for what the command would. A
+//! local model is published, as `submit --save` does it; nothing is started.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) async fn check(options: &PlanOptions, places: &[Place]) -> Result<(),
     FleetStack::find(&options.stack).await.map(|_| ())
 }
 
-/// Writes the request for the recommended line and says what to do with it.
+/// Writes the request for the recommended line and prints how to use it.
 pub(super) async fn save(
     options: &PlanOptions,
     file: &Path,

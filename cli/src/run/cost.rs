@@ -1,13 +1,14 @@
-//! What a run on this machine cost: the requests that this process sent, at the prices of the configured region.
+//! What a run on this machine cost: the requests that this process sent, at the prices of the configured
+//! region.
 //!
-//! The machine is the user's, and counts nothing. Without a bucket there is nothing to tell.
+//! The machine is the user's, and costs nothing. Without a bucket there is no cost to report.
 
 use tagfleet_aws::Aws;
 use tagfleet_cost::usage::Usage;
 use tagfleet_cost::{Extras, PriceBook, bill};
 use tagfleet_report::Summary;
 
-/// Adds the bill, or why there is none, where `aws` was asked for anything.
+/// Adds the bill, or why there is none, if `aws` was used.
 pub(super) fn add(summary: &mut Summary, aws: Option<&Aws>) {
     let Some(aws) = aws else { return };
     let requests = [("run".to_owned(), aws.requests())].into();

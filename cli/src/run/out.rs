@@ -1,6 +1,6 @@
-//! Where results go: a folder, locked for one process, or a bucket's prefix; searched for the run to go on with.
+//! Where results go: a folder, locked for one process, or a bucket's prefix; searched for the run to resume.
 //!
-//! It reads requests only, and begins a run by giving it a name; what a run has done is for the pipeline to find out.
+//! It reads requests only, and starts a run by giving it a name; the pipeline finds out what a run has done.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -21,13 +21,13 @@ const LOCK: &str = ".tagfleet-lock";
 /// More than any request; its labels are the most of it.
 const MAX_REQUEST_BYTES: u64 = 64 << 20;
 
-/// Where results go. A folder is locked, for there a complete run's intermediate objects are removed; in a bucket nothing
-/// is, and conditional writes are enough.
+/// Where results go. A folder is locked, because a complete run's intermediate objects are removed there; in
+/// a bucket nothing is removed, and conditional writes are enough.
 pub(super) struct Out {
     place: Place,
     /// What the pipeline writes to.
     pub(super) bucket: Arc<dyn Bucket>,
-    /// Every key begins with this.
+    /// Every key starts with this.
     pub(super) prefix: String,
     folder: Option<DirBucket>,
     _lock: Option<File>,
@@ -39,7 +39,7 @@ pub(super) fn check_apart(out: &Place, input: &Place) -> Result<(), Failure> {
         (Place::Path(out), Place::Path(input)) => {
             let absolute = std::path::absolute(out)
                 .map_err(|error| bad_input(format!("--out {}: {error}", out.display())))?;
-            // It need not exist yet: then what exists above it tells.
+            // It need not exist yet: then the nearest existing folder above it decides.
             let real = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
             real.is_some_and(|real| real.starts_with(input))
         }
@@ -61,7 +61,7 @@ fn with_slash(prefix: &str) -> String {
 }
 
 impl Out {
-    /// Makes a folder where it is not there, and locks it. `aws` is there where `place` is a bucket's.
+    /// Makes a folder if it does not exist, and locks it. `aws` is there if `place` is a bucket's.
     pub(super) fn open(place: &Place, aws: Option<&Aws>) -> Result<Self, Failure> {
         match (place, aws) {
             (Place::Path(path), _) => Self::open_folder(path),
@@ -115,8 +115,8 @@ impl Out {
         Ok((begin(request)?, true))
     }
 
-    /// The keys of a run here. In a bucket all that a lifecycle rule may expire stands below one prefix; in a folder each
-    /// run removes its own.
+    /// The keys of a run in this output. In a bucket all that a lifecycle rule may expire is below one
+    /// prefix; in a folder each run removes its own.
     pub(super) fn keys(&self, run: &RunId) -> RunKeys {
         match self.place {
             Place::Path(_) => RunKeys::new(&self.prefix, run),
@@ -140,15 +140,15 @@ impl Out {
             for object in page {
                 let name = object.key.strip_prefix(&self.prefix).and_then(|rest| rest.split('/').next());
                 let run = name.and_then(|name| RunId::try_from(name.to_owned()).ok());
-                // Other folders stand beside the runs.
+                // Other folders may be next to the runs.
                 runs.extend(run.filter(|run| self.keys(run).request() == object.key));
             }
         }
         Ok(runs.into_iter().collect())
     }
 
-    /// Removes what processes that were killed left behind in a folder: half-written files, and the stages' objects of
-    /// runs that were complete.
+    /// Removes what processes that were killed left behind in a folder: half-written files, and the stages'
+    /// objects of runs that were complete.
     fn tidy(&self, runs: &[RunId]) -> Result<(), Failure> {
         let (Some(folder), Place::Path(path)) = (&self.folder, &self.place) else { return Ok(()) };
         folder.remove_unfinished().map_err(broken)?;

@@ -1,6 +1,6 @@
 //! Samples how far a run is, for the curve in its report.
 //!
-//! It only reads counts; a run goes on whether or not anybody looks.
+//! It only reads counts; a run continues with or without it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::exit::{Failure, broken};
 
-/// How often it looks; what it keeps is fewer where a run is long.
+/// How often it looks; it keeps fewer samples if a run is long.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// A recording that runs beside the work.
+/// A recording that runs in parallel with the work.
 pub(super) struct Recording {
     stop: oneshot::Sender<()>,
     recording: JoinHandle<Throughput>,
@@ -30,7 +30,7 @@ impl Recording {
 
     /// The curve until now.
     pub(super) async fn stop(self) -> Result<Throughput, Failure> {
-        // It fails only where the recording has ended by itself, and then it is there.
+        // It fails only if the recording has ended by itself, and then it is there.
         let _ = self.stop.send(());
         self.recording.await.map_err(broken)
     }

@@ -1,7 +1,8 @@
-//! Ctrl-C: the first lets shards in hand finish for a while, the second stops at once. The third ends the process.
+//! Ctrl-C: the first lets shards in hand finish for a while, the second stops at once. The third ends the
+//! process.
 //!
-//! What is tagged is kept by the first two: the shards that are not done leave checkpoints, from which the same command
-//! continues.
+//! What is tagged is kept by the first two: the shards that are not done leave checkpoints, from which the
+//! same command continues.
 
 use std::io;
 use std::time::Duration;

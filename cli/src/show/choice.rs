@@ -1,7 +1,7 @@
 //! Which rows `show` takes: by failure, by label, by score.
 //!
-//! With softmax every image has every label a little, so a label is that of an image only if it is the best one. It reads
-//! of a run's request what a label means, and no row by itself.
+//! With softmax every image has every label a little, so a label is that of an image only if it is the best
+//! one. It reads of a run's request what a label means, and no row by itself.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -23,7 +23,7 @@ pub(super) struct Choice {
     below: Option<f32>,
 }
 
-/// What a request of any version says of a model's labels.
+/// The labels of a model in a request of any version.
 #[derive(Deserialize)]
 struct Labels {
     labels: Vec<String>,

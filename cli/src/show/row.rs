@@ -18,7 +18,7 @@ use crate::exit::{Failure, bad_input, broken};
 /// Tags with a smaller score than this print as 0.00 and are left out, but for the best one.
 const SHOWN: f32 = 0.005;
 
-/// The rows of a run, read anew for each pass.
+/// The rows of a run, read again for each pass.
 pub(super) struct Rows(Vec<PathBuf>);
 
 impl Rows {

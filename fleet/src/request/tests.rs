@@ -99,7 +99,7 @@ fn a_prefix_that_leaves_no_room_for_keys_is_refused() {
         |bytes: usize| with("output", json!(format!("s3://tagfleet-data/tags/{}/", "p".repeat(bytes))));
     assert!(parse(&output(700)).is_ok());
     let error = parse(&output(1000)).unwrap_err();
-    insta::assert_snapshot!(error, @"the request is wrong: output: its prefix has 1006 bytes, and S3 takes no key that is longer than 1024: give at most 800");
+    insta::assert_snapshot!(error, @"the request is wrong: output: its prefix has 1006 bytes, and S3 keys have at most 1,024 bytes: give at most 800");
 }
 
 #[test]

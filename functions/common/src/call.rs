@@ -1,7 +1,7 @@
-//! One call of a function: what it used goes beside the run, what it did into one line of the log.
+//! One call of a function: its usage goes next to the run, its result into one line of the log.
 //!
-//! The line holds numbers, the action and the run, never a key or an address; only an error says what it is about, for
-//! nobody else hears of it where an event was the caller. No error shows a secret.
+//! The line holds numbers, the action and the run, never a key or an address. Only an error names its
+//! subject, because the log is its only reader if an event was the caller. No error shows a secret.
 
 use std::io::{self, Write};
 use std::time::{Instant, SystemTime};
@@ -32,7 +32,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of `function` that begins now and sends its requests with `aws`.
+    /// A call of `function` that starts now and sends its requests with `aws`.
     #[must_use]
     pub fn begin(function: &'static str, action: &'static str, context: &Context, aws: &Aws) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -54,10 +54,11 @@ impl Call {
         self.details.insert(name.to_owned(), value.into());
     }
 
-    /// Ends the call: writes its record where there is a run that was found valid, and its line; gives the answer back.
+    /// Ends the call: writes its record if there is a valid run, and its line; returns the answer.
     ///
     /// # Errors
-    /// Those of the call itself, else of writing the record: without it the run's cost would be told too low.
+    /// Those of the call itself, else of writing the record: without it the run's reported cost would be too
+    /// low.
     pub async fn end(
         mut self,
         fleet: Option<&FleetRun>,
@@ -76,10 +77,10 @@ impl Call {
         result
     }
 
-    /// Writes what the call used until now beside the run; [`Call::end`] does it for most.
+    /// Writes the call's usage so far next to the run; [`Call::end`] does it for most.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub async fn record(&self, fleet: &FleetRun) -> Result<(), CallError> {
         let record = self.used();
         let name = format!("call-{}-{}", self.function, self.request_id);
@@ -102,12 +103,12 @@ impl Call {
         })
     }
 
-    /// Begun ones count, as Lambda bills them.
+    /// Rounded up, as Lambda bills them.
     fn milliseconds(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
     }
 
-    /// When it began, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     #[must_use]
     pub fn began(&self) -> u64 {
         self.began_at
@@ -115,7 +116,7 @@ impl Call {
 
     fn log(&self, result: &Result<Value, CallError>) {
         let line = self.line(result);
-        // Without a log there is nowhere to say that there is none.
+        // Without a log there is no place to report that.
         let _ = writeln!(io::stdout().lock(), "{line}");
     }
 

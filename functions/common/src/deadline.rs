@@ -1,4 +1,4 @@
-//! A call's deadline as a stop: work that can be taken up again ends in time to say how far it came.
+//! A call's deadline as a stop: resumable work ends in time to report how far it came.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,8 +8,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// What a step needs at most between the stop and its answer: a page, a shard, its messages.
 const RESERVE: Duration = Duration::from_secs(60);
 
-/// A stop that comes a minute before the deadline of the call, but not before a quarter of its time is over. It waits no
-/// longer than the guard lives.
+/// A stop that comes a minute before the deadline of the call, but not before a quarter of its time is over.
+/// It waits no longer than the guard lives.
 #[must_use]
 pub fn stop_before(context: &Context) -> (CancellationToken, DropGuard) {
     let remaining = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
@@ -24,7 +24,7 @@ fn stop_after(time: Duration) -> (CancellationToken, DropGuard) {
     let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
     let (timer, over) = (stop.clone(), ended.clone());
     tokio::spawn(async move {
-        // Whichever comes first; after the end nobody looks.
+        // Whichever comes first; after the end nothing reads it.
         let _ = tokio::time::timeout(time, over.cancelled()).await;
         timer.cancel();
     });

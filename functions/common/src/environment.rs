@@ -1,4 +1,4 @@
-//! What the template tells a function, and the clients that it works with.
+//! A function's settings from the template, and the clients that it works with.
 
 use std::env;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const ANSWER_SECONDS: &str = "TAGFLEET_ANSWER_SECONDS";
 /// A variable that the template always sets.
 ///
 /// # Errors
-/// Where it is not set: the function can do nothing then.
+/// If it is not set: the function can do nothing then.
 pub fn variable(name: &str) -> Result<String, String> {
     env::var(name).map_err(|error| format!("the function's environment: {name}: {error}"))
 }
@@ -25,7 +25,7 @@ pub fn variable(name: &str) -> Result<String, String> {
 /// A variable that the template always sets to a number of at least 1.
 ///
 /// # Errors
-/// Where it is not set, or is none.
+/// If it is not set, or is none.
 pub fn number(name: &str) -> Result<u32, String> {
     let value = variable(name)?;
     let number = value.parse().ok().filter(|number| *number > 0);
@@ -33,10 +33,11 @@ pub fn number(name: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("the function's environment: {name}: {value:?} is not a number of at least 1"))
 }
 
-/// What workers may run on, as the template's compute environments have it: on spot, and those with a GPU on demand too.
+/// What workers may run on, as the template's compute environments have it: on spot, and those with a GPU on
+/// demand too.
 ///
 /// # Errors
-/// Where the environment does not say.
+/// If the environment does not define it.
 pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
     let (name, life_cycles): (_, &[&str]) = match device {
         Device::Cpu => ("TAGFLEET_CPU_INSTANCE_TYPES", &["spot"]),
@@ -56,10 +57,10 @@ pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
     Ok(machines)
 }
 
-/// What a request may ask for, as the template's parameters say.
+/// What a request may ask for, as the template's parameters set it.
 ///
 /// # Errors
-/// Where the environment does not say, or a limit is not an amount of dollars.
+/// If a variable is missing, or a limit is not an amount of dollars.
 pub fn rules() -> Result<Rules, String> {
     let [model_buckets, recipients] =
         [variable("TAGFLEET_MODEL_BUCKETS")?, variable("TAGFLEET_MAIL_RECIPIENTS")?];
@@ -73,11 +74,11 @@ pub fn rules() -> Result<Rules, String> {
     Rules::parse(&texts).map_err(|error| format!("the function's environment: {error}"))
 }
 
-/// The clients of the region that the function runs in; `TAGFLEET_ANSWER_SECONDS` says how long a service may take to begin
-/// an answer, where it is not what the clients take by default.
+/// The clients of the region that the function runs in. `TAGFLEET_ANSWER_SECONDS` sets how long a service may
+/// take to start an answer, if that differs from the clients' default.
 ///
 /// # Errors
-/// Where that is no number of at least 1.
+/// If that is not a number of at least 1.
 pub async fn clients() -> Result<Aws, String> {
     let seconds = env::var_os(ANSWER_SECONDS).map(|_| number(ANSWER_SECONDS)).transpose()?;
     let answer_time = seconds.map(|seconds| Duration::from_secs(seconds.into()));

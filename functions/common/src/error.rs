@@ -23,7 +23,7 @@ impl CallError {
         Self { error_type: ErrorType::BadRequest, message: why.into() }
     }
 
-    /// A bug, or somebody calls this function who should not.
+    /// A bug, or a call from outside the state machine.
     #[must_use]
     pub fn broken(why: impl Into<String>) -> Self {
         Self { error_type: ErrorType::Broken, message: why.into() }

@@ -1,5 +1,5 @@
-//! What both functions are made of: errors as the state machine knows them, the record and the line of every call, the
-//! deadline, the environment.
+//! What both functions are made of: errors as the state machine knows them, the record and the line of every
+//! call, the deadline, the environment.
 //!
 //! It knows nothing of what a function does.
 

@@ -1,6 +1,7 @@
 //! What the state machine asks the reducer for.
 //!
-//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left out.
+//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left
+//! out.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,12 +39,12 @@ pub(crate) enum Action {
     Finish { run: String, queue_url: String, problem: Option<Problem> },
     /// Clean up after a run that failed.
     Fail { run: String, queue_url: Option<String>, failure: Failure },
-    /// Tell those who asked for it.
+    /// Send the mail to its recipients.
     Mail {
         run: String,
         /// The name of the execution.
         execution: String,
-        /// What stopped it; none where it came to its end.
+        /// What stopped it; `None` if it came to its end.
         failure: Option<Failure>,
     },
 }

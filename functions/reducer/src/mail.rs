@@ -1,7 +1,7 @@
 //! The mail at a run's end: to whom, and what.
 //!
-//! Nobody gets one who was not named in the request, nor whom the stack does not mail; where the request is wrong, those
-//! still do whom it names readably.
+//! Only recipients in the request get one, and only those that the stack mails. If the request is wrong, those
+//! that it names readably still do.
 
 use tagfleet_aws::mail::Sent;
 use tagfleet_aws::{ServiceError, console};
@@ -24,7 +24,7 @@ pub(crate) struct Whereabouts<'a> {
 /// What it takes to send a mail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Post<'a> {
-    /// Empty where no mail is sent.
+    /// Empty if no mail is sent.
     pub(crate) sender: &'a str,
     pub(crate) rules: &'a Rules,
     pub(crate) whereabouts: Whereabouts<'a>,
@@ -32,27 +32,28 @@ pub(crate) struct Post<'a> {
 
 /// What became of a mail.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Delivery {
     pub(crate) sent: Sent,
     /// Recipients that the request names and the stack does not mail.
     pub(crate) strangers: usize,
 }
 
-/// Sends the mail and says to how many, and why not to others; to none where nobody wants one or there is no sender.
+/// Sends the mail and returns how many got it, and why others did not; `None` if there are no recipients or
+/// there is no sender.
 pub(crate) async fn tell(
     stack: &Stack,
     run: &RunId,
     failure: Option<&Failure>,
     post: Post<'_>,
     send: impl AsyncFnOnce(&[String], &Mail) -> Result<Sent, ServiceError>,
-) -> Result<Told, CallError> {
+) -> Result<Delivery, CallError> {
     let whereabouts = post.whereabouts;
     let mut recipients = stack.recipients(run).await?;
     let named = recipients.len();
     recipients.retain(|address| post.rules.may_mail(address));
     let strangers = named - recipients.len();
     if recipients.is_empty() || post.sender.is_empty() {
-        return Ok(Told { sent: Sent { sent: 0, refused: vec![] }, strangers });
+        return Ok(Delivery { sent: Sent { sent: 0, refused: vec![] }, strangers });
     }
     let found = stack.find(run).await;
     let mail = match failure {
@@ -66,7 +67,7 @@ pub(crate) async fn tell(
             Mail::of_summary(&read_summary(&fleet).await?, &surroundings(&fleet, whereabouts).await?)
         }
     };
-    Ok(Told { sent: send(&recipients, &mail).await?, strangers })
+    Ok(Delivery { sent: send(&recipients, &mail).await?, strangers })
 }
 
 impl Whereabouts<'_> {

@@ -1,4 +1,4 @@
-//! The reducer: compares shards and parts, compacts, finishes a run, tells people.
+//! The reducer: compares shards and parts, compacts, finishes a run, sends its mail.
 
 mod action;
 mod mail;

@@ -1,14 +1,14 @@
-//! What a run's end tells CloudWatch: one line of the log in the Embedded Metric Format, which costs no request.
+//! A run's metrics for CloudWatch: one line of the log in the Embedded Metric Format, which costs no request.
 //!
-//! The stack is the only dimension: every value of one is a metric of its own and costs 30 cents a month, so a run's id
-//! stands in the line and is none. A run that is taken up again tells its rows again.
+//! The stack is the only dimension: every value of one is a metric of its own and costs 30 cents a month, so
+//! a run's id is in the line and is not a dimension. A resumed run reports its rows again.
 
 use serde_json::{Value, json};
 use tagfleet_report::Summary;
 
 const NAMESPACE: &str = "tagfleet";
 
-/// The line; `milliseconds` is the time of day since 1970. Dollars are left out where they are not known.
+/// The line; `milliseconds` is the time of day since 1970. Dollars are left out if they are not known.
 pub(crate) fn line(stack: &str, summary: &Summary, milliseconds: u64) -> Value {
     let mut metrics = vec![
         json!({"Name": "images", "Unit": "Count"}),
@@ -21,7 +21,7 @@ pub(crate) fn line(stack: &str, summary: &Summary, milliseconds: u64) -> Value {
         "run": summary.run,
         "images": summary.rows,
         "failures": summary.all_failed(),
-        // An alarm compares it: of one run, for sums of several say nothing of any.
+        // An alarm compares it: of one run, because sums of several mean nothing.
         "failed_percent": failed_percent(summary),
         "images_per_second": summary.images_per_second(),
     });
@@ -34,7 +34,7 @@ pub(crate) fn line(stack: &str, summary: &Summary, milliseconds: u64) -> Value {
     line
 }
 
-/// Failed rows of a hundred; 0 where there are none.
+/// Failed rows of a hundred; 0 if there are none.
 fn failed_percent(summary: &Summary) -> f64 {
     if summary.rows == 0 { 0.0 } else { summary.all_failed() as f64 * 100.0 / summary.rows as f64 }
 }

@@ -24,7 +24,7 @@ use tagfleet_report::mail::{Failure, Mail};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
-use crate::mail::{Post, Told, Whereabouts};
+use crate::mail::{Post, Delivery, Whereabouts};
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
@@ -34,7 +34,7 @@ pub(crate) struct Reducer {
     aws: Aws,
     stack: Stack,
     rules: Rules,
-    /// Empty where no mail is sent.
+    /// Empty if no mail is sent.
     sender: String,
     /// The stack's name.
     name: String,
@@ -115,7 +115,7 @@ impl Reducer {
         call.end(fleet.as_ref(), result).await
     }
 
-    /// The run, with why its request is wrong where it is.
+    /// The run, and why its request is wrong if it is.
     async fn find(&self, run: &str) -> Result<(RunId, Result<FleetRun, CallError>), CallError> {
         let run = run_id(run)?;
         match self.stack.find(&run).await.map_err(CallError::from) {
@@ -210,7 +210,7 @@ impl Reducer {
         value(check(fleet, &queue, asked).await?)
     }
 
-    /// What the run may cost and what tells it; without a limit no price is read.
+    /// The run's limit and the prices to watch it; without a limit no price is read.
     async fn limited(
         &self,
         fleet: &FleetRun,
@@ -222,12 +222,12 @@ impl Reducer {
     /// Writes the run's metrics into the log.
     async fn measure(&self, fleet: &FleetRun) -> Result<(), CallError> {
         let line = metrics::line(&self.name, &read_summary(fleet).await?, seconds_since_1970() * 1000);
-        // Without a log there are no metrics, and nowhere to say so.
+        // Without a log there are no metrics, and no place to report that.
         let _ = writeln!(io::stdout().lock(), "{line}");
         Ok(())
     }
 
-    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Told, CallError> {
+    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Delivery, CallError> {
         let send = async |recipients: &[String], mail: &Mail| {
             let Mail { subject, text, html, pictures } = mail;
             let pictures: Vec<InlinePicture<'_>> = pictures
@@ -248,7 +248,7 @@ fn valid<'a>(fleet: Result<&'a FleetRun, &CallError>) -> Result<&'a FleetRun, Ca
     fleet.map_err(Clone::clone)
 }
 
-/// Now; no clock of Lambda's stands before that.
+/// Now; no clock of Lambda's is before that.
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

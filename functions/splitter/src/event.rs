@@ -72,7 +72,7 @@ pub(crate) async fn take(
         return Ok(Taken::Skipped("the object is in another bucket than the stack's".to_owned()));
     }
     let Some(name) = StackKeys::request_name(&object.key) else {
-        return Ok(Taken::Skipped("the object is no request: those are requests/NAME.json".to_owned()));
+        return Ok(Taken::Skipped("the object is not a request: those are requests/NAME.json".to_owned()));
     };
     let run = run_id(name, event.time.as_deref(), (bucket, &object.key, &object.sequencer))?;
     if let Some(why) = copy_request(stack.bucket.as_ref(), object, &run).await? {

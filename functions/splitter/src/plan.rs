@@ -60,7 +60,7 @@ pub(crate) fn of_source(fleet: &FleetRun, error: BucketError) -> CallError {
         Kind::Temporary => return error.into(),
         Kind::Missing => format!("there is no bucket {source}"),
         Kind::Denied => {
-            format!("s3://{source} may not be listed ({error}): name the bucket in the stack's SourceBuckets")
+            format!("s3://{source} cannot be listed ({error}): name the bucket in the stack's SourceBuckets")
         }
         _ => error.to_string(),
     };

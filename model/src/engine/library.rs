@@ -76,7 +76,7 @@ pub(super) fn places(kind: &Kind) -> Vec<PathBuf> {
 /// The file that a path stands for, links followed, or why it is none.
 pub(super) fn file(path: &Path) -> Result<PathBuf, String> {
     if !path.is_file() {
-        return Err(format!("{} is no file", path.display()));
+        return Err(format!("{} is not a file", path.display()));
     }
     path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))
 }
@@ -142,7 +142,7 @@ mod tests {
         };
         let load = |path: &Path| load(&KIND, &loaded, Some(path), try_load);
         let shown = |error: EngineError| error.to_string().replace(root.to_str().unwrap(), "/root");
-        insta::assert_snapshot!(shown(load(&path("none.so")).unwrap_err()), @"the engine could not be loaded (/root/none.so is no file): give --library the path of libengine.so");
+        insta::assert_snapshot!(shown(load(&path("none.so")).unwrap_err()), @"the engine could not be loaded (/root/none.so is not a file): give --library the path of libengine.so");
         assert_eq!(load(&root).unwrap().path, path("libengine.so.2"));
         insta::assert_snapshot!(shown(load(&path("libengine.so")).unwrap_err()), @"the engine is already loaded from /root/libengine.so.2, and one process loads it once: /root/libengine.so is not taken");
         insta::assert_snapshot!(nothing(&KIND, None, &[]), @"the engine could not be loaded (no library was found in the usual places): run `pip install engine`, or give its path with --library");

@@ -180,7 +180,7 @@ impl LabelSources<'_> {
     fn note_unread(&self, names: &[String], source: &str, notes: &mut Vec<String>) -> Result<(), ModelError> {
         if read(self.root, FILES[0])?.is_some_and(|other| other != names) {
             notes.push(format!(
-                "labels from {source}; {0} has others and is not read: say labels = \"{0}\" in tagfleet.toml if those are right",
+                "labels from {source}; {0} has others and is not read: set labels = \"{0}\" in tagfleet.toml if those are right",
                 FILES[0]
             ));
         }

@@ -45,7 +45,7 @@ pub(super) fn choose<'a>(
     };
     if let (Some(vector), None) = (vector, scores) {
         notes.push(format!(
-            "no output is a row of scores: rows have no tags, only the vector {0}; if {0} holds scores, say output = \"{0}\" in tagfleet.toml",
+            "no output is a row of scores: rows have no tags, only the vector {0}; if {0} holds scores, set output = \"{0}\" in tagfleet.toml",
             vector.name
         ));
     }

@@ -261,7 +261,7 @@ fn a_model_without_scores_is_run_for_its_vector_alone() {
     insta::assert_snapshot!(with(Some("pooler")).unwrap_err(), @r#"model.onnx: the model has no output "pooler": it has pixels_out [n, 3, 224, 224]"#);
     let spec = with(Some("pixels_out")).unwrap();
     assert_eq!((&spec.scores, spec.labels.len(), spec.multi_label), (&None, 0, false));
-    insta::assert_snapshot!(spec.notes[0], @r#"no output is a row of scores: rows have no tags, only the vector pixels_out; if pixels_out holds scores, say output = "pixels_out" in tagfleet.toml"#);
+    insta::assert_snapshot!(spec.notes[0], @r#"no output is a row of scores: rows have no tags, only the vector pixels_out; if pixels_out holds scores, set output = "pixels_out" in tagfleet.toml"#);
     let ranker = |labels| {
         let options = tagfleet_pipeline::run::TagOptions {
             labels,

@@ -40,7 +40,7 @@ impl Place {
             let mut entries = tensor.external_data.iter().filter(|entry| entry.key == key);
             let first = entries.next().map(|entry| entry.value.as_str());
             match entries.next() {
-                Some(_) => Err(refused(format!("says the {key} of its weights {:?} twice", tensor.name))),
+                Some(_) => Err(refused(format!("states the {key} of its weights {:?} twice", tensor.name))),
                 None => Ok(first),
             }
         };

@@ -249,7 +249,7 @@ fn with(seen: u32, kind: &'static Message, field: &'static Field) -> Result<u32,
         }
     };
     if seen & others != 0 {
-        return Err(refused(format!("says the {} of a {} twice", field.name, kind.name)));
+        return Err(refused(format!("states the {} of a {} twice", field.name, kind.name)));
     }
     Ok(seen | bit)
 }

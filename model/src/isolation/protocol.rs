@@ -183,7 +183,7 @@ fn read_frame(input: &mut impl Read, limit: usize) -> io::Result<Option<Vec<u8>>
     input.read_exact(&mut length[first..])?;
     let length = u32::from_le_bytes(length) as usize;
     if length > limit {
-        return Err(invalid(format!("a message of {length} bytes where {limit} are allowed")));
+        return Err(invalid(format!("a message of {length} bytes, but at most {limit} are allowed")));
     }
     let mut message = Vec::new();
     input.take(length as u64).read_to_end(&mut message)?;
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn lengths_are_bounded_before_memory_is_taken() {
         let error = read_answer(&mut u32::MAX.to_le_bytes().as_slice()).unwrap_err();
-        insta::assert_snapshot!(error, @"a message of 4294967295 bytes where 1073741824 are allowed");
+        insta::assert_snapshot!(error, @"a message of 4294967295 bytes, but at most 1073741824 are allowed");
         let head = frame(&head_of(vec![1 << 29, 1 << 29, 1])).unwrap();
         let error = Request::default().read(&mut head.as_slice()).unwrap_err();
         insta::assert_snapshot!(error, @"a request with more than 1073741824 bytes of images");

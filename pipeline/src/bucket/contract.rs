@@ -50,7 +50,7 @@ pub async fn holds(bucket: &dyn Bucket) {
 /// If the bucket breaks the contract.
 pub async fn denies(bucket: &dyn Bucket, denied: &str, readable: &str) {
     let listed = list(bucket, &KeyRange::default()).await;
-    let object = listed.iter().find(|object| object.key == denied).expect("what may not be read is listed");
+    let object = listed.iter().find(|object| object.key == denied).expect("a denied object is listed");
     for (etag, limit) in [(None, 0), (None, 1000), (Some(object.etag.as_str()), 1000)] {
         let error = failed(bucket.get(denied, etag, limit).await);
         assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, denied), "{error}");

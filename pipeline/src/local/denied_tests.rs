@@ -75,7 +75,7 @@ async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted()
         let error = run_on(&source, &worker, &Stop::default()).await.unwrap_err();
         assert!(matches!(error, RunError::Infer(InferError::Denied(_))), "{error}");
         let text = error.to_string();
-        assert!(text.contains("of 1200 images may not be read") && text.contains("at most 12"), "{text}");
+        assert!(text.contains("of 1200 images cannot be read") && text.contains("at most 12"), "{text}");
         let parts = reduce::counts_so_far(worker.output.as_ref(), &worker.keys).await.unwrap();
         assert_eq!(parts.failed.get("denied").copied().unwrap_or(0), 0, "26 of a shard are too many");
         let kept = reduce::counts_kept(&worker.checkpoints()).await.unwrap();

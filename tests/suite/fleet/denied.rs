@@ -40,7 +40,7 @@ fn more_than_the_limit_end_the_run_which_resume_completes_once_they_are_accepted
     let go_on = format!("tagfleet resume {run} --accept-denied");
     let summary = summary(&fleet, &run);
     let problem = summary["problem"].as_str().unwrap();
-    assert!(problem.contains("of 580 images may not be read") && problem.contains(&go_on), "{problem}");
+    assert!(problem.contains("of 580 images cannot be read") && problem.contains(&go_on), "{problem}");
     assert_eq!(fleet.cloud.jobs().len(), 1, "another round would come to the same");
     let mail = fleet.cloud.mails().pop().unwrap();
     assert!(mail["BodyText"].as_str().unwrap().contains("--accept-denied"), "{mail}");

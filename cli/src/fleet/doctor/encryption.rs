@@ -1,5 +1,5 @@
-//! May the images be decrypted, and the results be encrypted? A bucket that a key of yours encrypts needs that key among
-//! the stack's parameters.
+//! May the images be decrypted, and the results be encrypted? A bucket that a key of yours encrypts needs
+//! that key among the stack's parameters.
 
 use tagfleet_aws::S3Bucket;
 use tagfleet_aws::s3::settings::Encryption;
@@ -13,7 +13,8 @@ use super::unasked;
 const CHECK: &str = "encryption";
 /// The template's parameter of the keys that the workers may read sources with, by ARN.
 const SOURCE_KEYS: &str = "SourceKeyArns";
-/// That of the keys that functions and workers may read and write the stack's and the outputs' buckets with, by ARN.
+/// That of the keys that functions and workers may read and write the stack's and the outputs' buckets with,
+/// by ARN.
 const OWN_KEYS: &str = "OwnKeyArns";
 /// That of the buckets that runs may write to, besides the stack's own.
 const OUTPUT_BUCKETS: &str = "OutputBuckets";
@@ -39,7 +40,7 @@ pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
     findings
 }
 
-/// The values of a parameter that is a list; none where the stack has no such parameter.
+/// The values of a parameter that is a list; `None` if the stack has no such parameter.
 fn list_of(answer: &Element, name: &str) -> Vec<String> {
     let parameters = answer.find("Parameters").map_or(&[][..], |parameters| parameters.children.as_slice());
     let ours = parameters.iter().find(|parameter| parameter.text_of("ParameterKey") == name);

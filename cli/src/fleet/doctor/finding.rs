@@ -1,4 +1,4 @@
-//! What a check found, and how all of it is told.
+//! The finding of a check, and the text of all findings.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub(super) struct Finding {
     /// The check's subject, one or two words.
     pub(super) check: &'static str,
     pub(super) found: String,
-    /// What to do; none where all is well.
+    /// What to do; `None` if all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) to_do: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! Do the workers reach what they need? S3 through a gateway endpoint, which costs nothing while a NAT gateway is paid by the
-//! byte; and the services that start them.
+//! Do the workers reach what they need? S3 through a gateway endpoint, which costs nothing while a NAT
+//! gateway is paid by the byte; and the services that start them.
 
 mod exit;
 

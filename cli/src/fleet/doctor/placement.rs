@@ -1,4 +1,5 @@
-//! Can a worker's job be placed at all? Its vCPUs, memory and GPUs against what its compute environments may start.
+//! Can a worker's job be placed at all? Its vCPUs, memory and GPUs against what its compute environments may
+//! start.
 //!
 //! A job that fits nowhere waits for an hour before it is given up; here it shows before.
 
@@ -14,10 +15,10 @@ use super::super::stack::FleetStack;
 use super::finding::Finding;
 use super::{list_at, rest, text_at, texts_at, unasked};
 
-/// Batch chooses by itself where this stands among the types.
+/// Batch chooses by itself if this is among the types.
 const OPTIMAL: [&str; 2] = ["optimal", "default_x86_64"];
 
-/// What runs workers of one kind, as AWS told it.
+/// What runs workers of one kind, as AWS describes it.
 pub(super) struct Device {
     /// `cpu workers` or `gpu workers`.
     pub(super) check: &'static str,
@@ -179,7 +180,7 @@ fn judge_answers(check: &'static str, answers: &Answers) -> Vec<Finding> {
     problems
 }
 
-/// Why no job can be placed in an environment; none where it can.
+/// Why no job can be placed in an environment; `None` if it can.
 fn problem(check: &'static str, environment: &Value, answers: &Answers) -> Option<Finding> {
     let Answers { needs, types, .. } = answers;
     let name = text_at(environment, "/computeEnvironmentName");

@@ -1,5 +1,5 @@
-//! Does the account's quota hold a worker? vCPUs of running instances, by kind; for GPUs AWS's default is none. And do
-//! the functions' concurrent calls fit, of which a new account has few?
+//! Does the account's quota hold a worker? vCPUs of running instances, by kind; for GPUs AWS's default is
+//! none. And do the functions' concurrent calls fit, of which a new account has few?
 
 use serde_json::{Value, json};
 use tagfleet_aws::ServiceError;
@@ -16,7 +16,7 @@ struct Quota {
     name: &'static str,
     /// The check of the workers that it is for.
     workers: &'static str,
-    /// Whether runs that say nothing of a device need it.
+    /// Whether runs without a device in their request need it.
     is_default: bool,
 }
 
@@ -68,7 +68,7 @@ async fn ask(stack: &FleetStack, service: &str, code: &str) -> Result<Value, Ser
     stack.aws.json(call, &json!({"ServiceCode": service, "QuotaCode": code})).await
 }
 
-/// What a quota allows; none where the answer does not say.
+/// A quota's value; `None` if the answer does not have it.
 fn value_of(answer: &Value) -> Option<f64> {
     answer.pointer("/Quota/Value").and_then(Value::as_f64)
 }
@@ -88,7 +88,7 @@ fn judge_concurrency(answer: &Value) -> Finding {
     )
 }
 
-/// `vcpus` is what one job takes, where that is known.
+/// `vcpus` is what one job takes, if that is known.
 fn judge(quota: &Quota, vcpus: Option<u64>, answer: &Value) -> Finding {
     let Quota { code, name, workers, is_default } = quota;
     let Some(value) = value_of(answer) else {

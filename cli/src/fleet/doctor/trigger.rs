@@ -1,4 +1,5 @@
-//! Does a request file start a run, and nothing else? The way from the bucket through EventBridge to the splitter.
+//! Does a request file start a run, and nothing else? The way from the bucket through EventBridge to the
+//! splitter.
 
 use serde_json::{Value, json};
 use tagfleet_aws::ServiceError;

@@ -26,7 +26,8 @@ use crate::run_id::began;
 
 /// There may be thousands of workers: their records are read again only after this long.
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
-/// An execution that was started longer ago than this is shown by Step Functions, which is eventually consistent.
+/// An execution that was started longer ago than this is shown by Step Functions, which is eventually
+/// consistent.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A run that is looked at.
@@ -56,7 +57,7 @@ impl<'a> StatusPoller<'a> {
         self.stack
     }
 
-    /// The command that goes on with the run.
+    /// The command that resumes the run.
     pub(in crate::fleet) fn resume(&self) -> String {
         self.stack.command(&format!("resume {}", self.found.run))
     }
@@ -66,7 +67,7 @@ impl<'a> StatusPoller<'a> {
         &self.found.run
     }
 
-    /// How the run stands now.
+    /// The status of the run now.
     pub(in crate::fleet) async fn look(&mut self) -> Result<RunStatus, Failure> {
         self.seen.execution = self.execution().await?;
         self.seen.is_starting = self.seen.execution.is_none() && self.was_started_just_now();
@@ -76,7 +77,8 @@ impl<'a> StatusPoller<'a> {
         Ok(RunStatus::new(&self.found.run, &self.seen))
     }
 
-    /// What is known of the execution; none where Step Functions shows none, as it may for a moment after a start.
+    /// What is known of the execution; `None` if Step Functions shows none, as it may for a moment after a
+    /// start.
     async fn execution(&self) -> Result<Option<Execution>, Failure> {
         let known = self.seen.execution.as_ref().map(|execution| execution.arn.as_str());
         let Some(arn) = known.or(self.started.as_ref().map(|(arn, _)| arn.as_str())) else {
@@ -89,7 +91,7 @@ impl<'a> StatusPoller<'a> {
         }
     }
 
-    /// By this command, or by another one, of which only the run's id tells the time.
+    /// By this command, or by another one, of which only the run's id shows the time.
     fn was_started_just_now(&self) -> bool {
         match &self.started {
             Some((_, at)) => at.elapsed() < SHOWN_WITHIN,
@@ -99,7 +101,7 @@ impl<'a> StatusPoller<'a> {
         }
     }
 
-    /// The summary of a run that has ended; none where it ended without.
+    /// The summary of a run that has ended; `None` if it ended without.
     pub(in crate::fleet) fn summary(&self) -> Option<&Summary> {
         self.seen.summary.as_ref()
     }
@@ -138,7 +140,7 @@ impl<'a> StatusPoller<'a> {
         Ok(())
     }
 
-    /// What the records cost; a price that is not known is told, and stops nobody from looking.
+    /// The cost of the records; an unknown price is reported, and does not stop the command.
     async fn spent(&mut self, records: Records) -> Result<f64, String> {
         if self.pricing.is_none() {
             self.pricing = Some(pricing(self.stack).await);
@@ -183,7 +185,7 @@ async fn pricing(stack: &FleetStack) -> Result<Pricing, String> {
     Pricing::load(&stack.bucket(), region).await.map_err(|error| error.to_string())
 }
 
-/// The summary that the run's latest end left; none where it left none.
+/// The summary that the run's latest end left; `None` if it left none.
 pub(in crate::fleet) async fn summary(fleet: &FleetRun) -> Result<Option<Summary>, RecordError> {
     record::read_if_present(fleet.output.as_ref(), &fleet.keys.summary()).await
 }

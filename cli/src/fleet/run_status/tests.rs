@@ -1,4 +1,4 @@
-//! What is seen of a run, and how it stands then.
+//! A snapshot of a run, and its status.
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn a_running_run_is_counted_by_its_parts() {
 #[test]
 fn speed_is_that_of_this_executions_workers() {
     let run_status = stands(&running());
-    // 400 images from 1000 to 1120; the worker that began at 10 was another execution's.
+    // 400 images from 1000 to 1120; the worker that started at 10 was another execution's.
     assert_eq!(run_status.images_per_second, Some(400.0 / 120.0));
     assert_eq!(run_status.seconds_left, Some(30));
     assert_eq!((run_status.workers[0].running, run_status.workers[0].ended), (1, 1));

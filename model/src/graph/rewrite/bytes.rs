@@ -60,7 +60,7 @@ fn check_operators(proto: &ModelProto) -> Result<(), ModelError> {
              again, or give --device cpu"
         ))),
         None => Err(ModelError::new(
-            "it does not say which set of ONNX's operators it uses: export the model again, or give --device cpu",
+            "it does not state which set of ONNX's operators it uses: export the model again, or give --device cpu",
         )),
     }
 }

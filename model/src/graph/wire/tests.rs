@@ -42,19 +42,19 @@ fn why(file: &[u8]) -> String {
 fn what_comes_twice_is_refused_wherever_it_stands() {
     // What the review did: protobuf's reader for C++ keeps the 1, prost the 7.
     let twice = [number(14, 1), number(14, 7)].concat();
-    insta::assert_snapshot!(why(&tensor(&twice)), @"refused: says the data_location of a TensorProto twice");
+    insta::assert_snapshot!(why(&tensor(&twice)), @"refused: states the data_location of a TensorProto twice");
     insta::assert_snapshot!(why(&tensor(&number(14, 7))), @"refused: has 7 for the data_location of a TensorProto");
     let twice = [number(14, 1), number(14, 0)].concat();
-    insta::assert_snapshot!(why(&tensor(&twice)), @"refused: says the data_location of a TensorProto twice");
-    insta::assert_snapshot!(why(&[model(&[]), model(&[])].concat()), @"refused: says the graph of a ModelProto twice");
+    insta::assert_snapshot!(why(&tensor(&twice)), @"refused: states the data_location of a TensorProto twice");
+    insta::assert_snapshot!(why(&[model(&[]), model(&[])].concat()), @"refused: states the graph of a ModelProto twice");
     let constant = message(1, &message(5, &message(5, &[number(2, 1), number(2, 2)].concat())));
-    insta::assert_snapshot!(why(&model(&constant)), @"refused: says the data_type of a TensorProto twice");
+    insta::assert_snapshot!(why(&model(&constant)), @"refused: states the data_type of a TensorProto twice");
     let function = message(25, &message(7, &[message(4, b"Relu"), message(4, b"Add")].concat()));
-    insta::assert_snapshot!(why(&function), @"refused: says the op_type of a NodeProto twice");
+    insta::assert_snapshot!(why(&function), @"refused: states the op_type of a NodeProto twice");
     // One of several that exclude each other: the last would count, or both.
     let dimension = message(1, &[number(1, 3), message(2, b"n")].concat());
     let port = message(11, &message(2, &message(1, &message(2, &dimension))));
-    insta::assert_snapshot!(why(&model(&port)), @"refused: says the dim_param of a TensorShapeProto.Dimension twice");
+    insta::assert_snapshot!(why(&model(&port)), @"refused: states the dim_param of a TensorShapeProto.Dimension twice");
 }
 
 #[test]

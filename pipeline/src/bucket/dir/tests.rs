@@ -194,14 +194,14 @@ async fn all_folders_that_may_not_be_read_are_named_at_once() {
     if closed(&folder, &["b", "c/d"]) {
         let error = bucket.list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
         assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, "b/"));
-        insta::assert_snapshot!(error.detail, @r#"2 folders may not be read ("b/", "c/d/"): permit it, or leave what is in there out with --exclude"#);
+        insta::assert_snapshot!(error.detail, @r#"2 folders cannot be read ("b/", "c/d/"): grant access, or leave their files out with --exclude"#);
         let excluded = |globs: &[&str]| {
             let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
             bucket.clone().read_with(Filter::new(&[], &globs, true).unwrap())
         };
         assert_eq!(keys(&excluded(&["b/", "c/**"])).await, ["a.jpg", "e/3.jpg"]);
         let error = excluded(&["b/"]).list(&KeyRange::default()).try_collect::<Vec<_>>().await.unwrap_err();
-        assert!(error.detail.starts_with("this folder may not be read (\"c/d/\")"), "{error}");
+        assert!(error.detail.starts_with("this folder cannot be read (\"c/d/\")"), "{error}");
     }
     opened(&folder, &["b", "c/d"]);
 }

@@ -1,17 +1,19 @@
-//! Do the workers reach the services of AWS that they depend on? Through a route out of their subnets, or through endpoints.
+//! Do the workers reach the services of AWS that they depend on? Through a route out of their subnets, or
+//! through endpoints.
 //!
-//! A worker in a subnet with neither never starts: its machine cannot join the cluster or fetch the image, and the job waits.
+//! A worker in a subnet with neither never starts: its machine cannot join the cluster or fetch the image,
+//! and the job waits.
 
 use tagfleet_aws::xml::Element;
 
 use super::super::finding::Finding;
 use super::CHECK;
 
-/// Services that a worker's machine or the worker itself asks for, besides S3: the interface endpoints that a subnet without
-/// a way out needs, as AWS documents them for ECS on EC2, ECR, CloudWatch Logs and SQS.
+/// Services that a worker's machine or the worker itself asks for, besides S3: the interface endpoints that a
+/// subnet without a way out needs, as AWS documents them for ECS on EC2, ECR, CloudWatch Logs and SQS.
 const NEEDED: [&str; 7] = ["ecs", "ecs-agent", "ecs-telemetry", "ecr.api", "ecr.dkr", "logs", "sqs"];
 
-/// What the subnets' route tables and the VPC's endpoints say together.
+/// The subnets' route tables and the VPC's endpoints, combined.
 pub(super) fn judge(vpc: &str, tables: &Element, endpoints: &Element) -> Finding {
     if has_way_out(tables) {
         return Finding::ok(CHECK, format!("the workers' subnets in {vpc} have a route to the internet"));

@@ -91,9 +91,9 @@ fn where_weights_are_is_said_once_and_in_numbers() {
         let tensor = external("w", entries);
         changed(|proto| graph(proto).initializer.push(tensor), &[7; 100], false).unwrap_err()
     };
-    insta::assert_snapshot!(twice(&[("location", "weights.bin"), ("location", "/etc/passwd")]), @r#"model.onnx says the location of its weights "w" twice: refused; export the model again"#);
+    insta::assert_snapshot!(twice(&[("location", "weights.bin"), ("location", "/etc/passwd")]), @r#"model.onnx states the location of its weights "w" twice: refused; export the model again"#);
     insta::assert_snapshot!(twice(&[("location", "weights.bin"), ("offset", "-1")]), @r#"model.onnx has "-1" for the offset of its weights "w", no number of bytes: refused; export the model again"#);
-    insta::assert_snapshot!(twice(&[("location", "weights.bin"), ("length", "1"), ("length", "9")]), @r#"model.onnx says the length of its weights "w" twice: refused; export the model again"#);
+    insta::assert_snapshot!(twice(&[("location", "weights.bin"), ("length", "1"), ("length", "9")]), @r#"model.onnx states the length of its weights "w" twice: refused; export the model again"#);
     insta::assert_snapshot!(twice(&[("location", "weights.bin"), ("offset", "101")]), @"weights.bin has 100 bytes, but model.onnx wants 101 from it: copy it again");
 }
 
@@ -203,7 +203,7 @@ fn operators_older_than_those_put_before_them_are_refused() {
         )
     };
     insta::assert_snapshot!(with(Some(6)).unwrap_err(), @"model.onnx: its operators are those of ONNX's set 6, and a device takes 7 or later: export the model again, or give --device cpu");
-    insta::assert_snapshot!(with(None).unwrap_err(), @"model.onnx: it does not say which set of ONNX's operators it uses: export the model again, or give --device cpu");
+    insta::assert_snapshot!(with(None).unwrap_err(), @"model.onnx: it does not state which set of ONNX's operators it uses: export the model again, or give --device cpu");
     assert!(with(Some(7)).is_ok());
 }
 
