@@ -310,7 +310,7 @@ fn comments(file: &Path) -> Vec<String> {
     for line in read(file).lines() {
         match line.trim_start().strip_prefix("//") {
             Some(text) => {
-                comments.last_mut().unwrap().push_str(&format!("{}\n", text.trim_start_matches(['/', '!'])))
+                comments.last_mut().unwrap().push_str(&format!("{}\n", text.trim_start_matches(['/', '!'])));
             }
             None => comments.push(String::new()),
         }
