@@ -90,7 +90,7 @@ Exit codes:
   1  broken: a full disk, a failing engine, a bug
   2  bad usage or bad input
   3  finished, some images failed: their rows say why
-  4  interrupted or incomplete: the same command goes on where it stopped";
+  4  interrupted or incomplete: run the same command to resume";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]

@@ -235,8 +235,8 @@ pub fn price_unknown(run: &RunId, why: &str) -> Problem {
     Problem {
         error: PRICE_UNKNOWN.to_owned(),
         cause: format!(
-            "a run with a limit begins no round while it cannot be told what it spends: {why}; once the price is known, to \
-             resume: tagfleet resume {run}"
+            "the limit cannot be enforced because a price is unknown: {why}; once it is known, resume with: tagfleet \
+             resume {run}"
         ),
     }
 }

@@ -78,7 +78,7 @@ async fn is_planned(fleet: &FleetRun) -> Result<bool, FleetError> {
     if has_request && !has_ranges {
         let run = &fleet.run;
         return Err(FleetError::Unusable(format!(
-            "run {run} cannot go on, for its working objects below {} have expired: submit it anew",
+            "run {run} cannot be resumed, because its working objects below {} have expired: submit it again",
             keys.work()
         )));
     }

@@ -53,7 +53,7 @@ pub struct FleetRequest {
     /// Which tags a row keeps, where it is not what the model was published with.
     #[serde(default)]
     pub tags: TagOverrides,
-    /// What the workers run on.
+    /// Device of the workers.
     #[serde(default)]
     pub device: Device,
     /// At most so many workers, 1 to 10,000; else one for each 50,000 images, at most 100.

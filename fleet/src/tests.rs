@@ -338,7 +338,7 @@ async fn a_run_whose_working_objects_have_expired_is_not_mixed_with_new_ones() {
     world.own.delete(&fleet.keys.ranges());
     let error = plan(&world.stack, &fleet).await.unwrap_err();
     assert_eq!(error.error_type(), ErrorType::BadRequest);
-    assert!(error.to_string().contains("have expired: submit it anew"), "{error}");
+    assert!(error.to_string().contains("have expired: submit it again"), "{error}");
 }
 
 #[tokio::test]

@@ -216,7 +216,7 @@ fn what_is_wrong_is_said_before_anything_is_started() {
     insta::assert_snapshot!(submitted(&["--notify", "me@example.com"]), @"error: the stack tagfleet sends no mail: deploy it again with Sender, or ask for none");
     insta::assert_snapshot!(submitted(&["--labels", "shoes"]), @r#"error: the model has no label "shoes"; the nearest are "shoe", "blue", "book""#);
     let other = fleet(&cloud, &["submit", "s3://other/", "--model", "demo/model"]);
-    insta::assert_snapshot!(refused(&other), @"error: s3://other may not be read by the stack tagfleet: add it to SourceBuckets and deploy again");
+    insta::assert_snapshot!(refused(&other), @"error: s3://other cannot be read by the stack tagfleet: add it to SourceBuckets and deploy again");
     assert_eq!((cloud.keys(""), cloud.executions()), (vec![], vec![]));
 
     insta::assert_snapshot!(refused(&fleet(&cloud, &["status", "20261123-170000-0a1b2c"])), @"error: there is no run 20261123-170000-0a1b2c in the stack tagfleet: `tagfleet status` lists the latest");

@@ -30,7 +30,7 @@ Exit codes:
   1  broken: AWS or the run failed, and the error says where
   2  bad usage, or a request that is wrong: nothing was started
   3  with --wait: finished, some images failed: their rows say why
-  4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run goes on";
+  4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// What a flag of the request makes superfluous: the file says all of it.
 pub(super) const REQUEST_FLAGS: [&str; 25] = [

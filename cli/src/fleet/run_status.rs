@@ -150,7 +150,7 @@ impl RunState {
             Self::Complete => "complete",
             Self::Incomplete => "incomplete",
             Self::StoppedAtBudget => "stopped at budget",
-            Self::PriceUnknown => "stopped, for a price is not known",
+            Self::PriceUnknown => "stopped: a price is unknown",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Stopped => "stopped",

@@ -224,7 +224,7 @@ async fn start(
 fn started(run: &RunId, output: &Address, command: impl Fn(&str) -> String) -> String {
     let (watch, cancel) = (command(&format!("status {run} --watch")), command(&format!("cancel {run}")));
     format!(
-        "run {run} is started; its results will be in {output}{run}/\nto see how it goes: {watch}\nto stop it: {cancel}\n"
+        "run {run} is started; its results will be in {output}{run}/\nwatch it with: {watch}\nto stop it: {cancel}\n"
     )
 }
 
@@ -246,7 +246,7 @@ mod tests {
         let output = Address::parse("s3://tagfleet-data/tags/").unwrap();
         insta::assert_snapshot!(started(&run, &output, |command| format!("tagfleet {command}")), @r"
         run 20261123-170000-0a1b2c is started; its results will be in s3://tagfleet-data/tags/20261123-170000-0a1b2c/
-        to see how it goes: tagfleet status 20261123-170000-0a1b2c --watch
+        watch it with: tagfleet status 20261123-170000-0a1b2c --watch
         to stop it: tagfleet cancel 20261123-170000-0a1b2c
         ");
         insta::assert_snapshot!(

@@ -1,7 +1,7 @@
 //! The stored records: where they are, and which objects are records.
 //!
-//! A record is an object `usage/NAME.json` of its run. Anything else below `usage/` is counted and named, and never read:
-//! whoever may write there could otherwise stop a run, or add to its bill.
+//! A record is an object `usage/NAME.json` of its run. Anything else below `usage/` is counted and named, and
+//! never read: whoever may write there could otherwise stop a run, or add to its bill.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl Records {
 /// Writes a record; `name` is its own among the records of the run, and safe in a key.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub async fn put(
     output: &dyn Bucket,
     keys: &RunKeys,
@@ -87,7 +87,7 @@ pub async fn put(
 /// Reads and adds up all records of a run.
 ///
 /// # Errors
-/// Where one cannot be read.
+/// If one cannot be read.
 pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, RecordError> {
     Ok(records(output, keys).await?.sum())
 }
@@ -95,7 +95,7 @@ pub async fn total(output: &dyn Bucket, keys: &RunKeys) -> Result<Usage, RecordE
 /// Reads all records of a run.
 ///
 /// # Errors
-/// Where one cannot be read. What is not a record by its name is never an error.
+/// If one cannot be read. What is not a record by its name is never an error.
 pub async fn records(output: &dyn Bucket, keys: &RunKeys) -> Result<Records, RecordError> {
     let mut found = Records::default();
     let mut pages = output.list(&KeyRange::prefix(&keys.usages()));
@@ -124,7 +124,8 @@ mod tests {
     use tagfleet_pipeline::bucket::memory::MemoryBucket;
     use tagfleet_pipeline::run::RunId;
 
-    /// Another run whose output is among the records: its request is not a record, and its true records are not this run's.
+    /// Another run whose output is among the records: its request is not a record, and its true records are
+    /// not this run's.
     #[tokio::test]
     async fn what_another_run_left_among_the_records_stops_no_run_and_adds_to_no_bill() {
         let bucket = MemoryBucket::default();

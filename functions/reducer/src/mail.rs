@@ -1,7 +1,7 @@
 //! The mail at a run's end: to whom, and what.
 //!
-//! Only recipients in the request get one, and only those that the stack mails. If the request is wrong, those
-//! that it names readably still do.
+//! Only recipients in the request get one, and only those that the stack mails. If the request is wrong,
+//! those that it names readably still do.
 
 use tagfleet_aws::mail::Sent;
 use tagfleet_aws::{ServiceError, console};
@@ -148,7 +148,8 @@ mod tests {
         assert!(sent.contains("no <such> bucket"), "{sent}");
     }
 
-    /// One small file would otherwise send a mail of the account to fifty strangers, even if it is not a request.
+    /// One small file would otherwise send a mail of the account to fifty strangers, even if it is not a
+    /// request.
     #[tokio::test]
     async fn a_stranger_is_told_nothing_whatever_the_request() {
         let strangers = r#"{"notify": ["you@example.org", "a@example.com.evil.org"], "read this": 1}"#;

@@ -24,7 +24,7 @@ use tagfleet_report::mail::{Failure, Mail};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
-use crate::mail::{Post, Delivery, Whereabouts};
+use crate::mail::{Delivery, Post, Whereabouts};
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";

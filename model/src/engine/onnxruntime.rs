@@ -215,7 +215,7 @@ mod tests {
         let text = folder.path().join("libonnxruntime.so");
         std::fs::write(&text, "no library").unwrap();
         assert!(try_load(&text).unwrap_err().contains("failed to load"));
-        assert!(try_load(&folder.path().join("none.so")).unwrap_err().ends_with("is no file"));
+        assert!(try_load(&folder.path().join("none.so")).unwrap_err().ends_with("is not a file"));
         let libc = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6"];
         for other in libc.iter().filter(|path| Path::new(path).exists()) {
             assert!(try_load(Path::new(other)).unwrap_err().contains("OrtGetApiBase"));

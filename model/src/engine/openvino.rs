@@ -289,6 +289,6 @@ mod tests {
         let reason = |name: &str| try_load(&path(name)).err().unwrap();
         assert!(reason("libopenvino_c.so").ends_with("is not the library of OpenVINO's C interface"));
         assert!(reason("libopenvino_c.so.1").contains("could not be opened"));
-        assert!(reason("none.so").ends_with("is no file"));
+        assert!(reason("none.so").ends_with("is not a file"));
     }
 }

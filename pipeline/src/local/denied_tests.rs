@@ -196,8 +196,8 @@ proptest! {
     #[test]
     fn denied_images_are_rows_and_throttled_ones_are_not(
         images in 2..400_usize,
-        // Fewer than calls between two failures: a shard's denied images are asked for in a row, and this worker
-        // makes no request again.
+        // Fewer than calls between two failures: a shard's denied images are asked for in a row, and this
+        // worker makes no request again.
         denied in prop::collection::btree_set(0..400_usize, 0..40),
         fails_each in prop_oneof![Just(0_u64), 50..150_u64],
     ) {

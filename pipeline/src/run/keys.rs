@@ -297,7 +297,8 @@ impl StackKeys {
         format!("{}{id}.budget.json", Self::RUNS)
     }
 
-    /// The folder of a day's ledger, `2026-11-30`: what its executions have reserved of what they may cost together.
+    /// The folder of a day's ledger, `2026-11-30`: what its executions have reserved of what they may cost
+    /// together.
     #[must_use]
     pub fn day(date: &str) -> String {
         format!("{}{date}/", Self::DAYS)

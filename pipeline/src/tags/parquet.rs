@@ -23,8 +23,8 @@
 //! `error_detail`, and called elements `item`.
 //!
 //! The file's metadata carries `tagfleet.schema_version`, `tagfleet.run` and `tagfleet.second_decoder`: how
-//! many images the first decoder refused and the second read. That of a part also has `tagfleet.slowest`: the images that
-//! took the longest, as JSON. Nothing in it decides the content of a row.
+//! many images the first decoder refused and the second read. That of a part also has `tagfleet.slowest`: the
+//! images that took the longest, as JSON. Nothing in it decides the content of a row.
 
 mod columns;
 

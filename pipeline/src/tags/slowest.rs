@@ -1,7 +1,7 @@
 //! The images that took the longest: of a shard, of a run.
 //!
-//! A few only, so that a picture that was made to be slow is found by its name. They are for people and decide nothing; no
-//! row has them. Parts may be merged in any order. It reads no clock.
+//! A few only, so that a picture that was made to be slow is found by its name. They are for people and
+//! decide nothing; no row has them. Parts may be merged in any order. It reads no clock.
 
 use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};

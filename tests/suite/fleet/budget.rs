@@ -129,7 +129,7 @@ fn a_price_that_is_lost_in_the_middle_of_a_run_has_an_end_of_its_own() {
     let cause = ended["cause"].as_str().unwrap();
     assert!(cause.contains("x9z.large") && cause.contains(&format!("tagfleet resume {run}")), "{cause}");
     let said = fleet.tagfleet(&["status", &run]).stdout;
-    assert!(said.contains("stopped, for a price is not known") && said.contains("x9z.large"), "{said}");
+    assert!(said.contains("stopped: a price is unknown") && said.contains("x9z.large"), "{said}");
     deploy_reducer_for(&fleet, "c7a.2xlarge");
     assert_eq!(fleet.tagfleet(&["resume", &run, "--json"]).code, Some(0));
     assert_eq!(fleet.wait(&fleet.execution(&format!("{run}-3"))).0, "SUCCEEDED");

@@ -120,8 +120,8 @@ fn of_ends(states: &Value) -> Vec<Value> {
         (&states["Outcome"]["Choices"][2]["Condition"], &states["Outcome"]["Choices"][3]["Condition"]);
     let unknown = variables(json!({"error": "tagfleet.PriceUnknown", "cause": "why"}));
     let left = "3 shards have no part";
-    let incomplete = format!("run r is incomplete: {left}; go on with: tagfleet resume r");
-    let price = format!("run r is stopped, for a price is not known: {left}; why");
+    let incomplete = format!("run r is incomplete: {left}; resume with: tagfleet resume r");
+    let price = format!("run r is stopped: a price is unknown: {left}; why");
     vec![
         evaluation(at_budget, ended(), &json!(false)),
         evaluation(is_unknown, (unknown, json!({})), &json!(true)),
