@@ -92,7 +92,7 @@ async fn a_request_that_is_put_starts_its_run_with_its_bytes() {
 async fn what_is_no_request_starts_nothing() {
     let world = World::new();
     for key in ["tags/requests/a.json", "requests/a/b.json", "requests/a.txt", "runs/a.json", ""] {
-        assert!(world.skipped(event(key, "v0", "0A")).await.contains("no request"), "{key}");
+        assert!(world.skipped(event(key, "v0", "0A")).await.contains("not a request"), "{key}");
     }
     let mut other = event("requests/a.json", "v0", "0A");
     other["detail"]["bucket"]["name"] = json!("other");
