@@ -10,6 +10,7 @@
 //! | `TAGFLEET_BUCKET` | the stack's bucket, where a newer price book may be; needed with a limit only |
 //! | `TAGFLEET_IDLE_SECONDS` | how long to wait for a message before the queue counts as empty: 1 to 20, by default 20 |
 //! | `TAGFLEET_GRACE_SECONDS` | how long shards in hand may take after SIGTERM: at most 90, which is the default |
+//! | `TAGFLEET_IMAGE_SECONDS` | how long an image may take before it fails as `crashed`: 1 to 90, by default 60 |
 //! | `TAGFLEET_ANSWER_SECONDS` | how long S3 and SQS may take to start an answer: 1 to 300, by default 30 |
 //! | `AWS_BATCH_JOB_ID`, `AWS_BATCH_JOB_ATTEMPT` | set by AWS Batch; they name the usage record |
 //!
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use tagfleet_fleet::address::Address;
 use tagfleet_fleet::budget::is_limit;
+use tagfleet_model::isolation::Patience;
 use tagfleet_pipeline::run::RunId;
 use thiserror::Error;
 
@@ -47,6 +49,8 @@ pub(crate) struct Configuration {
     pub(crate) receive_wait: Duration,
     /// How long shards in hand may take after SIGTERM.
     pub(crate) grace: Duration,
+    /// How long an image may take.
+    pub(crate) image_time: Duration,
     /// How long S3 and SQS may take to start an answer, if that is set.
     pub(crate) answer_time: Option<Duration>,
     /// Names this process among the run's usage records.
@@ -99,6 +103,12 @@ impl Configuration {
             GRACE_SECONDS,
             0..=GRACE_SECONDS,
         )?;
+        let image = number(
+            "TAGFLEET_IMAGE_SECONDS",
+            set("TAGFLEET_IMAGE_SECONDS"),
+            Patience::IMAGE_SECONDS,
+            1..=Patience::MAX_IMAGE_SECONDS,
+        )?;
         let answer = set("TAGFLEET_ANSWER_SECONDS")
             .map(|seconds| number("TAGFLEET_ANSWER_SECONDS", Some(seconds), 1, 1..=ANSWER_SECONDS));
         let here = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -117,6 +127,7 @@ impl Configuration {
             budget,
             receive_wait: Duration::from_secs(receive_wait),
             grace: Duration::from_secs(grace),
+            image_time: Duration::from_secs(image),
             answer_time: answer.transpose()?.map(Duration::from_secs),
             name: record(&job, attempt),
             metadata_disabled: set("AWS_EC2_METADATA_DISABLED"),
@@ -218,6 +229,7 @@ mod tests {
             ("TAGFLEET_MAX_USD", "0", "is wrong: \"0\" is not a number of dollars above 0"),
             ("TAGFLEET_VCPUS", "0", "is wrong: \"0\" is not a number from 1 to 1024"),
             ("TAGFLEET_IDLE_SECONDS", "21", "is wrong: \"21\" is not a number from 1 to 20"),
+            ("TAGFLEET_IMAGE_SECONDS", "91", "is wrong: \"91\" is not a number from 1 to 90"),
             ("TAGFLEET_ANSWER_SECONDS", "0", "is wrong: \"0\" is not a number from 1 to 300"),
             ("TAGFLEET_GRACE_SECONDS", "-1", "is wrong: \"-1\" is not a number from 0 to 90"),
         ];

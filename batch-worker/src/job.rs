@@ -212,7 +212,7 @@ async fn prepare(
         Some(budget) => budgeted_queue::queue(queue, budget, reporter, shutdown.drain()).await?,
         None => queue,
     };
-    let (isolation, files) = load(aws, &request, configuration.vcpus).await?;
+    let (isolation, files) = load(aws, &request, configuration).await?;
     let worker = Worker {
         source: Arc::new(source.in_region(&region)),
         output: reporter.output.clone(),
@@ -233,7 +233,11 @@ async fn prepare(
 }
 
 /// The run's model in its engine, and the folder that its files were fetched into.
-async fn load(aws: &Aws, request: &RunRequest, threads: usize) -> anyhow::Result<(Isolation, TempDir)> {
+async fn load(
+    aws: &Aws,
+    request: &RunRequest,
+    configuration: &Configuration,
+) -> anyhow::Result<(Isolation, TempDir)> {
     let location = request.model.location.as_deref();
     let location =
         location.context("its request names no place of the model's files: publish the model first")?;
@@ -244,7 +248,9 @@ async fn load(aws: &Aws, request: &RunRequest, threads: usize) -> anyhow::Result
     let model = published_model::fetch(&bucket, &folder.prefix, &request.model, files.path()).await;
     let model = model.with_context(about)?;
     let owned = request.clone();
-    let start = tokio::task::spawn_blocking(move || tagger_process::start(model, &owned, threads));
+    let (threads, image_time) = (configuration.vcpus, configuration.image_time);
+    let start =
+        tokio::task::spawn_blocking(move || tagger_process::start(model, &owned, threads, image_time));
     let isolation = start.await?.with_context(about)?;
     let engine = request.engine.to_string();
     let (model, notes) = (&request.model.name, isolation.notes());

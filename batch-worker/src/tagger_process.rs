@@ -4,6 +4,7 @@
 //! If a picture crashes it, the worker continues; see the model crate's `isolation`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tagfleet_model::decode::Limits;
@@ -19,8 +20,14 @@ const ARGUMENT: &str = "tagger-process";
 /// The file that runs now.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Starts it, with `model` in the engine that `request` names, and no other, on this many threads.
-pub(crate) fn start(model: Model, request: &RunRequest, threads: usize) -> anyhow::Result<Isolation> {
+/// Starts it with `model` in the engine that `request` names, and no other, on this many threads. An image
+/// fails after `image_time`.
+pub(crate) fn start(
+    model: Model,
+    request: &RunRequest,
+    threads: usize,
+    image_time: Duration,
+) -> anyhow::Result<Isolation> {
     let setup = Setup {
         model,
         engine: EngineRecord::try_from(&request.engine)?,
@@ -29,7 +36,8 @@ pub(crate) fn start(model: Model, request: &RunRequest, threads: usize) -> anyho
         threads,
     };
     let program = Program { path: THIS_PROGRAM.into(), arguments: vec![ARGUMENT.into()] };
-    Isolation::start(program, &setup, Patience::default())
+    let patience = Patience { tagging: image_time, ..Patience::default() };
+    Isolation::start(program, &setup, patience)
         .with_context(|| format!("the model cannot be run with {}", request.engine))
 }
 

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use tagfleet_model::isolation::Patience;
 
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
@@ -123,6 +124,10 @@ pub(crate) struct RunOptions {
     /// stops if they are more than 1 % and more than 10
     #[arg(long)]
     pub(crate) accept_denied: bool,
+    /// Seconds that an image may take before it fails as `crashed`; 1 to 90
+    #[arg(long, value_name = "SECONDS", default_value_t = Patience::IMAGE_SECONDS,
+        value_parser = clap::value_parser!(u64).range(1..=Patience::MAX_IMAGE_SECONDS))]
+    pub(crate) image_timeout: u64,
     /// Count what would be read, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -3,6 +3,7 @@
 //! What is wrong with a model is bad input: those errors name the file and what to do.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tagfleet_model::decode::Limits;
 use tagfleet_model::engine::{
@@ -28,6 +29,7 @@ pub(crate) struct Loading {
     pub(crate) tags: TagOptions,
     /// What a run calls the model.
     name: String,
+    patience: Patience,
 }
 
 impl Loading {
@@ -50,7 +52,13 @@ impl Loading {
             threshold: tags.threshold.unwrap_or(defaults.threshold),
             labels: if tags.labels.is_empty() { None } else { Some(tags.labels.clone()) },
         };
-        Ok(Self { model, engine, tags, name: source.name })
+        Ok(Self { model, engine, tags, name: source.name, patience: Patience::default() })
+    }
+
+    /// Gives an image up after this long.
+    pub(crate) fn with_image_timeout(mut self, limit: Duration) -> Self {
+        self.patience.tagging = limit;
+        self
     }
 
     /// Loads the model into its engine, in a process of its own with so many threads.
@@ -78,7 +86,7 @@ impl Loading {
             threads,
         };
         let program = tagger_process::program().map_err(broken)?;
-        Isolation::start(program, &setup, Patience::default()).map_err(|error| match error {
+        Isolation::start(program, &setup, self.patience).map_err(|error| match error {
             StartError::Refused(reason) => bad_input(reason),
             error => broken(error),
         })

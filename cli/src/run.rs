@@ -69,6 +69,7 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     }
     let how = (&options.model.loading, options.device.into());
     let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
+    let loading = loading.with_image_timeout(Duration::from_secs(options.image_timeout));
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
     let out = Out::open(&out, aws.as_ref())?;

@@ -60,12 +60,19 @@ pub struct Patience {
     pub tagging: Duration,
 }
 
+impl Patience {
+    /// Seconds of [`Patience::tagging`] by default.
+    pub const IMAGE_SECONDS: u64 = 60;
+    /// The most seconds: three of them are less than the 300 s after which an unattended shard is given up.
+    pub const MAX_IMAGE_SECONDS: u64 = 90;
+}
+
 impl Default for Patience {
     fn default() -> Self {
         Self {
             loading: Duration::from_secs(1800),
             probe: Duration::from_secs(60),
-            tagging: Duration::from_secs(60),
+            tagging: Duration::from_secs(Self::IMAGE_SECONDS),
         }
     }
 }

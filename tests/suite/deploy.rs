@@ -3,6 +3,8 @@
 //!
 //! No AWS account, Docker or compiler is used. The stubs answer as far as the scripts read the answers.
 
+mod portable;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -372,33 +374,4 @@ fn a_run_that_has_not_ended_is_not_taken_down() {
 fn what_was_never_deployed_is_removed_without_a_word_of_failure() {
     let outcome = Stubbed::new().run("destroy.sh", &[]);
     assert_eq!((outcome.ran.code, outcome.ran.stdout.as_str()), (Some(0), "removed.\n"), "{outcome:#?}");
-}
-
-/// macOS has bash 3.2, which few other machines have: see `OTHER_BASH`.
-#[test]
-fn the_scripts_use_nothing_that_came_after_bash_3() {
-    let newer = [
-        "declare -A",
-        "local -A",
-        "local -n",
-        "declare -n",
-        "mapfile",
-        "readarray",
-        "inherit_errexit",
-        "&>>",
-        "|&",
-        "coproc",
-        ",,}",
-        "^^}",
-        "@Q}",
-        "EPOCHSECONDS",
-        "[ -v ",
-        "[[ -v ",
-    ];
-    for script in ["deploy.sh", "destroy.sh", "package.sh", "setup.sh", "stack.sh"] {
-        let text = read(&format!("scripts/{script}"));
-        for feature in newer {
-            assert!(!text.contains(feature), "{script}: {feature}");
-        }
-    }
 }

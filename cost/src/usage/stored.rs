@@ -1,7 +1,7 @@
 //! The stored records: where they are, and which objects are records.
 //!
 //! A record is an object `usage/NAME.json` of its run. Anything else below `usage/` is counted and named, and
-//! never read: whoever may write there could otherwise stop a run, or add to its bill.
+//! never read: another writer could otherwise stop a run, or add to its bill.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};

@@ -102,8 +102,8 @@ fn useful(job: Job) -> Option<Job> {
     job.shard.is_open().then_some(job)
 }
 
-/// Gives each image of a call its time: what the tagger says, but no more than the call took. What it does
-/// not say is of those that it had to find out about, so they share the rest.
+/// Gives each image of a call its time: the one that the tagger measured, but no more than the call took.
+/// Images without a measured time share the rest.
 fn measured(mut seen: Vec<Seen>, took: Duration) -> Vec<Seen> {
     let all = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let said = seen.iter().filter_map(|seen| seen.milliseconds).fold(0, u64::saturating_add);

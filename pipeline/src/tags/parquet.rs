@@ -210,7 +210,7 @@ pub struct StoredTable {
     pub rows: u64,
     /// How many of them the second decoder read.
     pub second_decoder: u64,
-    /// Those that took the longest, as far as the file says.
+    /// The images that took the longest, if the file names them.
     pub slowest: Slowest,
 }
 

@@ -58,7 +58,7 @@ impl Slowest {
         self.0.is_empty()
     }
 
-    /// Whether one took so long.
+    /// Whether one took at least this long.
     #[must_use]
     pub fn took_at_least(&self, milliseconds: u64) -> bool {
         self.0.first().is_some_and(|slowest| slowest.milliseconds >= milliseconds)
@@ -133,7 +133,7 @@ mod tests {
             let expected: Vec<_> =
                 sorted.into_iter().map(|(key, milliseconds)| SlowImage { key, milliseconds }).collect();
             prop_assert_eq!(merged.images(), expected.as_slice());
-            // What is stored holds no more, whoever wrote it.
+            // Stored bytes are not trusted to hold no more.
             let stored = serde_json::to_string(&images.iter().map(|(key, milliseconds)| {
                 SlowImage { key: key.clone(), milliseconds: *milliseconds }
             }).collect::<Vec<_>>()).unwrap();

@@ -83,12 +83,13 @@ fn throttling_is_waited_out() {
     holds_each_once(&complete(&fleet, &run), 300, &[]);
 }
 
-/// It takes minutes: one of them hangs.
 #[test]
 fn images_that_kill_or_hang_the_process_each_time_are_rows() {
     let folder = tempfile::tempdir().unwrap();
     let library = deadly::library(folder.path());
-    let options = Options::default().variable("LD_PRELOAD", library.to_str().unwrap());
+    let options = Options::default()
+        .variable("LD_PRELOAD", library.to_str().unwrap())
+        .variable("TAGFLEET_IMAGE_SECONDS", "8");
     let fleet = Fleet::deploy(&options, &[]);
     fleet.upload_copies(40);
     let picture = folder.path().join("deadly.jpg");
