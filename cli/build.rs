@@ -1,7 +1,8 @@
 //! Gives the program the commit and the target that it is built from, for `tagfleet --version`.
 //!
-//! Only optimised builds name the commit: debug builds would be linked again after each one. `TAGFLEET_COMMIT` names it for
-//! builds without git, such as those of images. The repository that happens to be above an unpacked archive never counts.
+//! Only optimised builds name the commit: debug builds would be linked again after each one.
+//! `TAGFLEET_COMMIT` names it for builds without git, such as those of images. The repository that happens to
+//! be above an unpacked archive never counts.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,8 @@ fn of_checkout() -> Option<String> {
     if top.canonicalize().ok()? != root {
         return None;
     }
-    // Git writes the second with every commit and checkout. A path that is not there would run this script each time.
+    // Git writes the second with every commit and checkout. A path that is not there would run this script
+    // each time.
     for name in ["HEAD", "logs/HEAD"] {
         let path = root.join(git(&root, &["rev-parse", "--git-path", name])?);
         if path.exists() {

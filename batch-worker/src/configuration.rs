@@ -21,7 +21,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tagfleet_fleet::address::Address;
-use tagfleet_fleet::budget::is_limit;
+use tagfleet_fleet::request::is_limit;
 use tagfleet_model::isolation::Patience;
 use tagfleet_pipeline::run::RunId;
 use thiserror::Error;

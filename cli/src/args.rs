@@ -1,7 +1,8 @@
 //! The command line, as clap sees it: every flag and its help.
 //!
-//! Parsing only; what a flag means stands where it is used.
+//! Parsing only; each option is explained where it is used.
 
+mod count;
 mod fit;
 mod fleet;
 mod prices;
@@ -35,7 +36,8 @@ pub(crate) struct Args {
     pub(crate) verbose: bool,
 }
 
-/// The command line of this process. What is wrong with it, or asks for help or the version, ends the process.
+/// The command line of this process. What is wrong with it, or asks for help or the version, ends the
+/// process.
 pub(crate) fn parse() -> Args {
     let mut command = command();
     if version::is_asked(std::env::args_os()) {
@@ -46,8 +48,8 @@ pub(crate) fn parse() -> Args {
     args.unwrap_or_else(|error| wrong::stop(&error.format(&mut command)))
 }
 
-/// The command line that clap parses. A request file says all of a fleet's run, so no variable sets those options of
-/// `submit`.
+/// The command line that clap parses. A request file has all options of a fleet's run, so no variable sets
+/// those options of `submit`.
 pub(crate) fn command() -> clap::Command {
     let of_request = fleet::REQUEST_FLAGS;
     Args::command().mut_subcommand("submit", |submit| {
@@ -78,7 +80,8 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
     /// Print a manual page, or write all of them
     Man(ManOptions),
-    /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through pipes
+    /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through
+    /// pipes
     #[command(hide = true)]
     TaggerProcess,
     #[command(flatten)]
@@ -162,7 +165,8 @@ pub(crate) struct SelectOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOptions {
-    /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix; a sample is measured on this machine
+    /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix; a sample is measured on this
+    /// machine
     #[arg(required = true)]
     pub(crate) input: Vec<OsString>,
     #[command(flatten)]
@@ -170,7 +174,7 @@ pub(crate) struct PlanOptions {
     #[command(flatten)]
     pub(crate) select: SelectOptions,
     /// Plan for this many images instead of the input's: 300000, 300k, 300M, 3B
-    #[arg(long, value_name = "N", value_parser = crate::plan::count)]
+    #[arg(long, value_name = "N", value_parser = count::count)]
     pub(crate) images: Option<u64>,
     /// Finish within this time: 6h, 90m
     #[arg(long, value_name = "TIME")]
@@ -228,7 +232,8 @@ pub(crate) struct ShowOptions {
     /// Only images whose best score is below this, lowest first
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) below: Option<f32>,
-    /// Print keys only, as `tagfleet run --keys -` reads them: one per line, in key order unless -n is given with --below; if a key has a line break, a NUL byte follows each key instead
+    /// Print keys only, as `tagfleet run --keys -` reads them: one per line, in key order unless -n is given
+    /// with --below; if a key has a line break, a NUL byte follows each key instead
     #[arg(long)]
     pub(crate) keys_only: bool,
     /// Print only the folder of the rows
@@ -241,7 +246,8 @@ pub(crate) struct ShowOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ReportOptions {
-    /// A run's folder, or the folder given as --out (then its latest run), s3://bucket/prefix/RUN, or a run of the fleet
+    /// A run's folder, or the folder given as --out (then its latest run), s3://bucket/prefix/RUN, or a run
+    /// of the fleet
     pub(crate) run: OsString,
     /// Open report.html in the browser
     #[arg(long)]
@@ -270,10 +276,12 @@ pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
-    /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in tract
+    /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in
+    /// tract
     #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]
     pub(crate) engine: Engine,
-    /// Precision of floats; bf16 needs OpenVINO and a suitable processor, fp16 a GPU; both are faster and less exact
+    /// Precision of floats; bf16 needs OpenVINO and a suitable processor, fp16 a GPU; both are faster and
+    /// less exact
     #[arg(long, value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     /// ONNX Runtime's library, its folder, or a Python environment that has it
@@ -285,7 +293,8 @@ pub(crate) struct LoadOptions {
     /// Ignore EXIF orientation
     #[arg(long)]
     pub(crate) no_exif: bool,
-    /// Decode large JPEGs at full size (slower); by default they are decoded at a reduced size where that is safe
+    /// Decode large JPEGs at full size (slower); by default they are decoded at a reduced size where that is
+    /// safe
     #[arg(long)]
     pub(crate) exact: bool,
 }

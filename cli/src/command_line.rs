@@ -1,15 +1,16 @@
-//! The command line of this process, as a run's report shows it, and the one that tags its failed images again.
+//! The command line of this process, as a run's report shows it, and the one that tags its failed images
+//! again.
 //!
-//! What it holds is shown to whoever reads the report: it has no password.
+//! Readers of the report see it: it has no password.
 
 use tagfleet_report::command::quoted;
 
-/// Options that say which images of the input are meant, with a value; a list of keys replaces them.
+/// Options with a value that choose images of the input; a list of keys replaces them.
 const SELECTING: [&str; 3] = ["--include", "--exclude", "--keys"];
 /// Options of one call, without a value.
 const PASSING: [&str; 5] = ["--new", "--dry-run", "--json", "--quiet", "-q"];
 
-/// The variables that stand for options of `run`.
+/// The variables that set options of `run`.
 const VARIABLES: [&str; 7] = [
     "TAGFLEET_MODEL",
     "TAGFLEET_OUT",
@@ -32,7 +33,8 @@ pub(crate) fn this() -> String {
     assigned(&variables(), &quoted(arguments.iter().map(String::as_str)))
 }
 
-/// Each of the program's variables that is set, with its value. An empty one counts as set, as it does for clap.
+/// Each of the program's variables that is set, with its value. An empty one counts as set, as it does for
+/// clap.
 pub(crate) fn variables() -> Vec<(String, String)> {
     let is_ours = |name: &str| VARIABLES.contains(&name);
     let set = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));

@@ -19,7 +19,7 @@ use crate::exit::{Failure, bad_input, broken, tell};
 use crate::model_source::ModelSource;
 use crate::tagger_process;
 
-/// Taken for the length of a vector that the graph does not tell: a transformer's 197 tokens of 1,024 values.
+/// The length of a vector that the graph does not state: a transformer's 197 tokens of 1,024 values.
 const UNKNOWN_LENGTH: u64 = 197 * 1024;
 
 /// A model, its engine, and the tags to keep.
@@ -33,8 +33,8 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    /// Reads the model's files and chooses the engine for `device`; nothing is loaded yet. `vector` names an output to keep
-    /// whole.
+    /// Reads the model's files and chooses the engine for `device`; nothing is loaded yet. `vector` names an
+    /// output to keep whole.
     pub(crate) fn new(
         path: &Path,
         (options, device): (&LoadOptions, DeviceChoice),
@@ -61,7 +61,7 @@ impl Loading {
         self
     }
 
-    /// Loads the model into its engine, in a process of its own with so many threads.
+    /// Loads the model into its engine, in a process of its own with this many threads.
     pub(crate) fn isolate(&self, threads: usize) -> Result<Isolation, Failure> {
         self.isolate_with(&self.engine.record, threads)
     }
@@ -118,7 +118,7 @@ impl Loading {
     }
 }
 
-/// What nobody must miss, also with `--quiet`: why the results are probably wrong.
+/// Printed also with `--quiet`: why the results are probably wrong.
 pub(crate) fn warn(spec: &ModelSpec) {
     if let Some(warning) = &spec.warning {
         tell(&format!("\nWARNING: {warning}\n"));

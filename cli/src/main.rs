@@ -1,4 +1,4 @@
-//! The `tagfleet` command. Only wires: every stage stands in the pipeline, everything about models in the model crate.
+//! The `tagfleet` command. It only wires: the stages are in the pipeline, models in the model crate.
 
 mod args;
 mod bar;

@@ -1,7 +1,8 @@
 //! Where a model is: a path, or a name in the local Hugging Face cache.
 //!
-//! `--model google/vit-base-patch16-224` is a folder of that cache if a tool of Hugging Face put it there. It exists so
-//! that the name on a model's page is enough. It never downloads anything: an error names the command that does.
+//! `--model google/vit-base-patch16-224` is a folder of that cache if a tool of Hugging Face put it there. It
+//! exists so that the name on a model's page is enough. It never downloads anything: an error names the
+//! command that does.
 
 use std::env;
 use std::ffi::OsStr;
@@ -39,8 +40,8 @@ impl ModelSource {
     /// The model that `--model` names.
     ///
     /// # Errors
-    /// If it is an address, or a name that is not in the cache: what to run first. A path that does not exist is returned,
-    /// because opening it gives the better error.
+    /// If it is an address, or a name that is not in the cache: what to run first. A path that does not exist
+    /// is returned, because opening it gives the better error.
     pub(crate) fn find(given: &Path) -> Result<Self, Failure> {
         Self::find_in(given, hub_cache())
     }

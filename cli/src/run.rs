@@ -1,7 +1,7 @@
 //! `tagfleet run`: split, infer and reduce in this process, over a folder or a bucket and a queue in memory.
 //!
-//! It resolves everything once (model, engine, inputs), finds the run to go on with or begins one, and tells how it
-//! went. What the stages do stands in the pipeline.
+//! It resolves everything once (model, engine, inputs), finds the run to resume or starts one, and prints the
+//! outcome. The stages are in the pipeline.
 
 mod cost;
 mod out;
@@ -159,7 +159,7 @@ fn worker(run: RunId, request: &RunRequest, inputs: &Inputs, out: &Out) -> Worke
     }
 }
 
-/// The request of a run that has not begun.
+/// The request of a run that has not started.
 fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<RunRequest, Failure> {
     Ok(RunRequest {
         version: REQUEST_VERSION,
@@ -172,8 +172,8 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
     })
 }
 
-/// What the user should know before the wait: which engine and why, every assumption, what the engine said of itself when the
-/// model was loaded, and which run goes on.
+/// What the user should know before the wait: which engine and why, every assumption, the engine's notes when
+/// the model was loaded, and which run is resumed.
 fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Worker, is_new: bool) {
     tell(&format!("engine: {}", loading.engine.why));
     for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
@@ -330,7 +330,7 @@ impl RunOutcome<'_> {
 async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Failure> {
     let output = out.bucket.as_ref();
     if let Some(cost) = &summary.cost {
-        // Anew each time: it is of the process that ended last, as the summary is.
+        // Written each time: it is of the process that ended last, as the summary is.
         let bytes = serde_json::to_vec_pretty(cost).map_err(broken)?;
         output.put(&worker.keys.cost(), bytes.into()).await.map_err(broken)?;
     }

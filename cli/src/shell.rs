@@ -1,4 +1,5 @@
-//! What shells and readers of manuals install beside the program: completions and man pages, made from the command line.
+//! What shells and readers of manuals install next to the program: completions and man pages, made from the
+//! command line.
 //!
 //! Commands that are hidden from `--help` are in neither.
 

@@ -1,17 +1,18 @@
 //! The brake: how much of a run's limit in dollars the workers of the next round may spend, and each of them.
 //!
-//! Before a round: `left = limit - spent - reserve`. Spent is the bill of all usage records so far, of workers that run
-//! or were killed up to a minute more than they told; the reserve is the bill of what reduce will use. Each worker gets an
-//! equal share of what is left, and takes no new shard once it is spent; the round after divides the rest. So a run may
-//! pass its limit by the shards that its workers had in hand, and by no more. A price that is not known stops a limited
-//! run before it begins, and one that has begun before its next round: no run spends what nobody can tell. It makes no request and reads no clock.
+//! Before a round: `left = limit - spent - reserve`. Spent is the bill of all usage records so far. A worker
+//! that runs or was killed counts until a minute after its last record. The reserve is the bill of what
+//! reduce will use. Each worker gets an equal share of what is left and takes no new shard once it is spent;
+//! the next round divides the rest. So a run may exceed its limit by the shards in progress, and by no more.
+//! An unknown price refuses a limited run before it starts, and stops one that has started before its next
+//! round. It makes no request and reads no clock.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::steps::Problem;
+use super::problem::{PRICE_UNKNOWN, Problem, STOPPED_AT_BUDGET};
 use tagfleet_cost::assumptions::{KEYS_A_PAGE, REDUCER_MB, ROWS_PER_SECOND};
 use tagfleet_cost::usage::{
     CallUsage, Machine, RequestCount, Requests, ThreadTime, USAGE_VERSION, Usage, WorkerUsage,
@@ -25,16 +26,11 @@ use super::FleetError;
 /// Dollars of a usage; the error names the price that is not known.
 pub type Price<'a> = dyn Fn(&Usage) -> Result<f64, String> + Send + Sync + 'a;
 
-/// The error of a run that ended for its limit was reached.
-pub const STOPPED_AT_BUDGET: &str = "tagfleet.StoppedAtBudget";
-
-/// The error of a run that had begun and ended for a price was not known any more.
-pub const PRICE_UNKNOWN: &str = "tagfleet.PriceUnknown";
-
 /// The version of a [`LimitOverride`]'s stored form.
 pub const LIMIT_VERSION: u32 = 1;
 
-/// Compaction may take so many times what a plan reckons with: a reserve that is too small stops nothing in time.
+/// Compaction may take this many times what a plan assumes: a reserve that is too small stops nothing in
+/// time.
 const CAUTION: u64 = 2;
 /// What a call of compact takes besides its rows, in milliseconds.
 const COMPACT_MILLISECONDS: u64 = 5_000;
@@ -81,7 +77,7 @@ pub enum LimitOf {
 pub struct Limit<'a> {
     /// The limit.
     pub limit: RunLimit,
-    /// Tells dollars.
+    /// Prices usage in dollars.
     pub price: &'a Price<'a>,
     /// What workers may run on.
     pub machines: &'a [Machine],
@@ -107,7 +103,7 @@ pub struct Work {
 /// What the limit allows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Allowed {
-    /// So many workers, and what each may spend.
+    /// The number of workers, and what each may spend.
     Workers(u32, f64),
     /// No round any more.
     Nothing(Problem),
@@ -116,7 +112,7 @@ pub enum Allowed {
 /// The limit of a run: the one given last when it was taken up again, else its request's.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub async fn limit_of(
     bucket: &dyn Bucket,
     run: &RunId,
@@ -132,18 +128,12 @@ pub(super) fn utc(seconds: u64) -> String {
     time.unwrap_or_default().strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// True where a limit is one: dollars, more than none.
-#[must_use]
-pub fn is_limit(max_usd: f64) -> bool {
-    max_usd.is_finite() && max_usd > 0.0
-}
-
 impl Limit<'_> {
-    /// Divides what is left among `workers`, or among as many of them as get what a worker costs at least. `is_first`
-    /// says that no worker has run in this execution: then all that is missing has to be affordable.
+    /// Divides what is left among `workers`, or among as few of them as it can pay. If `is_first`, no worker
+    /// has run in this execution: then all that is missing has to be affordable.
     ///
     /// # Errors
-    /// Where a price is not known.
+    /// If a price is not known.
     pub fn allows(
         &self,
         run: &RunId,
@@ -160,7 +150,7 @@ impl Limit<'_> {
             return Ok(Allowed::Nothing(self.stopped(run, spent, left, &why)));
         }
         let least = self.least_of_a_worker(work, of_kms)?;
-        // A whole number of workers, or none where even one gets too little.
+        // A whole number of workers, or `None` if even one gets too little.
         let affordable = (left / least).clamp(0.0, f64::from(workers)).floor() as u32;
         if affordable == 0 {
             let why = format!("a worker costs ${least:.6} at least");
@@ -172,7 +162,7 @@ impl Limit<'_> {
     /// The same answer for a run whose rounds are over, its workers having stopped at their shares.
     ///
     /// # Errors
-    /// Where a price is not known.
+    /// If a price is not known.
     pub fn ended(&self, run: &RunId, work: &Work, spent: &Usage) -> Result<Problem, FleetError> {
         let spent = self.usd(spent)?;
         let left = self.limit.max_usd - spent - self.usd(&of_reduce(work))?;
@@ -229,7 +219,7 @@ impl Limit<'_> {
     }
 }
 
-/// The end of a run that has begun, where a price that its limit needs is not known any more: what is done is kept.
+/// The end of a run that has started, if a price that its limit needs becomes unknown: finished work is kept.
 #[must_use]
 pub fn price_unknown(run: &RunId, why: &str) -> Problem {
     Problem {
@@ -241,12 +231,13 @@ pub fn price_unknown(run: &RunId, why: &str) -> Problem {
     }
 }
 
-/// What is still to come once the last worker has ended: each part is read once and each group written once, and three
-/// calls compare, finish and tell.
+/// What is still to come once the last worker has ended: each part is read once, each group is written once,
+/// and three calls compare, finish and mail.
 fn of_reduce(work: &Work) -> Usage {
     let count = |calls| RequestCount { calls, chunks: calls, ..RequestCount::default() };
     let mut requests = Requests::default();
-    // Each call reads the run's request and its groups, and looks whether a group is compacted already; finish looks twice.
+    // Each call reads the run's request and its groups, and looks whether a group is compacted already;
+    // finish looks twice.
     requests.0.insert("s3:GetObject".to_owned(), count(work.shards + 9 * (work.groups + 3)));
     requests.0.insert("s3:PutObject".to_owned(), count(4 * (work.groups + 3)));
     requests.0.insert("s3:ListBucket".to_owned(), count(8 * (work.shards / KEYS_A_PAGE + 1)));
@@ -266,7 +257,7 @@ fn calls(calls: u64, milliseconds: u64) -> CallUsage {
     CallUsage { calls, milliseconds, mb_milliseconds: milliseconds * REDUCER_MB }
 }
 
-/// Of the images that were fetched so far, the share for which S3 asked KMS; none where none was fetched yet.
+/// Of the images that were fetched so far, the share for which S3 asked KMS; `None` if none was fetched yet.
 fn of_kms(usage: &Usage) -> f64 {
     let Some(infer) = usage.requests.get("infer") else { return 0.0 };
     let calls = |operation| infer.0.get(operation).map_or(0, |count| count.calls) as f64;

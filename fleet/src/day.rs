@@ -1,10 +1,12 @@
-//! The stack's limit per day: each execution reserves a part of what is left of the day before it starts anything.
+//! The stack's limit per day: each execution reserves a part of what is left of the day before it starts
+//! anything.
 //!
-//! A day of UTC has a ledger with an entry for each execution that is planned on it. An entry is written only where none is,
-//! behind all that its writer has read: so of two executions that are planned at once one reads the other's entry, and no
-//! dollar is reserved twice. While its execution runs an entry counts with what it reserved, and from then on with what was
-//! spent, by the run's usage records. A dollar counts on the day on which its execution was planned. Nothing here starts or
-//! stops a run, and only the splitter may write here.
+//! A day of UTC has a ledger with an entry for each execution that is planned on it. An entry is created only
+//! if there is none, behind all that its writer has read. So of two executions that are planned at once, one
+//! reads the other's entry, and no dollar is reserved twice. While its execution runs, an entry counts with
+//! its reservation; after that with what was spent, by the run's usage records. A dollar counts on the day on
+//! which its execution was planned. Nothing in this module starts or stops a run, and only the splitter may
+//! write here.
 
 mod ledger;
 
@@ -19,9 +21,10 @@ use tagfleet_pipeline::run::RunId;
 const SECONDS_A_DAY: u64 = 86_400;
 /// With less than a cent left of a day nothing is started: a minute of the smallest machine costs half of it.
 const LEAST_USD: f64 = 0.01;
-/// Workers of an execution that was stopped end within minutes, and record until then. From then on what it spent is final.
+/// Workers of an execution that was stopped end within minutes, and record until then. From then on what it
+/// spent is final.
 const FINAL_AFTER_SECONDS: u64 = 900;
-/// So many executions may be planned in the same moment; more of them are told to try again.
+/// The most executions that may be planned in the same moment; more of them are asked to try again.
 const TRIES: u32 = 50;
 
 /// How an execution is.
@@ -38,7 +41,7 @@ pub enum Standing {
 pub struct Day<'a> {
     /// The stack.
     pub stack: &'a Stack,
-    /// Tells what runs have spent.
+    /// Prices what runs have spent.
     pub pricing: &'a Pricing,
     /// The most dollars of a day.
     pub max_usd: f64,
@@ -65,10 +68,10 @@ struct Left {
     running: Vec<RunId>,
 }
 
-/// The limit that the day has for the latest execution of a run; none where it was left all that it asked for.
+/// The limit that the day has for the latest execution of a run; `None` if it was left all that it asked for.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub async fn share(bucket: &dyn Bucket, run: &RunId) -> Result<Option<RunLimit>, FleetError> {
     let Some(share) = Share::read(bucket, run).await? else { return Ok(None) };
     let of = LimitOf::Day { ends: share.day_ends };
@@ -76,11 +79,12 @@ pub async fn share(bucket: &dyn Bucket, run: &RunId) -> Result<Option<RunLimit>,
 }
 
 impl Day<'_> {
-    /// Reserves what an execution may spend: what its run may still cost, or what is left of the day if that is less. Doing it
-    /// again for the same execution changes nothing. `standing` tells how an execution is, by its name.
+    /// Reserves what an execution may spend: what its run may still cost, or what is left of the day if that
+    /// is less. Doing it again for the same execution changes nothing. `standing` returns the state of an
+    /// execution by its name.
     ///
     /// # Errors
-    /// [`FleetError::DayIsSpent`] where nothing is left, [`FleetError::PriceUnknown`] where nobody can tell what was spent.
+    /// [`FleetError::DayIsSpent`] if nothing is left, [`FleetError::PriceUnknown`] if a price is unknown.
     pub async fn reserve<E: From<FleetError>>(
         &self,
         starting: Starting<'_>,
@@ -164,7 +168,7 @@ impl Day<'_> {
         Ok(left)
     }
 
-    /// What an execution that has ended spent; what it reserved, where that cannot be told.
+    /// What an execution that has ended spent; its reservation if that is unknown.
     async fn settle(
         &self,
         ledger: &Ledger,

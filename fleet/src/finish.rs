@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pricing::Pricing;
-use super::steps::Problem;
+use super::problem::Problem;
 use super::{FleetError, FleetRun};
 use crate::address::Address;
 use tagfleet_cost::Cost;

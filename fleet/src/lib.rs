@@ -12,6 +12,7 @@ pub mod finish;
 pub mod model;
 pub mod plan;
 pub mod pricing;
+pub mod problem;
 pub mod request;
 pub mod rules;
 pub mod steps;
@@ -164,8 +165,8 @@ impl Stack {
         Ok(FleetRun { run: run.clone(), valid, output, keys })
     }
 
-    /// What a run may cost: the lowest of the request's limit, the stack's limit for a run, and what the day's ledger left
-    /// to its latest execution. `None` if it has no limit.
+    /// What a run may cost: the lowest of the request's limit, the stack's limit for a run, and what the
+    /// day's ledger left to its latest execution. `None` if it has no limit.
     ///
     /// # Errors
     /// If that cannot be read.

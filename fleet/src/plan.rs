@@ -1,7 +1,7 @@
 //! Plan: a request -> the run's stored request and its key ranges.
 //!
-//! All that can be wrong with a request is found here, before anything is begun; a run that is planned is never planned
-//! anew. It lists a few pages of the source and reads no image.
+//! Every fault of a request is found before anything starts; a run that is planned is never planned again. It
+//! lists a few pages of the source and reads no image.
 
 use futures::stream::TryStreamExt;
 
@@ -19,14 +19,14 @@ use tagfleet_pipeline::split::cut;
 pub struct Plan {
     /// How many ranges there are to split.
     pub ranges: u32,
-    /// True where an earlier call had planned it.
+    /// True if an earlier call had planned it.
     pub resumed: bool,
 }
 
 /// Plans `fleet`, or finds that it is planned.
 ///
 /// # Errors
-/// Where the request is wrong: nothing is written then.
+/// If the request is wrong: nothing is written then.
 pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
     let is_planned = is_planned(fleet).await?;
@@ -51,7 +51,8 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
 }
 
-/// Refuses results within another run of the stack: its rows would seem to have more files, its bill more records.
+/// Refuses results within another run of the stack: its rows would seem to have more files, its bill more
+/// records.
 async fn apart_from_runs(stack: &Stack, fleet: &FleetRun) -> Result<(), FleetError> {
     let output = &fleet.valid.output;
     if output.bucket != stack.name {
@@ -69,8 +70,8 @@ async fn apart_from_runs(stack: &Stack, fleet: &FleetRun) -> Result<(), FleetErr
     Ok(())
 }
 
-/// Whether an earlier call planned the run; an error where its working objects have expired since, for what is left of
-/// them would be mixed with new ones.
+/// Whether an earlier call planned the run; an error where its working objects have expired since, for what
+/// is left of them would be mixed with new ones.
 async fn is_planned(fleet: &FleetRun) -> Result<bool, FleetError> {
     let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
     let has_request = output.exists(&keys.request()).await.map_err(|error| of_output(fleet, error))?;
@@ -85,7 +86,7 @@ async fn is_planned(fleet: &FleetRun) -> Result<bool, FleetError> {
     Ok(has_request && has_ranges)
 }
 
-/// What decides the rows: the published model and what the request says of tags.
+/// What decides the rows: the published model and the request's tag options.
 fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, FleetError> {
     let valid = &fleet.valid;
     let tags = valid.request.tags.over(&published.tags);

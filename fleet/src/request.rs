@@ -1,7 +1,7 @@
 //! The request file: what a user asks of a fleet, written by hand or by `tagfleet submit`.
 //!
-//! It is validated as a whole before anything is begun, and unknown fields are refused: a misspelt option must not be
-//! ignored for hours. Nothing here makes a request to AWS.
+//! It is validated as a whole before anything starts, and unknown fields are refused: a misspelt option must
+//! not be ignored for hours. Nothing in this module makes a request to AWS.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{budget, deadline};
+use super::deadline;
 use crate::address::Address;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_pipeline::filter::Filter;
@@ -36,18 +36,19 @@ pub struct FleetRequest {
     pub version: u32,
     /// Prefixes of one bucket, `s3://shop/photos/`; none may be within another.
     pub input: Vec<String>,
-    /// Globs; a key is an input only where one of these matches (or there are none).
+    /// Globs; a key is an input if one of these matches, or if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Globs; a key is no input where one of these matches.
+    /// Globs; a key that matches one of these is not an input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Whether to read files that are not meant as images: what systems leave behind, hidden files, plain text.
+    /// Whether to read files that are not meant as images: what systems leave behind, hidden files, plain
+    /// text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_files: bool,
     /// A published model, `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     pub model: String,
-    /// Where results go; the stack's own bucket where nothing is said.
+    /// Where results go; the stack's own bucket by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// Which tags a row keeps, where it is not what the model was published with.
@@ -56,13 +57,14 @@ pub struct FleetRequest {
     /// Device of the workers.
     #[serde(default)]
     pub device: Device,
-    /// At most so many workers, 1 to 10,000; else one for each 50,000 images, at most 100.
+    /// At most this many workers, 1 to 10,000; by default one for each 50,000 images, at most 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
     /// Dollars that the run may cost: it stops taking work before it costs more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_usd: Option<f64>,
-    /// When the run is to be done, from its start: `6h`, `90m`. It decides how many workers there are, up to `workers`.
+    /// When the run is to be done, from its start: `6h`, `90m`. It decides how many workers there are, up to
+    /// `workers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
     /// Who gets a mail at the end.
@@ -74,13 +76,14 @@ pub struct FleetRequest {
     /// Whether the mail links to the report in the S3 console, which asks its reader to sign in.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub mail_link: bool,
-    /// The AWS profile of whoever submitted it, for the commands in the mail. It decides nothing.
+    /// The AWS profile of the submitter, for the commands in the mail. It decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The command line that made this request, for the report. It decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// What `tagfleet plan` expected the run to take and cost: the bill stands beside it. It decides nothing.
+    /// What `tagfleet plan` expected the run to take and cost; the bill is compared with it. It decides
+    /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Estimate>,
 }
@@ -137,7 +140,7 @@ pub enum Device {
 #[error("the request is wrong: {0}")]
 pub struct InvalidRequest(String);
 
-/// What a request holds stands in its error: on one line, for the error goes into a mail.
+/// The request's content in its error, on one line, because the error goes into a mail.
 pub(super) fn invalid(why: impl Display) -> InvalidRequest {
     InvalidRequest(visible(&why.to_string()))
 }
@@ -149,7 +152,7 @@ pub struct ValidRequest {
     pub request: FleetRequest,
     /// The source bucket's name.
     pub source: String,
-    /// What the inputs' keys begin with, sorted.
+    /// What the inputs' keys start with, sorted.
     pub prefixes: Vec<String>,
     /// Which keys are inputs.
     pub filter: Filter,
@@ -165,7 +168,7 @@ impl ValidRequest {
     /// Reads a request file; `stack` is the name of the stack's bucket.
     ///
     /// # Errors
-    /// Where it is no request of this version, or asks for what cannot be.
+    /// If it is not a request of this version, or asks for what cannot be.
     pub fn parse(bytes: &[u8], stack: &str) -> Result<Self, InvalidRequest> {
         let request: FleetRequest = serde_json::from_slice(bytes)
             .map_err(|error| invalid(format!("not a request file of this tagfleet: {error}")))?;
@@ -175,7 +178,7 @@ impl ValidRequest {
     /// The same of a request that was read already.
     ///
     /// # Errors
-    /// Where it asks for what cannot be.
+    /// If it asks for what cannot be.
     pub fn new(request: FleetRequest, stack: &str) -> Result<Self, InvalidRequest> {
         if request.version != FLEET_REQUEST_VERSION {
             let version = request.version;
@@ -223,7 +226,8 @@ fn inputs(texts: &[String]) -> Result<Vec<Address>, InvalidRequest> {
     Ok(inputs)
 }
 
-/// Of the stack's bucket, only what is published is a model: whoever may put a request may put objects beside it.
+/// Of the stack's bucket, only what is published is a model: a user who may put a request may also put other
+/// objects.
 fn check_model(model: &Address, stack: &str) -> Result<(), InvalidRequest> {
     if model.bucket == stack && !model.prefix.starts_with(StackKeys::MODELS) {
         let models = StackKeys::MODELS;
@@ -276,7 +280,7 @@ fn check_options(request: &FleetRequest) -> Result<(), InvalidRequest> {
     if request.workers.is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers)) {
         return Err(invalid(format!("workers: give 1 to {MAX_WORKERS}, or leave it out")));
     }
-    if request.max_usd.is_some_and(|max_usd| !budget::is_limit(max_usd)) {
+    if request.max_usd.is_some_and(|max_usd| !is_limit(max_usd)) {
         return Err(invalid("max_usd: give dollars, more than 0, or leave it out"));
     }
     if let Some(why) = request.plan.as_ref().and_then(Estimate::problem) {
@@ -304,6 +308,12 @@ pub fn is_mail_address(text: &str) -> bool {
         && domain.contains('.')
         && !domain.starts_with('.')
         && !domain.ends_with('.')
+}
+
+/// Whether dollars are a limit: a finite number above 0.
+#[must_use]
+pub fn is_limit(max_usd: f64) -> bool {
+    max_usd.is_finite() && max_usd > 0.0
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The rules of a stack: what its deployment lets requests ask for, whoever puts them.
+//! The rules of a stack: what its deployment lets requests ask for.
 //!
-//! The splitter holds every request to them before anything is started, `tagfleet submit` before anything is sent, and the
-//! roles' policies say the same where IAM knows the words. Nothing here makes a request or reads the environment.
+//! The splitter applies them to every request before anything starts, `tagfleet submit` before anything is
+//! sent, and the roles' policies apply them where IAM can express them. Nothing in this module makes a
+//! request or reads the environment.
 
-use super::budget::{LimitOf, RunLimit, is_limit};
+use super::budget::{LimitOf, RunLimit};
+use super::request::is_limit;
 use super::request::{InvalidRequest, ValidRequest, invalid};
 use crate::address::Address;
 
@@ -12,7 +14,7 @@ use crate::address::Address;
 pub struct Rules {
     /// Buckets that models may be in besides `models/` of the stack's own.
     pub model_buckets: Vec<String>,
-    /// Who may be mailed; none where the stack sends no mail.
+    /// Who may be mailed; `None` if the stack sends no mail.
     pub recipients: Option<Recipients>,
     /// The most dollars that a run may cost.
     pub max_usd_per_run: Option<f64>,
@@ -25,7 +27,7 @@ pub struct Rules {
 pub struct RuleTexts<'a> {
     /// Names with commas between.
     pub model_buckets: &'a str,
-    /// Addresses and `*@` with a domain, with commas between; empty where the stack sends no mail.
+    /// Addresses and `*@` with a domain, with commas between; empty if the stack sends no mail.
     pub recipients: &'a str,
     /// Dollars; 0 for no limit.
     pub max_usd_per_run: &'a str,
@@ -90,7 +92,8 @@ impl Rules {
         }
     }
 
-    /// Whoever may put a request must not run a model of their own: a model is a program that reads pictures.
+    /// A user who may put a request must not run a model of their own: a model is a program that reads
+    /// pictures.
     fn check_model(&self, model: &Address, stack: &str) -> Result<(), InvalidRequest> {
         if model.bucket == stack || self.model_buckets.contains(&model.bucket) {
             return Ok(());
@@ -102,7 +105,7 @@ impl Rules {
         )))
     }
 
-    /// Refuses a limit above the stack's; `what` says where it stands.
+    /// Refuses a limit above the stack's; `what` names its place in the request.
     ///
     /// # Errors
     /// One sentence with both.

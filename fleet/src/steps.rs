@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{self, Allowed, Limit, PRICE_UNKNOWN, STOPPED_AT_BUDGET, Work};
+use super::budget::{self, Allowed, Limit, Work};
+use super::problem::Problem;
 use super::request::Device;
 use super::{FleetError, FleetRun, Stack, deadline};
 use tagfleet_cost::assumptions::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
@@ -20,13 +21,10 @@ use tagfleet_pipeline::run::{Ranges, RunId};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::{self, RangeSplit, Source, SplitProgress};
 
-/// How a job queue's time limit says that it ended a job that no machine could be had for.
-pub const NO_CAPACITY: &str = "tagfleet: no capacity";
-
-/// What a plan says to the state machine.
+/// The result of plan, for the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
-    /// Where results go, `s3://bucket/tags/`: workers are told.
+    /// Where results go, `s3://bucket/tags/`, for the workers.
     pub output: String,
     /// The queue of this execution.
     pub queue_url: String,
@@ -34,16 +32,16 @@ pub struct Planned {
     pub ranges: u32,
     /// What workers run on.
     pub device: Device,
-    /// True where an earlier execution had planned the run already.
+    /// True if an earlier execution had planned the run already.
     pub resumed: bool,
-    /// True where somebody wants a mail.
+    /// Whether a mail is wanted.
     pub notify: bool,
 }
 
-/// What a call of split says.
+/// The result of a call of split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitResult {
-    /// False where it has to be called again.
+    /// False if it has to be called again.
     pub done: bool,
     /// Images of the range so far.
     pub images: u64,
@@ -51,43 +49,7 @@ pub struct SplitResult {
     pub shards: u32,
 }
 
-/// An error that the state machine caught and went on with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Its name, `States.TaskFailed`.
-    pub error: String,
-    /// What it says; for a job that failed, its description as JSON.
-    #[serde(default)]
-    pub cause: String,
-}
-
-impl Problem {
-    /// True where the state machine ended the round, for its time was over.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        self.error == "States.Timeout"
-    }
-
-    /// True where the run ended, for what it may cost was spent.
-    #[must_use]
-    pub fn is_budget(&self) -> bool {
-        self.error == STOPPED_AT_BUDGET
-    }
-
-    /// True where the run ended, for nobody could tell any more what it spends.
-    #[must_use]
-    pub fn is_price_unknown(&self) -> bool {
-        self.error == PRICE_UNKNOWN
-    }
-
-    /// True where the job never got a machine: another round would wait as long in vain.
-    #[must_use]
-    pub fn is_no_capacity(&self) -> bool {
-        self.cause.contains(NO_CAPACITY)
-    }
-}
-
-/// What check says.
+/// The result of check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// All shards.
@@ -96,26 +58,27 @@ pub struct CheckResult {
     pub missing: u64,
     /// Whether infer is to run (again).
     pub again: bool,
-    /// With so many workers.
+    /// The number of workers.
     pub workers: u32,
-    /// Dollars that each of them may spend, as their environment takes it; empty where there is no limit.
+    /// Dollars that each of them may spend, as their environment takes it; empty if there is no limit.
     pub share_usd: String,
-    /// Why no round is begun although something is missing, where that is the run's limit.
+    /// Why no round starts although something is missing, if that is the run's limit.
     pub stopped: Option<Problem>,
     /// Compaction groups, from 0.
     pub groups: u32,
-    /// The last shard that was sent again, where the call ended before all were: it has to be called again with it. Else empty.
+    /// The last shard that was sent again, where the call ended before all were: it has to be called again
+    /// with it. Else empty.
     pub more: String,
 }
 
-/// What compact says.
+/// The result of compact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compacted {
     /// Rows of the group's results so far.
     pub rows: u64,
 }
 
-/// Splits range `number` until it is done or `stop` says so.
+/// Splits range `number` until it is done or `stop` is cancelled.
 ///
 /// # Errors
 /// See [`FleetError`].
@@ -157,7 +120,7 @@ fn said(reached: &SplitProgress) -> SplitResult {
 pub struct CheckInput<'a> {
     /// 0 after split, then the number of rounds of infer that count.
     pub round: u32,
-    /// True where an earlier execution had planned the run.
+    /// True if an earlier execution had planned the run.
     pub resumed: bool,
     /// Shards without a part at the last check; none at the first.
     pub before: Option<u64>,
@@ -179,8 +142,9 @@ pub struct CheckInput<'a> {
     pub stop: Option<&'a CancellationToken>,
 }
 
-/// Compares shards and parts after split or after a round of infer, and decides whether infer runs (again). Then what is
-/// missing is sent again, unless split has just sent all of it or the queue holds as many messages already.
+/// Compares shards and parts after split or after a round of infer, and decides whether infer runs (again).
+/// Then what is missing is sent again, unless split has just sent all of it or the queue holds as many
+/// messages already.
 ///
 /// # Errors
 /// See [`FleetError`].
@@ -233,7 +197,8 @@ pub async fn check(
     Ok(checked)
 }
 
-/// Sends what is missing again, unless the queue holds as many messages, as it does after a round whose time ran out.
+/// Sends what is missing again, unless the queue holds as many messages, as it does after a round whose time
+/// ran out.
 async fn send_again(
     fleet: &FleetRun,
     queue: &dyn Queue,
@@ -256,9 +221,9 @@ fn nothing_to_tag(skipped: &Skipped) -> String {
     }
 }
 
-/// Whether so many messages stand for what is missing. Which shards they are of nobody can tell, so a later round must be able
-/// to make up for one that is not among them; and most must be visible, for those in a dead worker's hand come too late for
-/// a round that ends when it finds nothing.
+/// Whether there are as many messages as missing shards. It is unknown which shards they are of, so a later
+/// round must be able to make up for one that is not among them. Most must be visible, because those in a
+/// dead worker's hand come too late for a round that ends when it finds nothing.
 fn is_spared(asked: &CheckInput<'_>, messages: Messages, missing: u64) -> bool {
     let comes_again = asked.problem.is_some_and(Problem::is_timeout) || asked.round + 1 < ROUNDS;
     comes_again && messages.all() >= missing && messages.in_hand <= messages.visible
@@ -308,8 +273,8 @@ fn keep(
     Ok(())
 }
 
-/// Whether another round may do what the last one left: not where no machine could be had, nor where nothing was done
-/// in it and its time ran out or its workers said why, nor where more images are denied than the run takes.
+/// Whether another round may do what the last one left. It may not if no machine could be had, if nothing was
+/// done and its time ran out or its workers gave a reason, or if more images are denied than the run takes.
 fn is_worth_a_round(asked: &CheckInput<'_>, missing: u64, usage: &Usage) -> bool {
     if usage.too_many_denied.is_some() {
         return false;
@@ -364,7 +329,7 @@ pub async fn compact(fleet: &FleetRun, number: u32) -> Result<Compacted, FleetEr
 /// The run of this id as text from a state machine.
 ///
 /// # Errors
-/// Where it is no run id.
+/// If it is not a run id.
 pub fn run_id(text: &str) -> Result<RunId, FleetError> {
     RunId::try_from(text.to_owned()).map_err(|error| FleetError::Unusable(error.to_string()))
 }

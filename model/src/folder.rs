@@ -1,9 +1,9 @@
 //! From a model's path to everything a run must know of it: files, preprocessing, labels, outputs.
 //!
 //! A model is an `.onnx` file or a folder as Hugging Face's ONNX export makes it: `model.onnx`, else
-//! `onnx/model.onnx`, with `config.json` and `preprocessor_config.json`. What these don't state is assumed, and
-//! every assumption becomes a sentence in [`ModelSpec::notes`]. Nothing here runs the model or touches the
-//! network.
+//! `onnx/model.onnx`, with `config.json` and `preprocessor_config.json`. What these don't state is assumed,
+//! and every assumption becomes a sentence in [`ModelSpec::notes`]. Nothing here runs the model or touches
+//! the network.
 //!
 //! # `tagfleet.toml`
 //!

@@ -1,6 +1,6 @@
 //! The command line of `tagfleet fit`.
 //!
-//! Parsing only; what a flag means stands where it is used.
+//! Parsing only; each option is explained where it is used.
 
 use std::path::PathBuf;
 

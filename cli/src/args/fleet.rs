@@ -32,7 +32,7 @@ Exit codes:
   3  with --wait: finished, some images failed: their rows say why
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
-/// What a flag of the request makes superfluous: the file says all of it.
+/// The options that `--request` replaces: the file has all of them.
 pub(super) const REQUEST_FLAGS: [&str; 25] = [
     "input",
     "model",
@@ -75,7 +75,8 @@ pub(crate) struct SubmitOptions {
     /// Request file, as --save writes it
     #[arg(long, value_name = "FILE", conflicts_with_all = REQUEST_FLAGS)]
     pub(crate) request: Option<PathBuf>,
-    /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of its own in it
+    /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of
+    /// its own in it
     #[arg(long, value_name = "PLACE")]
     pub(crate) out: Option<String>,
     /// Tag only keys that match this glob; may be given several times

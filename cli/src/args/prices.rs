@@ -33,7 +33,8 @@ pub(crate) struct ShowPricesOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RefreshPricesOptions {
-    /// A region to ask for; may be given several times [default: all of the built-in book; with --stack the stack's]
+    /// A region to ask for; may be given several times [default: all of the built-in book; with --stack the
+    /// stack's]
     #[arg(long, value_name = "NAME")]
     pub(crate) region: Vec<String>,
     /// One more instance type to ask for; may be given several times

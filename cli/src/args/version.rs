@@ -1,4 +1,5 @@
-//! What `tagfleet --version` prints: the version, the commit and the target, then the engines of this machine.
+//! What `tagfleet --version` prints: the version, the commit and the target, then the engines of this
+//! machine.
 //!
 //! Engines are looked for only if they are asked for: `-V` and all other commands load none for it.
 

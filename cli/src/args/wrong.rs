@@ -1,4 +1,5 @@
-//! How a wrong command line ends the process: with clap's words, and the variable that a wrong value comes from.
+//! How a wrong command line ends the process: with clap's words, and the variable that a wrong value comes
+//! from.
 //!
 //! Clap names the option only, which its user may never have typed.
 

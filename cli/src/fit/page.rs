@@ -126,7 +126,7 @@ impl Page<'_> {
     }
 }
 
-/// A tag; the right one stands out.
+/// A tag; the right one is highlighted.
 fn shown(tag: &Tag, picture: &Picture) -> String {
     let text = format!("{} <span class=\"score\">{:.2}</span>", name(&tag.label), tag.score);
     if picture.truth.contains(&tag.index) { format!("<b>{text}</b>") } else { text }

@@ -1,7 +1,7 @@
-//! Publishes a local model: its files into the stack's bucket, and beside them what they were understood to say.
+//! Publishes a local model: its files into the stack's bucket, and next to them what tagfleet read of them.
 //!
-//! The folder's name carries a hash of all that matters, so that a model is published once, and an earlier run's model is
-//! never touched. The description is written last: where it stands, all files do.
+//! The folder's name has a hash of all that matters, so that a model is published once, and an earlier run's
+//! model is never touched. The description is written last: if it is there, all files are.
 
 use std::path::Path;
 
@@ -31,16 +31,17 @@ const CPU_REQUIREMENTS: &str = include_str!("../../../requirements.txt");
 const GPU_REQUIREMENTS: &str = include_str!("../../../batch-worker/gpu.txt");
 /// The image of CPU workers installs OpenVINO as this file pins it; that of GPU workers has none.
 const OPENVINO: &str = include_str!("../../../scripts/openvino.txt");
-/// What an int8 model's scores may depend on: the stack's default instance types all have it, whatever this machine has.
+/// What an int8 model's scores may depend on: the stack's default instance types all have it, whatever this
+/// machine has.
 const FLEET_INSTRUCTIONS: &str = "vnni";
-/// A model's files together: 1.5 GiB. A worker keeps them in its /tmp, which holds 2 GiB (the template says so), beside
-/// what else is written there.
+/// A model's files together: 1.5 GiB. A worker keeps them in its /tmp, which holds 2 GiB by the template,
+/// next to what else is written there.
 const MAX_MODEL_BYTES: u64 = 3 << 29;
 /// Of a model's name in a key.
 const MAX_NAME: usize = 40;
 
-/// The model of a request: a local one is published, one that is published already is looked at. Either way the tags that
-/// are asked for are its own.
+/// The model of a request: a local one is published, one that is published already is looked at. Either way
+/// the tags that are asked for are its own.
 pub(super) async fn model(stack: &FleetStack, options: &SubmitOptions) -> Result<Address, Failure> {
     let place = options.model.as_deref().ok_or_else(|| bad_input("give --model or --request"))?;
     let place =
@@ -199,7 +200,8 @@ fn on_gpus(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, F
     Ok((&there).into())
 }
 
-/// What runs the model in the image of CPU workers. Where this machine has just that, the model is tried in it.
+/// What runs the model in the image of CPU workers. Where this machine has just that, the model is tried in
+/// it.
 fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let here = &loading.engine.record;
     let mut there = match (options.loading.engine, here.name) {

@@ -4,7 +4,8 @@
 
 use serde_json::json;
 use tagfleet_fleet::FleetRun;
-use tagfleet_fleet::budget::{LIMIT_VERSION, LimitOf, LimitOverride, is_limit};
+use tagfleet_fleet::budget::{LIMIT_VERSION, LimitOf, LimitOverride};
+use tagfleet_fleet::request::is_limit;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::run::StackKeys;
 use tagfleet_report::State;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use tagfleet_aws::executions::Execution;
 use tagfleet_cost::usage::{Machine, WorkerUsage};
-use tagfleet_fleet::budget::{PRICE_UNKNOWN, STOPPED_AT_BUDGET};
+use tagfleet_fleet::problem::{INCOMPLETE, PRICE_UNKNOWN, STOPPED_AT_BUDGET};
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
@@ -218,7 +218,7 @@ impl Snapshot {
             ("SUCCEEDED", Some(tagfleet_report::State::Incomplete)) => RunState::Incomplete,
             ("SUCCEEDED", _) => RunState::Complete,
             ("ABORTED", _) => RunState::Cancelled,
-            _ if execution.error.as_deref() == Some("tagfleet.Incomplete") => RunState::Incomplete,
+            _ if execution.error.as_deref() == Some(INCOMPLETE) => RunState::Incomplete,
             _ if execution.error.as_deref() == Some(STOPPED_AT_BUDGET) => RunState::StoppedAtBudget,
             _ if execution.error.as_deref() == Some(PRICE_UNKNOWN) => RunState::PriceUnknown,
             _ => RunState::Failed,

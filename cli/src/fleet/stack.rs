@@ -37,7 +37,7 @@ pub(crate) struct Outputs {
     pub(crate) queue_prefix: String,
     /// Buckets that images may be in, besides the stack's own.
     pub(crate) source_buckets: Vec<String>,
-    /// What requests may ask for; none from a stack of an earlier version, whose splitter says it.
+    /// What requests may ask for; none from a stack of an earlier version, whose splitter checks it.
     pub(crate) rules: Option<Rules>,
     /// The most vCPUs that workers of one kind hold at once; none from a stack of an earlier version.
     pub(crate) max_vcpus: Option<u32>,

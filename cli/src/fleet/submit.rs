@@ -1,6 +1,7 @@
 //! `tagfleet submit`: a request from flags or a file, checked, stored with the run, and started.
 //!
-//! Everything that can be found wrong here is, before anything is started; what only shows on AWS, the run's plan finds.
+//! Everything that can be found wrong here is, before anything is started; what only shows on AWS, the run's
+//! plan finds.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +25,7 @@ use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::run_id::begin;
 
-/// In the place of the stack's bucket until it is known; nobody's bucket has a name like this.
+/// In the place of the stack's bucket until it is known; no bucket can have this name.
 const ANY_STACK: &str = "xn--the-stack-s-bucket";
 
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
@@ -51,7 +52,7 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     }
 }
 
-/// Writes the request that `options` ask for to their file, with what was planned in it, and says what to do with it.
+/// Writes the request that `options` ask for to their file, with its plan, and prints what to do with it.
 pub(crate) async fn save_planned(options: &SubmitOptions, plan: Estimate) -> Result<String, Failure> {
     let stack = FleetStack::find(&options.stack).await?;
     let file = options.save.as_deref().ok_or_else(|| broken("no file to save the request in"))?;

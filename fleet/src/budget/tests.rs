@@ -1,6 +1,7 @@
 //! Budgets with prices that divide well.
 
 use super::*;
+use crate::request::is_limit;
 
 /// A dollar for a thousand GETs and for as many requests to KMS, ten cents for a minute of a machine, nothing
 /// else.
@@ -94,7 +95,7 @@ fn a_run_that_cannot_be_paid_does_not_begin() {
         "$0.000000 of $10.5 is spent and $9.500000 is left for workers, but to fetch 10000 images costs $10.000000; \
          to continue: tagfleet resume r --max-usd N, with N above 10.5"
     );
-    // A round later the same is no reason: what can be done is done.
+    // A round later the same is not a reason: what can be done is done.
     assert!(matches!(allowed(10.5, 10_000, 4, (&Usage::default(), false)), Allowed::Workers(4, _)));
 }
 

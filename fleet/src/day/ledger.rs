@@ -1,7 +1,8 @@
-//! The stored form of a day: `days/2026-11-30/000000.json` and so on, and beside an entry what its execution spent.
+//! The stored form of a day: `days/2026-11-30/000000.json` and so on, and next to an entry what its execution
+//! spent.
 //!
-//! Entries are read by one listing and written one behind the other, each only where none is. What has another name is not
-//! read.
+//! Entries are read by one listing and appended one at a time, each created only if there is none. Other
+//! names are not read.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +58,7 @@ struct Spent {
 pub(super) struct Share {
     version: u32,
     run: RunId,
-    /// Dollars that the run may cost, all its executions together; none where the day limits it no further.
+    /// Dollars that the run may cost, all its executions together; `None` if the day limits it no further.
     pub(super) max_usd: Option<f64>,
     /// When that day ends, in seconds since 1970, UTC.
     pub(super) day_ends: u64,

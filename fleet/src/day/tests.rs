@@ -43,7 +43,7 @@ impl World {
         self.stack.find(&run).await.unwrap()
     }
 
-    /// From now on the run has spent so many dollars.
+    /// From now on the run has spent this many dollars.
     async fn spend(&self, name: &str, dollars: u64) {
         let fleet = self.fleet(name).await;
         let count = RequestCount { calls: dollars, chunks: dollars, ..RequestCount::default() };
@@ -63,7 +63,7 @@ impl World {
         Day { stack: &self.stack, pricing: &self.pricing, max_usd: 20.0, now }
     }
 
-    /// Reserves for an execution that has its run's name, while `ended` says when others have ended.
+    /// Reserves for an execution that has its run's name; `ended` lists the others that have ended.
     async fn starts(&self, name: &str, asked: Option<f64>, ended: &[(&str, u64)]) -> Result<f64, String> {
         self.starts_at(NOON, name, asked, ended).await
     }
@@ -169,7 +169,7 @@ async fn what_an_execution_spent_is_final_a_quarter_of_an_hour_after_its_end() {
     world.spend("a", 1).await;
     world.starts("b", Some(1.0), &[("a", NOON - 899)]).await.unwrap();
     assert!(!world.bucket.exists("days/2026-11-30/000000.spent.json").await.unwrap());
-    // Its workers went on recording.
+    // Its workers continued to record.
     world.spend("a", 2).await;
     world.starts("c", Some(1.0), &[("a", NOON - 900)]).await.unwrap();
     assert!(world.bucket.exists("days/2026-11-30/000000.spent.json").await.unwrap());

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use tagfleet_fleet::steps::Problem;
+use tagfleet_fleet::problem::Problem;
 use tagfleet_function::CallError;
 use tagfleet_report::mail::Failure;
 

@@ -1,6 +1,7 @@
 //! What the splitter is asked to do: an event of the stack's bucket, or an action of the state machine.
 //!
-//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left out.
+//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left
+//! out.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub(crate) enum Action {
         /// The name of the execution, whose queue is made.
         execution: String,
     },
-    /// Split one of its ranges, or go on with it.
+    /// Split one of its ranges, or continue it.
     Split {
         /// The run's id.
         run: String,

@@ -1,8 +1,8 @@
 //! An event of the stack's bucket: a request file was put, so its run is started.
 //!
-//! The run's id is made of what the event names, so an event that comes twice starts one run, and a corrected request
-//! another. The request's bytes are copied first: whatever becomes of the file, the run is what was put. The bucket's
-//! other objects start nothing, results least of all.
+//! The run's id is made of what the event names, so an event that comes twice starts one run, and a corrected
+//! request another. The request's bytes are copied first: whatever becomes of the file, the run is what was
+//! put. The bucket's other objects start nothing, results least of all.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,12 +19,13 @@ const MAX_NAME: usize = 34;
 /// Bytes of the hash: 12 hexadecimal digits.
 const HASH_BYTES: usize = 6;
 
-/// An event of S3, as EventBridge delivers it; the key stands in it as it is, not URL-encoded.
+/// An event of S3, as EventBridge delivers it; its key is not URL-encoded.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(crate) struct ObjectCreated {
     #[serde(rename = "detail-type")]
     detail_type: String,
-    /// When the object was put, UTC, `2026-11-12T00:00:00Z`; the same in each delivery. EventBridge always gives it.
+    /// When the object was put, UTC, `2026-11-12T00:00:00Z`; the same in each delivery. EventBridge always
+    /// gives it.
     time: Option<String>,
     detail: Detail,
 }
@@ -83,7 +84,7 @@ pub(crate) async fn take(
     Ok(Taken::Started(run))
 }
 
-/// Copies the request to where its run reads it; says why not, where it is not the one of the event any more.
+/// Copies the request to where its run reads it, or returns why not, if it is no longer the event's version.
 async fn copy_request(
     bucket: &dyn Bucket,
     object: &CreatedObject,
@@ -104,8 +105,8 @@ async fn copy_request(
     }
 }
 
-/// The id of the run that a write of a request starts: its name as far as an id can say it, when it was put, so that the
-/// runs of one file sort by their start, and a hash of what the event names.
+/// The id of the run that a write of a request starts: as much of its name as an id can hold, the time of the
+/// write, so that the runs of one file sort by their start, and a hash of what the event names.
 fn run_id(
     name: &str,
     time: Option<&str>,

@@ -1,6 +1,7 @@
 //! The limits in dollars of a run that is about to start: its own, the stack's, and what is left of the day.
 //!
-//! It refuses what they do not allow before anything is started. What is spent later is the reducer's to stop.
+//! It refuses what they do not allow before anything is started. What is spent later is the reducer's to
+//! stop.
 
 use tagfleet_cost::usage::{Machine, Usage};
 use tagfleet_fleet::budget::{Limit, LimitOf, RunLimit};
@@ -20,14 +21,14 @@ pub(crate) struct Limits<'a> {
 
 /// A run with a limit.
 pub(crate) struct Limited {
-    /// None where only the day limits it.
+    /// `None` if only the day limits it.
     own: Option<RunLimit>,
     pricing: Pricing,
 }
 
 impl Limits<'_> {
-    /// Refuses a run that asks for more than it may cost, or whose limit nobody could keep, because something that it may
-    /// use has no price. None where nothing limits the run: no price is read then.
+    /// Refuses a run that asks for more than it may cost, or whose limit cannot be enforced because something
+    /// that it may use has no price. `None` if nothing limits the run: no price is read then.
     pub(crate) async fn check(
         &self,
         fleet: &FleetRun,

@@ -1,5 +1,5 @@
-//! Plan, in the order that begins nothing where the request is wrong: the request, the source's region, the plan, and
-//! only then the queue.
+//! Plan, in the order that starts nothing if the request is wrong: the request, the source's region, the
+//! plan, and only then the queue.
 
 use tagfleet_cost::usage::Machine;
 use tagfleet_fleet::plan::plan as plan_run;
@@ -8,8 +8,8 @@ use tagfleet_fleet::{FleetRun, Stack};
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
 
-/// Plans a run and makes the queue of the execution, which comes last: it may still be refused by the day's limit.
-/// `own_region` is that of the function.
+/// Plans a run and makes the queue of the execution, which comes last: it may still be refused by the day's
+/// limit. `own_region` is that of the function.
 pub(crate) async fn plan(
     stack: &Stack,
     fleet: &FleetRun,

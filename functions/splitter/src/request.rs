@@ -1,7 +1,9 @@
-//! A request that came as the input of an execution: it is stored where that of any other run is, and plan reads it there.
+//! A request that came as the input of an execution: it is stored where that of any other run is, and plan
+//! reads it there.
 //!
-//! The execution's name becomes the run's id, so that whoever starts an execution knows its run. The request is not judged
-//! here: plan does that for every run, so that the mail and `tagfleet status` say what is wrong with it.
+//! The execution's name becomes the run's id, so that the caller that starts an execution knows its run. The
+//! request is not judged here: plan does that for every run, so that the mail and `tagfleet status` report
+//! what is wrong with it.
 
 use serde_json::Value;
 use tagfleet_fleet::request::MAX_REQUEST_BYTES;
@@ -22,7 +24,7 @@ pub(crate) async fn store(bucket: &dyn Bucket, execution: &str, request: &Value)
         return Ok(run);
     }
     let stored = bucket.get(&key, None, MAX_REQUEST_BYTES).await?.bytes;
-    // Somebody may have written it by hand, and its fields in another order.
+    // It may have been written by hand, with its fields in another order.
     if serde_json::from_slice::<Value>(&stored).is_ok_and(|stored| stored == *request) {
         return Ok(run);
     }

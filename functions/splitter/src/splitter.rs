@@ -32,7 +32,7 @@ pub(crate) struct Splitter {
     region: String,
     queue_prefix: String,
     dead_letter_queue_arn: String,
-    /// None where nothing raises events.
+    /// `None` if nothing raises events.
     state_machine_arn: Option<String>,
 }
 
@@ -78,7 +78,7 @@ impl Splitter {
         match &taken {
             Ok(Taken::Started(run)) => {
                 call.detail("run", run.to_string());
-                // The run is started: plan says whether its request is right and its output may be written.
+                // The run is started: plan checks its request and its output.
                 if let Err(error) = self.record(&call, run).await {
                     call.detail("unrecorded", error.message);
                 }
@@ -107,7 +107,7 @@ impl Splitter {
         if let Ok(run) = &stored
             && let Err(error) = self.record(&call, run).await
         {
-            // Plan says whether the request is right and its output may be written.
+            // Plan checks the request and the output.
             call.detail("unrecorded", error.message);
         }
         call.end(None, stored.map(|run| json!({ "run": run }))).await

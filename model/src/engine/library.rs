@@ -1,6 +1,7 @@
 //! Finds an engine's shared library and loads the first that fits: once per process, and never another.
 //!
-//! Absent or unfit libraries, and those that another user could replace, are an error that lists what was tried.
+//! Absent or unfit libraries, and those that another user could replace, are an error that lists what was
+//! tried.
 
 mod owners;
 mod places;
@@ -16,7 +17,7 @@ use super::EngineError;
 pub(super) struct Kind {
     /// The engine, as people know it.
     pub(super) name: &'static str,
-    /// What its files' names begin with, up to the dot: `libonnxruntime.`
+    /// What its files' names start with, up to the dot: `libonnxruntime.`
     pub(super) stem: &'static str,
     /// Where it is in `site-packages`.
     pub(super) in_wheel: &'static str,
@@ -43,8 +44,8 @@ pub(super) struct Library<T> {
     pub(super) handle: T,
 }
 
-/// The library of this process, which is `loaded`; on the first call the first candidate that `try_load` takes. `asked`
-/// is a file, a folder or a Python environment to take it from.
+/// The library of this process, which is `loaded`; on the first call the first candidate that `try_load`
+/// takes. `asked` is a file, a folder or a Python environment to take it from.
 pub(super) fn load<T: Clone>(
     kind: &Kind,
     loaded: &Mutex<Option<Library<T>>>,
@@ -73,7 +74,7 @@ pub(super) fn places(kind: &Kind) -> Vec<PathBuf> {
     candidates(kind, None, &Surroundings::of_this_process(kind))
 }
 
-/// The file that a path stands for, links followed, or why it is none.
+/// The file that a path leads to, links followed, or why there is none.
 pub(super) fn file(path: &Path) -> Result<PathBuf, String> {
     if !path.is_file() {
         return Err(format!("{} is not a file", path.display()));

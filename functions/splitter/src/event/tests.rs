@@ -12,7 +12,7 @@ use tagfleet_pipeline::bucket::memory::MemoryBucket;
 
 use super::*;
 
-/// As EventBridge delivers it, with the fields that nobody here reads.
+/// As EventBridge delivers it, with the fields that are not read.
 fn event(key: &str, etag: &str, sequencer: &str) -> Value {
     json!({
         "version": "0",
@@ -133,7 +133,8 @@ async fn a_start_that_fails_is_an_error() {
     assert_eq!(error.error_type, ErrorType::Temporary);
 }
 
-/// Whoever may put a request may choose its name: it is no path, no id of another run and no line of a log.
+/// A user who may put a request may choose its name: it is not a path, not an id of another run and not a
+/// line of a log.
 #[tokio::test]
 async fn no_name_of_a_request_leads_anywhere_else() {
     let long = "x".repeat(1024 - "requests/.json".len());

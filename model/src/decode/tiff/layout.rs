@@ -211,7 +211,7 @@ impl<'a> Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Bounds what unpacking all chunks takes, because chunks may be many, larger than the picture, or all
+    /// Bounds what unpacking all chunks takes, because chunks may be many, larger than the picture, or all of
     /// the same bytes.
     fn check_work(&self) -> Result<(), Failure> {
         let across = u64::from(self.chunks.across(self.width));

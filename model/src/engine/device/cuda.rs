@@ -76,8 +76,8 @@ pub(in crate::engine) fn missing(library: &Library<Environment>) -> Option<Strin
     try_smallest(library).err().map(|error| reason(&error.to_string()))
 }
 
-/// Why a library knows no CUDA. The packages `onnxruntime` and `onnxruntime-gpu` install files of the same names; with pip
-/// the first wins, and the other's provider is left behind.
+/// Why a library knows no CUDA. The packages `onnxruntime` and `onnxruntime-gpu` install files of the same
+/// names; with pip the first wins, and the other's provider is left behind.
 fn without_cuda(library: &Path) -> String {
     let provider = library.with_file_name("libonnxruntime_providers_cuda.so");
     if !provider.exists() {

@@ -1,7 +1,9 @@
-//! Who may write a library: it runs with all rights of the user, so that nobody but root and the user may put another there.
+//! Who may write a library. It runs with all rights of the user, so only root and the user may be able to
+//! replace it.
 //!
-//! The file and every folder above it are looked at, links followed. A folder such as `/tmp`, in which nobody may touch what is
-//! another's, is as good as one that only its owner writes. Nothing is changed, and access lists are not read.
+//! The file and every folder above it are checked, links followed. A folder such as `/tmp`, in which users
+//! cannot touch each other's files, counts as one that only its owner writes. Nothing is changed, and access
+//! lists are not read.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -17,8 +19,8 @@ const STICKY: u32 = 0o1000;
 const BY_GROUP: u32 = 0o020;
 const BY_ANYBODY: u32 = 0o002;
 
-/// Why the library at `path` is not loaded, if another user may write it or put another there. One that is not there is not
-/// looked at.
+/// Why the library at `path` is not loaded, if another user may write it or put another there. One that is
+/// not there is not looked at.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let Ok(path) = path.canonicalize() else { return Ok(()) };
     let user = User::of_this_process();
@@ -42,7 +44,7 @@ struct User {
     id: u32,
     /// The group that has this user as its only member.
     own_group: Option<u32>,
-    /// Whether root's files may look like nobody's.
+    /// Whether root's files may look like those of an unknown user.
     is_in_namespace: bool,
 }
 
@@ -78,7 +80,7 @@ impl User {
     }
 }
 
-/// The group of user `id` if nobody else is in it, as most distributions make one for each user.
+/// The group of user `id` if it has no other member, as most distributions make one for each user.
 fn own_group(id: u32, passwd: &str, group: &str) -> Option<u32> {
     // name:password:uid:gid:...
     let users = passwd.lines().filter_map(|line| {

@@ -1,16 +1,20 @@
-//! Where an engine's library may be: what is installed with this program first, then the active environment, then the system.
+//! Where an engine's library may be: what is installed with this program first, then the active environment,
+//! then the system.
 //!
-//! A program from `pip install` finds the engine that was installed with it, activated or not. No path of the machine that
-//! built the program counts. Nothing is loaded here, and nobody's rights are checked: a place is only a name.
+//! A program from `pip install` finds the engine that was installed with it, activated or not. No path of the
+//! machine that built the program counts. Nothing is loaded, and no rights are checked: a place is only a
+//! name.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use super::Kind;
 
-/// The folders of libraries below the prefix of a Python installation: Fedora and RHEL use the second for compiled packages.
+/// The folders of libraries below the prefix of a Python installation: Fedora and RHEL use the second for
+/// compiled packages.
 const LIBRARIES: [&str; 2] = ["lib", "lib64"];
-/// The folders of packages below `lib/python3.*`: Debian uses the second for what is not in a virtual environment.
+/// The folders of packages below `lib/python3.*`: Debian uses the second for what is not in a virtual
+/// environment.
 const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// The places of this process, as values, so that tests can give their own.
@@ -18,7 +22,8 @@ const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
 pub(super) struct Surroundings {
     /// What the engine's variable names.
     pub(super) named: Option<PathBuf>,
-    /// The Python environment that this program is installed in, or the `.venv` of the checkout whose `target` it is in.
+    /// The Python environment that this program is installed in, or the `.venv` of the checkout whose
+    /// `target` it is in.
     pub(super) own: Option<PathBuf>,
     /// `VIRTUAL_ENV` and `CONDA_PREFIX`
     pub(super) active: Vec<PathBuf>,
@@ -66,8 +71,8 @@ fn own(program: &Path) -> Option<PathBuf> {
     checkout(program).map(|checkout| checkout.join(".venv")).or_else(|| prefix(program).map(Path::to_owned))
 }
 
-/// The folder whose `bin` holds `program`. Never any folder above it, such as `/tmp`: whoever fills that would choose the
-/// code that runs.
+/// The folder whose `bin` holds `program`. Never any folder above it, such as `/tmp`: another user who fills
+/// that would choose the code that runs.
 fn prefix(program: &Path) -> Option<&Path> {
     program.parent().filter(|folder| folder.ends_with("bin"))?.parent()
 }
@@ -78,9 +83,9 @@ fn checkout(program: &Path) -> Option<&Path> {
     checkout.join("Cargo.lock").is_file().then_some(checkout)
 }
 
-/// The libraries to try, in this order: the one asked for and no other; else the one that the engine's variable names, those
-/// of the environment that the program is installed in, of the active ones, what `make install` put beside the program, the
-/// folders of libraries.
+/// The libraries to try, in this order: the one asked for and no other; else the one that the engine's
+/// variable names, those of the environment that the program is installed in, of the active ones, what `make
+/// install` put next to the program, the folders of libraries.
 pub(super) fn candidates(kind: &Kind, asked: Option<&Path>, around: &Surroundings) -> Vec<PathBuf> {
     if let Some(path) = asked {
         if !path.is_dir() {
@@ -112,7 +117,8 @@ fn each_once(paths: Vec<PathBuf>) -> Vec<PathBuf> {
     once
 }
 
-/// The libraries of the engine's wheel in a Python environment; in one of conda also those of its own package.
+/// The libraries of the engine's wheel in a Python environment; in one of conda also those of its own
+/// package.
 fn in_environment(kind: &Kind, environment: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for libraries in LIBRARIES {
@@ -125,7 +131,7 @@ fn in_environment(kind: &Kind, environment: &Path) -> Vec<PathBuf> {
             found.extend(within(kind, &libraries));
         }
     }
-    // `pip install --target` puts packages beside `bin`.
+    // `pip install --target` puts packages next to `bin`.
     found.extend(within(kind, &environment.join(kind.in_wheel)));
     found
 }
@@ -143,7 +149,8 @@ fn pythons(libraries: &Path) -> Vec<PathBuf> {
     pythons
 }
 
-/// The libraries named `libonnxruntime.so`, `libonnxruntime.so.1.32.0` or `libonnxruntime.1.32.0.dylib` in a folder.
+/// The libraries named `libonnxruntime.so`, `libonnxruntime.so.1.32.0` or `libonnxruntime.1.32.0.dylib` in a
+/// folder.
 fn within(kind: &Kind, folder: &Path) -> Vec<PathBuf> {
     let mut found = sorted(folder);
     found.retain(|path| is_library(kind, file_name(path)));
