@@ -53,7 +53,8 @@ pub struct Seen {
     pub outcome: Outcome,
     /// A small JPEG of it, if one was wanted.
     pub thumbnail: Option<Vec<u8>>,
-    /// Milliseconds to decode and tag it, its share of a batch's time included; `None` if it was not measured.
+    /// Milliseconds to decode and tag it, its share of a batch's time included; `None` if it was not
+    /// measured.
     pub milliseconds: Option<u64>,
 }
 

@@ -15,8 +15,8 @@ use tagfleet_pipeline::visible::visible;
 /// Missing shards that a text names.
 const SHARDS_SHOWN: usize = 20;
 
-/// The text names the slowest images if one took at least this many milliseconds: a photo of 12 megapixels takes a
-/// tenth of it.
+/// The text names the slowest images if one took at least this many milliseconds: a photo of 12 megapixels
+/// takes a tenth of it.
 const WORTH_A_LINE: u64 = 1000;
 
 /// `pug 1,203, tench 980 and 170 more labels, by best tag`
