@@ -186,7 +186,7 @@ pub struct ModelSpec {
     /// Whether the labels are independent, wherever the sigmoid is applied: the default tags to keep depend
     /// on it.
     pub multi_label: bool,
-    /// One label per score; `None` if there are no scores.
+    /// One label per score; empty if there are no scores.
     pub labels: Vec<String>,
     /// Whether and how the graph computes with integers.
     pub quantization: Quantization,

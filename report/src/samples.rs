@@ -1,6 +1,6 @@
 //! The pictures and failures that a report shows, chosen from what workers left next to the parts.
 //!
-//! It reads at most [`OBJECTS`] objects, spread evenly over the run's shards from a start that follows from
+//! It reads at most 200 objects, spread evenly over the run's shards from a start that follows from
 //! the run, and decodes no picture. An object that is gone or unreadable is left out and counted: a report is
 //! not a reason for a run to fail.
 

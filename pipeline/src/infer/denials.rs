@@ -167,7 +167,7 @@ async fn first_readable(
     Ok(None)
 }
 
-/// Some shards other than `but`, from the whole key space; `None` if split left no record of them.
+/// Some shards other than `but`, from the whole key space; empty if split left no record of them.
 async fn some_shards(worker: &Worker, but: ShardId) -> Result<Vec<ShardId>, ShardFailure> {
     let (output, keys) = (worker.output.as_ref(), &worker.keys);
     let Some(ranges) = record::read_if_present::<Ranges>(output, &keys.ranges()).await? else {
