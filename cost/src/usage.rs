@@ -78,7 +78,7 @@ impl Machine {
 }
 
 /// What a worker used and did. Times are seconds since 1970, UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerUsage {
     /// [`USAGE_VERSION`].

@@ -14,9 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::{PRICE_UNKNOWN, Problem, STOPPED_AT_BUDGET};
 use tagfleet_cost::assumptions::{KEYS_A_PAGE, REDUCER_MB, ROWS_PER_SECOND};
-use tagfleet_cost::usage::{
-    CallUsage, Machine, RequestCount, Requests, ThreadTime, USAGE_VERSION, Usage, WorkerUsage,
-};
+use tagfleet_cost::usage::{CallUsage, Machine, RequestCount, Requests, USAGE_VERSION, Usage, WorkerUsage};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{RunId, StackKeys};
@@ -257,7 +255,7 @@ fn calls(calls: u64, milliseconds: u64) -> CallUsage {
     CallUsage { calls, milliseconds, mb_milliseconds: milliseconds * REDUCER_MB }
 }
 
-/// Of the images that were fetched so far, the share for which S3 asked KMS; `None` if none was fetched yet.
+/// Of the images that were fetched so far, the share for which S3 asked KMS; 0 if none was fetched yet.
 fn of_kms(usage: &Usage) -> f64 {
     let Some(infer) = usage.requests.get("infer") else { return 0.0 };
     let calls = |operation| infer.0.get(operation).map_or(0, |count| count.calls) as f64;
@@ -278,22 +276,11 @@ fn of_fetches(images: u64, of_kms: f64) -> Usage {
 /// A worker that ends as soon as it can.
 fn of_worker(machine: &Machine, vcpus: u32) -> Usage {
     let worker = WorkerUsage {
-        machine: machine.clone(),
         version: USAGE_VERSION,
-        instance: None,
-        machine_vcpus: None,
-        reclaimed: false,
-        launched: None,
-        began: 0,
+        machine: machine.clone(),
         updated: LEAST_SECONDS,
-        ended: None,
         vcpus,
-        tagged: 0,
-        failed: 0,
-        requests: Requests::default(),
-        threads: ThreadTime::default(),
-        gpu: None,
-        device: None,
+        ..WorkerUsage::default()
     };
     Usage::of_worker(worker)
 }

@@ -137,7 +137,7 @@ fn part(milliseconds: u64, taken: u32, all: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gpu, Requests, USAGE_VERSION};
+    use super::super::{Gpu, USAGE_VERSION};
     use super::*;
 
     fn worker(instance: Option<&str>, launched: Option<u64>, began: u64, updated: u64) -> WorkerUsage {
@@ -148,18 +148,11 @@ mod tests {
             machine,
             instance: instance.map(str::to_owned),
             machine_vcpus: Some(16),
-            reclaimed: false,
             launched,
             began,
             updated,
-            ended: None,
             vcpus: 8,
-            tagged: 0,
-            failed: 0,
-            requests: Requests::default(),
-            threads: super::super::ThreadTime::default(),
-            gpu: None,
-            device: None,
+            ..WorkerUsage::default()
         }
     }
 

@@ -14,9 +14,7 @@ fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
     UsageRecord::Worker(WorkerUsage {
         version: USAGE_VERSION,
         machine: Machine { instance_type: Some("c7g.xlarge".to_owned()), zone: None, life_cycle },
-        instance: None,
         machine_vcpus: Some(8),
-        reclaimed: false,
         launched: spot.then(|| began - 60),
         began,
         updated,
@@ -24,10 +22,7 @@ fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
         vcpus: 4,
         tagged: 90,
         failed: 10,
-        requests: Requests::default(),
-        threads: ThreadTime::default(),
-        gpu: None,
-        device: None,
+        ..WorkerUsage::default()
     })
 }
 

@@ -30,20 +30,13 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
     WorkerUsage {
         version: 1,
         machine: Machine { instance_type: Some("c7a.2xlarge".to_owned()), ..Machine::default() },
-        instance: None,
-        machine_vcpus: None,
-        reclaimed: false,
-        launched: None,
         began,
         updated: began + 100,
         ended: ended.then(|| "idle".to_owned()),
         vcpus: 8,
         tagged: 190,
         failed: 10,
-        requests: tagfleet_cost::usage::Requests::default(),
-        threads: tagfleet_pipeline::progress::ThreadTime::default(),
-        gpu: None,
-        device: None,
+        ..WorkerUsage::default()
     }
 }
 
