@@ -12,13 +12,12 @@ mod ledger;
 
 use self::ledger::{Entry, Ledger, Share};
 use super::budget::{LimitOf, RunLimit, utc};
-use super::pricing::Pricing;
+use super::pricing::{Pricing, SECONDS_A_DAY};
 use super::{FleetError, FleetRun, Stack};
 use tagfleet_cost::usage;
 use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::run::RunId;
 
-const SECONDS_A_DAY: u64 = 86_400;
 /// With less than a cent left of a day nothing is started: a minute of the smallest machine costs half of it.
 const LEAST_USD: f64 = 0.01;
 /// Workers of an execution that was stopped end within minutes, and record until then. From then on what it

@@ -12,7 +12,7 @@ use tagfleet_pipeline::run::StackKeys;
 
 /// No price book has more bytes: 8 MiB.
 const MAX_BOOK_BYTES: u64 = 8 << 20;
-const SECONDS_A_DAY: u64 = 86_400;
+pub(super) const SECONDS_A_DAY: u64 = 86_400;
 /// States for each call of an action, with the states around it, as in the state machine's definition. A
 /// retried call is a transition each time. A range that takes one call has two choices and an end.
 const STATES: [(&str, u64); 4] =

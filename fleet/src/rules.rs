@@ -5,8 +5,7 @@
 //! request or reads the environment.
 
 use super::budget::{LimitOf, RunLimit};
-use super::request::is_limit;
-use super::request::{InvalidRequest, ValidRequest, invalid};
+use super::request::{InvalidRequest, ValidRequest, invalid, is_limit};
 use crate::address::Address;
 
 /// What a stack lets its requests ask for.
@@ -132,7 +131,9 @@ impl Rules {
     }
 }
 
-fn names(list: &str) -> Vec<String> {
+/// The names of a list with commas between, as the stack's parameters and outputs have it.
+#[must_use]
+pub fn names(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_fleet::budget::RunLimit;
-use tagfleet_fleet::rules::{RuleTexts, Rules};
+use tagfleet_fleet::rules::{RuleTexts, Rules, names};
 use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::run::RunId;
@@ -59,8 +59,6 @@ impl Outputs {
             value if value.is_empty() => Err(key.to_owned()),
             value => Ok(value),
         };
-        let names = optional("SourceBuckets");
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
         Ok(Self {
             bucket: required("Bucket")?,
             state_machine: required("StateMachineArn")?,
@@ -70,7 +68,7 @@ impl Outputs {
             sender: Some(optional("Sender")).filter(|sender| !sender.is_empty()),
             splitter: required("SplitterFunction")?,
             queue_prefix: required("QueuePrefix")?,
-            source_buckets: names.map(str::to_owned).collect(),
+            source_buckets: names(&optional("SourceBuckets")),
             rules: rules(outputs),
             max_vcpus: optional("MaxVcpus").parse().ok(),
         })

@@ -8,7 +8,7 @@ use tagfleet_aws::client::Options;
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_cost::usage::Machine;
 use tagfleet_fleet::request::Device;
-use tagfleet_fleet::rules::{RuleTexts, Rules};
+use tagfleet_fleet::rules::{RuleTexts, Rules, names};
 use tagfleet_fleet::{OpenBucket, Stack};
 use tagfleet_pipeline::bucket::Bucket;
 
@@ -43,12 +43,11 @@ pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
         Device::Cpu => ("TAGFLEET_CPU_INSTANCE_TYPES", &["spot"]),
         Device::Gpu => ("TAGFLEET_GPU_INSTANCE_TYPES", &["spot", "on-demand"]),
     };
-    let types = variable(name)?;
     let mut machines = Vec::new();
-    for instance_type in types.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+    for instance_type in names(&variable(name)?) {
         for life_cycle in life_cycles {
             machines.push(Machine {
-                instance_type: Some(instance_type.to_owned()),
+                instance_type: Some(instance_type.clone()),
                 zone: None,
                 life_cycle: Some((*life_cycle).to_owned()),
             });

@@ -5,6 +5,7 @@ use tagfleet_aws::S3Bucket;
 use tagfleet_aws::s3::settings::Encryption;
 use tagfleet_aws::signed::{Call, Service};
 use tagfleet_aws::xml::Element;
+use tagfleet_fleet::rules::names;
 
 use super::super::stack::FleetStack;
 use super::finding::Finding;
@@ -40,12 +41,12 @@ pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
     findings
 }
 
-/// The values of a parameter that is a list; `None` if the stack has no such parameter.
+/// The values of a parameter that is a list; empty if the stack has no such parameter.
 fn list_of(answer: &Element, name: &str) -> Vec<String> {
     let parameters = answer.find("Parameters").map_or(&[][..], |parameters| parameters.children.as_slice());
     let ours = parameters.iter().find(|parameter| parameter.text_of("ParameterKey") == name);
     let values = ours.map_or("", |parameter| parameter.text_of("ParameterValue"));
-    values.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    names(values)
 }
 
 fn judge(bucket: &str, encryption: &Encryption, (parameter, keys): (&str, &[String])) -> Finding {
