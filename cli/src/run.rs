@@ -7,6 +7,7 @@ mod cost;
 mod out;
 mod speed;
 mod stop;
+mod unfinished;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use tagfleet_pipeline::denied;
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::local::{self, LocalOutcome, RunError};
+use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
@@ -40,7 +42,7 @@ use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
 use crate::place::Place;
 use crate::summary_output;
-use out::Out;
+use out::{Chosen, Out};
 use speed::Recording;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
@@ -82,14 +84,20 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let bytes =
-            if inputs.has_sizes() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
-        print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
+        let bytes = inputs.has_sizes().then_some(found.bytes);
+        print(&dry_run_text(found.images, bytes))?;
         if !found.skipped.is_empty() {
             print(&format!("skipped: {}\n", found.skipped.in_words()))?;
         }
     }
     Ok(Exit::Finished)
+}
+
+/// `2 images, 138 kB`
+fn dry_run_text(images: u64, bytes: Option<u64>) -> String {
+    let images = if images == 1 { "1 image".to_owned() } else { format!("{} images", count(images)) };
+    let bytes = bytes.map_or("size unknown".to_owned(), size);
+    format!("{images}, {bytes}\n")
 }
 
 async fn tag(
@@ -100,13 +108,14 @@ async fn tag(
     aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
     let request = request(options, inputs, loading)?;
-    let (run, is_new) = out.find_or_begin(&request, options.new).await?;
+    let Chosen { run, is_new, left } = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if options.accept_denied {
         denied::accept(out.bucket.as_ref(), &worker.keys).await.map_err(broken)?;
     }
     if !options.quiet {
-        announce(loading, inputs, isolation.notes(), &worker, is_new);
+        let loaded: Vec<&String> = isolation.notes().iter().chain(&left).collect();
+        announce(loading, inputs, &loaded, &worker, is_new);
     }
     warn(&loading.model.spec);
     let taggers = || Ok(isolation.taggers());
@@ -174,9 +183,9 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
 
 /// What the user should know before the wait: which engine and why, every assumption, the engine's notes when
 /// the model was loaded, and which run is resumed.
-fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Worker, is_new: bool) {
+fn announce(loading: &Loading, inputs: &Inputs, loaded: &[&String], worker: &Worker, is_new: bool) {
     tell(&format!("engine: {}", loading.engine.why));
-    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
+    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded.iter().copied()) {
         tell(&format!("note: {note}"));
     }
     let run = &worker.run;
@@ -348,5 +357,17 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             record::replace(output, &worker.keys.summary(), summary).await.map_err(broken)
         }
         State::Interrupted => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_counts_in_words() {
+        assert_eq!(dry_run_text(2, Some(137_555)), "2 images, 138 kB\n");
+        assert_eq!(dry_run_text(1, Some(999)), "1 image, 999 bytes\n");
+        assert_eq!(dry_run_text(300_000, None), "300,000 images, size unknown\n");
     }
 }
