@@ -4,7 +4,7 @@
 
 use tagfleet_pipeline::run::{RunId, RunRequest};
 
-/// What to tell of `run`, whose request is `stored`, to a command that asks for something else.
+/// A note about `run`, whose request is `stored`, for a command that asks for something else.
 pub(super) fn note(run: &RunId, stored: &RunRequest, asked: &RunRequest) -> String {
     format!(
         "run {run} in this output is unfinished and is left alone, because it has {}: to resume it, run its own command",
