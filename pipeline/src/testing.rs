@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 use crate::infer::Worker;
 use crate::progress::Progress;
 use crate::queue::MemoryQueue;
@@ -225,6 +225,16 @@ impl Bucket for FailingBucket {
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.call(key)?;
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.call(key)?;
+        self.inner.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use super::{Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 
 /// Objects of one page of a listing.
 const PAGE: usize = 1000;
@@ -57,6 +57,16 @@ impl MemoryBucket {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn read(&self, key: &str, if_match: Option<&str>) -> Result<Fetched, BucketError> {
+        let objects = self.lock();
+        let (bytes, version) = objects.get(key).ok_or_else(|| Self::fail(Kind::Missing, key))?;
+        let etag = format!("v{version}");
+        if if_match.is_some_and(|wanted| wanted != etag) {
+            return Err(Self::fail(Kind::Changed, key));
+        }
+        Ok(Fetched { bytes: bytes.clone(), etag })
+    }
+
     fn fail(kind: Kind, key: &str) -> BucketError {
         let detail = format!("{kind:?}").to_lowercase();
         BucketError { kind, bucket: "memory".to_owned(), key: key.to_owned(), detail }
@@ -84,16 +94,25 @@ impl Bucket for MemoryBucket {
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
-        let objects = self.lock();
-        let (bytes, version) = objects.get(key).ok_or_else(|| Self::fail(Kind::Missing, key))?;
-        let etag = format!("v{version}");
-        if if_match.is_some_and(|wanted| wanted != etag) {
-            return Err(Self::fail(Kind::Changed, key));
-        }
-        if bytes.len() as u64 > limit {
+        let fetched = self.read(key, if_match)?;
+        if fetched.bytes.len() as u64 > limit {
             return Err(Self::fail(Kind::TooLarge, key));
         }
-        Ok(Fetched { bytes: bytes.clone(), etag })
+        Ok(fetched)
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        let Fetched { bytes, etag } = self.read(key, if_match)?;
+        let size = bytes.len() as u64;
+        let range = range.within(size).ok_or_else(|| Self::fail(Kind::OutOfRange, key))?;
+        // Within the object, which is in memory.
+        let bytes = bytes.slice(range.start as usize..range.end as usize);
+        Ok(FetchedRange { bytes, etag, size })
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

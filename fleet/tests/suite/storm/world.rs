@@ -12,7 +12,9 @@ use serde_json::json;
 use tagfleet_fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_fleet::{FleetRun, OpenBucket, Stack};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use tagfleet_pipeline::bucket::{
+    Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put,
+};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::queue::{MemoryQueue, Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::run::{RunId, RunKeys, StackKeys, Vector, VectorType};
@@ -233,6 +235,15 @@ impl Bucket for Source {
             }),
             None => self.0.get(key, if_match, limit).await,
         }
+    }
+
+    async fn get_range(
+        &self,
+        _key: &str,
+        _if_match: Option<&str>,
+        _range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        panic!("images are read whole")
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {
