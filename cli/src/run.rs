@@ -24,7 +24,7 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
+use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split;
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};
@@ -169,6 +169,8 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
         tags: loading.tags.clone(),
         vector: loading.vector(options.vector),
         max_image_bytes: Limits::default().max_bytes,
+        decoder: DECODER_VERSION,
+        since: None,
     })
 }
 
@@ -278,6 +280,8 @@ impl RunOutcome<'_> {
             rows: rows.rows(),
             tagged: rows.tagged,
             tags: TopTags::new(&rows.tags, self.request.counted()),
+            since: self.request.since.clone(),
+            difference: None,
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             slowest: rows.slowest.clone(),

@@ -114,9 +114,9 @@ async fn counts(
     groups: &Groups,
     missing: &[ShardId],
 ) -> Result<RowCounts, ReduceError> {
-    let (output, run) = (fleet.output.as_ref(), (&fleet.run, &fleet.keys));
-    let stored = request.vector.as_ref().map(|vector| vector.stored);
-    reduce::compact_all(output, run, groups, missing, stored).await?;
+    let output = fleet.output.as_ref();
+    let earlier = fleet.earlier(request);
+    fleet.compaction(request, earlier.as_ref()).all(groups, missing).await?;
     if missing.is_empty() {
         reduce::total(output, &fleet.keys, groups).await
     } else {
@@ -163,7 +163,9 @@ async fn summary(
         version: SUMMARY_VERSION,
         run: fleet.run.clone(),
         state: state(is_complete, problem),
-        images: splits.iter().map(|split| split.images).sum(),
+        images: split::inputs(&splits),
+        since: request.since.clone(),
+        difference: split::difference(&splits),
         skipped: split::skipped(&splits),
         rows: counts.rows(),
         tagged: counts.tagged,

@@ -11,7 +11,9 @@ use crate::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, BucketError, KeyRange, Kind};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::run::{Input, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys};
+use tagfleet_pipeline::run::{
+    DECODER_VERSION, Input, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys,
+};
 use tagfleet_pipeline::split::cut;
 
 /// A planned run.
@@ -113,6 +115,8 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
         tags,
         vector: published.vector.clone(),
         max_image_bytes: published.max_image_bytes,
+        decoder: DECODER_VERSION,
+        since: None,
     })
 }
 
