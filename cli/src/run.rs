@@ -4,6 +4,7 @@
 //! outcome. The stages are in the pipeline.
 
 mod cost;
+mod earlier;
 mod out;
 mod speed;
 mod stop;
@@ -24,8 +25,10 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
-use tagfleet_pipeline::split;
+use tagfleet_pipeline::run::{
+    DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest, Since,
+};
+use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};
 use tagfleet_report::throughput::Throughput;
@@ -60,9 +63,11 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let aws =
         if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
-    inputs.first().await?;
-    if options.dry_run {
-        return dry_run(options, &inputs).await;
+    if options.retry.is_none() {
+        inputs.first().await?;
+    }
+    if options.dry_run && !earlier::is_wanted(options) {
+        return dry_run(options, &inputs.source, &inputs).await;
     }
     for listed in inputs.listed() {
         out::check_apart(&out, listed)?;
@@ -76,8 +81,9 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     tag(options, &inputs, (&loading, &isolation, threads), &out, aws.as_ref()).await
 }
 
-async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
-    let found = split::dry_run(&inputs.source, &inputs.range).await.map_err(bad_input)?;
+/// `source` gives the inputs that would be tagged.
+async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Result<Exit, Failure> {
+    let found = split::dry_run(source, &inputs.range).await.map_err(bad_input)?;
     if options.json {
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
@@ -85,6 +91,9 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
         let bytes =
             if inputs.has_sizes() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
         print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
+        if let Some(difference) = found.difference {
+            print(&format!("since the earlier run: {difference}\n"))?;
+        }
         if !found.skipped.is_empty() {
             print(&format!("skipped: {}\n", found.skipped.in_words()))?;
         }
@@ -99,14 +108,19 @@ async fn tag(
     out: &Out,
     aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
-    let request = request(options, inputs, loading)?;
+    let mut request = request(options, inputs, loading)?;
+    request.since = earlier::since(options, &request, out).await?;
+    if options.dry_run {
+        return dry_run(options, &earlier::source(&request, inputs, out)?, inputs).await;
+    }
     let (run, is_new) = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if options.accept_denied {
         denied::accept(out.bucket.as_ref(), &worker.keys).await.map_err(broken)?;
     }
     if !options.quiet {
-        announce(loading, inputs, isolation.notes(), &worker, is_new);
+        announce(loading, inputs, isolation.notes());
+        announce_run(&worker.run, is_new, request.since.as_ref());
     }
     warn(&loading.model.spec);
     let taggers = || Ok(isolation.taggers());
@@ -124,14 +138,25 @@ async fn tag(
         tell_troubles(&worker);
     }
     let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
-    let told =
+    let outcome =
         RunOutcome { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
-    let rows = told.rows(&ended).await?;
-    let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
-    summary.skipped = told.skipped().await?;
+    conclude(options, &outcome, (&ended, &throughput), (out, aws)).await
+}
+
+/// Writes and prints what the run came to.
+async fn conclude(
+    options: &RunOptions,
+    outcome: &RunOutcome<'_>,
+    (ended, throughput): (&LocalOutcome, &Throughput),
+    (out, aws): (&Out, Option<&Aws>),
+) -> Result<Exit, Failure> {
+    let worker = outcome.worker;
+    let rows = outcome.rows(ended).await?;
+    let mut summary = outcome.summary(ended, &rows, out.results(&worker.keys));
+    outcome.add_splits(&mut summary).await?;
     cost::add(&mut summary, aws);
-    told.report(&summary, &rows.tags, &throughput).await?;
-    finish(out, &worker, &summary).await?;
+    outcome.report(&summary, &rows.tags, throughput).await?;
+    finish(out, worker, &summary).await?;
     let exit = summary_output::report(&summary, options.json)?;
     if !options.quiet && summary.state != State::Interrupted {
         tell(&format!("report: {}", out.report(&worker.keys)));
@@ -174,21 +199,28 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
     })
 }
 
-/// What the user should know before the wait: which engine and why, every assumption, the engine's notes when
-/// the model was loaded, and which run is resumed.
-fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Worker, is_new: bool) {
+/// What the user should know before the wait: which engine and why, every assumption, and the engine's notes
+/// when the model was loaded.
+fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String]) {
     tell(&format!("engine: {}", loading.engine.why));
     for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
         tell(&format!("note: {note}"));
     }
-    let run = &worker.run;
+}
+
+/// Which run starts or is resumed, and which one it continues.
+fn announce_run(run: &RunId, is_new: bool, since: Option<&Since>) {
     if is_new {
-        return tell(&format!("run {run}"));
+        tell(&format!("run {run}"));
+    } else {
+        tell(&format!(
+            "resuming run {run}: finished work is kept; files added since it started are not included (--new starts \
+             another run)"
+        ));
     }
-    tell(&format!(
-        "resuming run {run}: finished work is kept; files added since it started are not included (--new starts another \
-         run)"
-    ));
+    let Some(since) = since else { return };
+    let what = if since.only_failed { "tags the failed images of" } else { "keeps unchanged rows of" };
+    tell(&format!("it {what} run {}", since.run));
 }
 
 fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
@@ -246,25 +278,27 @@ impl RunOutcome<'_> {
         }
     }
 
-    /// What was skipped; nothing is known of that before all inputs are listed.
-    async fn skipped(&self) -> Result<Skipped, Failure> {
-        match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
-            Ok(splits) => Ok(split::skipped(&splits)),
-            Err(ReduceError::NotSplit(_)) => Ok(Skipped::default()),
-            Err(error) => Err(broken(error)),
+    /// What was skipped, and what is kept; nothing is known of that before all inputs are listed.
+    async fn add_splits(&self, summary: &mut Summary) -> Result<(), Failure> {
+        let splits = match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
+            Ok(splits) => splits,
+            Err(ReduceError::NotSplit(_)) => return Ok(()),
+            Err(error) => return Err(broken(error)),
+        };
+        summary.skipped = split::skipped(&splits);
+        summary.difference = split::difference(&splits);
+        if summary.state == State::Complete {
+            // Until then the kept rows are in no result.
+            summary.images = split::inputs(&splits);
         }
+        Ok(())
     }
 
     fn summary(&self, ended: &LocalOutcome, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
-        let retry = || {
-            command_line::retry(
-                &command_line::variables(),
-                &command_line::arguments(),
-                results.trim_end_matches('/').trim_end_matches("results"),
-            )
-        };
+        let retry =
+            || command_line::retry(&command_line::variables(), &command_line::arguments(), &self.worker.run);
         let (state, missing_shards) = match ended {
             LocalOutcome::Complete(_) => (State::Complete, vec![]),
             LocalOutcome::Interrupted => (State::Interrupted, vec![]),

@@ -5,12 +5,14 @@
 //! never decides which rows are kept.
 
 mod rows;
+mod search;
 
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 pub use self::rows::EarlierRows;
+pub use self::search::{EarlierChoice, Search, SearchFor};
 use crate::bucket::parquet::ParquetObject;
 use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Object};
 use crate::run::{RunId, RunKeys, RunRequest, max_kept_rows};
@@ -107,6 +109,28 @@ pub struct EarlierFiles {
 }
 
 impl EarlierFiles {
+    /// Ranges of about equally many rows, which together hold every key: one for each file, `most` at most.
+    #[must_use]
+    pub fn ranges(&self, most: usize) -> Vec<KeyRange> {
+        let first_key = |file: &ParquetObject| {
+            let bounds = file.bounds(0, KEY)?;
+            String::from_utf8(bounds.min).ok()
+        };
+        let mut cuts: Vec<String> = self.files.iter().filter_map(first_key).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let step = self.files.len().div_ceil(most.max(1)).max(1);
+        let mut ranges = Vec::new();
+        let mut after = None;
+        for cut in cuts.into_iter().step_by(step).skip(1) {
+            let up_to = Some(cut);
+            ranges.push(KeyRange { prefix: String::new(), after: after.take(), up_to: up_to.clone() });
+            after = up_to;
+        }
+        ranges.push(KeyRange { after, ..KeyRange::default() });
+        ranges
+    }
+
     /// The rows of `range` in key order, with these columns and `key`; all columns if there are none named.
     #[must_use]
     pub fn rows(&self, range: &KeyRange, columns: &[&str]) -> EarlierRows {

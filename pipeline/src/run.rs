@@ -25,6 +25,9 @@ pub const REQUEST_VERSION: u32 = 2;
 /// fail, raises it.
 pub const DECODER_VERSION: u32 = 1;
 
+/// The form of a time in an id.
+const TIME_FORM: &str = "00000000-000000";
+
 /// A run's id: 1 to 64 of `a-z`, `0-9` and `-`, so that it is safe in a key, a path, a queue's name and a
 /// mail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +44,17 @@ impl RunId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// When the run started, by its id: `20261126-012330` of `nightly-20261126-012330-0a1b2c`, in UTC. `None`
+    /// if another tool named it.
+    #[must_use]
+    pub fn started(&self) -> Option<&str> {
+        let (before, _) = self.0.rsplit_once('-')?;
+        // The name of a request file may come before it.
+        let time = before.get(before.len().checked_sub(TIME_FORM.len())?..)?;
+        let is_like = |(found, form): (u8, u8)| found == form || (form == b'0' && found.is_ascii_digit());
+        time.bytes().zip(TIME_FORM.bytes()).all(is_like).then_some(time)
     }
 }
 

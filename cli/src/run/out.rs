@@ -99,6 +99,11 @@ impl Out {
         })
     }
 
+    /// The place as the user named it.
+    pub(super) fn name(&self) -> String {
+        format!("--out {}", self.place)
+    }
+
     /// The latest unfinished run with this request, or a new one; and whether it is new.
     pub(super) async fn find_or_begin(
         &self,

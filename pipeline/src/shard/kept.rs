@@ -3,9 +3,12 @@
 //! Rows are counted in key order, not named: what a shard stores of a million kept rows is a few numbers. It
 //! never reads a row.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::KeyRange;
+use crate::number::count;
 
 /// How the inputs of a run differ from those of an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +39,18 @@ impl Difference {
         self.retried += other.retried;
         self.kept += other.kept;
         self.deleted += other.deleted;
+    }
+}
+
+/// `1,203 new, 40 changed, 3 tried again, 298,754 kept, 512 deleted`
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (new, changed, retried) = (count(self.new), count(self.changed), count(self.retried));
+        let (kept, deleted) = (count(self.kept), count(self.deleted));
+        write!(
+            formatter,
+            "{new} new, {changed} changed, {retried} tried again, {kept} kept, {deleted} deleted"
+        )
     }
 }
 
