@@ -36,6 +36,7 @@ mod report;
 mod resume;
 mod security;
 mod show;
+mod since;
 mod stop;
 mod storm;
 mod telemetry;
