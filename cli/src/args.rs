@@ -17,6 +17,8 @@ use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand,
 use tagfleet_model::isolation::Patience;
 use tagfleet_pipeline::earlier::EarlierChoice;
 
+use crate::tagger_process;
+
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
     CancelOptions, DEFAULT_STACK, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions,
@@ -40,13 +42,16 @@ pub(crate) struct Args {
 /// The command line of this process. What is wrong with it, or asks for help or the version, ends the
 /// process.
 pub(crate) fn parse() -> Args {
+    if std::env::args_os().nth(1).is_some_and(|first| first == tagger_process::SUBCOMMAND) {
+        return Args { command: Command::TaggerProcess, verbose: false };
+    }
     let mut command = command();
     if version::is_asked(std::env::args_os()) {
         command = command.long_version(version::long());
     }
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let args = parsed.and_then(|matches| Args::from_arg_matches(&matches));
-    args.unwrap_or_else(|error| wrong::stop(&error.format(&mut command)))
+    args.unwrap_or_else(|error| wrong::stop(error.format(&mut command), &command))
 }
 
 /// The command line that clap parses. A request file has all options of a fleet's run, so no variable sets
@@ -81,9 +86,8 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
     /// Print a manual page, or write all of them
     Man(ManOptions),
-    /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through
-    /// pipes
-    #[command(hide = true)]
+    /// What tagfleet starts for itself. Clap does not know it: it would suggest a hidden command.
+    #[command(skip)]
     TaggerProcess,
     #[command(flatten)]
     Fleet(FleetCommand),
@@ -367,12 +371,13 @@ pub(crate) enum Precision {
     Fp16,
 }
 
-/// What runs the model on this machine.
+/// What runs the model on this machine; the fleet's [`Device`] has the same words.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RunDevice {
     Auto,
     Cpu,
-    Cuda,
+    #[value(alias = "cuda")]
+    Gpu,
     /// For tests and benchmarks: the processor in a GPU's place.
     #[value(hide = true)]
     Rehearsal,

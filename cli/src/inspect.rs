@@ -26,6 +26,9 @@ pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
         Some(image) => Some(tag(image, &isolation)?),
         None => None,
     };
+    if let (Some(image), Some(Outcome::Failed(failure)), false) = (&options.image, &outcome, options.json) {
+        return Err(bad_input(format!("{} cannot be tagged: {failure}", image.display())));
+    }
     if options.json {
         print_json(&as_json(&loading, outcome.as_ref())?)?;
     } else {
@@ -55,10 +58,7 @@ fn read(image: &Path) -> io::Result<Vec<u8>> {
 fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
     let mut text = describe::text(&loading.model, &loading.engine);
     match outcome {
-        None => {}
-        Some(Outcome::Failed(failure)) => {
-            text.push_str(&format!("\nfailed: {}: {}\n", failure.reason().code(), failure));
-        }
+        None | Some(Outcome::Failed(_)) => {}
         Some(Outcome::Tagged(tagged)) => {
             text.push_str(&format!("\n{}x{} pixels\n", tagged.width, tagged.height));
             if tagged.tags.is_empty() {

@@ -130,7 +130,7 @@ impl From<RunDevice> for DeviceChoice {
         match device {
             RunDevice::Auto => Self::Auto,
             RunDevice::Cpu => Self::Cpu,
-            RunDevice::Cuda => Self::Cuda,
+            RunDevice::Gpu => Self::Cuda,
             RunDevice::Rehearsal => Self::Rehearsal,
         }
     }

@@ -38,6 +38,7 @@ pub(crate) use self::ports::LARGEST_BATCH;
 pub use self::ports::{ImageInput, OutputPort};
 pub use self::range::SampleRange;
 pub use self::statistics::{Pictures, Statistics};
+use crate::decode::foreign_to_models;
 use crate::folder::{Activation, ModelError};
 
 /// What is kept of an ONNX file.
@@ -199,6 +200,9 @@ pub(crate) fn refuse_text(path: &Path) -> Result<(), ModelError> {
         return Err(ModelError::new(format!(
             "{shown} is a Git LFS pointer, not a model: run `git lfs pull` where it came from"
         )));
+    }
+    if let Some(name) = foreign_to_models(&head) {
+        return Err(ModelError::new(format!("{shown} looks like {name}, not like an ONNX model")));
     }
     let control = |&byte: &u8| byte < b' ' && !byte.is_ascii_whitespace();
     let text = std::str::from_utf8(&head).map_or_else(|error| error.error_len().is_none(), |_| true);

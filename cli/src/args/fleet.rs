@@ -17,7 +17,7 @@ pub(crate) enum FleetCommand {
     Cancel(CancelOptions),
     /// Resume a cancelled, failed, incomplete or over-budget fleet run
     Resume(ResumeOptions),
-    /// Check that the stack can run, and what to fix
+    /// Check that the stack, or this machine, can run, and what to fix
     Doctor(DoctorOptions),
 }
 
@@ -199,6 +199,9 @@ pub(crate) struct ResumeOptions {
     after_help = "Exit codes: 0 if a run can start, with or without warnings; 1 if something must be fixed first."
 )]
 pub(crate) struct DoctorOptions {
+    /// Check this machine instead of the stack: engines, processor, memory; asks no network
+    #[arg(long, conflicts_with_all = ["profile", "region", "endpoint_url"])]
+    pub(crate) local: bool,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -220,5 +223,6 @@ pub(crate) struct StackOptions {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Device {
     Cpu,
+    #[value(alias = "cuda")]
     Gpu,
 }
