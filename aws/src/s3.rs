@@ -6,6 +6,7 @@
 
 mod errors;
 mod multipart;
+mod ranges;
 mod region;
 pub mod settings;
 
@@ -15,7 +16,9 @@ use aws_sdk_s3::types::{EncodingType, Object as S3Object, ObjectStorageClass, Op
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use percent_encoding::percent_decode_str;
-use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use tagfleet_pipeline::bucket::{
+    Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put,
+};
 
 use crate::Aws;
 use crate::client::of_upload;
@@ -208,6 +211,15 @@ impl Bucket for S3Bucket {
             return Err(self.fail(Kind::Temporary, key, format!("{} of {size} bytes arrived", bytes.len())));
         }
         Ok(Fetched { bytes, etag })
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.read_range(key, if_match, &range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

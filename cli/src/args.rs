@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use tagfleet_model::isolation::Patience;
+use tagfleet_pipeline::earlier::EarlierChoice;
 
 use crate::tagger_process;
 
@@ -127,6 +128,13 @@ pub(crate) struct RunOptions {
     /// Start a new run even if an unfinished one could be resumed
     #[arg(long)]
     pub(crate) new: bool,
+    /// Keep the rows of this earlier run in --out for images that are the same, and tag only new and changed
+    /// ones; `latest` is the latest run that fits
+    #[arg(long, value_name = "RUN", conflicts_with = "retry")]
+    pub(crate) since: Option<EarlierChoice>,
+    /// Tag only the failed images of this earlier run in --out again, and keep its other rows
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "include", "exclude", "all_files"])]
+    pub(crate) retry: Option<EarlierChoice>,
     /// Record any number of unreadable images as failed rows; by default a run
     /// stops if they are more than 1 % and more than 10
     #[arg(long)]

@@ -198,7 +198,7 @@ impl Inputs {
         match &self.source {
             Source::Listed(..) => true,
             Source::Several(_, _, picks) => picks.keys().is_empty(),
-            Source::Named(_) => false,
+            Source::Named(_) | Source::Since(..) | Source::Again(_) => false,
         }
     }
 

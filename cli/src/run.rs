@@ -3,7 +3,9 @@
 //! It resolves everything once (model, engine, inputs), finds the run to resume or starts one, and prints the
 //! outcome. The stages are in the pipeline.
 
+mod announce;
 mod cost;
+mod earlier;
 mod out;
 mod speed;
 mod stop;
@@ -26,8 +28,10 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
-use tagfleet_pipeline::split;
+use tagfleet_pipeline::run::{
+    DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest, Since,
+};
+use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};
 use tagfleet_report::throughput::Throughput;
@@ -63,9 +67,11 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let aws =
         if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
-    inputs.first().await?;
-    if options.dry_run {
-        return dry_run(options, &inputs).await;
+    if options.retry.is_none() {
+        inputs.first().await?;
+    }
+    if options.dry_run && !earlier::is_wanted(options) {
+        return dry_run(options, &inputs.source, &inputs).await;
     }
     for listed in inputs.listed() {
         out::check_apart(&out, listed)?;
@@ -81,14 +87,18 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     tag(options, &inputs, (&loading, &isolation, threads), &out, aws.as_ref()).await
 }
 
-async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
-    let found = split::dry_run(&inputs.source, &inputs.range).await.map_err(bad_input)?;
+/// `source` gives the inputs that would be tagged.
+async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Result<Exit, Failure> {
+    let found = split::dry_run(source, &inputs.range).await.map_err(bad_input)?;
     if options.json {
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
         let bytes = inputs.has_sizes().then_some(found.bytes);
         print(&dry_run_text(found.images, bytes))?;
+        if let Some(difference) = found.difference {
+            print(&format!("since the earlier run: {difference}\n"))?;
+        }
         if !found.skipped.is_empty() {
             print(&format!("skipped: {}\n", found.skipped.in_words()))?;
         }
@@ -110,7 +120,11 @@ async fn tag(
     out: &Out,
     aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
-    let request = request(options, inputs, loading)?;
+    let mut request = request(options, inputs, loading)?;
+    request.since = earlier::since(options, &request, out).await?;
+    if options.dry_run {
+        return dry_run(options, &earlier::source(&request, inputs, out)?, inputs).await;
+    }
     let Chosen { run, is_new, left } = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if options.accept_denied {
@@ -118,7 +132,8 @@ async fn tag(
     }
     if !options.quiet {
         let loaded: Vec<&String> = isolation.notes().iter().chain(&left).collect();
-        announce(loading, inputs, &loaded, &worker, is_new);
+        announce::before(loading, inputs, &loaded);
+        announce::run(&worker.run, is_new, request.since.as_ref());
     }
     warn(&loading.model.spec);
     let taggers = || Ok(isolation.taggers());
@@ -133,17 +148,28 @@ async fn tag(
     bar.stop().await;
     stopping.abort();
     if !options.quiet {
-        tell_troubles(&worker);
+        announce::troubles(&worker);
     }
     let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
-    let told =
+    let outcome =
         RunOutcome { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
-    let rows = told.rows(&ended).await?;
-    let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
-    summary.skipped = told.skipped().await?;
+    conclude(options, &outcome, (&ended, &throughput), (out, aws)).await
+}
+
+/// Writes and prints what the run came to.
+async fn conclude(
+    options: &RunOptions,
+    outcome: &RunOutcome<'_>,
+    (ended, throughput): (&LocalOutcome, &Throughput),
+    (out, aws): (&Out, Option<&Aws>),
+) -> Result<Exit, Failure> {
+    let worker = outcome.worker;
+    let rows = outcome.rows(ended).await?;
+    let mut summary = outcome.summary(ended, &rows, out.results(&worker.keys));
+    outcome.add_splits(&mut summary).await?;
     cost::add(&mut summary, aws);
-    told.report(&summary, &rows.tags, &throughput).await?;
-    finish(out, &worker, &summary).await?;
+    outcome.report(&summary, &rows.tags, throughput).await?;
+    finish(out, worker, &summary).await?;
     let exit = summary_output::report(&summary, options.json)?;
     if !options.quiet && summary.state != State::Interrupted {
         tell(&format!("report: {}", out.report(&worker.keys)));
@@ -181,24 +207,9 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
         tags: loading.tags.clone(),
         vector: loading.vector(options.vector),
         max_image_bytes: Limits::default().max_bytes,
+        decoder: DECODER_VERSION,
+        since: None,
     })
-}
-
-/// What the user should know before the wait: which engine and why, every assumption, the engine's notes when
-/// the model was loaded, and which run is resumed.
-fn announce(loading: &Loading, inputs: &Inputs, loaded: &[&String], worker: &Worker, is_new: bool) {
-    tell(&format!("engine: {}", loading.engine.why));
-    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded.iter().copied()) {
-        tell(&format!("note: {note}"));
-    }
-    let run = &worker.run;
-    if is_new {
-        return tell(&format!("run {run}"));
-    }
-    tell(&format!(
-        "resuming run {run}: finished work is kept; files added since it started are not included (--new starts another \
-         run)"
-    ));
 }
 
 fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
@@ -226,14 +237,6 @@ fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
     ))
 }
 
-/// What went wrong and changes no row.
-fn tell_troubles(worker: &Worker) {
-    for (trouble, times) in worker.progress.troubles() {
-        let again = if times.count > 1 { format!(" ({} times)", times.count) } else { String::new() };
-        tell(&format!("note: {trouble}{again}: {}", times.last));
-    }
-}
-
 struct RunOutcome<'a> {
     worker: &'a Worker,
     request: &'a RunRequest,
@@ -256,25 +259,27 @@ impl RunOutcome<'_> {
         }
     }
 
-    /// What was skipped; nothing is known of that before all inputs are listed.
-    async fn skipped(&self) -> Result<Skipped, Failure> {
-        match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
-            Ok(splits) => Ok(split::skipped(&splits)),
-            Err(ReduceError::NotSplit(_)) => Ok(Skipped::default()),
-            Err(error) => Err(broken(error)),
+    /// What was skipped, and what is kept; nothing is known of that before all inputs are listed.
+    async fn add_splits(&self, summary: &mut Summary) -> Result<(), Failure> {
+        let splits = match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
+            Ok(splits) => splits,
+            Err(ReduceError::NotSplit(_)) => return Ok(()),
+            Err(error) => return Err(broken(error)),
+        };
+        summary.skipped = split::skipped(&splits);
+        summary.difference = split::difference(&splits);
+        if summary.state == State::Complete {
+            // Until then the kept rows are in no result.
+            summary.images = split::inputs(&splits);
         }
+        Ok(())
     }
 
     fn summary(&self, ended: &LocalOutcome, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
-        let retry = || {
-            command_line::retry(
-                &command_line::variables(),
-                &command_line::arguments(),
-                results.trim_end_matches('/').trim_end_matches("results"),
-            )
-        };
+        let retry =
+            || command_line::retry(&command_line::variables(), &command_line::arguments(), &self.worker.run);
         let (state, missing_shards) = match ended {
             LocalOutcome::Complete(_) => (State::Complete, vec![]),
             LocalOutcome::Interrupted => (State::Interrupted, vec![]),
@@ -290,6 +295,8 @@ impl RunOutcome<'_> {
             rows: rows.rows(),
             tagged: rows.tagged,
             tags: TopTags::new(&rows.tags, self.request.counted()),
+            since: self.request.since.clone(),
+            difference: None,
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             slowest: rows.slowest.clone(),

@@ -10,6 +10,9 @@ pub mod dir;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
 pub mod order;
+pub mod parquet;
+
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -97,6 +100,38 @@ pub struct Fetched {
     pub etag: String,
 }
 
+/// Some consecutive bytes of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ByteRange {
+    /// From the first offset up to the second, exclusive; an end behind the object's is the object's end.
+    Between(Range<u64>),
+    /// This many of the last bytes, or all if the object has fewer.
+    Last(u64),
+}
+
+impl ByteRange {
+    /// The offsets that the range has in an object of `size` bytes; `None` if it has no byte of it.
+    #[must_use]
+    pub fn within(&self, size: u64) -> Option<Range<u64>> {
+        let range = match self {
+            Self::Between(range) => range.start..range.end.min(size),
+            Self::Last(count) => size.saturating_sub(*count)..size,
+        };
+        (!range.is_empty()).then_some(range)
+    }
+}
+
+/// Some bytes of an object, with the etag and the size that the object had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedRange {
+    /// The bytes of the range that the object has; at least one.
+    pub bytes: Bytes,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+    /// Bytes of the whole object.
+    pub size: u64,
+}
+
 /// What became of a conditional put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -134,6 +169,18 @@ pub trait Bucket: Send + Sync {
     /// [`Kind::Changed`] if `if_match` is given and is not its etag; [`Kind::TooLarge`]; see [`Kind`].
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError>;
 
+    /// Some bytes of the object, in one request; no more than `range` has is ever held in memory.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if `if_match` is given and is not its etag; [`Kind::OutOfRange`] if the object has no
+    /// byte of the range, as an empty one never has; see [`Kind`].
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError>;
+
     /// Whether there is an object under this key.
     ///
     /// # Errors
@@ -165,6 +212,8 @@ pub enum Kind {
     Archived,
     /// The object has more bytes than the limit.
     TooLarge,
+    /// The object has no byte of the range.
+    OutOfRange,
     /// Access is denied to this object, or to everything. Expired or invalid credentials are [`Kind::Other`],
     /// because no object is to blame for them.
     Denied,

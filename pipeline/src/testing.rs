@@ -18,11 +18,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 use crate::infer::Worker;
 use crate::progress::Progress;
 use crate::queue::MemoryQueue;
-use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest, TagOptions};
+use crate::run::{
+    DECODER_VERSION, EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest,
+    TagOptions,
+};
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::{Failure, Outcome, Reason, Tag, Tagged, parquet};
 
@@ -167,6 +170,8 @@ pub fn request() -> RunRequest {
         tags: TagOptions { top_k: 1, threshold: 0.0, labels: None },
         vector: None,
         max_image_bytes: 1000,
+        decoder: DECODER_VERSION,
+        since: None,
     }
 }
 
@@ -225,6 +230,16 @@ impl Bucket for FailingBucket {
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.call(key)?;
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.call(key)?;
+        self.inner.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

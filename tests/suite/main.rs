@@ -39,6 +39,7 @@ mod report;
 mod resume;
 mod security;
 mod show;
+mod since;
 mod stop;
 mod storm;
 mod telemetry;

@@ -71,6 +71,7 @@ fn kind(status: Option<u16>, code: &str) -> Kind {
         (_, code) if code.starts_with("KMS.") => Kind::Denied,
         (Some(404), _) => Kind::Missing,
         (Some(412), _) => Kind::Changed,
+        (Some(416), _) => Kind::OutOfRange,
         // 451: unavailable for legal reasons, in some stores.
         (Some(401 | 403 | 451), _) => Kind::Denied,
         // So is 501: the store lacks what was asked for, and asking again does not help.
@@ -158,6 +159,7 @@ mod tests {
         assert_eq!(kind(Some(404), ""), Kind::Missing);
         assert_eq!(kind(Some(404), "NoSuchBucket"), Kind::Other);
         assert_eq!(kind(Some(412), "PreconditionFailed"), Kind::Changed);
+        assert_eq!(kind(Some(416), "InvalidRange"), Kind::OutOfRange);
         assert_eq!(kind(Some(503), "SlowDown"), Kind::Temporary);
         assert_eq!(kind(Some(409), CONFLICT), Kind::Temporary);
         assert_eq!(kind(None, ""), Kind::Temporary);

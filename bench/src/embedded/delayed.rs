@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use tagfleet_pipeline::bucket::{Bucket, BucketError, Fetched, KeyRange, Object, Put};
+use tagfleet_pipeline::bucket::{
+    Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put,
+};
 
 /// Another bucket, further away.
 pub(super) struct Delayed {
@@ -36,6 +38,16 @@ impl Bucket for Delayed {
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         tokio::time::sleep(self.latency).await;
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        tokio::time::sleep(self.latency).await;
+        self.inner.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

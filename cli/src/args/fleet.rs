@@ -33,7 +33,8 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 26] = [
+pub(super) const REQUEST_FLAGS: [&str; 27] = [
+    "since",
     "input",
     "model",
     "model_file",
@@ -66,16 +67,24 @@ pub(super) const REQUEST_FLAGS: [&str; 26] = [
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct SubmitOptions {
     /// S3 prefixes to tag (same bucket, not nested)
-    #[arg(value_name = "PREFIX", required_unless_present = "request")]
+    #[arg(value_name = "PREFIX", required_unless_present_any = ["request", "retry"])]
     pub(crate) input: Vec<String>,
     /// A model to publish, as --model of `run` names it, or a published one, s3://bucket/models/NAME/
-    #[arg(long, value_name = "PLACE", required_unless_present = "request")]
+    #[arg(long, value_name = "PLACE", required_unless_present_any = ["request", "retry"])]
     pub(crate) model: Option<OsString>,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
     /// Request file, as --save writes it
     #[arg(long, value_name = "FILE", conflicts_with_all = REQUEST_FLAGS)]
     pub(crate) request: Option<PathBuf>,
+    /// Tag only the failed images of this run again, and keep its other rows; everything else is as that run
+    /// was requested
+    #[arg(long, value_name = "RUN", conflicts_with_all = REQUEST_FLAGS, conflicts_with = "request")]
+    pub(crate) retry: Option<String>,
+    /// Keep the rows of this earlier run with the same output for images that are the same, and tag only new
+    /// and changed ones; `latest` is the latest run that fits
+    #[arg(long, value_name = "RUN")]
+    pub(crate) since: Option<String>,
     /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of
     /// its own in it
     #[arg(long, value_name = "PLACE")]

@@ -108,6 +108,11 @@ impl Out {
         })
     }
 
+    /// The place as the user named it.
+    pub(super) fn name(&self) -> String {
+        format!("--out {}", self.place)
+    }
+
     /// The latest unfinished run with this request, or a new one.
     pub(super) async fn find_or_begin(&self, request: &RunRequest, new: bool) -> Result<Chosen, Failure> {
         let runs = self.runs().await?;

@@ -19,6 +19,7 @@ fn differences(stored: &RunRequest, asked: &RunRequest) -> Vec<&'static str> {
         ("another engine", stored.engine != asked.engine),
         ("other tag options", stored.tags != asked.tags),
         ("another --output or --vector", stored.vector != asked.vector),
+        ("another --since or --retry", stored.since != asked.since),
     ];
     let differ: Vec<&str> = parts.iter().filter(|(_, differs)| *differs).map(|(part, _)| *part).collect();
     // The rest follows from the program.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::*;
-use tagfleet_pipeline::bucket::{BucketError, Fetched, KeyRange, Object, Put};
+use tagfleet_pipeline::bucket::{BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put};
 use tagfleet_pipeline::reduce;
 
 #[tokio::test]
@@ -60,6 +60,15 @@ impl Bucket for Overtaken {
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.world.own.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.world.own.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::TryStreamExt;
 
-use super::{Bucket, BucketError, KeyRange, Kind, Object, Put};
+use super::{Bucket, BucketError, ByteRange, KeyRange, Kind, Object, Put};
 
 /// Keys that a directory and S3 can both hold, in no order.
 pub const KEYS: [&str; 14] = [
@@ -41,6 +41,8 @@ pub async fn holds(bucket: &dyn Bucket) {
     only_one_conditional_put_wins(bucket).await;
     a_changed_object_is_told_from_its_etag(bucket).await;
     a_limit_is_kept_before_memory_is_taken(bucket).await;
+    a_range_has_the_bytes_that_a_whole_read_has_there(bucket).await;
+    a_range_without_a_byte_of_the_object_is_an_error(bucket).await;
     pages_are_bounded_and_complete(bucket).await;
 }
 
@@ -56,6 +58,8 @@ pub async fn denies(bucket: &dyn Bucket, denied: &str, readable: &str) {
         assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, denied), "{error}");
         assert!(!error.detail.is_empty(), "it says what the store says");
     }
+    let error = failed(bucket.get_range(denied, None, ByteRange::Last(1)).await);
+    assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, denied), "{error}");
     assert!(!bucket.get(readable, None, 1000).await.expect("another object is read").bytes.is_empty());
     // So a worker finds out whether anything can be read.
     assert_eq!(failed(bucket.get(readable, None, 0).await).kind, Kind::TooLarge);
@@ -134,6 +138,45 @@ async fn a_limit_is_kept_before_memory_is_taken(bucket: &dyn Bucket) {
     assert_eq!(bucket.get("large", None, 4096).await.expect("exactly the limit").bytes.len(), 4096);
     bucket.put("empty", Bytes::new()).await.expect("put");
     assert_eq!(bucket.get("empty", None, 0).await.expect("no bytes").bytes.len(), 0);
+}
+
+async fn a_range_has_the_bytes_that_a_whole_read_has_there(bucket: &dyn Bucket) {
+    let key = "ranges/ü d+e%20.bin";
+    bucket.put(key, (0..=255).collect::<Vec<u8>>().into()).await.expect("put");
+    let whole = bucket.get(key, None, 1000).await.expect("get");
+    for (range, inside) in [
+        (ByteRange::Between(0..1), 0..1),
+        (ByteRange::Between(3..77), 3..77),
+        (ByteRange::Between(250..256), 250..256),
+        (ByteRange::Between(250..100_000), 250..256),
+        (ByteRange::Between(0..u64::MAX), 0..256),
+        (ByteRange::Last(8), 248..256),
+        (ByteRange::Last(1000), 0..256),
+    ] {
+        let read = bucket.get_range(key, Some(&whole.etag), range.clone()).await.expect("get a range");
+        assert_eq!(read.bytes, whole.bytes.slice(inside), "{range:?}");
+        assert_eq!((read.size, &read.etag), (256, &whole.etag), "{range:?}");
+    }
+}
+
+async fn a_range_without_a_byte_of_the_object_is_an_error(bucket: &dyn Bucket) {
+    bucket.put("ranges/empty", Bytes::new()).await.expect("put");
+    bucket.put("ranges/some", Bytes::from_static(b"bytes")).await.expect("put");
+    for (key, range) in [
+        ("ranges/empty", ByteRange::Last(8)),
+        ("ranges/empty", ByteRange::Between(0..8)),
+        ("ranges/some", ByteRange::Between(5..8)),
+        ("ranges/some", ByteRange::Between(2..2)),
+        ("ranges/some", ByteRange::Last(0)),
+    ] {
+        let error = failed(bucket.get_range(key, None, range.clone()).await);
+        assert_eq!((error.kind, error.key.as_str()), (Kind::OutOfRange, key), "{range:?}");
+    }
+    let last = || ByteRange::Last(1);
+    assert_eq!(failed(bucket.get_range("no/such", None, last()).await).kind, Kind::Missing);
+    let before = bucket.get("ranges/some", None, 100).await.expect("get");
+    bucket.put("ranges/some", Bytes::from_static(b"other bytes")).await.expect("put");
+    assert_eq!(failed(bucket.get_range("ranges/some", Some(&before.etag), last()).await).kind, Kind::Changed);
 }
 
 async fn pages_are_bounded_and_complete(bucket: &dyn Bucket) {

@@ -12,7 +12,7 @@ pub mod names;
 mod walk;
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use super::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 use crate::filter::Filter;
 use walk::Walk;
 
@@ -117,7 +117,7 @@ impl DirBucket {
         BucketError { kind, bucket: self.name.clone(), key: key.to_owned(), detail: detail.to_owned() }
     }
 
-    fn read(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+    fn open(&self, key: &str, if_match: Option<&str>) -> Result<OpenFile, BucketError> {
         let Some(path) = self.path(key) else {
             return Err(self.fail(Kind::Missing, key, "a directory cannot hold this key"));
         };
@@ -126,26 +126,49 @@ impl DirBucket {
         if !found.is_file() {
             return Err(self.fail(Kind::Missing, key, "not a regular file"));
         }
-        let mut file = File::open(&path).map_err(|error| self.error(key, &error))?;
-        let before = file.metadata().map_err(|error| self.error(key, &error))?;
-        let etag = etag(&before);
+        let file = File::open(&path).map_err(|error| self.error(key, &error))?;
+        let metadata = file.metadata().map_err(|error| self.error(key, &error))?;
+        let (etag, size) = (etag(&metadata), metadata.len());
         if if_match.is_some_and(|wanted| wanted != etag) {
             return Err(self.fail(Kind::Changed, key, "the file changed after it was listed"));
         }
-        if before.len() > limit {
-            let detail = format!("{} bytes, more than the limit of {limit}", before.len());
+        Ok(OpenFile { file, etag, size })
+    }
+
+    fn read(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
+        let mut open = self.open(key, if_match)?;
+        if open.size > limit {
+            let detail = format!("{} bytes, more than the limit of {limit}", open.size);
             return Err(self.fail(Kind::TooLarge, key, &detail));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
-        Read::by_ref(&mut file)
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|error| self.error(key, &error))?;
-        let after = file.metadata().map_err(|error| self.error(key, &error))?;
-        if self::etag(&after) != etag {
-            return Err(self.fail(Kind::Changed, key, "the file changed while it was read"));
+        let bytes = open.read(0, open.size, limit).map_err(|error| self.error(key, &error))?;
+        self.has_not_changed(key, &open)?;
+        Ok(Fetched { bytes: bytes.into(), etag: open.etag })
+    }
+
+    fn read_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: &ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        let mut open = self.open(key, if_match)?;
+        let Some(range) = range.within(open.size) else {
+            let detail = format!("the file has {} bytes, none of them in the range", open.size);
+            return Err(self.fail(Kind::OutOfRange, key, &detail));
+        };
+        let length = range.end - range.start;
+        let bytes = open.read(range.start, length, length).map_err(|error| self.error(key, &error))?;
+        self.has_not_changed(key, &open)?;
+        Ok(FetchedRange { bytes: bytes.into(), etag: open.etag, size: open.size })
+    }
+
+    fn has_not_changed(&self, key: &str, open: &OpenFile) -> Result<(), BucketError> {
+        let after = open.file.metadata().map_err(|error| self.error(key, &error))?;
+        if etag(&after) == open.etag {
+            return Ok(());
         }
-        Ok(Fetched { bytes: bytes.into(), etag })
+        Err(self.fail(Kind::Changed, key, "the file changed while it was read"))
     }
 
     fn write(&self, key: &str, bytes: &[u8], replace: bool) -> Result<Put, BucketError> {
@@ -182,6 +205,23 @@ impl DirBucket {
     }
 }
 
+/// A file that is read, as it was when it was opened.
+struct OpenFile {
+    file: File,
+    etag: String,
+    size: u64,
+}
+
+impl OpenFile {
+    /// The bytes from offset `start` on: about `length`, and never more than `limit`.
+    fn read(&mut self, start: u64, length: u64, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        self.file.seek(SeekFrom::Start(start))?;
+        Read::by_ref(&mut self.file).take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
 #[async_trait]
 impl Bucket for DirBucket {
     fn name(&self) -> &str {
@@ -201,6 +241,16 @@ impl Bucket for DirBucket {
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         let (bucket, key, if_match) = (self.clone(), key.to_owned(), if_match.map(str::to_owned));
         blocking(move || bucket.read(&key, if_match.as_deref(), limit)).await?
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        let (bucket, key, if_match) = (self.clone(), key.to_owned(), if_match.map(str::to_owned));
+        blocking(move || bucket.read_range(&key, if_match.as_deref(), &range)).await?
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

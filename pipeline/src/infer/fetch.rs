@@ -211,7 +211,7 @@ fn cause(error: &BucketError) -> Option<Cause> {
         Kind::Changed => Some(Cause::Changed),
         Kind::Archived => Some(Cause::Archived),
         Kind::TooLarge => Some(Cause::TooLarge),
-        Kind::Denied | Kind::Temporary | Kind::Full | Kind::Other => None,
+        Kind::OutOfRange | Kind::Denied | Kind::Temporary | Kind::Full | Kind::Other => None,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::bucket::memory::MemoryBucket;
-use crate::bucket::{Fetched, KeyRange, Kind, Object, Put};
+use crate::bucket::{ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 use crate::filter::Filter;
 use crate::split::{Source, split_range};
 use crate::testing;
@@ -63,6 +63,16 @@ impl Bucket for SlowBucket {
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.call(key).await;
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.call(key).await;
+        self.inner.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::tests::{run_on, source_of, worker};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
-use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Object, Put};
+use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put};
 use crate::denied;
 use crate::testing::denying_bucket::DenyingBucket;
 use crate::testing::keys_and_codes;
@@ -158,6 +158,15 @@ impl Bucket for Unsteady {
             return error(Kind::Denied, "AccessDenied: Access Denied");
         }
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        _key: &str,
+        _if_match: Option<&str>,
+        _range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        panic!("images are read whole")
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 
 /// Any bucket, some objects of which are denied.
 pub struct DenyingBucket {
@@ -41,6 +41,15 @@ impl DenyingBucket {
     pub fn denials(&self) -> u64 {
         self.denials.load(Relaxed)
     }
+
+    fn permits(&self, key: &str) -> Result<(), BucketError> {
+        if self.is_permitted.load(Relaxed) || !(self.is_denied)(key) {
+            return Ok(());
+        }
+        self.denials.fetch_add(1, Relaxed);
+        let (bucket, detail) = (self.inner.name().to_owned(), "AccessDenied: Access Denied".to_owned());
+        Err(BucketError { kind: Kind::Denied, bucket, key: key.to_owned(), detail })
+    }
 }
 
 #[async_trait]
@@ -54,12 +63,18 @@ impl Bucket for DenyingBucket {
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
-        if self.is_permitted.load(Relaxed) || !(self.is_denied)(key) {
-            return self.inner.get(key, if_match, limit).await;
-        }
-        self.denials.fetch_add(1, Relaxed);
-        let (bucket, detail) = (self.name().to_owned(), "AccessDenied: Access Denied".to_owned());
-        Err(BucketError { kind: Kind::Denied, bucket, key: key.to_owned(), detail })
+        self.permits(key)?;
+        self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.permits(key)?;
+        self.inner.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::faults::{Fault, Process};
-use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 
 /// Any bucket, with the faults of a process.
 #[derive(Clone)]
@@ -80,6 +80,15 @@ impl Bucket for FaultyBucket {
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.call(("get", key), self.inner.get(key, if_match, limit)).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.call(("get", key), self.inner.get_range(key, if_match, range)).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

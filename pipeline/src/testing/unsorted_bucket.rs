@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use crate::bucket::{Bucket, BucketError, Fetched, KeyRange, Object, Put};
+use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put};
 
 /// A bucket whose listings are in no order.
 #[derive(Clone)]
@@ -75,6 +75,15 @@ impl Bucket for UnsortedBucket {
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.inner.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, TryStreamExt};
 use proptest::prelude::*;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use tagfleet_pipeline::bucket::{
+    Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put,
+};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker};
 use tagfleet_pipeline::local::{LocalOutcome, RunError, run};
@@ -54,6 +56,15 @@ impl Bucket for Few {
             std::future::pending::<()>().await;
         }
         self.inner.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        _key: &str,
+        _if_match: Option<&str>,
+        _range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        panic!("images are read whole")
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {
@@ -283,6 +294,15 @@ impl Bucket for FullBucket {
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         self.0.get(key, if_match, limit).await
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.0.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -5,7 +5,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object, Put};
+use tagfleet_pipeline::bucket::{
+    Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put,
+};
 
 const PREFIX: &str = "photos/";
 const BODY: &[u8] = b"image";
@@ -85,6 +87,15 @@ impl Bucket for SyntheticBucket {
             Some(_) => Ok(Fetched { bytes: Bytes::from_static(BODY), etag: ETAG.to_owned() }),
             None => Err(Self::refused(key, Kind::Missing)),
         }
+    }
+
+    async fn get_range(
+        &self,
+        _key: &str,
+        _if_match: Option<&str>,
+        _range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        panic!("images are read whole")
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Object, Put};
+use tagfleet_pipeline::bucket::{
+    Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put,
+};
 use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::run::RunKeys;
 use tagfleet_pipeline::shard::ShardId;
@@ -150,6 +152,15 @@ impl Bucket for Shared {
             }
             _ => self.0.records.get(key, if_match, limit).await,
         }
+    }
+
+    async fn get_range(
+        &self,
+        key: &str,
+        if_match: Option<&str>,
+        range: ByteRange,
+    ) -> Result<FetchedRange, BucketError> {
+        self.0.records.get_range(key, if_match, range).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {
