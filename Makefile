@@ -90,10 +90,11 @@ lint:
 book:
 	scripts/book.sh
 
-## docs/reference/cli.md, from the help of the debug binary; run it after a change of the command line.
+## docs/reference: the command line from the help of the debug binary, JSON Schemas from the types. Run it after a change of them.
 reference:
 	cargo build --workspace --bins
 	scripts/cli_reference.py target/debug/tagfleet >docs/reference/cli.md
+	target/debug/schemas docs/reference/schemas
 
 ## Builds the Lambda functions' zips for arm64, in target/package.
 package:

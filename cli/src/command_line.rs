@@ -24,7 +24,7 @@ const VARIABLES: [&str; 7] = [
 
 /// The arguments of this process, the program's name first.
 pub(crate) fn arguments() -> Vec<String> {
-    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let arguments = std::env::args_os().skip(1).map(|argument| without_query(&argument.to_string_lossy()));
     std::iter::once("tagfleet".to_owned()).chain(arguments).collect()
 }
 
@@ -41,10 +41,22 @@ pub(crate) fn variables() -> Vec<(String, String)> {
     let set = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let mut set: Vec<(String, String)> = set
         .filter(|(name, _)| is_ours(name))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .map(|(name, value)| (name, without_query(&value.to_string_lossy())))
         .collect();
     set.sort();
     set
+}
+
+/// An argument as others may see it: the query of a web address may be a signature or a key.
+fn without_query(argument: &str) -> String {
+    let is_address = argument.contains("https://") || argument.contains("http://");
+    match argument.split_once('?').filter(|_| is_address) {
+        Some((before, query)) => {
+            let fragment = query.find('#').map_or("", |start| &query[start..]);
+            format!("{before}?QUERY{fragment}")
+        }
+        None => argument.to_owned(),
+    }
 }
 
 /// A command behind assignments of variables, as a shell takes them.
@@ -123,6 +135,17 @@ mod tests {
         let set = [("TAGFLEET_MODEL".to_owned(), "my model".to_owned())];
         let again = retried(&set, &["tagfleet", "run", "photos", "--since", "latest"]);
         assert_eq!(again, "TAGFLEET_MODEL='my model' tagfleet run photos --retry r-1");
+    }
+
+    #[test]
+    fn no_signature_of_an_address_is_recorded() {
+        assert_eq!(
+            without_query("--model=https://x.example/m.onnx?X-Amz-Signature=secret#sha256=0a"),
+            "--model=https://x.example/m.onnx?QUERY#sha256=0a"
+        );
+        for plain in ["what?", "https://x.example/m.onnx#sha256=0a", "photos"] {
+            assert_eq!(without_query(plain), plain);
+        }
     }
 
     #[test]

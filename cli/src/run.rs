@@ -28,9 +28,7 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{
-    DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest, Since,
-};
+use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};

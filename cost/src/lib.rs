@@ -28,6 +28,7 @@ pub const COST_VERSION: u32 = 1;
 /// A bill: quantity times unit price, line by line. Dollars are US dollars at list price, free tiers not
 /// counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     /// [`COST_VERSION`].
@@ -56,6 +57,7 @@ pub struct Cost {
 
 /// One line of a bill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CostLine {
     /// `split`, `infer`, `reduce`, or `run` for what belongs to no stage.

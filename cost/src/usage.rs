@@ -42,6 +42,7 @@ const INFER: &str = "infer";
 
 /// What one process used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(
     clippy::large_enum_variant,
@@ -56,6 +57,7 @@ pub enum UsageRecord {
 
 /// A machine, as far as the worker could find out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
     /// `g6.xlarge`
@@ -79,6 +81,7 @@ impl Machine {
 
 /// What a worker used and did. Times are seconds since 1970, UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorkerUsage {
     /// [`USAGE_VERSION`].
@@ -126,6 +129,7 @@ pub struct WorkerUsage {
 
 /// What one call of a function used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FunctionUsage {
     /// [`USAGE_VERSION`].
@@ -148,6 +152,7 @@ pub struct FunctionUsage {
 
 /// All records of a run, added up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
     /// Worker processes, by machine.
@@ -182,6 +187,7 @@ pub struct Usage {
 
 /// The workers of one kind of machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MachineUsage {
     /// The kind.
@@ -206,6 +212,7 @@ pub struct MachineUsage {
 
 /// Calls of one function with one action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CallUsage {
     /// How many.

@@ -14,6 +14,7 @@ use crate::usage::Usage;
 
 /// What was planned of a run, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanVariance {
     /// As the run's request has it.
     pub planned: Estimate,
@@ -28,6 +29,7 @@ pub struct PlanVariance {
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Actual {
     /// Images with a row.
@@ -64,6 +66,7 @@ pub struct Actual {
 
 /// Hours of machines of one type, bought in one way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MachineHours {
     /// `c7a.2xlarge`
@@ -76,6 +79,7 @@ pub struct MachineHours {
 
 /// A part of the difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cause {
     /// Its dollars; negative if it made the run cheaper.

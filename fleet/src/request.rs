@@ -31,6 +31,7 @@ const MAX_WORKERS: u32 = 10_000;
 
 /// A request file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FleetRequest {
     /// [`FLEET_REQUEST_VERSION`].
@@ -107,6 +108,7 @@ fn is_yes(flag: &bool) -> bool {
 
 /// The tags a request asks for; what is left out is as the model was published.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TagOverrides {
     /// See [`TagOptions::top_k`].
@@ -134,6 +136,7 @@ impl TagOverrides {
 
 /// What workers run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Device {
     /// CPU instances.

@@ -30,6 +30,7 @@ pub struct Progress {
 
 /// What the threads that tag did with their time, all of them together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ThreadTime {
     /// Milliseconds in which they waited for an image that then came.

@@ -31,6 +31,7 @@ const TIME_FORM: &str = "00000000-000000";
 /// A run's id: 1 to 64 of `a-z`, `0-9` and `-`, so that it is safe in a key, a path, a queue's name and a
 /// mail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
@@ -85,6 +86,7 @@ impl fmt::Display for RunId {
 
 /// Where a run's inputs come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// The source: a folder, or a bucket with the prefix that was listed.
@@ -109,6 +111,7 @@ pub struct Input {
 
 /// The model of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelRecord {
     /// What people call it: the folder's or the file's name.
@@ -152,6 +155,7 @@ impl ModelRecord {
 
 /// The engine of a run: resolved once, before split; a worker that cannot load just this one stops.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EngineRecord {
     /// `onnxruntime`, `openvino` or `tract`.
@@ -181,6 +185,7 @@ impl fmt::Display for EngineRecord {
 
 /// Which tags a row keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TagOptions {
     /// At most this many tags; at least 1.
@@ -195,6 +200,7 @@ pub struct TagOptions {
 
 /// How a vector column stores its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VectorType {
     /// 32-bit floats.
@@ -205,6 +211,7 @@ pub enum VectorType {
 
 /// A whole output of the model that every tagged row keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Vector {
     /// The output's name in the graph.
@@ -217,6 +224,7 @@ pub struct Vector {
 
 /// The earlier run that a run continues: what is the same keeps its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Since {
     /// The earlier run, in the same output.
@@ -228,6 +236,7 @@ pub struct Since {
 
 /// Everything that decides a run's rows. Two equal requests over the same objects give equal rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// [`REQUEST_VERSION`].

@@ -11,6 +11,7 @@ use crate::tags::Outcome;
 /// What a tagger's stages did since its model was loaded, if a device runs the model. All taggers of a
 /// process share one device, and each reports for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceTime {
     /// Milliseconds since the first picture came, the one included that is tried before the run's own.

@@ -12,6 +12,7 @@ const BINDS: f64 = 0.5;
 
 /// What an image goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Decoded, resized and cropped by the vCPUs.
@@ -24,6 +25,7 @@ pub enum Stage {
 
 /// How busy each stage was, and what came out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
     /// The busiest stage.

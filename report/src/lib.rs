@@ -40,6 +40,7 @@ const LABELS: usize = 5;
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Every input has its row.
@@ -54,6 +55,7 @@ pub enum State {
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// [`SUMMARY_VERSION`].
     pub version: u32,
@@ -144,6 +146,7 @@ pub struct Summary {
 
 /// The most frequent tags of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TopTags {
     /// Which tags of an image count.
@@ -156,6 +159,7 @@ pub struct TopTags {
 
 /// A label and the images that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LabelCount {
     /// The label.

@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod onnx;
 pub mod photos;
 pub mod rows;
+pub mod schemas;
 pub mod standin;
 pub mod store;
 

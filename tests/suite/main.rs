@@ -37,6 +37,7 @@ mod parity;
 mod readme;
 mod report;
 mod resume;
+mod schemas;
 mod security;
 mod show;
 mod since;

@@ -8,9 +8,9 @@
 //! that a download which breaks leaves no folder that passes for a model.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tagfleet_aws::web::{Url, Web, WebAnswer};
 use tagfleet_model::folder::needed::{self, LARGEST_DESCRIPTION};
 use tagfleet_pipeline::number::size;
+use tempfile::NamedTempFile;
 
 use super::hub::{self, HubName, is_part};
 use super::save::{Expected, MOST_BYTES, of_download, save};
@@ -171,11 +172,7 @@ impl Download<'_> {
             tell(&format!("downloading {shown}{length} from {}", self.endpoint.origin()));
         }
         let blobs = self.folder.join("blobs");
-        let begin = || {
-            fs::create_dir_all(&blobs)?;
-            tempfile::Builder::new().suffix(".incomplete").tempfile_in(&blobs)
-        };
-        let mut file = begin().map_err(|error| self.unwritable(&error))?;
+        let mut file = temporary(&blobs).map_err(|error| self.unwritable(&error))?;
         let most = if needed::is_description(name) { LARGEST_DESCRIPTION } else { MOST_BYTES };
         save(answer, &mut file, shown, (expected, most)).await?;
         file.persist(blob).map_err(|error| self.unwritable(&error.error))?;
@@ -188,7 +185,12 @@ impl Download<'_> {
             fs::create_dir_all(folder)?;
         }
         let up = "../".repeat(name.matches('/').count() + 2);
+        if link.is_symlink() && !link.exists() {
+            // Its file was removed.
+            fs::remove_file(link)?;
+        }
         match symlink(format!("{up}blobs/{blob}"), link) {
+            // Another process did the same.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
         }
@@ -200,9 +202,7 @@ impl Download<'_> {
             return Ok(());
         }
         let path = self.folder.join("refs").join(self.name.revision);
-        let folder = path.parent().unwrap_or(&path);
-        fs::create_dir_all(folder)?;
-        let file = tempfile::NamedTempFile::new_in(folder)?;
+        let file = temporary(path.parent().unwrap_or(&path))?;
         fs::write(file.path(), commit)?;
         file.persist(&path).map(|_| ()).map_err(|error| error.error)
     }
@@ -228,6 +228,13 @@ impl Download<'_> {
     fn unwritable(&self, error: &io::Error) -> Failure {
         broken(format!("{} cannot be written: {error}; HF_HOME names another place", self.folder.display()))
     }
+}
+
+/// A file for others to read once it has its name, as Hugging Face's tools leave it.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    fs::create_dir_all(folder)?;
+    let readable = Permissions::from_mode(0o644);
+    tempfile::Builder::new().suffix(".incomplete").permissions(readable).tempfile_in(folder)
 }
 
 fn encoded(part: &str) -> String {

@@ -14,6 +14,7 @@ pub const ESTIMATE_VERSION: u32 = 1;
 
 /// What a run is expected to take and cost. Dollars are US dollars at list price.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
     /// [`ESTIMATE_VERSION`].

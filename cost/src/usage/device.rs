@@ -10,6 +10,7 @@ use tagfleet_pipeline::tagger::DeviceTime;
 
 /// The GPUs of a worker, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// As the driver names it: `NVIDIA L4`.

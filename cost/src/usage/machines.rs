@@ -19,6 +19,7 @@ const FREE_BEFORE_SECONDS: u64 = 3600;
 
 /// Time of whole machines of one kind, in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MachineTime {
     /// Machines.

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 /// Requests that were sent to AWS, every attempt counted, by operation as IAM spells it: `s3:GetObject`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Requests(pub BTreeMap<String, RequestCount>);
 
 /// Requests of one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestCount {
     /// Attempts sent, retries counted.

@@ -19,6 +19,7 @@ const NAMED: usize = 3;
 
 /// Objects among the records of a run that are not records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Foreign {
     /// How many there are.

@@ -19,6 +19,7 @@ const SHOWN: usize = 60;
 
 /// Why a file is not an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// An operating system, a NAS, a job or a tool left it behind: `Thumbs.db`, `._photo.jpg`, all below
@@ -34,6 +35,7 @@ pub enum SkipReason {
 
 /// The skipped files of one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SkippedFiles {
     /// How many.
     pub files: u64,
@@ -43,6 +45,7 @@ pub struct SkippedFiles {
 
 /// All skipped files, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Skipped(BTreeMap<SkipReason, SkippedFiles>);
 

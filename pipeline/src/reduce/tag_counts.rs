@@ -32,6 +32,7 @@ pub struct TagCounts {
 
 /// Which of an image's tags count as its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
     /// The best one: of a model with one label per image the others are only what it was less sure of.

@@ -12,6 +12,7 @@ use crate::number::count;
 
 /// How the inputs of a run differ from those of an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
     /// Inputs that the earlier run did not have: they are tagged.

@@ -15,6 +15,7 @@ const KEPT: usize = 5;
 
 /// An image and how long it took.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlowImage {
     /// Its key.
@@ -25,6 +26,7 @@ pub struct SlowImage {
 
 /// At most five images, the slowest first; of equal ones the one with the lower key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "Vec<SlowImage>", into = "Vec<SlowImage>")]
 pub struct Slowest(Vec<SlowImage>);
 

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::Fleet;
 
+use crate::schemas::check;
+
 type Calls = BTreeMap<String, u64>;
 
 /// What the records of a run say, by who wrote them: `splitter`, `reducer`, `worker`.
@@ -13,6 +15,7 @@ fn counted(fleet: &Fleet, run: &str) -> BTreeMap<String, Calls> {
     let mut counted: BTreeMap<String, Calls> = BTreeMap::new();
     for key in fleet.cloud.keys(&format!("tags/work/{run}/usage/")) {
         let record: Value = serde_json::from_slice(&fleet.cloud.get(&key).unwrap()).unwrap();
+        check("usage.json", &record);
         let by = record["function"].as_str().unwrap_or("worker");
         let calls = counted.entry(by.to_owned()).or_default();
         for (operation, count) in record["requests"].as_object().unwrap() {
@@ -41,6 +44,7 @@ fn every_request_is_counted_and_no_other() {
     let request = fleet.request(&json!({"workers": 2, "notify": ["ops@example.com"]}));
     // Throttled a few times: what is sent again is counted again.
     fleet.cloud.emulator().slow_down(&format!("{}/photos/", fleet.bucket()), 5);
+    check("request.json", &request);
     let run = fleet.submit(&request);
     let (status, ended) = fleet.wait(&fleet.execution(&run));
     assert_eq!(status, "SUCCEEDED", "{ended}");
@@ -51,6 +55,7 @@ fn every_request_is_counted_and_no_other() {
     assert!(counted["worker"]["s3:GetObject"] > 700, "{counted:?}");
     let summary: Value =
         serde_json::from_slice(&fleet.cloud.get(&format!("tags/{run}/summary.json")).unwrap()).unwrap();
+    check("summary.json", &summary);
     let by_stage = &summary["usage"]["requests"];
     let gets = by_stage["infer"]["s3:GetObject"]["calls"].as_u64();
     assert_eq!(gets, Some(counted["worker"]["s3:GetObject"]), "{summary}");
