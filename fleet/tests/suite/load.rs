@@ -165,7 +165,7 @@ async fn keys(keys: usize) -> Vec<(&'static str, Duration)> {
     let listed = Source::Listed(source, Filter::default());
     let mut images = 0;
     for range in &ranges {
-        images += dry_run(&listed, range).await.unwrap().images;
+        images += dry_run(&listed, range).await.unwrap().split.images;
     }
     assert_eq!(images, keys as u64);
     vec![("cut", planned), ("list", laps.lap())]
