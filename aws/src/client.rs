@@ -117,7 +117,7 @@ impl Aws {
     /// cannot be read.
     pub async fn new(options: &Options) -> Result<Self, SetupError> {
         let profiles = Profiles::load(options.profile.as_deref()).await?;
-        let network = Network::new(&profiles)?;
+        let network = Network::new(Some(&profiles))?;
         let http = network.client();
         // The loader's own chain would take keys of the environment before a profile that an option names.
         let config = Self::loader(options).http_client(http.clone()).no_credentials().load().await;

@@ -212,7 +212,7 @@ pub(crate) struct PlanOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InspectOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
+    /// The model, as --model of `run` names it
     pub(crate) model: PathBuf,
     /// A picture to tag
     pub(crate) image: Option<PathBuf>,
@@ -226,6 +226,8 @@ pub(crate) struct InspectOptions {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -276,8 +278,9 @@ pub(crate) struct ReportOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
-    #[arg(long, value_name = "PATH", env = "TAGFLEET_MODEL", hide_env_values = true)]
+    /// An .onnx file, a folder as Hugging Face's ONNX export makes it, a name on its hub (OWNER/NAME), an
+    /// https address of an .onnx file, or s3://bucket/prefix
+    #[arg(long, value_name = "MODEL", env = "TAGFLEET_MODEL", hide_env_values = true)]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
@@ -288,6 +291,9 @@ pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
+    /// Download a model from the Hugging Face hub or an https address if it is not on this machine
+    #[arg(long)]
+    pub(crate) download: bool,
     /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in
     /// tract
     #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]

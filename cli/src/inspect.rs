@@ -17,10 +17,12 @@ use tagfleet_pipeline::tags::Outcome;
 use crate::args::InspectOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
 use crate::loading::Loading;
+use crate::model_source::{Fetching, ModelSource};
 
 pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
-    let loading =
-        Loading::new(&options.model, (&options.loading, options.device.into()), &options.tags, None)?;
+    let fetching = Fetching::new(&options.loading, &options.aws);
+    let source = ModelSource::resolve_now(&options.model, &fetching)?;
+    let loading = Loading::new(source, (&options.loading, options.device.into()), &options.tags, None)?;
     let isolation = loading.isolate(1)?;
     let outcome = match &options.image {
         Some(image) => Some(tag(image, &isolation)?),

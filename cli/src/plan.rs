@@ -22,6 +22,7 @@ use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::Loading;
+use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
@@ -45,8 +46,9 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         .map(deadline::parse)
         .transpose()
         .map_err(|why| bad_input(format!("--deadline: {why}")))?;
-    let loading =
-        Loading::new(&options.model.model, (&options.model.loading, DeviceChoice::Cpu), &top_tag(), None)?;
+    let fetching = Fetching::new(&options.model.loading, &options.stack.aws).with_buckets(&options.buckets);
+    let source = ModelSource::resolve(&options.model.model, &fetching).await?;
+    let loading = Loading::new(source, (&options.model.loading, DeviceChoice::Cpu), &top_tag(), None)?;
     let inputs = Inputs::new(&places, aws.as_ref(), &options.select).await?;
     for note in &inputs.notes {
         tell(&format!("note: {note}"));

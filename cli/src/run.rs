@@ -44,6 +44,7 @@ use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
+use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
 use crate::summary_output;
 use out::{Chosen, Out};
@@ -79,7 +80,9 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
         out::check_apart(&out, listed)?;
     }
     let how = (&options.model.loading, options.device.into());
-    let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
+    let fetching = Fetching::new(&options.model.loading, &options.aws).with_buckets(&options.buckets);
+    let source = ModelSource::resolve(&options.model.model, &fetching.quiet(options.quiet)).await?;
+    let loading = Loading::new(source, how, &options.tags, options.output.as_deref())?;
     let loading = loading.with_image_timeout(Duration::from_secs(options.image_timeout));
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;

@@ -201,15 +201,22 @@ pub(crate) fn refuse_text(path: &Path) -> Result<(), ModelError> {
             "{shown} is a Git LFS pointer, not a model: run `git lfs pull` where it came from"
         )));
     }
-    if let Some(name) = foreign_to_models(&head) {
-        return Err(ModelError::new(format!("{shown} looks like {name}, not like an ONNX model")));
-    }
     let control = |&byte: &u8| byte < b' ' && !byte.is_ascii_whitespace();
     let text = std::str::from_utf8(&head).map_or_else(|error| error.error_len().is_none(), |_| true);
     if text && !head.iter().any(control) {
         return Err(ModelError::new(format!("{shown} is a text file, not an ONNX model")));
     }
     Ok(())
+}
+
+/// Refuses a graph that starts as a picture, an archive or a page does. Weights may start with anything.
+pub(crate) fn refuse_foreign(path: &Path, head: &[u8]) -> Result<(), ModelError> {
+    match foreign_to_models(head) {
+        Some(name) => {
+            Err(ModelError::new(format!("{} looks like {name}, not like an ONNX model", path.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Every tensor and operator of a model, those of nested graphs included.

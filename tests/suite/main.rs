@@ -16,6 +16,7 @@ mod denied;
 mod deploy;
 mod device;
 mod docs;
+mod download;
 mod emulator;
 mod errors;
 mod fit;

@@ -33,11 +33,12 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 26] = [
+pub(super) const REQUEST_FLAGS: [&str; 27] = [
     "since",
     "input",
     "model",
     "model_file",
+    "download",
     "engine",
     "precision",
     "onnxruntime",
@@ -68,7 +69,7 @@ pub(crate) struct SubmitOptions {
     /// S3 prefixes to tag (same bucket, not nested)
     #[arg(value_name = "PREFIX", required_unless_present_any = ["request", "retry"])]
     pub(crate) input: Vec<String>,
-    /// An .onnx file or a folder to publish, or a published model, s3://bucket/models/NAME/
+    /// A model to publish, as --model of `run` names it, or a published one, s3://bucket/models/NAME/
     #[arg(long, value_name = "PLACE", required_unless_present_any = ["request", "retry"])]
     pub(crate) model: Option<OsString>,
     #[command(flatten)]

@@ -1,7 +1,8 @@
 //! How a wrong command line ends the process: with clap's words, what would be right, and the variable that a
 //! wrong value comes from.
 //!
-//! Clap names the option only, which its user may never have typed, and describes numbers in the words of Rust.
+//! Clap names the option only, which its user may never have typed, and describes numbers in the words of
+//! Rust.
 
 use std::error::Error as _;
 use std::ffi::OsStr;

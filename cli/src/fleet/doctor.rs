@@ -1,5 +1,5 @@
-//! `tagfleet doctor`: can the stack, or this machine, run? Each check reports its finding and, if that is bad,
-//! the remedy.
+//! `tagfleet doctor`: can the stack, or this machine, run? Each check reports its finding and, if that is
+//! bad, the remedy.
 //!
 //! It reads and changes nothing. A service that denies access, or does not answer, is a warning: the other
 //! checks continue. Functions of the answer alone decide what it means, a file for each subject.

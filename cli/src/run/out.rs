@@ -38,7 +38,7 @@ pub(super) struct Out {
 pub(super) struct Chosen {
     pub(super) run: RunId,
     pub(super) is_new: bool,
-    /// What to tell of an unfinished run that is left alone.
+    /// A note about an unfinished run that is left alone.
     pub(super) left: Option<String>,
 }
 

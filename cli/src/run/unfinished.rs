@@ -4,7 +4,7 @@
 
 use tagfleet_pipeline::run::{RunId, RunRequest};
 
-/// What to tell of `run`, whose request is `stored`, to a command that asks for something else.
+/// A note about `run`, whose request is `stored`, for a command that asks for something else.
 pub(super) fn note(run: &RunId, stored: &RunRequest, asked: &RunRequest) -> String {
     format!(
         "run {run} in this output is unfinished and is left alone, because it has {}: to resume it, run its own command",
@@ -19,6 +19,7 @@ fn differences(stored: &RunRequest, asked: &RunRequest) -> Vec<&'static str> {
         ("another engine", stored.engine != asked.engine),
         ("other tag options", stored.tags != asked.tags),
         ("another --output or --vector", stored.vector != asked.vector),
+        ("another --since or --retry", stored.since != asked.since),
     ];
     let differ: Vec<&str> = parts.iter().filter(|(_, differs)| *differs).map(|(part, _)| *part).collect();
     // The rest follows from the program.

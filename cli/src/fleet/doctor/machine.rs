@@ -13,6 +13,7 @@ use super::finding::Finding;
 use crate::args::{Engine, LoadOptions, Precision, TagOptions};
 use crate::exit::{Failure, broken};
 use crate::loading::Loading;
+use crate::model_source::ModelSource;
 
 /// Below this, large pictures fail and engines may be killed: 512 MiB for the decoders, as much for a model.
 const ENOUGH_MEMORY: u64 = 1 << 30;
@@ -39,10 +40,12 @@ fn tags(engine: Engine, model: &Path) -> Result<(), String> {
         openvino: None,
         no_exif: false,
         exact: false,
+        download: false,
     };
     let tags = TagOptions { top_k: Some(1), threshold: None, labels: Vec::new() };
     let best = || -> Result<Option<String>, Failure> {
-        let isolation = Loading::new(model, (&options, DeviceChoice::Cpu), &tags, None)?.isolate(1)?;
+        let isolation =
+            Loading::new(ModelSource::at(model), (&options, DeviceChoice::Cpu), &tags, None)?.isolate(1)?;
         let mut taggers = isolation.taggers();
         let tagger = taggers.first_mut().ok_or_else(|| broken("the model's process has no thread"))?;
         let outcomes = tagger.tag(&[&sample::picture()]).map_err(broken)?;
