@@ -185,6 +185,13 @@ pub(crate) struct PlanOptions {
     pub(crate) model: ModelOptions,
     #[command(flatten)]
     pub(crate) select: SelectOptions,
+    /// Plan a run that keeps the rows of this earlier run in --out; `latest` is the latest one of this input
+    /// and model
+    #[arg(long, value_name = "RUN", requires = "out")]
+    pub(crate) since: Option<EarlierChoice>,
+    /// Folder or s3://bucket/prefix where the earlier run is
+    #[arg(long, value_name = "PLACE", requires = "since")]
+    pub(crate) out: Option<OsString>,
     /// Plan for this many images instead of the input's: 300000, 300k, 300M, 3B
     #[arg(long, value_name = "N", value_parser = count::count)]
     pub(crate) images: Option<u64>,

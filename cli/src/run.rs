@@ -9,6 +9,8 @@ mod earlier;
 mod out;
 mod speed;
 mod stop;
+
+pub(crate) use earlier::other_place;
 mod unfinished;
 
 use std::sync::Arc;
@@ -28,9 +30,7 @@ use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{
-    DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest, Since,
-};
+use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};

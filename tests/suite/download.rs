@@ -62,7 +62,7 @@ struct Hub {
 
 impl Hub {
     fn new(files: Files) -> Self {
-        Self::with_etags(files, |bytes| sha256(bytes))
+        Self::with_etags(files, sha256)
     }
 
     /// A hub that names these hashes for files in Git LFS.

@@ -7,12 +7,13 @@ use proptest::collection::btree_set;
 use proptest::prelude::*;
 
 use bytes::Bytes;
+use futures::stream::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::range::{OpenShard, Splitter};
+use super::range::{OpenShard, ShardBuilder, Splitter};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
-use crate::bucket::{Bucket, Kind};
+use crate::bucket::{Bucket, KeyRange, Kind};
 use crate::filter::{Filter, SkipReason};
 use crate::queue::MemoryQueue;
 use crate::record;
