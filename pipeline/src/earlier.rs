@@ -144,3 +144,6 @@ impl EarlierFiles {
         EarlierRows::new(self, range, columns)
     }
 }
+
+#[cfg(test)]
+mod tests;
