@@ -201,6 +201,7 @@ fn request() -> RunRequest {
         location: "bench".to_owned(),
         prefixes: vec![],
         keys_sha256: None,
+        manifest: None,
         include: vec![],
         exclude: vec![],
         all_files: false,

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 
 async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
-    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
+    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3) || options.select.is_on_s3();
     let aws =
         if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
@@ -82,8 +82,8 @@ async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure>
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let bytes =
-            if inputs.has_sizes() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
+        let has_sizes = inputs.has_sizes() || found.bytes > 0;
+        let bytes = if has_sizes { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
         print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
         if !found.skipped.is_empty() {
             print(&format!("skipped: {}\n", found.skipped.in_words()))?;

@@ -9,6 +9,7 @@ pub mod budget;
 pub mod day;
 pub mod deadline;
 pub mod finish;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod pricing;

@@ -5,13 +5,16 @@
 
 use futures::stream::TryStreamExt;
 
+use super::manifest;
 use super::model::{self, PublishedModel};
 use super::{FleetError, FleetRun, Stack};
 use crate::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, BucketError, KeyRange, Kind};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::run::{Input, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys};
+use tagfleet_pipeline::run::{
+    Input, ManifestRecord, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys,
+};
 use tagfleet_pipeline::split::cut;
 
 /// A planned run.
@@ -34,11 +37,9 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         apart_from_runs(stack, fleet).await?;
         let model = (stack.open)(&fleet.valid.model.bucket);
         let published = model::read(model.as_ref(), &fleet.valid.model).await?;
-        let request = request(fleet, &published)?;
-        let source = (stack.open)(&fleet.valid.source);
-        any_object(source.as_ref(), fleet).await?;
-        let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
-        let ranges = ranges.map_err(|error| of_source(fleet, error))?;
+        let mut request = request(fleet, &published)?;
+        let (listed, ranges) = inputs(stack, fleet).await?;
+        request.input.manifest = listed;
         record::create(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
         // Last, and it never expires: where it is there without the ranges, these were there once.
         record::create(output, &keys.request(), &request).await?;
@@ -104,6 +105,7 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
             location,
             prefixes,
             keys_sha256: None,
+            manifest: None,
             include,
             exclude,
             all_files: valid.request.all_files,
@@ -114,6 +116,21 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
         vector: published.vector.clone(),
         max_image_bytes: published.max_image_bytes,
     })
+}
+
+/// The manifest, if one lists the inputs, and the ranges to split them in.
+async fn inputs(
+    stack: &Stack,
+    fleet: &FleetRun,
+) -> Result<(Option<ManifestRecord>, Vec<KeyRange>), FleetError> {
+    if let Some(address) = &fleet.valid.manifest {
+        let (record, ranges) = manifest::plan(stack, fleet, address).await?;
+        return Ok((Some(record), ranges));
+    }
+    let source = (stack.open)(&fleet.valid.source);
+    any_object(source.as_ref(), fleet).await?;
+    let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
+    Ok((None, ranges.map_err(|error| of_source(fleet, error))?))
 }
 
 /// A prefix that is misspelt has no keys.

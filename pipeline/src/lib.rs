@@ -8,6 +8,7 @@ pub mod denied;
 pub mod filter;
 pub mod infer;
 pub mod local;
+pub mod manifest;
 pub mod number;
 pub mod progress;
 pub mod queue;

@@ -27,6 +27,7 @@ mod image;
 mod inputs;
 mod lists;
 mod login;
+mod manifests;
 mod names;
 mod network;
 mod origins;

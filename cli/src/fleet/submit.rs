@@ -130,6 +130,8 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
     FleetRequest {
         version: FLEET_REQUEST_VERSION,
         input: options.input.clone(),
+        manifest: options.manifest.clone(),
+        key_column: options.key_column.clone(),
         include: options.include.clone(),
         exclude: options.exclude.clone(),
         all_files: options.all_files,
