@@ -202,6 +202,7 @@ fn request() -> RunRequest {
         location: "bench".to_owned(),
         prefixes: vec![],
         keys_sha256: None,
+        manifest: None,
         include: vec![],
         exclude: vec![],
         all_files: false,

@@ -87,7 +87,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
 /// The way to the buckets that are named, if there are any.
 async fn buckets(options: &PlanOptions, places: &[Place]) -> Result<Option<Aws>, Failure> {
     let out = options.out.as_deref().map(Place::parse).transpose()?;
-    if out.iter().chain(places).any(Place::is_s3) {
+    if out.iter().chain(places).any(Place::is_s3) || options.select.is_on_s3() {
         return Ok(Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?));
     }
     Ok(None)
@@ -112,11 +112,17 @@ async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Ex
     if let Some(file) = &options.save {
         let said = save::save(options, file, places, plan).await?;
         if options.json { tell(said.trim_end()) } else { print(&said)? }
-    } else if let (false, true, Some(at)) = (options.json, places.iter().all(Place::is_s3), plan.recommended)
+    } else if let (false, true, Some(at)) = (options.json, is_for_a_fleet(options, places), plan.recommended)
     {
         print(&save::command(options, places, plan, &plan.lines[at]))?;
     }
     Ok(Exit::Finished)
+}
+
+/// Whether a fleet can read all of it.
+fn is_for_a_fleet(options: &PlanOptions, places: &[Place]) -> bool {
+    let has_manifest_here = options.select.manifest.is_some() && !options.select.is_on_s3();
+    places.iter().all(Place::is_s3) && !has_manifest_here
 }
 
 /// The type of this machine, if it is one of EC2's; only there a metadata service answers.

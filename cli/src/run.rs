@@ -66,7 +66,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 
 async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
-    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
+    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3) || options.select.is_on_s3();
     let aws =
         if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
@@ -97,7 +97,7 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let bytes = inputs.has_sizes().then_some(found.split.bytes);
+        let bytes = (inputs.has_sizes() || found.split.bytes > 0).then_some(found.split.bytes);
         print(&dry_run_text(found.split.images, bytes))?;
         if let Some(difference) = found.split.difference {
             print(&format!("since the earlier run: {difference}\n"))?;

@@ -47,6 +47,13 @@ pub struct FleetRequest {
     /// text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_files: bool,
+    /// A list of objects in place of a listing, `s3://lists/inventory/.../manifest.json`: only those that it
+    /// has below `input` are inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// The manifest's column of keys, or its number in CSV without a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_column: Option<String>,
     /// A published model, `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     pub model: String,
     /// Where results go; the stack's own bucket by default.
@@ -164,6 +171,8 @@ pub struct ValidRequest {
     pub prefixes: Vec<String>,
     /// Which keys are inputs.
     pub filter: Filter,
+    /// What lists them, if that is not the bucket itself.
+    pub manifest: Option<Address>,
     /// The folder of the published model.
     pub model: Address,
     /// The folder that the run's results go to.
@@ -203,17 +212,23 @@ impl ValidRequest {
         let output = request.output.clone().unwrap_or_else(|| format!("s3://{stack}/{}", StackKeys::TAGS));
         let output = Address::parse(&output).map_err(|error| invalid(format!("output: {error}")))?.folder();
         check_output(&output, &inputs, stack)?;
+        let manifest = manifest(&request, stack)?;
         let source = inputs[0].bucket.clone();
         let prefixes = inputs.into_iter().map(|input| input.prefix).collect();
         let deadline = request.deadline.as_deref().map(deadline::parse).transpose();
         let deadline = deadline.map_err(|why| invalid(format!("deadline: {why}")))?;
         let continued = continued(&request)?;
-        Ok(Self { request, source, prefixes, filter, model, output, deadline, continued })
+        Ok(Self { request, source, prefixes, filter, manifest, model, output, deadline, continued })
     }
 }
 
 /// The earlier run that the request names.
 fn continued(request: &FleetRequest) -> Result<Option<Continued>, InvalidRequest> {
+    if request.retry.is_some() && request.manifest.is_some() {
+        return Err(invalid(
+            "retry and manifest: give one of them, because a retry has the inputs of its run",
+        ));
+    }
     let (field, text, only_failed) = match (&request.since, &request.retry) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(invalid("since and retry: give one of them")),
@@ -259,6 +274,25 @@ fn check_model(model: &Address, stack: &str) -> Result<(), InvalidRequest> {
         )));
     }
     Ok(())
+}
+
+/// Of the stack's bucket, only lists and results are manifests: requests and ledgers are nobody's inputs.
+fn manifest(request: &FleetRequest, stack: &str) -> Result<Option<Address>, InvalidRequest> {
+    let Some(text) = &request.manifest else {
+        return match &request.key_column {
+            Some(_) => Err(invalid("key_column: it is a column of a manifest: give one, or leave it out")),
+            None => Ok(None),
+        };
+    };
+    let manifest = Address::parse(text).map_err(|error| invalid(format!("manifest: {error}")))?;
+    let [lists, tags] = [StackKeys::LISTS, StackKeys::TAGS];
+    if manifest.bucket == stack && ![lists, tags].iter().any(|place| manifest.prefix.starts_with(place)) {
+        return Err(invalid(format!(
+            "manifest: {manifest} is in the stack's bucket, where lists are below {lists}, and results below {tags}: \
+             copy it there"
+        )));
+    }
+    Ok(Some(manifest))
 }
 
 /// Results must never be inputs of the next run, nor start one.

@@ -95,6 +95,9 @@ pub struct Input {
     /// The SHA-256 of the sorted key list in hexadecimal, if keys were given, alone or with prefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_sha256: Option<String>,
+    /// The manifest that listed the keys, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestRecord>,
     /// Globs; a key is an input only if one of these matches (or there are none).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
@@ -105,6 +108,19 @@ pub struct Input {
     /// text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_files: bool,
+}
+
+/// Which manifest listed the keys of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestRecord {
+    /// The file or folder, as people know it.
+    pub location: String,
+    /// What its files are, in hexadecimal: SHA-256 of their names, sizes, and bytes or etags.
+    pub sha256: String,
+    /// The column that was named for its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_column: Option<String>,
 }
 
 /// The model of a run.

@@ -148,6 +148,7 @@ pub fn request() -> RunRequest {
             location: "memory".to_owned(),
             prefixes: vec![],
             keys_sha256: None,
+            manifest: None,
             include: vec![],
             exclude: vec![],
             all_files: false,

@@ -30,6 +30,7 @@ mod inputs;
 mod lists;
 mod login;
 mod machine;
+mod manifests;
 mod names;
 mod network;
 mod origins;

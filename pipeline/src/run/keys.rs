@@ -68,6 +68,18 @@ impl RunKeys {
         format!("{}ranges.json", self.work)
     }
 
+    /// The manifest that the run was started with: a [`Manifest`](crate::manifest::Manifest).
+    #[must_use]
+    pub fn manifest(&self) -> String {
+        format!("{}manifest.json", self.work)
+    }
+
+    /// Prefix of its entries by partition, if it was not sorted.
+    #[must_use]
+    pub fn manifest_entries(&self) -> String {
+        format!("{}manifest/", self.work)
+    }
+
     /// Records that a range is split, and into how many shards.
     #[must_use]
     pub fn range_split(&self, range: u32) -> String {
@@ -289,6 +301,8 @@ impl StackKeys {
     /// Prefix of the results of requests that name no output.
     pub const TAGS: &'static str = "tags/";
 
+    /// Prefix of manifests that were put there for requests.
+    pub const LISTS: &'static str = "lists/";
     /// Prefix of the working objects of runs whose results are there.
     pub const WORKING: &'static str = "tags/work/";
 
