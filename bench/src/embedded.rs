@@ -21,7 +21,8 @@ use tagfleet_pipeline::local::{self, LocalOutcome, Taggers};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::run::{
-    EngineRecord, Input, ModelRecord, REQUEST_VERSION, Ranges, RunId, RunKeys, RunRequest, TagOptions,
+    DECODER_VERSION, EngineRecord, Input, ModelRecord, REQUEST_VERSION, Ranges, RunId, RunKeys, RunRequest,
+    TagOptions,
 };
 use tagfleet_pipeline::split::Source;
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
@@ -221,6 +222,8 @@ fn request() -> RunRequest {
         tags: options(),
         vector: None,
         max_image_bytes: Limits::default().max_bytes,
+        decoder: DECODER_VERSION,
+        since: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod count;
 mod fit;
 mod fleet;
 mod prices;
+mod select;
 mod shell;
 mod version;
 mod wrong;
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use tagfleet_model::isolation::Patience;
+use tagfleet_pipeline::earlier::EarlierChoice;
+
+use crate::tagger_process;
 
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
@@ -22,6 +26,7 @@ pub(crate) use fleet::{
     StatusOptions, SubmitOptions,
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
+pub(crate) use select::SelectOptions;
 pub(crate) use shell::{CompletionsOptions, ManOptions};
 pub(crate) use version::SHORT as VERSION;
 
@@ -39,13 +44,16 @@ pub(crate) struct Args {
 /// The command line of this process. What is wrong with it, or asks for help or the version, ends the
 /// process.
 pub(crate) fn parse() -> Args {
+    if std::env::args_os().nth(1).is_some_and(|first| first == tagger_process::SUBCOMMAND) {
+        return Args { command: Command::TaggerProcess, verbose: false };
+    }
     let mut command = command();
     if version::is_asked(std::env::args_os()) {
         command = command.long_version(version::long());
     }
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let args = parsed.and_then(|matches| Args::from_arg_matches(&matches));
-    args.unwrap_or_else(|error| wrong::stop(&error.format(&mut command)))
+    args.unwrap_or_else(|error| wrong::stop(error.format(&mut command), &command))
 }
 
 /// The command line that clap parses. A request file has all options of a fleet's run, so no variable sets
@@ -80,9 +88,8 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
     /// Print a manual page, or write all of them
     Man(ManOptions),
-    /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through
-    /// pipes
-    #[command(hide = true)]
+    /// What tagfleet starts for itself. Clap does not know it: it would suggest a hidden command.
+    #[command(skip)]
     TaggerProcess,
     #[command(flatten)]
     Fleet(FleetCommand),
@@ -123,6 +130,13 @@ pub(crate) struct RunOptions {
     /// Start a new run even if an unfinished one could be resumed
     #[arg(long)]
     pub(crate) new: bool,
+    /// Keep the rows of this earlier run in --out for images that are the same, and tag only new and changed
+    /// ones; `latest` is the latest run that fits
+    #[arg(long, value_name = "RUN", conflicts_with = "retry")]
+    pub(crate) since: Option<EarlierChoice>,
+    /// Tag only the failed images of this earlier run in --out again, and keep its other rows
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "manifest", "include", "exclude", "all_files"])]
+    pub(crate) retry: Option<EarlierChoice>,
     /// Record any number of unreadable images as failed rows; by default a run
     /// stops if they are more than 1 % and more than 10
     #[arg(long)]
@@ -148,37 +162,6 @@ pub(crate) struct RunOptions {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct SelectOptions {
-    /// File with the keys to tag: lines, NUL-separated, CSV, JSON or S3 Inventory; - for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
-    pub(crate) keys: Option<PathBuf>,
-    /// List of objects in place of a listing: S3 Inventory's manifest.json, or Parquet, CSV or JSON lines
-    /// with a column of keys; a file, a folder, or s3://bucket/key
-    #[arg(long, value_name = "LIST", conflicts_with = "keys")]
-    pub(crate) manifest: Option<OsString>,
-    /// The manifest's column of keys, or its number in CSV without a header [default: key, path and others]
-    #[arg(long, value_name = "NAME", requires = "manifest")]
-    pub(crate) key_column: Option<String>,
-    /// Only keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) include: Vec<String>,
-    /// Exclude keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exclude: Vec<String>,
-    /// Also read hidden files, system files and plain text, which are skipped by default
-    #[arg(long, conflicts_with = "keys")]
-    pub(crate) all_files: bool,
-}
-
-impl SelectOptions {
-    /// Whether a manifest in a bucket is named.
-    pub(crate) fn is_on_s3(&self) -> bool {
-        let text = self.manifest.as_ref().and_then(|manifest| manifest.to_str());
-        text.is_some_and(tagfleet_fleet::address::Address::is_meant)
-    }
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOptions {
     /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix; a sample is measured on this
     /// machine
@@ -188,6 +171,13 @@ pub(crate) struct PlanOptions {
     pub(crate) model: ModelOptions,
     #[command(flatten)]
     pub(crate) select: SelectOptions,
+    /// Plan a run that keeps the rows of this earlier run in --out; `latest` is the latest one of this input
+    /// and model
+    #[arg(long, value_name = "RUN", requires = "out")]
+    pub(crate) since: Option<EarlierChoice>,
+    /// Folder or s3://bucket/prefix where the earlier run is
+    #[arg(long, value_name = "PLACE", requires = "since")]
+    pub(crate) out: Option<OsString>,
     /// Plan for this many images instead of the input's: 300000, 300k, 300M, 3B
     #[arg(long, value_name = "N", value_parser = count::count)]
     pub(crate) images: Option<u64>,
@@ -215,7 +205,7 @@ pub(crate) struct PlanOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InspectOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
+    /// The model, as --model of `run` names it
     pub(crate) model: PathBuf,
     /// A picture to tag
     pub(crate) image: Option<PathBuf>,
@@ -229,6 +219,8 @@ pub(crate) struct InspectOptions {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -279,8 +271,9 @@ pub(crate) struct ReportOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
-    #[arg(long, value_name = "PATH", env = "TAGFLEET_MODEL", hide_env_values = true)]
+    /// An .onnx file, a folder as Hugging Face's ONNX export makes it, a name on its hub (OWNER/NAME), an
+    /// https address of an .onnx file, or s3://bucket/prefix
+    #[arg(long, value_name = "MODEL", env = "TAGFLEET_MODEL", hide_env_values = true)]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
@@ -291,6 +284,9 @@ pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
+    /// Download a model from the Hugging Face hub or an https address if it is not on this machine
+    #[arg(long)]
+    pub(crate) download: bool,
     /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in
     /// tract
     #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]
@@ -374,12 +370,13 @@ pub(crate) enum Precision {
     Fp16,
 }
 
-/// What runs the model on this machine.
+/// What runs the model on this machine; the fleet's [`Device`] has the same words.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RunDevice {
     Auto,
     Cpu,
-    Cuda,
+    #[value(alias = "cuda")]
+    Gpu,
     /// For tests and benchmarks: the processor in a GPU's place.
     #[value(hide = true)]
     Rehearsal,

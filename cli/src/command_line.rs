@@ -3,12 +3,13 @@
 //!
 //! Readers of the report see it: it has no password.
 
+use tagfleet_pipeline::run::RunId;
 use tagfleet_report::command::quoted;
 
-/// Options with a value that choose images of the input; a list of keys replaces them.
-const SELECTING: [&str; 3] = ["--include", "--exclude", "--keys"];
-/// Options of one call, without a value.
-const PASSING: [&str; 5] = ["--new", "--dry-run", "--json", "--quiet", "-q"];
+/// Options with a value that choose images of the input; an earlier run replaces them.
+const SELECTING: [&str; 5] = ["--include", "--exclude", "--keys", "--since", "--retry"];
+/// Options of one call, or of a selection, without a value.
+const PASSING: [&str; 6] = ["--new", "--dry-run", "--json", "--quiet", "-q", "--all-files"];
 
 /// The variables that set options of `run`.
 const VARIABLES: [&str; 7] = [
@@ -57,26 +58,14 @@ pub(crate) fn folder() -> Option<String> {
     std::env::current_dir().ok().map(|folder| folder.display().to_string())
 }
 
-/// Commands, a line each, that tag the failed images of the run in `folder` again.
-pub(crate) fn retry(variables: &[(String, String)], arguments: &[String], folder: &str) -> String {
-    let folder = folder.trim_end_matches('/');
-    let mut lines = Vec::new();
-    let local = match folder.rsplit_once('/') {
-        Some((_, run)) if folder.starts_with("s3://") => {
-            lines.push(quoted(["aws", "s3", "cp", "--recursive", &format!("{folder}/"), run]));
-            run
-        }
-        _ => folder,
-    };
-    lines.push(format!("{} > failed.txt", quoted(["tagfleet", "show", local, "--failed", "--keys-only"])));
+/// The command that tags the failed images of a run again and keeps its other rows.
+pub(crate) fn retry(variables: &[(String, String)], arguments: &[String], run: &RunId) -> String {
     let kept = without_selection(arguments);
     // What follows `--` are inputs.
     let end = kept.iter().position(|argument| *argument == "--").unwrap_or(kept.len());
     let (options, inputs) = kept.split_at(end);
-    let command =
-        quoted(options.iter().copied().chain(["--keys", "failed.txt"]).chain(inputs.iter().copied()));
-    lines.push(assigned(variables, &command));
-    lines.join("\n")
+    let retry = ["--retry", run.as_str()];
+    assigned(variables, &quoted(options.iter().copied().chain(retry).chain(inputs.iter().copied())))
 }
 
 fn without_selection(arguments: &[String]) -> Vec<&str> {
@@ -99,13 +88,13 @@ fn without_selection(arguments: &[String]) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    fn retried(arguments: &[&str], folder: &str) -> String {
+    fn retried(variables: &[(String, String)], arguments: &[&str]) -> String {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        retry(&[], &arguments, folder)
+        retry(variables, &arguments, &RunId::try_from("r-1".to_owned()).unwrap())
     }
 
     #[test]
-    fn a_list_of_keys_replaces_what_was_selected() {
+    fn an_earlier_run_replaces_what_was_selected() {
         let command = [
             "tagfleet",
             "run",
@@ -119,30 +108,21 @@ mod tests {
             "tags",
             "-q",
         ];
-        insta::assert_snapshot!(retried(&command, "tags/r-1"), @r"
-        tagfleet show tags/r-1 --failed --keys-only > failed.txt
-        tagfleet run 'my photos' --model m --out tags --keys failed.txt
-        ");
+        assert_eq!(retried(&[], &command), "tagfleet run 'my photos' --model m --out tags --retry r-1");
     }
 
     #[test]
     fn options_stay_before_the_inputs_that_follow_two_hyphens() {
         let command = ["tagfleet", "run", "--model=m", "--out=tags", "--json", "--", "-photos"];
-        let again = retried(&command, "tags/r-1");
-        assert_eq!(
-            again.lines().last(),
-            Some("tagfleet run --model=m --out=tags --keys failed.txt -- -photos")
-        );
+        let again = retried(&[], &command);
+        assert_eq!(again, "tagfleet run --model=m --out=tags --retry r-1 -- -photos");
     }
 
     #[test]
     fn variables_are_part_of_the_command() {
         let set = [("TAGFLEET_MODEL".to_owned(), "my model".to_owned())];
-        let arguments = ["tagfleet", "run", "photos"].map(str::to_owned);
-        insta::assert_snapshot!(retry(&set, &arguments, "tags/r-1"), @r"
-        tagfleet show tags/r-1 --failed --keys-only > failed.txt
-        TAGFLEET_MODEL='my model' tagfleet run photos --keys failed.txt
-        ");
+        let again = retried(&set, &["tagfleet", "run", "photos", "--since", "latest"]);
+        assert_eq!(again, "TAGFLEET_MODEL='my model' tagfleet run photos --retry r-1");
     }
 
     #[test]
@@ -153,15 +133,5 @@ mod tests {
             variables.extend(command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()));
         }
         assert_eq!(variables, VARIABLES.into_iter().collect());
-    }
-
-    #[test]
-    fn results_in_a_bucket_are_fetched_first() {
-        let command = ["tagfleet", "run", "s3://shop/photos/", "--model", "m", "--out", "s3://shop/tags"];
-        insta::assert_snapshot!(retried(&command, "s3://shop/tags/r-1/"), @r"
-        aws s3 cp --recursive s3://shop/tags/r-1/ r-1
-        tagfleet show r-1 --failed --keys-only > failed.txt
-        tagfleet run s3://shop/photos/ --model m --out s3://shop/tags --keys failed.txt
-        ");
     }
 }

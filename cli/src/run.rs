@@ -3,10 +3,15 @@
 //! It resolves everything once (model, engine, inputs), finds the run to resume or starts one, and prints the
 //! outcome. The stages are in the pipeline.
 
+mod announce;
 mod cost;
+mod earlier;
 mod out;
 mod speed;
 mod stop;
+
+pub(crate) use earlier::other_place;
+mod unfinished;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,12 +25,13 @@ use tagfleet_pipeline::denied;
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::local::{self, LocalOutcome, RunError};
+use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
-use tagfleet_pipeline::split;
+use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
+use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};
 use tagfleet_report::throughput::Throughput;
@@ -38,10 +44,14 @@ use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
+use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
 use crate::summary_output;
-use out::Out;
+use out::{Chosen, Out};
 use speed::Recording;
+
+/// Copies are mentioned from this share of the images: the estimate's error is about as large.
+const WORTH_A_LINE: f64 = 0.01;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -60,15 +70,19 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let aws =
         if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
-    inputs.first().await?;
-    if options.dry_run {
-        return dry_run(options, &inputs).await;
+    if options.retry.is_none() {
+        inputs.first().await?;
+    }
+    if options.dry_run && !earlier::is_wanted(options) {
+        return dry_run(options, &inputs.source, &inputs).await;
     }
     for listed in inputs.listed() {
         out::check_apart(&out, listed)?;
     }
     let how = (&options.model.loading, options.device.into());
-    let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
+    let fetching = Fetching::new(&options.model.loading, &options.aws).with_buckets(&options.buckets);
+    let source = ModelSource::resolve(&options.model.model, &fetching.quiet(options.quiet)).await?;
+    let loading = Loading::new(source, how, &options.tags, options.output.as_deref())?;
     let loading = loading.with_image_timeout(Duration::from_secs(options.image_timeout));
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
@@ -76,20 +90,35 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     tag(options, &inputs, (&loading, &isolation, threads), &out, aws.as_ref()).await
 }
 
-async fn dry_run(options: &RunOptions, inputs: &Inputs) -> Result<Exit, Failure> {
-    let found = split::dry_run(&inputs.source, &inputs.range).await.map_err(bad_input)?;
+/// `source` gives the inputs that would be tagged.
+async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Result<Exit, Failure> {
+    let found = split::dry_run(source, &inputs.range).await.map_err(bad_input)?;
     if options.json {
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let has_sizes = inputs.has_sizes() || found.bytes > 0;
-        let bytes = if has_sizes { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
-        print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
-        if !found.skipped.is_empty() {
-            print(&format!("skipped: {}\n", found.skipped.in_words()))?;
+        let has_sizes = inputs.has_sizes() || found.split.bytes > 0;
+        let bytes = has_sizes.then_some(found.split.bytes);
+        print(&dry_run_text(found.split.images, bytes))?;
+        if let Some(difference) = found.split.difference {
+            print(&format!("since the earlier run: {difference}\n"))?;
+        }
+        let copies = found.duplicates.share_of(found.split.images);
+        if copies >= WORTH_A_LINE {
+            print(&format!("copies: about {:.0} % have the same bytes as another image\n", copies * 100.0))?;
+        }
+        if !found.split.skipped.is_empty() {
+            print(&format!("skipped: {}\n", found.split.skipped.in_words()))?;
         }
     }
     Ok(Exit::Finished)
+}
+
+/// `2 images, 138 kB`
+fn dry_run_text(images: u64, bytes: Option<u64>) -> String {
+    let images = if images == 1 { "1 image".to_owned() } else { format!("{} images", count(images)) };
+    let bytes = bytes.map_or("size unknown".to_owned(), size);
+    format!("{images}, {bytes}\n")
 }
 
 async fn tag(
@@ -99,14 +128,20 @@ async fn tag(
     out: &Out,
     aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
-    let request = request(options, inputs, loading)?;
-    let (run, is_new) = out.find_or_begin(&request, options.new).await?;
+    let mut request = request(options, inputs, loading)?;
+    request.since = earlier::since(options, &request, out).await?;
+    if options.dry_run {
+        return dry_run(options, &earlier::source(&request, inputs, out)?, inputs).await;
+    }
+    let Chosen { run, is_new, left } = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if options.accept_denied {
         denied::accept(out.bucket.as_ref(), &worker.keys).await.map_err(broken)?;
     }
     if !options.quiet {
-        announce(loading, inputs, isolation.notes(), &worker, is_new);
+        let loaded: Vec<&String> = isolation.notes().iter().chain(&left).collect();
+        announce::before(loading, inputs, &loaded);
+        announce::run(&worker.run, is_new, request.since.as_ref());
     }
     warn(&loading.model.spec);
     let taggers = || Ok(isolation.taggers());
@@ -121,17 +156,28 @@ async fn tag(
     bar.stop().await;
     stopping.abort();
     if !options.quiet {
-        tell_troubles(&worker);
+        announce::troubles(&worker);
     }
     let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
-    let told =
+    let outcome =
         RunOutcome { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
-    let rows = told.rows(&ended).await?;
-    let mut summary = told.summary(&ended, &rows, out.results(&worker.keys));
-    summary.skipped = told.skipped().await?;
+    conclude(options, &outcome, (&ended, &throughput), (out, aws)).await
+}
+
+/// Writes and prints what the run came to.
+async fn conclude(
+    options: &RunOptions,
+    outcome: &RunOutcome<'_>,
+    (ended, throughput): (&LocalOutcome, &Throughput),
+    (out, aws): (&Out, Option<&Aws>),
+) -> Result<Exit, Failure> {
+    let worker = outcome.worker;
+    let rows = outcome.rows(ended).await?;
+    let mut summary = outcome.summary(ended, &rows, out.results(&worker.keys));
+    outcome.add_splits(&mut summary).await?;
     cost::add(&mut summary, aws);
-    told.report(&summary, &rows.tags, &throughput).await?;
-    finish(out, &worker, &summary).await?;
+    outcome.report(&summary, &rows.tags, throughput).await?;
+    finish(out, worker, &summary).await?;
     let exit = summary_output::report(&summary, options.json)?;
     if !options.quiet && summary.state != State::Interrupted {
         tell(&format!("report: {}", out.report(&worker.keys)));
@@ -169,24 +215,9 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
         tags: loading.tags.clone(),
         vector: loading.vector(options.vector),
         max_image_bytes: Limits::default().max_bytes,
+        decoder: DECODER_VERSION,
+        since: None,
     })
-}
-
-/// What the user should know before the wait: which engine and why, every assumption, the engine's notes when
-/// the model was loaded, and which run is resumed.
-fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String], worker: &Worker, is_new: bool) {
-    tell(&format!("engine: {}", loading.engine.why));
-    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
-        tell(&format!("note: {note}"));
-    }
-    let run = &worker.run;
-    if is_new {
-        return tell(&format!("run {run}"));
-    }
-    tell(&format!(
-        "resuming run {run}: finished work is kept; files added since it started are not included (--new starts another \
-         run)"
-    ));
 }
 
 fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
@@ -214,14 +245,6 @@ fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
     ))
 }
 
-/// What went wrong and changes no row.
-fn tell_troubles(worker: &Worker) {
-    for (trouble, times) in worker.progress.troubles() {
-        let again = if times.count > 1 { format!(" ({} times)", times.count) } else { String::new() };
-        tell(&format!("note: {trouble}{again}: {}", times.last));
-    }
-}
-
 struct RunOutcome<'a> {
     worker: &'a Worker,
     request: &'a RunRequest,
@@ -244,25 +267,27 @@ impl RunOutcome<'_> {
         }
     }
 
-    /// What was skipped; nothing is known of that before all inputs are listed.
-    async fn skipped(&self) -> Result<Skipped, Failure> {
-        match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
-            Ok(splits) => Ok(split::skipped(&splits)),
-            Err(ReduceError::NotSplit(_)) => Ok(Skipped::default()),
-            Err(error) => Err(broken(error)),
+    /// What was skipped, and what is kept; nothing is known of that before all inputs are listed.
+    async fn add_splits(&self, summary: &mut Summary) -> Result<(), Failure> {
+        let splits = match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
+            Ok(splits) => splits,
+            Err(ReduceError::NotSplit(_)) => return Ok(()),
+            Err(error) => return Err(broken(error)),
+        };
+        summary.skipped = split::skipped(&splits);
+        summary.difference = split::difference(&splits);
+        if summary.state == State::Complete {
+            // Until then the kept rows are in no result.
+            summary.images = split::inputs(&splits);
         }
+        Ok(())
     }
 
     fn summary(&self, ended: &LocalOutcome, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
-        let retry = || {
-            command_line::retry(
-                &command_line::variables(),
-                &command_line::arguments(),
-                results.trim_end_matches('/').trim_end_matches("results"),
-            )
-        };
+        let retry =
+            || command_line::retry(&command_line::variables(), &command_line::arguments(), &self.worker.run);
         let (state, missing_shards) = match ended {
             LocalOutcome::Complete(_) => (State::Complete, vec![]),
             LocalOutcome::Interrupted => (State::Interrupted, vec![]),
@@ -278,6 +303,8 @@ impl RunOutcome<'_> {
             rows: rows.rows(),
             tagged: rows.tagged,
             tags: TopTags::new(&rows.tags, self.request.counted()),
+            since: self.request.since.clone(),
+            difference: None,
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             slowest: rows.slowest.clone(),
@@ -348,5 +375,17 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             record::replace(output, &worker.keys.summary(), summary).await.map_err(broken)
         }
         State::Interrupted => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_counts_in_words() {
+        assert_eq!(dry_run_text(2, Some(137_555)), "2 images, 138 kB\n");
+        assert_eq!(dry_run_text(1, Some(999)), "1 image, 999 bytes\n");
+        assert_eq!(dry_run_text(300_000, None), "300,000 images, size unknown\n");
     }
 }

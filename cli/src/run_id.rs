@@ -12,9 +12,6 @@ use crate::exit::{Failure, broken};
 /// The form of the time in an id, UTC.
 const TIME: &str = "%Y%m%d-%H%M%S";
 
-/// The number of characters of such a time.
-const TIME_DIGITS: usize = "20261123-170000".len();
-
 /// Time first, so that runs sort by their start; a hash behind it, so that two of one second differ.
 pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
     let now = Timestamp::now();
@@ -28,11 +25,7 @@ pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
 
 /// When the run of this id started, in seconds since 1970, UTC; `None` if another tool named it.
 pub(crate) fn began(run: &RunId) -> Option<u64> {
-    let run = run.to_string();
-    let (before, _) = run.rsplit_once('-')?;
-    // The name of a request file may come before it.
-    let time = before.get(before.len().checked_sub(TIME_DIGITS)?..)?;
-    let time = TimeZone::UTC.to_timestamp(DateTime::strptime(TIME, time).ok()?).ok()?;
+    let time = TimeZone::UTC.to_timestamp(DateTime::strptime(TIME, run.started()?).ok()?).ok()?;
     u64::try_from(time.as_second()).ok()
 }
 

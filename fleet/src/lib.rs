@@ -8,6 +8,7 @@ pub mod address;
 pub mod budget;
 pub mod day;
 pub mod deadline;
+pub mod earlier;
 pub mod finish;
 pub mod manifest;
 pub mod model;
@@ -26,9 +27,10 @@ use budget::RunLimit;
 use request::{FleetRequest, InvalidRequest, MAX_REQUEST_BYTES, ValidRequest};
 use rules::Rules;
 use tagfleet_pipeline::bucket::{Bucket, BucketError, Kind};
+use tagfleet_pipeline::earlier::EarlierRun;
 use tagfleet_pipeline::queue::QueueError;
 use tagfleet_pipeline::record::{self, RecordError};
-use tagfleet_pipeline::reduce::ReduceError;
+use tagfleet_pipeline::reduce::{Compaction, ReduceError};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest, StackKeys};
 use tagfleet_pipeline::split::SplitError;
 
@@ -223,6 +225,19 @@ impl FleetRun {
     /// If it cannot be read.
     pub async fn request(&self) -> Result<RunRequest, FleetError> {
         Ok(record::read(self.output.as_ref(), &self.keys.request()).await?)
+    }
+
+    /// The run whose rows it keeps, if it continues one.
+    #[must_use]
+    pub fn earlier(&self, request: &RunRequest) -> Option<EarlierRun> {
+        EarlierRun::new(request, &self.output, (&self.run, &self.keys))
+    }
+
+    /// What compacts its parts.
+    #[must_use]
+    pub fn compaction<'a>(&'a self, request: &RunRequest, earlier: Option<&'a EarlierRun>) -> Compaction<'a> {
+        let vector = request.vector.as_ref().map(|vector| vector.stored);
+        Compaction { output: self.output.as_ref(), run: &self.run, keys: &self.keys, vector, earlier }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use futures::stream::TryStreamExt;
 
+use super::earlier;
 use super::manifest;
 use super::model::{self, PublishedModel};
 use super::{FleetError, FleetRun, Stack};
@@ -13,7 +14,7 @@ use tagfleet_pipeline::bucket::{Bucket, BucketError, KeyRange, Kind};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{
-    Input, ManifestRecord, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys,
+    DECODER_VERSION, Input, ManifestRecord, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys,
 };
 use tagfleet_pipeline::split::cut;
 
@@ -38,7 +39,8 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         let model = (stack.open)(&fleet.valid.model.bucket);
         let published = model::read(model.as_ref(), &fleet.valid.model).await?;
         let mut request = request(fleet, &published)?;
-        let (listed, ranges) = inputs(stack, fleet).await?;
+        request.since = earlier::find(fleet, &request).await?;
+        let (listed, ranges) = inputs(stack, fleet, &request).await?;
         request.input.manifest = listed;
         record::create(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
         // Last, and it never expires: where it is there without the ranges, these were there once.
@@ -50,6 +52,26 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     // Of two calls at once the first one's ranges count.
     let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
+}
+
+/// The ranges of what lists the inputs: the earlier run if they are those of that one, a manifest, which is
+/// recorded, or the source.
+async fn inputs(
+    stack: &Stack,
+    fleet: &FleetRun,
+    request: &RunRequest,
+) -> Result<(Option<ManifestRecord>, Vec<KeyRange>), FleetError> {
+    if let Some(earlier) = fleet.earlier(request).filter(|earlier| earlier.only_failed) {
+        return Ok((None, earlier::ranges(&earlier).await?));
+    }
+    if let Some(address) = &fleet.valid.manifest {
+        let (record, ranges) = manifest::plan(stack, fleet, address).await?;
+        return Ok((Some(record), ranges));
+    }
+    let source = (stack.open)(&fleet.valid.source);
+    any_object(source.as_ref(), fleet).await?;
+    let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
+    Ok((None, ranges.map_err(|error| of_source(fleet, error))?))
 }
 
 /// Refuses results within another run of the stack: its rows would seem to have more files, its bill more
@@ -115,22 +137,9 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
         tags,
         vector: published.vector.clone(),
         max_image_bytes: published.max_image_bytes,
+        decoder: DECODER_VERSION,
+        since: None,
     })
-}
-
-/// The manifest, if one lists the inputs, and the ranges to split them in.
-async fn inputs(
-    stack: &Stack,
-    fleet: &FleetRun,
-) -> Result<(Option<ManifestRecord>, Vec<KeyRange>), FleetError> {
-    if let Some(address) = &fleet.valid.manifest {
-        let (record, ranges) = manifest::plan(stack, fleet, address).await?;
-        return Ok((Some(record), ranges));
-    }
-    let source = (stack.open)(&fleet.valid.source);
-    any_object(source.as_ref(), fleet).await?;
-    let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
-    Ok((None, ranges.map_err(|error| of_source(fleet, error))?))
 }
 
 /// A prefix that is misspelt has no keys.

@@ -94,13 +94,14 @@ pub async fn split(
     let Some(range) = ranges.ranges.get(number as usize) else {
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "range", number });
     };
-    let source = manifest::source(stack, fleet).await?;
+    let request = fleet.request().await?;
+    let source = manifest::source(stack, fleet).await?.since(fleet.earlier(&request));
     if output.exists(&keys.range_split(number)).await? {
         let record: RangeSplit = record::read(output, &keys.range_split(number)).await?;
         split::restore(&source, (number, range), &record, (output, keys)).await?;
         return Ok(said(&SplitProgress::Done(record)));
     }
-    let max_images = fleet.request().await?.max_shard_images();
+    let max_images = request.max_shard_images();
     let run = (&fleet.run, keys);
     let reached =
         split::split_range(&source, (number, range), max_images, (output, queue), run, stop).await?;
@@ -155,7 +156,7 @@ pub async fn check(
 ) -> Result<CheckResult, FleetError> {
     let output = fleet.output.as_ref();
     let splits = reduce::range_splits(output, &fleet.keys).await?;
-    if splits.iter().all(|split| split.images == 0) {
+    if split::inputs(&splits) == 0 {
         return Err(FleetError::Unusable(nothing_to_tag(&split::skipped(&splits))));
     }
     let missing = reduce::missing(output, &fleet.keys).await?;
@@ -321,8 +322,8 @@ pub async fn compact(fleet: &FleetRun, number: u32) -> Result<Compacted, FleetEr
     let Some(group) = groups.groups.get(number as usize) else {
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "group", number });
     };
-    let stored = request.vector.as_ref().map(|vector| vector.stored);
-    let counts = reduce::compact(output, (&fleet.run, &fleet.keys), (number, group), stored).await?;
+    let earlier = fleet.earlier(&request);
+    let counts = fleet.compaction(&request, earlier.as_ref()).group(number, group).await?;
     Ok(Compacted { rows: counts.rows() })
 }
 

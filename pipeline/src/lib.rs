@@ -5,6 +5,7 @@
 pub mod bucket;
 pub mod checkpoint;
 pub mod denied;
+pub mod earlier;
 pub mod filter;
 pub mod infer;
 pub mod local;

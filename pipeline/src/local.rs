@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Kind;
 use crate::denied;
+use crate::earlier::EarlierRun;
 use crate::infer::{InferError, ROUNDS, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
 use crate::record::{self, RecordError};
-use crate::reduce::{self, ReduceError, RowCounts};
+use crate::reduce::{self, Compaction, ReduceError, RowCounts};
 use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
 use crate::split::{self, Source, SplitError};
@@ -85,6 +86,8 @@ pub async fn run(
     stop: &Stop,
 ) -> Result<LocalOutcome, RunError> {
     let output = worker.output.as_ref();
+    let earlier = EarlierRun::new(request, &worker.output, (&worker.run, &worker.keys));
+    let source = source.clone().since(earlier.clone());
     let is_fresh = !output.exists(&worker.keys.ranges()).await.map_err(ReduceError::from)?;
     record::create(output, &worker.keys.request(), request).await?;
     record::create(output, &worker.keys.ranges(), ranges).await?;
@@ -92,7 +95,7 @@ pub async fn run(
     tokio::select! {
         biased;
         () = stop.asked_for() => return Ok(LocalOutcome::Interrupted),
-        split = split_all((request, ranges), source, worker, is_fresh) => split?,
+        split = split_all((request, ranges), &source, worker, is_fresh) => split?,
     }
 
     let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
@@ -102,7 +105,7 @@ pub async fn run(
     tokio::select! {
         biased;
         () = stop.now.cancelled() => Ok(LocalOutcome::Interrupted),
-        ended = compact_all(worker, missing) => ended,
+        ended = compact_all(worker, earlier.as_ref(), missing) => ended,
     }
 }
 
@@ -191,12 +194,16 @@ async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
 }
 
 /// Compacts what there is. What is missing is not waited for: if it comes later, it is compacted then.
-async fn compact_all(worker: &Worker, missing: Vec<ShardId>) -> Result<LocalOutcome, RunError> {
+async fn compact_all(
+    worker: &Worker,
+    earlier: Option<&EarlierRun>,
+    missing: Vec<ShardId>,
+) -> Result<LocalOutcome, RunError> {
     let output = worker.output.as_ref();
     let groups = reduce::groups(output, &worker.keys, worker.vector.as_ref()).await?;
-    let stored = worker.vector.as_ref().map(|vector| vector.stored);
-    let run = (&worker.run, &worker.keys);
-    reduce::compact_all(output, run, &groups, &missing, stored).await?;
+    let vector = worker.vector.as_ref().map(|vector| vector.stored);
+    let (run, keys) = (&worker.run, &worker.keys);
+    Compaction { output, run, keys, vector, earlier }.all(&groups, &missing).await?;
     if !missing.is_empty() {
         return Ok(LocalOutcome::Incomplete(missing));
     }

@@ -6,6 +6,7 @@
 
 mod compaction;
 mod count;
+mod merge;
 mod scores;
 mod spans;
 mod tag_counts;
@@ -21,13 +22,13 @@ use tokio::task::JoinError;
 use crate::bucket::{Bucket, BucketError, KeyRange, Object, Put};
 use crate::record::{self, RecordError};
 use crate::run::remedy::remedy;
-use crate::run::{Ranges, RunKeys, Vector, VectorType};
+use crate::run::{Ranges, RunKeys, Vector, row_bytes};
 use crate::shard::ShardId;
 use crate::split::RangeSplit;
 use crate::tags::parquet::TableError;
 use crate::tags::slowest::Slowest;
 
-pub use compaction::{compact, compact_all, total};
+pub use compaction::{Compaction, total};
 pub use count::{counts_in, counts_kept, counts_so_far};
 pub use scores::{Bin, ScoreCounts};
 pub use tag_counts::{Counted, TagCount, TagCounts};
@@ -36,8 +37,6 @@ pub use tag_counts::{Counted, TagCount, TagCounts};
 const GROUP_BYTES: u64 = 256_000_000;
 /// Shards of one group at most, because each costs a request: large images make shards of few rows.
 const GROUP_SHARDS: usize = 1000;
-/// A row without its vector in a part: 60 to 150 bytes.
-const ROW_BYTES: u64 = 128;
 
 /// Why reduce stopped; doing it again is harmless.
 #[derive(Debug, Error)]
@@ -57,6 +56,16 @@ pub enum ReduceError {
     /// A range is not split to its end.
     #[error("range {0} is not split yet")]
     NotSplit(u32),
+    /// The earlier run has other rows than when they were compared with the inputs.
+    #[error(
+        "{results}: the rows of the earlier run were changed after shard {shard} was made: start a new run"
+    )]
+    EarlierChanged {
+        /// The prefix of its results.
+        results: String,
+        /// The shard that keeps some of them.
+        shard: ShardId,
+    },
     /// The numbers of rows and inputs differ: a bug, or the run's objects were changed.
     #[error("{rows} rows for {images} inputs: the objects of this run were changed")]
     Miscounted {
@@ -245,32 +254,22 @@ pub async fn groups(
     }
 }
 
-/// A vector hardly compresses; the rest of a row takes about as much in a part, most of it its key and its
-/// tags.
-fn row_bytes(vector: Option<&Vector>) -> u64 {
-    let vector = vector.map_or(0, |vector| match vector.stored {
-        VectorType::F32 => vector.length.saturating_mul(4),
-        VectorType::F16 => vector.length.saturating_mul(2),
-    });
-    ROW_BYTES.saturating_add(vector)
-}
-
-/// Consecutive shards with at most `max_images` together, but for a single larger shard, and at most
+/// Consecutive shards with at most `max_rows` together, but for a single larger shard, and at most
 /// [`GROUP_SHARDS`].
-fn group(splits: &[RangeSplit], max_images: u64) -> Vec<Group> {
+fn group(splits: &[RangeSplit], max_rows: u64) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut in_group = 0;
     for (range, split) in (0..).zip(splits) {
-        for (number, images) in (0..).zip(&split.shard_images) {
-            let (shard, images) = (ShardId { range, number }, u64::from(*images));
+        for number in 0..split.shards {
+            let (shard, rows) = (ShardId { range, number }, split.rows_of(number));
             match groups.last_mut() {
-                Some(group) if in_group + images <= max_images && group.shards.len() < GROUP_SHARDS => {
+                Some(group) if in_group + rows <= max_rows && group.shards.len() < GROUP_SHARDS => {
                     group.shards.push(shard);
-                    in_group += images;
+                    in_group += rows;
                 }
                 _ => {
                     groups.push(Group { shards: vec![shard] });
-                    in_group = images;
+                    in_group = rows;
                 }
             }
         }

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
@@ -19,6 +20,13 @@ pub use keys::{RunKeys, StackKeys};
 /// The version of a request's stored form, and of the rows that follow from it: a run of another version is
 /// not continued.
 pub const REQUEST_VERSION: u32 = 2;
+
+/// The version of what decodes images. A change that gives any image other pixels, or another reason to
+/// fail, raises it.
+pub const DECODER_VERSION: u32 = 1;
+
+/// The form of a time in an id.
+const TIME_FORM: &str = "00000000-000000";
 
 /// A run's id: 1 to 64 of `a-z`, `0-9` and `-`, so that it is safe in a key, a path, a queue's name and a
 /// mail.
@@ -36,6 +44,17 @@ impl RunId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// When the run started, by its id: `20261126-012330` of `nightly-20261126-012330-0a1b2c`, in UTC. `None`
+    /// if another tool named it.
+    #[must_use]
+    pub fn started(&self) -> Option<&str> {
+        let (before, _) = self.0.rsplit_once('-')?;
+        // The name of a request file may come before it.
+        let time = before.get(before.len().checked_sub(TIME_FORM.len())?..)?;
+        let is_like = |(found, form): (u8, u8)| found == form || (form == b'0' && found.is_ascii_digit());
+        time.bytes().zip(TIME_FORM.bytes()).all(is_like).then_some(time)
     }
 }
 
@@ -212,6 +231,17 @@ pub struct Vector {
     pub length: u64,
 }
 
+/// The earlier run that a run continues: what is the same keeps its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    /// The earlier run, in the same output.
+    pub run: RunId,
+    /// Whether only its failed rows are tagged again: then its inputs are those of the new run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_failed: bool,
+}
+
 /// Everything that decides a run's rows. Two equal requests over the same objects give equal rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -231,6 +261,17 @@ pub struct RunRequest {
     pub vector: Option<Vector>,
     /// Images of more bytes than this become failed rows.
     pub max_image_bytes: u64,
+    /// The version of what decodes images: no row of another version is kept.
+    #[serde(default = "first_decoder")]
+    pub decoder: u32,
+    /// The earlier run whose rows are kept, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
+}
+
+/// Runs were stored without the version of the decoder at first.
+fn first_decoder() -> u32 {
+    1
 }
 
 /// The ranges that split works through, one after the other or side by side; stored with the run.
@@ -245,12 +286,47 @@ pub struct Ranges {
 
 /// The rows of one shard hold at most this much of vectors: 64 MiB.
 const MAX_VECTOR_BYTES: u64 = 64 << 20;
+/// A row without its vector takes 60 to 150 bytes in a part, most of it its key and its tags.
+const ROW_BYTES: u64 = 128;
+/// Rows that a shard keeps take about as much in a result at most: 64 MB.
+const MAX_KEPT_BYTES: u64 = 64_000_000;
+/// Fields of a model's spec that are only for people.
+const SENTENCES: [&str; 2] = ["notes", "warning"];
 
 impl RunRequest {
     /// Which of an image's tags are counted for people.
     #[must_use]
     pub fn counted(&self) -> Counted {
         if self.model.multi_label { Counted::All } else { Counted::Best }
+    }
+
+    /// Why this run may not keep rows of the run that `earlier` requested: the first thing that decides rows
+    /// and differs. `None` if it may. Keys are comparable only if both are of one bucket or folder, which the
+    /// caller compares.
+    #[must_use]
+    pub fn differs_from(&self, earlier: &Self) -> Option<String> {
+        let (then, now) = (earlier.decisions(), self.decisions());
+        for ((what, then), (_, now)) in then.iter().zip(&now) {
+            if then != now {
+                return Some(format!("its {what} is {then}, now {now}"));
+            }
+        }
+        let field = changed_field(&earlier.model.spec, &self.model.spec)?;
+        Some(format!("its model's {field} differs"))
+    }
+
+    /// What decides rows besides the inputs and the model's spec, by name.
+    fn decisions(&self) -> [(&'static str, String); 8] {
+        [
+            ("format", self.version.to_string()),
+            ("model", self.model.id()),
+            ("model's hash", self.model.sha256.clone()),
+            ("engine", self.engine.to_string()),
+            ("choice of tags", json!(self.tags).to_string()),
+            ("vector", json!(self.vector).to_string()),
+            ("limit of bytes", self.max_image_bytes.to_string()),
+            ("decoder's version", self.decoder.to_string()),
+        ]
     }
 
     /// How many images a shard of this run may hold at most, whatever its number: fewer if each row is large.
@@ -260,6 +336,31 @@ impl RunRequest {
         let images = MAX_VECTOR_BYTES / (vector.length.max(1) * 4);
         usize::try_from(images).unwrap_or(usize::MAX).max(1)
     }
+}
+
+/// About how many bytes a row takes in a part: a vector hardly compresses.
+#[must_use]
+pub fn row_bytes(vector: Option<&Vector>) -> u64 {
+    let vector = vector.map_or(0, |vector| match vector.stored {
+        VectorType::F32 => vector.length.saturating_mul(4),
+        VectorType::F16 => vector.length.saturating_mul(2),
+    });
+    ROW_BYTES.saturating_add(vector)
+}
+
+/// How many rows of an earlier run a shard may keep.
+#[must_use]
+pub fn max_kept_rows(vector: Option<&Vector>) -> u64 {
+    (MAX_KEPT_BYTES / row_bytes(vector)).max(1)
+}
+
+/// A field of a model's spec that differs. Sentences for people decide no row.
+fn changed_field(then: &Value, now: &Value) -> Option<String> {
+    let (Value::Object(then), Value::Object(now)) = (then, now) else {
+        return (then != now).then(|| "spec".to_owned());
+    };
+    let fields = then.keys().chain(now.keys()).filter(|field| !SENTENCES.contains(&field.as_str()));
+    fields.into_iter().find(|field| then.get(*field) != now.get(*field)).cloned()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! After split, nothing lists the source again. A shard is stored as zstd-compressed JSON lines, a header and
 //! one line per image in key order, so that `zstdcat` shows the inputs of a run. No shard is ever divided.
 
+pub mod kept;
+
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -12,6 +14,7 @@ use thiserror::Error;
 
 use crate::bucket::{Access, Object};
 use crate::filter::Skipped;
+use kept::KeptRows;
 
 /// The version of the stored form.
 const VERSION: u32 = 1;
@@ -116,10 +119,12 @@ impl TryFrom<String> for ShardId {
 pub struct Shard {
     /// Its name.
     pub id: ShardId,
-    /// At least one image.
+    /// At least one image, or none if there are only rows to keep.
     pub images: Vec<Image>,
-    /// Files that were skipped between the shard before and this one's last image.
+    /// Files that were skipped between the shard before and this one's end.
     pub skipped: Skipped,
+    /// The rows that are kept of an earlier run, if the run continues one.
+    pub kept: Option<KeptRows>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,9 +135,20 @@ struct Header {
     images: usize,
     #[serde(default, skip_serializing_if = "Skipped::is_empty")]
     skipped: Skipped,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept: Option<KeptRows>,
 }
 
 impl Shard {
+    /// The last key of the keys that this shard stands for; `None` if it reaches to the end of its range.
+    #[must_use]
+    pub fn end(&self) -> Option<&str> {
+        match &self.kept {
+            Some(kept) => kept.range.up_to.as_deref(),
+            None => self.images.last().map(|image| image.key.as_str()),
+        }
+    }
+
     /// The stored form.
     ///
     /// # Errors
@@ -143,6 +159,7 @@ impl Shard {
             shard: self.id,
             images: self.images.len(),
             skipped: self.skipped.clone(),
+            kept: self.kept.clone(),
         };
         let mut writer = zstd::Encoder::new(Vec::new(), 3)?;
         serde_json::to_writer(&mut writer, &header)?;
@@ -176,7 +193,7 @@ impl Shard {
         if images.len() != header.images {
             return Err(ShardError(format!("other than the {} images that it should hold", header.images)));
         }
-        Ok(Self { id: header.shard, images, skipped: header.skipped })
+        Ok(Self { id: header.shard, images, skipped: header.skipped, kept: header.kept })
     }
 }
 
@@ -215,7 +232,7 @@ mod tests {
         fn every_key_comes_back_unharmed(images in vec(image(), 1..20), range: u32, number: u32) {
             let mut skipped = Skipped::default();
             skipped.add(crate::filter::SkipReason::Text, &images[0].key);
-            let shard = Shard { id: ShardId { range, number }, images, skipped };
+            let shard = Shard { id: ShardId { range, number }, images, skipped, kept: None };
             prop_assert_eq!(Shard::decode(&shard.encode().unwrap()).unwrap(), shard);
         }
 
@@ -236,7 +253,7 @@ mod tests {
     fn a_truncated_shard_is_an_error() {
         let images = (0..100).map(|number| Image::named(format!("{number}.jpg"))).collect();
         let id = ShardId { range: 0, number: 0 };
-        let stored = Shard { id, images, skipped: Skipped::default() }.encode().unwrap();
+        let stored = Shard { id, images, skipped: Skipped::default(), kept: None }.encode().unwrap();
         for length in 0..stored.len() {
             assert!(Shard::decode(&stored[..length]).is_err(), "{length} of {} bytes", stored.len());
         }
@@ -246,7 +263,7 @@ mod tests {
     fn more_images_than_a_shard_may_have_take_no_memory() {
         let id = ShardId { range: 0, number: 200 };
         let images = vec![Image::named(String::new()); MAX_IMAGES + 1];
-        let stored = Shard { id, images, skipped: Skipped::default() }.encode().unwrap();
+        let stored = Shard { id, images, skipped: Skipped::default(), kept: None }.encode().unwrap();
         let error = Shard::decode(&stored).unwrap_err();
         insta::assert_snapshot!(error, @"not a shard: 10001 images, a shard has at most 10000");
         let header = "{\"version\":1,\"shard\":\"00000-0000000\",\"images\":1}";
@@ -275,6 +292,7 @@ mod tests {
             id: ShardId { range: 0, number: 17 },
             images: vec![Image::named("a//b".into()), listed, archived],
             skipped,
+            kept: None,
         };
         let text = String::from_utf8(zstd::decode_all(&*shard.encode().unwrap()).unwrap()).unwrap();
         insta::assert_snapshot!(text);

@@ -4,24 +4,29 @@
 //! does not exist. The second process reads the winner's shard and continues behind its last key. Nothing in
 //! it reads an image.
 
+mod comparison;
 pub mod cut;
+mod duplicates;
+mod preview;
 mod range;
 mod restore;
 mod source;
 
-use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::{BucketError, KeyRange};
+use crate::bucket::BucketError;
 use crate::filter::Skipped;
 use crate::queue::{Queue, QueueError};
 use crate::record::RecordError;
 use crate::run::RunId;
-use crate::shard::{Image, ShardId};
-use range::ShardBuilder;
+use crate::shard::kept::Difference;
+use crate::shard::{Image, Shard, ShardId};
+use crate::tags::parquet::TableError;
 
+pub use duplicates::{DuplicateCounter, Duplicates};
+pub use preview::{Preview, PreviewPage, dry_run, preview_pages};
 pub use range::{SplitProgress, split_range};
 pub use restore::restore;
 pub use source::{Picks, Source};
@@ -58,6 +63,12 @@ pub struct RangeSplit {
     pub skipped: Skipped,
     /// Images of each shard, by its number.
     pub shard_images: Vec<u32>,
+    /// Rows of an earlier run that each shard keeps, by its number; empty if the run continues none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shard_kept: Vec<u32>,
+    /// How the inputs differ from those of the earlier run, if the run continues one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
 }
 
 /// Why a range could not be split.
@@ -72,6 +83,14 @@ pub enum SplitError {
     /// A record or a shard cannot be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The part of a shard that only keeps rows cannot be written.
+    #[error("{key}: {error}")]
+    Part {
+        /// The object.
+        key: String,
+        /// What is wrong.
+        error: TableError,
+    },
     /// A shard is gone, and the source has another number of images in its place.
     #[error(
         "{key}: it is gone, and cannot be made again because its inputs were added to or removed: start a new run"
@@ -94,30 +113,6 @@ impl SplitError {
     }
 }
 
-/// Counts the inputs of `range` without writing anything: what split would make of it.
-///
-/// # Errors
-/// If the source cannot be listed.
-pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, BucketError> {
-    let mut record = RangeSplit { version: 1, ..RangeSplit::default() };
-    let mut open = ShardBuilder::default();
-    let mut pages = source.pages(range);
-    while let Some(page) = pages.try_next().await? {
-        for run in &page.skipped {
-            record.skipped.merge(&run.skipped);
-        }
-        for image in page.images {
-            if let Some(full) = open.push(image, record.shards, usize::MAX) {
-                record.add(&full);
-            }
-        }
-    }
-    if !open.images.is_empty() {
-        record.add(&open.images);
-    }
-    Ok(record)
-}
-
 /// All that was skipped in these ranges.
 #[must_use]
 pub fn skipped(splits: &[RangeSplit]) -> Skipped {
@@ -128,8 +123,44 @@ pub fn skipped(splits: &[RangeSplit]) -> Skipped {
     skipped
 }
 
+/// How the inputs of these ranges differ from those of an earlier run; `None` if the run continues none.
+#[must_use]
+pub fn difference(splits: &[RangeSplit]) -> Option<Difference> {
+    let mut all = None;
+    for difference in splits.iter().filter_map(|split| split.difference) {
+        all.get_or_insert(Difference::default()).add(&difference);
+    }
+    all
+}
+
+/// Inputs in these ranges: images, and rows that are kept.
+#[must_use]
+pub fn inputs(splits: &[RangeSplit]) -> u64 {
+    splits.iter().map(|split| split.images + split.difference.map_or(0, |difference| difference.kept)).sum()
+}
+
 impl RangeSplit {
-    fn add(&mut self, images: &[Image]) {
+    /// Images that shard `number` has to tag.
+    #[must_use]
+    pub fn images_of(&self, number: u32) -> u64 {
+        self.shard_images.get(number as usize).copied().map_or(0, u64::from)
+    }
+
+    /// Rows that shard `number` gives: an image has one each, and some are kept.
+    #[must_use]
+    pub fn rows_of(&self, number: u32) -> u64 {
+        self.images_of(number) + self.shard_kept.get(number as usize).copied().map_or(0, u64::from)
+    }
+
+    fn add(&mut self, shard: &Shard) {
+        self.add_images(&shard.images);
+        if let Some(kept) = &shard.kept {
+            self.shard_kept.push(u32::try_from(kept.difference.kept).unwrap_or(u32::MAX));
+            self.difference.get_or_insert_default().add(&kept.difference);
+        }
+    }
+
+    fn add_images(&mut self, images: &[Image]) {
         self.shards += 1;
         self.shard_images.push(u32::try_from(images.len()).unwrap_or(u32::MAX));
         self.images += images.len() as u64;

@@ -22,7 +22,10 @@ use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRa
 use crate::infer::Worker;
 use crate::progress::Progress;
 use crate::queue::MemoryQueue;
-use crate::run::{EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest, TagOptions};
+use crate::run::{
+    DECODER_VERSION, EngineRecord, Input, ModelRecord, REQUEST_VERSION, RunId, RunKeys, RunRequest,
+    TagOptions,
+};
 use crate::tagger::{Tagger, TaggerError};
 use crate::tags::{Failure, Outcome, Reason, Tag, Tagged, parquet};
 
@@ -168,6 +171,8 @@ pub fn request() -> RunRequest {
         tags: TagOptions { top_k: 1, threshold: 0.0, labels: None },
         vector: None,
         max_image_bytes: 1000,
+        decoder: DECODER_VERSION,
+        since: None,
     }
 }
 

@@ -25,7 +25,8 @@ use tagfleet_cost::Cost;
 use tagfleet_cost::usage::Usage;
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::reduce::{Counted, TagCounts};
-use tagfleet_pipeline::run::RunId;
+use tagfleet_pipeline::run::{RunId, Since};
+use tagfleet_pipeline::shard::kept::Difference;
 use tagfleet_pipeline::tags::slowest::Slowest;
 
 /// The version of the summary's stored form.
@@ -71,6 +72,12 @@ pub struct Summary {
     /// Its most frequent tags.
     #[serde(default)]
     pub tags: TopTags,
+    /// The earlier run that it continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
+    /// How its inputs differ from those of the earlier run, if it continues one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
     /// Files that are not meant as images and were not read.
     #[serde(default, skip_serializing_if = "Skipped::is_empty")]
     pub skipped: Skipped,

@@ -65,19 +65,15 @@ impl Summary {
         Ok(())
     }
 
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        let Self { run, images, tagged, .. } = self;
-        let state = match self.state {
-            State::Complete => "complete",
-            State::Interrupted => "interrupted",
-            State::Incomplete => "incomplete",
-            State::StoppedAtBudget => "stopped at budget",
-        };
-        writeln!(text, "run      {run}: {state}")?;
-        let (images, tagged, failed) = (count(*images), count(*tagged), count(self.all_failed()));
+    /// What became of the inputs.
+    fn write_images(&self, text: &mut String) -> std::fmt::Result {
+        let (images, tagged, failed) = (count(self.images), count(self.tagged), count(self.all_failed()));
         writeln!(text, "images   {images}: {tagged} tagged, {failed} failed{}", self.open())?;
         for (code, images) in &self.failed {
             writeln!(text, "         {:>7} {}", count(*images), visible(code))?;
+        }
+        if let (Some(since), Some(difference)) = (&self.since, &self.difference) {
+            writeln!(text, "since    {}: {difference}", since.run)?;
         }
         if self.failed.contains_key(Reason::Denied.code()) {
             let permit = "permit reading them (file permissions, bucket policy, object owner, KMS key)";
@@ -95,6 +91,19 @@ impl Summary {
             };
             writeln!(text, "decoder  {images} recovered")?;
         }
+        Ok(())
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let run = &self.run;
+        let state = match self.state {
+            State::Complete => "complete",
+            State::Interrupted => "interrupted",
+            State::Incomplete => "incomplete",
+            State::StoppedAtBudget => "stopped at budget",
+        };
+        writeln!(text, "run      {run}: {state}")?;
+        self.write_images(text)?;
         if !self.tags.labels.is_empty() {
             writeln!(text, "tags     {}", self.tags)?;
         }

@@ -21,6 +21,8 @@ pub(super) fn summary() -> Summary {
             labels: vec![label("pug", 400), label("tench, Tinca tinca", 250)],
             different: 7,
         },
+        since: None,
+        difference: None,
         skipped: Skipped::default(),
         second_decoder: 3,
         slowest: Slowest::default(),

@@ -14,6 +14,7 @@ use tagfleet_aws::executions::Execution;
 use tagfleet_cost::usage::Machine;
 use tagfleet_pipeline::number::count;
 
+use super::local_run;
 use super::run_status::{RunState, RunStatus, Spent, StatusPoller, Workers};
 use super::stack::FleetStack;
 use super::watch;
@@ -26,6 +27,7 @@ use crate::exit::{Exit, Failure, broken, print, print_json};
 const LATEST: usize = 20;
 
 pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
+    options.run.as_deref().map_or(Ok(()), local_run::refuse)?;
     let stack = FleetStack::find(&options.stack).await?;
     let Some(run) = &options.run else { return list(&stack, options.json).await };
     let mut look = StatusPoller::new(&stack, stack.run(run).await?);
@@ -208,11 +210,12 @@ pub(super) fn line(run_status: &RunStatus) -> String {
     let mut line = run_status.state.word().to_owned();
     if let (Some(shards), Some(images)) = (run_status.shards, run_status.images) {
         line.push_str(&format!(
-            ": {}/{} shards, {}/{} images, {} failed",
+            ": {}/{} shards, {}/{} images ({} %), {} failed",
             count(shards.done),
             count(shards.all),
             count(images.done),
             count(images.all),
+            u128::from(images.done) * 100 / u128::from(images.all.max(1)),
             count(run_status.failed)
         ));
     } else if run_status.state == RunState::Splitting {

@@ -15,7 +15,7 @@ use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce;
+use tagfleet_pipeline::reduce::{self, Compaction};
 use tagfleet_pipeline::run::Ranges;
 use tagfleet_pipeline::shard::{Image, Shard, ShardId};
 use tagfleet_pipeline::split::cut::cut;
@@ -110,7 +110,10 @@ async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Dur
     assert_eq!(reduce::missing(output, keys).await.unwrap(), []);
     let compared = laps.lap();
     let groups = reduce::groups(output, keys, None).await.unwrap();
-    reduce::compact_all(output, run, &groups, &[], None).await.unwrap();
+    Compaction { output, run: run.0, keys: run.1, vector: None, earlier: None }
+        .all(&groups, &[])
+        .await
+        .unwrap();
     assert_eq!(reduce::total(output, keys, &groups).await.unwrap().rows(), images as u64);
     vec![("split", split), ("infer", inferred), ("compare", compared), ("compact", laps.lap())]
 }
@@ -136,6 +139,7 @@ async fn one_shard(images: usize) -> Vec<(&'static str, Duration)> {
         id,
         images: pages.concat().into_iter().map(Image::from).collect(),
         skipped: Default::default(),
+        kept: None,
     };
     let (worker, _folder) = worker(source);
     let mut laps = Laps::begin();
@@ -161,7 +165,7 @@ async fn keys(keys: usize) -> Vec<(&'static str, Duration)> {
     let listed = Source::Listed(source, Filter::default());
     let mut images = 0;
     for range in &ranges {
-        images += dry_run(&listed, range).await.unwrap().images;
+        images += dry_run(&listed, range).await.unwrap().split.images;
     }
     assert_eq!(images, keys as u64);
     vec![("cut", planned), ("list", laps.lap())]

@@ -16,7 +16,13 @@ use super::{Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRa
 /// Objects of one page of a listing.
 const PAGE: usize = 1000;
 
-type Objects = BTreeMap<String, (Bytes, u64)>;
+/// The objects, each with its version.
+#[derive(Debug, Default)]
+struct Objects {
+    by_key: BTreeMap<String, (Bytes, u64)>,
+    /// The last version of each key. One that was deleted and written again has another.
+    versions: BTreeMap<String, u64>,
+}
 
 /// A bucket that lives as long as its clones.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +33,7 @@ pub struct MemoryBucket {
 impl MemoryBucket {
     /// Removes an object, as another process might.
     pub fn delete(&self, key: &str) {
-        self.lock().remove(key);
+        self.lock().by_key.remove(key);
     }
 
     /// The first objects of `range` as they are now, and what is behind them. A page is read when it is asked
@@ -39,6 +45,7 @@ impl MemoryBucket {
         };
         let objects = self.lock();
         let inside = objects
+            .by_key
             .range::<str, _>((first, Bound::Unbounded))
             .take_while(|(key, _)| range.contains(key))
             .take(PAGE);
@@ -59,7 +66,7 @@ impl MemoryBucket {
 
     fn read(&self, key: &str, if_match: Option<&str>) -> Result<Fetched, BucketError> {
         let objects = self.lock();
-        let (bytes, version) = objects.get(key).ok_or_else(|| Self::fail(Kind::Missing, key))?;
+        let (bytes, version) = objects.by_key.get(key).ok_or_else(|| Self::fail(Kind::Missing, key))?;
         let etag = format!("v{version}");
         if if_match.is_some_and(|wanted| wanted != etag) {
             return Err(Self::fail(Kind::Changed, key));
@@ -74,8 +81,8 @@ impl MemoryBucket {
 }
 
 fn write(objects: &mut Objects, key: &str, bytes: Bytes) {
-    let version = objects.get(key).map_or(0, |(_, version)| version + 1);
-    objects.insert(key.to_owned(), (bytes, version));
+    let version = *objects.versions.entry(key.to_owned()).and_modify(|version| *version += 1).or_insert(0);
+    objects.by_key.insert(key.to_owned(), (bytes, version));
 }
 
 #[async_trait]
@@ -116,12 +123,12 @@ impl Bucket for MemoryBucket {
     }
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {
-        Ok(self.lock().contains_key(key))
+        Ok(self.lock().by_key.contains_key(key))
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<Put, BucketError> {
         let mut objects = self.lock();
-        if objects.contains_key(key) {
+        if objects.by_key.contains_key(key) {
             return Ok(Put::AlreadyThere);
         }
         write(&mut objects, key, bytes);

@@ -111,6 +111,13 @@ impl ParquetObject {
         &self.etag
     }
 
+    /// A text of the file's own metadata.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let pairs = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == name)?.value.as_deref()
+    }
+
     /// Rows of each row group, in the order of the file.
     #[must_use]
     pub fn group_rows(&self) -> Vec<u64> {
@@ -147,7 +154,8 @@ impl ParquetObject {
     }
 
     /// The rows of these row groups in the order of the file, some thousand at a time, with these columns
-    /// only. Columns that the file does not have are left out. At most one row group is in memory.
+    /// only, or with all if none is named. Columns that the file does not have are left out. At most one row
+    /// group is in memory.
     ///
     /// # Errors
     /// The stream ends with the first error: of the bucket, or of damaged bytes ([`Kind::Other`]).
@@ -178,8 +186,13 @@ impl ParquetObject {
         builder.build().map_err(|error| self.fail(error.to_string()))
     }
 
+    /// The leaves of these columns, nested or not; all leaves if no column is named.
     fn leaves(&self, columns: &[&str]) -> Vec<usize> {
-        columns.iter().filter_map(|column| leaf(self.metadata.metadata(), column)).collect()
+        let schema = self.metadata.metadata().file_metadata().schema_descr();
+        let is_named = |root: &str| columns.is_empty() || columns.contains(&root);
+        let leaves = schema.columns().iter().enumerate();
+        let named = leaves.filter(|(_, leaf)| leaf.path().parts().first().is_some_and(|root| is_named(root)));
+        named.map(|(leaf, _)| leaf).collect()
     }
 
     /// Refuses groups that are too large before anything is read of them.
@@ -249,7 +262,9 @@ impl ParquetObject {
         Ok(piece.bytes)
     }
 
-    fn fail(&self, detail: String) -> BucketError {
+    /// An error about this object.
+    #[must_use]
+    pub fn fail(&self, detail: String) -> BucketError {
         failure(self.bucket.as_ref(), &self.key, detail)
     }
 }

@@ -16,7 +16,7 @@ const IMAGES: usize = 40;
 
 fn shard(number: u32) -> Shard {
     let images = (0..IMAGES).map(|index| Image::named(format!("{index:02}.jpg"))).collect();
-    Shard { id: ShardId { range: 0, number }, images, skipped: Skipped::default() }
+    Shard { id: ShardId { range: 0, number }, images, skipped: Skipped::default(), kept: None }
 }
 
 fn row(index: usize, outcome: Outcome) -> Row {

@@ -12,13 +12,15 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::count::count;
+use super::merge::{KeptFiles, ResultFile, blocking};
 use super::{Group, Groups, ReduceError, RowCounts, range_splits, sizes_in};
 use crate::bucket::{Bucket, BucketError, KeyRange};
+use crate::earlier::EarlierRun;
 use crate::record;
 use crate::run::{RunId, RunKeys, VectorType};
 use crate::shard::ShardId;
-use crate::tags::parquet::{self, TableError, TableWriter};
+use crate::split;
+use crate::tags::parquet::TableWriter;
 
 /// Parts that are fetched ahead of the one that is copied.
 const FETCHES_AHEAD: usize = 4;
@@ -48,65 +50,101 @@ pub(super) struct Slice {
 /// The place of a slice: its group and its number in it, both from 0.
 type Place = (u32, u32);
 
-/// Copies every part of a group that is there, and that no earlier call has copied, into a result file;
-/// counts all that were copied so far. It may be called at any time and again.
-///
-/// # Errors
-/// If a part cannot be read, or a file not be written.
-pub async fn compact(
-    output: &dyn Bucket,
-    (run, keys): (&RunId, &RunKeys),
-    (number, group): (u32, &Group),
-    vector: Option<VectorType>,
-) -> Result<RowCounts, ReduceError> {
-    let mut open: BTreeSet<ShardId> = group.shards.iter().copied().collect();
-    let mut all = RowCounts::default();
-    for slice in 0.. {
-        if open.is_empty() {
-            break;
-        }
-        let place = (number, slice);
-        let recorded = recorded(output, keys, place, group).await?;
-        let Some(shards) = (match recorded {
-            Some(shards) => Some(shards),
-            None => choose(output, keys, place, &open).await?,
-        }) else {
-            break;
-        };
-        let counts = match counted(output, keys, place).await? {
-            Some(counts) => counts,
-            None => write(output, (run, keys), (place, &shards), vector).await?,
-        };
-        all.add(&counts);
-        open.retain(|shard| shards.binary_search(shard).is_err());
-    }
-    Ok(all)
+/// A run whose parts are compacted.
+#[derive(Clone, Copy)]
+pub struct Compaction<'a> {
+    /// Where its objects are.
+    pub output: &'a dyn Bucket,
+    /// The run.
+    pub run: &'a RunId,
+    /// The keys of its objects.
+    pub keys: &'a RunKeys,
+    /// How a vector is stored, in runs that keep one.
+    pub vector: Option<VectorType>,
+    /// The run whose rows it keeps, if it continues one.
+    pub earlier: Option<&'a EarlierRun>,
 }
 
-/// Compacts every group of which a part is there that no earlier call has copied.
-///
-/// # Errors
-/// As [`compact`].
-pub async fn compact_all(
-    output: &dyn Bucket,
-    (run, keys): (&RunId, &RunKeys),
-    groups: &Groups,
-    missing: &[ShardId],
-    vector: Option<VectorType>,
-) -> Result<(), ReduceError> {
-    let missing: BTreeSet<&ShardId> = missing.iter().collect();
-    let mut all = all_slices(output, keys, groups);
-    while let Some((number, slices)) = all.try_next().await? {
-        let Some(group) = groups.groups.get(number as usize) else { continue };
-        let written = slices.iter().filter(|slice| slice.counts.is_some());
-        let copied: usize = written.map(|slice| slice.shards.len()).sum();
-        let there = group.shards.iter().filter(|shard| !missing.contains(shard)).count();
-        // Each takes much memory, so they come one after the other.
-        if copied < there {
-            compact(output, (run, keys), (number, group), vector).await?;
+impl Compaction<'_> {
+    /// Copies every part of group `number` that is there, and that no earlier call has copied, into a result
+    /// file, with the rows that its shards keep; counts all that were copied so far. It may be called at any
+    /// time and again.
+    ///
+    /// # Errors
+    /// If a part or a kept row cannot be read, or a file not be written.
+    pub async fn group(&self, number: u32, group: &Group) -> Result<RowCounts, ReduceError> {
+        let (output, keys) = (self.output, self.keys);
+        let mut open: BTreeSet<ShardId> = group.shards.iter().copied().collect();
+        let mut all = RowCounts::default();
+        for slice in 0.. {
+            if open.is_empty() {
+                break;
+            }
+            let place = (number, slice);
+            let recorded = recorded(output, keys, place, group).await?;
+            let Some(shards) = (match recorded {
+                Some(shards) => Some(shards),
+                None => choose(output, keys, place, &open).await?,
+            }) else {
+                break;
+            };
+            let counts = match counted(output, keys, place).await? {
+                Some(counts) => counts,
+                None => self.write(place, &shards).await?,
+            };
+            all.add(&counts);
+            open.retain(|shard| shards.binary_search(shard).is_err());
         }
+        Ok(all)
     }
-    Ok(())
+
+    /// Compacts every group of which a part is there that no earlier call has copied.
+    ///
+    /// # Errors
+    /// As [`Compaction::group`].
+    pub async fn all(&self, groups: &Groups, missing: &[ShardId]) -> Result<(), ReduceError> {
+        let missing: BTreeSet<&ShardId> = missing.iter().collect();
+        let mut all = all_slices(self.output, self.keys, groups);
+        while let Some((number, slices)) = all.try_next().await? {
+            let Some(group) = groups.groups.get(number as usize) else { continue };
+            let written = slices.iter().filter(|slice| slice.counts.is_some());
+            let copied: usize = written.map(|slice| slice.shards.len()).sum();
+            let there = group.shards.iter().filter(|shard| !missing.contains(shard)).count();
+            // Each takes much memory, so they come one after the other.
+            if copied < there {
+                self.group(number, group).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the parts of a slice into its file, in key order, and stores its counts next to it.
+    async fn write(&self, (number, slice): Place, shards: &[ShardId]) -> Result<RowCounts, ReduceError> {
+        let (output, keys) = (self.output, self.keys);
+        let key = keys.result(number, slice);
+        let of_table = |error| ReduceError::Table(key.clone(), error);
+        let mut result = ResultFile::new(TableWriter::new(self.run, self.vector).map_err(of_table)?);
+        let kept = match self.earlier {
+            Some(earlier) => Some(KeptFiles { of: self, earlier, files: earlier.open().await? }),
+            None => None,
+        };
+        let fetch = |shard: &ShardId| fetch_part(output, keys, *shard);
+        let mut parts = stream::iter(shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
+        while let Some((shard, part)) = parts.try_next().await? {
+            result = match &kept {
+                Some(kept) => kept.merge(result, shard, part).await?,
+                None => {
+                    let copied = blocking(move || result.copy(part)).await;
+                    copied.map_err(|error| ReduceError::Table(keys.part(shard), error))?
+                }
+            };
+        }
+        let counts = result.counts;
+        let table = result.writer.finish(counts.second_decoder).map_err(of_table)?;
+        output.put_if_absent(&key, table).await?;
+        record::create(output, &keys.compacted(number, slice), &counts).await?;
+        Ok(counts)
+    }
 }
 
 /// The slices of every group by its number, as they are recorded.
@@ -177,39 +215,13 @@ async fn choose(
     Ok(Some(record.shards))
 }
 
-/// Copies the parts of a slice into its file, in key order, and stores its counts next to it.
-async fn write(
+pub(super) async fn fetch_part(
     output: &dyn Bucket,
-    (run, keys): (&RunId, &RunKeys),
-    ((number, slice), shards): (Place, &[ShardId]),
-    vector: Option<VectorType>,
-) -> Result<RowCounts, ReduceError> {
-    let key = keys.result(number, slice);
-    let mut writer = TableWriter::new(run, vector).map_err(|error| ReduceError::Table(key.clone(), error))?;
-    let mut counts = RowCounts::default();
-    let fetch = |shard: &ShardId| fetch_part(output, keys.part(*shard));
-    let mut parts = stream::iter(shards.iter().map(fetch)).buffered(FETCHES_AHEAD);
-    while let Some((part, bytes)) = parts.try_next().await? {
-        let copied = tokio::task::spawn_blocking(move || {
-            let copied = copy(bytes, &mut writer);
-            copied.map(|copied| (writer, copied))
-        });
-        let copied = copied.await.map_err(TableError::from).flatten();
-        let (returned, copied) = copied.map_err(|error| ReduceError::Table(part, error))?;
-        writer = returned;
-        counts.add(&copied);
-    }
-    let table =
-        writer.finish(counts.second_decoder).map_err(|error| ReduceError::Table(key.clone(), error))?;
-    output.put_if_absent(&key, table).await?;
-    let key = keys.compacted(number, slice);
-    record::create(output, &key, &counts).await?;
-    Ok(counts)
-}
-
-pub(super) async fn fetch_part(output: &dyn Bucket, part: String) -> Result<(String, Bytes), BucketError> {
-    let fetched = output.get(&part, None, MAX_PART_BYTES).await?;
-    Ok((part, fetched.bytes))
+    keys: &RunKeys,
+    shard: ShardId,
+) -> Result<(ShardId, Bytes), BucketError> {
+    let fetched = output.get(&keys.part(shard), None, MAX_PART_BYTES).await?;
+    Ok((shard, fetched.bytes))
 }
 
 /// The counts of a slice whose file is there.
@@ -219,18 +231,6 @@ async fn counted(
     (number, slice): Place,
 ) -> Result<Option<RowCounts>, ReduceError> {
     Ok(record::read_if_present(output, &keys.compacted(number, slice)).await?)
-}
-
-fn copy(part: Bytes, writer: &mut TableWriter) -> Result<RowCounts, TableError> {
-    let table = parquet::open(part)?.of_this_version()?;
-    let (second_decoder, slowest) = (table.second_decoder, table.slowest);
-    let mut counts = RowCounts { second_decoder, slowest, ..RowCounts::default() };
-    for batch in table.batches {
-        let batch = batch?;
-        counts.add(&count(&batch)?);
-        writer.write(&batch)?;
-    }
-    Ok(counts)
 }
 
 /// The counts of a run whose every group is compacted, checked against its inputs.
@@ -245,7 +245,7 @@ pub async fn total(output: &dyn Bucket, keys: &RunKeys, groups: &Groups) -> Resu
             total.add(slice.counts.as_ref().unwrap_or(&RowCounts::default()));
         }
     }
-    let images = range_splits(output, keys).await?.iter().map(|split| split.images).sum();
+    let images = split::inputs(&range_splits(output, keys).await?);
     match total.rows() {
         rows if rows == images => Ok(total),
         rows => Err(ReduceError::Miscounted { rows, images }),

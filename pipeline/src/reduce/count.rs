@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::compaction::{all_slices, fetch_part};
+use super::merge::blocking;
 use super::{Groups, ReduceError, RowCounts, TagCounts, sizes};
 use crate::bucket::Bucket;
 use crate::checkpoint::Checkpoints;
@@ -110,7 +111,7 @@ async fn count_parts(
     keys: &RunKeys,
     shards: Vec<ShardId>,
 ) -> Result<RowCounts, ReduceError> {
-    let count = |shard| count_stored(output, keys.part(shard));
+    let count = |shard| count_stored(output, keys, shard);
     let mut counted = stream::iter(shards.into_iter().map(count)).buffer_unordered(AT_ONCE);
     let mut counts = RowCounts::default();
     while let Some(part) = counted.try_next().await? {
@@ -119,10 +120,10 @@ async fn count_parts(
     Ok(counts)
 }
 
-async fn count_stored(output: &dyn Bucket, part: String) -> Result<RowCounts, ReduceError> {
-    let (part, bytes) = fetch_part(output, part).await?;
-    let counted = tokio::task::spawn_blocking(move || count_part(bytes)).await;
-    counted.map_err(TableError::from).flatten().map_err(|error| ReduceError::Table(part, error))
+async fn count_stored(output: &dyn Bucket, keys: &RunKeys, shard: ShardId) -> Result<RowCounts, ReduceError> {
+    let (shard, bytes) = fetch_part(output, keys, shard).await?;
+    let counted = blocking(move || count_part(bytes)).await;
+    counted.map_err(|error| ReduceError::Table(keys.part(shard), error))
 }
 
 fn count_part(part: Bytes) -> Result<RowCounts, TableError> {

@@ -31,6 +31,13 @@ impl RunKeys {
         Self { runs: prefix.to_owned(), root: format!("{prefix}{id}/"), work }
     }
 
+    /// The keys of another run in the same place.
+    #[must_use]
+    pub fn of_run(&self, id: &RunId) -> Self {
+        let is_in_folder = self.work.starts_with(&self.root);
+        if is_in_folder { Self::new(&self.runs, id) } else { Self::in_bucket(&self.runs, id) }
+    }
+
     /// Prefix of all runs.
     #[must_use]
     pub fn runs(&self) -> String {
@@ -61,15 +68,9 @@ impl RunKeys {
         format!("{}ranges.json", self.work)
     }
 
-    /// The manifest that the run was started with: a [`Manifest`](crate::manifest::Manifest).
+    /// Prefix of what is kept of the run's manifest: a [`Store`](crate::manifest::Store).
     #[must_use]
     pub fn manifest(&self) -> String {
-        format!("{}manifest.json", self.work)
-    }
-
-    /// Prefix of its entries by partition, if it was not sorted.
-    #[must_use]
-    pub fn manifest_entries(&self) -> String {
         format!("{}manifest/", self.work)
     }
 
@@ -167,7 +168,7 @@ impl RunKeys {
         format!("{}groups.json", self.work)
     }
 
-    /// The shards of one slice of a group: see [`reduce::compact`](crate::reduce::compact).
+    /// The shards of one slice of a group: see [`Compaction`](crate::reduce::Compaction).
     #[must_use]
     pub fn slice(&self, group: u32, slice: u32) -> String {
         format!("{}slices/{}.json", self.work, slice_name(group, slice))

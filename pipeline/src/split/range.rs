@@ -6,13 +6,17 @@ use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::comparison::Comparison;
 use super::{RangeSplit, Source, SplitError, send_shards};
-use crate::bucket::{Bucket, KeyRange, Put};
+use crate::bucket::{Bucket, BucketError, KeyRange, Put};
+use crate::earlier::EarlierRun;
 use crate::filter::{Skipped, SkippedRun};
 use crate::queue::Queue;
 use crate::record::{self, RecordError};
 use crate::run::{RunId, RunKeys};
 use crate::shard::{Image, MAX_IMAGE_BYTES, Shard, ShardId};
+use crate::tags::parquet;
+use crate::tags::slowest::Slowest;
 
 /// How far a call of [`split_range`] came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,27 +44,31 @@ pub async fn split_range(
     run: (&RunId, &RunKeys),
     stop: &CancellationToken,
 ) -> Result<SplitProgress, SplitError> {
-    let mut splitter = Splitter::new(range_number, (output, queue), run);
-    let after = splitter.go_on().await?.or_else(|| range.after.clone());
-    let mut open = ShardBuilder::default();
-    let mut pages = source.pages(&KeyRange { after, ..range.clone() });
-    while let Some(page) = pages.try_next().await? {
-        splitter.skipped.extend(page.skipped);
-        for image in page.images {
-            if splitter.is_passed(&image) {
-                continue;
+    let mut splitter = Splitter::new(range_number, (output, queue), run, source.earlier());
+    let mut after = splitter.pass_existing().await?.or_else(|| range.after.clone());
+    while !splitter.is_at_end {
+        let rest = KeyRange { after: after.clone(), ..range.clone() };
+        match splitter.cut(source, &rest, max_images, stop).await? {
+            Reached::End => break,
+            Reached::Page(listed) => return Ok(SplitProgress::Stopped(splitter.stop(listed).await?)),
+            Reached::Overtaken => {
+                splitter.skipped.clear();
+                after = splitter.last_key.clone();
             }
-            if let Some(full) = open.push(image, splitter.record.shards, max_images) {
-                splitter.commit(full, &mut open).await?;
-            }
-        }
-        if stop.is_cancelled() {
-            splitter.commit_all(&mut open).await?;
-            return Ok(SplitProgress::Stopped(splitter.stop(page.last_key).await?));
         }
     }
-    splitter.commit_all(&mut open).await?;
     Ok(SplitProgress::Done(splitter.finish().await?))
+}
+
+/// Where a pass over the rest of a range ended.
+enum Reached {
+    /// At the end of the range.
+    End,
+    /// Behind a page, because it was asked to stop; with the last key that was listed.
+    Page(Option<String>),
+    /// At a shard that another splitter had put. The rest is listed again behind it, because it may have seen
+    /// other objects.
+    Overtaken,
 }
 
 /// The position of a stopped call, so that the next one need not read every shard again.
@@ -81,28 +89,29 @@ struct Cursor {
 /// The images that will be the next shard.
 #[derive(Default)]
 pub(super) struct ShardBuilder {
-    pub(super) images: Vec<Image>,
+    images: Vec<Image>,
     bytes: u64,
 }
 
 impl ShardBuilder {
-    /// Adds `image` and returns shard `number` if it is full: as many images as it may hold, or fewer if they
-    /// would have too many bytes together.
-    pub(super) fn push(&mut self, image: Image, number: u32, max_images: usize) -> Option<Vec<Image>> {
-        let size = image.size.unwrap_or(0);
-        if !self.images.is_empty() && self.bytes.saturating_add(size) > MAX_IMAGE_BYTES {
-            let full = self.take();
-            self.add(image);
-            return Some(full);
-        }
-        self.add(image);
-        let is_full = self.images.len() >= ShardId { range: 0, number }.max_images().min(max_images);
-        is_full.then(|| self.take())
+    /// Whether the shard would have too many bytes with `image`. A single image of any size is a shard.
+    pub(super) fn is_full_before(&self, image: &Image) -> bool {
+        let bytes = self.bytes.saturating_add(image.size.unwrap_or(0));
+        !self.images.is_empty() && bytes > MAX_IMAGE_BYTES
     }
 
-    pub(super) fn add(&mut self, image: Image) {
+    pub(super) fn push(&mut self, image: Image) {
         self.bytes = self.bytes.saturating_add(image.size.unwrap_or(0));
         self.images.push(image);
+    }
+
+    /// Whether shard `number` has as many images as it may hold.
+    pub(super) fn is_full(&self, number: u32, max_images: usize) -> bool {
+        self.images.len() >= ShardId { range: 0, number }.max_images().min(max_images)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.images.is_empty()
     }
 
     pub(super) fn take(&mut self) -> Vec<Image> {
@@ -111,13 +120,61 @@ impl ShardBuilder {
     }
 }
 
+/// What will be the next shard: its images, and the rows next to them that an earlier run has.
+#[derive(Default)]
+pub(super) struct OpenShard {
+    pub(super) images: ShardBuilder,
+    comparison: Option<Comparison>,
+}
+
+impl OpenShard {
+    pub(super) fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.comparison.as_ref().is_none_or(Comparison::is_empty)
+    }
+
+    fn is_full(&self, number: u32, max_images: usize) -> bool {
+        self.images.is_full(number, max_images) || self.comparison.as_ref().is_some_and(Comparison::is_full)
+    }
+
+    /// Counts the rows up to `listed` that have no input.
+    async fn pass(&mut self, listed: Option<&str>) -> Result<(), BucketError> {
+        match (&mut self.comparison, listed) {
+            (Some(comparison), Some(listed)) => comparison.pass(listed).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The same to the end of the range.
+    async fn pass_all(&mut self, range: &KeyRange) -> Result<(), BucketError> {
+        match &mut self.comparison {
+            Some(comparison) => comparison.pass_all(range.up_to.clone()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Adds an input, unless its row is kept.
+    async fn push(&mut self, image: Image) -> Result<(), BucketError> {
+        let is_kept = match &mut self.comparison {
+            Some(comparison) => comparison.keeps(&image).await?,
+            None => false,
+        };
+        if !is_kept {
+            self.images.push(image);
+        }
+        Ok(())
+    }
+}
+
 pub(super) struct Splitter<'a> {
     range: u32,
     output: &'a dyn Bucket,
     queue: &'a dyn Queue,
     run: (&'a RunId, &'a RunKeys),
+    earlier: Option<&'a EarlierRun>,
     record: RangeSplit,
     last_key: Option<String>,
+    /// Whether the last shard reaches to the end of the range.
+    is_at_end: bool,
     /// Listed and not yet counted with a shard.
     skipped: Vec<SkippedRun>,
     /// The same of earlier calls, all before those.
@@ -129,23 +186,25 @@ impl<'a> Splitter<'a> {
         range: u32,
         (output, queue): (&'a dyn Bucket, &'a dyn Queue),
         run: (&'a RunId, &'a RunKeys),
+        earlier: Option<&'a EarlierRun>,
     ) -> Self {
-        let record = RangeSplit { version: 1, ..RangeSplit::default() };
         Self {
             range,
             output,
             queue,
             run,
-            record,
+            earlier,
+            record: RangeSplit { version: 1, ..RangeSplit::default() },
             last_key: None,
+            is_at_end: false,
             skipped: Vec::new(),
             skipped_before: Skipped::default(),
         }
     }
 
-    /// Skips the shards of earlier calls; returns the key behind which to continue. Shards never change, so
+    /// Passes the shards of earlier calls; returns the key behind which to continue. Shards never change, so
     /// those that a cursor counts are not read.
-    async fn go_on(&mut self) -> Result<Option<String>, SplitError> {
+    async fn pass_existing(&mut self) -> Result<Option<String>, SplitError> {
         let keys = self.run.1;
         let mut after = None;
         if let Some(cursor) = self.cursor().await? {
@@ -161,63 +220,105 @@ impl<'a> Splitter<'a> {
         while let Some(page) = shards.try_next().await? {
             for id in page.iter().filter_map(|object| keys.shard_of(&object.key)) {
                 let shard = record::read_shard(self.output, keys, id).await?;
-                self.pass(&shard);
+                self.pass(&shard).await?;
             }
         }
         Ok(after.max(self.last_key.clone()))
+    }
+
+    /// Cuts the inputs of `range` into shards, and the rows that an earlier run has there.
+    async fn cut(
+        &mut self,
+        source: &Source,
+        range: &KeyRange,
+        max_images: usize,
+        stop: &CancellationToken,
+    ) -> Result<Reached, SplitError> {
+        let comparison = match self.earlier {
+            Some(earlier) => Some(Comparison::start(earlier, range).await?),
+            None => None,
+        };
+        let mut open = OpenShard { images: ShardBuilder::default(), comparison };
+        let mut pages = source.pages(range);
+        while let Some(page) = pages.try_next().await? {
+            self.skipped.extend(page.skipped);
+            if !self.cut_page(page.images, &mut open, max_images).await? {
+                return Ok(Reached::Overtaken);
+            }
+            if stop.is_cancelled() {
+                open.pass(page.last_key.as_deref()).await?;
+                let is_ours = open.is_empty() || self.commit(&mut open).await?;
+                return Ok(if is_ours { Reached::Page(page.last_key) } else { Reached::Overtaken });
+            }
+        }
+        open.pass_all(range).await?;
+        let is_ours = open.is_empty() || self.commit(&mut open).await?;
+        Ok(if is_ours { Reached::End } else { Reached::Overtaken })
+    }
+
+    /// Puts every shard that is full; false if another splitter was first.
+    async fn cut_page(
+        &mut self,
+        images: Vec<Image>,
+        open: &mut OpenShard,
+        max_images: usize,
+    ) -> Result<bool, SplitError> {
+        for image in images {
+            if open.images.is_full_before(&image) && !self.commit(open).await? {
+                return Ok(false);
+            }
+            open.push(image).await?;
+            if open.is_full(self.record.shards, max_images) && !self.commit(open).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn cursor(&self) -> Result<Option<Cursor>, SplitError> {
         Ok(record::read_if_present(self.output, &self.run.1.range_cursor(self.range)).await?)
     }
 
-    fn is_passed(&self, image: &Image) -> bool {
-        self.last_key.as_ref().is_some_and(|last| image.key <= *last)
-    }
-
-    async fn commit_all(&mut self, open: &mut ShardBuilder) -> Result<(), SplitError> {
-        while !open.images.is_empty() {
-            let rest = open.take();
-            self.commit(rest, open).await?;
-        }
-        Ok(())
-    }
-
-    /// Stores `images` as the next shard. If another splitter was first, its shard counts: images of ours
-    /// beyond it go back to `open`.
-    pub(super) async fn commit(
-        &mut self,
-        images: Vec<Image>,
-        open: &mut ShardBuilder,
-    ) -> Result<(), SplitError> {
+    /// Stores what is open as the next shard; false if another splitter was first, whose shard counts.
+    pub(super) async fn commit(&mut self, open: &mut OpenShard) -> Result<bool, SplitError> {
         let id = ShardId { range: self.range, number: self.record.shards };
         let key = self.run.1.shard(id);
-        let last = images.last().map(|image| image.key.as_str());
-        let skipped = self.uncounted(|run| Some(run.last_key.as_str()) <= last);
-        let ours = Shard { id, images, skipped };
+        let kept = open.comparison.as_mut().map(Comparison::take);
+        let mut ours = Shard { id, images: open.images.take(), skipped: Skipped::default(), kept };
+        let end = ours.end();
+        ours.skipped = self.uncounted(|run| end.is_none_or(|end| run.last_key.as_str() <= end));
         let stored = ours.encode().map_err(|error| RecordError::Shard { key: key.clone(), error })?;
-        if self.output.put_if_absent(&key, stored).await? == Put::Created {
-            self.pass(&ours);
-            return Ok(());
+        let is_ours = self.output.put_if_absent(&key, stored).await? == Put::Created;
+        if is_ours {
+            self.pass(&ours).await?;
+        } else {
+            let winner = record::read_shard(self.output, self.run.1, id).await?;
+            self.pass(&winner).await?;
         }
-        let winner = record::read_shard(self.output, self.run.1, id).await?;
-        self.pass(&winner);
-        let left_over: Vec<Image> = ours.images.into_iter().chain(open.take()).collect();
-        for image in left_over {
-            if !self.is_passed(&image) {
-                open.add(image);
-            }
+        Ok(is_ours)
+    }
+
+    async fn pass(&mut self, shard: &Shard) -> Result<(), SplitError> {
+        if let (true, Some(earlier)) = (shard.images.is_empty(), self.earlier) {
+            self.put_empty_part(shard.id, earlier).await?;
         }
+        self.record.add(shard);
+        self.record.skipped.merge(&shard.skipped);
+        self.skipped_before = Skipped::default();
+        self.is_at_end = shard.end().is_none();
+        self.last_key = shard.end().map(str::to_owned);
+        let last_key = &self.last_key;
+        self.skipped.retain(|run| last_key.as_ref().is_some_and(|last_key| run.last_key > *last_key));
         Ok(())
     }
 
-    fn pass(&mut self, shard: &Shard) {
-        self.record.add(&shard.images);
-        self.record.skipped.merge(&shard.skipped);
-        self.skipped_before = Skipped::default();
-        self.last_key = shard.images.last().map(|image| image.key.clone());
-        let last_key = &self.last_key;
-        self.skipped.retain(|run| Some(&run.last_key) > last_key.as_ref());
+    /// A shard that only keeps rows is done as it is: no worker has to start for it.
+    async fn put_empty_part(&self, id: ShardId, earlier: &EarlierRun) -> Result<(), SplitError> {
+        let key = self.run.1.part(id);
+        let part = parquet::encode_part(&[], &earlier.columns, &Slowest::default());
+        let part = part.map_err(|error| SplitError::Part { key: key.clone(), error })?;
+        self.output.put_if_absent(&key, part).await?;
+        Ok(())
     }
 
     /// Skipped files that no shard counts yet: those of earlier calls, and those of this one that are meant.
@@ -251,8 +352,8 @@ impl<'a> Splitter<'a> {
     async fn finish(mut self) -> Result<RangeSplit, SplitError> {
         let behind = self.uncounted(|_| true);
         self.record.skipped.merge(&behind);
-        let shards: Vec<ShardId> =
-            (0..self.record.shards).map(|number| ShardId { range: self.range, number }).collect();
+        let numbers = (0..self.record.shards).filter(|number| self.record.images_of(*number) > 0);
+        let shards: Vec<ShardId> = numbers.map(|number| ShardId { range: self.range, number }).collect();
         send_shards(self.queue, self.run.0, &shards).await?;
         let key = self.run.1.range_split(self.range);
         match record::create(self.output, &key, &self.record).await? {

@@ -104,5 +104,5 @@ async fn listed(
     for run in runs.iter().filter(|run| Some(run.last_key.as_str()) <= last) {
         skipped.merge(&run.skipped);
     }
-    Ok((images.len() == count).then_some(Shard { id, images, skipped }))
+    Ok((images.len() == count).then_some(Shard { id, images, skipped, kept: None }))
 }

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
+use crate::bucket::parquet::text;
 use crate::bucket::{Bucket, BucketError, KeyRange};
+use crate::earlier::{EarlierRows, EarlierRun};
 use crate::filter::{Filter, Page};
 use crate::manifest;
 use crate::shard::Image;
@@ -26,6 +29,10 @@ pub enum Source {
     Named(Arc<Vec<String>>),
     /// A manifest has them.
     Manifest(Arc<manifest::Listed>),
+    /// They are those of another source, compared with the rows of an earlier run.
+    Since(Box<Source>, EarlierRun),
+    /// They are those of an earlier run; images that failed there are read as they are now.
+    Again(EarlierRun),
 }
 
 /// Places of a bucket in key order, none within another.
@@ -86,6 +93,25 @@ impl Picks {
 }
 
 impl Source {
+    /// The inputs of a run that continues `earlier`, if it continues one.
+    #[must_use]
+    pub fn since(self, earlier: Option<EarlierRun>) -> Self {
+        match earlier {
+            None => self,
+            Some(earlier) if earlier.only_failed => Self::Again(earlier),
+            Some(earlier) => Self::Since(Box::new(self), earlier),
+        }
+    }
+
+    /// The earlier run whose rows may be kept, if there is one.
+    #[must_use]
+    pub fn earlier(&self) -> Option<&EarlierRun> {
+        match self {
+            Self::Since(_, earlier) | Self::Again(earlier) => Some(earlier),
+            Self::Listed(..) | Self::Several(..) | Self::Named(_) | Self::Manifest(_) => None,
+        }
+    }
+
     /// The images of `range` in key order, in pages.
     ///
     /// # Errors
@@ -109,6 +135,8 @@ impl Source {
                 };
                 stream::iter((0..count).step_by(NAMED_PAGE).map(named)).boxed()
             }
+            Self::Since(source, _) => source.pages(range),
+            Self::Again(earlier) => inputs_of(earlier.clone(), range.clone()),
         }
     }
 }
@@ -132,4 +160,28 @@ fn several(
         },
     };
     stream::iter(0..count).flat_map(pages).boxed()
+}
+
+/// The inputs of an earlier run. Those that failed have no etag, so that no object is taken for the same.
+fn inputs_of(earlier: EarlierRun, range: KeyRange) -> BoxStream<'static, Result<Page, BucketError>> {
+    let open = async move { Ok(earlier.open().await?.rows(&range, &["etag", "error_code"])) };
+    let read = |rows: EarlierRows| stream::try_unfold(rows, next_page);
+    stream::once(open).map_ok(read).try_flatten().boxed()
+}
+
+async fn next_page(mut rows: EarlierRows) -> Result<Option<(Page, EarlierRows)>, BucketError> {
+    let Some(batch) = rows.next().await? else { return Ok(None) };
+    let images = images_of(&batch).map_err(|detail| rows.failure(detail))?;
+    let last_key = images.last().map(|image| image.key.clone());
+    Ok(Some((Page { images, last_key, ..Page::default() }, rows)))
+}
+
+fn images_of(batch: &RecordBatch) -> Result<Vec<Image>, String> {
+    let (keys, etags, codes) = (text(batch, "key")?, text(batch, "etag")?, text(batch, "error_code")?);
+    let mut images = Vec::with_capacity(batch.num_rows());
+    for ((key, etag), code) in keys.iter().zip(etags).zip(codes) {
+        let etag = if code.is_none() { etag.map(str::to_owned) } else { None };
+        images.push(Image { etag, ..Image::named(key.unwrap_or_default().to_owned()) });
+    }
+    Ok(images)
 }

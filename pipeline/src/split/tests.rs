@@ -7,12 +7,13 @@ use proptest::collection::btree_set;
 use proptest::prelude::*;
 
 use bytes::Bytes;
+use futures::stream::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::range::Splitter;
+use super::range::{OpenShard, ShardBuilder, Splitter};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
-use crate::bucket::{Bucket, Kind};
+use crate::bucket::{Bucket, KeyRange, Kind};
 use crate::filter::{Filter, SkipReason};
 use crate::queue::MemoryQueue;
 use crate::record;
@@ -97,7 +98,7 @@ async fn shards_grow() {
     assert_eq!(shards.concat(), keys);
     assert_eq!((record.shards, record.images), (35, keys.len() as u64));
     assert_eq!(messages(&queue).await.len(), 35);
-    assert_eq!(record, dry_run(&named(keys), &KeyRange::default()).await.unwrap());
+    assert_eq!(record, dry_run(&named(keys), &KeyRange::default()).await.unwrap().split);
 }
 
 #[tokio::test]
@@ -153,22 +154,22 @@ async fn messages_do_not_follow_the_key_space() {
 fn a_shard_ends_before_its_images_have_too_many_bytes() {
     let image = |size| Image { size: Some(size), ..Image::named("k".to_owned()) };
     let mut open = ShardBuilder::default();
-    assert_eq!(open.push(image(MAX_IMAGE_BYTES - 1), 0, usize::MAX), None);
-    assert_eq!(open.push(image(1), 0, usize::MAX), None);
-    assert_eq!(open.push(image(2 * MAX_IMAGE_BYTES), 0, usize::MAX).unwrap().len(), 2);
-    assert_eq!(
-        open.push(image(1), 0, usize::MAX).unwrap().len(),
-        1,
-        "an image that is too large by itself is a shard by itself"
-    );
-    assert_eq!(open.take(), [image(1)]);
+    assert!(!open.is_full_before(&image(2 * MAX_IMAGE_BYTES)), "it is a shard by itself");
+    open.push(image(MAX_IMAGE_BYTES - 1));
+    assert!(!open.is_full_before(&image(1)));
+    open.push(image(1));
+    assert!(open.is_full_before(&image(1)));
+    assert_eq!(open.take().len(), 2);
+    assert!(open.is_empty() && !open.is_full_before(&image(1)));
 }
 
 #[test]
 fn a_shard_ends_where_its_rows_would_be_too_large() {
     let mut open = ShardBuilder::default();
-    assert_eq!(open.push(Image::named("a".to_owned()), 0, 2), None);
-    assert_eq!(open.push(Image::named("b".to_owned()), 0, 2).unwrap().len(), 2);
+    open.push(Image::named("a".to_owned()));
+    assert!(!open.is_full(0, 2));
+    open.push(Image::named("b".to_owned()));
+    assert!(open.is_full(0, 2));
 }
 
 #[tokio::test]
@@ -199,13 +200,15 @@ async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
     let (id, run_keys) = run();
     // The first one saw every second object of the first 300 and was stopped then.
     let images = keys[..300].iter().step_by(2).cloned().map(Image::named).collect();
-    let first = Shard { id: ShardId { range: 0, number: 0 }, images, skipped: Skipped::default() };
+    let first =
+        Shard { id: ShardId { range: 0, number: 0 }, images, skipped: Skipped::default(), kept: None };
     output.put(&run_keys.shard(first.id), first.encode().unwrap()).await.unwrap();
     // The second one had listed before that shard was there: it meets it on its first put.
-    let mut late = Splitter::new(0, (&output, &queue), (&id, &run_keys));
-    let mut open = ShardBuilder::default();
-    late.commit(keys[..256].iter().cloned().map(Image::named).collect(), &mut open).await.unwrap();
-    assert_eq!(open.images.len(), 0, "the winner's last key is beyond ours");
+    let mut late = Splitter::new(0, (&output, &queue), (&id, &run_keys), None);
+    let mut open = OpenShard::default();
+    keys[..256].iter().cloned().for_each(|key| open.images.push(Image::named(key)));
+    assert!(!late.commit(&mut open).await.unwrap(), "another one was first");
+    assert!(open.is_empty(), "what is behind the winner's last key is listed again");
     let source: Source = Source::Listed(source, Filter::default());
     split(&source, &output, &queue).await.unwrap();
     let all = shards(&output).await.concat();

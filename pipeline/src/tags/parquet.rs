@@ -56,7 +56,8 @@ const ROW_GROUP_ROWS: usize = 100_000;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 const SECOND_DECODER: &str = "tagfleet.second_decoder";
 const SLOWEST: &str = "tagfleet.slowest";
-const VERSION: &str = "tagfleet.schema_version";
+/// Under this name a file's metadata has the version of its schema.
+pub const VERSION: &str = "tagfleet.schema_version";
 /// What Parquet's specification calls the elements of every list.
 const ELEMENT: &str = "element";
 

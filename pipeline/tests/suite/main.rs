@@ -5,4 +5,5 @@
 mod damaged;
 mod protocol;
 mod same_answer;
+mod since;
 mod stopped;

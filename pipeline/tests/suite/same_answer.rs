@@ -14,7 +14,7 @@ use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MemoryQueue, Queue};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce;
+use tagfleet_pipeline::reduce::{self, Compaction};
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
 use tagfleet_pipeline::split::{Source, split_range};
 use tagfleet_pipeline::testing::LengthTagger;
@@ -116,7 +116,10 @@ async fn results(worker: &Worker) -> Rows {
     let groups = reduce::groups(output, keys, None).await.unwrap();
     let mut rows = Vec::new();
     for (number, group) in (0..).zip(&groups.groups) {
-        reduce::compact(output, (&worker.run, keys), (number, group), None).await.unwrap();
+        Compaction { output, run: &worker.run, keys, vector: None, earlier: None }
+            .group(number, group)
+            .await
+            .unwrap();
         rows.extend(rows_of(output.get(&keys.result(number, 0), None, u64::MAX).await.unwrap().bytes));
     }
     rows

@@ -29,7 +29,13 @@ fn lead(summary: &Summary) -> String {
         failed => format!("{} failed", count(failed)),
     };
     let (tagged, all) = (count(summary.tagged), images(summary.images));
-    format!("{tagged} of {all} tagged with {}, {failed}{open}.", name(&summary.model))
+    let since = match (&summary.since, &summary.difference) {
+        (Some(since), Some(difference)) => {
+            format!(" Since run {}: {difference}.", name(&since.run.to_string()))
+        }
+        _ => String::new(),
+    };
+    format!("{tagged} of {all} tagged with {}, {failed}{open}.{since}", name(&summary.model))
 }
 
 /// Links to the sections that `main` has.

@@ -20,9 +20,8 @@ fn split(shard_images: &[u32]) -> RangeSplit {
         version: 1,
         shards: u32::try_from(shard_images.len()).unwrap(),
         images: shard_images.iter().map(|images| u64::from(*images)).sum(),
-        bytes: 0,
-        skipped: Default::default(),
         shard_images: shard_images.to_vec(),
+        ..RangeSplit::default()
     }
 }
 

@@ -63,7 +63,7 @@ fn a_running_run() {
     batch    88 waiting for a machine, 12 running: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no capacity
     cost     $0.1234 so far, about $0.4113 in the end, of at most $0.5
     ");
-    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240,000/800,000 images, 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
+    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240,000/800,000 images (30 %), 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
 }
 
 #[test]
