@@ -6,6 +6,7 @@ mod count;
 mod fit;
 mod fleet;
 mod prices;
+mod select;
 mod shell;
 mod version;
 mod wrong;
@@ -25,6 +26,7 @@ pub(crate) use fleet::{
     StatusOptions, SubmitOptions,
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
+pub(crate) use select::SelectOptions;
 pub(crate) use shell::{CompletionsOptions, ManOptions};
 pub(crate) use version::SHORT as VERSION;
 
@@ -133,7 +135,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "RUN", conflicts_with = "retry")]
     pub(crate) since: Option<EarlierChoice>,
     /// Tag only the failed images of this earlier run in --out again, and keep its other rows
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "include", "exclude", "all_files"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "manifest", "include", "exclude", "all_files"])]
     pub(crate) retry: Option<EarlierChoice>,
     /// Record any number of unreadable images as failed rows; by default a run
     /// stops if they are more than 1 % and more than 10
@@ -157,37 +159,6 @@ pub(crate) struct RunOptions {
     pub(crate) aws: AwsOptions,
     #[command(flatten)]
     pub(crate) buckets: BucketOptions,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct SelectOptions {
-    /// File with the keys to tag: lines, NUL-separated, CSV, JSON or S3 Inventory; - for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
-    pub(crate) keys: Option<PathBuf>,
-    /// List of objects in place of a listing: S3 Inventory's manifest.json, or Parquet, CSV or JSON lines
-    /// with a column of keys; a file, a folder, or s3://bucket/key
-    #[arg(long, value_name = "LIST", conflicts_with = "keys")]
-    pub(crate) manifest: Option<OsString>,
-    /// The manifest's column of keys, or its number in CSV without a header [default: key, path and others]
-    #[arg(long, value_name = "NAME", requires = "manifest")]
-    pub(crate) key_column: Option<String>,
-    /// Only keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) include: Vec<String>,
-    /// Exclude keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exclude: Vec<String>,
-    /// Also read hidden files, system files and plain text, which are skipped by default
-    #[arg(long, conflicts_with = "keys")]
-    pub(crate) all_files: bool,
-}
-
-impl SelectOptions {
-    /// Whether a manifest in a bucket is named.
-    pub(crate) fn is_on_s3(&self) -> bool {
-        let text = self.manifest.as_ref().and_then(|manifest| manifest.to_str());
-        text.is_some_and(tagfleet_fleet::address::Address::is_meant)
-    }
 }
 
 #[derive(Debug, ClapArgs)]

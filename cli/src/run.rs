@@ -97,7 +97,8 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let bytes = (inputs.has_sizes() || found.split.bytes > 0).then_some(found.split.bytes);
+        let has_sizes = inputs.has_sizes() || found.split.bytes > 0;
+        let bytes = has_sizes.then_some(found.split.bytes);
         print(&dry_run_text(found.split.images, bytes))?;
         if let Some(difference) = found.split.difference {
             print(&format!("since the earlier run: {difference}\n"))?;

@@ -33,12 +33,12 @@ pub(super) async fn plan(
         most_unsorted: MOST_UNSORTED,
     };
     let files = (stack.open)(&address.bucket);
-    let opened = Manifest::open(&files, &address.prefix, &options, &store(fleet)).await;
+    let store = store(fleet);
+    let opened = Manifest::open(&files, &address.prefix, &options, &store).await;
     let opened = opened.map_err(|error| of_manifest(address, error))?;
-    let key = fleet.keys.manifest();
-    record::create(fleet.output.as_ref(), &key, &opened).await?;
+    record::create(store.bucket.as_ref(), &store.record(), &opened).await?;
     // Of two calls at once the first one's list counts.
-    let manifest: Manifest = record::read(fleet.output.as_ref(), &key).await?;
+    let manifest: Manifest = record::read(store.bucket.as_ref(), &store.record()).await?;
     let prefix = if let [only] = fleet.valid.prefixes.as_slice() { only.as_str() } else { "" };
     let record = ManifestRecord { location: address.to_string(), sha256: manifest.sha256(), key_column };
     Ok((record, manifest.ranges(prefix)))
@@ -53,18 +53,19 @@ pub async fn source(stack: &Stack, fleet: &FleetRun) -> Result<Source, FleetErro
     let Some(address) = &fleet.valid.manifest else {
         return Ok(Source::Listed((stack.open)(&fleet.valid.source), filter));
     };
-    let manifest: Manifest = record::read(fleet.output.as_ref(), &fleet.keys.manifest()).await?;
+    let store = store(fleet);
+    let manifest: Manifest = record::read(store.bucket.as_ref(), &store.record()).await?;
     Ok(Source::Manifest(Arc::new(Listed {
         manifest: Arc::new(manifest),
         files: (stack.open)(&address.bucket),
-        store: Some(store(fleet)),
+        store: Some(store),
         filter,
         prefixes: fleet.valid.prefixes.clone(),
     })))
 }
 
 fn store(fleet: &FleetRun) -> Store {
-    Store { bucket: fleet.output.clone(), prefix: fleet.keys.manifest_entries() }
+    Store { bucket: fleet.output.clone(), prefix: fleet.keys.manifest() }
 }
 
 fn of_manifest(address: &Address, error: BucketError) -> FleetError {

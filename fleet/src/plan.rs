@@ -54,6 +54,26 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
 }
 
+/// The ranges of what lists the inputs: the earlier run if they are those of that one, a manifest, which is
+/// recorded, or the source.
+async fn inputs(
+    stack: &Stack,
+    fleet: &FleetRun,
+    request: &RunRequest,
+) -> Result<(Option<ManifestRecord>, Vec<KeyRange>), FleetError> {
+    if let Some(earlier) = fleet.earlier(request).filter(|earlier| earlier.only_failed) {
+        return Ok((None, earlier::ranges(&earlier).await?));
+    }
+    if let Some(address) = &fleet.valid.manifest {
+        let (record, ranges) = manifest::plan(stack, fleet, address).await?;
+        return Ok((Some(record), ranges));
+    }
+    let source = (stack.open)(&fleet.valid.source);
+    any_object(source.as_ref(), fleet).await?;
+    let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
+    Ok((None, ranges.map_err(|error| of_source(fleet, error))?))
+}
+
 /// Refuses results within another run of the stack: its rows would seem to have more files, its bill more
 /// records.
 async fn apart_from_runs(stack: &Stack, fleet: &FleetRun) -> Result<(), FleetError> {
@@ -120,25 +140,6 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
         decoder: DECODER_VERSION,
         since: None,
     })
-}
-
-/// The manifest, if one lists the inputs, and the ranges to split them in.
-async fn inputs(
-    stack: &Stack,
-    fleet: &FleetRun,
-    request: &RunRequest,
-) -> Result<(Option<ManifestRecord>, Vec<KeyRange>), FleetError> {
-    if let Some(earlier) = fleet.earlier(request).filter(|earlier| earlier.only_failed) {
-        return Ok((None, earlier::ranges(&earlier).await?));
-    }
-    if let Some(address) = &fleet.valid.manifest {
-        let (record, ranges) = manifest::plan(stack, fleet, address).await?;
-        return Ok((Some(record), ranges));
-    }
-    let source = (stack.open)(&fleet.valid.source);
-    any_object(source.as_ref(), fleet).await?;
-    let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
-    Ok((None, ranges.map_err(|error| of_source(fleet, error))?))
 }
 
 /// A prefix that is misspelt has no keys.

@@ -284,6 +284,9 @@ fn manifest(request: &FleetRequest, stack: &str) -> Result<Option<Address>, Inva
             None => Ok(None),
         };
     };
+    if request.retry.is_some() {
+        return Err(invalid("manifest and retry: a retry has the inputs of its run: leave one of them out"));
+    }
     let manifest = Address::parse(text).map_err(|error| invalid(format!("manifest: {error}")))?;
     let [lists, tags] = [StackKeys::LISTS, StackKeys::TAGS];
     if manifest.bucket == stack && ![lists, tags].iter().any(|place| manifest.prefix.starts_with(place)) {

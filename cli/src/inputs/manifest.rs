@@ -48,7 +48,7 @@ pub(super) async fn open(
 ) -> Result<Opened, Failure> {
     let files = find(&Place::parse(text)?, aws)?;
     let entries = tempfile::Builder::new().prefix("tagfleet-list-").tempdir().map_err(broken)?;
-    let store = Store { bucket: Arc::new(DirBucket::new(entries.path())), prefix: "entries/".to_owned() };
+    let store = Store { bucket: Arc::new(DirBucket::new(entries.path())), prefix: String::new() };
     let key_column = key_column.map(str::to_owned);
     let options = Options { key_column: key_column.clone(), source, most_unsorted: u64::MAX };
     let failed = |error: BucketError| failed(text, &files, &error);

@@ -33,13 +33,19 @@ const NAME_BYTES: usize = 16;
 pub struct Store {
     /// The bucket.
     pub bucket: Arc<dyn Bucket>,
-    /// What its keys start with; ends in `/`.
+    /// What its keys start with: empty, or ends in `/`.
     pub prefix: String,
 }
 
 impl Store {
+    /// The key of the manifest's own stored form.
+    #[must_use]
+    pub fn record(&self) -> String {
+        format!("{}found.json", self.prefix)
+    }
+
     fn partition(&self, partition: usize) -> String {
-        format!("{}{partition:05}/", self.prefix)
+        format!("{}entries/{partition:05}/", self.prefix)
     }
 
     /// Writes all entries of a manifest by its partitions.

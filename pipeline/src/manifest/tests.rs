@@ -24,7 +24,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let store = Store { bucket: Arc::new(MemoryBucket::default()), prefix: "entries/".to_owned() };
+        let store = Store { bucket: Arc::new(MemoryBucket::default()), prefix: "list/".to_owned() };
         Self { files: Arc::new(MemoryBucket::default()), store }
     }
 

@@ -68,15 +68,9 @@ impl RunKeys {
         format!("{}ranges.json", self.work)
     }
 
-    /// The manifest that the run was started with: a [`Manifest`](crate::manifest::Manifest).
+    /// Prefix of what is kept of the run's manifest: a [`Store`](crate::manifest::Store).
     #[must_use]
     pub fn manifest(&self) -> String {
-        format!("{}manifest.json", self.work)
-    }
-
-    /// Prefix of its entries by partition, if it was not sorted.
-    #[must_use]
-    pub fn manifest_entries(&self) -> String {
         format!("{}manifest/", self.work)
     }
 

@@ -108,7 +108,7 @@ impl Source {
     pub fn earlier(&self) -> Option<&EarlierRun> {
         match self {
             Self::Since(_, earlier) | Self::Again(earlier) => Some(earlier),
-            Self::Listed(..) | Self::Several(..) | Self::Named(_) => None,
+            Self::Listed(..) | Self::Several(..) | Self::Named(_) | Self::Manifest(_) => None,
         }
     }
 
