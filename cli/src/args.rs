@@ -7,6 +7,7 @@ mod fit;
 mod fleet;
 mod prices;
 mod shell;
+mod thresholds;
 mod version;
 mod wrong;
 
@@ -24,6 +25,7 @@ pub(crate) use fleet::{
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
 pub(crate) use shell::{CompletionsOptions, ManOptions};
+pub(crate) use thresholds::Thresholds;
 pub(crate) use version::SHORT as VERSION;
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
@@ -315,6 +317,9 @@ pub(crate) struct TagOptions {
     /// Only tags with at least this score [default: none; with sigmoid 0.5]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
+    /// Thresholds of single labels, as `tagfleet evaluate --precision` writes them
+    #[arg(long, value_name = "FILE", value_parser = Thresholds::read)]
+    pub(crate) thresholds: Option<Thresholds>,
     /// Only this label; may be given several times
     #[arg(long, value_name = "LABEL")]
     pub(crate) labels: Vec<String>,

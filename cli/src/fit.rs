@@ -53,7 +53,7 @@ pub(crate) fn fit(options: &FitOptions) -> Result<Exit, Failure> {
 
 /// The model, with scores that can be ranked.
 fn loading(options: &FitOptions) -> Result<Loading, Failure> {
-    let tags = TagOptions { top_k: None, threshold: None, labels: Vec::new() };
+    let tags = TagOptions { top_k: None, threshold: None, thresholds: None, labels: Vec::new() };
     let mut loading = Loading::new(&options.model, (&options.loading, DeviceChoice::Cpu), &tags, None)?;
     let spec = &loading.model.spec;
     check(spec).map_err(|why| bad_input(format!("{}: {why}", loading.model.path().display())))?;

@@ -168,7 +168,7 @@ pub fn request() -> RunRequest {
             instructions: None,
             device: None,
         },
-        tags: TagOptions { top_k: 1, threshold: 0.0, labels: None },
+        tags: TagOptions::new(1, 0.0),
         vector: None,
         max_image_bytes: 1000,
         decoder: DECODER_VERSION,

@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 25] = [
+pub(super) const REQUEST_FLAGS: [&str; 26] = [
     "input",
     "model",
     "model_file",
@@ -49,6 +49,7 @@ pub(super) const REQUEST_FLAGS: [&str; 25] = [
     "all_files",
     "top_k",
     "threshold",
+    "thresholds",
     "labels",
     "output",
     "device",
