@@ -6,7 +6,6 @@
 
 mod candidates;
 mod geometry;
-mod names;
 mod page;
 mod pictures;
 mod rank;
