@@ -11,6 +11,7 @@ mod network;
 mod payer;
 mod profile;
 mod proxies;
+mod regions;
 mod setup;
 
 use std::time::Duration;
@@ -116,7 +117,7 @@ impl Aws {
     /// cannot be read.
     pub async fn new(options: &Options) -> Result<Self, SetupError> {
         let profiles = Profiles::load(options.profile.as_deref()).await?;
-        let network = Network::new(&profiles)?;
+        let network = Network::new(Some(&profiles))?;
         let http = network.client();
         // The loader's own chain would take keys of the environment before a profile that an option names.
         let config = Self::loader(options).http_client(http.clone()).no_credentials().load().await;
@@ -258,9 +259,13 @@ fn check_region(config: &SdkConfig) -> Result<(), SetupError> {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     match parts.split_last() {
         Some((last, words)) if words.len() >= 2 && words.iter().all(is_word) && is_number(last) => Ok(()),
-        _ => Err(SetupError::new(format!(
-            "{region:?} is not an AWS region: regions look like eu-central-1 or us-east-1 (--region, AWS_REGION, or the profile's region)"
-        ))),
+        _ => {
+            let meant = regions::of_place(region).map(|meant| format!("did you mean {meant}?"));
+            let meant = meant.unwrap_or("regions look like eu-central-1 or us-east-1".to_owned());
+            Err(SetupError::new(format!(
+                "{region:?} is not an AWS region: {meant} (--region, AWS_REGION, or the profile's region)"
+            )))
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod s3;
 pub mod signed;
 mod sqs;
 mod stacks;
+pub mod web;
 pub mod xml;
 
 pub use client::Aws;

@@ -101,7 +101,7 @@ fn heading(part: Part) -> (&'static str, &'static str) {
         ),
         Part::GpuMobilenet => (
             "MobileNetV2",
-            "`alone` is the model fed with bytes from the host's memory, nothing decoded; runs are `tagfleet run --device cuda` confined to so many vCPUs, and a DataLoader with so many workers. \
+            "`alone` is the model fed with bytes from the host's memory, nothing decoded; runs are `tagfleet run --device gpu` confined to so many vCPUs, and a DataLoader with so many workers. \
              TF32 is off on both sides; PyTorch has its fastest batch and layout of a few, and decodes every pixel, where tagfleet decodes large pictures smaller. Scores are compared on 200 pictures: weights are random, so that few best classes are clear.",
         ),
         Part::GpuResnet => ("ResNet-50", "The same."),

@@ -19,6 +19,8 @@ use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand,
 use tagfleet_model::isolation::Patience;
 use tagfleet_pipeline::earlier::EarlierChoice;
 
+use crate::tagger_process;
+
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
     CancelOptions, DEFAULT_STACK, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions,
@@ -44,13 +46,16 @@ pub(crate) struct Args {
 /// The command line of this process. What is wrong with it, or asks for help or the version, ends the
 /// process.
 pub(crate) fn parse() -> Args {
+    if std::env::args_os().nth(1).is_some_and(|first| first == tagger_process::SUBCOMMAND) {
+        return Args { command: Command::TaggerProcess, verbose: false };
+    }
     let mut command = command();
     if version::is_asked(std::env::args_os()) {
         command = command.long_version(version::long());
     }
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let args = parsed.and_then(|matches| Args::from_arg_matches(&matches));
-    args.unwrap_or_else(|error| wrong::stop(&error.format(&mut command)))
+    args.unwrap_or_else(|error| wrong::stop(error.format(&mut command), &command))
 }
 
 /// The command line that clap parses. A request file has all options of a fleet's run, so no variable sets
@@ -89,9 +94,8 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
     /// Print a manual page, or write all of them
     Man(ManOptions),
-    /// Decode pictures and run the model for another tagfleet, which starts this and talks to it through
-    /// pipes
-    #[command(hide = true)]
+    /// What tagfleet starts for itself. Clap does not know it: it would suggest a hidden command.
+    #[command(skip)]
     TaggerProcess,
     #[command(flatten)]
     Fleet(FleetCommand),
@@ -189,6 +193,13 @@ pub(crate) struct PlanOptions {
     pub(crate) model: ModelOptions,
     #[command(flatten)]
     pub(crate) select: SelectOptions,
+    /// Plan a run that keeps the rows of this earlier run in --out; `latest` is the latest one of this input
+    /// and model
+    #[arg(long, value_name = "RUN", requires = "out")]
+    pub(crate) since: Option<EarlierChoice>,
+    /// Folder or s3://bucket/prefix where the earlier run is
+    #[arg(long, value_name = "PLACE", requires = "since")]
+    pub(crate) out: Option<OsString>,
     /// Plan for this many images instead of the input's: 300000, 300k, 300M, 3B
     #[arg(long, value_name = "N", value_parser = count::count)]
     pub(crate) images: Option<u64>,
@@ -216,7 +227,7 @@ pub(crate) struct PlanOptions {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InspectOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
+    /// The model, as --model of `run` names it
     pub(crate) model: PathBuf,
     /// A picture to tag
     pub(crate) image: Option<PathBuf>,
@@ -230,12 +241,15 @@ pub(crate) struct InspectOptions {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
-    #[arg(long, value_name = "PATH", env = "TAGFLEET_MODEL", hide_env_values = true)]
+    /// An .onnx file, a folder as Hugging Face's ONNX export makes it, a name on its hub (OWNER/NAME), an
+    /// https address of an .onnx file, or s3://bucket/prefix
+    #[arg(long, value_name = "MODEL", env = "TAGFLEET_MODEL", hide_env_values = true)]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
@@ -246,6 +260,9 @@ pub(crate) struct LoadOptions {
     /// Which .onnx file of the model's folder, such as model_quantized.onnx
     #[arg(long, value_name = "NAME")]
     pub(crate) model_file: Option<String>,
+    /// Download a model from the Hugging Face hub or an https address if it is not on this machine
+    #[arg(long)]
+    pub(crate) download: bool,
     /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in
     /// tract
     #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]
@@ -332,12 +349,13 @@ pub(crate) enum Precision {
     Fp16,
 }
 
-/// What runs the model on this machine.
+/// What runs the model on this machine; the fleet's [`Device`] has the same words.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RunDevice {
     Auto,
     Cpu,
-    Cuda,
+    #[value(alias = "cuda")]
+    Gpu,
     /// For tests and benchmarks: the processor in a GPU's place.
     #[value(hide = true)]
     Rehearsal,

@@ -1,6 +1,8 @@
-//! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere.
+//! Progress on stderr: a bar on a terminal, a plain line now and then elsewhere.
 //!
 //! It only reads counts; a run continues even if the display cannot be seen.
+
+mod schedule;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -13,9 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::exit::tell;
+pub(crate) use schedule::Schedule;
 
-/// How often a plain line is written.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// How often it is asked whether a plain line is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
@@ -52,7 +55,7 @@ impl Bar {
 async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(style());
-    let speed = Speed::default();
+    let began = Instant::now();
     let mut ticks = tokio::time::interval(DRAW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -64,7 +67,7 @@ async fn draw(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
         if counts.total > 0 {
             bar.set_length(counts.total);
             bar.set_position(counts.done());
-            bar.set_message(speed.describe(counts));
+            bar.set_message(describe(counts, began.elapsed()));
         }
         if is_last {
             bar.abandon();
@@ -81,44 +84,38 @@ pub(crate) fn style() -> ProgressStyle {
 }
 
 async fn write_lines(progress: Arc<Progress>, mut stopped: oneshot::Receiver<()>) {
-    let speed = Speed::default();
-    let mut ticks = tokio::time::interval(LINE_EVERY);
+    let began = Instant::now();
+    let mut schedule = Schedule::default();
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
     // After a pause (a laptop that slept) one line is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks.tick().await;
     loop {
         let is_last = tokio::select! {
             _ = ticks.tick() => false,
             _ = &mut stopped => true,
         };
-        let counts = progress.counts();
-        tell(&format!("{}/{} {}", counts.done(), counts.total, speed.describe(counts)));
+        if schedule.is_due(began.elapsed()) || is_last {
+            tell(&line(progress.counts(), began.elapsed()));
+        }
         if is_last {
             return;
         }
     }
 }
 
-/// Images per second since this process started.
-struct Speed {
-    began: Instant,
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Self { began: Instant::now() }
+/// `2500/10000 (25 %), 12 failed, 240.0 images/s, 0:31 left`
+fn line(counts: Counts, time: Duration) -> String {
+    if counts.total == 0 {
+        return "listing the images".to_owned();
     }
+    // Rounded down: 100 % is the end.
+    let percent = u128::from(counts.done()) * 100 / u128::from(counts.total);
+    format!("{}/{} ({percent} %), {}", counts.done(), counts.total, describe(counts, time))
 }
 
-impl Speed {
-    fn describe(&self, counts: Counts) -> String {
-        describe(counts, self.began.elapsed().as_secs_f64())
-    }
-}
-
-/// `12 failed, 240 images/s, 1:05 left`
-fn describe(counts: Counts, seconds: f64) -> String {
-    let mut text = format!("{} failed", counts.failed);
+/// `12 failed, 240.0 images/s, 1:05 left`, of a process that has worked for `time`.
+fn describe(counts: Counts, time: Duration) -> String {
+    let (mut text, seconds) = (format!("{} failed", counts.failed), time.as_secs_f64());
     let here = counts.done().saturating_sub(counts.before) as f64;
     if here > 0.0 && seconds > 0.5 {
         let rate = here / seconds;
@@ -142,8 +139,12 @@ mod tests {
     #[test]
     fn what_is_told() {
         let counts = Counts { total: 10_000, before: 1000, tagged: 490, failed: 10, committed: 0 };
-        insta::assert_snapshot!(describe(counts, 2.0), @"10 failed, 250.0 images/s, 0:34 left");
-        insta::assert_snapshot!(describe(counts, 0.1), @"10 failed");
+        let after = |seconds| line(counts, Duration::from_secs_f64(seconds));
+        insta::assert_snapshot!(after(2.0), @"1500/10000 (15 %), 10 failed, 250.0 images/s, 0:34 left");
+        insta::assert_snapshot!(after(0.1), @"1500/10000 (15 %), 10 failed");
         insta::assert_snapshot!(clock(Duration::from_secs(36_061)), @"10:01:01");
+        assert_eq!(line(Counts::default(), Duration::ZERO), "listing the images");
+        let almost = Counts { total: 1000, tagged: 999, ..Counts::default() };
+        assert!(line(almost, Duration::ZERO).starts_with("999/1000 (99 %)"));
     }
 }

@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+use crate::style::marked;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -44,6 +46,11 @@ impl Failure {
         self.exit
     }
 
+    /// The same with one more remedy.
+    pub(crate) fn with_remedy(self, remedy: &str) -> Self {
+        Self { message: format!("{}; {remedy}", self.message), ..self }
+    }
+
     /// The same with the messages of the layers below.
     pub(crate) fn with_detail(self, detail: Option<&str>) -> Self {
         Self { detail: detail.map(str::to_owned), ..self }
@@ -76,12 +83,17 @@ pub(crate) fn code(outcome: Result<Exit, Failure>, is_verbose: bool) -> ExitCode
 
 /// One or more lines for a person, on stderr. If that is closed, there is no reader, and the work continues.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable(text));
+    let _ = writeln!(anstream::stderr(), "{}", marked(&printable(text)));
 }
 
 /// What the command was asked for, on stdout.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     written(io::stdout().write_all(printable(text).as_bytes()))
+}
+
+/// The same with the first words of its lines marked, on a terminal.
+pub(crate) fn print_marked(text: &str) -> Result<(), Failure> {
+    written(anstream::stdout().write_all(marked(&printable(text)).as_bytes()))
 }
 
 /// The same for another program: as it is. Only a terminal gets nothing that it would obey.

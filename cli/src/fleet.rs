@@ -6,6 +6,7 @@ mod cancel;
 mod doctor;
 mod executions;
 mod jobs;
+mod local_run;
 mod publish;
 mod resume;
 mod run_status;

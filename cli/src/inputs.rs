@@ -249,7 +249,9 @@ fn nothing(left_out: u64, skipped: &Skipped) -> String {
     match (left_out, skipped.is_empty()) {
         (0, true) => "the input has no files".to_owned(),
         (0, false) => format!("{}, all skipped ({})", files(skipped.files()), skipped.in_words()),
-        (_, true) => format!("{}, and no file passes --include and --exclude", files(left_out)),
+        (_, true) => {
+            format!("{}, and none passes --include and --exclude (globs are case-sensitive)", files(left_out))
+        }
         (_, false) => format!(
             "{}, of which {left_out} do not pass --include and --exclude and the others are skipped ({})",
             files(left_out + skipped.files()),
@@ -303,7 +305,7 @@ mod tests {
         skipped.add(SkipReason::Text, "labels.csv");
         insta::assert_snapshot!(nothing(0, &Skipped::default()), @"the input has no files");
         insta::assert_snapshot!(nothing(0, &skipped), @"1 file, all skipped (1 text file (labels.csv); --all-files reads them)");
-        insta::assert_snapshot!(nothing(2, &Skipped::default()), @"2 files, and no file passes --include and --exclude");
+        insta::assert_snapshot!(nothing(2, &Skipped::default()), @"2 files, and none passes --include and --exclude (globs are case-sensitive)");
         insta::assert_snapshot!(nothing(2, &skipped), @"3 files, of which 2 do not pass --include and --exclude and the others are skipped (1 text file (labels.csv); --all-files reads them)");
     }
 }

@@ -17,15 +17,20 @@ use tagfleet_pipeline::tags::Outcome;
 use crate::args::InspectOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
 use crate::loading::Loading;
+use crate::model_source::{Fetching, ModelSource};
 
 pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
-    let loading =
-        Loading::new(&options.model, (&options.loading, options.device.into()), &options.tags, None)?;
+    let fetching = Fetching::new(&options.loading, &options.aws);
+    let source = ModelSource::resolve_now(&options.model, &fetching)?;
+    let loading = Loading::new(source, (&options.loading, options.device.into()), &options.tags, None)?;
     let isolation = loading.isolate(1)?;
     let outcome = match &options.image {
         Some(image) => Some(tag(image, &isolation)?),
         None => None,
     };
+    if let (Some(image), Some(Outcome::Failed(failure)), false) = (&options.image, &outcome, options.json) {
+        return Err(bad_input(format!("{} cannot be tagged: {failure}", image.display())));
+    }
     if options.json {
         print_json(&as_json(&loading, outcome.as_ref())?)?;
     } else {
@@ -55,10 +60,7 @@ fn read(image: &Path) -> io::Result<Vec<u8>> {
 fn as_text(loading: &Loading, outcome: Option<&Outcome>) -> String {
     let mut text = describe::text(&loading.model, &loading.engine);
     match outcome {
-        None => {}
-        Some(Outcome::Failed(failure)) => {
-            text.push_str(&format!("\nfailed: {}: {}\n", failure.reason().code(), failure));
-        }
+        None | Some(Outcome::Failed(_)) => {}
         Some(Outcome::Tagged(tagged)) => {
             text.push_str(&format!("\n{}x{} pixels\n", tagged.width, tagged.height));
             if tagged.tags.is_empty() {

@@ -2,7 +2,6 @@
 //!
 //! What is wrong with a model is bad input: those errors name the file and what to do.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tagfleet_model::decode::Limits;
@@ -36,14 +35,13 @@ impl Loading {
     /// Reads the model's files and chooses the engine for `device`; nothing is loaded yet. `vector` names an
     /// output to keep whole.
     pub(crate) fn new(
-        path: &Path,
+        source: ModelSource,
         (options, device): (&LoadOptions, DeviceChoice),
         tags: &args::TagOptions,
         vector: Option<&str>,
     ) -> Result<Self, Failure> {
         let model_file = options.model_file.as_deref();
         let model_options = ModelOptions { model_file, vector, exif: !options.no_exif, exact: options.exact };
-        let source = ModelSource::find(path)?;
         let model = Model::open(&source.path, &model_options).map_err(bad_input)?;
         let engine = engine::resolve(&engine_options(options, device), &model).map_err(bad_input)?;
         let defaults = scores::default_options(model.spec.activation, model.spec.multi_label);
@@ -131,7 +129,7 @@ impl From<RunDevice> for DeviceChoice {
         match device {
             RunDevice::Auto => Self::Auto,
             RunDevice::Cpu => Self::Cpu,
-            RunDevice::Cuda => Self::Cuda,
+            RunDevice::Gpu => Self::Cuda,
             RunDevice::Rehearsal => Self::Rehearsal,
         }
     }

@@ -22,6 +22,7 @@ mod run;
 mod run_id;
 mod shell;
 mod show;
+mod style;
 mod summary_output;
 mod tagger_process;
 

@@ -42,7 +42,7 @@ fn built_in() -> Result<PriceBook, Failure> {
 }
 
 async fn refresh(options: &RefreshPricesOptions) -> Result<Exit, Failure> {
-    let stack = match &options.stack {
+    let stack = match &options.target.stack {
         Some(name) => {
             Some(FleetStack::find_with(clients(options, first(&options.region)).await?, name).await?)
         }
@@ -64,7 +64,7 @@ async fn refresh(options: &RefreshPricesOptions) -> Result<Exit, Failure> {
     }
     let count = prices.len();
     let book = PriceBook::new(&date, prices).map_err(broken)?;
-    if let Some(file) = &options.out {
+    if let Some(file) = &options.target.out {
         let written = std::fs::write(file, book.to_json().map_err(broken)?);
         written.map_err(|error| broken(format!("{}: {error}", file.display())))?;
         print(&format!("{count} prices in {}\n", file.display()))?;

@@ -3,11 +3,15 @@
 //! It resolves everything once (model, engine, inputs), finds the run to resume or starts one, and prints the
 //! outcome. The stages are in the pipeline.
 
+mod announce;
 mod cost;
 mod earlier;
 mod out;
 mod speed;
 mod stop;
+
+pub(crate) use earlier::other_place;
+mod unfinished;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +25,12 @@ use tagfleet_pipeline::denied;
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::local::{self, LocalOutcome, RunError};
+use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
-use tagfleet_pipeline::run::{
-    DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest, Since,
-};
+use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
 use tagfleet_report::html::{self, Report};
@@ -41,10 +44,14 @@ use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
+use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
 use crate::summary_output;
-use out::Out;
+use out::{Chosen, Out};
 use speed::Recording;
+
+/// Copies are mentioned from this share of the images: the estimate's error is about as large.
+const WORTH_A_LINE: f64 = 0.01;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -73,7 +80,9 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
         out::check_apart(&out, listed)?;
     }
     let how = (&options.model.loading, options.device.into());
-    let loading = Loading::new(&options.model.model, how, &options.tags, options.output.as_deref())?;
+    let fetching = Fetching::new(&options.model.loading, &options.aws).with_buckets(&options.buckets);
+    let source = ModelSource::resolve(&options.model.model, &fetching.quiet(options.quiet)).await?;
+    let loading = Loading::new(source, how, &options.tags, options.output.as_deref())?;
     let loading = loading.with_image_timeout(Duration::from_secs(options.image_timeout));
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
@@ -88,17 +97,27 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let bytes =
-            if inputs.has_sizes() { format!("{} bytes", found.bytes) } else { "bytes unknown".to_owned() };
-        print(&format!("{} images, {bytes}, {} shards\n", found.images, found.shards))?;
-        if let Some(difference) = found.difference {
+        let bytes = inputs.has_sizes().then_some(found.split.bytes);
+        print(&dry_run_text(found.split.images, bytes))?;
+        if let Some(difference) = found.split.difference {
             print(&format!("since the earlier run: {difference}\n"))?;
         }
-        if !found.skipped.is_empty() {
-            print(&format!("skipped: {}\n", found.skipped.in_words()))?;
+        let copies = found.duplicates.share_of(found.split.images);
+        if copies >= WORTH_A_LINE {
+            print(&format!("copies: about {:.0} % have the same bytes as another image\n", copies * 100.0))?;
+        }
+        if !found.split.skipped.is_empty() {
+            print(&format!("skipped: {}\n", found.split.skipped.in_words()))?;
         }
     }
     Ok(Exit::Finished)
+}
+
+/// `2 images, 138 kB`
+fn dry_run_text(images: u64, bytes: Option<u64>) -> String {
+    let images = if images == 1 { "1 image".to_owned() } else { format!("{} images", count(images)) };
+    let bytes = bytes.map_or("size unknown".to_owned(), size);
+    format!("{images}, {bytes}\n")
 }
 
 async fn tag(
@@ -113,14 +132,15 @@ async fn tag(
     if options.dry_run {
         return dry_run(options, &earlier::source(&request, inputs, out)?, inputs).await;
     }
-    let (run, is_new) = out.find_or_begin(&request, options.new).await?;
+    let Chosen { run, is_new, left } = out.find_or_begin(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if options.accept_denied {
         denied::accept(out.bucket.as_ref(), &worker.keys).await.map_err(broken)?;
     }
     if !options.quiet {
-        announce(loading, inputs, isolation.notes());
-        announce_run(&worker.run, is_new, request.since.as_ref());
+        let loaded: Vec<&String> = isolation.notes().iter().chain(&left).collect();
+        announce::before(loading, inputs, &loaded);
+        announce::run(&worker.run, is_new, request.since.as_ref());
     }
     warn(&loading.model.spec);
     let taggers = || Ok(isolation.taggers());
@@ -135,7 +155,7 @@ async fn tag(
     bar.stop().await;
     stopping.abort();
     if !options.quiet {
-        tell_troubles(&worker);
+        announce::troubles(&worker);
     }
     let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
     let outcome =
@@ -199,30 +219,6 @@ fn request(options: &RunOptions, inputs: &Inputs, loading: &Loading) -> Result<R
     })
 }
 
-/// What the user should know before the wait: which engine and why, every assumption, and the engine's notes
-/// when the model was loaded.
-fn announce(loading: &Loading, inputs: &Inputs, loaded: &[String]) {
-    tell(&format!("engine: {}", loading.engine.why));
-    for note in inputs.notes.iter().chain(&loading.model.spec.notes).chain(loaded) {
-        tell(&format!("note: {note}"));
-    }
-}
-
-/// Which run starts or is resumed, and which one it continues.
-fn announce_run(run: &RunId, is_new: bool, since: Option<&Since>) {
-    if is_new {
-        tell(&format!("run {run}"));
-    } else {
-        tell(&format!(
-            "resuming run {run}: finished work is kept; files added since it started are not included (--new starts \
-             another run)"
-        ));
-    }
-    let Some(since) = since else { return };
-    let what = if since.only_failed { "tags the failed images of" } else { "keeps unchanged rows of" };
-    tell(&format!("it {what} run {}", since.run));
-}
-
 fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
     let (counts, run) = (worker.progress.counts(), &worker.run);
     let done = match counts.total {
@@ -246,14 +242,6 @@ fn stopped_by(error: &RunError, worker: &Worker, out: &Out) -> Failure {
         "{error}\nrun {run}: {done}; fix the cause, or leave it out with --exclude, which starts another run, and run \
          the same command again"
     ))
-}
-
-/// What went wrong and changes no row.
-fn tell_troubles(worker: &Worker) {
-    for (trouble, times) in worker.progress.troubles() {
-        let again = if times.count > 1 { format!(" ({} times)", times.count) } else { String::new() };
-        tell(&format!("note: {trouble}{again}: {}", times.last));
-    }
 }
 
 struct RunOutcome<'a> {
@@ -386,5 +374,17 @@ async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Fai
             record::replace(output, &worker.keys.summary(), summary).await.map_err(broken)
         }
         State::Interrupted => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_counts_in_words() {
+        assert_eq!(dry_run_text(2, Some(137_555)), "2 images, 138 kB\n");
+        assert_eq!(dry_run_text(1, Some(999)), "1 image, 999 bytes\n");
+        assert_eq!(dry_run_text(300_000, None), "300,000 images, size unknown\n");
     }
 }

@@ -1,11 +1,10 @@
 //! What shells and readers of manuals install next to the program: completions and man pages, made from the
 //! command line.
 //!
-//! Commands that are hidden from `--help` are in neither.
+//! What `--help` does not list is in neither.
 
 use std::path::Path;
 
-use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -29,20 +28,20 @@ pub(crate) fn man(options: &ManOptions) -> Result<Exit, Failure> {
 
 fn completions_for(shell: Shell) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    clap_complete::generate(shell, &mut visible(), "tagfleet", &mut bytes);
+    clap_complete::generate(shell, &mut args::command(), "tagfleet", &mut bytes);
     String::from_utf8(bytes).map_err(broken)
 }
 
 fn write_all(folder: &Path) -> Result<(), Failure> {
     let write = || {
         std::fs::create_dir_all(folder)?;
-        clap_mangen::generate_to(visible(), folder)
+        clap_mangen::generate_to(args::command(), folder)
     };
     write().map_err(|error| broken(format!("{}: {error}", folder.display())))
 }
 
 fn page(name: Option<&str>) -> Result<String, Failure> {
-    let mut command = visible();
+    let mut command = args::command();
     command.build();
     if let Some(name) = name {
         let found = command.find_subcommand(name).cloned();
@@ -52,16 +51,6 @@ fn page(name: Option<&str>) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     Man::new(command).render(&mut bytes).map_err(broken)?;
     String::from_utf8(bytes).map_err(broken)
-}
-
-/// The command line without hidden commands, which clap's completions would offer.
-fn visible() -> Command {
-    let all = args::command();
-    let mut visible = Command::new("tagfleet").version(args::VERSION).args(all.get_arguments().cloned());
-    if let Some(about) = all.get_about() {
-        visible = visible.about(about.clone());
-    }
-    visible.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
 }
 
 #[cfg(test)]

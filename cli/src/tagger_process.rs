@@ -3,14 +3,17 @@
 //!
 //! If a picture crashes it, its parent continues; see the model crate's `isolation`.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 
 use tagfleet_model::isolation::{self, Program};
 
-use crate::exit::{Exit, Failure, broken};
+use crate::exit::{Exit, Failure, bad_input, broken};
 
-/// The hidden subcommand's name, as clap derives it.
-const SUBCOMMAND: &str = "tagger-process";
+/// The first argument that asks for it.
+pub(crate) const SUBCOMMAND: &str = "tagger-process";
 
 /// This program as that process.
 pub(crate) fn program() -> io::Result<Program> {
@@ -31,6 +34,17 @@ fn this_program() -> io::Result<std::path::PathBuf> {
 
 /// Is that process, until its parent lets go of it.
 pub(crate) fn serve() -> Result<Exit, Failure> {
+    if !is_started_by_tagfleet().map_err(broken)? {
+        return Err(bad_input(format!(
+            "{SUBCOMMAND} is what tagfleet starts for itself: use `tagfleet run`"
+        )));
+    }
     isolation::serve().map_err(broken)?;
     Ok(Exit::Finished)
+}
+
+/// Its parent talks to it through a pipe; a person has a terminal, a file or nothing there.
+fn is_started_by_tagfleet() -> io::Result<bool> {
+    let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    Ok(stdin.metadata()?.file_type().is_fifo())
 }

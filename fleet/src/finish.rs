@@ -76,10 +76,10 @@ async fn finish_once(
     priced: &Priced,
 ) -> Result<Finished, FleetError> {
     let output = fleet.output.as_ref();
-    let missing = reduce::missing(output, &fleet.keys).await?;
     let request = fleet.request().await?;
     let groups = reduce::groups(output, &fleet.keys, request.vector.as_ref()).await?;
-    let counts = counts(fleet, &request, &groups, &missing).await?;
+    let missing = compact_rest(fleet, &request, &groups).await?;
+    let counts = counts(fleet, &groups, &missing).await?;
     let records = usage::records(output, &fleet.keys).await?;
     // Before they are added up: a curve shows the workers' records, without the minute that a killed one is
     // charged.
@@ -106,17 +106,31 @@ async fn finish_once(
     })
 }
 
-/// The counts of all that is there but for the shards in `missing`. Workers of a round whose time ran out may
-/// have put parts after their groups were compacted: these are compacted here.
-async fn counts(
+/// Compacts all parts that are there; returns the shards that have none. Workers of a round whose time ran
+/// out may have put parts after their groups were compacted, and may put more now: it is repeated until both
+/// listings agree, so that every shard is either missing or in a result file.
+async fn compact_rest(
     fleet: &FleetRun,
     request: &RunRequest,
     groups: &Groups,
-    missing: &[ShardId],
-) -> Result<RowCounts, ReduceError> {
+) -> Result<Vec<ShardId>, ReduceError> {
     let output = fleet.output.as_ref();
     let earlier = fleet.earlier(request);
-    fleet.compaction(request, earlier.as_ref()).all(groups, missing).await?;
+    let compaction = fleet.compaction(request, earlier.as_ref());
+    let mut missing = reduce::missing(output, &fleet.keys).await?;
+    loop {
+        compaction.all(groups, &missing).await?;
+        let still = reduce::missing(output, &fleet.keys).await?;
+        if still == missing {
+            return Ok(missing);
+        }
+        missing = still;
+    }
+}
+
+/// The counts of all that is there but for the shards in `missing`.
+async fn counts(fleet: &FleetRun, groups: &Groups, missing: &[ShardId]) -> Result<RowCounts, ReduceError> {
+    let output = fleet.output.as_ref();
     if missing.is_empty() {
         reduce::total(output, &fleet.keys, groups).await
     } else {
@@ -235,26 +249,9 @@ fn results(fleet: &FleetRun) -> String {
     Address { bucket: fleet.valid.output.bucket.clone(), prefix: fleet.keys.results() }.to_string()
 }
 
-/// Commands that tag the failed images again, on one machine: a fleet takes prefixes, not keys.
+/// The command that tags the failed images again and keeps the other rows.
 fn retry(fleet: &FleetRun) -> String {
-    let (run, source, output) = (fleet.run.to_string(), &fleet.valid.source, fleet.valid.output.to_string());
-    let run_folder = format!("{output}{run}/");
-    let lines = [
-        quoted(["aws", "s3", "cp", "--recursive", &run_folder, &run]),
-        format!("{} > failed.txt", quoted(["tagfleet", "show", &run, "--failed", "--keys-only"])),
-        quoted([
-            "tagfleet",
-            "run",
-            &format!("s3://{source}/"),
-            "--keys",
-            "failed.txt",
-            "--model",
-            "MODEL",
-            "--out",
-            &output,
-        ]),
-    ];
-    lines.join("\n")
+    quoted(["tagfleet", "submit", "--retry", fleet.run.as_str()])
 }
 
 /// The summary of a run that came to its end.

@@ -8,6 +8,7 @@ pub mod address;
 pub mod budget;
 pub mod day;
 pub mod deadline;
+pub mod earlier;
 pub mod finish;
 pub mod model;
 pub mod plan;

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use futures::stream::TryStreamExt;
 
+use super::earlier;
 use super::model::{self, PublishedModel};
 use super::{FleetError, FleetRun, Stack};
 use crate::address::Address;
@@ -38,11 +39,9 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         apart_from_runs(stack, fleet).await?;
         let model = (stack.open)(&fleet.valid.model.bucket);
         let published = model::read(model.as_ref(), &fleet.valid.model).await?;
-        let request = request(fleet, &published)?;
-        let source = (stack.open)(&fleet.valid.source);
-        any_object(source.as_ref(), fleet).await?;
-        let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
-        let ranges = ranges.map_err(|error| of_source(fleet, error))?;
+        let mut request = request(fleet, &published)?;
+        request.since = earlier::find(fleet, &request).await?;
+        let ranges = ranges(stack, fleet, &request).await?;
         record::create(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
         // Last, and it never expires: where it is there without the ranges, these were there once.
         record::create(output, &keys.request(), &request).await?;
@@ -53,6 +52,17 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     // Of two calls at once the first one's ranges count.
     let ranges: Ranges = record::read(output, &keys.ranges()).await?;
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
+}
+
+/// The ranges of the source, or of the earlier run if its inputs are those of this one.
+async fn ranges(stack: &Stack, fleet: &FleetRun, request: &RunRequest) -> Result<Vec<KeyRange>, FleetError> {
+    if let Some(earlier) = fleet.earlier(request).filter(|earlier| earlier.only_failed) {
+        return earlier::ranges(&earlier).await;
+    }
+    let source = (stack.open)(&fleet.valid.source);
+    any_object(source.as_ref(), fleet).await?;
+    let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
+    ranges.map_err(|error| of_source(fleet, error))
 }
 
 /// Refuses results within another run of the stack: its rows would seem to have more files, its bill more

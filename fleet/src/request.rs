@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::deadline;
 use crate::address::Address;
+use crate::earlier::Continued;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::run::{StackKeys, TagOptions};
@@ -52,6 +53,13 @@ pub struct FleetRequest {
     /// Where results go; the stack's own bucket by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// Keeps the rows of an earlier run with the same output for images that are the same: its id, or
+    /// `latest` for the latest run that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Tags only the failed images of an earlier run with the same output again, and keeps its other rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
     /// Which tags a row keeps, where it is not what the model was published with.
     #[serde(default)]
     pub tags: TagOverrides,
@@ -167,6 +175,8 @@ pub struct ValidRequest {
     pub output: Address,
     /// How long the run may take.
     pub deadline: Option<Duration>,
+    /// The earlier run that it continues.
+    pub continued: Option<Continued>,
 }
 
 impl ValidRequest {
@@ -202,8 +212,21 @@ impl ValidRequest {
         let prefixes = inputs.into_iter().map(|input| input.prefix).collect();
         let deadline = request.deadline.as_deref().map(deadline::parse).transpose();
         let deadline = deadline.map_err(|why| invalid(format!("deadline: {why}")))?;
-        Ok(Self { request, source, prefixes, filter, model, output, deadline })
+        let continued = continued(&request)?;
+        Ok(Self { request, source, prefixes, filter, model, output, deadline, continued })
     }
+}
+
+/// The earlier run that the request names.
+fn continued(request: &FleetRequest) -> Result<Option<Continued>, InvalidRequest> {
+    let (field, text, only_failed) = match (&request.since, &request.retry) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(invalid("since and retry: give one of them")),
+        (Some(since), None) => ("since", since, false),
+        (None, Some(retry)) => ("retry", retry, true),
+    };
+    let choice = text.parse().map_err(|error| invalid(format!("{field}: {error}, or \"latest\"")))?;
+    Ok(Some(Continued { choice, only_failed }))
 }
 
 /// The input prefixes, sorted: of one bucket, none within another.

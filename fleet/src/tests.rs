@@ -8,6 +8,7 @@ mod device;
 mod late;
 mod limits;
 mod names;
+mod nights;
 mod partial;
 mod planned;
 

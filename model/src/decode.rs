@@ -44,6 +44,7 @@ mod samples;
 mod tests;
 
 pub use budget::{PixelBudget, Reservation};
+pub(crate) use format::foreign_to_models;
 use format::{Format, Sniffed};
 pub use panics::quiet_panics;
 

@@ -47,6 +47,7 @@ mod find;
 mod labels;
 pub(crate) mod links;
 mod metadata;
+pub mod needed;
 mod open_clip;
 mod outputs;
 mod overrides;

@@ -38,6 +38,7 @@ pub(crate) use self::ports::LARGEST_BATCH;
 pub use self::ports::{ImageInput, OutputPort};
 pub use self::range::SampleRange;
 pub use self::statistics::{Pictures, Statistics};
+use crate::decode::foreign_to_models;
 use crate::folder::{Activation, ModelError};
 
 /// What is kept of an ONNX file.
@@ -206,6 +207,16 @@ pub(crate) fn refuse_text(path: &Path) -> Result<(), ModelError> {
         return Err(ModelError::new(format!("{shown} is a text file, not an ONNX model")));
     }
     Ok(())
+}
+
+/// Refuses a graph that starts as a picture, an archive or a page does. Weights may start with anything.
+pub(crate) fn refuse_foreign(path: &Path, head: &[u8]) -> Result<(), ModelError> {
+    match foreign_to_models(head) {
+        Some(name) => {
+            Err(ModelError::new(format!("{} looks like {name}, not like an ONNX model", path.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Every tensor and operator of a model, those of nested graphs included.

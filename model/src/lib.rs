@@ -12,6 +12,7 @@ mod nearest;
 pub mod pixels;
 pub mod preprocessing;
 pub mod resize;
+pub mod sample;
 pub mod scores;
 pub mod tagger;
 pub mod tensor;

@@ -228,7 +228,7 @@ pub enum Kind {
 
 /// An error of a bucket, naming bucket and key.
 #[derive(Clone, Debug, Error)]
-#[error("{bucket}: {key:?}: {detail}")]
+#[error("{bucket}: {}{detail}", named(.key))]
 pub struct BucketError {
     /// What kind it is.
     pub kind: Kind,
@@ -238,4 +238,9 @@ pub struct BucketError {
     pub key: String,
     /// One line for a person.
     pub detail: String,
+}
+
+/// `"a.jpg": `; nothing for a bucket as a whole.
+fn named(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("{key:?}: ") }
 }

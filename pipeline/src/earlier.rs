@@ -64,6 +64,13 @@ impl EarlierRun {
         })
     }
 
+    /// The run of these keys, to be compared with and not to keep rows of.
+    #[must_use]
+    pub fn to_compare(output: &Arc<dyn Bucket>, keys: RunKeys, run: RunId) -> Self {
+        let columns = RunColumns { run, model: String::new(), vector: None };
+        Self { output: output.clone(), keys, columns, only_failed: false, max_kept: u64::MAX }
+    }
+
     /// Reads the footers of its results: one or two requests for each file.
     ///
     /// # Errors
@@ -143,3 +150,6 @@ impl EarlierFiles {
         EarlierRows::new(self, range, columns)
     }
 }
+
+#[cfg(test)]
+mod tests;

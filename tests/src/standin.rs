@@ -42,17 +42,19 @@ impl Asked {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// Headers besides the length.
+    /// Headers besides the length, unless it is a false one.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
+    /// A body that is not text, in its place if it is not empty.
+    pub file: Vec<u8>,
 }
 
 impl Reply {
     /// 200 with a body.
     #[must_use]
     pub fn ok(body: impl Into<String>) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.into() }
+        Self { status: 200, body: body.into(), ..Self::default() }
     }
 
     /// An error in S3's form.
@@ -60,7 +62,7 @@ impl Reply {
     pub fn s3_error(status: u16, code: &str) -> Self {
         let body =
             format!("<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} it is</Message></Error>");
-        Self { status, headers: Vec::new(), body }
+        Self { status, body, ..Self::default() }
     }
 }
 
@@ -113,6 +115,9 @@ fn serve(stream: &TcpStream, answers: &Answers, record: &Mutex<Vec<Asked>>) -> s
         let is_head = asked.method == "HEAD";
         record.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         write(stream, &reply, is_head)?;
+        if reply.headers.contains(&("Connection", "close".to_owned())) {
+            return Ok(());
+        }
     }
     Ok(())
 }
@@ -140,10 +145,14 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Asked>> {
 }
 
 fn write(mut stream: &TcpStream, reply: &Reply, is_head: bool) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} it\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
+    let body = if reply.file.is_empty() { reply.body.as_bytes() } else { reply.file.as_slice() };
+    let mut head = format!("HTTP/1.1 {} it\r\n", reply.status);
+    if !reply.headers.iter().any(|(name, _)| *name == "Content-Length") {
+        let _ = write!(head, "Content-Length: {}\r\n", body.len());
+    }
     for (name, value) in &reply.headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }
-    let body = if is_head { "" } else { reply.body.as_str() };
-    stream.write_all(format!("{head}\r\n{body}").as_bytes())
+    let body = if is_head { &[] } else { body };
+    stream.write_all(&[head.as_bytes(), b"\r\n", body].concat())
 }

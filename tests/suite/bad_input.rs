@@ -51,7 +51,7 @@ fn inputs() {
     insta::assert_snapshot!(refused(&["FOLDER/none"]), @"error: FOLDER/none: the input has no files: nothing to tag");
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--include", "*.png"]),
-        @"error: FOLDER/photos: 1 file, and no file passes --include and --exclude: nothing to tag"
+        @"error: FOLDER/photos: 1 file, and none passes --include and --exclude (globs are case-sensitive): nothing to tag"
     );
     insta::assert_snapshot!(
         refused(&["FOLDER/photos", "--exclude", "["]),
@@ -124,7 +124,7 @@ fn a_gpu_that_is_not_there() {
     }
     for place in places {
         let place = place.to_str().unwrap();
-        let error = refused(&folder, &["FOLDER/photos", "--device", "cuda", "--onnxruntime", place]);
+        let error = refused(&folder, &["FOLDER/photos", "--device", "gpu", "--onnxruntime", place]);
         let asked = "no GPU can be used with the ONNX Runtime at ";
         assert!(error.contains(asked) && error.contains("give --device cpu"), "{error}");
         let missing = ["there is no NVIDIA driver", "was built without CUDA"];

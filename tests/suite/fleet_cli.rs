@@ -51,6 +51,30 @@ fn refused(ran: &Ran) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// A model that was published is read from its folder, with its hashes checked.
+#[test]
+fn a_published_model_is_a_model_for_every_command() {
+    let cloud = deploy();
+    let home = tempfile::tempdir().unwrap();
+    let model = json_of(&submit(&cloud, &["--json"]))["model"].as_str().unwrap().to_owned();
+    let url = cloud.emulator().endpoint_url();
+    let inspect = |model: &str| {
+        let mut command =
+            tagfleet(["inspect", model, "--engine", "tract", "--region", "us-east-1", "--json"]);
+        command.args(["--endpoint-url", &url]).env("XDG_CACHE_HOME", home.path());
+        run(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"))
+    };
+    let spec = |ran: &Ran| json_of(ran)["model"].clone();
+    assert_eq!(spec(&inspect(&model)), spec(&inspect("demo/model")));
+    let file = format!(
+        "{}config.json",
+        model.split_once("/models/").map(|(_, name)| format!("models/{name}")).unwrap()
+    );
+    cloud.put(&file, b"{}");
+    let changed = inspect(&model);
+    assert!(refused(&changed).contains("config.json is not the file that was published"), "{changed:?}");
+}
+
 #[test]
 fn a_model_is_published_once_with_all_its_files() {
     let cloud = deploy();
@@ -221,7 +245,7 @@ fn what_is_wrong_is_said_before_anything_is_started() {
 
     insta::assert_snapshot!(refused(&fleet(&cloud, &["status", "20261123-170000-0a1b2c"])), @"error: there is no run 20261123-170000-0a1b2c in the stack tagfleet: `tagfleet status` lists the latest");
     insta::assert_snapshot!(refused(&fleet(&cloud, &["cancel", "No Run"])), @r#"error: "No Run" is not a run ID: use 1 to 64 characters of a-z, 0-9 and '-'"#);
-    insta::assert_snapshot!(refused(&fleet(&cloud, &["resume", "r", "--stack", "none"])), @"error: there is no stack none in this account and region: deploy it with `make deploy`, or name another with --stack, --region or --profile");
+    insta::assert_snapshot!(refused(&fleet(&cloud, &["resume", "r", "--stack", "none"])), @"error: there is no stack none in this account and region: deploy it with `make deploy`, or name another with --stack, --region or --profile; a run on this machine resumes with the same `tagfleet run` command");
     insta::assert_snapshot!(fleet(&cloud, &["status"]).stdout, @"the stack tagfleet has run nothing yet");
 }
 

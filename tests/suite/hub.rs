@@ -59,5 +59,5 @@ fn a_model_that_was_not_downloaded_names_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let ran = tag(folder.path(), "acme/tagger", &folder.path().join("out"));
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("`hf download acme/tagger`"), "{ran:?}");
+    assert!(ran.stderr.contains("`hf download acme/tagger` puts it there, or add --download"), "{ran:?}");
 }

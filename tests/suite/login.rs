@@ -175,6 +175,7 @@ fn answer(asked: &Asked) -> Option<Reply> {
             status: 200,
             headers: vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".to_owned())],
             body: "token".to_owned(),
+            ..Reply::default()
         }),
         path if path.trim_end_matches('/').ends_with("security-credentials") => Some(Reply::ok("machine")),
         _ if asked.body.contains("Action=AssumeRole") => Some(assumed(&asked.body)),

@@ -89,6 +89,7 @@ fn ctrl_c_in_the_middle_of_a_shard_keeps_every_image_that_is_tagged() {
 
     let again = interrupted(&emulator, &out, &["-TERM", "-TERM"]);
     assert_eq!(again.code, Some(4), "{again:?}");
+    assert!(counted(&again).is_sorted(), "the count goes back: {}", again.stderr);
     let kept_again = *counted(&again).last().unwrap();
     assert!((kept..IMAGES).contains(&kept_again), "{}", again.stderr);
 

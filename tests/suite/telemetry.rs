@@ -70,7 +70,7 @@ fn no_command_leaves_a_file_at_home_or_looks_a_name_up() {
     let catcher = catcher(folder.path());
     let out = out.to_str().unwrap();
     let picture = "demo/photos/autumn/sku-0000.jpg";
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &["run", "demo/photos", "--model", "demo/model", "--out", out, "--engine", "onnxruntime"],
         &["run", "demo/photos", "--model", "demo/model", "--out", out, "--engine", "openvino", "--new"],
         &["run", "demo/photos", "--model", "demo/model", "--out", out, "--device", "rehearsal", "--new"],
@@ -81,6 +81,7 @@ fn no_command_leaves_a_file_at_home_or_looks_a_name_up() {
         &["show", out],
         &["report", out],
         &["prices", "show"],
+        &["doctor", "--local"],
     ];
     for arguments in commands {
         let ran = watched(&home, &catcher, arguments);

@@ -161,6 +161,11 @@ fn a_library_beside_the_program_is_used_only_if_nobody_else_can_replace_it() {
     let none = inspected(&program).stdout;
     assert!(!none.contains(project(".venv").to_str().unwrap()), "{none}");
     assert!(none.contains("run `pip install onnxruntime`") && !none.contains("make setup"), "{none}");
+    let doctor = run(&mut plain(&program, &["doctor", "--local"]));
+    assert_eq!(doctor.code, Some(0), "models run on tract: {doctor:?}");
+    assert!(doctor.stdout.contains("\nthis machine can run; "), "{doctor:?}");
+    let warning = doctor.stdout.lines().skip_while(|line| !line.starts_with("WARN  onnxruntime")).nth(1);
+    assert!(warning.is_some_and(|to_do| to_do.contains("-> `pip install onnxruntime`")), "{doctor:?}");
     let library = put_engine(&here.join(PACKAGES));
     let found = inspected(&program).stdout;
     assert!(found.contains(&format!("from {}", library.display())), "{found}");

@@ -43,11 +43,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Reads the environment, and the bundle if one is named.
+    /// Reads the environment, and the bundle if one is named there or in the profile.
     ///
     /// # Errors
     /// If the bundle or a proxy's address cannot be used.
-    pub(crate) fn new(profiles: &Profiles) -> Result<Self, SetupError> {
+    pub(crate) fn new(profiles: Option<&Profiles>) -> Result<Self, SetupError> {
         let mut context = TlsContext::builder();
         if let Some(bundle) = bundle(profiles) {
             context =
@@ -127,12 +127,12 @@ impl HttpConnector for Routed {
     }
 }
 
-fn bundle(profiles: &Profiles) -> Option<Named> {
+fn bundle(profiles: Option<&Profiles>) -> Option<Named> {
     let variable = |name: &'static str| {
         let path = std::env::var(name).ok().filter(|path| !path.is_empty())?;
         Some(Named { setting: name, path })
     };
-    let profile = || Some(Named { setting: "ca_bundle", path: profiles.get("ca_bundle")?.to_owned() });
+    let profile = || Some(Named { setting: "ca_bundle", path: profiles?.get("ca_bundle")?.to_owned() });
     variable(CA_BUNDLE).or_else(profile).or_else(|| variable(REQUESTS_CA_BUNDLE))
 }
 

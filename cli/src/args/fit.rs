@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::LoadOptions;
+use super::{AwsOptions, LoadOptions};
 
 const ABOUT: &str = "\
 Pictures count as labelled if they are in folders that are named after labels, or if --truth names their labels. Labelled \
@@ -20,7 +20,7 @@ Exit codes:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = ABOUT)]
 pub(crate) struct FitOptions {
-    /// An .onnx file, or a folder as Hugging Face's ONNX export makes it
+    /// The model, as --model of `run` names it
     pub(crate) model: PathBuf,
     /// Folder of pictures (read recursively), of the kind that the model is meant for
     #[arg(long, value_name = "FOLDER")]
@@ -45,4 +45,6 @@ pub(crate) struct FitOptions {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
+    #[command(flatten)]
+    pub(crate) aws: AwsOptions,
 }

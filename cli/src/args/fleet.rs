@@ -17,7 +17,7 @@ pub(crate) enum FleetCommand {
     Cancel(CancelOptions),
     /// Resume a cancelled, failed, incomplete or over-budget fleet run
     Resume(ResumeOptions),
-    /// Check that the stack can run, and what to fix
+    /// Check that the stack, or this machine, can run, and what to fix
     Doctor(DoctorOptions),
 }
 
@@ -33,10 +33,12 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 26] = [
+pub(super) const REQUEST_FLAGS: [&str; 28] = [
+    "since",
     "input",
     "model",
     "model_file",
+    "download",
     "engine",
     "precision",
     "onnxruntime",
@@ -66,16 +68,24 @@ pub(super) const REQUEST_FLAGS: [&str; 26] = [
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct SubmitOptions {
     /// S3 prefixes to tag (same bucket, not nested)
-    #[arg(value_name = "PREFIX", required_unless_present = "request")]
+    #[arg(value_name = "PREFIX", required_unless_present_any = ["request", "retry"])]
     pub(crate) input: Vec<String>,
-    /// An .onnx file or a folder to publish, or a published model, s3://bucket/models/NAME/
-    #[arg(long, value_name = "PLACE", required_unless_present = "request")]
+    /// A model to publish, as --model of `run` names it, or a published one, s3://bucket/models/NAME/
+    #[arg(long, value_name = "PLACE", required_unless_present_any = ["request", "retry"])]
     pub(crate) model: Option<OsString>,
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
     /// Request file, as --save writes it
     #[arg(long, value_name = "FILE", conflicts_with_all = REQUEST_FLAGS)]
     pub(crate) request: Option<PathBuf>,
+    /// Tag only the failed images of this run again, and keep its other rows; everything else is as that run
+    /// was requested
+    #[arg(long, value_name = "RUN", conflicts_with_all = REQUEST_FLAGS, conflicts_with = "request")]
+    pub(crate) retry: Option<String>,
+    /// Keep the rows of this earlier run with the same output for images that are the same, and tag only new
+    /// and changed ones; `latest` is the latest run that fits
+    #[arg(long, value_name = "RUN")]
+    pub(crate) since: Option<String>,
     /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of
     /// its own in it
     #[arg(long, value_name = "PLACE")]
@@ -191,6 +201,9 @@ pub(crate) struct ResumeOptions {
     after_help = "Exit codes: 0 if a run can start, with or without warnings; 1 if something must be fixed first."
 )]
 pub(crate) struct DoctorOptions {
+    /// Check this machine instead of the stack: engines, processor, memory; asks no network
+    #[arg(long, conflicts_with_all = ["profile", "region", "endpoint_url"])]
+    pub(crate) local: bool,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -212,5 +225,6 @@ pub(crate) struct StackOptions {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Device {
     Cpu,
+    #[value(alias = "cuda")]
     Gpu,
 }

@@ -40,16 +40,24 @@ pub(crate) struct RefreshPricesOptions {
     /// One more instance type to ask for; may be given several times
     #[arg(long, value_name = "TYPE")]
     pub(crate) instance_type: Vec<String>,
-    /// Save the prices in this stack's bucket; its runs use them
-    #[arg(long, value_name = "NAME", required_unless_present = "out")]
-    pub(crate) stack: Option<String>,
-    /// Write the book to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: PricesTarget,
     /// A profile of the AWS configuration files
     #[arg(long, value_name = "NAME", help_heading = "AWS")]
     pub(crate) profile: Option<String>,
     /// Where AWS is, instead of its own endpoints
     #[arg(long, value_name = "URL", help_heading = "AWS")]
     pub(crate) endpoint_url: Option<String>,
+}
+
+/// Where new prices go. A group, so that an error names both options.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = true)]
+pub(crate) struct PricesTarget {
+    /// Save the prices in this stack's bucket; its runs use them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: Option<String>,
+    /// Write the book to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }

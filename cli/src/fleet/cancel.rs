@@ -7,12 +7,14 @@ use tagfleet_fleet::FleetRun;
 
 use super::executions::Executions;
 use super::jobs;
+use super::local_run;
 use super::stack::{FleetStack, FoundRun};
 use crate::args::CancelOptions;
 use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print};
 
 pub(super) async fn cancel(options: &CancelOptions) -> Result<Exit, Failure> {
+    local_run::refuse(&options.run)?;
     let stack = FleetStack::find(&options.stack).await?;
     let FoundRun { run, fleet } = stack.run(&options.run).await?;
     let executions = Executions::of(&stack, &run).await?;

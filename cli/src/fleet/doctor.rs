@@ -1,10 +1,12 @@
-//! `tagfleet doctor`: can the stack run? Each check reports its finding and, if that is bad, the remedy.
+//! `tagfleet doctor`: can the stack, or this machine, run? Each check reports its finding and, if that is
+//! bad, the remedy.
 //!
 //! It reads and changes nothing. A service that denies access, or does not answer, is a warning: the other
 //! checks continue. Functions of the answer alone decide what it means, a file for each subject.
 
 mod encryption;
 mod finding;
+mod machine;
 mod mail;
 mod network;
 mod placement;
@@ -19,7 +21,7 @@ use tagfleet_pipeline::bucket::Kind;
 use super::stack::FleetStack;
 use crate::args::{DoctorOptions, StackOptions};
 use crate::connection;
-use crate::exit::{Exit, Failure, broken, print, print_json};
+use crate::exit::{Exit, Failure, broken, print_json, print_marked};
 use finding::{Finding, Level};
 
 /// AWS STS: a query service.
@@ -31,11 +33,15 @@ const LOG_IN: &str =
     "log in as for the AWS CLI (`aws sts get-caller-identity` must work), or pass --profile and --region";
 
 pub(super) async fn doctor(options: &DoctorOptions) -> Result<Exit, Failure> {
-    let findings = check(&options.stack).await;
+    let (findings, subject) = if options.local {
+        (machine::check()?, "this machine")
+    } else {
+        (check(&options.stack).await, "the fleet")
+    };
     if options.json {
         print_json(&serde_json::to_string_pretty(&findings).map_err(broken)?)?;
     } else {
-        print(&finding::text(&findings))?;
+        print_marked(&finding::text_about(subject, &findings))?;
     }
     let is_bad = findings.iter().any(|finding| finding.level == Level::Fail);
     Ok(if is_bad { Exit::Broken } else { Exit::Finished })
@@ -46,6 +52,10 @@ async fn check(options: &StackOptions) -> Vec<Finding> {
         Ok(aws) => aws,
         Err(failure) => return vec![Finding::fail("credentials", failure.message(), LOG_IN)],
     };
+    if aws.region().is_none() {
+        let to_do = "pass --region, set AWS_REGION, or run `aws configure`";
+        return vec![Finding::fail("region", "no AWS region is set", to_do)];
+    }
     let mut findings = vec![identity(&aws).await];
     let stack = match FleetStack::find_with(aws, &options.stack).await {
         Ok(stack) => stack,

@@ -22,7 +22,7 @@ use super::stack::FleetStack;
 use crate::args::{Engine, LoadOptions, Precision, SubmitOptions};
 use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::{Loading, warn};
-use crate::model_source;
+use crate::model_source::{self, Fetching, ModelSource};
 use crate::place::Place;
 
 /// The image of CPU workers installs what this file pins.
@@ -45,7 +45,7 @@ const MAX_NAME: usize = 40;
 pub(super) async fn model(stack: &FleetStack, options: &SubmitOptions) -> Result<Address, Failure> {
     let place = options.model.as_deref().ok_or_else(|| bad_input("give --model or --request"))?;
     let place =
-        if model_source::is_hub_address(place) { Place::Path(place.into()) } else { Place::parse(place)? };
+        if model_source::is_address(place) { Place::Path(place.into()) } else { Place::parse(place)? };
     match place {
         Place::Path(path) => publish(stack, &path, options).await,
         Place::S3 { bucket, prefix } => {
@@ -117,7 +117,9 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
 
 async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Result<Address, Failure> {
     let device = super::submit::device(options);
-    let loading = read_model(path, device, options)?;
+    let fetching = Fetching::new(&options.loading, &options.stack.aws).quiet(options.quiet);
+    let source = ModelSource::resolve(path, &fetching).await?;
+    let loading = read_model(source, device, options)?;
     let spec = &loading.model.spec;
     check_size(&spec.files)?;
     Ranker::new(&spec.labels, spec.activation, &loading.tags).map_err(bad_input)?;
@@ -162,14 +164,14 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
 }
 
 /// The model as this machine's processor would run it. Of a GPU's precision it knows nothing.
-fn read_model(path: &Path, device: Device, options: &SubmitOptions) -> Result<Loading, Failure> {
+fn read_model(source: ModelSource, device: Device, options: &SubmitOptions) -> Result<Loading, Failure> {
     let (tags, output) = (&options.tags, options.output.as_deref());
     match device {
-        Device::Cpu => Loading::new(path, (&options.loading, DeviceChoice::Cpu), tags, output),
+        Device::Cpu => Loading::new(source, (&options.loading, DeviceChoice::Cpu), tags, output),
         Device::Gpu => {
             let loading =
                 LoadOptions { precision: Precision::Fp32, engine: Engine::Auto, ..options.loading.clone() };
-            Loading::new(path, (&loading, DeviceChoice::Cpu), tags, output)
+            Loading::new(source, (&loading, DeviceChoice::Cpu), tags, output)
         }
     }
 }

@@ -11,6 +11,7 @@ use tagfleet_pipeline::run::StackKeys;
 use tagfleet_report::State;
 
 use super::executions::{self, Executions};
+use super::local_run;
 use super::run_status::{StatusPoller, summary};
 use super::stack::FleetStack;
 use super::watch;
@@ -18,7 +19,9 @@ use crate::args::ResumeOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 
 pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
-    let stack = FleetStack::find(&options.stack).await?;
+    local_run::refuse(&options.run)?;
+    let found = FleetStack::find(&options.stack).await;
+    let stack = found.map_err(|failure| failure.with_remedy(local_run::REMEDY))?;
     let found = stack.run(&options.run).await?;
     let run = &found.run;
     let Some(fleet) = &found.fleet else {

@@ -14,6 +14,7 @@ use tagfleet_aws::executions::Execution;
 use tagfleet_cost::usage::Machine;
 use tagfleet_pipeline::number::count;
 
+use super::local_run;
 use super::run_status::{RunState, RunStatus, Spent, StatusPoller, Workers};
 use super::stack::FleetStack;
 use super::watch;
@@ -26,6 +27,7 @@ use crate::exit::{Exit, Failure, broken, print, print_json};
 const LATEST: usize = 20;
 
 pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
+    options.run.as_deref().map_or(Ok(()), local_run::refuse)?;
     let stack = FleetStack::find(&options.stack).await?;
     let Some(run) = &options.run else { return list(&stack, options.json).await };
     let mut look = StatusPoller::new(&stack, stack.run(run).await?);
@@ -109,6 +111,9 @@ fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> s
     if let Some(images) = run_status.images {
         let [done, all, failed] = [images.done, images.all, run_status.failed].map(count);
         writeln!(text, "images   {done} of {all} done, {failed} failed")?;
+    }
+    if let Some(difference) = &run_status.difference {
+        writeln!(text, "since    {difference}")?;
     }
     if !run_status.skipped.is_empty() {
         writeln!(text, "skipped  {}", run_status.skipped.in_words())?;
@@ -208,11 +213,12 @@ pub(super) fn line(run_status: &RunStatus) -> String {
     let mut line = run_status.state.word().to_owned();
     if let (Some(shards), Some(images)) = (run_status.shards, run_status.images) {
         line.push_str(&format!(
-            ": {}/{} shards, {}/{} images, {} failed",
+            ": {}/{} shards, {}/{} images ({} %), {} failed",
             count(shards.done),
             count(shards.all),
             count(images.done),
             count(images.all),
+            u128::from(images.done) * 100 / u128::from(images.all.max(1)),
             count(run_status.failed)
         ));
     } else if run_status.state == RunState::Splitting {

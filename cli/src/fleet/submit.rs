@@ -31,9 +31,10 @@ const ANY_STACK: &str = "xn--the-stack-s-bucket";
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     check_alone(options)?;
     let stack = FleetStack::find(&options.stack).await?;
-    let (valid, bytes) = match &options.request {
-        Some(file) => from_file(&stack, file).await?,
-        None => {
+    let (valid, bytes) = match (&options.request, &options.retry) {
+        (Some(file), _) => from_file(&stack, file).await?,
+        (None, Some(run)) => again(&stack, run).await?,
+        (None, None) => {
             let plan = options.plan.as_deref().map(estimate).transpose()?;
             from_flags(&stack, options, plan).await?
         }
@@ -65,6 +66,10 @@ fn check_alone(options: &SubmitOptions) -> Result<(), Failure> {
     if let Some(file) = &options.request {
         return read(file, ANY_STACK).map(|_| ());
     }
+    if options.retry.is_some() {
+        // Its request is in the stack.
+        return Ok(());
+    }
     let plan = options.plan.as_deref().map(estimate).transpose()?;
     let model = Address { bucket: ANY_STACK.to_owned(), prefix: StackKeys::MODELS.to_owned() };
     let request = request(options, model.to_string(), plan);
@@ -92,6 +97,32 @@ async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Byt
     Ok((valid, bytes))
 }
 
+/// The request of an earlier run, for its failed images only.
+async fn again(stack: &FleetStack, run: &str) -> Result<(ValidRequest, Bytes), Failure> {
+    let found = stack.run(run).await?;
+    let Some(fleet) = found.fleet else {
+        return Err(bad_input(format!("--retry {run}: its request was refused: submit a new one")));
+    };
+    let request = FleetRequest {
+        since: None,
+        retry: Some(found.run.to_string()),
+        plan: None,
+        command: Some(command_line::this()),
+        ..fleet.valid.request
+    };
+    let valid = valid(stack, request)?;
+    check(stack, &valid)?;
+    let bytes = stored(&valid.request)?;
+    Ok((valid, bytes))
+}
+
+/// The request as a file.
+fn stored(request: &FleetRequest) -> Result<Bytes, Failure> {
+    let mut bytes = serde_json::to_vec_pretty(request).map_err(broken)?;
+    bytes.push(b'\n');
+    Ok(bytes.into())
+}
+
 /// Flags that are wrong are found before a model is published.
 async fn from_flags(
     stack: &FleetStack,
@@ -103,9 +134,8 @@ async fn from_flags(
     let model = publish::model(stack, options).await?;
     let valid = valid(stack, request(options, model.to_string(), plan))?;
     check(stack, &valid)?;
-    let mut bytes = serde_json::to_vec_pretty(&valid.request).map_err(broken)?;
-    bytes.push(b'\n');
-    Ok((valid, bytes.into()))
+    let bytes = stored(&valid.request)?;
+    Ok((valid, bytes))
 }
 
 fn valid(stack: &FleetStack, request: FleetRequest) -> Result<ValidRequest, Failure> {
@@ -135,6 +165,8 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         all_files: options.all_files,
         model,
         output: options.out.clone(),
+        since: options.since.clone(),
+        retry: None,
         tags: tags(options),
         device: device(options),
         workers: options.workers,

@@ -4,14 +4,14 @@
 //! Interrupting it interrupts nothing but itself: the run continues.
 
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::run_status::{RunState, RunStatus, StatusPoller};
 use super::status::{line, now, text};
-use crate::bar;
+use crate::bar::{self, Schedule};
 use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
 use crate::summary_output;
 
@@ -23,7 +23,7 @@ const EARLY_LOOKS: u32 = 10;
 
 /// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
 pub(super) async fn wait(mut look: StatusPoller<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
-    let shown = Shown::new(quiet, io::stderr().is_terminal());
+    let mut shown = Shown::new(quiet, io::stderr().is_terminal());
     let run_status = until_end(&mut look, |run_status| {
         shown.show(run_status);
         Ok(())
@@ -44,6 +44,8 @@ pub(super) async fn redraw(look: &mut StatusPoller<'_>) -> Result<Exit, Failure>
         bar
     });
     let resume = look.resume();
+    let mut lines = Lines::default();
+    let began = Instant::now();
     let run_status = until_end(look, |run_status| match &screen {
         Some(bar) => {
             bar.set_message(crate::exit::printable(text(run_status, &resume, now()).trim_end()));
@@ -51,7 +53,8 @@ pub(super) async fn redraw(look: &mut StatusPoller<'_>) -> Result<Exit, Failure>
             Ok(())
         }
         None if run_status.state.is_end() => Ok(()),
-        None => print(&format!("{}\n", line(run_status))),
+        None if lines.are_due(run_status.state, began.elapsed()) => print(&format!("{}\n", line(run_status))),
+        None => Ok(()),
     })
     .await?;
     if let Some(bar) = screen {
@@ -138,10 +141,25 @@ fn go_on(state: RunState, resume: &str) -> String {
     if state == RunState::StoppedAtBudget { format!("{resume} --max-usd N") } else { resume.to_owned() }
 }
 
+/// Plain lines: one when the state changes, and now and then between.
+#[derive(Default)]
+struct Lines {
+    schedule: Schedule,
+    state: Option<RunState>,
+}
+
+impl Lines {
+    /// Whether to write one, `time` after the start.
+    fn are_due(&mut self, state: RunState, time: Duration) -> bool {
+        let is_new = self.state.replace(state) != Some(state);
+        self.schedule.is_due(time) || is_new
+    }
+}
+
 /// Progress on stderr.
 enum Shown {
     Nothing,
-    Lines,
+    Lines(Lines, Instant),
     Bar(ProgressBar),
 }
 
@@ -149,7 +167,7 @@ impl Shown {
     fn new(quiet: bool, is_terminal: bool) -> Self {
         match (quiet, is_terminal) {
             (true, _) => Self::Nothing,
-            (false, false) => Self::Lines,
+            (false, false) => Self::Lines(Lines::default(), Instant::now()),
             (false, true) => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
                 bar.set_style(bar::style());
@@ -158,10 +176,14 @@ impl Shown {
         }
     }
 
-    fn show(&self, run_status: &RunStatus) {
+    fn show(&mut self, run_status: &RunStatus) {
         match self {
             Self::Nothing => {}
-            Self::Lines => tell(&line(run_status)),
+            Self::Lines(lines, began) => {
+                if lines.are_due(run_status.state, began.elapsed()) {
+                    tell(&line(run_status));
+                }
+            }
             Self::Bar(bar) => {
                 if let Some(images) = run_status.images {
                     bar.set_length(images.all);
@@ -179,5 +201,30 @@ impl Shown {
             // The bar ends without one.
             tell("");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_state_is_written_at_once_and_the_same_one_now_and_then() {
+        let mut lines = Lines::default();
+        let looks = [
+            (RunState::Planning, 0),
+            (RunState::Planning, 1),
+            (RunState::Splitting, 2),
+            (RunState::Running, 3),
+            (RunState::Running, 5),
+            (RunState::Running, 10),
+            (RunState::Running, 15),
+        ];
+        let written: Vec<u64> = looks
+            .into_iter()
+            .filter(|(state, second)| lines.are_due(*state, Duration::from_secs(*second)))
+            .map(|(_, second)| second)
+            .collect();
+        assert_eq!(written, [0, 2, 3, 5, 15]);
     }
 }

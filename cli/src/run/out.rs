@@ -12,6 +12,7 @@ use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest};
 
+use super::unfinished;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::Place;
 use crate::run_id::begin;
@@ -31,6 +32,14 @@ pub(super) struct Out {
     pub(super) prefix: String,
     folder: Option<DirBucket>,
     _lock: Option<File>,
+}
+
+/// The run that a command works on.
+pub(super) struct Chosen {
+    pub(super) run: RunId,
+    pub(super) is_new: bool,
+    /// A note about an unfinished run that is left alone.
+    pub(super) left: Option<String>,
 }
 
 /// Refuses a place whose results would be inputs of the next run.
@@ -104,20 +113,19 @@ impl Out {
         format!("--out {}", self.place)
     }
 
-    /// The latest unfinished run with this request, or a new one; and whether it is new.
-    pub(super) async fn find_or_begin(
-        &self,
-        request: &RunRequest,
-        new: bool,
-    ) -> Result<(RunId, bool), Failure> {
+    /// The latest unfinished run with this request, or a new one.
+    pub(super) async fn find_or_begin(&self, request: &RunRequest, new: bool) -> Result<Chosen, Failure> {
         let runs = self.runs().await?;
         self.tidy(&runs)?;
+        let mut left = None;
         for run in runs.into_iter().rev().filter(|_| !new) {
-            if self.can_go_on(&run, request).await? {
-                return Ok((run, false));
+            match self.unfinished_request(&run).await? {
+                Some(stored) if stored == *request => return Ok(Chosen { run, is_new: false, left: None }),
+                Some(stored) if left.is_none() => left = Some(unfinished::note(&run, &stored, request)),
+                _ => {}
             }
         }
-        Ok((begin(request)?, true))
+        Ok(Chosen { run: begin(request)?, is_new: true, left })
     }
 
     /// The keys of a run in this output. In a bucket all that a lifecycle rule may expire is below one
@@ -172,17 +180,16 @@ impl Out {
         folder.remove_unfinished()
     }
 
-    /// A request that cannot be read is of another version of tagfleet, or none: that run is left alone.
-    async fn can_go_on(&self, run: &RunId, request: &RunRequest) -> Result<bool, Failure> {
+    /// The request of a run that is not complete. One that cannot be read is of another version of tagfleet,
+    /// or none: that run is left alone.
+    async fn unfinished_request(&self, run: &RunId) -> Result<Option<RunRequest>, Failure> {
         let keys = self.keys(run);
         if self.bucket.exists(&keys.success()).await.map_err(bad_input)? {
-            return Ok(false);
+            return Ok(None);
         }
         match self.bucket.get(&keys.request(), None, MAX_REQUEST_BYTES).await {
-            Ok(stored) => {
-                Ok(serde_json::from_slice::<RunRequest>(&stored.bytes).is_ok_and(|stored| stored == *request))
-            }
-            Err(error) if error.kind == Kind::Missing => Ok(false),
+            Ok(stored) => Ok(serde_json::from_slice(&stored.bytes).ok()),
+            Err(error) if error.kind == Kind::Missing => Ok(None),
             Err(error) => Err(bad_input(error)),
         }
     }

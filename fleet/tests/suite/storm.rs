@@ -4,6 +4,7 @@
 //! The order in which threads encode Parquet does not follow from the seed; everything else does.
 
 mod check;
+mod earlier;
 mod execution;
 mod local;
 mod steps;

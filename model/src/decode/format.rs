@@ -60,6 +60,7 @@ const LFS_POINTER: Other = Other { cause: Cause::LfsPointer, name: "a Git LFS po
 /// No decoder of it is free to be shipped.
 const HEIC: Other = Other { cause: Cause::Heic, name: "HEIC or HEIF" };
 const SVG: Other = Other { cause: Cause::Svg, name: "SVG" };
+const TEXT: &str = "text";
 const UNKNOWN: Other = no_image("no known format");
 
 /// What people have among their pictures. Any other file is not a known format, whatever it is.
@@ -92,6 +93,25 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
         return Sniffed::Other(HEIC);
     }
     Sniffed::Other(name_other(bytes))
+}
+
+/// The name of a file that cannot be an ONNX model, if its first bytes are known: a picture, an archive, a page.
+pub(crate) fn foreign_to_models(bytes: &[u8]) -> Option<&'static str> {
+    match sniff(bytes) {
+        // Two letters and a small number may also be fields of a graph.
+        Sniffed::Decodable(Format::Bmp) => None,
+        Sniffed::Decodable(format) => Some(match format {
+            Format::Jpeg => "a JPEG",
+            Format::Png => "a PNG",
+            Format::WebP => "a WebP",
+            Format::Gif => "a GIF",
+            Format::Bmp => "a BMP",
+            Format::Tiff => "a TIFF",
+            Format::Avif => "an AVIF",
+        }),
+        Sniffed::Other(other) if other == UNKNOWN || other.name == TEXT => None,
+        Sniffed::Other(other) => Some(other.name),
+    }
 }
 
 /// AVIF, HEIC and videos share a container; the brands at its start distinguish them.
@@ -145,7 +165,7 @@ fn name_text(bytes: &[u8]) -> Other {
     if head.starts_with("<!doctype html") || head.starts_with("<html") {
         return no_image("an HTML page");
     }
-    if head.chars().any(|c| c.is_control() && !c.is_whitespace()) { UNKNOWN } else { no_image("text") }
+    if head.chars().any(|c| c.is_control() && !c.is_whitespace()) { UNKNOWN } else { no_image(TEXT) }
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ pub(super) fn may_double() -> bool {
 
 /// Bytes that this process can still get: of the machine, and of its container. `None` if the system does not
 /// report them.
-pub(crate) fn available_memory() -> Option<u64> {
+#[must_use]
+pub fn available_memory() -> Option<u64> {
     let available = field(&read("/proc/meminfo")?, "MemAvailable:")?;
     let groups = GROUPS.iter().filter_map(|(limit, used)| left(&read(limit)?, &read(used)?));
     Some(groups.fold(available, u64::min))

@@ -250,7 +250,7 @@ pub fn cuda_elsewhere(
 /// For a request without a GPU.
 pub(super) fn no_gpu_asked() -> EngineError {
     EngineError::new(
-        "--precision fp16 is for GPUs, where it is faster; a processor would be slower: leave it out, or give --device cuda",
+        "--precision fp16 is for GPUs, where it is faster; a processor would be slower: leave it out, or give --device gpu",
     )
 }
 

@@ -89,7 +89,7 @@ pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, E
         DeviceChoice::Cuda | DeviceChoice::Rehearsal
             if matches!(options.choice, EngineChoice::Tract | EngineChoice::OpenVino) =>
         {
-            Err(EngineError::new("only ONNX Runtime uses a GPU here: leave out --engine, or --device cuda"))
+            Err(EngineError::new("only ONNX Runtime uses a GPU here: leave out --engine, or --device gpu"))
         }
         DeviceChoice::Cuda => on_gpu(options, model, "as asked for with --device"),
         DeviceChoice::Rehearsal => rehearsed(options, model),

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Model, ModelError, links};
 
-const LARGEST_TEXT: u64 = 16 << 20;
+pub(super) const LARGEST_TEXT: u64 = 16 << 20;
 
 /// One file of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -94,21 +94,41 @@ fn named(root: &Path, name: &str) -> Result<Found, ModelError> {
     )))
 }
 
+/// Which of several models is the one that a folder means.
+pub(super) enum Pick<'a> {
+    /// One of the names that exports use.
+    Usual(&'a str),
+    /// The only one there is.
+    Only(&'a str),
+    None,
+    Several,
+}
+
+/// Chooses among the `.onnx` files of a folder.
+pub(super) fn pick(models: &[String]) -> Pick<'_> {
+    for name in ["model.onnx", "onnx/model.onnx"].into_iter().chain(VISION) {
+        if let Some(model) = models.iter().find(|model| *model == name) {
+            return Pick::Usual(model);
+        }
+    }
+    match models {
+        [] => Pick::None,
+        [only] => Pick::Only(only),
+        _ => Pick::Several,
+    }
+}
+
 fn default(root: &Path) -> Result<Found, ModelError> {
     let models = models(root);
     let found = |model: &str, notes| Found { root: root.to_owned(), model: model.to_owned(), notes };
-    for name in ["model.onnx", "onnx/model.onnx"].into_iter().chain(VISION) {
-        if models.iter().any(|model| model == name) {
-            return Ok(found(name, Vec::new()));
-        }
-    }
-    match models.as_slice() {
-        [] => Err(no_model(root)),
-        [only] => Ok(found(only, vec![format!("no model.onnx: {only} is the only model there")])),
-        several => Err(ModelError::new(format!(
+    match pick(&models) {
+        Pick::Usual(name) => Ok(found(name, Vec::new())),
+        Pick::None => Err(no_model(root)),
+        Pick::Only(only) => Ok(found(only, vec![format!("no model.onnx: {only} is the only model there")])),
+        Pick::Several => Err(ModelError::new(format!(
             "{} has no model.onnx but {}: choose one with --model-file",
             root.display(),
-            listed(several)
+            listed(&models)
         ))),
     }
 }
@@ -193,6 +213,6 @@ fn models(root: &Path) -> Vec<String> {
     models
 }
 
-fn listed(models: &[String]) -> String {
+pub(super) fn listed(models: &[String]) -> String {
     if models.is_empty() { "no .onnx file at all".to_owned() } else { models.join(", ") }
 }

@@ -21,7 +21,9 @@ pub(crate) const LARGEST: u64 = i32::MAX as u64;
 /// The graph of the file at `path`, encoded again: every parser reads the same in it.
 pub(super) fn encoded(path: &Path) -> Result<Vec<u8>, ModelError> {
     super::refuse_text(path)?;
-    Ok(anew(&read_file(path, LARGEST)?, path)?.graph)
+    let file = read_file(path, LARGEST)?;
+    super::refuse_foreign(path, &file)?;
+    Ok(anew(&file, path)?.graph)
 }
 
 /// The graph of `model`, encoded again, if its file is the one that was recorded.

@@ -33,6 +33,8 @@ fn without(folder: &Path, message: &str) -> String {
 fn what_is_no_model_is_refused() {
     insta::assert_snapshot!(refused(b""), @"model.onnx is empty: copy or export the model again");
     insta::assert_snapshot!(refused(b"hello\n"), @"model.onnx is a text file, not an ONNX model");
+    insta::assert_snapshot!(refused(b"\xff\xd8\xff\xe0\0\x10JFIF"), @"model.onnx looks like a JPEG, not like an ONNX model");
+    insta::assert_snapshot!(refused(b"PK\x03\x04"), @"model.onnx looks like a ZIP archive, not like an ONNX model");
     insta::assert_snapshot!(
         refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
         @"model.onnx is a Git LFS pointer, not a model: run `git lfs pull` where it came from"

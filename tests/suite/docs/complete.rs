@@ -59,7 +59,7 @@ fn findings(file: &str) -> usize {
 }
 
 /// The sections of the checks, and the files that judge. `doctor.rs` itself has the findings of two.
-const CHECKS: [(&[&str], &[&str]); 7] = [
+const CHECKS: [(&[&str], &[&str]); 8] = [
     (&["doctor: credentials", "doctor: stack"], &["../doctor.rs"]),
     (&["doctor: cpu workers and gpu workers"], &["placement.rs"]),
     (&["doctor: quota"], &["quotas.rs"]),
@@ -67,6 +67,7 @@ const CHECKS: [(&[&str], &[&str]); 7] = [
     (&["doctor: trigger"], &["trigger.rs"]),
     (&["doctor: mail"], &["mail.rs"]),
     (&["doctor: encryption"], &["encryption.rs"]),
+    (&["doctor: this machine"], &["machine.rs"]),
 ];
 
 #[test]

@@ -39,8 +39,14 @@ impl Finding {
     }
 }
 
-/// A line per finding, and one for what to do about it; then how many are bad.
+/// The findings about a stack as text.
+#[cfg(test)]
 pub(super) fn text(findings: &[Finding]) -> String {
+    text_about("the fleet", findings)
+}
+
+/// A line per finding, and one for what to do about it; then how many are bad. `subject` is what was checked.
+pub(super) fn text_about(subject: &str, findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let level = match finding.level {
@@ -55,8 +61,8 @@ pub(super) fn text(findings: &[Finding]) -> String {
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     text.push_str(&match (count(Level::Fail), count(Level::Warn)) {
-        (0, 0) => "the fleet is ready\n".to_owned(),
-        (0, warnings) => format!("the fleet can run; {}\n", counted(warnings, "warning")),
+        (0, 0) => format!("{subject} is ready\n"),
+        (0, warnings) => format!("{subject} can run; {}\n", counted(warnings, "warning")),
         (failures, warnings) => {
             format!(
                 "{} to fix before a run can start, {}\n",

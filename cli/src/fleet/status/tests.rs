@@ -27,6 +27,7 @@ fn running() -> RunStatus {
         images: Some(Done { done: 240_000, all: 800_000 }),
         shards_so_far: 0,
         skipped: Default::default(),
+        difference: None,
         failed: 12,
         images_per_second: Some(1250.04),
         seconds_left: Some(448),
@@ -63,7 +64,7 @@ fn a_running_run() {
     batch    88 waiting for a machine, 12 running: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no capacity
     cost     $0.1234 so far, about $0.4113 in the end, of at most $0.5
     ");
-    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240,000/800,000 images, 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
+    insta::assert_snapshot!(line(&running()), @"running: 120/400 shards, 240,000/800,000 images (30 %), 12 failed, 1250.0 images/s, 7:28 left, $0.1234 so far, about $0.4113 in the end, of at most $0.5");
 }
 
 #[test]

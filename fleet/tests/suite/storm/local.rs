@@ -29,14 +29,14 @@ const MOST_PROCESSES: u32 = 500;
 
 /// One whole run in the storm of `seed`: how many processes it took.
 pub(super) async fn storm(seed: u64) -> u32 {
-    let (_, quiet) = run_to_its_end(seed, &Storm::calm()).await;
-    let (processes, rows) = run_to_its_end(seed, &Storm::of(seed)).await;
+    let (_, quiet) = run_to_its_end(seed, &Storm::calm(), true).await;
+    let (processes, rows) = run_to_its_end(seed, &Storm::of(seed), false).await;
     assert_same(&rows, &quiet);
     processes
 }
 
-async fn run_to_its_end(seed: u64, storm: &Storm) -> (u32, Rows) {
-    let world = Arc::new(World::new(seed).await);
+async fn run_to_its_end(seed: u64, storm: &Storm, is_full: bool) -> (u32, Rows) {
+    let world = Arc::new(World::new(seed, is_full).await);
     world.accept_denied().await;
     for number in 0..MOST_PROCESSES {
         let is_calm = storm.is_over();
@@ -69,7 +69,7 @@ async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Local
     let stack = world.stack(process);
     let (source, output): (Arc<dyn Bucket>, _) = ((stack.open)("shop"), (stack.open)("stack"));
     let (progress, queue) = (Arc::new(Progress::default()), Arc::new(MemoryQueue::new(VISIBILITY, 20)));
-    let request = RunRequest { vector: Some(vector()), ..request() };
+    let request = RunRequest { vector: Some(vector()), since: world.since.clone(), ..request() };
     let worker = Worker {
         source: source.clone(),
         output,

@@ -17,11 +17,13 @@ use tagfleet_pipeline::bucket::{
 };
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::queue::{MemoryQueue, Message, Messages, Queue, QueueError};
-use tagfleet_pipeline::run::{RunId, RunKeys, StackKeys, Vector, VectorType};
+use tagfleet_pipeline::run::{RunId, RunKeys, Since, StackKeys, Vector, VectorType};
 use tagfleet_pipeline::split::ShardMessage;
 use tagfleet_pipeline::testing::faults::{Process, Random};
 use tagfleet_pipeline::testing::faulty_bucket::FaultyBucket;
 use tagfleet_pipeline::testing::request;
+
+use super::earlier;
 
 /// A length at which a shard holds 8 images, and a group 4 shards; no row has one.
 const VECTOR_LENGTH: u64 = 2 << 20;
@@ -40,6 +42,8 @@ pub(super) struct World {
     before: BTreeMap<String, Bytes>,
     /// Whether any number of images may be denied; else so few are that the run takes them.
     pub(super) accepts_denied: bool,
+    /// The run that the run continues, if it continues one.
+    pub(super) since: Option<Since>,
     /// Forbidden acts that happened.
     pub(super) offences: Arc<Mutex<Vec<String>>>,
 }
@@ -49,8 +53,9 @@ pub(super) fn vector() -> Vector {
 }
 
 impl World {
-    /// The same for each seed, with a stack of its own each time.
-    pub(super) async fn new(seed: u64) -> Self {
+    /// The same for each seed, with a stack of its own each time. Every second seed has an earlier run, which
+    /// the run continues unless it `is_full`.
+    pub(super) async fn new(seed: u64, is_full: bool) -> Self {
         let mut random = Random::of(("world", seed));
         let prefixes = PREFIXES[..1 + random.below(4) as usize].to_vec();
         let objects = MemoryBucket::default();
@@ -82,8 +87,14 @@ impl World {
             prefixes,
             before: BTreeMap::new(),
             accepts_denied,
+            since: None,
             offences: Arc::default(),
         };
+        if seed % 2 == 1 {
+            let since = earlier::run(&world).await;
+            earlier::change(&world.source.0, &mut random).await;
+            world.since = (!is_full).then_some(since);
+        }
         world.publish(1 + random.below(4)).await;
         world.before = world.objects(&KeyRange::default()).await;
         world
@@ -102,7 +113,11 @@ impl World {
             max_image_bytes: 1000,
         };
         let input: Vec<String> = self.prefixes.iter().map(|prefix| format!("s3://shop/{prefix}")).collect();
-        let asked = json!({"version": 1, "input": input, "model": "s3://stack/models/m", "workers": workers});
+        let mut asked =
+            json!({"version": 1, "input": input, "model": "s3://stack/models/m", "workers": workers});
+        if self.since.is_some() {
+            asked["since"] = json!("latest");
+        }
         let json = |value: &serde_json::Value| Bytes::from(serde_json::to_vec(value).unwrap());
         let model = serde_json::to_value(&published).unwrap();
         self.own.put("models/m/model.json", json(&model)).await.unwrap();
@@ -198,7 +213,7 @@ fn object(number: u64, kind: u64) -> (String, Bytes) {
 
 /// A bucket in which some objects change between listing and reading, others are archived, and others may not
 /// be read.
-pub(super) struct Source(MemoryBucket);
+pub(super) struct Source(pub(super) MemoryBucket);
 
 #[async_trait]
 impl Bucket for Source {
