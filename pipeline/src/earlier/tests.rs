@@ -73,12 +73,11 @@ proptest! {
 
 #[tokio::test]
 async fn rows_that_are_not_in_key_order_are_refused() {
-    let earlier = earlier(&[vec!["b".to_owned(), "a".to_owned()]]).await;
-    let error = keys_in(&earlier, &KeyRange::default()).await.unwrap_err();
+    let unsorted = earlier(&[vec!["b".to_owned(), "a".to_owned()]]).await;
+    let error = keys_in(&unsorted, &KeyRange::default()).await.unwrap_err();
     assert_eq!(error.detail, "its rows are not in key order at \"a\"");
-    let twice =
-        keys_in(&self::earlier(&[vec!["a".to_owned()], vec!["a".to_owned()]]).await, &KeyRange::default());
-    assert!(twice.await.is_err(), "a key is in two files");
+    let twice = earlier(&[vec!["a".to_owned()], vec!["a".to_owned()]]).await;
+    assert!(keys_in(&twice, &KeyRange::default()).await.is_err(), "a key is in two files");
 }
 
 #[tokio::test]
