@@ -9,6 +9,7 @@
 #   OUTPUT_BUCKETS, BUCKET_NAME         where else results may go; an existing bucket to use
 #   OWN_KEY_ARNS                        the KMS keys that these are encrypted with
 #   MODEL_BUCKETS                       where else requests may take models from
+#   MANIFEST_BUCKETS                    where else requests may take manifests from
 #   SENDER, ALARM_TOPIC_ARN             the address of reports; a topic for alarms
 #   MAIL_RECIPIENTS                     who may get reports: me@example.com,*@example.org (the domain of SENDER)
 #   MAX_USD_PER_RUN, MAX_USD_PER_DAY    the most dollars that a run, and the runs that start on a day, may cost (no limit)
@@ -213,6 +214,7 @@ optional SourceKeyArns SOURCE_KEY_ARNS
 optional OutputBuckets OUTPUT_BUCKETS
 optional OwnKeyArns OWN_KEY_ARNS
 optional ModelBuckets MODEL_BUCKETS
+optional ManifestBuckets MANIFEST_BUCKETS
 optional Sender SENDER
 optional MailRecipients MAIL_RECIPIENTS
 optional MaxUsdPerRun MAX_USD_PER_RUN

@@ -6,7 +6,10 @@ mod count;
 mod fit;
 mod fleet;
 mod prices;
+mod results;
+mod select;
 mod shell;
+mod thresholds;
 mod version;
 mod wrong;
 
@@ -25,7 +28,10 @@ pub(crate) use fleet::{
     StatusOptions, SubmitOptions,
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
+pub(crate) use results::{DiffOptions, EvaluateOptions, ReportOptions, ShowOptions};
+pub(crate) use select::SelectOptions;
 pub(crate) use shell::{CompletionsOptions, ManOptions};
+pub(crate) use thresholds::Thresholds;
 pub(crate) use version::SHORT as VERSION;
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
@@ -78,6 +84,10 @@ pub(crate) enum Command {
     Fit(FitOptions),
     /// Show rows of a run: the first, a label's, the least certain or the failed
     Show(ShowOptions),
+    /// Compare a run's tags with the truth: accuracy, confusions, thresholds
+    Evaluate(EvaluateOptions),
+    /// Compare two runs: which tags changed, which images are new, deleted or failed
+    Diff(DiffOptions),
     /// Show or refresh AWS prices
     Prices(PricesOptions),
     /// Show a run's summary and cost, and open its report
@@ -133,7 +143,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "RUN", conflicts_with = "retry")]
     pub(crate) since: Option<EarlierChoice>,
     /// Tag only the failed images of this earlier run in --out again, and keep its other rows
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "include", "exclude", "all_files"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "manifest", "include", "exclude", "all_files"])]
     pub(crate) retry: Option<EarlierChoice>,
     /// Record any number of unreadable images as failed rows; by default a run
     /// stops if they are more than 1 % and more than 10
@@ -160,22 +170,6 @@ pub(crate) struct RunOptions {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct SelectOptions {
-    /// File with the keys to tag: lines, NUL-separated, CSV, JSON or S3 Inventory; - for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
-    pub(crate) keys: Option<PathBuf>,
-    /// Only keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) include: Vec<String>,
-    /// Exclude keys that match this glob; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exclude: Vec<String>,
-    /// Also read hidden files, system files and plain text, which are skipped by default
-    #[arg(long, conflicts_with = "keys")]
-    pub(crate) all_files: bool,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOptions {
     /// Folders and image files, or prefixes of one bucket, s3://bucket/prefix; a sample is measured on this
     /// machine
@@ -185,6 +179,13 @@ pub(crate) struct PlanOptions {
     pub(crate) model: ModelOptions,
     #[command(flatten)]
     pub(crate) select: SelectOptions,
+    /// Plan a run that keeps the rows of this earlier run in --out; `latest` is the latest one of this input
+    /// and model
+    #[arg(long, value_name = "RUN", requires = "out")]
+    pub(crate) since: Option<EarlierChoice>,
+    /// Folder or s3://bucket/prefix where the earlier run is
+    #[arg(long, value_name = "PLACE", requires = "since")]
+    pub(crate) out: Option<OsString>,
     /// Plan for this many images instead of the input's: 300000, 300k, 300M, 3B
     #[arg(long, value_name = "N", value_parser = count::count)]
     pub(crate) images: Option<u64>,
@@ -228,52 +229,6 @@ pub(crate) struct InspectOptions {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) aws: AwsOptions,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ShowOptions {
-    /// A run's folder, or the folder given as --out (then its latest complete run)
-    pub(crate) run: PathBuf,
-    /// How many rows at most [default: 20; with --keys-only all]
-    #[arg(long, short = 'n', value_name = "N")]
-    pub(crate) rows: Option<usize>,
-    /// Only images that failed
-    #[arg(long, conflicts_with_all = ["label", "below"])]
-    pub(crate) failed: bool,
-    /// Only images with this best tag; with sigmoid, images with this tag
-    #[arg(long, value_name = "NAME")]
-    pub(crate) label: Option<String>,
-    /// Only images whose best score is below this, lowest first
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    pub(crate) below: Option<f32>,
-    /// Print keys only, as `tagfleet run --keys -` reads them: one per line, in key order unless -n is given
-    /// with --below; if a key has a line break, a NUL byte follows each key instead
-    #[arg(long)]
-    pub(crate) keys_only: bool,
-    /// Print only the folder of the rows
-    #[arg(long, conflicts_with_all = ["rows", "failed", "label", "below", "keys_only", "json"])]
-    pub(crate) path: bool,
-    /// Print as JSON lines
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ReportOptions {
-    /// A run's folder, or the folder given as --out (then its latest run), s3://bucket/prefix/RUN, or a run
-    /// of the fleet
-    pub(crate) run: OsString,
-    /// Open report.html in the browser
-    #[arg(long)]
-    pub(crate) open: bool,
-    /// Write a copy of report.html to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) stack: StackOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -325,6 +280,9 @@ pub(crate) struct TagOptions {
     /// Only tags with at least this score [default: none; with sigmoid 0.5]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
+    /// Thresholds of single labels, as `tagfleet evaluate --precision` writes them
+    #[arg(long, value_name = "FILE", value_parser = Thresholds::read)]
+    pub(crate) thresholds: Option<Thresholds>,
     /// Only this label; may be given several times
     #[arg(long, value_name = "LABEL")]
     pub(crate) labels: Vec<String>,

@@ -1,4 +1,4 @@
-//! The inputs of a run: folders, files, prefixes of a bucket, or a list of keys.
+//! The inputs of a run: folders, files, prefixes of a bucket, a list of keys, or a manifest.
 //!
 //! It finds out what the user means and whether it is there; images are read by the pipeline only.
 
@@ -7,7 +7,9 @@ mod forms;
 mod layout;
 mod list;
 mod local;
+mod manifest;
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::filter::{Filter, Skipped};
 use tagfleet_pipeline::run::Input;
 use tagfleet_pipeline::split::{Picks, Source};
+use tempfile::TempDir;
 
 use crate::args::SelectOptions;
 use crate::exit::{Failure, bad_input, broken};
@@ -37,6 +40,8 @@ pub(crate) struct Inputs {
     pub(crate) record: Input,
     /// What the user should know of how they were understood.
     pub(crate) notes: Vec<String>,
+    /// The entries of a manifest that is not sorted.
+    _entries: Option<TempDir>,
 }
 
 /// What was named: all of a range, some places, or keys.
@@ -47,8 +52,42 @@ enum Named {
 }
 
 impl Inputs {
-    /// `aws` is there if a place is a bucket's.
+    /// `aws` is there if a place, or the manifest, is a bucket's.
     pub(crate) async fn new(
+        places: &[Place],
+        aws: Option<&Aws>,
+        options: &SelectOptions,
+    ) -> Result<Self, Failure> {
+        let inputs = Self::of_places(places, aws, options).await?;
+        match &options.manifest {
+            Some(manifest) => inputs.listed_by((manifest, options), aws).await,
+            None => Ok(inputs),
+        }
+    }
+
+    /// The same places, with what a manifest lists of them.
+    async fn listed_by(
+        self,
+        (manifest, options): (&OsStr, &SelectOptions),
+        aws: Option<&Aws>,
+    ) -> Result<Self, Failure> {
+        let (filter, prefixes) = match &self.source {
+            Source::Listed(_, filter) => (filter.clone(), vec![self.range.prefix.clone()]),
+            Source::Several(_, filter, picks) if picks.keys().is_empty() => {
+                (filter.clone(), picks.prefixes())
+            }
+            _ => return Err(bad_input("--manifest needs folders or prefixes as inputs, not files")),
+        };
+        let is_bucket = self.places.iter().any(Place::is_s3);
+        let source = is_bucket.then(|| self.bucket.name().to_owned());
+        let how = (manifest, options.key_column.as_deref());
+        let opened = manifest::open(how, (source, prefixes), filter, aws).await?;
+        let record = Input { manifest: Some(opened.record), ..self.record };
+        let source = Source::Manifest(Arc::new(opened.listed));
+        Ok(Self { source, record, _entries: Some(opened.entries), ..self })
+    }
+
+    async fn of_places(
         places: &[Place],
         aws: Option<&Aws>,
         options: &SelectOptions,
@@ -156,6 +195,7 @@ impl Inputs {
             location,
             prefixes: vec![],
             keys_sha256: None,
+            manifest: None,
             include: options.include.clone(),
             exclude: options.exclude.clone(),
             all_files: options.all_files,
@@ -177,7 +217,7 @@ impl Inputs {
                 Source::Named(Arc::new(keys))
             }
         };
-        Self { places: vec![], bucket, source, range, record, notes: vec![] }
+        Self { places: vec![], bucket, source, range, record, notes: vec![], _entries: None }
     }
 
     fn of(self, places: Vec<Place>) -> Self {
@@ -190,7 +230,7 @@ impl Inputs {
 
     /// The listed places, so that nothing may be written there; none if keys were named.
     pub(crate) fn listed(&self) -> &[Place] {
-        if matches!(self.source, Source::Named(_)) { &[] } else { &self.places }
+        if matches!(self.source, Source::Named(_) | Source::Manifest(_)) { &[] } else { &self.places }
     }
 
     /// True if the size of every image is known from a listing.
@@ -198,7 +238,7 @@ impl Inputs {
         match &self.source {
             Source::Listed(..) => true,
             Source::Several(_, _, picks) => picks.keys().is_empty(),
-            Source::Named(_) | Source::Since(..) | Source::Again(_) => false,
+            Source::Named(_) | Source::Manifest(_) | Source::Since(..) | Source::Again(_) => false,
         }
     }
 
@@ -225,6 +265,10 @@ impl Inputs {
         }
         if matches!(self.source, Source::Named(_)) {
             return Err(bad_input("the list of keys is empty: give one key per line"));
+        }
+        if let (Some(manifest), 0, true) = (&self.record.manifest, left_out, skipped.is_empty()) {
+            let location = &manifest.location;
+            return Err(bad_input(format!("{location} lists no key of {}: nothing to tag", self.shown())));
         }
         Err(bad_input(format!("{}: {}: nothing to tag", self.shown(), nothing(left_out, &skipped))))
     }

@@ -4,6 +4,7 @@
 //! nothing but the request file that it is asked for, and the model that this names.
 
 mod ceiling;
+mod earlier;
 mod machines;
 mod measure;
 mod sample;
@@ -12,7 +13,7 @@ mod save;
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::MetadataService;
 use tagfleet_cost::PriceBook;
-use tagfleet_cost::forecast::{self, CountSource, FixedCosts, Plan, Question};
+use tagfleet_cost::forecast::{self, CountSource, FixedCosts, Plan, Question, Work};
 use tagfleet_cost::usage::Requests;
 use tagfleet_fleet::deadline;
 use tagfleet_model::engine::DeviceChoice;
@@ -24,6 +25,7 @@ use crate::inputs::Inputs;
 use crate::loading::Loading;
 use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
+use sample::Sample;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
@@ -32,11 +34,7 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
 
 async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let places = Place::parse_all(&options.input)?;
-    let aws = if places.iter().any(Place::is_s3) {
-        Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?)
-    } else {
-        None
-    };
+    let aws = buckets(options, &places).await?;
     save::check(options, &places).await?;
     let region = region(options, aws.as_ref());
     let book = book(options)?;
@@ -53,22 +51,22 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     for note in &inputs.notes {
         tell(&format!("note: {note}"));
     }
+    let source = earlier::source(options, &inputs, &loading.record()?, aws.as_ref()).await?;
     let before = aws.as_ref().map(Aws::requests).unwrap_or_default();
-    let sample = sample::take(&inputs).await?;
+    let sample = sample::take(&inputs, &source).await?;
     let of_kms = aws.as_ref().map_or(0.0, |aws| of_kms(&aws.requests().since(&before)));
     tell(&format!("measuring {} images with each engine", sample.images.len()));
-    let (images, images_are) = match options.images {
-        Some(images) => (images, CountSource::Said),
-        None => (sample.count, sample.known),
-    };
+    let (work, images_are) = work(options.images, &sample);
     let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
     let question = Question {
-        images,
+        images: work.images,
+        kept: work.kept,
+        copies: sample.copies,
         images_are,
         mean_bytes: sample.mean_bytes,
         prefixes: sample.prefixes,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
-        fixed: FixedCosts::of(images, of_kms, &region, &book).map_err(bad_input)?,
+        fixed: FixedCosts::of(&work, of_kms, &region, &book).map_err(bad_input)?,
         machines: machines::with_prices(&region, &book),
         gpus: machines::gpus_with_prices(&region, &book),
         region,
@@ -86,6 +84,25 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     told(options, &places, &forecast::plan(question)).await
 }
 
+/// The way to the buckets that are named, if there are any.
+async fn buckets(options: &PlanOptions, places: &[Place]) -> Result<Option<Aws>, Failure> {
+    let out = options.out.as_deref().map(Place::parse).transpose()?;
+    if out.iter().chain(places).any(Place::is_s3) || options.select.is_on_s3() {
+        return Ok(Some(connection::to_buckets(&options.stack.aws, &options.buckets).await?));
+    }
+    Ok(None)
+}
+
+/// What there is to do: what was listed, or its shares of as many images as the user names.
+fn work(said: Option<u64>, sample: &Sample) -> (Work, CountSource) {
+    let listed = sample.count + sample.kept;
+    let Some(said) = said else {
+        return (Work { images: sample.count, kept: sample.kept }, sample.known);
+    };
+    let kept = (said as f64 * (sample.kept as f64 / listed.max(1) as f64)).round() as u64;
+    (Work { images: said.saturating_sub(kept), kept }, CountSource::Said)
+}
+
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
     if options.json {
         print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?;
@@ -95,11 +112,17 @@ async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Ex
     if let Some(file) = &options.save {
         let said = save::save(options, file, places, plan).await?;
         if options.json { tell(said.trim_end()) } else { print(&said)? }
-    } else if let (false, true, Some(at)) = (options.json, places.iter().all(Place::is_s3), plan.recommended)
+    } else if let (false, true, Some(at)) = (options.json, is_for_a_fleet(options, places), plan.recommended)
     {
         print(&save::command(options, places, plan, &plan.lines[at]))?;
     }
     Ok(Exit::Finished)
+}
+
+/// Whether a fleet can read all of it.
+fn is_for_a_fleet(options: &PlanOptions, places: &[Place]) -> bool {
+    let has_manifest_here = options.select.manifest.is_some() && !options.select.is_on_s3();
+    places.iter().all(Place::is_s3) && !has_manifest_here
 }
 
 /// The type of this machine, if it is one of EC2's; only there a metadata service answers.
@@ -125,7 +148,7 @@ fn of_kms(requests: &Requests) -> f64 {
 
 /// All that is compared is the best tag, whatever its score.
 fn top_tag() -> TagOptions {
-    TagOptions { top_k: Some(1), threshold: Some(0.0), labels: vec![] }
+    TagOptions { top_k: Some(1), threshold: Some(0.0), thresholds: None, labels: vec![] }
 }
 
 /// The built-in prices, and over them those of `--prices`.

@@ -9,6 +9,8 @@ mod earlier;
 mod out;
 mod speed;
 mod stop;
+
+pub(crate) use earlier::other_place;
 mod unfinished;
 
 use std::sync::Arc;
@@ -48,6 +50,9 @@ use crate::summary_output;
 use out::{Chosen, Out};
 use speed::Recording;
 
+/// Copies are mentioned from this share of the images: the estimate's error is about as large.
+const WORTH_A_LINE: f64 = 0.01;
+
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
@@ -61,7 +66,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, Failure> {
 
 async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     let (input, out) = (Place::parse_all(&options.input)?, Place::parse(&options.out)?);
-    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3);
+    let is_on_aws = out.is_s3() || input.iter().any(Place::is_s3) || options.select.is_on_s3();
     let aws =
         if is_on_aws { Some(connection::to_buckets(&options.aws, &options.buckets).await?) } else { None };
     let inputs = Inputs::new(&input, aws.as_ref(), &options.select).await?;
@@ -92,13 +97,18 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
         print_json(&serde_json::to_string_pretty(&found).map_err(broken)?)?;
     } else {
         // Keys that are named are not looked at before they are read.
-        let bytes = inputs.has_sizes().then_some(found.bytes);
-        print(&dry_run_text(found.images, bytes))?;
-        if let Some(difference) = found.difference {
+        let has_sizes = inputs.has_sizes() || found.split.bytes > 0;
+        let bytes = has_sizes.then_some(found.split.bytes);
+        print(&dry_run_text(found.split.images, bytes))?;
+        if let Some(difference) = found.split.difference {
             print(&format!("since the earlier run: {difference}\n"))?;
         }
-        if !found.skipped.is_empty() {
-            print(&format!("skipped: {}\n", found.skipped.in_words()))?;
+        let copies = found.duplicates.share_of(found.split.images);
+        if copies >= WORTH_A_LINE {
+            print(&format!("copies: about {:.0} % have the same bytes as another image\n", copies * 100.0))?;
+        }
+        if !found.split.skipped.is_empty() {
+            print(&format!("skipped: {}\n", found.split.skipped.in_words()))?;
         }
     }
     Ok(Exit::Finished)

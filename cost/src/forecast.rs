@@ -12,7 +12,7 @@ mod text;
 use serde::{Deserialize, Serialize};
 
 pub use estimate::Estimate;
-pub use fixed::{Fixed, FixedCosts};
+pub use fixed::{Fixed, FixedCosts, Work};
 pub use gpu::{GpuLine, GpuMachine};
 
 use crate::assumptions::{BOOT_SECONDS, DEFAULT_WORKERS, IMAGES_PER_WORKER, OVERHEAD, S3_GETS_PER_SECOND};
@@ -31,9 +31,13 @@ const SAME_TYPE: (f64, f64) = (0.95, 1.05);
 /// What is to be planned.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Images of the run.
+    /// Images that the run tags.
     pub images: u64,
-    /// How that number is known.
+    /// Rows that it keeps of an earlier run.
+    pub kept: u64,
+    /// The share of its images that have the same bytes as another, 0 to 1, about.
+    pub copies: f64,
+    /// How the number of images is known.
     pub images_are: CountSource,
     /// Bytes of an image, on average.
     pub mean_bytes: f64,
@@ -195,9 +199,13 @@ pub struct Line {
 pub struct Plan {
     /// [`PLAN_VERSION`].
     pub version: u32,
-    /// Images.
+    /// Images that are tagged.
     pub images: u64,
-    /// How that is known.
+    /// Rows that are kept of an earlier run.
+    pub kept: u64,
+    /// The share of the images that have the same bytes as another, 0 to 1, about.
+    pub copies: f64,
+    /// How the number of images is known.
     pub images_are: CountSource,
     /// Bytes of one, on average.
     pub mean_bytes: f64,
@@ -241,6 +249,8 @@ pub fn plan(question: Question) -> Plan {
     Plan {
         version: PLAN_VERSION,
         images: question.images,
+        kept: question.kept,
+        copies: question.copies,
         images_are: question.images_are,
         mean_bytes: question.mean_bytes,
         recommendation: text::recommendation(recommended.map(|at| &lines[at]), &question),

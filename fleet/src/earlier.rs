@@ -6,7 +6,7 @@ use super::{FleetError, FleetRun};
 use crate::address::Address;
 use tagfleet_pipeline::bucket::KeyRange;
 use tagfleet_pipeline::earlier::{EarlierChoice, EarlierRun, Search, SearchFor};
-use tagfleet_pipeline::run::{Input, RunRequest, Since};
+use tagfleet_pipeline::run::{RunRequest, Since};
 
 /// Ranges of a run that only tags failed images again.
 const MAX_RANGES: usize = 128;
@@ -36,13 +36,14 @@ pub(super) async fn find(fleet: &FleetRun, request: &RunRequest) -> Result<Optio
     let Some(continued) = &fleet.valid.continued else { return Ok(None) };
     let bucket = |location: &str| Address::parse(location).ok().map(|address| address.bucket);
     let own = Some(fleet.valid.source.clone());
-    let is_same_place = |input: &Input| bucket(&input.location) == own;
-    let search = SearchFor {
-        output: fleet.output.as_ref(),
-        keys: &fleet.keys,
-        request,
-        is_same_place: &is_same_place,
+    let differs = |earlier: &RunRequest| {
+        if bucket(&earlier.input.location) == own {
+            request.differs_from(earlier)
+        } else {
+            Some(format!("its input is {}, now {}", earlier.input.location, request.input.location))
+        }
     };
+    let search = SearchFor { output: fleet.output.as_ref(), keys: &fleet.keys, differs: &differs };
     let (field, output) = (continued.field(), &fleet.valid.output);
     let why = match search.find(&continued.choice).await? {
         Search::Found(run) => return Ok(Some(Since { run, only_failed: continued.only_failed })),

@@ -10,6 +10,7 @@ pub mod day;
 pub mod deadline;
 pub mod earlier;
 pub mod finish;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod pricing;

@@ -3,9 +3,12 @@
 //! Every fault of a request is found before anything starts; a run that is planned is never planned again. It
 //! lists a few pages of the source and reads no image.
 
+use std::collections::HashSet;
+
 use futures::stream::TryStreamExt;
 
 use super::earlier;
+use super::manifest;
 use super::model::{self, PublishedModel};
 use super::{FleetError, FleetRun, Stack};
 use crate::address::Address;
@@ -13,7 +16,7 @@ use tagfleet_pipeline::bucket::{Bucket, BucketError, KeyRange, Kind};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{
-    DECODER_VERSION, Input, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys,
+    DECODER_VERSION, Input, ManifestRecord, REQUEST_VERSION, Ranges, RunKeys, RunRequest, StackKeys,
 };
 use tagfleet_pipeline::split::cut;
 
@@ -39,7 +42,8 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
         let published = model::read(model.as_ref(), &fleet.valid.model).await?;
         let mut request = request(fleet, &published)?;
         request.since = earlier::find(fleet, &request).await?;
-        let ranges = ranges(stack, fleet, &request).await?;
+        let (listed, ranges) = inputs(stack, fleet, &request).await?;
+        request.input.manifest = listed;
         record::create(output, &keys.ranges(), &Ranges { version: 1, ranges }).await?;
         // Last, and it never expires: where it is there without the ranges, these were there once.
         record::create(output, &keys.request(), &request).await?;
@@ -52,15 +56,24 @@ pub async fn plan(stack: &Stack, fleet: &FleetRun) -> Result<Plan, FleetError> {
     Ok(Plan { ranges: u32::try_from(ranges.ranges.len()).unwrap_or(u32::MAX), resumed: is_planned })
 }
 
-/// The ranges of the source, or of the earlier run if its inputs are those of this one.
-async fn ranges(stack: &Stack, fleet: &FleetRun, request: &RunRequest) -> Result<Vec<KeyRange>, FleetError> {
+/// The ranges of what lists the inputs: the earlier run if they are those of that one, a manifest, which is
+/// recorded, or the source.
+async fn inputs(
+    stack: &Stack,
+    fleet: &FleetRun,
+    request: &RunRequest,
+) -> Result<(Option<ManifestRecord>, Vec<KeyRange>), FleetError> {
     if let Some(earlier) = fleet.earlier(request).filter(|earlier| earlier.only_failed) {
-        return earlier::ranges(&earlier).await;
+        return Ok((None, earlier::ranges(&earlier).await?));
+    }
+    if let Some(address) = &fleet.valid.manifest {
+        let (record, ranges) = manifest::plan(stack, fleet, address).await?;
+        return Ok((Some(record), ranges));
     }
     let source = (stack.open)(&fleet.valid.source);
     any_object(source.as_ref(), fleet).await?;
     let ranges = cut::cut(source.as_ref(), &fleet.valid.prefixes).await;
-    ranges.map_err(|error| of_source(fleet, error))
+    Ok((None, ranges.map_err(|error| of_source(fleet, error))?))
 }
 
 /// Refuses results within another run of the stack: its rows would seem to have more files, its bill more
@@ -102,9 +115,12 @@ async fn is_planned(fleet: &FleetRun) -> Result<bool, FleetError> {
 fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, FleetError> {
     let valid = &fleet.valid;
     let tags = valid.request.tags.over(&published.tags);
-    if let Some(label) = tags.labels.iter().flatten().find(|label| !published.labels.contains(label)) {
+    let named = tags.labels.iter().flatten().map(|label| ("labels", label));
+    let named = named.chain(tags.thresholds.keys().map(|label| ("thresholds", label)));
+    let known: HashSet<&String> = published.labels.iter().collect();
+    if let Some((field, label)) = named.into_iter().find(|(_, label)| !known.contains(label)) {
         let model = &valid.model;
-        return Err(FleetError::Unusable(format!("tags.labels: the model {model} has no label {label:?}")));
+        return Err(FleetError::Unusable(format!("tags.{field}: the model {model} has no label {label:?}")));
     }
     let prefix = if let [only] = valid.prefixes.as_slice() { only.clone() } else { String::new() };
     let location = Address { bucket: valid.source.clone(), prefix }.to_string();
@@ -116,6 +132,7 @@ fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, F
             location,
             prefixes,
             keys_sha256: None,
+            manifest: None,
             include,
             exclude,
             all_files: valid.request.all_files,

@@ -3,6 +3,7 @@
 //! It is validated as a whole before anything starts, and unknown fields are refused: a misspelt option must
 //! not be ignored for hours. Nothing in this module makes a request to AWS.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -48,6 +49,13 @@ pub struct FleetRequest {
     /// text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_files: bool,
+    /// A list of objects in place of a listing, `s3://lists/inventory/.../manifest.json`: only those that it
+    /// has below `input` are inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// The manifest's column of keys, or its number in CSV without a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_column: Option<String>,
     /// A published model, `s3://bucket/models/mobilenet-0a1b2c3d4e5f/`.
     pub model: String,
     /// Where results go; the stack's own bucket by default.
@@ -120,6 +128,9 @@ pub struct TagOverrides {
     /// See [`TagOptions::labels`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
+    /// See [`TagOptions::thresholds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<BTreeMap<String, f32>>,
 }
 
 impl TagOverrides {
@@ -130,6 +141,7 @@ impl TagOverrides {
             top_k: self.top_k.unwrap_or(published.top_k),
             threshold: self.threshold.unwrap_or(published.threshold),
             labels: self.labels.clone().or_else(|| published.labels.clone()),
+            thresholds: self.thresholds.clone().unwrap_or_else(|| published.thresholds.clone()),
         }
     }
 }
@@ -167,6 +179,8 @@ pub struct ValidRequest {
     pub prefixes: Vec<String>,
     /// Which keys are inputs.
     pub filter: Filter,
+    /// What lists them, if that is not the bucket itself.
+    pub manifest: Option<Address>,
     /// The folder of the published model.
     pub model: Address,
     /// The folder that the run's results go to.
@@ -206,17 +220,23 @@ impl ValidRequest {
         let output = request.output.clone().unwrap_or_else(|| format!("s3://{stack}/{}", StackKeys::TAGS));
         let output = Address::parse(&output).map_err(|error| invalid(format!("output: {error}")))?.folder();
         check_output(&output, &inputs, stack)?;
+        let manifest = manifest(&request, stack)?;
         let source = inputs[0].bucket.clone();
         let prefixes = inputs.into_iter().map(|input| input.prefix).collect();
         let deadline = request.deadline.as_deref().map(deadline::parse).transpose();
         let deadline = deadline.map_err(|why| invalid(format!("deadline: {why}")))?;
         let continued = continued(&request)?;
-        Ok(Self { request, source, prefixes, filter, model, output, deadline, continued })
+        Ok(Self { request, source, prefixes, filter, manifest, model, output, deadline, continued })
     }
 }
 
 /// The earlier run that the request names.
 fn continued(request: &FleetRequest) -> Result<Option<Continued>, InvalidRequest> {
+    if request.retry.is_some() && request.manifest.is_some() {
+        return Err(invalid(
+            "retry and manifest: give one of them, because a retry has the inputs of its run",
+        ));
+    }
     let (field, text, only_failed) = match (&request.since, &request.retry) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(invalid("since and retry: give one of them")),
@@ -264,6 +284,28 @@ fn check_model(model: &Address, stack: &str) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
+/// Of the stack's bucket, only lists and results are manifests: requests and ledgers are nobody's inputs.
+fn manifest(request: &FleetRequest, stack: &str) -> Result<Option<Address>, InvalidRequest> {
+    let Some(text) = &request.manifest else {
+        return match &request.key_column {
+            Some(_) => Err(invalid("key_column: it is a column of a manifest: give one, or leave it out")),
+            None => Ok(None),
+        };
+    };
+    if request.retry.is_some() {
+        return Err(invalid("manifest and retry: a retry has the inputs of its run: leave one of them out"));
+    }
+    let manifest = Address::parse(text).map_err(|error| invalid(format!("manifest: {error}")))?;
+    let [lists, tags] = [StackKeys::LISTS, StackKeys::TAGS];
+    if manifest.bucket == stack && ![lists, tags].iter().any(|place| manifest.prefix.starts_with(place)) {
+        return Err(invalid(format!(
+            "manifest: {manifest} is in the stack's bucket, where lists are below {lists}, and results below {tags}: \
+             copy it there"
+        )));
+    }
+    Ok(Some(manifest))
+}
+
 /// Results must never be inputs of the next run, nor start one.
 fn check_output(output: &Address, inputs: &[Address], stack: &str) -> Result<(), InvalidRequest> {
     if let Some(input) = inputs.iter().find(|input| input.holds(output)) {
@@ -302,6 +344,9 @@ fn check_options(request: &FleetRequest) -> Result<(), InvalidRequest> {
     }
     if request.tags.labels.as_ref().is_some_and(Vec::is_empty) {
         return Err(invalid("tags.labels: the list is empty: name a label, or leave it out to keep all"));
+    }
+    if request.tags.thresholds.iter().flatten().any(|(_, threshold)| !threshold.is_finite()) {
+        return Err(invalid("tags.thresholds: give a number for each label"));
     }
     if request.workers.is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers)) {
         return Err(invalid(format!("workers: give 1 to {MAX_WORKERS}, or leave it out")));

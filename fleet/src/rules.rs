@@ -7,12 +7,15 @@
 use super::budget::{LimitOf, RunLimit};
 use super::request::{InvalidRequest, ValidRequest, invalid, is_limit};
 use crate::address::Address;
+use tagfleet_pipeline::run::StackKeys;
 
 /// What a stack lets its requests ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Buckets that models may be in besides `models/` of the stack's own.
     pub model_buckets: Vec<String>,
+    /// Buckets that requests may take manifests from, besides the stack's own and their output's.
+    pub manifest_buckets: Vec<String>,
     /// Who may be mailed; `None` if the stack sends no mail.
     pub recipients: Option<Recipients>,
     /// The most dollars that a run may cost.
@@ -26,6 +29,8 @@ pub struct Rules {
 pub struct RuleTexts<'a> {
     /// Names with commas between.
     pub model_buckets: &'a str,
+    /// Names of buckets.
+    pub manifest_buckets: &'a str,
     /// Addresses and `*@` with a domain, with commas between; empty if the stack sends no mail.
     pub recipients: &'a str,
     /// Dollars; 0 for no limit.
@@ -58,6 +63,7 @@ impl Rules {
         let recipients = names(texts.recipients);
         Ok(Self {
             model_buckets: names(texts.model_buckets),
+            manifest_buckets: names(texts.manifest_buckets),
             recipients: (!recipients.is_empty()).then_some(Recipients(recipients)),
             max_usd_per_run: dollars("MaxUsdPerRun", texts.max_usd_per_run)?,
             max_usd_per_day: dollars("MaxUsdPerDay", texts.max_usd_per_day)?,
@@ -76,6 +82,7 @@ impl Rules {
     /// One sentence that names the field, the rule and what to do.
     pub fn check(&self, valid: &ValidRequest, stack: &str) -> Result<(), InvalidRequest> {
         self.check_model(&valid.model, stack)?;
+        self.check_manifest(valid, stack)?;
         if let Some(recipients) = &self.recipients
             && let Some(stranger) = valid.request.notify.iter().find(|address| !recipients.contain(address))
         {
@@ -101,6 +108,19 @@ impl Rules {
             "model: this stack takes no models from s3://{}: publish it with `tagfleet submit --model FOLDER`, or name the \
              bucket in the stack's ModelBuckets",
             model.bucket
+        )))
+    }
+
+    /// The splitter can read what a request must not: whatever it reads becomes keys of rows.
+    fn check_manifest(&self, valid: &ValidRequest, stack: &str) -> Result<(), InvalidRequest> {
+        let Some(Address { bucket, .. }) = &valid.manifest else { return Ok(()) };
+        if bucket == stack || *bucket == valid.output.bucket || self.manifest_buckets.contains(bucket) {
+            return Ok(());
+        }
+        Err(invalid(format!(
+            "manifest: this stack takes no manifests from s3://{bucket}: copy it to s3://{stack}/{}, or name the bucket in \
+             the stack's ManifestBuckets",
+            StackKeys::LISTS
         )))
     }
 
@@ -157,6 +177,7 @@ mod tests {
     fn texts(max_usd_per_run: &str) -> RuleTexts<'_> {
         RuleTexts {
             model_buckets: "shared-models, more-models",
+            manifest_buckets: "inventories",
             recipients: "me@example.org,*@example.com",
             max_usd_per_run,
             max_usd_per_day: "0",
@@ -180,6 +201,9 @@ mod tests {
         for allowed in [
             json!({}),
             json!({"model": "s3://more-models/anywhere/m/"}),
+            json!({"manifest": "s3://inventories/shop/photos/2026-11-30T01-00Z/manifest.json"}),
+            json!({"manifest": "s3://tagfleet-data/lists/failed", "key_column": "photo"}),
+            json!({"manifest": "s3://results/r/", "output": "s3://results/"}),
             json!({"notify": ["me@example.org", "ops@example.com"]}),
             json!({"max_usd": 20}),
         ] {
@@ -192,6 +216,7 @@ mod tests {
         let said: Vec<String> = [
             json!({"model": "s3://elsewhere/models/m/"}),
             json!({"model": "s3://shop/models/m/"}),
+            json!({"manifest": "s3://shop/secrets.csv"}),
             json!({"notify": ["ops@example.com", "you@example.org"]}),
             json!({"max_usd": 20.01}),
         ]

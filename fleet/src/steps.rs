@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{self, Allowed, Limit, Work};
 use super::problem::Problem;
 use super::request::Device;
-use super::{FleetError, FleetRun, Stack, deadline};
+use super::{FleetError, FleetRun, Stack, deadline, manifest};
 use tagfleet_cost::assumptions::{DEFAULT_WORKERS, IMAGES_PER_WORKER};
 use tagfleet_cost::usage::{self, Usage, UsageRecord};
 use tagfleet_pipeline::denied;
@@ -19,7 +19,7 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::{Ranges, RunId};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{self, RangeSplit, Source, SplitProgress};
+use tagfleet_pipeline::split::{self, RangeSplit, SplitProgress};
 
 /// The result of plan, for the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +95,7 @@ pub async fn split(
         return Err(FleetError::NoSuch { run: fleet.run.clone(), what: "range", number });
     };
     let request = fleet.request().await?;
-    let source = Source::Listed((stack.open)(&fleet.valid.source), fleet.valid.filter.clone());
-    let source = source.since(fleet.earlier(&request));
+    let source = manifest::source(stack, fleet).await?.since(fleet.earlier(&request));
     if output.exists(&keys.range_split(number)).await? {
         let record: RangeSplit = record::read(output, &keys.range_split(number)).await?;
         split::restore(&source, (number, range), &record, (output, keys)).await?;

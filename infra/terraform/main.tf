@@ -38,6 +38,7 @@ locals {
     OwnKeyArns             = var.own_key_arns == null ? null : join(",", var.own_key_arns)
     OutputBuckets          = var.output_buckets == null ? null : join(",", var.output_buckets)
     ModelBuckets           = var.model_buckets == null ? null : join(",", var.model_buckets)
+    ManifestBuckets        = var.manifest_buckets == null ? null : join(",", var.manifest_buckets)
     Sender                 = var.sender
     MailRecipients         = var.mail_recipients == null ? null : join(",", var.mail_recipients)
     MakesIdentity          = var.makes_identity == null ? null : tostring(var.makes_identity)

@@ -69,7 +69,7 @@ variable "source_key_arns" {
 }
 
 variable "own_key_arns" {
-  description = "The KMS keys that encrypt BucketName, OutputBuckets and ModelBuckets, by ARN; none where they use SSE-S3 or the key aws/s3, as a bucket that is made here does"
+  description = "The KMS keys that encrypt BucketName, OutputBuckets, ModelBuckets and ManifestBuckets, by ARN; none where they use SSE-S3 or the key aws/s3, as a bucket that is made here does"
   type        = list(string)
   default     = null
 }
@@ -82,6 +82,12 @@ variable "output_buckets" {
 
 variable "model_buckets" {
   description = "The buckets that requests may take models from, besides models/ in the stack's own"
+  type        = list(string)
+  default     = null
+}
+
+variable "manifest_buckets" {
+  description = "The buckets that requests may take manifests from, besides lists/ and tags/ in the stack's own: where S3 Inventory and Athena write"
   type        = list(string)
   default     = null
 }

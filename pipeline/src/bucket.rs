@@ -172,8 +172,8 @@ pub trait Bucket: Send + Sync {
     /// Some bytes of the object, in one request; no more than `range` has is ever held in memory.
     ///
     /// # Errors
-    /// [`Kind::Changed`] if `if_match` is given and is not its etag; [`Kind::OutOfRange`] if the object has no
-    /// byte of the range, as an empty one never has; see [`Kind`].
+    /// [`Kind::Changed`] if `if_match` is given and is not its etag; [`Kind::OutOfRange`] if the object has
+    /// no byte of the range, as an empty one never has; see [`Kind`].
     async fn get_range(
         &self,
         key: &str,

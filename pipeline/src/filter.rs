@@ -109,18 +109,44 @@ impl Filter {
         let mut page = Page { last_key: objects.last().map(|object| object.key.clone()), ..Page::default() };
         let mut has_input_between = true;
         for object in objects {
-            let is_folder_marker = object.size == 0 && object.key.ends_with('/');
-            if !is_folder_marker && !self.takes(&object.key) {
-                page.left_out += 1;
-            } else if let Some(reason) = self.skips(&object.key, chosen, is_folder_marker) {
-                page.skip(object.key, reason, has_input_between);
-                has_input_between = false;
-            } else {
-                page.images.push(Image::from(object));
-                has_input_between = true;
+            self.take(&mut page, (Image::from(object), None), chosen, &mut has_input_between);
+        }
+        page
+    }
+
+    /// What split takes of the lines of a manifest, which may know why one is not an input. Keys that start
+    /// with none of `prefixes` are not asked for; these are sorted, and none is within another.
+    #[must_use]
+    pub fn lines(&self, lines: Vec<(Image, Option<SkipReason>)>, prefixes: &[String]) -> Page {
+        let mut page = Page { last_key: lines.last().map(|(image, _)| image.key.clone()), ..Page::default() };
+        let mut has_input_between = true;
+        for line in lines {
+            let behind = prefixes.partition_point(|prefix| *prefix <= line.0.key);
+            let chosen = behind.checked_sub(1).map(|at| prefixes[at].as_str());
+            if let Some(chosen) = chosen.filter(|prefix| line.0.key.starts_with(prefix)) {
+                self.take(&mut page, line, chosen, &mut has_input_between);
             }
         }
         page
+    }
+
+    fn take(
+        &self,
+        page: &mut Page,
+        (image, known): (Image, Option<SkipReason>),
+        chosen: &str,
+        has_input_between: &mut bool,
+    ) {
+        let is_folder_marker = image.size == Some(0) && image.key.ends_with('/');
+        if !is_folder_marker && !self.takes(&image.key) {
+            page.left_out += 1;
+        } else if let Some(reason) = known.or_else(|| self.skips(&image.key, chosen, is_folder_marker)) {
+            page.skip(image.key, reason, *has_input_between);
+            *has_input_between = false;
+        } else {
+            page.images.push(image);
+            *has_input_between = true;
+        }
     }
 
     fn skips(&self, key: &str, chosen: &str, is_folder_marker: bool) -> Option<SkipReason> {

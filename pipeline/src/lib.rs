@@ -9,6 +9,7 @@ pub mod earlier;
 pub mod filter;
 pub mod infer;
 pub mod local;
+pub mod manifest;
 pub mod number;
 pub mod progress;
 pub mod queue;

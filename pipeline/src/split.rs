@@ -6,16 +6,17 @@
 
 mod comparison;
 pub mod cut;
+mod duplicates;
+mod preview;
 mod range;
 mod restore;
 mod source;
 
-use futures::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::{BucketError, KeyRange};
+use crate::bucket::BucketError;
 use crate::filter::Skipped;
 use crate::queue::{Queue, QueueError};
 use crate::record::RecordError;
@@ -23,9 +24,9 @@ use crate::run::RunId;
 use crate::shard::kept::Difference;
 use crate::shard::{Image, Shard, ShardId};
 use crate::tags::parquet::TableError;
-use comparison::Comparison;
-use range::ShardBuilder;
 
+pub use duplicates::{DuplicateCounter, Duplicates};
+pub use preview::{Preview, PreviewPage, dry_run, preview_pages};
 pub use range::{SplitProgress, split_range};
 pub use restore::restore;
 pub use source::{Picks, Source};
@@ -110,47 +111,6 @@ impl SplitError {
             _ => None,
         }
     }
-}
-
-/// Counts the inputs of `range` without writing anything: what split would make of it.
-///
-/// # Errors
-/// If the source cannot be listed.
-pub async fn dry_run(source: &Source, range: &KeyRange) -> Result<RangeSplit, BucketError> {
-    let mut record = RangeSplit { version: 1, ..RangeSplit::default() };
-    let mut comparison = match source.earlier() {
-        Some(earlier) => Some(Comparison::start(earlier, range).await?),
-        None => None,
-    };
-    let mut open = ShardBuilder::default();
-    let mut pages = source.pages(range);
-    while let Some(page) = pages.try_next().await? {
-        for run in &page.skipped {
-            record.skipped.merge(&run.skipped);
-        }
-        for image in page.images {
-            if let Some(comparison) = &mut comparison
-                && comparison.keeps(&image).await?
-            {
-                continue;
-            }
-            if open.is_full_before(&image) {
-                record.add_images(&open.take());
-            }
-            open.push(image);
-            if open.is_full(record.shards, usize::MAX) {
-                record.add_images(&open.take());
-            }
-        }
-    }
-    if !open.is_empty() {
-        record.add_images(&open.take());
-    }
-    if let Some(comparison) = &mut comparison {
-        comparison.pass_all(range.up_to.clone()).await?;
-        record.difference = Some(comparison.take().difference);
-    }
-    Ok(record)
 }
 
 /// All that was skipped in these ranges.

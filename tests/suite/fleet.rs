@@ -3,6 +3,7 @@
 mod budget;
 mod denied;
 mod faults;
+mod manifests;
 mod metering;
 mod operator;
 mod options;

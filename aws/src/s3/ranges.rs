@@ -54,7 +54,9 @@ impl S3Bucket {
             return if is_whole { Ok((length, length)) } else { Err(no_ranges()) };
         };
         let size = size(content_range).ok_or_else(no_ranges)?;
-        let asked = range.within(size).ok_or_else(no_ranges)?;
+        // Some stores answer with nothing where S3 refuses.
+        let behind = || self.fail(Kind::OutOfRange, key, format!("the object has {size} bytes"));
+        let asked = range.within(size).ok_or_else(behind)?;
         if asked.end - asked.start != length || !content_range.starts_with(&format!("bytes {}-", asked.start))
         {
             return Err(no_ranges());

@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 27] = [
+pub(super) const REQUEST_FLAGS: [&str; 30] = [
     "since",
     "input",
     "model",
@@ -46,11 +46,14 @@ pub(super) const REQUEST_FLAGS: [&str; 27] = [
     "no_exif",
     "exact",
     "out",
+    "manifest",
+    "key_column",
     "include",
     "exclude",
     "all_files",
     "top_k",
     "threshold",
+    "thresholds",
     "labels",
     "output",
     "device",
@@ -89,6 +92,13 @@ pub(crate) struct SubmitOptions {
     /// its own in it
     #[arg(long, value_name = "PLACE")]
     pub(crate) out: Option<String>,
+    /// List of objects in place of a listing, s3://bucket/key: S3 Inventory's manifest.json, or a file or
+    /// folder of Parquet, CSV or JSON lines with a column of keys
+    #[arg(long, value_name = "LIST")]
+    pub(crate) manifest: Option<String>,
+    /// The manifest's column of keys, or its number in CSV without a header [default: key, path and others]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_column: Option<String>,
     /// Tag only keys that match this glob; may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,

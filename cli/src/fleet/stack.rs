@@ -93,6 +93,7 @@ fn rules(outputs: &BTreeMap<String, String>) -> Option<Rules> {
     let max_usd_per_run = outputs.get("MaxUsdPerRun")?;
     let texts = RuleTexts {
         model_buckets: text("ModelBuckets"),
+        manifest_buckets: text("ManifestBuckets"),
         recipients: text("MailRecipients"),
         max_usd_per_run,
         max_usd_per_day: text("MaxUsdPerDay"),

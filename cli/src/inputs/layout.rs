@@ -6,34 +6,8 @@
 use std::borrow::Cow;
 
 use csv::{ByteRecord, ReaderBuilder};
+use tagfleet_pipeline::manifest::KEY_COLUMNS;
 
-/// Names of the column or field that hold keys, as tools write them; the first ones are preferred.
-const COLUMNS: [&str; 24] = [
-    "key",
-    "object_key",
-    "s3_key",
-    "$path",
-    "path",
-    "filepath",
-    "file_path",
-    "image_path",
-    "img_path",
-    "file",
-    "filename",
-    "file_name",
-    "image_file",
-    "image_filename",
-    "image",
-    "img",
-    "s3_uri",
-    "s3uri",
-    "uri",
-    "url",
-    "image_url",
-    "location",
-    "src",
-    "name",
-];
 const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
 /// Rows that are looked at to find columns that could hold keys, if there is no header for it.
 const ROWS: usize = 20;
@@ -180,7 +154,7 @@ fn tables(bytes: &[u8], delimiter: u8) -> Vec<Table> {
     if is_one_column && delimiter != DELIMITERS[0] {
         return vec![];
     }
-    let named: Vec<Table> = COLUMNS
+    let named: Vec<Table> = KEY_COLUMNS
         .iter()
         .filter_map(|name| {
             let column = first.iter().position(|cell| is_called(cell, name))?;
@@ -208,7 +182,7 @@ fn is_called(cell: &[u8], name: &str) -> bool {
 fn json_field(line: &[u8]) -> Option<String> {
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
     let named = |name: &&str| object.keys().find(|field| is_called(field.as_bytes(), name)).cloned();
-    COLUMNS.iter().find_map(named)
+    KEY_COLUMNS.iter().find_map(named)
 }
 
 /// The key in a line like `2026-01-31 12:00:00       1234 photos/a b.jpg`.

@@ -11,6 +11,7 @@ use tagfleet_cost::forecast::CountSource;
 use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::bucket::{Access, Bucket};
 use tagfleet_pipeline::shard::Image;
+use tagfleet_pipeline::split::{DuplicateCounter, PreviewPage, Source, preview_pages};
 
 use crate::exit::{Failure, bad_input, tell};
 use crate::inputs::Inputs;
@@ -24,8 +25,12 @@ const MOST_LISTED: u64 = 1_000_000;
 pub(super) struct Sample {
     /// The bytes of some images.
     pub(super) images: Vec<Vec<u8>>,
-    /// All images that were listed.
+    /// All images that were listed and would be tagged.
     pub(super) count: u64,
+    /// Images that were listed and whose rows would be kept.
+    pub(super) kept: u64,
+    /// The share of copies among those that would be tagged, 0 to 1.
+    pub(super) copies: f64,
     /// Whether that is all.
     pub(super) known: CountSource,
     /// Folders of the listed images: 1 if none is in any.
@@ -35,13 +40,16 @@ pub(super) struct Sample {
 }
 
 /// Lists and reads.
-pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
+pub(super) async fn take(inputs: &Inputs, source: &Source) -> Result<Sample, Failure> {
     let mut chosen: BinaryHeap<(u64, Candidate)> = BinaryHeap::new();
     let (mut count, mut bytes, mut known) = (0_u64, 0_u64, CountSource::Counted);
     let mut folders = HashSet::new();
-    let mut pages = inputs.source.pages(&inputs.range);
-    while let Some(page) = pages.try_next().await.map_err(bad_input)? {
+    let (mut kept, mut copies) = (0, DuplicateCounter::default());
+    let mut pages = preview_pages(source, &inputs.range);
+    while let Some(PreviewPage { page, difference }) = pages.try_next().await.map_err(bad_input)? {
+        kept += difference.map_or(0, |difference| difference.kept);
         for image in page.images {
+            copies.add(&image);
             count += 1;
             bytes += image.size.unwrap_or(0);
             folders.insert(hash(folder(&image.key)));
@@ -52,19 +60,26 @@ pub(super) async fn take(inputs: &Inputs) -> Result<Sample, Failure> {
                 chosen.pop();
             }
         }
-        if count >= MOST_LISTED {
+        if count + kept >= MOST_LISTED {
             known = CountSource::AtLeast;
             break;
         }
     }
     let images = read(inputs.bucket.as_ref(), chosen.into_sorted_vec()).await?;
+    if images.is_empty() && kept > 0 {
+        return Err(bad_input(format!(
+            "{}: all {kept} images are as they were in the earlier run: there is nothing to plan",
+            inputs.shown()
+        )));
+    }
     if images.is_empty() {
         return Err(bad_input(format!("{}: no image could be read: nothing to plan with", inputs.shown())));
     }
     let of_sample = || images.iter().map(Vec::len).sum::<usize>() as f64 / images.len() as f64;
     let mean_bytes = if bytes > 0 { bytes as f64 / count as f64 } else { of_sample() };
     let prefixes = u32::try_from(folders.len()).unwrap_or(u32::MAX);
-    Ok(Sample { images, count, known, prefixes, mean_bytes })
+    let copies = copies.estimate().share_of(count);
+    Ok(Sample { images, count, kept, copies, known, prefixes, mean_bytes })
 }
 
 /// The common prefix that a key shares with its neighbours: all up to its last slash.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use clap::Parser;
 use tagfleet_cost::forecast::{self, Line, Plan};
+use tagfleet_pipeline::run::StackKeys;
 
 use crate::args::{Args, Command, FleetCommand, PlanOptions};
 use crate::exit::{Failure, bad_input, broken};
@@ -22,6 +23,13 @@ pub(super) async fn check(options: &PlanOptions, places: &[Place]) -> Result<(),
     if let Some(place) = places.iter().find(|place| !place.is_s3()) {
         return Err(bad_input(format!(
             "--save: a fleet reads buckets only, and {place} is none: leave it out"
+        )));
+    }
+    if let Some(manifest) = options.select.manifest.as_ref().filter(|_| !options.select.is_on_s3()) {
+        return Err(bad_input(format!(
+            "--save: a fleet reads buckets only, and --manifest {} is not in one: copy it to the stack's bucket, below {}",
+            manifest.to_string_lossy(),
+            StackKeys::LISTS
         )));
     }
     FleetStack::find(&options.stack).await.map(|_| ())
@@ -64,6 +72,12 @@ fn submit_arguments(options: &PlanOptions, places: &[Place], plan: &Plan, line: 
     arguments.extend(places.iter().map(|place| OsString::from(place.to_string())));
     let mut add = |flag: &str, value: &OsStr| arguments.extend([flag.into(), value.to_owned()]);
     add("--model", model.model.as_os_str());
+    if let Some(manifest) = &options.select.manifest {
+        add("--manifest", manifest);
+    }
+    if let Some(column) = &options.select.key_column {
+        add("--key-column", column.as_ref());
+    }
     for glob in &options.select.include {
         add("--include", glob.as_ref());
     }

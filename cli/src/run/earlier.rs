@@ -26,9 +26,10 @@ pub(super) async fn since(
         (None, None) => return Ok(None),
     };
     let keys = out.keys(&begin(request)?);
-    let is_same_place = |input: &Input| is_same_place(&input.location, &request.input.location);
-    let search =
-        SearchFor { output: out.bucket.as_ref(), keys: &keys, request, is_same_place: &is_same_place };
+    let differs = |earlier: &RunRequest| {
+        other_place(&earlier.input, &request.input).or_else(|| request.differs_from(earlier))
+    };
+    let search = SearchFor { output: out.bucket.as_ref(), keys: &keys, differs: &differs };
     match search.find(choice).await.map_err(bad_input)? {
         Search::Found(run) => Ok(Some(Since { run, only_failed })),
         Search::Differs(run, how) => Err(bad_input(format!(
@@ -48,6 +49,12 @@ pub(super) async fn since(
             Ok(None)
         }
     }
+}
+
+/// Why the keys of two runs cannot be compared, if they cannot.
+pub(crate) fn other_place(earlier: &Input, now: &Input) -> Option<String> {
+    let (then, now) = (&earlier.location, &now.location);
+    (!is_same_place(then, now)).then(|| format!("its input is {then}, now {now}"))
 }
 
 /// Keys of a bucket are whole; those of a folder are relative to it.

@@ -14,6 +14,16 @@ use tagfleet_pipeline::shard::ShardId;
 const KEYS_PER_RANGE: u64 = 10_000_000;
 /// Parts that one call of the reducer compacts.
 const PARTS_PER_GROUP: u64 = 300;
+/// Rows of a result file: 256 MB at 128 bytes each.
+const ROWS_PER_GROUP: u64 = 2_000_000;
+/// Rows of a row group of a result file.
+const ROWS_PER_ROW_GROUP: u64 = 100_000;
+/// Rows of an earlier run that a shard keeps at most.
+const KEPT_PER_SHARD: u64 = 500_000;
+/// Columns of a result that are compared with a listing: key, etag and error code. Each is one request.
+const COMPARED_COLUMNS: u64 = 3;
+/// All columns of a result, three of them for tags.
+const ALL_COLUMNS: u64 = 14;
 /// Transitions of a run, without those of its ranges and groups.
 const TRANSITIONS: u64 = 20;
 
@@ -37,18 +47,29 @@ pub struct FixedCosts {
     pub requests: u64,
 }
 
+/// What a run has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Images that it tags.
+    pub images: u64,
+    /// Rows that it keeps of an earlier run.
+    pub kept: u64,
+}
+
 impl FixedCosts {
-    /// What a run of this many images pays in a region; for a share of `of_kms`, 0 to 1, S3 calls KMS.
+    /// What a run with this work pays in a region; for a share of `of_kms`, 0 to 1, S3 calls KMS.
     ///
     /// # Errors
     /// Names the price that is not known.
-    pub fn of(images: u64, of_kms: f64, region: &str, book: &PriceBook) -> Result<Self, UnknownPrice> {
-        let shards = shards(images);
-        let mut usage = usage(images, shards);
+    pub fn of(work: &Work, of_kms: f64, region: &str, book: &PriceBook) -> Result<Self, UnknownPrice> {
+        let images = work.images;
+        let shards = shards(images) + work.kept.div_ceil(KEPT_PER_SHARD);
+        let mut usage = usage(work, shards);
         // A whole number of images, as the share is at most 1.
         let asked = requests(&[("kms:Decrypt", (images as f64 * of_kms).round() as u64)]);
         usage.requests.entry("infer".to_owned()).or_default().add(&asked);
-        let transitions = TRANSITIONS + images.div_ceil(KEYS_PER_RANGE) + shards.div_ceil(PARTS_PER_GROUP);
+        let groups = groups(work, shards);
+        let transitions = TRANSITIONS + (images + work.kept).div_ceil(KEYS_PER_RANGE) + groups;
         let extras = Extras { region: region.to_owned(), images, transitions, mails: 1, ..Extras::default() };
         let lines = bill(&usage, &extras, book)?.lines.into_iter().map(|line| Fixed {
             what: format!("{} {} ({})", line.service, line.item, line.stage),
@@ -81,9 +102,20 @@ fn shards(images: u64) -> u64 {
 /// Images of a shard, once shards have grown.
 const LARGEST: u64 = 10_000;
 
-fn usage(images: u64, shards: u64) -> Usage {
+/// As many as parts or rows need.
+fn groups(work: &Work, shards: u64) -> u64 {
+    shards.div_ceil(PARTS_PER_GROUP).max((work.images + work.kept).div_ceil(ROWS_PER_GROUP))
+}
+
+fn usage(work: &Work, shards: u64) -> Usage {
+    let (images, keys) = (work.images, work.images + work.kept);
+    let (groups, ranges) = (groups(work, shards), keys.div_ceil(KEYS_PER_RANGE));
+    // The results of the earlier run: a footer for each file and reader, and the columns of each row group.
+    let footers = work.kept.div_ceil(ROWS_PER_GROUP) * (ranges + groups);
+    let earlier = |columns: u64| work.kept.div_ceil(ROWS_PER_ROW_GROUP) * columns;
     let split = requests(&[
-        ("s3:ListBucket", images.div_ceil(KEYS_A_PAGE)),
+        ("s3:GetObject", if work.kept > 0 { footers + earlier(COMPARED_COLUMNS) } else { 0 }),
+        ("s3:ListBucket", keys.div_ceil(KEYS_A_PAGE)),
         ("s3:PutObject", shards),
         ("sqs:SendMessage", shards.div_ceil(10)),
     ]);
@@ -95,12 +127,15 @@ fn usage(images: u64, shards: u64) -> Usage {
         ("sqs:DeleteMessage", shards),
         ("sqs:ChangeMessageVisibility", shards),
     ]);
-    let reduce = requests(&[("s3:GetObject", shards), ("s3:ListBucket", 6 * shards.div_ceil(KEYS_A_PAGE))]);
-    let split_seconds = images.div_ceil(KEYS_PER_SECOND);
-    let compact_seconds = images.div_ceil(ROWS_PER_SECOND);
+    let reduce = requests(&[
+        ("s3:GetObject", shards + earlier(ALL_COLUMNS)),
+        ("s3:ListBucket", 6 * shards.div_ceil(KEYS_A_PAGE)),
+    ]);
+    let split_seconds = keys.div_ceil(KEYS_PER_SECOND);
+    let compact_seconds = keys.div_ceil(ROWS_PER_SECOND);
     let functions = [
-        ("splitter split", calls(images.div_ceil(KEYS_PER_RANGE), split_seconds, SPLITTER_MB)),
-        ("reducer compact", calls(shards.div_ceil(PARTS_PER_GROUP), compact_seconds, REDUCER_MB)),
+        ("splitter split", calls(ranges, split_seconds, SPLITTER_MB)),
+        ("reducer compact", calls(groups, compact_seconds, REDUCER_MB)),
     ];
     Usage {
         requests: [("split", split), ("infer", infer), ("reduce", reduce)]
@@ -125,6 +160,22 @@ fn calls(calls: u64, seconds: u64, memory_mb: u64) -> CallUsage {
 mod tests {
     use super::*;
 
+    fn work(images: u64) -> Work {
+        Work { images, kept: 0 }
+    }
+
+    /// Half a per cent of 300 million is new: $1.50 for LIST, $0.60 for GET, and the rest.
+    #[test]
+    fn a_night_over_three_hundred_million_images_costs_less_than_two_sixty_without_machines() {
+        let book = PriceBook::built_in().unwrap();
+        let night = Work { images: 1_500_000, kept: 298_500_000 };
+        let fixed = FixedCosts::of(&night, 0.0, "us-east-1", &book).unwrap();
+        let of = |what: &str| fixed.usd(|line| line.what.contains(what));
+        assert!((of("ListBucket (split)") - 1.5).abs() < 1e-6, "{fixed:?}");
+        assert!((of("GetObject (infer)") - 0.6).abs() < 0.01, "{fixed:?}");
+        assert!(fixed.usd(|_| true) < 2.6, "{fixed:?}");
+    }
+
     #[test]
     fn shards_are_small_first() {
         // 32 of 256, 128 of 2,000, then of 10,000.
@@ -135,7 +186,7 @@ mod tests {
     #[test]
     fn getting_three_hundred_million_images_costs_what_the_price_list_says() {
         let book = PriceBook::built_in().unwrap();
-        let fixed = FixedCosts::of(300_000_000, 0.0, "us-east-1", &book).unwrap();
+        let fixed = FixedCosts::of(&work(300_000_000), 0.0, "us-east-1", &book).unwrap();
         let of = |what: &str| fixed.usd(|line| line.what.contains(what));
         // 300,090,402 GETs at $0.40 a million, 300,000 pages at $5 a million.
         assert!((of("GetObject (infer)") - 120.036_161).abs() < 1e-6, "{fixed:?}");
@@ -146,7 +197,7 @@ mod tests {
     #[test]
     fn kms_is_paid_for_each_image_that_it_is_asked_for() {
         let book = PriceBook::built_in().unwrap();
-        let fixed = FixedCosts::of(300_000_000, 0.5, "us-east-1", &book).unwrap();
+        let fixed = FixedCosts::of(&work(300_000_000), 0.5, "us-east-1", &book).unwrap();
         // 150 million requests at $0.03 for 10,000.
         assert!((fixed.usd(|line| line.service == "KMS") - 450.0).abs() < 1e-6, "{fixed:?}");
         assert!(fixed.usd(|line| line.service != "KMS") < 124.0, "{fixed:?}");
@@ -155,7 +206,7 @@ mod tests {
     #[test]
     fn requests_are_those_that_are_billed() {
         let book = PriceBook::built_in().unwrap();
-        let fixed = FixedCosts::of(1000, 0.0, "us-east-1", &book).unwrap();
+        let fixed = FixedCosts::of(&work(1000), 0.0, "us-east-1", &book).unwrap();
         // Four shards: split 1 + 4 + 1, infer 1,012 + 4 and 4 each of three, reduce 4 + 6.
         assert_eq!(fixed.requests, 6 + 1016 + 12 + 10);
     }

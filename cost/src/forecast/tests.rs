@@ -34,6 +34,8 @@ fn fixed() -> FixedCosts {
 fn question() -> Question {
     Question {
         images: 3_000_000,
+        kept: 0,
+        copies: 0.0,
         images_are: CountSource::Counted,
         mean_bytes: 100_000.0,
         prefixes: 1,

@@ -11,6 +11,8 @@ use super::{
 
 /// Lines of the table that a person gets to see; JSON has all.
 const SHOWN: usize = 12;
+/// Copies are mentioned from this share: the estimate's error is about as large.
+const COPIES_SHOWN: f64 = 0.01;
 
 pub(super) fn text(plan: &Plan) -> String {
     let mut text = String::new();
@@ -26,6 +28,12 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
         CountSource::Said => "from --images",
     };
     writeln!(text, "images   {} ({how}), {:.0} kB on average", plan.images, plan.mean_bytes / 1000.0)?;
+    if plan.kept > 0 {
+        writeln!(text, "kept     {} rows of the earlier run", plan.kept)?;
+    }
+    if plan.copies >= COPIES_SHOWN {
+        writeln!(text, "copies   about {:.0} % have the same bytes as another image", plan.copies * 100.0)?;
+    }
     writeln!(text, "\nmeasured on this machine, on one core{:>16} {:>12}", "CPU ms/image", "top-1 as fp32")?;
     for way in &plan.measured {
         let agreement = way.agreement.map_or("-".to_owned(), |(same, of)| format!("{same} of {of}"));

@@ -3,6 +3,7 @@
 //! and fails if the time grows with their number.
 
 mod fleet;
+mod night;
 mod synthetic_bucket;
 mod synthetic_run;
 
@@ -126,6 +127,12 @@ fn a_queue_of_very_many_tiny_shards() {
 
 #[test]
 #[ignore = "make load"]
+fn a_night_over_very_many_keys() {
+    measure("keys of a night", [100_000, 1_000_000, 10_000_000], night::night);
+}
+
+#[test]
+#[ignore = "make load"]
 fn one_very_large_shard() {
     // Only the shards behind the 160th hold 10,000.
     measure("images of one shard", [1000, 2000, 10_000], one_shard);
@@ -165,7 +172,7 @@ async fn keys(keys: usize) -> Vec<(&'static str, Duration)> {
     let listed = Source::Listed(source, Filter::default());
     let mut images = 0;
     for range in &ranges {
-        images += dry_run(&listed, range).await.unwrap().images;
+        images += dry_run(&listed, range).await.unwrap().split.images;
     }
     assert_eq!(images, keys as u64);
     vec![("cut", planned), ("list", laps.lap())]

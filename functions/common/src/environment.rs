@@ -61,11 +61,15 @@ pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
 /// # Errors
 /// If a variable is missing, or a limit is not an amount of dollars.
 pub fn rules() -> Result<Rules, String> {
-    let [model_buckets, recipients] =
-        [variable("TAGFLEET_MODEL_BUCKETS")?, variable("TAGFLEET_MAIL_RECIPIENTS")?];
+    let [model_buckets, manifest_buckets, recipients] = [
+        variable("TAGFLEET_MODEL_BUCKETS")?,
+        variable("TAGFLEET_MANIFEST_BUCKETS")?,
+        variable("TAGFLEET_MAIL_RECIPIENTS")?,
+    ];
     let [per_run, per_day] = [variable("TAGFLEET_MAX_USD_PER_RUN")?, variable("TAGFLEET_MAX_USD_PER_DAY")?];
     let texts = RuleTexts {
         model_buckets: &model_buckets,
+        manifest_buckets: &manifest_buckets,
         recipients: &recipients,
         max_usd_per_run: &per_run,
         max_usd_per_day: &per_day,

@@ -129,6 +129,7 @@ mod tests {
         };
         let texts = RuleTexts {
             model_buckets: "",
+            manifest_buckets: "",
             recipients: "*@example.com",
             max_usd_per_run: "0",
             max_usd_per_day: "0",

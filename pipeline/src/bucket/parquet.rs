@@ -4,30 +4,28 @@
 //! async threads. Every read is of the object that was opened: one that changes in between is an error. It
 //! trusts no number of the file before memory is taken, and never reads a page index or a bloom filter.
 
+mod footer;
+
 use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringViewArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::basic::SortOrder;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::{Bucket, BucketError, ByteRange, KeyRange, Kind};
 
-/// Bytes that are read from the end at first: most footers are smaller.
-const FOOTER_GUESS: u64 = 64 << 10;
-/// The largest footer that is read: one of 10,000 row groups with 20 columns has about 30 MB.
-const MAX_FOOTER_BYTES: u64 = 64 << 20;
 /// The chosen columns of one row group, compressed and decompressed, have at most this many bytes: 512 MiB.
 const MAX_GROUP_BYTES: i64 = 512 << 20;
 /// A larger range is read in pieces of this many bytes: 8 MiB.
@@ -90,29 +88,7 @@ impl ParquetObject {
         key: &str,
         if_match: Option<&str>,
     ) -> Result<Self, BucketError> {
-        let fail = |detail: String| failure(bucket.as_ref(), key, detail);
-        let end = bucket.get_range(key, if_match, ByteRange::Last(FOOTER_GUESS)).await;
-        let end = end.map_err(|error| match error.kind {
-            Kind::OutOfRange => fail("not a Parquet file: it is empty".to_owned()),
-            _ => error,
-        })?;
-        let (size, etag) = (end.size, end.etag);
-        let mut footer = Footer::new(size, end.bytes);
-        let metadata = loop {
-            let (returned, step) = decode(move || footer.step()).await.map_err(fail)?;
-            footer = returned;
-            match step {
-                FooterStep::Read(metadata) => break metadata,
-                FooterStep::Needs(range) if range.end.saturating_sub(range.start) > MAX_FOOTER_BYTES => {
-                    return Err(fail(format!("its footer has more than {MAX_FOOTER_BYTES} bytes")));
-                }
-                FooterStep::Needs(range) => {
-                    let piece = ByteRange::Between(range.clone());
-                    let fetched = bucket.get_range(key, Some(&etag), piece).await?;
-                    footer.pushed.push((range, fetched.bytes));
-                }
-            }
-        };
+        let (metadata, etag) = footer::read(bucket.as_ref(), key, if_match).await?;
         Ok(Self { key: key.into(), etag: etag.into(), metadata, bucket })
     }
 
@@ -121,6 +97,12 @@ impl ParquetObject {
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// The key of the object.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The etag that the object had when it was opened.
@@ -233,7 +215,7 @@ impl ParquetObject {
         Ok(())
     }
 
-    /// The next batch, and how to go on behind it.
+    /// The next batch, and what is left behind it.
     async fn next(&self, mut reading: Reading) -> Result<Option<(RecordBatch, Reading)>, BucketError> {
         loop {
             let (returned, step) = self.decode(move || reading.step()).await?;
@@ -323,62 +305,6 @@ async fn decode<T: Send + 'static>(
 fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
-}
-
-/// A footer that is being read.
-struct Footer {
-    size: u64,
-    pushed: Vec<(Range<u64>, Bytes)>,
-}
-
-enum FooterStep {
-    Needs(Range<u64>),
-    Read(ArrowReaderMetadata),
-}
-
-impl Footer {
-    fn new(size: u64, end: Bytes) -> Self {
-        let start = size.saturating_sub(end.len() as u64);
-        Self { size, pushed: vec![(start..size, end)] }
-    }
-
-    fn step(self) -> Result<(Self, FooterStep), ParquetError> {
-        let decoder = ParquetMetaDataPushDecoder::try_new(self.size)?;
-        let mut decoder = decoder.with_page_index_policy(PageIndexPolicy::Skip);
-        for (range, bytes) in &self.pushed {
-            decoder.push_range(range.clone(), bytes.clone())?;
-        }
-        match decoder.try_decode()? {
-            DecodeResult::NeedsData(ranges) => {
-                let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
-                let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
-                Ok((self, FooterStep::Needs(start..end)))
-            }
-            DecodeResult::Data(metadata) => {
-                let metadata = with_views(Arc::new(metadata))?;
-                Ok((self, FooterStep::Read(metadata)))
-            }
-            DecodeResult::Finished => Err(ParquetError::General("its footer has no metadata".to_owned())),
-        }
-    }
-}
-
-/// What arrow makes of the schema, with text as views.
-fn with_views(metadata: Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata, ParquetError> {
-    // Types that another writer's hint asks for, such as dictionaries, would be one more case each.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let found = ArrowReaderMetadata::try_new(metadata.clone(), options.clone())?;
-    let fields: Vec<Field> = found.schema().fields().iter().map(|field| as_view(field)).collect();
-    ArrowReaderMetadata::try_new(metadata, options.with_schema(Arc::new(Schema::new(fields))))
-}
-
-fn as_view(field: &Field) -> Field {
-    let stored = match field.data_type() {
-        DataType::Utf8 => DataType::Utf8View,
-        DataType::Binary => DataType::BinaryView,
-        other => other.clone(),
-    };
-    field.clone().with_data_type(stored)
 }
 
 /// Row groups that are being read.

@@ -8,7 +8,7 @@ use futures::stream::TryStreamExt;
 
 use crate::bucket::{Bucket, KeyRange};
 use crate::record::{self, RecordError};
-use crate::run::{Input, InvalidRunId, RunId, RunKeys, RunRequest};
+use crate::run::{InvalidRunId, RunId, RunKeys, RunRequest};
 
 /// Which earlier run is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +46,8 @@ pub struct SearchFor<'a> {
     pub output: &'a dyn Bucket,
     /// The keys of any run in the same place.
     pub keys: &'a RunKeys,
-    /// The request of the new run.
-    pub request: &'a RunRequest,
-    /// Whether the keys of another run's inputs are of the same bucket or folder.
-    pub is_same_place: &'a (dyn Fn(&Input) -> bool + Send + Sync),
+    /// Why a run with this request does not fit.
+    pub differs: &'a (dyn Fn(&RunRequest) -> Option<String> + Send + Sync),
 }
 
 impl SearchFor<'_> {
@@ -121,10 +119,6 @@ impl SearchFor<'_> {
             }
             Err(error) => return Err(error),
         };
-        if !(self.is_same_place)(&earlier.input) {
-            let (then, now) = (&earlier.input.location, &self.request.input.location);
-            return Ok(Some(format!("its input is {then}, now {now}")));
-        }
-        Ok(self.request.differs_from(&earlier))
+        Ok((self.differs)(&earlier))
     }
 }

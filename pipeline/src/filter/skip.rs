@@ -31,6 +31,10 @@ pub enum SkipReason {
     Text,
     /// An empty object whose key ends in `/`, with which consoles draw a folder.
     FolderMarker,
+    /// An object that was deleted, as a manifest of versions lists it.
+    DeleteMarker,
+    /// An older version of an object, in such a manifest.
+    OldVersion,
 }
 
 /// The skipped files of one reason.
@@ -235,6 +239,8 @@ impl SkipReason {
             Self::Hidden => format!("{files} hidden"),
             Self::Text => format!("{files} text file{plural}"),
             Self::FolderMarker => format!("{files} folder marker{plural}"),
+            Self::DeleteMarker => format!("{files} deleted"),
+            Self::OldVersion => format!("{files} old version{plural}"),
         }
     }
 }
@@ -289,7 +295,8 @@ impl Skipped {
                 let _ = write!(words, " ({})", examples(files));
             }
         }
-        if self.files() > self.of(SkipReason::FolderMarker) {
+        let never_read = [SkipReason::FolderMarker, SkipReason::DeleteMarker, SkipReason::OldVersion];
+        if self.files() > never_read.iter().map(|reason| self.of(*reason)).sum() {
             words.push_str("; --all-files reads them");
         }
         words

@@ -1,4 +1,5 @@
-//! Where the images of a range come from: one listing, several places of a bucket, or a list of keys.
+//! Where the images of a range come from: one listing, several places of a bucket, a list of keys, or a
+//! manifest.
 //!
 //! In each case its images come in key order and each once. It reads no image.
 
@@ -11,6 +12,7 @@ use crate::bucket::parquet::text;
 use crate::bucket::{Bucket, BucketError, KeyRange};
 use crate::earlier::{EarlierRows, EarlierRun};
 use crate::filter::{Filter, Page};
+use crate::manifest;
 use crate::shard::Image;
 
 /// Keys of a named source that are handed on at once.
@@ -25,6 +27,8 @@ pub enum Source {
     Several(Arc<dyn Bucket>, Filter, Arc<Picks>),
     /// They were named; sorted and without duplicates.
     Named(Arc<Vec<String>>),
+    /// A manifest has them.
+    Manifest(Arc<manifest::Listed>),
     /// They are those of another source, compared with the rows of an earlier run.
     Since(Box<Source>, EarlierRun),
     /// They are those of an earlier run; images that failed there are read as they are now.
@@ -104,7 +108,7 @@ impl Source {
     pub fn earlier(&self) -> Option<&EarlierRun> {
         match self {
             Self::Since(_, earlier) | Self::Again(earlier) => Some(earlier),
-            Self::Listed(..) | Self::Several(..) | Self::Named(_) => None,
+            Self::Listed(..) | Self::Several(..) | Self::Named(_) | Self::Manifest(_) => None,
         }
     }
 
@@ -119,6 +123,7 @@ impl Source {
                 bucket.list(range).map_ok(move |objects| filter.page(objects, &chosen)).boxed()
             }
             Self::Several(bucket, filter, picks) => several(bucket, filter, picks, range),
+            Self::Manifest(listed) => manifest::pages(listed, range),
             Self::Named(keys) => {
                 let count = keys.len();
                 let (keys, range) = (keys.clone(), range.clone());

@@ -338,7 +338,7 @@ fn a_dry_run_counts_the_same() {
         let source = Source::Listed(world.shop.clone(), Filter::default()).since(earlier);
         let found = dry_run(&source, &KeyRange::default()).await.unwrap();
         let night = world.night("second", since("first", false), &Trouble::None).await;
-        assert_eq!(found.difference, night.difference);
-        assert_eq!(found.images, 1);
+        assert_eq!(found.split.difference, night.difference);
+        assert_eq!(found.split.images, 1);
     });
 }

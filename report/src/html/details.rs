@@ -85,6 +85,10 @@ fn input(request: &RunRequest) -> String {
     if let Some(sha256) = &input.keys_sha256 {
         html.push_str(&format!("<br>a list of keys, SHA-256 <code>{}</code>", escape(sha256)));
     }
+    if let Some(manifest) = &input.manifest {
+        let (location, sha256) = (name(&manifest.location), escape(&manifest.sha256));
+        html.push_str(&format!("<br>listed by {location}, SHA-256 <code>{sha256}</code>"));
+    }
     html
 }
 

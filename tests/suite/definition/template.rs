@@ -41,6 +41,7 @@ fn the_environment_is_named_alike_everywhere() {
         "TAGFLEET_GPU_INSTANCE_TYPES",
         "TAGFLEET_GPU_WORKER_VCPUS",
         "TAGFLEET_MAIL_RECIPIENTS",
+        "TAGFLEET_MANIFEST_BUCKETS",
         "TAGFLEET_MAX_USD_PER_DAY",
         "TAGFLEET_MAX_USD_PER_RUN",
         "TAGFLEET_MAX_VCPUS",
@@ -64,7 +65,8 @@ fn outputs_are_those_that_the_command_line_reads() {
         .collect();
     let expected = "Bucket StateMachineArn MaxVcpus CpuJobQueue GpuJobQueue GpuImage DeadLetterQueueUrl Sender \
                     SplitterFunction \
-                    ReducerFunction QueuePrefix SourceBuckets ModelBuckets MailRecipients MaxUsdPerRun MaxUsdPerDay";
+                    ReducerFunction QueuePrefix SourceBuckets ModelBuckets ManifestBuckets \
+                    MailRecipients MaxUsdPerRun MaxUsdPerDay";
     assert_eq!(outputs, expected.split_whitespace().collect::<Vec<_>>());
 }
 

@@ -108,6 +108,17 @@ fn a_model_of_another_bucket_is_read(fleet: &Fleet, request: &Value) {
     assert!(ended["cause"].as_str().unwrap().contains("no model is published here"), "{ended}");
 }
 
+fn a_run_of_the_lists_of_another_bucket(fleet: &Fleet, request: &Value) {
+    fleet.cloud.emulator().make_bucket("lists");
+    fleet.cloud.put_into("lists", "photos/one.csv", b"key\nphotos/autumn/sku-0000.jpg\n");
+    let mut request = request.clone();
+    request["manifest"] = json!("s3://lists/photos/");
+    let run = fleet.submit(&request);
+    let (status, ended) = fleet.wait(&fleet.execution(&run));
+    assert_eq!(status, "SUCCEEDED", "{ended}");
+    assert_eq!(fleet.rows(&run).len(), 1);
+}
+
 /// The cause of a Map is that of its child, which the state machine has to look for.
 fn a_run_whose_shards_were_changed_fails_in_its_map(fleet: &Fleet, request: &Value) {
     let run = "changed-1";
@@ -169,6 +180,7 @@ fn every_role_calls_what_it_may_and_may_what_it_calls() {
         ("SourceKeyArns", SOURCE_KEY),
         ("OutputBuckets", "results"),
         ("ModelBuckets", "shared"),
+        ("ManifestBuckets", "lists"),
         ("MaxUsdPerDay", "1000"),
         ("OwnKeyArns", OUTPUT_KEY),
         ("BucketKeyArn", BUCKET_KEY),
@@ -185,6 +197,7 @@ fn every_role_calls_what_it_may_and_may_what_it_calls() {
     let bad = fleet.put_request("bad", &wrong, 2);
     assert_eq!(fleet.wait(&bad).0, "FAILED");
     a_model_of_another_bucket_is_read(&fleet, &request);
+    a_run_of_the_lists_of_another_bucket(&fleet, &request);
     a_run_whose_shards_were_changed_fails_in_its_map(&fleet, &request);
     a_run_from_elsewhere_to_elsewhere(&fleet, &request);
     a_run_whose_workers_are_stopped_has_another_round(&fleet, &request);

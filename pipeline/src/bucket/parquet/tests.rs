@@ -1,6 +1,9 @@
+//! Parquet objects as other writers make them, damaged ones, and how little is read of them.
+
 use std::ops::Range as Numbers;
 
 use arrow_array::{Int64Array, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
