@@ -338,7 +338,10 @@ async fn a_large_list_is_cut_into_partitions_that_fit() {
     assert_eq!(last.last().map(|image| &image.key), keys.last());
     let few = Options { most_unsorted: 1000, source: None, key_column: None };
     let error = Manifest::open(&unsorted.files, "l", &few, &unsorted.store).await.unwrap_err();
-    assert!(error.detail.contains("more than 1000 lines, and is not sorted"), "{error}");
+    assert!(
+        error.detail.contains("more than 1000 lines, and its files are not Parquet sorted by key"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
