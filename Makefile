@@ -48,9 +48,11 @@ storm: setup
 	TAGFLEET_STORM_SEEDS=$(SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-fleet) & test(/^storm::/)'
 	TAGFLEET_FLEET_STORM_SEEDS=$(FLEET_SEEDS) cargo nextest run --workspace --success-output final -E 'package(tagfleet-tests) & test(/^storm::/)'
 
-## Time and memory of 100,000 shards, a shard of 10,000 images, and 1,000,000 keys, in memory.
+## Time and memory of 100,000 shards, a shard of 10,000 images, and 1,000,000 keys, in memory; and of a diff of ROWS rows.
+ROWS ?= 1000000
 load:
-	cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E 'package(tagfleet-fleet) & test(/^load::/)'
+	cargo build --workspace --bins
+	TAGFLEET_LOAD_ROWS=$(ROWS) cargo nextest run --workspace --run-ignored only --test-threads 1 --success-output final -E '(package(tagfleet-fleet) | package(tagfleet-tests)) & test(/^load::/)'
 
 ## Everything that a change must pass: format, lints, docs, licences, and `make test`.
 check:

@@ -133,7 +133,7 @@ pub(crate) fn serve_constant() -> Result<()> {
 }
 
 fn options() -> TagOptions {
-    TagOptions { top_k: 5, threshold: 0.0, labels: None }
+    TagOptions::new(5, 0.0)
 }
 
 /// A whole run of `pictures` from `source`.

@@ -175,7 +175,7 @@ fn infer((model, record): (&Model, &EngineRecord), pictures: &[Vec<u8>], images:
 }
 
 fn all_stages((model, record): (Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
-    let options = TagOptions { top_k: 5, threshold: 0.0, labels: None };
+    let options = TagOptions::new(5, 0.0);
     let factory = TaggerFactory::new(model, record, &options, Limits::default())?;
     let mut tagger = factory.tagger()?;
     for picture in pictures.iter().take(WARM_UP) {

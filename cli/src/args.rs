@@ -6,8 +6,10 @@ mod count;
 mod fit;
 mod fleet;
 mod prices;
+mod results;
 mod select;
 mod shell;
+mod thresholds;
 mod version;
 mod wrong;
 
@@ -26,8 +28,10 @@ pub(crate) use fleet::{
     StatusOptions, SubmitOptions,
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
+pub(crate) use results::{DiffOptions, EvaluateOptions, ReportOptions, ShowOptions};
 pub(crate) use select::SelectOptions;
 pub(crate) use shell::{CompletionsOptions, ManOptions};
+pub(crate) use thresholds::Thresholds;
 pub(crate) use version::SHORT as VERSION;
 
 /// Tags every image of a folder or an S3 bucket with your own ONNX model.
@@ -80,6 +84,10 @@ pub(crate) enum Command {
     Fit(FitOptions),
     /// Show rows of a run: the first, a label's, the least certain or the failed
     Show(ShowOptions),
+    /// Compare a run's tags with the truth: accuracy, confusions, thresholds
+    Evaluate(EvaluateOptions),
+    /// Compare two runs: which tags changed, which images are new, deleted or failed
+    Diff(DiffOptions),
     /// Show or refresh AWS prices
     Prices(PricesOptions),
     /// Show a run's summary and cost, and open its report
@@ -224,52 +232,6 @@ pub(crate) struct InspectOptions {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct ShowOptions {
-    /// A run's folder, or the folder given as --out (then its latest complete run)
-    pub(crate) run: PathBuf,
-    /// How many rows at most [default: 20; with --keys-only all]
-    #[arg(long, short = 'n', value_name = "N")]
-    pub(crate) rows: Option<usize>,
-    /// Only images that failed
-    #[arg(long, conflicts_with_all = ["label", "below"])]
-    pub(crate) failed: bool,
-    /// Only images with this best tag; with sigmoid, images with this tag
-    #[arg(long, value_name = "NAME")]
-    pub(crate) label: Option<String>,
-    /// Only images whose best score is below this, lowest first
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    pub(crate) below: Option<f32>,
-    /// Print keys only, as `tagfleet run --keys -` reads them: one per line, in key order unless -n is given
-    /// with --below; if a key has a line break, a NUL byte follows each key instead
-    #[arg(long)]
-    pub(crate) keys_only: bool,
-    /// Print only the folder of the rows
-    #[arg(long, conflicts_with_all = ["rows", "failed", "label", "below", "keys_only", "json"])]
-    pub(crate) path: bool,
-    /// Print as JSON lines
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ReportOptions {
-    /// A run's folder, or the folder given as --out (then its latest run), s3://bucket/prefix/RUN, or a run
-    /// of the fleet
-    pub(crate) run: OsString,
-    /// Open report.html in the browser
-    #[arg(long)]
-    pub(crate) open: bool,
-    /// Write a copy of report.html to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) stack: StackOptions,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct ModelOptions {
     /// An .onnx file, a folder as Hugging Face's ONNX export makes it, a name on its hub (OWNER/NAME), an
     /// https address of an .onnx file, or s3://bucket/prefix
@@ -318,6 +280,9 @@ pub(crate) struct TagOptions {
     /// Only tags with at least this score [default: none; with sigmoid 0.5]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
+    /// Thresholds of single labels, as `tagfleet evaluate --precision` writes them
+    #[arg(long, value_name = "FILE", value_parser = Thresholds::read)]
+    pub(crate) thresholds: Option<Thresholds>,
     /// Only this label; may be given several times
     #[arg(long, value_name = "LABEL")]
     pub(crate) labels: Vec<String>,

@@ -4,7 +4,7 @@
 
 use crate::args::Command;
 use crate::exit::{Exit, Failure};
-use crate::{fit, fleet, inspect, plan, prices, report, run, shell, show, tagger_process};
+use crate::{analysis, fit, fleet, inspect, plan, prices, report, run, shell, show, tagger_process};
 
 pub(crate) fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
@@ -13,6 +13,8 @@ pub(crate) fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Inspect(options) => inspect::inspect(&options),
         Command::Fit(options) => fit::fit(&options),
         Command::Show(options) => show::show(&options),
+        Command::Evaluate(options) => analysis::evaluate::evaluate(&options),
+        Command::Diff(options) => analysis::diff::diff(&options),
         Command::Prices(options) => prices::prices(&options),
         Command::Report(options) => report::report(&options),
         Command::Completions(options) => shell::completions(&options),

@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     FailedImages = 3,
     /// The run is not complete; the same command resumes it.
     Resumable = 4,
+    /// Two runs were compared, and more labels changed than are allowed.
+    TooManyFlips = 5,
 }
 
 /// An error and the code it ends with.

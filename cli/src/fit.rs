@@ -6,7 +6,6 @@
 
 mod candidates;
 mod geometry;
-mod names;
 mod page;
 mod pictures;
 mod rank;
@@ -54,7 +53,7 @@ pub(crate) fn fit(options: &FitOptions) -> Result<Exit, Failure> {
 
 /// The model, with scores that can be ranked.
 fn loading(options: &FitOptions) -> Result<Loading, Failure> {
-    let tags = TagOptions { top_k: None, threshold: None, labels: Vec::new() };
+    let tags = TagOptions { top_k: None, threshold: None, thresholds: None, labels: Vec::new() };
     let fetching = Fetching::new(&options.loading, &options.aws);
     let source = ModelSource::resolve_now(&options.model, &fetching)?;
     let mut loading = Loading::new(source, (&options.loading, DeviceChoice::Cpu), &tags, None)?;

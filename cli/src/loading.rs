@@ -49,6 +49,7 @@ impl Loading {
             top_k: tags.top_k.unwrap_or(defaults.top_k),
             threshold: tags.threshold.unwrap_or(defaults.threshold),
             labels: if tags.labels.is_empty() { None } else { Some(tags.labels.clone()) },
+            thresholds: tags.thresholds.clone().unwrap_or_default().0,
         };
         Ok(Self { model, engine, tags, name: source.name, patience: Patience::default() })
     }

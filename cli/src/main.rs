@@ -1,5 +1,6 @@
 //! The `tagfleet` command. It only wires: the stages are in the pipeline, models in the model crate.
 
+mod analysis;
 mod args;
 mod bar;
 mod command_line;

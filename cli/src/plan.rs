@@ -148,7 +148,7 @@ fn of_kms(requests: &Requests) -> f64 {
 
 /// All that is compared is the best tag, whatever its score.
 fn top_tag() -> TagOptions {
-    TagOptions { top_k: Some(1), threshold: Some(0.0), labels: vec![] }
+    TagOptions { top_k: Some(1), threshold: Some(0.0), thresholds: None, labels: vec![] }
 }
 
 /// The built-in prices, and over them those of `--prices`.

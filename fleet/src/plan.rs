@@ -3,6 +3,8 @@
 //! Every fault of a request is found before anything starts; a run that is planned is never planned again. It
 //! lists a few pages of the source and reads no image.
 
+use std::collections::HashSet;
+
 use futures::stream::TryStreamExt;
 
 use super::earlier;
@@ -113,9 +115,12 @@ async fn is_planned(fleet: &FleetRun) -> Result<bool, FleetError> {
 fn request(fleet: &FleetRun, published: &PublishedModel) -> Result<RunRequest, FleetError> {
     let valid = &fleet.valid;
     let tags = valid.request.tags.over(&published.tags);
-    if let Some(label) = tags.labels.iter().flatten().find(|label| !published.labels.contains(label)) {
+    let named = tags.labels.iter().flatten().map(|label| ("labels", label));
+    let named = named.chain(tags.thresholds.keys().map(|label| ("thresholds", label)));
+    let known: HashSet<&String> = published.labels.iter().collect();
+    if let Some((field, label)) = named.into_iter().find(|(_, label)| !known.contains(label)) {
         let model = &valid.model;
-        return Err(FleetError::Unusable(format!("tags.labels: the model {model} has no label {label:?}")));
+        return Err(FleetError::Unusable(format!("tags.{field}: the model {model} has no label {label:?}")));
     }
     let prefix = if let [only] = valid.prefixes.as_slice() { only.clone() } else { String::new() };
     let location = Address { bucket: valid.source.clone(), prefix }.to_string();

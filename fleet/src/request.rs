@@ -3,6 +3,7 @@
 //! It is validated as a whole before anything starts, and unknown fields are refused: a misspelt option must
 //! not be ignored for hours. Nothing in this module makes a request to AWS.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -125,6 +126,9 @@ pub struct TagOverrides {
     /// See [`TagOptions::labels`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
+    /// See [`TagOptions::thresholds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<BTreeMap<String, f32>>,
 }
 
 impl TagOverrides {
@@ -135,6 +139,7 @@ impl TagOverrides {
             top_k: self.top_k.unwrap_or(published.top_k),
             threshold: self.threshold.unwrap_or(published.threshold),
             labels: self.labels.clone().or_else(|| published.labels.clone()),
+            thresholds: self.thresholds.clone().unwrap_or_else(|| published.thresholds.clone()),
         }
     }
 }
@@ -224,6 +229,11 @@ impl ValidRequest {
 
 /// The earlier run that the request names.
 fn continued(request: &FleetRequest) -> Result<Option<Continued>, InvalidRequest> {
+    if request.retry.is_some() && request.manifest.is_some() {
+        return Err(invalid(
+            "retry and manifest: give one of them, because a retry has the inputs of its run",
+        ));
+    }
     let (field, text, only_failed) = match (&request.since, &request.retry) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(invalid("since and retry: give one of them")),
@@ -331,6 +341,9 @@ fn check_options(request: &FleetRequest) -> Result<(), InvalidRequest> {
     }
     if request.tags.labels.as_ref().is_some_and(Vec::is_empty) {
         return Err(invalid("tags.labels: the list is empty: name a label, or leave it out to keep all"));
+    }
+    if request.tags.thresholds.iter().flatten().any(|(_, threshold)| !threshold.is_finite()) {
+        return Err(invalid("tags.thresholds: give a number for each label"));
     }
     if request.workers.is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers)) {
         return Err(invalid(format!("workers: give 1 to {MAX_WORKERS}, or leave it out")));

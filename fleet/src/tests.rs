@@ -360,6 +360,7 @@ async fn a_request_that_asks_for_what_is_not_there_begins_nothing() {
         json!({"input": ["s3://shop/phots/"]}),
         json!({"model": "s3://stack/models/other/"}),
         json!({"tags": {"labels": ["mug"]}}),
+        json!({"tags": {"thresholds": {"cup": 0.5}}}),
         json!({"output": "s3://shop/photos/tags/"}),
         json!({"colour": "red"}),
     ];

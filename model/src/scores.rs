@@ -3,6 +3,8 @@
 //! It computes in f64 and in index order, so that the same scores give the same tags wherever they are
 //! computed. It knows neither the image nor the engine.
 
+use std::collections::{BTreeMap, HashSet};
+
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tags::Tag;
 use thiserror::Error;
@@ -17,12 +19,12 @@ use crate::nearest::nearest;
 #[must_use]
 pub fn default_options(activation: Activation, multi_label: bool) -> TagOptions {
     match activation {
-        _ if multi_label => TagOptions { top_k: 50, threshold: 0.5, labels: None },
-        Activation::None => TagOptions { top_k: 5, threshold: f32::MIN, labels: None },
+        _ if multi_label => TagOptions::new(50, 0.5),
+        Activation::None => TagOptions::new(5, f32::MIN),
         Activation::Softmax
         | Activation::Sigmoid
         | Activation::BinaryLogit
-        | Activation::BinaryProbability => TagOptions { top_k: 5, threshold: 0.0, labels: None },
+        | Activation::BinaryProbability => TagOptions::new(5, 0.0),
     }
 }
 
@@ -38,6 +40,22 @@ pub enum OptionsError {
     /// The scores are used as they are, but the threshold is not a number that could be one.
     #[error("--threshold is {0}, which is not a finite number")]
     NotFinite(String),
+    /// A label's threshold is not a number.
+    #[error("the threshold of {label:?} is {threshold}, which is not a finite number")]
+    LabelThreshold {
+        /// The label.
+        label: String,
+        /// Its threshold.
+        threshold: String,
+    },
+    /// A threshold is given for a label that the model does not have.
+    #[error("a threshold is given for {label:?}, and the model has no such label; the nearest are {nearest}")]
+    UnknownThreshold {
+        /// The label.
+        label: String,
+        /// Those most like it, quoted.
+        nearest: String,
+    },
     /// `labels` is an empty list.
     #[error("--labels names no label")]
     NoLabels,
@@ -79,9 +97,16 @@ pub struct Ranker {
     labels: Vec<String>,
     activation: Activation,
     top_k: usize,
+    /// The outputs that may become tags, in the order of their indices.
+    wanted: Vec<Wanted>,
+}
+
+/// An output of the model that may become a tag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Wanted {
+    index: u32,
+    /// The lowest score of a tag.
     threshold: f32,
-    /// The indices that may become tags, ascending.
-    wanted: Vec<u32>,
 }
 
 impl Ranker {
@@ -98,9 +123,13 @@ impl Ranker {
             return Err(OptionsError::TopK);
         }
         check_threshold(activation, options.threshold)?;
-        let (top_k, threshold) = (options.top_k as usize, options.threshold);
-        let wanted = wanted(labels, options.labels.as_deref())?;
-        Ok(Self { labels: labels.to_vec(), activation, top_k, threshold, wanted })
+        check_thresholds(labels, &options.thresholds)?;
+        let threshold = |index: u32| {
+            let own = labels.get(index as usize).and_then(|label| options.thresholds.get(label));
+            Wanted { index, threshold: own.copied().unwrap_or(options.threshold) }
+        };
+        let wanted = wanted(labels, options.labels.as_deref())?.into_iter().map(threshold).collect();
+        Ok(Self { labels: labels.to_vec(), activation, top_k: options.top_k as usize, wanted })
     }
 
     /// The tags of one image, highest score first, ties to the lower index. `scores` is the model's row for
@@ -115,9 +144,9 @@ impl Ranker {
         }
         let probabilities = self.probabilities(scores)?;
         let mut ranked = Vec::new();
-        for &index in &self.wanted {
+        for &Wanted { index, threshold } in &self.wanted {
             let score = probabilities[index as usize];
-            if score >= self.threshold {
+            if score >= threshold {
                 ranked.push((score, index));
             }
         }
@@ -156,6 +185,22 @@ fn check_threshold(activation: Activation, threshold: f32) -> Result<(), Options
     }
 }
 
+/// Every label that has a threshold is one of the model's, and every threshold is a number.
+fn check_thresholds(labels: &[String], thresholds: &BTreeMap<String, f32>) -> Result<(), OptionsError> {
+    let known: HashSet<&str> = labels.iter().map(String::as_str).collect();
+    for (label, threshold) in thresholds {
+        if !threshold.is_finite() {
+            let threshold = threshold.to_string();
+            return Err(OptionsError::LabelThreshold { label: label.clone(), threshold });
+        }
+        if !known.contains(label.as_str()) {
+            let nearest = nearest_quoted(label, labels);
+            return Err(OptionsError::UnknownThreshold { label: label.clone(), nearest });
+        }
+    }
+    Ok(())
+}
+
 /// Makes sure that a model with `labels` has this one.
 ///
 /// # Errors
@@ -164,8 +209,11 @@ pub fn check_label(label: &str, labels: &[String]) -> Result<(), OptionsError> {
     if labels.iter().any(|known| known == label) {
         return Ok(());
     }
-    let nearest = nearest(label, labels).iter().map(|label| format!("{label:?}")).collect::<Vec<_>>();
-    Err(OptionsError::UnknownLabel { label: label.to_owned(), nearest: nearest.join(", ") })
+    Err(OptionsError::UnknownLabel { label: label.to_owned(), nearest: nearest_quoted(label, labels) })
+}
+
+fn nearest_quoted(label: &str, labels: &[String]) -> String {
+    nearest(label, labels).iter().map(|label| format!("{label:?}")).collect::<Vec<_>>().join(", ")
 }
 
 fn wanted(labels: &[String], only: Option<&[String]>) -> Result<Vec<u32>, OptionsError> {

@@ -86,7 +86,7 @@ impl Job {
     /// All scores of each photo, by class.
     fn scores(&self, options: &EngineOptions<'_>) -> Result<Vec<Vec<f32>>, EngineError> {
         let engine = resolve(options, &self.model)?.record;
-        let tags = TagOptions { top_k: 1000, threshold: 0.0, labels: None };
+        let tags = TagOptions::new(1000, 0.0);
         let factory = TaggerFactory::new(self.model.clone(), &engine, &tags, Limits::default()).unwrap();
         let mut tagger = factory.tagger().unwrap();
         let mut found = Vec::new();

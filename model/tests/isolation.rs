@@ -36,7 +36,7 @@ fn start_with(
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/model");
     let model = Model::open(&model, &ModelOptions::default()).unwrap();
     let engine = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().record;
-    let options = TagOptions { top_k: 5, threshold: 0.5, labels: None };
+    let options = TagOptions::new(5, 0.5);
     let setup = Setup { model, engine, options, limits: Limits::default(), threads };
     Isolation::start(Program { path, arguments: vec![mode.into()] }, &setup, patience)
 }

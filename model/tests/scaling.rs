@@ -121,7 +121,7 @@ fn pair(path: &Path) -> Pair {
     let open = |exact| Model::open(path, &ModelOptions { exact, ..ModelOptions::default() }).unwrap();
     let model = open(false);
     let engine = resolve(&EngineOptions::of(EngineChoice::OnnxRuntime), &model).unwrap().record;
-    let options = TagOptions { top_k: 2, threshold: f32::MIN, labels: None };
+    let options = TagOptions::new(2, f32::MIN);
     let tagger = |model: &Model| {
         TaggerFactory::new(model.clone(), &engine, &options, Limits::default()).unwrap().tagger().unwrap()
     };

@@ -5,6 +5,7 @@
 //! never decides which rows are kept.
 
 mod rows;
+mod run_rows;
 mod search;
 
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 pub use self::rows::EarlierRows;
+pub use self::run_rows::{RowColumns, RowView, RunRows};
 pub use self::search::{EarlierChoice, Search, SearchFor};
 use crate::bucket::parquet::ParquetObject;
-use crate::bucket::{Bucket, BucketError, KeyRange, Kind, Object};
+use crate::bucket::{Bucket, BucketError, KeyRange, Object};
 use crate::run::{RunId, RunKeys, RunRequest, max_kept_rows};
 use crate::tags::parquet::{RunColumns, SCHEMA_VERSION, VERSION};
 
@@ -79,32 +81,23 @@ impl EarlierRun {
         while let Some(page) = pages.try_next().await? {
             found.extend(page.into_iter().filter(|object| object.key.ends_with(".parquet")));
         }
-        let open = |object: Object| self.open_file(object);
-        let files = stream::iter(found.into_iter().map(open)).buffered(FOOTERS_AT_ONCE);
-        Ok(EarlierFiles {
-            bucket: self.output.name().to_owned(),
-            results: self.keys.results(),
-            files: files.try_collect().await?,
-        })
-    }
-
-    async fn open_file(&self, object: Object) -> Result<ParquetObject, BucketError> {
-        let file = ParquetObject::open(self.output.clone(), &object.key, Some(&object.etag)).await?;
-        let version = file.value(VERSION);
-        if version.is_some_and(|version| version == SCHEMA_VERSION.to_string()) {
-            return Ok(file);
+        let files = EarlierFiles::open(&self.output, self.keys.results(), found).await?;
+        for file in &files.files {
+            check_version(file)?;
         }
-        let found = version.unwrap_or("none");
-        Err(BucketError {
-            kind: Kind::Other,
-            bucket: self.output.name().to_owned(),
-            key: object.key,
-            detail: format!(
-                "its rows have schema {found}, this tagfleet writes {SCHEMA_VERSION}: start a run that continues no \
-                 other"
-            ),
-        })
+        Ok(files)
     }
+}
+
+fn check_version(file: &ParquetObject) -> Result<(), BucketError> {
+    let version = file.value(VERSION);
+    if version.is_some_and(|version| version == SCHEMA_VERSION.to_string()) {
+        return Ok(());
+    }
+    let found = version.unwrap_or("none");
+    Err(file.fail(format!(
+        "its rows have schema {found}, this tagfleet writes {SCHEMA_VERSION}: start a run that continues no other"
+    )))
 }
 
 /// The result files of an earlier run, with their footers.
@@ -116,6 +109,19 @@ pub struct EarlierFiles {
 }
 
 impl EarlierFiles {
+    /// Reads the footers of these files of a run whose results are below `results`.
+    async fn open(
+        output: &Arc<dyn Bucket>,
+        results: String,
+        objects: Vec<Object>,
+    ) -> Result<Self, BucketError> {
+        let open = |object: Object| async move {
+            ParquetObject::open(output.clone(), &object.key, Some(&object.etag)).await
+        };
+        let files = stream::iter(objects.into_iter().map(open)).buffered(FOOTERS_AT_ONCE);
+        Ok(Self { bucket: output.name().to_owned(), results, files: files.try_collect().await? })
+    }
+
     /// Ranges of about equally many rows, which together hold every key: one for each file, `most` at most.
     #[must_use]
     pub fn ranges(&self, most: usize) -> Vec<KeyRange> {
@@ -144,3 +150,6 @@ impl EarlierFiles {
         EarlierRows::new(self, range, columns)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! [`keys`] names every object that belongs to it. Nothing here reads or writes one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -207,6 +208,21 @@ pub struct TagOptions {
     /// Only these labels; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
+    /// By label, thresholds that hold instead of `threshold`: any finite number; [`TagOptions::NEVER`] keeps
+    /// no tag of the label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: BTreeMap<String, f32>,
+}
+
+impl TagOptions {
+    /// The threshold that no score reaches. JSON has no infinity.
+    pub const NEVER: f32 = f32::MAX;
+
+    /// At most `top_k` tags of any label, with at least the score `threshold`.
+    #[must_use]
+    pub fn new(top_k: u32, threshold: f32) -> Self {
+        Self { top_k, threshold, labels: None, thresholds: BTreeMap::new() }
+    }
 }
 
 /// How a vector column stores its numbers.
@@ -290,6 +306,8 @@ const MAX_VECTOR_BYTES: u64 = 64 << 20;
 const ROW_BYTES: u64 = 128;
 /// Rows that a shard keeps take about as much in a result at most: 64 MB.
 const MAX_KEPT_BYTES: u64 = 64_000_000;
+/// The longest decision that is shown: thresholds of a thousand labels are not.
+const MAX_SHOWN: usize = 300;
 /// Fields of a model's spec that are only for people.
 const SENTENCES: [&str; 2] = ["notes", "warning"];
 
@@ -307,6 +325,9 @@ impl RunRequest {
     pub fn differs_from(&self, earlier: &Self) -> Option<String> {
         let (then, now) = (earlier.decisions(), self.decisions());
         for ((what, then), (_, now)) in then.iter().zip(&now) {
+            if then.len().max(now.len()) > MAX_SHOWN && then != now {
+                return Some(format!("its {what} differs"));
+            }
             if then != now {
                 return Some(format!("its {what} is {then}, now {now}"));
             }

@@ -7,6 +7,7 @@ pub mod faults;
 pub mod faulty_bucket;
 pub mod faulty_queue;
 pub mod rows;
+pub mod stored_run;
 pub mod unsorted_bucket;
 
 use std::sync::Arc;
@@ -168,7 +169,7 @@ pub fn request() -> RunRequest {
             instructions: None,
             device: None,
         },
-        tags: TagOptions { top_k: 1, threshold: 0.0, labels: None },
+        tags: TagOptions::new(1, 0.0),
         vector: None,
         max_image_bytes: 1000,
         decoder: DECODER_VERSION,

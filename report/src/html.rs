@@ -10,7 +10,7 @@ mod details;
 mod failures;
 mod overview;
 mod pictures;
-mod table;
+pub mod table;
 mod tags;
 #[cfg(test)]
 pub(crate) mod tests;

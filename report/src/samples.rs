@@ -4,7 +4,7 @@
 //! the run, and decodes no picture. An object that is gone or unreadable is left out and counted: a report is
 //! not a reason for a run to fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -99,6 +99,33 @@ pub async fn collect(
         read += 1;
     }
     Ok(Samples { read, objects: all, unread, ..chooser.finish() })
+}
+
+/// The thumbnails of these images, as far as workers left some: JPEGs in base64, by key. It reads no more
+/// objects than [`collect`].
+///
+/// # Errors
+/// If the bucket fails.
+pub async fn thumbnails(
+    output: &dyn Bucket,
+    (run, keys): (&RunId, &RunKeys),
+    wanted: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, String>, BucketError> {
+    let mut objects = Vec::new();
+    let mut pages = output.list(&KeyRange::prefix(&keys.all_thumbnails()));
+    while let Some(page) = pages.try_next().await? {
+        objects.extend(page.into_iter().map(|object| object.key));
+    }
+    let mut found = BTreeMap::new();
+    for key in evenly(objects, run) {
+        let Some(sample) = fetch(output, key).await? else { continue };
+        for picture in sample.random.into_iter().chain(sample.unsure) {
+            if wanted.contains(picture.key.as_str()) {
+                found.insert(picture.key, picture.jpeg);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The pictures that a mail shows; none if they have expired or cannot be understood.

@@ -36,3 +36,15 @@ pub fn fill(folder: &Path, count: usize) {
         std::os::unix::fs::symlink(&demo[number % demo.len()], target).expect("a link");
     }
 }
+
+/// Copies a folder with all that is in it.
+///
+/// # Panics
+/// Where it cannot be read, or not be written.
+pub fn copy_folder(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).expect("a file of the folder"));
+        fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+        fs::copy(&file, target).expect("a copy");
+    }
+}

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking and say what they measured"
 )]
 
+mod analysis;
 mod aws;
 mod bad_input;
 mod contracts;
@@ -28,6 +29,7 @@ mod hub;
 mod image;
 mod inputs;
 mod lists;
+mod load;
 mod login;
 mod machine;
 mod manifests;

@@ -165,7 +165,7 @@ async fn publish(bucket: &S3Bucket, change: impl Fn(&mut EngineRecord)) {
             spec: serde_json::to_value(&model.spec).unwrap(),
         },
         engine,
-        tags: TagOptions { top_k: 5, threshold: 0.1, labels: None },
+        tags: TagOptions::new(5, 0.1),
         labels: model.spec.labels.clone(),
         vector: None,
         max_image_bytes: 1 << 27,

@@ -170,7 +170,7 @@ fn agree(options: &AloneOptions, model: &Model) -> Result<Found> {
 
 /// Each picture's scores by class, none of one that is broken; spread over all cores.
 fn scores(model: &Model, engine: &EngineRecord, pictures: &[Vec<u8>]) -> Result<Vec<Vec<f32>>> {
-    let tags = TagOptions { top_k: ALL, threshold: 0.0, labels: None };
+    let tags = TagOptions::new(ALL, 0.0);
     let factory = TaggerFactory::new(model.clone(), engine, &tags, Limits::default())?;
     let mut found = vec![Vec::new(); pictures.len()];
     let share = pictures.len().div_ceil(cores()).max(1);

@@ -33,7 +33,7 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 29] = [
+pub(super) const REQUEST_FLAGS: [&str; 30] = [
     "since",
     "input",
     "model",
@@ -53,6 +53,7 @@ pub(super) const REQUEST_FLAGS: [&str; 29] = [
     "all_files",
     "top_k",
     "threshold",
+    "thresholds",
     "labels",
     "output",
     "device",

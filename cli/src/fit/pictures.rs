@@ -11,8 +11,8 @@ use std::path::Path;
 use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::filter::skip;
 
-use super::names::Names;
 use super::truth::{self, Truth};
+use crate::analysis::names::Names;
 use crate::args::FitOptions;
 use crate::exit::{Failure, bad_input};
 

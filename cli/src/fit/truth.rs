@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::names::Names;
+use crate::analysis::names::Names;
 use crate::exit::{Failure, bad_input};
 
 /// More than any list of labels for pictures.

@@ -16,6 +16,7 @@ use tagfleet_fleet::problem::{INCOMPLETE, PRICE_UNKNOWN, STOPPED_AT_BUDGET};
 use tagfleet_pipeline::filter::Skipped;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
+use tagfleet_pipeline::shard::kept::Difference;
 use tagfleet_pipeline::split::{self, RangeSplit};
 use tagfleet_report::Summary;
 
@@ -97,6 +98,9 @@ pub(super) struct RunStatus {
     /// Files that are not meant as images and were not read.
     #[serde(skip_serializing_if = "Skipped::is_empty")]
     pub(super) skipped: Skipped,
+    /// How the inputs differ from those of the earlier run that it continues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) difference: Option<Difference>,
     /// Failed images, those of shards that came again counted again.
     pub(super) failed: u64,
     pub(super) images_per_second: Option<f64>,
@@ -180,6 +184,7 @@ impl RunStatus {
             images,
             shards_so_far: seen.shards_so_far,
             skipped: seen.skipped(),
+            difference: seen.difference(),
             failed: seen.failed(),
             images_per_second: rate,
             seconds_left,
@@ -246,6 +251,13 @@ impl Snapshot {
         match (self.complete(), &self.splits) {
             (Some(summary), _) => summary.skipped.clone(),
             (None, splits) => split::skipped(splits.as_deref().unwrap_or_default()),
+        }
+    }
+
+    fn difference(&self) -> Option<Difference> {
+        match (self.complete(), &self.splits) {
+            (Some(summary), _) => summary.difference,
+            (None, splits) => split::difference(splits.as_deref().unwrap_or_default()),
         }
     }
 

@@ -112,6 +112,9 @@ fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> s
         let [done, all, failed] = [images.done, images.all, run_status.failed].map(count);
         writeln!(text, "images   {done} of {all} done, {failed} failed")?;
     }
+    if let Some(difference) = &run_status.difference {
+        writeln!(text, "since    {difference}")?;
+    }
     if !run_status.skipped.is_empty() {
         writeln!(text, "skipped  {}", run_status.skipped.in_words())?;
     }

@@ -105,6 +105,8 @@ async fn again(stack: &FleetStack, run: &str) -> Result<(ValidRequest, Bytes), F
     };
     let request = FleetRequest {
         since: None,
+        manifest: None,
+        key_column: None,
         retry: Some(found.run.to_string()),
         plan: None,
         command: Some(command_line::this()),
@@ -193,7 +195,8 @@ pub(super) fn device(options: &SubmitOptions) -> request::Device {
 pub(super) fn tags(options: &SubmitOptions) -> TagOverrides {
     let tags = &options.tags;
     let labels = Some(tags.labels.clone()).filter(|labels| !labels.is_empty());
-    TagOverrides { top_k: tags.top_k, threshold: tags.threshold, labels }
+    let thresholds = tags.thresholds.as_ref().map(|thresholds| thresholds.0.clone());
+    TagOverrides { top_k: tags.top_k, threshold: tags.threshold, labels, thresholds }
 }
 
 /// What a request may ask of this stack.

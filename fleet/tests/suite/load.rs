@@ -3,6 +3,7 @@
 //! and fails if the time grows with their number.
 
 mod fleet;
+mod night;
 mod synthetic_bucket;
 mod synthetic_run;
 
@@ -122,6 +123,12 @@ async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Dur
 #[ignore = "make load"]
 fn a_queue_of_very_many_tiny_shards() {
     measure("tiny shards", [10_000, 20_000, 100_000], async |shards| whole_run(shards, 1).await);
+}
+
+#[test]
+#[ignore = "make load"]
+fn a_night_over_very_many_keys() {
+    measure("keys of a night", [100_000, 1_000_000, 10_000_000], night::night);
 }
 
 #[test]

@@ -122,7 +122,7 @@ mod tests {
         let model = Model::open(&root, &ModelOptions::default()).unwrap();
         let mut engine = resolve(&EngineOptions::of(EngineChoice::Tract), &model).unwrap().record;
         engine.library = Some(path(vec![b'/', 0xfe]));
-        let options = TagOptions { top_k: 3, threshold: 0.1, labels: Some(vec!["ü".to_owned()]) };
+        let options = TagOptions { labels: Some(vec!["ü".to_owned()]), ..TagOptions::new(3, 0.1) };
         let setup = Setup { model, engine, options, limits: Limits::default(), threads: 2 };
         let read = Setup::decode(&setup.encode().unwrap()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{setup:?}"));

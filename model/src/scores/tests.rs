@@ -9,7 +9,7 @@ fn labels(count: usize) -> Vec<String> {
 }
 
 fn options(top_k: u32, threshold: f32) -> TagOptions {
-    TagOptions { top_k, threshold, labels: None }
+    TagOptions::new(top_k, threshold)
 }
 
 fn ranked(activation: Activation, options: &TagOptions, scores: &[f32]) -> Vec<(u32, f32)> {
@@ -91,6 +91,32 @@ fn only_these_labels() {
     let ranker = Ranker::new(&names, Activation::None, &only).unwrap();
     let found: Vec<u32> = ranker.tags(&[0.1, 0.8, 0.1]).unwrap().iter().map(|tag| tag.index).collect();
     assert_eq!(found, [0, 2]);
+}
+
+#[test]
+fn a_label_has_its_own_threshold() {
+    let names = ["crane", "goldfish", "tench", "crane"].map(str::to_owned);
+    let thresholds = [("crane".to_owned(), 0.3), ("tench".to_owned(), TagOptions::NEVER)].into();
+    let own = TagOptions { thresholds, ..options(5, 0.1) };
+    let stored: TagOptions = serde_json::from_str(&serde_json::to_string(&own).unwrap()).unwrap();
+    assert_eq!(stored, own);
+    let ranker = Ranker::new(&names, Activation::None, &stored).unwrap();
+    let found = |scores: &[f32]| {
+        ranker.tags(scores).unwrap().iter().map(|tag| (tag.index, tag.score)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[0.3, 0.1, 1.0, 0.2]), [(0, 0.3), (1, 0.1)]);
+    assert_eq!(found(&[0.1, 0.05, 0.2, 0.4]), [(3, 0.4)]);
+}
+
+#[test]
+fn a_threshold_of_no_label_is_refused() {
+    let names = ["tabby, tabby cat", "goldfish"].map(str::to_owned);
+    let refused = |label: &str, threshold| {
+        let own = TagOptions { thresholds: [(label.to_owned(), threshold)].into(), ..options(5, 0.1) };
+        Ranker::new(&names, Activation::Softmax, &own).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(refused("tabby", 0.5), @r#"a threshold is given for "tabby", and the model has no such label; the nearest are "tabby, tabby cat", "goldfish""#);
+    insta::assert_snapshot!(refused("goldfish", f32::NAN), @r#"the threshold of "goldfish" is NaN, which is not a finite number"#);
 }
 
 #[test]

@@ -230,6 +230,15 @@ impl RunKeys {
         format!("{}results/", self.root)
     }
 
+    /// The group and the slice whose rows the object under `key` holds, if it is a [`RunKeys::result`].
+    #[must_use]
+    pub fn result_place(&self, key: &str) -> Option<(u32, u32)> {
+        let name = key.strip_prefix(&self.results())?.strip_suffix(".parquet")?;
+        let (group, slice) = name.split_once('-').unwrap_or((name, "0"));
+        let place = (group.parse().ok()?, slice.parse().ok()?);
+        (self.result(place.0, place.1) == key).then_some(place)
+    }
+
     /// How to query the results with SQL.
     #[must_use]
     pub fn table_definition(&self) -> String {
@@ -384,6 +393,12 @@ mod tests {
         assert_eq!(keys.shard_of(&keys.part(shard)), Some(shard));
         assert_eq!(keys.result(0, 0), "tags/r/results/00000.parquet");
         assert_eq!(keys.result(7, 2), "tags/r/results/00007-2.parquet");
+        for place in [(0, 0), (7, 2), (123_456, 0)] {
+            assert_eq!(keys.result_place(&keys.result(place.0, place.1)), Some(place));
+        }
+        for other in ["tags/r/results/7.parquet", "tags/r/results/00007-0.parquet", "tags/r/report.html"] {
+            assert_eq!(keys.result_place(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -3,16 +3,12 @@
 //! Cells are HTML already: the caller has escaped them.
 
 /// A column: its heading, and whether its cells are numbers.
-pub(super) type Column = (&'static str, bool);
+pub type Column = (&'static str, bool);
 
 /// A table that scrolls by itself if it is too wide, with its caption; the first cell of each row is its
 /// heading.
-pub(super) fn table(
-    caption: &str,
-    columns: &[Column],
-    rows: &[Vec<String>],
-    foot: Option<&[String]>,
-) -> String {
+#[must_use]
+pub fn table(caption: &str, columns: &[Column], rows: &[Vec<String>], foot: Option<&[String]>) -> String {
     let mut html = format!(
         "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\n<table>\n\
          <caption>{caption}</caption>\n<thead><tr>"
@@ -55,13 +51,15 @@ fn class(is_number: bool) -> &'static str {
 }
 
 /// A bar of `part` of `all`; it is hidden from screen readers, because the number is next to it.
-pub(super) fn bar(part: f64, all: f64) -> String {
+#[must_use]
+pub fn bar(part: f64, all: f64) -> String {
     let percent = if all > 0.0 { (part / all * 100.0).clamp(0.0, 100.0) } else { 0.0 };
     format!("<span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{percent:.2}%\"></i></span>")
 }
 
 /// Names and what they are, two by two.
-pub(super) fn pairs(pairs: &[(&str, String)]) -> String {
+#[must_use]
+pub fn pairs(pairs: &[(&str, String)]) -> String {
     let mut html = "<dl class=\"pairs\">\n".to_owned();
     for (name, value) in pairs {
         html.push_str(&format!("<div><dt>{name}</dt><dd>{value}</dd></div>\n"));

@@ -1,7 +1,8 @@
 //! `make demo-aws`: the whole AWS path on this machine, against an emulator and without an account.
 //!
 //! It deploys the real template, puts pictures and a request file into the bucket as a user would, and shows what ran,
-//! the mail, the first rows, and the report with its table of costs. If `IMAGE_ROOT` names the unpacked image of the
+//! the mail, the first rows, and the report with its table of costs. Then a second night, of which only two pictures
+//! are tagged. If `IMAGE_ROOT` names the unpacked image of the
 //! worker, workers run in it as AWS Batch would run them. The emulator, and every process it started, ends with this one.
 
 #![expect(
@@ -11,13 +12,13 @@
 )]
 
 use std::io::{IsTerminal, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::emulator::Options;
-use tagfleet_tests::fleet::{Fleet, name};
+use tagfleet_tests::fleet::{Fleet, name, one_picture};
 use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::project;
 
@@ -39,27 +40,39 @@ fn main() -> ExitCode {
     for folder in ["amsterdam", "berlin", "cairo", "delhi", "edinburgh"] {
         fleet.upload_demo(&format!("photos/{folder}/"));
     }
-    let request = fleet.request(&json!({"workers": 2, "notify": ["you@example.com"]}));
+    let asked = json!({"workers": 2, "since": "latest", "notify": ["you@example.com"]});
+    let request = fleet.request(&asked);
     println!("published  {}", request["model"].as_str().unwrap_or_default());
     println!("request    requests/demo.json\n{}\n", serde_json::to_string_pretty(&request).expect("JSON"));
-    let execution = fleet.put_request("demo", &request, 1);
+    let Some(first) = night(&fleet, &request, 1) else { return ExitCode::FAILURE };
+    show_rows(&first);
+    println!("results    {}", first.join("results").display());
+    let code = show_report(&first);
+    println!("\nnight two  one picture is new, one is replaced; the request is the same");
+    fleet.cloud.put("photos/amsterdam/new.jpg", &one_picture());
+    fleet.cloud.put("photos/berlin/autumn/sku-0001.jpg", &one_picture());
+    let Some(second) = night(&fleet, &request, 2) else { return ExitCode::FAILURE };
+    if show_report(&second) == ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
+}
+
+/// Puts the request, waits for its run and shows how it went; returns the copy of its results.
+fn night(fleet: &Fleet, request: &Value, nth: usize) -> Option<PathBuf> {
+    let execution = fleet.put_request("demo", request, nth);
     let run_id = name(&execution).to_owned();
     println!("started    {run_id}, by the object's event");
     let (status, ended) = fleet.wait(&execution);
     println!("ended      {status}");
     println!("states     {}", fleet.cloud.states_entered(&execution).join(" > "));
     show_jobs(&fleet.cloud.jobs());
-    show_mails(&fleet.cloud.mails());
+    show_mails(&fleet.cloud.mails().split_off(nth - 1));
     if status != "SUCCEEDED" {
         println!("error      {}: {}", ended["error"], ended["cause"]);
-        return ExitCode::FAILURE;
+        return None;
     }
     // Below the project's folder, in which the command runs.
     let folder = Path::new(OUT).join(&run_id);
     fleet.download(&run_id, &project(OUT).join(&run_id));
-    show_rows(&folder);
-    println!("results    {}", folder.join("results").display());
-    show_report(&folder)
+    Some(folder)
 }
 
 fn deploy(options: &Options) -> Fleet {

@@ -42,7 +42,7 @@ fn tags(engine: Engine, model: &Path) -> Result<(), String> {
         exact: false,
         download: false,
     };
-    let tags = TagOptions { top_k: Some(1), threshold: None, labels: Vec::new() };
+    let tags = TagOptions { top_k: Some(1), threshold: None, thresholds: None, labels: Vec::new() };
     let best = || -> Result<Option<String>, Failure> {
         let isolation =
             Loading::new(ModelSource::at(model), (&options, DeviceChoice::Cpu), &tags, None)?.isolate(1)?;

@@ -27,6 +27,7 @@ fn running() -> RunStatus {
         images: Some(Done { done: 240_000, all: 800_000 }),
         shards_so_far: 0,
         skipped: Default::default(),
+        difference: None,
         failed: 12,
         images_per_second: Some(1250.04),
         seconds_left: Some(448),

@@ -11,7 +11,7 @@ use tagfleet_pipeline::bucket::{
 
 const PREFIX: &str = "photos/";
 const BODY: &[u8] = b"image";
-const ETAG: &str = "made-up";
+pub(super) const ETAG: &str = "made-up";
 /// Objects of one page of S3.
 const PAGE: u64 = 1000;
 
@@ -26,7 +26,12 @@ impl SyntheticBucket {
         Self { keys: keys as u64 }
     }
 
-    fn key(self, number: u64) -> String {
+    pub(super) fn len(self) -> u64 {
+        self.keys
+    }
+
+    /// The key of this number, from 0.
+    pub(super) fn key(self, number: u64) -> String {
         format!("{PREFIX}{:016x}", number * self.step())
     }
 

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 /// A model's labels by their names.
-pub(super) struct Names {
+pub(crate) struct Names {
     /// From the strictest way to read a label to the most lenient.
     levels: [BTreeMap<String, Vec<u32>>; 3],
     count: u32,
 }
 
 impl Names {
-    pub(super) fn new(labels: &[String]) -> Self {
+    pub(crate) fn new(labels: &[String]) -> Self {
         let mut levels: [BTreeMap<String, Vec<u32>>; 3] = Default::default();
         for (index, label) in (0..).zip(labels) {
             for (level, name) in forms(label) {
@@ -28,18 +28,20 @@ impl Names {
 
     /// The labels that `text` means; none if there is none of that name. A text without such a name may be
     /// the number of a label, from 0, or several names between `,`, `;` or `|`.
-    pub(super) fn find(&self, text: &str) -> Vec<u32> {
-        let whole = self.find_one(text);
+    pub(crate) fn find(&self, text: &str) -> Vec<u32> {
+        let whole = self.find_whole(text);
         if !whole.is_empty() {
             return whole;
         }
-        let mut found: Vec<u32> = text.split([',', ';', '|']).flat_map(|part| self.find_one(part)).collect();
+        let mut found: Vec<u32> =
+            text.split([',', ';', '|']).flat_map(|part| self.find_whole(part)).collect();
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    fn find_one(&self, text: &str) -> Vec<u32> {
+    /// The labels that `text` means as one name, or one number.
+    pub(crate) fn find_whole(&self, text: &str) -> Vec<u32> {
         let words = words(text);
         let names = [Some(joined(&words)), without_number(&words), synset(&words)];
         for name in names.iter().flatten() {
