@@ -203,7 +203,7 @@ mod tests {
             json!({"model": "s3://more-models/anywhere/m/"}),
             json!({"manifest": "s3://inventories/shop/photos/2026-11-30T01-00Z/manifest.json"}),
             json!({"manifest": "s3://tagfleet-data/lists/failed", "key_column": "photo"}),
-            json!({"manifest": "s3://results/r/", "output": "s3://results/"}),
+            json!({"manifest": "s3://mine/r/", "output": "s3://mine/"}),
             json!({"notify": ["me@example.org", "ops@example.com"]}),
             json!({"max_usd": 20}),
         ] {

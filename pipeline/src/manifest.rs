@@ -1,7 +1,7 @@
 //! Manifests: a list of objects in files, in place of a listing. An inventory, the result of a query, or any
 //! Parquet, CSV or JSON lines with a column of keys.
 //!
-//! Nothing is assumed of a file's order. Its keys are read in key order all the same, within bounded memory:
+//! Nothing is assumed of a file's order. Its keys are still read in key order, within bounded memory:
 //! keys are cut into partitions, and each partition's smallest keys are selected in as many passes as they
 //! need. If files are not sorted, one pass writes each partition to a store of its own first. A manifest is
 //! pinned: a file that changes later is an error. It never reads an image, and never guesses at a key.

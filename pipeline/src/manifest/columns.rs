@@ -165,7 +165,7 @@ impl Line<'_> {
             ));
         }
         if let (Some(bucket), Some(source)) = (self.bucket, source)
-            && source.rsplit_once("://").map(|(_, name)| name) != Some(bucket)
+            && !is_of(source, bucket)
         {
             return Err(format!(
                 "is of the bucket {bucket:?}, and the input is {source}: give that bucket as input"
@@ -173,7 +173,9 @@ impl Line<'_> {
         }
         let mut entry = Entry::new(key(text, form, source)?);
         entry.size = self.size;
-        entry.etag = self.etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
+        // A folder has etags of its own.
+        let etag = self.etag.filter(|_| source.is_some());
+        entry.etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
         entry.is_archived = matches!(self.storage_class, Some("GLACIER" | "DEEP_ARCHIVE"));
         entry.version = match (self.is_delete_marker, self.is_latest) {
             (_, Some(false)) => Version::Old,
@@ -182,6 +184,11 @@ impl Line<'_> {
         };
         Ok(entry)
     }
+}
+
+/// Whether `source` is the bucket of this name. The name of an access point does not include its bucket.
+pub(super) fn is_of(source: &str, bucket: &str) -> bool {
+    source.rsplit_once("://").is_none_or(|(_, name)| name == bucket || name.starts_with("arn:"))
 }
 
 fn key(text: &str, form: KeyForm, source: Option<&str>) -> Result<String, String> {

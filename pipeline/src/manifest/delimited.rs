@@ -34,15 +34,18 @@ fn parse(text: &mut Text, sink: &mut Sink, table: &Delimited, source: Option<&st
     let mut builder = ReaderBuilder::new();
     builder.has_headers(table.has_header).flexible(true).delimiter(table.delimiter);
     let mut reader = builder.from_reader(reader);
+    let named = |line: u64, error: csv::Error| match error.into_kind() {
+        ErrorKind::Io(error) => unread(line, error),
+        _ => at_line(line, "cannot be read"),
+    };
+    if table.has_header {
+        reader.byte_headers().map_err(|error| named(1, error))?;
+    }
     let mut row = ByteRecord::new();
     loop {
         start.mark();
         let line = reader.position().line();
-        let read = reader.read_byte_record(&mut row).map_err(|error| match error.into_kind() {
-            ErrorKind::Io(error) => unread(line, error),
-            _ => at_line(line, "cannot be read"),
-        });
-        if !read? {
+        if !reader.read_byte_record(&mut row).map_err(|error| named(line, error))? {
             return Ok(());
         }
         let line = row.position().map_or(0, csv::Position::line);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 
+use super::columns::is_of;
 use super::format::{self, Format, Head};
 use super::{ManifestFile, Options, failure};
 use crate::bucket::{Bucket, BucketError, KeyRange};
@@ -147,10 +148,8 @@ async fn of_inventory(
     let fail = |why: String| failure(bucket, key, why);
     let inventory: Inventory = serde_json::from_slice(&list.bytes)
         .map_err(|error| fail(format!("not the manifest of an inventory: {error}")))?;
-    let of_source =
-        |source: &String| source.rsplit_once("://").is_none_or(|(_, name)| name == inventory.source_bucket);
-    if !options.source.as_ref().is_none_or(of_source) {
-        let source = options.source.as_deref().unwrap_or_default();
+    let is_other = |source: &&String| !is_of(source, &inventory.source_bucket);
+    if let Some(source) = options.source.as_ref().filter(is_other) {
         return Err(fail(format!(
             "it is an inventory of the bucket {:?}, and the input is {source}: give that bucket as input",
             inventory.source_bucket

@@ -41,8 +41,8 @@ pub(super) async fn scan(
                     files.as_ref(),
                     &file.key,
                     format!(
-                        "the list has more than {most} lines, and is not sorted by key: write it as Parquet sorted by \
-                         key, as in UNLOAD (SELECT key FROM ... ORDER BY key), or give it in parts"
+                        "the list has more than {most} lines, and its files are not Parquet sorted by key: let the \
+                         inventory write Parquet, or give the list of one prefix after the other"
                     ),
                 ));
             }

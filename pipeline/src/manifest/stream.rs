@@ -124,7 +124,7 @@ impl Text {
     }
 }
 
-/// Has to be told where a line starts, so that no line is longer than it may be.
+/// Marks where a line starts, so that no line is longer than it may be.
 pub(super) struct LineStart(Rc<Cell<u64>>);
 
 impl LineStart {

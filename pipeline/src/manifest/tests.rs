@@ -198,6 +198,18 @@ async fn a_table_of_results_is_a_list_of_keys() {
 }
 
 #[tokio::test]
+async fn etags_are_those_of_a_bucket_and_an_access_point_is_any() {
+    let place = Place::with("l.csv", "bucket,key,etag\nshop,a.jpg,x\n".into()).await;
+    for (source, etag) in [(None, None), (Some("s3://arn:aws:s3:eu-west-1:1:accesspoint/shop"), Some("x"))] {
+        let source = source.map(str::to_owned);
+        let options = Options { source, most_unsorted: 10, key_column: None };
+        let manifest = Manifest::open(&place.files, "l.csv", &options, &place.store).await.unwrap();
+        let (found, _) = images(&place.listed(manifest), &KeyRange::default(), 10).await.unwrap();
+        assert_eq!(found[0].etag.as_deref(), etag);
+    }
+}
+
+#[tokio::test]
 async fn keys_may_be_addresses_or_in_a_column_without_a_name() {
     let key = |text: &'static str, column: Option<&'static str>| async move {
         let place = Place::with("l", text.into()).await;
@@ -338,7 +350,10 @@ async fn a_large_list_is_cut_into_partitions_that_fit() {
     assert_eq!(last.last().map(|image| &image.key), keys.last());
     let few = Options { most_unsorted: 1000, source: None, key_column: None };
     let error = Manifest::open(&unsorted.files, "l", &few, &unsorted.store).await.unwrap_err();
-    assert!(error.detail.contains("more than 1000 lines, and is not sorted"), "{error}");
+    assert!(
+        error.detail.contains("more than 1000 lines, and its files are not Parquet sorted by key"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
