@@ -64,16 +64,17 @@ fn a_run_is_evaluated_and_its_thresholds_are_kept() {
     let options = ["--thresholds", thresholds.to_str().unwrap(), "--threshold", "1", "--top-k", "29"];
     let kept = tag(&project("demo/photos"), &folder.path().join("kept"), &options);
     let found = evaluation["thresholds"]["labels"].as_array().unwrap();
-    let mut lowest: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut lowest: BTreeMap<&str, f32> = BTreeMap::new();
     for label in found.iter().filter(|label| label["too_few"] == false) {
-        lowest.insert(label["label"].as_str().unwrap(), label["threshold"].as_f64().unwrap_or(f64::INFINITY));
+        let threshold = label["threshold"].as_f64().map_or(f32::INFINITY, |threshold| threshold as f32);
+        lowest.insert(label["label"].as_str().unwrap(), threshold);
     }
     assert!(lowest.len() > 5, "{lowest:?}");
     for (row, whole) in rows_of(&kept).iter().zip(rows_of(&all)) {
         let expected: Vec<_> = whole
             .tags
             .into_iter()
-            .filter(|(label, _, score)| f64::from(*score) >= *lowest.get(label.as_str()).unwrap_or(&1.0))
+            .filter(|(label, _, score)| *score >= *lowest.get(label.as_str()).unwrap_or(&1.0))
             .collect();
         assert_eq!(row.tags, expected, "{}", row.key);
     }
