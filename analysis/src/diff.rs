@@ -35,13 +35,14 @@ pub struct Diff {
     pub counted: Counted,
     /// Images by their fate.
     pub images: Fates,
-    /// The share of flipped images among those that are tagged in both runs; none if there are no such images.
+    /// The share of flipped images among those that are tagged in both runs; none if no image is.
     pub flip_share: Option<f64>,
     /// The largest share of flips that is allowed, if there is one.
     pub max_flips: Option<f64>,
     /// Whether more images flipped.
     pub exceeds_max_flips: bool,
-    /// Population stability index over all labels; none if several labels count, or a run has no tagged image.
+    /// Population stability index over all labels; none if several labels count, or a run has no tagged
+    /// image.
     pub psi: Option<f64>,
     /// Images that are tagged in A and failed in B, by error code.
     pub failed: BTreeMap<String, u64>,
@@ -142,7 +143,7 @@ pub async fn diff(
         (Counted::All, Counted::All) => Counted::All,
         _ => Counted::Best,
     };
-    let mut tally = Tally::new(of_b.run.clone(), counted);
+    let mut tally = Tally::new(counted);
     a.advance().await?;
     b.advance().await?;
     while let Some(order) = order(a.row(), b.row()) {

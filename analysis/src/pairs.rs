@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use tagfleet_pipeline::run::RunId;
-use tagfleet_pipeline::thumbnails::lowest::{Lowest, priority};
+use tagfleet_pipeline::thumbnails::lowest::Lowest;
 
 use crate::labels::{LabelId, Labels};
 
@@ -46,16 +45,15 @@ type Pair = (LabelId, LabelId);
 /// Pairs counted so far.
 #[derive(Debug)]
 pub(crate) struct Pairs {
-    run: RunId,
     counts: HashMap<Pair, u64>,
     beyond: u64,
     sample: Lowest<(u64, Pair), (Pair, Example)>,
 }
 
 impl Pairs {
-    /// None yet; which examples are kept follows from `run` and their keys.
-    pub(crate) fn new(run: RunId) -> Self {
-        Self { run, counts: HashMap::new(), beyond: 0, sample: Lowest::new(SAMPLE) }
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { counts: HashMap::new(), beyond: 0, sample: Lowest::new(SAMPLE) }
     }
 
     /// Counts one image of a pair.
@@ -68,7 +66,7 @@ impl Pairs {
             self.beyond += 1;
             return;
         }
-        let rank = (priority(&self.run, key), pair);
+        let rank = (priority(key), pair);
         if self.sample.bound().is_none_or(|bound| rank < bound) {
             let _ = self.sample.offer(rank, (pair, Example { key: key.to_owned(), score_before, score }));
         }
@@ -94,4 +92,15 @@ impl Pairs {
         all.truncate(pairs);
         (all, others)
     }
+}
+
+/// The place of a key in a random order that is the same for every run, so that two evaluations show the same
+/// images: FNV-1a, with its bits mixed as in MurmurHash3.
+fn priority(key: &str) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in key.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
 }

@@ -7,7 +7,6 @@ use std::io;
 
 use tagfleet_pipeline::earlier::RowView;
 use tagfleet_pipeline::reduce::Counted;
-use tagfleet_pipeline::run::RunId;
 
 use super::psi::{self, Part};
 use super::{DIFF_VERSION, Diff, Fates, Flip, Flipped, LabelShare};
@@ -42,7 +41,7 @@ pub(super) struct Tally {
 type Tag<'a> = (&'a str, f32);
 
 impl Tally {
-    pub(super) fn new(run: RunId, counted: Counted) -> Self {
+    pub(super) fn new(counted: Counted) -> Self {
         Self {
             counted,
             labels: Labels::default(),
@@ -51,7 +50,7 @@ impl Tally {
             b: Side::default(),
             failed: BTreeMap::new(),
             healed: BTreeMap::new(),
-            pairs: Pairs::new(run),
+            pairs: Pairs::new(),
         }
     }
 

@@ -72,7 +72,7 @@ impl<'a> Join<'a> {
             top_5: 0,
             exact: 0,
             figures: Figures::default(),
-            confusions: Pairs::new(subject.run.clone()),
+            confusions: Pairs::new(),
             calibration: Bins::default(),
             scores: with_thresholds.then(AllScores::default),
         }
