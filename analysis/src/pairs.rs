@@ -31,7 +31,7 @@ pub struct Example {
     pub score: Option<f32>,
 }
 
-/// A pair that was counted; no label stands for an image without a tag.
+/// A pair that was counted; `None` is an image without a tag.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CountedPair {
     pub(crate) from: Option<String>,

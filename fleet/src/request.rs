@@ -284,7 +284,7 @@ fn check_model(model: &Address, stack: &str) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
-/// Of the stack's bucket, only lists and results are manifests: requests and ledgers are nobody's inputs.
+/// Of the stack's bucket, only lists and results are manifests: requests and ledgers never are.
 fn manifest(request: &FleetRequest, stack: &str) -> Result<Option<Address>, InvalidRequest> {
     let Some(text) = &request.manifest else {
         return match &request.key_column {

@@ -79,7 +79,7 @@ impl EarlierRun {
         let mut found: Vec<Object> = Vec::new();
         let mut pages = self.output.list(&KeyRange::prefix(&self.keys.results()));
         while let Some(page) = pages.try_next().await? {
-            found.extend(page.into_iter().filter(|object| object.key.ends_with(".parquet")));
+            found.extend(page.into_iter().filter(|object| self.keys.result_place(&object.key).is_some()));
         }
         let files = EarlierFiles::open(&self.output, self.keys.results(), found).await?;
         for file in &files.files {

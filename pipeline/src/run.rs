@@ -6,17 +6,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
 use crate::reduce::Counted;
 use crate::visible::visible;
 
+mod difference;
 pub mod keys;
 pub mod remedy;
+pub mod stack_keys;
 
-pub use keys::{RunKeys, StackKeys};
+pub use keys::RunKeys;
+pub use stack_keys::StackKeys;
 
 /// The version of a request's stored form, and of the rows that follow from it: a run of another version is
 /// not continued.
@@ -316,48 +318,12 @@ const MAX_VECTOR_BYTES: u64 = 64 << 20;
 const ROW_BYTES: u64 = 128;
 /// Rows that a shard keeps take about as much in a result at most: 64 MB.
 const MAX_KEPT_BYTES: u64 = 64_000_000;
-/// The longest decision that is shown: thresholds of a thousand labels are not.
-const MAX_SHOWN: usize = 300;
-/// Fields of a model's spec that are only for people.
-const SENTENCES: [&str; 2] = ["notes", "warning"];
 
 impl RunRequest {
     /// Which of an image's tags are counted for people.
     #[must_use]
     pub fn counted(&self) -> Counted {
         if self.model.multi_label { Counted::All } else { Counted::Best }
-    }
-
-    /// Why this run may not keep rows of the run that `earlier` requested: the first thing that decides rows
-    /// and differs. `None` if it may. Keys are comparable only if both are of one bucket or folder, which the
-    /// caller compares.
-    #[must_use]
-    pub fn differs_from(&self, earlier: &Self) -> Option<String> {
-        let (then, now) = (earlier.decisions(), self.decisions());
-        for ((what, then), (_, now)) in then.iter().zip(&now) {
-            if then.len().max(now.len()) > MAX_SHOWN && then != now {
-                return Some(format!("its {what} differs"));
-            }
-            if then != now {
-                return Some(format!("its {what} is {then}, now {now}"));
-            }
-        }
-        let field = changed_field(&earlier.model.spec, &self.model.spec)?;
-        Some(format!("its model's {field} differs"))
-    }
-
-    /// What decides rows besides the inputs and the model's spec, by name.
-    fn decisions(&self) -> [(&'static str, String); 8] {
-        [
-            ("format", self.version.to_string()),
-            ("model", self.model.id()),
-            ("model's hash", self.model.sha256.clone()),
-            ("engine", self.engine.to_string()),
-            ("choice of tags", json!(self.tags).to_string()),
-            ("vector", json!(self.vector).to_string()),
-            ("limit of bytes", self.max_image_bytes.to_string()),
-            ("decoder's version", self.decoder.to_string()),
-        ]
     }
 
     /// How many images a shard of this run may hold at most, whatever its number: fewer if each row is large.
@@ -383,15 +349,6 @@ pub fn row_bytes(vector: Option<&Vector>) -> u64 {
 #[must_use]
 pub fn max_kept_rows(vector: Option<&Vector>) -> u64 {
     (MAX_KEPT_BYTES / row_bytes(vector)).max(1)
-}
-
-/// A field of a model's spec that differs. Sentences for people decide no row.
-fn changed_field(then: &Value, now: &Value) -> Option<String> {
-    let (Value::Object(then), Value::Object(now)) = (then, now) else {
-        return (then != now).then(|| "spec".to_owned());
-    };
-    let fields = then.keys().chain(now.keys()).filter(|field| !SENTENCES.contains(&field.as_str()));
-    fields.into_iter().find(|field| then.get(*field) != now.get(*field)).cloned()
 }
 
 #[cfg(test)]

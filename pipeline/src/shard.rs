@@ -140,7 +140,7 @@ struct Header {
 }
 
 impl Shard {
-    /// The last key of the keys that this shard stands for; `None` if it reaches to the end of its range.
+    /// The last key that this shard covers; `None` if it reaches to the end of its range.
     #[must_use]
     pub fn end(&self) -> Option<&str> {
         match &self.kept {

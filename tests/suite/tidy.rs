@@ -200,7 +200,8 @@ fn only_one_module_spells_a_key() {
     .iter()
     .flat_map(|folder| sources(folder))
     .collect();
-    files.retain(|path| !path.ends_with("pipeline/src/run/keys.rs") && !is_test(path));
+    let spellers = ["pipeline/src/run/keys.rs", "pipeline/src/run/stack_keys.rs"];
+    files.retain(|path| !spellers.iter().any(|speller| path.ends_with(speller)) && !is_test(path));
     let spelled = offences(&files, |line| {
         !line.trim_start().starts_with("//") && spelling.iter().any(|key| line.contains(key))
     });

@@ -1,4 +1,4 @@
-//! What `run` says besides its result: before the wait, and about troubles at its end.
+//! What `run` prints besides its result: before the wait, and about troubles at its end.
 //!
 //! Words for people on the terminal. It decides nothing.
 

@@ -59,9 +59,9 @@ impl fmt::Display for Difference {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptRows {
-    /// The range. It begins behind that of the shard before.
+    /// The range. It starts behind that of the shard before.
     pub range: KeyRange,
-    /// In key order: so many rows are kept, then so many are not, then so many are kept, and so on.
+    /// Numbers of rows in key order: kept, not kept, kept, and so on.
     pub spans: Vec<u64>,
     /// The counts of this range.
     pub difference: Difference,

@@ -312,7 +312,7 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    /// A shard that only keeps rows is done as it is: no worker has to start for it.
+    /// A shard that only keeps rows is done as it is, without a worker.
     async fn put_empty_part(&self, id: ShardId, earlier: &EarlierRun) -> Result<(), SplitError> {
         let key = self.run.1.part(id);
         let part = parquet::encode_part(&[], &earlier.columns, &Slowest::default());

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::synthetic_bucket::{ETAG, SyntheticBucket};
 use super::{Laps, worker};
 
-/// Every so many rows one is of another object.
+/// One of this many rows is of another object.
 const CHANGED: u64 = 200;
 /// Rows of a result file, as compaction makes them.
 const ROWS_PER_FILE: u64 = 2_000_000;

@@ -106,7 +106,7 @@ fn assert_counted(summary: &Summary, rows: &Rows, world: &World) {
     assert_eq!(summary.tagged + failed.values().sum::<u64>(), rows.len() as u64);
     let second = rows.iter().filter(|row| row.key.ends_with("second")).count();
     match world.since {
-        // A kept row does not tell.
+        // It is not known of a kept row.
         Some(_) => assert!(summary.second_decoder <= second as u64),
         None => assert_eq!(summary.second_decoder, second as u64),
     }
