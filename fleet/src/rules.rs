@@ -226,6 +226,7 @@ mod tests {
         insta::assert_snapshot!(said.join("\n"), @"
         the request is wrong: model: this stack takes no models from s3://elsewhere: publish it with `tagfleet submit --model FOLDER`, or name the bucket in the stack's ModelBuckets
         the request is wrong: model: this stack takes no models from s3://shop: publish it with `tagfleet submit --model FOLDER`, or name the bucket in the stack's ModelBuckets
+        the request is wrong: manifest: this stack takes no manifests from s3://shop: copy it to s3://tagfleet-data/lists/, or name the bucket in the stack's ManifestBuckets
         the request is wrong: notify: this stack does not mail you@example.org, only its MailRecipients (me@example.org, *@example.com): leave it out, or deploy the stack with it
         the request is wrong: max_usd: $20.01 is more than the $20 that this stack lets a run cost (MaxUsdPerRun): ask for at most 20
         ");

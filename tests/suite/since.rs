@@ -93,7 +93,7 @@ fn a_dry_run_tells_what_a_night_would_tag() {
     shop.tag(&["--quiet"]);
     shop.put("new.jpg", 5);
     let dry = shop.tag(&["--since", "latest", "--dry-run"]);
-    assert!(dry.stdout.starts_with("1 images, "), "{}", dry.stdout);
+    assert!(dry.stdout.starts_with("1 image, "), "{}", dry.stdout);
     assert!(dry.stdout.contains("since the earlier run: 1 new, 0 changed"), "{}", dry.stdout);
     assert_eq!(runs(&shop.out()).len(), 1);
 }

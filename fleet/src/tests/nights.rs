@@ -128,7 +128,7 @@ impl Year {
         read_summary(&fleet).await.unwrap()
     }
 
-    /// Records the requests since `before` as a call of a function that made all of them; returns their price.
+    /// Records the requests since `before` as one call of a function; returns their price.
     async fn record(&self, fleet: &FleetRun, before: &(Requests, Requests)) -> f64 {
         let mut requests = self.of_source.lock().unwrap().since(&before.0);
         requests.add(&self.of_stack.lock().unwrap().since(&before.1));

@@ -1,7 +1,8 @@
 //! The name of every object.
 //!
-//! With [`stack_keys`](super::stack_keys), the only place that spells an object key. Everything people read of a run is below `<output>/<run id>/`.
-//! What only stages read is below a `work/`, and may expire once the run is complete.
+//! With [`stack_keys`](super::stack_keys), the only place that spells an object key. Everything people read
+//! of a run is below `<output>/<run id>/`. What only stages read is below a `work/`, and may expire once the
+//! run is complete.
 
 use super::RunId;
 use crate::shard::ShardId;

@@ -45,7 +45,8 @@ impl Comparison {
         Ok(Self { rows, read: VecDeque::new(), max_kept: earlier.max_kept, open, position: None })
     }
 
-    /// Whether the row of this input is kept. Rows before it have no input any more. Inputs come in key order.
+    /// Whether the row of this input is kept. Rows before it have no input any more, because inputs come in
+    /// key order.
     pub(super) async fn keeps(&mut self, image: &Image) -> Result<bool, BucketError> {
         self.drop_rows(|key| key < image.key.as_str()).await?;
         self.position = Some(image.key.clone());

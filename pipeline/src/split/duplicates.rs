@@ -2,8 +2,8 @@
 //!
 //! In S3 the etag of an object that was uploaded at once is the MD5 of its bytes; of one that was uploaded in
 //! parts it follows from them; with KMS it is another for every upload. So equal etags and sizes mean equal
-//! bytes, unless an attacker forged them, and different ones mean nothing. Etags of folders are not digests and
-//! are not counted. An estimate in flat memory: HyperLogLog with 2^14 registers, 0.8 % standard error.
+//! bytes, unless an attacker forged them, and different ones mean nothing. Etags of folders are not digests
+//! and are not counted. An estimate in flat memory: HyperLogLog with 2^14 registers, 0.8 % standard error.
 
 use std::hash::DefaultHasher;
 
@@ -85,7 +85,7 @@ mod tests {
         }
         let found = counter.estimate();
         assert_eq!(found.with_digest, 100_000);
-        // 66,666 that are not multiples of 3, and the multiples of 3 below 33,334 that are named twice or more.
+        // Numbers that are not multiples of 3, and those that some multiple names.
         let distinct = (0..100_000_u64).map(|n| if n % 3 == 0 { n / 3 } else { n });
         let distinct = distinct.collect::<std::collections::BTreeSet<_>>().len() as f64;
         assert!((found.distinct as f64 - distinct).abs() < 0.02 * distinct, "{found:?}, {distinct}");

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let code = show_report(&first);
     println!("\nnight two  one picture is new, one is replaced; the request is the same");
     fleet.cloud.put("photos/amsterdam/new.jpg", &one_picture());
-    fleet.cloud.put("photos/berlin/autumn/sku-0001.jpg", &one_picture());
+    fleet.cloud.put("photos/berlin/home/sku-0012.jpg", &one_picture());
     let Some(second) = night(&fleet, &request, 2) else { return ExitCode::FAILURE };
     if show_report(&second) == ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
 }
