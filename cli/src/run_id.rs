@@ -12,15 +12,20 @@ use crate::exit::{Failure, broken};
 /// The form of the time in an id, UTC.
 const TIME: &str = "%Y%m%d-%H%M%S";
 
-/// Time first, so that runs sort by their start; a hash behind it, so that two of one second differ.
+/// A 256th of a second.
+const NANOSECONDS_OF_A_FRACTION: i32 = 1_000_000_000 / 256;
+
+/// Time first, to the 256th of a second, so that runs sort by their start: the latest is the one that another
+/// continues. A hash behind it, so that two of one moment differ.
 pub(crate) fn begin(request: &impl Serialize) -> Result<RunId, Failure> {
     let now = Timestamp::now();
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(request).map_err(broken)?);
     hash.update(now.as_nanosecond().to_le_bytes());
     hash.update(std::process::id().to_le_bytes());
-    let short: String = hash.finalize().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-    RunId::try_from(format!("{}-{short}", now.strftime(TIME))).map_err(broken)
+    let fraction = now.subsec_nanosecond() / NANOSECONDS_OF_A_FRACTION;
+    let short: String = hash.finalize().iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    RunId::try_from(format!("{}-{fraction:02x}{short}", now.strftime(TIME))).map_err(broken)
 }
 
 /// When the run of this id started, in seconds since 1970, UTC; `None` if another tool named it.
@@ -32,6 +37,22 @@ pub(crate) fn began(run: &RunId) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_one_second_sort_by_their_start() {
+        let mut last = begin(&"a request").unwrap();
+        for _ in 0..20 {
+            // Ids of one fraction differ in their hash only.
+            let next = loop {
+                let next = begin(&"a request").unwrap();
+                if next.as_str()[..18] != last.as_str()[..18] {
+                    break next;
+                }
+            };
+            assert!(next > last, "{next} is after {last}");
+            last = next;
+        }
+    }
 
     #[test]
     fn an_id_says_when_its_run_began() {
