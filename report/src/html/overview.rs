@@ -31,7 +31,8 @@ fn lead(summary: &Summary) -> String {
     let (tagged, all) = (count(summary.tagged), images(summary.images));
     let since = match (&summary.since, &summary.difference) {
         (Some(since), Some(difference)) => {
-            format!(" Since run {}: {difference}.", name(&since.run.to_string()))
+            let run = name(&since.run.to_string());
+            format!(" Since run {run}: {difference}. Pictures are of images that this run tagged.")
         }
         _ => String::new(),
     };
