@@ -7,6 +7,7 @@ pub mod faults;
 pub mod faulty_bucket;
 pub mod faulty_queue;
 pub mod rows;
+pub mod source;
 pub mod stored_run;
 pub mod unsorted_bucket;
 

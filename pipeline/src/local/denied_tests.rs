@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::{BoxStream, TryStreamExt};
+use futures::stream::TryStreamExt;
 use proptest::prelude::*;
 
 use super::tests::{run_on, source_of, worker};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
-use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put};
+use crate::bucket::{Bucket, BucketError, Fetched, KeyRange};
 use crate::denied;
 use crate::testing::denying_bucket::DenyingBucket;
 use crate::testing::keys_and_codes;
+use crate::testing::source::TestSource;
 
 /// A run of this many images, of which those are denied whose number satisfies `is_denied`.
 async fn denying(
@@ -127,13 +127,13 @@ struct Unsteady {
 }
 
 #[async_trait]
-impl Bucket for Unsteady {
-    fn name(&self) -> &str {
-        "unsteady"
+impl TestSource for Unsteady {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.inner
     }
 
-    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        self.inner.list_as_stored(range)
+    fn name(&self) -> &str {
+        "unsteady"
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
@@ -158,27 +158,6 @@ impl Bucket for Unsteady {
             return error(Kind::Denied, "AccessDenied: Access Denied");
         }
         self.inner.get(key, if_match, limit).await
-    }
-
-    async fn get_range(
-        &self,
-        _key: &str,
-        _if_match: Option<&str>,
-        _range: ByteRange,
-    ) -> Result<FetchedRange, BucketError> {
-        panic!("images are read whole")
-    }
-
-    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
-        self.inner.exists(key).await
-    }
-
-    async fn put_if_absent(&self, _: &str, _: Bytes) -> Result<Put, BucketError> {
-        panic!("nobody writes to the source")
-    }
-
-    async fn put(&self, _: &str, _: Bytes) -> Result<(), BucketError> {
-        panic!("nobody writes to the source")
     }
 }
 

@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, TryStreamExt};
+use futures::stream::TryStreamExt;
 use proptest::prelude::*;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::bucket::{
-    Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put,
-};
+use tagfleet_pipeline::bucket::{Bucket, BucketError, Fetched, KeyRange, Kind};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker};
 use tagfleet_pipeline::local::{LocalOutcome, run};
@@ -22,6 +20,7 @@ use tagfleet_pipeline::run::{Ranges, RunId, RunKeys, RunRequest, Since, Vector, 
 use tagfleet_pipeline::shard::kept::Difference;
 use tagfleet_pipeline::split::{self, Source, dry_run};
 use tagfleet_pipeline::testing::rows::{FlatRow, Rows, rows_of};
+use tagfleet_pipeline::testing::source::TestSource;
 use tagfleet_pipeline::testing::{self, FailingBucket, LengthTagger};
 
 use crate::stopped::block_on;
@@ -35,13 +34,13 @@ struct Shop {
 }
 
 #[async_trait]
-impl Bucket for Shop {
-    fn name(&self) -> &str {
-        "shop"
+impl TestSource for Shop {
+    fn inner(&self) -> &dyn Bucket {
+        &self.objects
     }
 
-    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        self.objects.list_as_stored(range)
+    fn name(&self) -> &str {
+        "shop"
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
@@ -51,27 +50,6 @@ impl Bucket for Shop {
             return Err(BucketError { kind: Kind::Missing, bucket, key: key.to_owned(), detail });
         }
         self.objects.get(key, if_match, limit).await
-    }
-
-    async fn get_range(
-        &self,
-        _key: &str,
-        _if_match: Option<&str>,
-        _range: ByteRange,
-    ) -> Result<FetchedRange, BucketError> {
-        panic!("images are read whole")
-    }
-
-    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
-        self.objects.exists(key).await
-    }
-
-    async fn put_if_absent(&self, _key: &str, _bytes: Bytes) -> Result<Put, BucketError> {
-        panic!("a run writes nothing to the source")
-    }
-
-    async fn put(&self, _key: &str, _bytes: Bytes) -> Result<(), BucketError> {
-        panic!("a run writes nothing to the source")
     }
 }
 

@@ -28,6 +28,7 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use tagfleet_pipeline::testing::rows::{Rows, rows_of};
+use tagfleet_pipeline::testing::source::TestSource;
 
 /// The source of one process: this many images can be read, then no other is ever answered, or it is denied.
 struct Few {
@@ -37,46 +38,21 @@ struct Few {
 }
 
 #[async_trait]
-impl Bucket for Few {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn list_as_stored(&self, range: &KeyRange) -> BoxStream<'static, Result<Vec<Object>, BucketError>> {
-        self.inner.list_as_stored(range)
+impl TestSource for Few {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.inner
     }
 
     async fn get(&self, key: &str, if_match: Option<&str>, limit: u64) -> Result<Fetched, BucketError> {
         let has_left = self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         if !has_left && self.then_denied {
-            let (bucket, detail) = (self.name().to_owned(), "no".to_owned());
+            let (bucket, detail) = (self.inner.name().to_owned(), "no".to_owned());
             return Err(BucketError { kind: Kind::Denied, bucket, key: key.to_owned(), detail });
         }
         if !has_left {
             std::future::pending::<()>().await;
         }
         self.inner.get(key, if_match, limit).await
-    }
-
-    async fn get_range(
-        &self,
-        _key: &str,
-        _if_match: Option<&str>,
-        _range: ByteRange,
-    ) -> Result<FetchedRange, BucketError> {
-        panic!("images are read whole")
-    }
-
-    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
-        self.inner.exists(key).await
-    }
-
-    async fn put_if_absent(&self, _key: &str, _bytes: Bytes) -> Result<Put, BucketError> {
-        panic!("nobody writes to the source")
-    }
-
-    async fn put(&self, _key: &str, _bytes: Bytes) -> Result<(), BucketError> {
-        panic!("nobody writes to the source")
     }
 }
 

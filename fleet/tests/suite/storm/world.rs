@@ -12,9 +12,7 @@ use serde_json::json;
 use tagfleet_fleet::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_fleet::{FleetRun, OpenBucket, Stack};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::bucket::{
-    Access, Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put,
-};
+use tagfleet_pipeline::bucket::{Access, Bucket, BucketError, Fetched, KeyRange, Kind, Object};
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::queue::{MemoryQueue, Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::run::{RunId, RunKeys, Since, StackKeys, Vector, VectorType};
@@ -22,6 +20,7 @@ use tagfleet_pipeline::split::ShardMessage;
 use tagfleet_pipeline::testing::faults::{Process, Random};
 use tagfleet_pipeline::testing::faulty_bucket::FaultyBucket;
 use tagfleet_pipeline::testing::request;
+use tagfleet_pipeline::testing::source::TestSource;
 
 use super::earlier;
 
@@ -216,7 +215,11 @@ fn object(number: u64, kind: u64) -> (String, Bytes) {
 pub(super) struct Source(pub(super) MemoryBucket);
 
 #[async_trait]
-impl Bucket for Source {
+impl TestSource for Source {
+    fn inner(&self) -> &dyn Bucket {
+        &self.0
+    }
+
     fn name(&self) -> &str {
         "s3://shop"
     }
@@ -250,27 +253,6 @@ impl Bucket for Source {
             }),
             None => self.0.get(key, if_match, limit).await,
         }
-    }
-
-    async fn get_range(
-        &self,
-        _key: &str,
-        _if_match: Option<&str>,
-        _range: ByteRange,
-    ) -> Result<FetchedRange, BucketError> {
-        panic!("images are read whole")
-    }
-
-    async fn exists(&self, key: &str) -> Result<bool, BucketError> {
-        self.0.exists(key).await
-    }
-
-    async fn put_if_absent(&self, _key: &str, _bytes: Bytes) -> Result<Put, BucketError> {
-        panic!("nobody writes to the source")
-    }
-
-    async fn put(&self, _key: &str, _bytes: Bytes) -> Result<(), BucketError> {
-        panic!("nobody writes to the source")
     }
 }
 
