@@ -50,6 +50,11 @@ impl Place {
     }
 }
 
+/// The prefix of a folder's objects: empty, or with a slash at its end.
+pub(crate) fn with_slash(prefix: &str) -> String {
+    if prefix.is_empty() || prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") }
+}
+
 /// What is wrong with text that looks like an address and not like a path.
 fn not_a_path(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once(':')?;

@@ -9,8 +9,6 @@ mod earlier;
 mod out;
 mod speed;
 mod stop;
-
-pub(crate) use earlier::other_place;
 mod unfinished;
 
 use std::sync::Arc;
@@ -49,9 +47,6 @@ use crate::place::Place;
 use crate::summary_output;
 use out::{Chosen, Out};
 use speed::Recording;
-
-/// Copies are mentioned from this share of the images: the estimate's error is about as large.
-const WORTH_A_LINE: f64 = 0.01;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -103,9 +98,8 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
         if let Some(difference) = found.split.difference {
             print(&format!("since the earlier run: {difference}\n"))?;
         }
-        let copies = found.duplicates.share_of(found.split.images);
-        if copies >= WORTH_A_LINE {
-            print(&format!("copies: about {:.0} % have the same bytes as another image\n", copies * 100.0))?;
+        if let Some(copies) = split::copies_in_words(found.duplicates.share_of(found.split.images)) {
+            print(&format!("copies: {copies}\n"))?;
         }
         if !found.split.skipped.is_empty() {
             print(&format!("skipped: {}\n", found.split.skipped.in_words()))?;

@@ -4,6 +4,7 @@
 //! Row groups outside the wanted range are not read, and at most one row group of a file is in memory. It
 //! never decides which rows are kept.
 
+mod compared;
 mod rows;
 mod run_rows;
 mod search;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+pub(crate) use self::compared::{ComparedRows, EarlierRow};
 pub use self::rows::EarlierRows;
 pub use self::run_rows::{RowColumns, RowView, RunRows};
 pub use self::search::{EarlierChoice, Search, SearchFor};

@@ -25,7 +25,7 @@ use crate::shard::kept::Difference;
 use crate::shard::{Image, Shard, ShardId};
 use crate::tags::parquet::TableError;
 
-pub use duplicates::{DuplicateCounter, Duplicates};
+pub use duplicates::{DuplicateCounter, Duplicates, copies_in_words};
 pub use preview::{Preview, PreviewPage, dry_run, preview_pages};
 pub use range::{SplitProgress, split_range};
 pub use restore::restore;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tagfleet_aws::{Aws, S3Bucket};
+use tagfleet_fleet::earlier::other_place;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket};
 use tagfleet_pipeline::earlier::{EarlierRun, Search, SearchFor};
 use tagfleet_pipeline::run::{ModelRecord, RunKeys, RunRequest};
@@ -13,8 +14,7 @@ use tagfleet_pipeline::split::Source;
 use crate::args::PlanOptions;
 use crate::exit::{Failure, bad_input, broken};
 use crate::inputs::Inputs;
-use crate::place::Place;
-use crate::run::other_place;
+use crate::place::{Place, with_slash};
 use crate::run_id::begin;
 
 /// The inputs, compared with the earlier run if the options name one.
@@ -31,11 +31,7 @@ pub(super) async fn source(
         (Place::Path(path), _) => (Arc::new(DirBucket::new(path)), RunKeys::new("", &id)),
         (Place::S3 { .. }, None) => return Err(broken(format!("{place}: no client for it"))),
         (Place::S3 { bucket, prefix }, Some(aws)) => {
-            let folder = if prefix.is_empty() || prefix.ends_with('/') {
-                prefix.clone()
-            } else {
-                format!("{prefix}/")
-            };
+            let folder = with_slash(prefix);
             (Arc::new(S3Bucket::new(aws, bucket)), RunKeys::in_bucket(&folder, &id))
         }
     };
@@ -47,14 +43,11 @@ pub(super) async fn source(
         other_place(&earlier.input, &inputs.record).or_else(of_model)
     };
     let search = SearchFor { output: output.as_ref(), keys: &keys, differs: &differs };
-    let why = match search.find(choice).await.map_err(bad_input)? {
-        Search::Found(run) => {
-            let earlier = EarlierRun::to_compare(&output, keys.of_run(&run), run);
-            return Ok(inputs.source.clone().since(Some(earlier)));
-        }
-        Search::Differs(run, how) => format!("rows of run {run} cannot be kept: {how}"),
-        Search::NotComplete(run) => format!("--out {place} has no complete run {run}"),
-        Search::None => format!("--out {place} has no complete run"),
-    };
+    let found = search.find(choice).await.map_err(bad_input)?;
+    if let Search::Found(run) = found {
+        let earlier = EarlierRun::to_compare(&output, keys.of_run(&run), run);
+        return Ok(inputs.source.clone().since(Some(earlier)));
+    }
+    let why = found.problem(&format!("--out {place}")).unwrap_or_default();
     Err(bad_input(format!("--since: {why}: plan without --since")))
 }

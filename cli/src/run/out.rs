@@ -14,7 +14,7 @@ use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest};
 
 use super::unfinished;
 use crate::exit::{Failure, bad_input, broken};
-use crate::place::Place;
+use crate::place::{Place, with_slash};
 use crate::run_id::begin;
 
 /// Held while a process works below a folder; released by the system whatever ends the process.
@@ -63,10 +63,6 @@ pub(super) fn check_apart(out: &Place, input: &Place) -> Result<(), Failure> {
         )));
     }
     Ok(())
-}
-
-fn with_slash(prefix: &str) -> String {
-    if prefix.is_empty() || prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") }
 }
 
 impl Out {

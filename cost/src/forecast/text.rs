@@ -9,10 +9,10 @@ use super::{
     S3_GETS_PER_SECOND,
 };
 
+use tagfleet_pipeline::split::copies_in_words;
+
 /// Lines of the table that a person gets to see; JSON has all.
 const SHOWN: usize = 12;
-/// Copies are mentioned from this share: the estimate's error is about as large.
-const COPIES_SHOWN: f64 = 0.01;
 
 pub(super) fn text(plan: &Plan) -> String {
     let mut text = String::new();
@@ -31,8 +31,8 @@ fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if plan.kept > 0 {
         writeln!(text, "kept     {} rows of the earlier run", plan.kept)?;
     }
-    if plan.copies >= COPIES_SHOWN {
-        writeln!(text, "copies   about {:.0} % have the same bytes as another image", plan.copies * 100.0)?;
+    if let Some(copies) = copies_in_words(plan.copies) {
+        writeln!(text, "copies   {copies}")?;
     }
     writeln!(text, "\nmeasured on this machine, on one core{:>16} {:>12}", "CPU ms/image", "top-1 as fp32")?;
     for way in &plan.measured {

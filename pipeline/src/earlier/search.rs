@@ -40,6 +40,19 @@ pub enum Search {
     None,
 }
 
+impl Search {
+    /// Why no run of `place` may be continued; `None` if one was found.
+    #[must_use]
+    pub fn problem(&self, place: &str) -> Option<String> {
+        match self {
+            Self::Found(_) => None,
+            Self::Differs(run, how) => Some(format!("rows of run {run} cannot be kept: {how}")),
+            Self::NotComplete(run) => Some(format!("{place} has no complete run {run}")),
+            Self::None => Some(format!("{place} has no complete run")),
+        }
+    }
+}
+
 /// Where to look, and for what.
 pub struct SearchFor<'a> {
     /// Where the runs are.

@@ -5,29 +5,15 @@
 
 use std::collections::VecDeque;
 
-use arrow_array::RecordBatch;
-
-use crate::bucket::parquet::text;
 use crate::bucket::{Access, BucketError, KeyRange};
-use crate::earlier::{EarlierRows, EarlierRun};
+use crate::earlier::{ComparedRows, EarlierRow, EarlierRun};
 use crate::shard::Image;
 use crate::shard::kept::KeptRows;
 use crate::tags::Reason;
 
-/// The columns that decide.
-const COLUMNS: [&str; 2] = ["etag", "error_code"];
-
-/// What is compared of a row.
-struct EarlierRow {
-    key: String,
-    etag: Option<String>,
-    /// Why it failed; `None` if it has tags.
-    error_code: Option<String>,
-}
-
 /// The rows of an earlier run next to the inputs of a range, as far as they were compared.
 pub(super) struct Comparison {
-    rows: EarlierRows,
+    rows: ComparedRows,
     /// Rows that were read and not compared.
     read: VecDeque<EarlierRow>,
     max_kept: u64,
@@ -40,7 +26,7 @@ pub(super) struct Comparison {
 impl Comparison {
     /// Starts at the beginning of `range`.
     pub(super) async fn start(earlier: &EarlierRun, range: &KeyRange) -> Result<Self, BucketError> {
-        let rows = earlier.open().await?.rows(range, &COLUMNS);
+        let rows = ComparedRows::new(&earlier.open().await?, range);
         let open = KeptRows::behind(range, range.after.clone());
         Ok(Self { rows, read: VecDeque::new(), max_kept: earlier.max_kept, open, position: None })
     }
@@ -107,21 +93,12 @@ impl Comparison {
             if !self.read.is_empty() {
                 return Ok(());
             }
-            let Some(batch) = self.rows.next().await? else { return Ok(()) };
-            self.read = of_batch(&batch).map_err(|detail| self.rows.failure(detail))?;
+            self.read = self.rows.next().await?;
+            if self.read.is_empty() {
+                return Ok(());
+            }
         }
     }
-}
-
-fn of_batch(batch: &RecordBatch) -> Result<VecDeque<EarlierRow>, String> {
-    let (keys, etags, codes) = (text(batch, "key")?, text(batch, "etag")?, text(batch, "error_code")?);
-    let rows = keys.iter().zip(etags).zip(codes);
-    let row = |((key, etag), code): ((Option<&str>, Option<&str>), Option<&str>)| EarlierRow {
-        key: key.unwrap_or_default().to_owned(),
-        etag: etag.map(str::to_owned),
-        error_code: code.map(str::to_owned),
-    };
-    Ok(rows.map(row).collect())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

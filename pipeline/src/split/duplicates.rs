@@ -32,6 +32,16 @@ impl Duplicates {
     }
 }
 
+/// Copies are worth a line from this share of the images: the estimate's error is about as large.
+const WORTH_A_LINE: f64 = 0.01;
+
+/// `about 31 % have the same bytes as another image`; `None` if there are hardly any.
+#[must_use]
+pub fn copies_in_words(share: f64) -> Option<String> {
+    (share >= WORTH_A_LINE)
+        .then(|| format!("about {:.0} % have the same bytes as another image", share * 100.0))
+}
+
 /// Counts copies, image by image.
 #[derive(Default)]
 pub struct DuplicateCounter {

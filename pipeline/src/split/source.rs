@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use crate::bucket::parquet::text;
 use crate::bucket::{Bucket, BucketError, KeyRange};
-use crate::earlier::{EarlierRows, EarlierRun};
+use crate::earlier::{ComparedRows, EarlierRow, EarlierRun};
 use crate::filter::{Filter, Page};
 use crate::manifest;
 use crate::shard::Image;
@@ -164,24 +162,22 @@ fn several(
 
 /// The inputs of an earlier run. Those that failed have no etag, so that no object is taken for the same.
 fn inputs_of(earlier: EarlierRun, range: KeyRange) -> BoxStream<'static, Result<Page, BucketError>> {
-    let open = async move { Ok(earlier.open().await?.rows(&range, &["etag", "error_code"])) };
-    let read = |rows: EarlierRows| stream::try_unfold(rows, next_page);
+    let open = async move { Ok(ComparedRows::new(&earlier.open().await?, &range)) };
+    let read = |rows: ComparedRows| stream::try_unfold(rows, next_page);
     stream::once(open).map_ok(read).try_flatten().boxed()
 }
 
-async fn next_page(mut rows: EarlierRows) -> Result<Option<(Page, EarlierRows)>, BucketError> {
-    let Some(batch) = rows.next().await? else { return Ok(None) };
-    let images = images_of(&batch).map_err(|detail| rows.failure(detail))?;
+async fn next_page(mut rows: ComparedRows) -> Result<Option<(Page, ComparedRows)>, BucketError> {
+    let read = rows.next().await?;
+    if read.is_empty() {
+        return Ok(None);
+    }
+    let images: Vec<Image> = read.into_iter().map(again).collect();
     let last_key = images.last().map(|image| image.key.clone());
     Ok(Some((Page { images, last_key, ..Page::default() }, rows)))
 }
 
-fn images_of(batch: &RecordBatch) -> Result<Vec<Image>, String> {
-    let (keys, etags, codes) = (text(batch, "key")?, text(batch, "etag")?, text(batch, "error_code")?);
-    let mut images = Vec::with_capacity(batch.num_rows());
-    for ((key, etag), code) in keys.iter().zip(etags).zip(codes) {
-        let etag = if code.is_none() { etag.map(str::to_owned) } else { None };
-        images.push(Image { etag, ..Image::named(key.unwrap_or_default().to_owned()) });
-    }
-    Ok(images)
+fn again(row: EarlierRow) -> Image {
+    let etag = row.etag.filter(|_| row.error_code.is_none());
+    Image { etag, ..Image::named(row.key) }
 }
