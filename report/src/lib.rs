@@ -188,6 +188,11 @@ impl Summary {
         if self.seconds_here > 0.0 { self.images_here as f64 / self.seconds_here } else { 0.0 }
     }
 
+    /// The earlier run that it continues, and how its inputs differ; `None` if it continues none.
+    fn since_in_words(&self) -> Option<String> {
+        Some(format!("{}: {}", self.since.as_ref()?.run, self.difference?))
+    }
+
     /// All failed rows.
     #[must_use]
     pub fn all_failed(&self) -> u64 {

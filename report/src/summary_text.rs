@@ -72,8 +72,8 @@ impl Summary {
         for (code, images) in &self.failed {
             writeln!(text, "         {:>7} {}", count(*images), visible(code))?;
         }
-        if let (Some(since), Some(difference)) = (&self.since, &self.difference) {
-            writeln!(text, "since    {}: {difference}", since.run)?;
+        if let Some(since) = self.since_in_words() {
+            writeln!(text, "since    {since}")?;
         }
         if self.failed.contains_key(Reason::Denied.code()) {
             let permit = "permit reading them (file permissions, bucket policy, object owner, KMS key)";

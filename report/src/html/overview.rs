@@ -29,14 +29,14 @@ fn lead(summary: &Summary) -> String {
         failed => format!("{} failed", count(failed)),
     };
     let (tagged, all) = (count(summary.tagged), images(summary.images));
-    let since = match (&summary.since, &summary.difference) {
-        (Some(since), Some(difference)) => {
-            let run = name(&since.run.to_string());
-            format!(" Since run {run}: {difference}. Pictures are of images that this run tagged.")
-        }
-        _ => String::new(),
-    };
-    format!("{tagged} of {all} tagged with {}, {failed}{open}.{since}", name(&summary.model))
+    let since = summary
+        .since_in_words()
+        .map(|since| format!(" Since run {}. Pictures are of images that this run tagged.", name(&since)));
+    format!(
+        "{tagged} of {all} tagged with {}, {failed}{open}.{}",
+        name(&summary.model),
+        since.unwrap_or_default()
+    )
 }
 
 /// Links to the sections that `main` has.

@@ -103,9 +103,7 @@ fn details(summary: &Summary) -> Vec<(&'static str, String)> {
     if !summary.tags.labels.is_empty() {
         details.push(("tags", summary.tags.to_string()));
     }
-    if let (Some(since), Some(difference)) = (&summary.since, &summary.difference) {
-        details.push(("since", format!("{}: {difference}", since.run)));
-    }
+    details.extend(summary.since_in_words().map(|since| ("since", since)));
     details.push(("model", format!("{}, {}", visible(&summary.model), visible(&summary.engine))));
     if summary.images_per_second() > 0.0 {
         details.push(("speed", format!("{} images/s", count(summary.images_per_second().round() as u64))));
