@@ -6,6 +6,7 @@
 pub mod kept;
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Read, Write};
 
 use bytes::Bytes;
@@ -55,6 +56,15 @@ impl From<Object> for Image {
         let Object { key, size, etag, access } = object;
         Self { key, size: Some(size), etag: Some(etag), access }
     }
+}
+
+/// The place of a key in a random order that is the same on every machine, because its keys are fixed: for
+/// samples.
+#[must_use]
+pub fn key_hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Names a shard within its run; shards in the order of their ids hold keys in key order.

@@ -158,5 +158,5 @@ fn a_model_that_its_process_refuses_is_bad_input() {
     let ran = run(command.args(["--labels", "no such label"]));
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("no such label"), "{}", ran.stderr);
-    assert!(!folder.path().join("out").exists(), "nothing is begun");
+    assert!(!folder.path().join("out").exists(), "nothing is started");
 }

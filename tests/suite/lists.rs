@@ -105,7 +105,7 @@ fn lists_of_a_bucket() {
             tag("s3://shop", &list, out.path(), &["--region", "us-east-1", "--endpoint-url", store.url()]);
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
-        assert!(runs(out.path()).is_empty(), "nothing is begun");
+        assert!(runs(out.path()).is_empty(), "nothing is started");
     }
 }
 

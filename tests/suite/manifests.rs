@@ -149,7 +149,7 @@ fn what_is_not_a_list_of_these_images_is_refused() {
         let ran = tag(&[photos, "--manifest", &list], &out);
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
-        assert!(!out.exists() || runs(&out).is_empty(), "nothing is begun");
+        assert!(!out.exists() || runs(&out).is_empty(), "nothing is started");
     }
     let picture = project("demo/photos/autumn/sku-0000.jpg");
     let ran = tag(&[picture.to_str().unwrap(), "--manifest", &list], folder.path());

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::path::Path;
 
 use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::filter::skip;
+use tagfleet_pipeline::shard::key_hash;
 
 use super::truth::{self, Truth};
 use crate::analysis::names::Names;
@@ -182,21 +182,14 @@ fn spread(found: Vec<Found>, count: usize) -> Vec<Found> {
     }
     let mut ranked = Vec::new();
     for (_, mut group) in groups {
-        group.sort_by_key(|found| hash(&found.key));
-        ranked.extend(group.into_iter().enumerate().map(|(turn, found)| (turn, hash(&found.key), found)));
+        group.sort_by_key(|found| key_hash(&found.key));
+        ranked.extend(group.into_iter().enumerate().map(|(turn, found)| (turn, key_hash(&found.key), found)));
     }
     ranked.sort_by_key(|(turn, hash, _)| (*turn, *hash));
     ranked.truncate(count);
     let mut chosen: Vec<Found> = ranked.into_iter().map(|(_, _, found)| found).collect();
     chosen.sort_by(|a, b| a.key.cmp(&b.key));
     chosen
-}
-
-/// The same on every machine: its keys are fixed.
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// At most one byte more than the decoder takes, which then refuses it.

@@ -4,13 +4,12 @@
 //! the listing. It lists up to a limit and reports where it stopped; it decodes nothing.
 
 use std::collections::{BinaryHeap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::TryStreamExt;
 use tagfleet_cost::forecast::CountSource;
 use tagfleet_model::decode::Limits;
 use tagfleet_pipeline::bucket::{Access, Bucket};
-use tagfleet_pipeline::shard::Image;
+use tagfleet_pipeline::shard::{Image, key_hash};
 use tagfleet_pipeline::split::{DuplicateCounter, PreviewPage, Source, preview_pages};
 
 use crate::exit::{Failure, bad_input, tell};
@@ -52,9 +51,9 @@ pub(super) async fn take(inputs: &Inputs, source: &Source) -> Result<Sample, Fai
             copies.add(&image);
             count += 1;
             bytes += image.size.unwrap_or(0);
-            folders.insert(hash(folder(&image.key)));
+            folders.insert(key_hash(folder(&image.key)));
             if image.access == Access::Readable {
-                chosen.push((hash(&image.key), Candidate(image)));
+                chosen.push((key_hash(&image.key), Candidate(image)));
             }
             if chosen.len() > SAMPLE {
                 chosen.pop();
@@ -108,13 +107,6 @@ impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.key.cmp(&other.0.key)
     }
-}
-
-/// The same on every machine: its keys are fixed.
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The bytes of those that can be read; a note counts the others.

@@ -4,7 +4,6 @@
 //! number and order.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::stream::TryStreamExt;
@@ -14,6 +13,7 @@ use super::selection::MOST;
 use super::stream::Entries;
 use super::{Format, Manifest, ManifestFile, delimited, failure, jsonl, table};
 use crate::bucket::{Bucket, BucketError, KeyRange};
+use crate::shard::key_hash;
 
 /// Keys of the sample: 50 for each of 1,000 partitions.
 const SAMPLE: usize = 50_000;
@@ -70,7 +70,7 @@ pub(super) fn entries(
 
 impl Scan {
     fn take(&mut self, key: String) {
-        let hash = hash(&key);
+        let hash = key_hash(&key);
         let is_full = self.sample.len() >= SAMPLE;
         if is_full && self.sample.last_key_value().is_some_and(|(last, _)| hash > *last) {
             return;
@@ -94,11 +94,4 @@ impl Scan {
         bounds.dedup();
         bounds
     }
-}
-
-/// The same on every machine: its keys are fixed.
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }
