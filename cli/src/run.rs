@@ -27,7 +27,7 @@ use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
+use tagfleet_pipeline::reduce::{self, Counted, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
@@ -296,7 +296,7 @@ impl RunOutcome<'_> {
             images: counts.total,
             rows: rows.rows(),
             tagged: rows.tagged,
-            tags: TopTags::new(&rows.tags, self.request.counted()),
+            tags: TopTags::new(&rows.tags, Counted::of_run(self.request)),
             since: self.request.since.clone(),
             difference: None,
             skipped: Skipped::default(),

@@ -14,7 +14,7 @@ use tagfleet_cost::forecast::Estimate;
 use tagfleet_cost::usage::{self, Usage};
 use tagfleet_cost::variance::{PlanVariance, RunFacts};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, Groups, ReduceError, RowCounts};
+use tagfleet_pipeline::reduce::{self, Counted, Groups, ReduceError, RowCounts};
 use tagfleet_pipeline::run::{ModelRecord, RunId, RunRequest};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split;
@@ -184,7 +184,7 @@ async fn summary(
         rows: counts.rows(),
         tagged: counts.tagged,
         failed: counts.failed.clone(),
-        tags: TopTags::new(&counts.tags, request.counted()),
+        tags: TopTags::new(&counts.tags, Counted::of_run(request)),
         second_decoder: counts.second_decoder,
         slowest: counts.slowest.clone(),
         missing_shards: missing.iter().map(ToString::to_string).collect(),

@@ -21,7 +21,7 @@ pub use crate::text::{escape, name};
 use crate::throughput::Throughput;
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{ReduceError, TagCounts};
+use tagfleet_pipeline::reduce::{Counted, ReduceError, TagCounts};
 use tagfleet_pipeline::run::{RunKeys, RunRequest};
 
 /// What the page may do: show its own style and the pictures in it. Not even its own scripts, if it had any,
@@ -61,7 +61,7 @@ pub fn page(report: &Report<'_>, samples: &Samples) -> String {
         overview::warning(summary),
         overview::problem(summary),
         failures::section(summary, samples),
-        tags::section(tags, request.counted(), summary.tagged),
+        tags::section(tags, Counted::of_run(request), summary.tagged),
         pictures::section(samples),
         chart::section(throughput, summary.images_here, summary.device.as_ref()),
         cost::section(summary.cost.as_ref(), summary.cost_problem.as_deref()),
