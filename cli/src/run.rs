@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_cost::usage::DeviceUse;
+use tagfleet_fleet::page;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
@@ -31,7 +32,7 @@ use tagfleet_pipeline::reduce::{self, Counted, ReduceError, RowCounts, TagCounts
 use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
-use tagfleet_report::html::{self, Report};
+use tagfleet_report::html::Report;
 use tagfleet_report::throughput::Throughput;
 use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 
@@ -343,7 +344,7 @@ impl RunOutcome<'_> {
             return Ok(());
         }
         let report = Report { summary, request: self.request, tags, throughput };
-        html::write(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
+        page::store(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pricing::Pricing;
 use super::problem::Problem;
-use super::{FleetError, FleetRun};
+use super::{FleetError, FleetRun, page};
 use crate::address::Address;
 use tagfleet_cost::Cost;
 use tagfleet_cost::forecast::Estimate;
@@ -21,7 +21,7 @@ use tagfleet_pipeline::split;
 use tagfleet_pipeline::tags::table::RunTable;
 use tagfleet_report::binding::Binding;
 use tagfleet_report::command::quoted;
-use tagfleet_report::html::{self, Report};
+use tagfleet_report::html::Report;
 use tagfleet_report::mail::cause_in_words;
 use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
 
@@ -90,7 +90,7 @@ async fn finish_once(
     price(fleet, &mut summary, priced).await?;
     output.put(&fleet.keys.table_definition(), statements(fleet, &request.model).into()).await?;
     let report = Report { summary: &summary, request: &request, tags: &counts.tags, throughput: &throughput };
-    html::write(output, &fleet.keys, &report).await?;
+    page::store(output, &fleet.keys, &report).await?;
     match summary.state {
         State::Complete => reduce::finish(output, &fleet.keys, &summary).await?,
         State::Interrupted | State::Incomplete | State::StoppedAtBudget => {

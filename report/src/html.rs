@@ -1,7 +1,6 @@
 //! The report of a run as one page: `report.html`, which needs no network, no script and no other file.
 //!
-//! Pure but for [`write()`], which fetches the pictures and stores the page, and a few of them for the mail.
-//! Keys, labels and messages come from users and their objects: all of them go through `text`, and a policy
+//! Pure: values in, a page out. Keys, labels and messages come from users and their objects: all of them go through `text`, and a policy
 //! in the page forbids everything but its own style and pictures.
 
 mod chart;
@@ -16,13 +15,11 @@ mod tags;
 pub(crate) mod tests;
 
 use crate::Summary;
-use crate::samples::{self, Samples};
+use crate::samples::Samples;
 pub use crate::text::{escape, name};
 use crate::throughput::Throughput;
-use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{Counted, ReduceError, TagCounts};
-use tagfleet_pipeline::run::{RunKeys, RunRequest};
+use tagfleet_pipeline::reduce::{Counted, TagCounts};
+use tagfleet_pipeline::run::RunRequest;
 
 /// What the page may do: show its own style and the pictures in it. Not even its own scripts, if it had any,
 /// would run.
@@ -41,16 +38,6 @@ pub struct Report<'a> {
     pub tags: &'a TagCounts,
     /// How fast it was.
     pub throughput: &'a Throughput,
-}
-
-/// Chooses the pictures of a run and writes its page, replacing one of an earlier try.
-///
-/// # Errors
-/// If the bucket fails.
-pub async fn write(output: &dyn Bucket, keys: &RunKeys, report: &Report<'_>) -> Result<(), ReduceError> {
-    let samples = samples::collect(output, (&report.summary.run, keys), report.tags).await?;
-    record::replace(output, &keys.highlights(), &samples.highlights()).await?;
-    Ok(output.put(&keys.report(), page(report, &samples).into()).await?)
 }
 
 /// The page.
