@@ -170,6 +170,7 @@ async fn conclude(
     let rows = outcome.rows(ended).await?;
     let mut summary = outcome.summary(ended, &rows, out.results(&worker.keys));
     outcome.add_splits(&mut summary).await?;
+    summary.max_flips = options.max_flips;
     cost::add(&mut summary, aws);
     outcome.report(&summary, &rows.tags, throughput).await?;
     finish(out, worker, &summary).await?;
@@ -300,6 +301,8 @@ impl RunOutcome<'_> {
             tags: TopTags::new(&rows.tags, Counted::of_run(self.request)),
             since: self.request.since.clone(),
             difference: None,
+            flips: (state == State::Complete && self.request.since.is_some()).then_some(rows.flips),
+            max_flips: None,
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             slowest: rows.slowest.clone(),

@@ -105,6 +105,7 @@ async fn again(stack: &FleetStack, run: &str) -> Result<(ValidRequest, Bytes), F
     };
     let request = FleetRequest {
         since: None,
+        max_flips: None,
         manifest: None,
         key_column: None,
         retry: Some(found.run.to_string()),
@@ -170,6 +171,7 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         model,
         output: options.out.clone(),
         since: options.since.clone(),
+        max_flips: options.max_flips,
         retry: None,
         tags: tags(options),
         device: device(options),
