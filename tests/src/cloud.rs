@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::emulator::{Emulator, Options, python};
-use crate::http::{Client, encode};
+use crate::http::{Client, encode, encode_key};
 use crate::project;
 
 /// The stack's name, and its state machine's.
@@ -168,8 +168,8 @@ impl Cloud {
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         let mut keys: Vec<String> = Vec::new();
         loop {
-            let after = encode(keys.last().map_or("", String::as_str), "");
-            let prefix = encode(prefix, "");
+            let after = encode(keys.last().map_or("", String::as_str));
+            let prefix = encode(prefix);
             let line =
                 format!("GET /{}?list-type=2&prefix={prefix}&start-after={after}", self.output("Bucket"));
             let page = self.emulator.client().send("s3", &line, &[], b"").text();
@@ -348,7 +348,7 @@ impl Cloud {
     fn cloudformation(&self, operation: &str, form: &[(&str, &str)]) -> String {
         let mut body = format!("Action={operation}&Version=2010-05-15");
         for (name, value) in form {
-            body.push_str(&format!("&{name}={}", encode(value, "")));
+            body.push_str(&format!("&{name}={}", encode(value)));
         }
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
         let answer = self.emulator.client().send("cloudformation", "POST /", &headers, body.as_bytes());
@@ -368,7 +368,7 @@ fn elements(xml: &str, name: &str) -> Vec<String> {
 }
 
 fn object(bucket: &str, key: &str) -> String {
-    format!("/{bucket}/{}", encode(key, "/-_.~"))
+    format!("/{bucket}/{}", encode_key(key))
 }
 
 fn put(client: &Client, bucket: &str, key: &str, bytes: &[u8]) {

@@ -9,6 +9,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -172,7 +174,7 @@ impl Emulator {
 
     /// Writes one object under many keys of a bucket, much faster than requests do.
     pub fn fill(&self, bucket: &str, keys: &[String], bytes: &[u8]) {
-        let request = json!({"bucket": bucket, "keys": keys, "base64": base64(bytes)});
+        let request = json!({"bucket": bucket, "keys": keys, "base64": STANDARD.encode(bytes)});
         let _ = self.client.post("tagfleet", "/_tagfleet/fill", &request);
     }
 
@@ -277,20 +279,6 @@ impl Emulator {
     pub fn calls(&self) -> Value {
         self.client.get("tagfleet", "/_tagfleet/calls")
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for digit in 0..=chunk.len() {
-            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
-        }
-        text.push_str(&"==="[..3 - chunk.len()]);
-    }
-    text
 }
 
 /// The Python that has the emulator.

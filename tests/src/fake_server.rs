@@ -1,20 +1,21 @@
-//! A stand-in for services of AWS, over HTTP on this machine: a test says what each request is answered, and reads later
-//! what was asked.
+//! A fake of any service that speaks HTTP, on this machine: a test gives the reply to each request, and reads the
+//! requests afterwards.
 //!
-//! It checks no signature. A request without an answer gets a 404, so that a test which forgot one fails.
+//! It checks no signature. A request without a reply gets a 404, so that a test fails if it forgot one.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// A request as it came.
+use tiny_http::Server;
+
+use crate::http::{header, response};
+
+/// A request that the server received.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Request {
     /// `GET`.
     pub method: String,
-    /// The path with its query.
+    /// The path with its query; a whole URL if the server is used as a proxy.
     pub path: String,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
@@ -22,7 +23,7 @@ pub struct Asked {
     pub body: String,
 }
 
-impl Asked {
+impl Request {
     /// A header's value; empty if the request has none of this name.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -37,16 +38,16 @@ impl Asked {
     }
 }
 
-/// What a request is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// Headers besides the length, unless it is a false one.
+    /// Headers. A `Content-Length` among them replaces the true one.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
-    /// A body that is not text, in its place if it is not empty.
+    /// A body that is not text; replaces `body` if it is not empty.
     pub file: Vec<u8>,
 }
 
@@ -66,93 +67,75 @@ impl Reply {
     }
 }
 
-type Answers = dyn Fn(&Asked) -> Option<Reply> + Send + Sync;
+type Answers = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
 
 /// A service that listens until the test ends.
-pub struct StandIn {
-    address: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+pub struct FakeServer {
+    url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
-impl StandIn {
+impl FakeServer {
     /// Starts it on a free port.
     ///
     /// # Panics
     /// If no port is free.
     #[must_use]
-    pub fn start(answers: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (answers, record): (Arc<Answers>, _) = (Arc::new(answers), asked.clone());
+    pub fn start(answers: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let server = Server::http("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", server.server_addr());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let (answers, record): (Arc<Answers>, _) = (Arc::new(answers), requests.clone());
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for request in server.incoming_requests() {
                 let (answers, record) = (answers.clone(), record.clone());
-                // A client that goes away is not a fault of the stand-in.
-                thread::spawn(move || serve(&stream, &*answers, &record));
+                // A client may close its connection: that is not a fault of the server.
+                thread::spawn(move || serve(request, &*answers, &record));
             }
         });
-        Self { address, asked }
+        Self { url, requests }
     }
 
-    /// Where it listens, as a URL.
+    /// Its address as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     /// All requests so far, in order.
     #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn serve(stream: &TcpStream, answers: &Answers, record: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    while let Some(asked) = read(&mut reader)? {
-        let reply = answers(&asked).unwrap_or(Reply { status: 404, ..Reply::default() });
-        let is_head = asked.method == "HEAD";
-        record.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
-        write(stream, &reply, is_head)?;
-        if reply.headers.contains(&("Connection", "close".to_owned())) {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Asked>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let (method, path) =
-        (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-    }
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(Some(Asked { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() }))
-}
-
-fn write(mut stream: &TcpStream, reply: &Reply, is_head: bool) -> std::io::Result<()> {
-    let body = if reply.file.is_empty() { reply.body.as_bytes() } else { reply.file.as_slice() };
-    let mut head = format!("HTTP/1.1 {} it\r\n", reply.status);
-    if !reply.headers.iter().any(|(name, _)| *name == "Content-Length") {
-        let _ = write!(head, "Content-Length: {}\r\n", body.len());
-    }
+fn serve(
+    mut incoming: tiny_http::Request,
+    answers: &Answers,
+    record: &Mutex<Vec<Request>>,
+) -> std::io::Result<()> {
+    let request = read(&mut incoming)?;
+    let reply = answers(&request).unwrap_or(Reply { status: 404, ..Reply::default() });
+    record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let body = if reply.file.is_empty() { reply.body.into_bytes() } else { reply.file };
+    let mut response = response(reply.status, body);
     for (name, value) in &reply.headers {
-        let _ = write!(head, "{name}: {value}\r\n");
+        response.add_header(header(name, value));
     }
-    let body = if is_head { &[] } else { body };
-    stream.write_all(&[head.as_bytes(), b"\r\n", body].concat())
+    incoming.respond(response)
+}
+
+fn read(incoming: &mut tiny_http::Request) -> std::io::Result<Request> {
+    let mut body = Vec::new();
+    incoming.as_reader().read_to_end(&mut body)?;
+    let headers = incoming.headers().iter();
+    let headers = headers.map(|header| {
+        (header.field.as_str().as_str().to_ascii_lowercase(), header.value.as_str().to_owned())
+    });
+    Ok(Request {
+        method: incoming.method().to_string(),
+        path: incoming.url().to_owned(),
+        headers: headers.collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }

@@ -8,6 +8,7 @@ pub mod cloud;
 pub mod command;
 pub mod deadly;
 pub mod emulator;
+pub mod fake_server;
 pub mod fleet;
 pub mod http;
 pub mod metadata;
@@ -15,7 +16,6 @@ pub mod onnx;
 pub mod photos;
 pub mod rows;
 pub mod schemas;
-pub mod standin;
 pub mod store;
 
 use std::path::{Path, PathBuf};

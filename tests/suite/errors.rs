@@ -7,9 +7,9 @@ use std::fs;
 use std::process::Command;
 
 use tagfleet_tests::command::{Ran, run, tagfleet};
+use tagfleet_tests::fake_server::{FakeServer, Reply};
 use tagfleet_tests::onnx::{Network, plain_picture};
 use tagfleet_tests::project;
-use tagfleet_tests::standin::{Reply, StandIn};
 use tempfile::TempDir;
 
 /// A user's folder: two photos, a text, and no configuration of AWS.
@@ -303,7 +303,7 @@ fn doctor_without_a_region_says_how_to_set_one() {
 #[test]
 fn a_bucket_that_does_not_exist() {
     let home = Home::new();
-    let s3 = StandIn::start(|_| Some(Reply::s3_error(404, "NoSuchBucket")));
+    let s3 = FakeServer::start(|_| Some(Reply::s3_error(404, "NoSuchBucket")));
     let mut command = home.command("run s3://shpo --model MODEL --out tags --region eu-central-1");
     command
         .args(["--endpoint-url", &s3.url()])

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tagfleet_tests::command::{Ran, run, tagfleet};
-use tagfleet_tests::standin::{Asked, Reply, StandIn};
+use tagfleet_tests::fake_server::{FakeServer, Reply, Request};
 use tempfile::TempDir;
 
 /// SHA-1 of the session's name, `corp`, and of the start URL of `old-sso`: what the AWS CLI names a token's file by.
@@ -70,12 +70,12 @@ aws_secret_access_key = secret
 /// A home with configuration files, and a service that plays all of AWS.
 struct World {
     home: TempDir,
-    aws: StandIn,
+    aws: FakeServer,
 }
 
 impl World {
     fn new() -> Self {
-        let world = Self { home: tempfile::tempdir().unwrap(), aws: StandIn::start(answer) };
+        let world = Self { home: tempfile::tempdir().unwrap(), aws: FakeServer::start(answer) };
         world.write(".aws/config", CONFIG);
         world.write(".aws/credentials", CREDENTIALS);
         world
@@ -134,26 +134,30 @@ impl World {
 
     /// Who signed the listings.
     fn listed_by(&self) -> Vec<String> {
-        let listings = self.aws.asked().into_iter().filter(|asked| asked.path.contains("list-type=2"));
-        let mut keys: Vec<String> = listings.map(|asked| asked.access_key().to_owned()).collect();
+        let listings = self.aws.requests().into_iter().filter(|request| request.path.contains("list-type=2"));
+        let mut keys: Vec<String> = listings.map(|request| request.access_key().to_owned()).collect();
         keys.dedup();
         keys
     }
 
     fn count(&self, path: &str) -> usize {
-        self.aws.asked().iter().filter(|asked| asked.path.contains(path) || asked.body.contains(path)).count()
+        self.aws
+            .requests()
+            .iter()
+            .filter(|request| request.path.contains(path) || request.body.contains(path))
+            .count()
     }
 }
 
-fn answer(asked: &Asked) -> Option<Reply> {
-    if asked.path.contains("list-type=2") {
+fn answer(request: &Request) -> Option<Reply> {
+    if request.path.contains("list-type=2") {
         return Some(Reply::ok(
             "<ListBucketResult><Contents><Key>p/a.jpg</Key><Size>3</Size><ETag>\"e\"</ETag></Contents></ListBucketResult>",
         ));
     }
-    if asked.path.starts_with("/federation/credentials") {
+    if request.path.starts_with("/federation/credentials") {
         let keys = r#"{"accessKeyId":"ASIASSO","secretAccessKey":"s","sessionToken":"t","expiration":4102444800000}"#;
-        return Some(match asked.header("x-amz-sso_bearer_token") {
+        return Some(match request.header("x-amz-sso_bearer_token") {
             "token" => Reply::ok(format!("{{\"roleCredentials\":{keys}}}")),
             _ => Reply {
                 status: 401,
@@ -162,15 +166,15 @@ fn answer(asked: &Asked) -> Option<Reply> {
             },
         });
     }
-    if asked.path == "/task" || asked.path.ends_with("security-credentials/machine") {
-        let key = if asked.path == "/task" { "ASIATASK" } else { "ASIAMACHINE" };
+    if request.path == "/task" || request.path.ends_with("security-credentials/machine") {
+        let key = if request.path == "/task" { "ASIATASK" } else { "ASIAMACHINE" };
         let token = serde_json::json!({
             "Code": "Success", "AccessKeyId": key, "SecretAccessKey": "s", "Token": "t", "Expiration": LATER,
             "LastUpdated": LATER, "Type": "AWS-HMAC",
         });
         return Some(Reply::ok(token.to_string()));
     }
-    match asked.path.as_str() {
+    match request.path.as_str() {
         "/latest/api/token" => Some(Reply {
             status: 200,
             headers: vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".to_owned())],
@@ -178,7 +182,7 @@ fn answer(asked: &Asked) -> Option<Reply> {
             ..Reply::default()
         }),
         path if path.trim_end_matches('/').ends_with("security-credentials") => Some(Reply::ok("machine")),
-        _ if asked.body.contains("Action=AssumeRole") => Some(assumed(&asked.body)),
+        _ if request.body.contains("Action=AssumeRole") => Some(assumed(&request.body)),
         _ => None,
     }
 }
@@ -320,7 +324,7 @@ fn the_credentials_of_a_task_and_of_a_machine() {
 fn an_mfa_code_is_not_asked_for_and_the_way_around_is_named() {
     let world = World::new();
     refuses(&mut world.list(&["--profile", "careful"]), "aws configure export-credentials --profile careful");
-    assert_eq!(world.aws.asked().len(), 0, "no role is assumed without its code");
+    assert_eq!(world.aws.requests().len(), 0, "no role is assumed without its code");
 }
 
 #[test]
@@ -354,8 +358,8 @@ fn a_stack_is_not_asked_for_without_a_region() {
 
 #[test]
 fn refused_credentials_are_bad_input_everywhere() {
-    let refuse = |asked: &Asked| {
-        if asked.path.contains("list-type=2") {
+    let refuse = |request: &Request| {
+        if request.path.contains("list-type=2") {
             Some(Reply::s3_error(403, "InvalidAccessKeyId"))
         } else {
             Some(Reply {
@@ -365,7 +369,7 @@ fn refused_credentials_are_bad_input_everywhere() {
         })
         }
     };
-    let world = World { aws: StandIn::start(refuse), ..World::new() };
+    let world = World { aws: FakeServer::start(refuse), ..World::new() };
     refuses(&mut world.list(&["--profile", "keys"]), "does not accept these credentials");
     let regional = ["--profile", "keys", "--region", "eu-central-1"];
     refuses(&mut world.command(["status"], &regional), "AWS does not accept these credentials");

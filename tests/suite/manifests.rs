@@ -21,7 +21,7 @@ pub(super) fn packed(text: &str) -> Vec<u8> {
 
 /// A row of an inventory's file: the key as a URL's query has it.
 pub(super) fn inventory_row(bucket: &str, key: &str, more: &str) -> String {
-    format!("\"{bucket}\",\"{}\",{more}\n", encode(key, "/").replace("%20", "+"))
+    format!("\"{bucket}\",\"{}\",{more}\n", encode(key).replace("%2F", "/").replace("%20", "+"))
 }
 
 /// The manifest of an inventory with one file.

@@ -24,13 +24,12 @@ use tagfleet_pipeline::run::{EngineRecord, ModelRecord, RunId, StackKeys, TagOpt
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_tests::command::{Ran, built, run};
 use tagfleet_tests::emulator::Emulator;
-pub(crate) use tagfleet_tests::metadata;
+use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::photos::files;
 use tagfleet_tests::project;
 use tokio_util::sync::CancellationToken;
 
 use gate::{Gate, Rule};
-use metadata::Metadata;
 
 /// The first shard holds 256 of them, the second the rest.
 const IMAGES: usize = 270;
@@ -254,7 +253,7 @@ fn a_spot_notice_does_the_same() {
     worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
     let child = started(&mut worker);
     gate.wait();
-    metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
+    metadata.interrupt_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
     assert_eq!(log(&ran).last().unwrap()["why"], "spot interruption notice");

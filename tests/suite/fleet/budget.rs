@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 use tagfleet_tests::command::Ran;
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::Fleet;
-
-use crate::worker::metadata::Metadata;
+use tagfleet_tests::metadata::Metadata;
 
 /// A stack whose workers run on a machine that has a price.
 pub(super) fn deploy() -> Fleet {

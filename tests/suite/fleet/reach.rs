@@ -4,8 +4,7 @@
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, name};
-
-use crate::worker::metadata::Metadata;
+use tagfleet_tests::metadata::Metadata;
 
 /// The request's model in another bucket, which is made.
 pub(super) fn in_another_bucket(fleet: &Fleet, request: &Value, bucket: &str) -> String {
@@ -166,7 +165,7 @@ fn a_role_that_is_taken_over_reaches_nothing_of_others() {
     let fleet = Fleet::deploy(&Options::default(), &[("ModelBuckets", "shared")]);
     fleet.cloud.emulator().make_bucket("elsewhere");
     let own = fleet.bucket();
-    let client = |wanted: &str| fleet.cloud.emulator().client().in_the_name_of(&role(&fleet, wanted));
+    let client = |wanted: &str| fleet.cloud.emulator().client().with_role(&role(&fleet, wanted));
     let json = [("Content-Type", "application/json")];
     let mail = |to: &str| {
         let content = json!({"Data": "read this", "Charset": "UTF-8"});

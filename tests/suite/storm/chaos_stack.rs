@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tagfleet_tests::command::built;
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, one_picture};
+use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::photos::files;
 use tagfleet_tests::project;
 use tagfleet_tests::rows::Row;
@@ -17,7 +18,6 @@ use tempfile::TempDir;
 use super::checks;
 use super::proxy::Proxy;
 use super::schedule::{Census, Fault, Schedule, WORKERS};
-use crate::worker::metadata::Metadata;
 
 /// A run in a storm is gone on with at most so often: a storm has fewer faults than could stop it more often.
 const RESUMES: usize = 5;

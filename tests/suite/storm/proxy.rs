@@ -12,11 +12,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tagfleet_tests::http::Client;
+use tagfleet_tests::metadata::Metadata;
 
 use super::process::{peer, signal};
 use super::schedule::{Caller, Census, Fault, Kind, What};
 use crate::worker::gate::read_head;
-use crate::worker::metadata::Metadata;
 
 /// A worker asks for notices every five seconds.
 const ASKED_WITHIN: Duration = Duration::from_secs(6);
@@ -202,7 +202,7 @@ impl Shared {
             What::Notice(seconds) => {
                 let end = jiff::Timestamp::now() + Duration::from_secs(seconds);
                 // Nobody asks who has been told already.
-                let _ = self.metadata.take_one_away_at(&end.to_string()).recv_timeout(ASKED_WITHIN);
+                let _ = self.metadata.interrupt_one_at(&end.to_string()).recv_timeout(ASKED_WITHIN);
                 self.pass(request)
             }
             What::FreezeBefore => {

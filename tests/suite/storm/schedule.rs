@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use tagfleet_pipeline::testing::faults::Random;
+
 /// Who calls, by the role that signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Caller {
@@ -101,7 +103,7 @@ const DISTURBANCES: [What; 7] = [
 impl Schedule {
     /// The storm of this seed over a run that makes the calls of `census` where nothing goes wrong.
     pub(super) fn draw(seed: u64, census: &Census) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::of(seed);
         let mut census = census.clone();
         // In a quiet run nothing is given back.
         census.entry((Caller::Worker, "sqs:ChangeMessageVisibility".to_owned())).or_insert(1);
@@ -181,17 +183,4 @@ fn makes_sense(what: What, (_, operation): &Kind) -> bool {
     let with_body = ["s3:GetObject", "s3:ListBucket", "sqs:ReceiveMessage"];
     let has_body = with_body.iter().any(|name| operation.starts_with(name));
     has_body || !matches!(what, What::ResetInside | What::Truncate)
-}
-
-/// `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (bits ^ (bits >> 31)) % bound
-    }
 }

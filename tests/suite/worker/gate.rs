@@ -1,12 +1,11 @@
-//! A way to S3 that can be shut for one object: its GET is never answered, or denied. All else passes as it is.
+//! A proxy to S3 that holds back or denies the GETs of one object. It passes on all other requests unchanged.
 //!
-//! It makes "in the middle of a shard" a place that a test can wait for, without a clock.
+//! With it, a test waits for "in the middle of a shard" without a clock. It is not built on an HTTP library, because
+//! no library leaves a request without a response, as a held GET needs it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-
-pub(crate) use tagfleet_tests::http::read_head;
 
 /// What is done about the GETs of a path.
 #[derive(Clone, Copy)]
@@ -73,6 +72,25 @@ fn pass(
     std::thread::spawn(move || io::copy(&mut from_client, &mut to_server));
     io::copy(&mut server, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+/// A request's head with its empty line, and the start of the body that came with it.
+///
+/// # Errors
+/// If the client closes the connection before the empty line, or the connection breaks.
+pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
+        }
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+    }
 }
 
 fn refuse(client: &mut TcpStream, rule: Rule) -> io::Result<()> {
