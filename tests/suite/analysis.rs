@@ -90,7 +90,7 @@ fn a_run_is_evaluated_and_its_thresholds_are_kept() {
 }
 
 #[test]
-fn what_has_no_figure_is_named() {
+fn absent_figures_are_named() {
     let folder = TempDir::new().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("tags"));
     copy_folder(&project("demo/photos/autumn"), &photos.join("mug"));

@@ -146,7 +146,7 @@ fn quantity(cost: &Value, item: &str) -> f64 {
 }
 
 #[test]
-fn a_run_of_a_bucket_has_a_bill_and_is_told_from_its_place() {
+fn a_run_of_a_bucket_has_a_bill_and_is_reported_from_its_url() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
     emulator.make_bucket("results");
@@ -179,7 +179,7 @@ fn a_run_of_a_bucket_has_a_bill_and_is_told_from_its_place() {
 }
 
 #[test]
-fn a_run_in_a_bucket_goes_on_after_a_kill() {
+fn a_killed_run_in_a_bucket_resumes() {
     let emulator = Emulator::start();
     emulator.make_bucket("results");
     let folder = tempfile::tempdir().unwrap();

@@ -109,7 +109,7 @@ fn options() {
 }
 
 #[test]
-fn a_gpu_that_is_not_there() {
+fn an_absent_gpu_is_refused() {
     let folder = folder_of(&[("photos/a.jpg", b"x")]);
     let mut places = vec![project(".venv")];
     let for_gpus = project(".venv-gpu");
@@ -150,7 +150,7 @@ fn models() {
 }
 
 #[test]
-fn broken_models() {
+fn damaged_models_are_refused() {
     let Some(broken) = shared("models/broken") else { return };
     let folder = folder_of(&[("photos/a.jpg", b"x")]);
     let refused = |name: &str| {

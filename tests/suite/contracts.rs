@@ -90,7 +90,7 @@ fn named_in(folder: &Path, actions: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_request_that_no_sdk_makes_is_one_that_aws_describes() {
+fn every_request_without_an_sdk_matches_awss_description() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     let run = fleet.submit(&fleet.request(&json!({"notify": ["ops@example.com"]})));
@@ -121,7 +121,7 @@ fn every_request_that_no_sdk_makes_is_one_that_aws_describes() {
 }
 
 #[test]
-fn every_name_that_is_read_of_an_answer_is_one_that_aws_describes() {
+fn every_field_read_from_an_answer_is_in_awss_description() {
     let emulator = Emulator::start();
     assert_eq!(emulator.unknown_in_answers(&READ), json!([]));
     let wrong = emulator.unknown_in_answers(&[["ec2", "DescribeSubnets", "Subnets.vpcId"]]);
@@ -134,7 +134,7 @@ fn every_name_that_is_read_of_an_answer_is_one_that_aws_describes() {
 
 /// What a request would have to hold is taken from the models and not from what is sent.
 #[test]
-fn a_signed_request_that_aws_does_not_describe_is_refused() {
+fn a_request_outside_awss_description_is_refused() {
     let emulator = Emulator::start();
     let signed = |service: &str, line: &str, more: &[(&str, &str)], body: &str| {
         let headers: Vec<_> = more.iter().copied().chain([("x-amz-date", "20261130T000000Z")]).collect();

@@ -46,7 +46,7 @@ fn crashed_and_others(out: &Path) -> (Vec<Row>, Vec<Row>) {
 }
 
 #[test]
-fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_run() {
+fn pictures_that_kill_the_process_cost_only_their_own_rows() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, quiet, out) =
         (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
@@ -76,7 +76,7 @@ fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_r
 
 /// The picture is given up among others and then alone.
 #[test]
-fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
+fn a_picture_that_hangs_costs_only_its_own_row() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, quiet, out) =
         (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
@@ -98,7 +98,7 @@ fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
 }
 
 #[test]
-fn a_process_that_something_else_kills_costs_no_row() {
+fn a_child_that_is_killed_from_outside_costs_no_row() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, quiet, out) =
         (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
@@ -112,7 +112,7 @@ fn a_process_that_something_else_kills_costs_no_row() {
 }
 
 #[test]
-fn even_a_hanging_process_ends_with_its_parent() {
+fn a_hanging_child_ends_with_its_parent() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fs::create_dir(&photos).unwrap();
@@ -136,7 +136,7 @@ fn is_alive(process: u32) -> bool {
 }
 
 #[test]
-fn ctrl_c_in_a_terminal_lets_shards_in_hand_finish() {
+fn ctrl_c_in_a_terminal_lets_shards_in_progress_finish() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 3000);
@@ -152,7 +152,7 @@ fn ctrl_c_in_a_terminal_lets_shards_in_hand_finish() {
 }
 
 #[test]
-fn a_model_that_its_process_refuses_is_bad_input() {
+fn a_model_that_the_child_refuses_is_bad_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(&project("demo/photos"), &folder.path().join("out"));
     let ran = run(command.args(["--labels", "no such label"]));

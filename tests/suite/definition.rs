@@ -94,7 +94,7 @@ fn reachable<'a>(states: &'a States, from: &'a str) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn functions_are_called_again_for_what_passes_and_never_for_a_wrong_request() {
+fn transient_errors_are_retried_and_wrong_requests_are_not() {
     for (name, state) in with_children().iter().filter(|(_, state)| is_function(state)) {
         let [throttled, retry] = list(state, "Retry") else { panic!("{name} has not two Retries") };
         // A new account runs ten functions at once, and each may take a quarter of an hour: an hour of patience.
@@ -147,7 +147,7 @@ fn every_failure_ends_in_a_mail_and_a_failed_run() {
 }
 
 #[test]
-fn a_failed_job_is_judged_by_the_listing_and_a_failed_mail_by_nobody() {
+fn a_failed_job_leads_to_a_check_and_a_failed_mail_is_ignored() {
     let states = states();
     assert_eq!(on_failure(&states["Infer"]), Some("AskChildren"));
     assert_eq!(on_failure(&states["AskChildren"]), Some("Check"));
@@ -185,7 +185,7 @@ fn infer_is_an_array_only_for_two_workers_or_more_and_ends_in_time() {
 }
 
 #[test]
-fn a_job_that_was_not_submitted_is_submitted_again_and_one_that_failed_is_not() {
+fn a_refused_job_is_submitted_again_and_a_failed_job_is_not() {
     let infer = &states()["Infer"];
     let [retry] = list(infer, "Retry") else { panic!("Infer has not one Retry") };
     let errors = ["AWSBatchException", "ServerException", "TooManyRequestsException", "SdkClientException"];
@@ -212,7 +212,7 @@ fn rounds_are_bounded() {
 }
 
 #[test]
-fn a_round_that_takes_long_goes_on_while_it_gets_something_done() {
+fn a_long_round_continues_while_it_makes_progress() {
     let states = states();
     let timed_out = &states["Infer"]["Catch"][0];
     assert_eq!(timed_out["ErrorEquals"], json!(["States.Timeout"]));
@@ -254,7 +254,7 @@ fn events(state: &Value) -> u64 {
 }
 
 #[test]
-fn no_history_grows_too_long() {
+fn no_execution_history_grows_beyond_its_limit() {
     let states = states();
     let comes_again = |name: &str| reachable_after(&states, name).contains(name);
     let visits = |name: &str| if comes_again(name) { ROUNDS + 1 } else { 1 };
@@ -274,7 +274,7 @@ fn no_history_grows_too_long() {
 }
 
 #[test]
-fn maps_carry_indexes_and_give_counts() {
+fn maps_take_indexes_and_return_counts() {
     for (name, map) in of_type(&states(), "Map").into_iter().filter(|(name, _)| *name != "EndLeftWorkers") {
         assert_eq!(
             map["ItemProcessor"]["ProcessorConfig"],
@@ -301,7 +301,7 @@ fn maps_carry_indexes_and_give_counts() {
 }
 
 #[test]
-fn no_payload_grows_too_large() {
+fn no_payload_grows_with_the_run() {
     let indexes = json!((0..ITEMS).collect::<Vec<_>>()).to_string();
     let counts = json!(vec![9_999_999_999_u64; ITEMS]).to_string();
     assert!(indexes.len() < PAYLOAD && counts.len() < PAYLOAD / 2, "{} and {}", indexes.len(), counts.len());
@@ -316,7 +316,7 @@ fn no_payload_grows_too_large() {
 }
 
 #[test]
-fn causes_are_cut_before_they_travel() {
+fn causes_are_truncated_before_they_are_passed_on() {
     let states = states();
     let explain = states["Explain"]["Assign"]["failure"]["cause"].as_str().unwrap();
     let infer = states["Infer"]["Catch"][1]["Assign"]["problem"]["cause"].as_str().unwrap();
@@ -332,7 +332,7 @@ fn causes_are_cut_before_they_travel() {
 }
 
 #[test]
-fn calls_say_what_the_functions_read() {
+fn calls_pass_what_the_functions_read() {
     let mut calls = BTreeMap::new();
     for (name, state) in with_children().iter().filter(|(_, state)| is_function(state)) {
         let fields: Vec<_> = payload(state).as_object().unwrap().keys().cloned().collect();

@@ -31,7 +31,7 @@ fn tag(emulator: &Emulator, more: &[&str], out: &std::path::Path) -> Ran {
 }
 
 #[test]
-fn what_s3_refuses_is_denied() {
+fn an_object_that_s3_refuses_is_denied() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
     block_on(async {
@@ -48,7 +48,7 @@ fn what_s3_refuses_is_denied() {
 }
 
 #[test]
-fn refused_objects_are_rows_with_what_s3_says() {
+fn refused_objects_are_rows_with_the_message_of_s3() {
     let emulator = Emulator::start();
     let keys = REFUSED.map(|(key, _)| key).into_iter().chain(["shop/a.jpg", "shop/z.jpg"]);
     upload(&emulator, &keys.map(str::to_owned).collect::<Vec<_>>());
@@ -75,7 +75,7 @@ fn a_bucket_in_which_nothing_can_be_read_stops_the_run() {
 }
 
 #[test]
-fn more_than_the_limit_stop_the_run_until_they_are_accepted() {
+fn too_many_denied_objects_stop_the_run_until_accepted() {
     let emulator = Emulator::start();
     let denied = (0..11).map(|number| format!("shop/403-{number}.jpg"));
     upload(&emulator, &denied.chain((0..9).map(|number| format!("shop/{number}.jpg"))).collect::<Vec<_>>());
@@ -98,7 +98,7 @@ fn more_than_the_limit_stop_the_run_until_they_are_accepted() {
 
 /// Two of four have a key of KMS's and no Bucket Key.
 #[test]
-fn what_s3_asks_kms_is_billed_and_planned() {
+fn requests_to_kms_are_planned_and_billed() {
     let emulator = Emulator::start();
     let keys = ["shop/kms-1.jpg", "shop/kms-2.jpg", "shop/kms-bucket-1.jpg", "shop/a.jpg"];
     upload(&emulator, &keys.map(str::to_owned));

@@ -153,28 +153,28 @@ fn each_failure(script: &str, stubbed: impl Fn() -> Stubbed, variables: &[(&str,
 }
 
 #[test]
-fn a_first_deployment_stops_at_whatever_fails() {
+fn a_first_deployment_stops_at_the_call_that_fails() {
     let variables = [("SENDER", "me@example.com"), ("SOURCE_BUCKETS", "shop")];
     insta::assert_snapshot!(each_failure("deploy.sh", Stubbed::new, &variables));
 }
 
 #[test]
-fn a_later_deployment_stops_at_whatever_fails() {
+fn a_later_deployment_stops_at_the_call_that_fails() {
     let _ = each_failure("deploy.sh", Stubbed::deployed, &[]);
 }
 
 #[test]
-fn removing_stops_at_whatever_fails() {
+fn removing_stops_at_the_call_that_fails() {
     insta::assert_snapshot!(each_failure("destroy.sh", Stubbed::deployed, &[]));
 }
 
 #[test]
-fn packaging_stops_at_whatever_fails() {
+fn packaging_stops_at_the_call_that_fails() {
     insta::assert_snapshot!(each_failure("package.sh", Stubbed::new, &[]));
 }
 
 #[test]
-fn an_answer_that_names_nothing_is_refused() {
+fn an_empty_answer_is_refused() {
     let good = Stubbed::new().run("deploy.sh", &[]);
     let questions: [(&str, &[&str]); 6] = [
         ("get-account-settings", &["", "None", "many"]),
@@ -237,7 +237,7 @@ fn a_stack_that_cannot_be_updated_is_explained_before_anything_is_built() {
 }
 
 #[test]
-fn a_name_that_makes_a_functions_name_too_long_is_refused_before_anything() {
+fn a_stack_name_that_is_too_long_is_refused_before_anything_is_built() {
     // What the template appends to the stack's name in the names of its functions, of which Lambda takes 64 characters.
     let template = read("infra/template.yaml");
     let names =
@@ -275,7 +275,7 @@ fn without_gpus_no_image_for_them_is_built() {
 }
 
 #[test]
-fn what_a_release_holds_is_deployed_without_rust_or_docker() {
+fn a_release_is_deployed_without_rust_or_docker() {
     let folder = tempfile::tempdir().unwrap();
     let functions = folder.path().to_str().unwrap();
     let (cpu, gpu) = (format!("ghcr.io/shop/tagfleet@{DIGEST}"), format!("ghcr.io/shop/gpu@{DIGEST}"));
@@ -349,7 +349,7 @@ fn no_more_functions_are_called_at_once_than_lambda_allows() {
 }
 
 #[test]
-fn all_that_costs_has_one_tag() {
+fn every_resource_that_costs_has_the_cost_tag() {
     let tags = |stubbed: &Stubbed, variables: &[(&str, &str)]| {
         let outcome = stubbed.run("deploy.sh", variables);
         let tags = outcome.calls.iter().filter_map(|call| call.split(" --tags ").nth(1));
@@ -361,7 +361,7 @@ fn all_that_costs_has_one_tag() {
 }
 
 #[test]
-fn a_run_that_has_not_ended_is_not_taken_down() {
+fn a_stack_with_an_unfinished_run_is_not_removed() {
     let good = Stubbed::deployed().run("destroy.sh", &[]);
     let at = good.number_of("list-executions").to_string();
     let outcome = Stubbed::deployed().run("destroy.sh", &[("ANSWER_AT", &at), ("ANSWER", "nightly-1")]);
@@ -371,7 +371,7 @@ fn a_run_that_has_not_ended_is_not_taken_down() {
 }
 
 #[test]
-fn what_was_never_deployed_is_removed_without_a_word_of_failure() {
+fn removing_an_absent_stack_succeeds() {
     let outcome = Stubbed::new().run("destroy.sh", &[]);
     assert_eq!((outcome.ran.code, outcome.ran.stdout.as_str()), (Some(0), "removed.\n"), "{outcome:#?}");
 }

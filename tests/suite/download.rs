@@ -254,7 +254,7 @@ fn a_file_without_a_hash_is_not_downloaded() {
 }
 
 #[test]
-fn what_the_hub_has_not_names_the_remedy() {
+fn an_absent_model_or_file_of_the_hub_names_the_remedy() {
     let weights = Hub::new([("pytorch_model.bin", b"weights".to_vec())].into_iter().collect());
     let ran = weights.inspect(&["--download"]);
     // Names that lead out of the folder do not count.

@@ -115,7 +115,7 @@ fn the_first_rule_that_fits_decides_whether_an_attempt_is_repeated() {
 }
 
 #[test]
-fn a_host_that_goes_away_is_told_from_a_container_that_ends() {
+fn a_lost_host_differs_from_a_container_that_ends() {
     let emulator = batch(REAL);
     let rules =
         json!([{"onStatusReason": "Host EC2*", "action": "RETRY"}, {"onReason": "*", "action": "EXIT"}]);
@@ -248,7 +248,7 @@ fn nothing_outlives_the_emulator() {
 }
 
 #[test]
-fn every_message_arrives_twice_when_told_so() {
+fn every_message_arrives_twice_on_request() {
     let emulator = Emulator::start();
     let queue = emulator.make_queue("shards");
     emulator.duplicate_messages();
@@ -277,7 +277,7 @@ fn one_object_is_written_under_many_keys() {
 }
 
 #[test]
-fn s3_is_slow_as_often_as_told() {
+fn s3_throttles_as_often_as_requested() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
     emulator.slow_down("photos/shop/", 2);
@@ -294,7 +294,7 @@ fn machine(scale: f64) -> Cloud {
 }
 
 #[test]
-fn a_machine_waits_for_its_job_and_sees_why_it_failed() {
+fn a_state_machine_waits_for_its_job_and_gets_its_reason() {
     let mut cloud = machine(SHORT);
     let done = cloud.wait(&cloud.start("good", &json!({"image": "shell", "items": [3, 4]})));
     assert_eq!(done["status"], "SUCCEEDED", "{done}");

@@ -231,7 +231,7 @@ fn a_page_shows_the_pictures_and_needs_nothing_else() {
 }
 
 #[test]
-fn what_cannot_be_fitted_is_refused() {
+fn a_fit_without_usable_inputs_is_refused() {
     let one = Network { nhwc: false, labels: vec![("score", [1.0; 3], 0.0)] };
     let place = Place::new(&one);
     colours(&place.path("images"), (8, 8));

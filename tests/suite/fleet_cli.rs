@@ -124,7 +124,7 @@ fn a_model_for_gpus_names_the_engine_of_their_image() {
 }
 
 #[test]
-fn a_stack_without_the_image_for_gpus_takes_no_run_on_them() {
+fn a_stack_without_a_gpu_image_refuses_gpu_runs() {
     let template = fs::read_to_string(project("tests/suite/fleet_cli/stack.yaml")).unwrap();
     let template = template.replace("Outputs:\n", "Outputs:\n  GpuImage: {Value: ''}\n");
     let cloud = Cloud::deploy_template(&Options::default(), &template, &[], &[]);
@@ -171,7 +171,7 @@ fn a_run_is_started_cancelled_and_resumed() {
 }
 
 #[test]
-fn who_waits_is_told_how_the_run_ended() {
+fn submit_with_wait_reports_how_the_run_ended() {
     let fails = r#"{"Type": "Fail", "Error": "BadRequest", "Cause": "run r failed in Plan: no such prefix"}"#;
     insta::assert_snapshot!(refused(&submit(&deploy_with(fails), &["--wait"])), @"error: run r failed in Plan: no such prefix");
     let broken = submit(&deploy_with(&fails.replace("BadRequest", "Broken")), &["--wait", "--quiet"]);
@@ -182,7 +182,7 @@ fn who_waits_is_told_how_the_run_ended() {
 }
 
 #[test]
-fn a_run_that_has_ended_is_told_by_its_summary() {
+fn the_status_of_an_ended_run_is_its_summary() {
     let cloud = deploy_with(SUCCEEDS);
     let started = json_of(&submit(&cloud, &["--json"]));
     let run = started["run"].as_str().unwrap();
@@ -231,7 +231,7 @@ fn a_published_model_and_a_request_file_are_enough() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_started() {
+fn a_wrong_request_is_refused_before_anything_starts() {
     let cloud = deploy();
     let submitted = |more: &[&str]| refused(&submit(&cloud, more));
     insta::assert_snapshot!(submitted(&["s3://shop/photos/summer/"]), @"error: the request is wrong: input: s3://shop/photos/summer/ is within s3://shop/photos/: leave one of them out");
@@ -261,7 +261,7 @@ fn deploy_with_rules() -> Cloud {
 }
 
 #[test]
-fn what_the_stack_does_not_allow_is_said_before_anything_is_sent() {
+fn a_request_that_the_stack_forbids_is_refused_before_it_is_sent() {
     let cloud = deploy_with_rules();
     let submitted = |more: &[&str]| refused(&submit(&cloud, more));
     insta::assert_snapshot!(submitted(&["--notify", "you@example.org"]), @"error: the request is wrong: notify: this stack does not mail you@example.org, only its MailRecipients (*@example.com): leave it out, or deploy the stack with it");
@@ -279,7 +279,7 @@ fn what_the_stack_does_not_allow_is_said_before_anything_is_sent() {
 }
 
 #[test]
-fn a_model_that_was_changed_is_another_model() {
+fn a_changed_model_is_another_model() {
     let cloud = deploy();
     let folder = tempfile::tempdir().unwrap();
     for name in ["model.onnx", "config.json", "preprocessor_config.json"] {
@@ -298,7 +298,7 @@ fn a_model_that_was_changed_is_another_model() {
 }
 
 #[test]
-fn doctor_finds_what_is_wrong_and_what_cannot_be_asked() {
+fn doctor_reports_faults_and_what_it_cannot_check() {
     let cloud = deploy();
     let ran = fleet(&cloud, &["doctor"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

@@ -60,7 +60,7 @@ fn run_of(execution: &str) -> &str {
 }
 
 #[test]
-fn a_request_that_is_put_is_planned_split_and_its_end_told() {
+fn an_uploaded_request_is_planned_split_and_reported() {
     let cloud = deploy();
     cloud.put("requests/Nightly run.json", request(&cloud, &json!({})).to_string().as_bytes());
     let execution = cloud.wait_for_executions(1).remove(0);
@@ -117,7 +117,7 @@ fn an_event_that_comes_twice_starts_one_run_and_results_start_none() {
 }
 
 #[test]
-fn a_wrong_request_fails_in_words_and_begins_nothing() {
+fn a_wrong_request_fails_with_its_reason_and_starts_nothing() {
     let cloud = deploy();
     let stack = cloud.output("Bucket").to_owned();
     for (name, more, says) in [
@@ -196,7 +196,7 @@ mod services {
     }
 
     #[test]
-    fn are_asked_as_they_want_to_be() {
+    fn accept_the_calls_of_the_functions_and_the_command() {
         let cloud = deploy();
         let work = async {
             let aws = clients(&cloud).await;

@@ -66,7 +66,7 @@ fn is_test(source: &Path) -> bool {
 }
 
 #[test]
-fn the_workspace_is_whole_in_the_builds_context() {
+fn the_workspace_is_complete_in_the_context() {
     let context = Context::lay_out();
     let workspace = metadata(&context, &["--no-deps"]);
     let targets = package(&workspace, WORKER)["targets"].as_array().unwrap();
@@ -85,7 +85,7 @@ fn the_workspace_is_whole_in_the_builds_context() {
 }
 
 #[test]
-fn what_the_workers_sources_include_is_in_the_builds_context() {
+fn files_that_the_workers_sources_include_are_in_the_context() {
     let context = Context::lay_out();
     let workspace = metadata(&context, &["--no-deps"]);
     let mut seen = 0;
@@ -104,7 +104,7 @@ fn what_the_workers_sources_include_is_in_the_builds_context() {
 }
 
 #[test]
-fn what_the_dockerfile_copies_is_in_the_builds_context() {
+fn files_that_the_dockerfile_copies_are_in_the_context() {
     let context = Context::lay_out();
     let dockerfile = read("batch-worker/Dockerfile");
     let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
@@ -132,7 +132,7 @@ fn the_context_has_no_built_files() {
 }
 
 #[test]
-fn the_image_is_compiled_by_the_compiler_of_everybody() {
+fn the_image_is_built_by_the_compiler_of_the_workspace() {
     let toolchain: toml::Table = read("rust-toolchain.toml").parse().unwrap();
     let channel = toolchain["toolchain"]["channel"].as_str().unwrap();
     assert!(read("batch-worker/Dockerfile").contains(&format!("FROM rust:{channel}-bookworm AS build")));

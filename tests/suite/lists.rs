@@ -34,7 +34,7 @@ fn keys(out: &Path) -> Vec<String> {
 }
 
 #[test]
-fn lists_of_a_folder() {
+fn lists_of_every_form_name_the_files_of_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("photos");
     photos(&input, &["a b.jpg", "c%20d.jpg", "e,f.jpg", "sub/g.jpg"]);
@@ -73,7 +73,7 @@ fn lists_of_a_folder() {
 }
 
 #[test]
-fn lists_of_a_bucket() {
+fn lists_of_every_form_name_the_objects_of_a_bucket() {
     let objects: Objects = ["p/0.png", "p/a b.png"].map(|key| (key.to_owned(), picture())).into();
     let store = Store::start(objects, 1000);
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ fn a_store_without_an_order_has_its_rows_in_key_order() {
 }
 
 #[test]
-fn disorder_that_shows_late_is_refused() {
+fn a_listing_that_loses_its_order_late_is_refused() {
     let store = Store::start(objects((1..2500).chain([0])), 1000);
     let out = tempfile::tempdir().unwrap();
     let ran = tag_all(&store, out.path());

@@ -214,7 +214,7 @@ fn refuses(command: &mut Command, remedy: &str) -> Ran {
 }
 
 #[test]
-fn keys_of_the_environment_and_of_a_file() {
+fn keys_of_the_environment_and_of_a_file_are_used() {
     let world = World::new();
     let mut command = world.list(&[]);
     command.env("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT").env("AWS_SECRET_ACCESS_KEY", "s");
@@ -232,7 +232,7 @@ fn a_named_profile_comes_before_keys_of_the_environment() {
 }
 
 #[test]
-fn sso_of_both_forms() {
+fn both_forms_of_sso_are_used() {
     for (profile, cached) in [("sso", SSO_SESSION), ("old-sso", SSO_START_URL)] {
         let world = World::new();
         world.sso_token(cached, LATER);
@@ -305,7 +305,7 @@ fn a_web_identity() {
 }
 
 #[test]
-fn the_credentials_of_a_task_and_of_a_machine() {
+fn the_credentials_of_a_task_and_of_an_instance_are_used() {
     let world = World::new();
     let task = format!("{}/task", world.aws.url());
     signs(&world, world.list(&[]).env("AWS_CONTAINER_CREDENTIALS_FULL_URI", task), "ASIATASK");
@@ -328,7 +328,7 @@ fn an_mfa_code_is_not_asked_for_and_the_way_around_is_named() {
 }
 
 #[test]
-fn no_credentials_and_no_such_profile() {
+fn absent_credentials_and_profiles_are_named() {
     let world = World::new();
     refuses(&mut world.list(&[]), "no AWS credentials: run `aws configure` or `aws sso login`");
     refuses(
@@ -339,7 +339,7 @@ fn no_credentials_and_no_such_profile() {
 }
 
 #[test]
-fn a_stack_is_not_asked_for_without_a_region() {
+fn a_stack_is_not_looked_for_without_a_region() {
     let world = World::new();
     world.write(".aws/config", "");
     let fleet: [&[&str]; 3] = [&["status"], &["cancel", "run-1"], &["prices", "refresh", "--stack", "x"]];

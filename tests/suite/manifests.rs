@@ -95,7 +95,7 @@ fn every_form_of_a_list_gives_the_rows_of_a_listing() {
 }
 
 #[test]
-fn a_run_is_of_one_list() {
+fn a_run_resumes_only_with_its_own_list() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fs::create_dir(&photos).unwrap();
@@ -128,7 +128,7 @@ fn a_run_is_of_one_list() {
 }
 
 #[test]
-fn what_is_not_a_list_of_these_images_is_refused() {
+fn a_list_of_other_images_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let photos = project("demo/photos");
     let photos = photos.to_str().unwrap();

@@ -106,7 +106,7 @@ fn labels_and_places_are_data_in_rows_and_harmless_everywhere_else() {
 
 /// A list of keys may name anything; only what stands below the folder is read, and nothing is written there.
 #[test]
-fn keys_lead_out_of_no_folder() {
+fn no_key_leads_out_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fs::create_dir(&photos).unwrap();
@@ -142,7 +142,7 @@ fn keys_lead_out_of_no_folder() {
 
 /// An id that is none is refused before it is part of a path or a request.
 #[test]
-fn what_is_no_id_is_refused_in_one_line() {
+fn an_invalid_id_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     for id in ["../run", "a/b", "<b>", "UPPER", "two\nlines", "\u{202e}run", &"r".repeat(65)] {
         let ran = run(tagfleet(["report", id]).current_dir(folder.path()));

@@ -114,7 +114,7 @@ fn a_bucket_is_followed_to_its_region() {
 }
 
 #[test]
-fn a_bucket_that_sends_everybody_on_is_an_error() {
+fn an_endless_redirect_is_an_error() {
     let lost = |_: &Request| {
         Some(Reply {
             headers: vec![("x-amz-bucket-region", "eu-west-1".to_owned())],
@@ -126,7 +126,7 @@ fn a_bucket_that_sends_everybody_on_is_an_error() {
 }
 
 #[test]
-fn a_region_that_is_none_is_refused_before_anything_is_asked() {
+fn an_invalid_region_is_refused_before_any_request() {
     refuses(&mut list(&["--region", "frankfurt"]), "\"frankfurt\" is not an AWS region");
     refuses(list(&[]).env("AWS_REGION", "evil.example/x-1"), "is not an AWS region");
     // A store of one's own may call its region anything.

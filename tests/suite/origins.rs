@@ -143,7 +143,7 @@ fn every_origin_is_listed() {
 }
 
 #[test]
-fn origins_are_right_as_they_are() {
+fn common_origins_are_right_without_a_fit() {
     let mut wrong = Vec::new();
     for origin in RIGHT_AS_THEY_ARE {
         let (right, said) = Place::new(origin).right();
@@ -155,7 +155,7 @@ fn origins_are_right_as_they_are() {
 }
 
 #[test]
-fn the_others_warn_and_are_right_after_a_fit_with_ten_pictures() {
+fn other_origins_warn_and_are_right_after_a_fit_with_ten_pictures() {
     for origin in RIGHT_AFTER_A_FIT {
         let place = Place::new(origin);
         let (right, said) = place.right();
@@ -169,7 +169,7 @@ fn the_others_warn_and_are_right_after_a_fit_with_ten_pictures() {
 
 /// A network of each kind of samples, beside a description that is wrong for all of them.
 #[test]
-fn a_fit_finds_what_each_kind_of_network_wants() {
+fn a_fit_finds_the_preprocessing_of_each_kind_of_network() {
     for origin in ["caffe2", "cntk", "cntk_gray", "keras_mobilenetv2", "mxnet"] {
         let place = Place::new(origin);
         let wrong = "scale = 0.05\noffset = 0.0\nmean = 0.0\nstd = 1.0\n";

@@ -92,7 +92,7 @@ fn assert_agrees(name: &str, rows: &[Row], references: &BTreeMap<String, Referen
 
 /// The shared SqueezeNet, told what it was trained on.
 fn squeezenet() -> Option<tempfile::TempDir> {
-    let model = shared("models/squeezenet_fp16_bgr")?;
+    let model = shared("models/squeezenet_in_fp16_with_bgr_agrees_with_the_reference")?;
     let folder = tempfile::tempdir().unwrap();
     fs::copy(model.join("model.onnx"), folder.path().join("model.onnx")).unwrap();
     fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
@@ -100,23 +100,23 @@ fn squeezenet() -> Option<tempfile::TempDir> {
 }
 
 #[test]
-fn squeezenet_fp16_bgr() {
+fn squeezenet_in_fp16_with_bgr_agrees_with_the_reference() {
     let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
     for engine in ["onnxruntime", "openvino"] {
-        let name = format!("squeezenet_fp16_bgr, {engine}");
+        let name = format!("squeezenet_in_fp16_with_bgr_agrees_with_the_reference, {engine}");
         assert_agrees(&name, &tagged(folder.path(), engine), &references);
     }
 }
 
 #[test]
-fn squeezenet_in_bf16() {
+fn squeezenet_in_bf16_agrees_with_the_reference() {
     let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
     let Some(rows) = tagged_in_bf16(folder.path()) else { return };
-    assert_agrees("squeezenet_fp16_bgr, OpenVINO in bf16", &rows, &references);
+    assert_agrees("squeezenet_in_fp16_with_bgr_agrees_with_the_reference, OpenVINO in bf16", &rows, &references);
 }
 
 #[test]
-fn mobilenetv2_int8_quantised_dynamically() {
+fn mobilenetv2_quantised_dynamically_agrees_with_the_reference() {
     let (Some(references), Some(model)) =
         (reference("mobilenetv2_int8_dyn_op12"), shared("models/mobilenetv2_int8"))
     else {
@@ -126,7 +126,7 @@ fn mobilenetv2_int8_quantised_dynamically() {
 }
 
 #[test]
-fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
+fn mobilenetv2_with_a_fixed_batch_agrees_with_the_reference() {
     let Some(references) = reference("mobilenetv2_int8_qdq") else { return };
     let Some(model) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
     // The reference is ONNX Runtime's; OpenVINO rounds its sums elsewhere, and many of these scores are one step apart.

@@ -128,7 +128,7 @@ fn best_tags(rows: &[Row]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_run_is_told_again_and_its_page_copied_and_opened() {
+fn a_finished_run_is_reported_and_its_page_copied_and_opened() {
     let tagged = tag_demo();
     let copy = tagged.out.path().join("copy.html");
     let browser = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ fn stand_in(folder: &Path, opened: &Path) {
 }
 
 #[test]
-fn what_is_no_run_is_named() {
+fn a_path_that_is_not_a_run_is_named() {
     let empty = tempfile::tempdir().unwrap();
     let ran = run(tagfleet(["report"]).arg(empty.path()));
     assert_eq!(ran.code, Some(2));
@@ -192,7 +192,7 @@ fn look_at(page: &Path, folder: &Path) -> Option<serde_json::Map<String, Value>>
 }
 
 #[test]
-fn a_browser_shows_it_on_a_phone_on_a_desktop_in_the_dark_and_on_paper() {
+fn a_browser_shows_the_page_on_all_screens_and_on_paper() {
     let tagged = tag_demo();
     for (name, view) in look_at(&tagged.page(), &project("target/report")).unwrap_or_default() {
         assert!(view["rules"].as_u64().unwrap() > 15, "{name}: {view}");

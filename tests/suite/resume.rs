@@ -49,7 +49,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn killed_again_and_again_it_comes_to_the_same_rows() {
+fn a_run_that_is_killed_repeatedly_has_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fill(&photos, 2400);
@@ -86,7 +86,7 @@ fn killed_again_and_again_it_comes_to_the_same_rows() {
 }
 
 #[test]
-fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+fn ctrl_c_stops_cleanly_and_prints_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 3000);
@@ -114,7 +114,7 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
 }
 
 #[test]
-fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
+fn a_run_with_long_decimals_in_its_model_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out, model) =
         (folder.path().join("photos"), folder.path().join("out"), folder.path().join("model"));
@@ -139,7 +139,7 @@ fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
 }
 
 #[test]
-fn it_stops_when_told_to_even_where_nobody_reads_what_it_says() {
+fn a_signal_stops_a_run_whose_output_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 3000);
@@ -168,7 +168,7 @@ fn two_processes_never_work_on_one_output_folder() {
 }
 
 #[test]
-fn a_finished_run_or_another_request_begins_anew() {
+fn a_finished_run_or_another_request_starts_a_new_run() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 1500);

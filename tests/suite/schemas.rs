@@ -73,7 +73,7 @@ fn a_schema_refuses_what_is_not_such_a_record() {
 }
 
 #[test]
-fn the_request_file_of_the_reference_is_one() {
+fn the_request_file_of_the_reference_is_valid() {
     let page = fs::read_to_string(project("docs/reference/request.md")).unwrap();
     let (_, example) = page.split_once("```json\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();

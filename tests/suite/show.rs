@@ -92,7 +92,7 @@ fn rows_are_chosen_by_label_and_by_score() {
 }
 
 #[test]
-fn a_row_says_which_run_and_model_it_is_of() {
+fn a_row_names_its_run_and_its_model() {
     let (_folder, out) = tagged(&["a.jpg", "b.jpg"]);
     let request = fs::read(runs(&out)[0].join("request.json")).unwrap();
     let request: serde_json::Value = serde_json::from_slice(&request).unwrap();

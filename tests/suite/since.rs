@@ -65,7 +65,7 @@ fn summary(ran: &Ran) -> serde_json::Value {
 }
 
 #[test]
-fn a_night_tags_what_is_new_and_its_rows_are_those_of_a_full_run() {
+fn a_nightly_run_tags_new_images_and_has_the_rows_of_a_full_run() {
     let shop = Shop::new(6);
     let first = shop.tag(&["--since", "latest", "--json"]);
     assert!(first.stderr.contains("has no complete run yet: all images are tagged"), "{}", first.stderr);
@@ -88,7 +88,7 @@ fn a_night_tags_what_is_new_and_its_rows_are_those_of_a_full_run() {
 }
 
 #[test]
-fn a_dry_run_tells_what_a_night_would_tag() {
+fn a_dry_run_counts_what_a_nightly_run_would_tag() {
     let shop = Shop::new(4);
     shop.tag(&["--quiet"]);
     shop.put("new.jpg", 5);

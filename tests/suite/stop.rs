@@ -116,7 +116,7 @@ rm "$OUT/fill"
 "#;
 
 #[test]
-fn a_second_start_on_a_full_disk_says_how_much_is_done_and_what_to_do() {
+fn a_second_start_on_a_full_disk_reports_progress_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 1500);

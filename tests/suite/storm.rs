@@ -43,7 +43,7 @@ impl Drop for Seed<'_> {
 }
 
 #[test]
-fn a_run_in_a_storm_comes_to_the_rows_of_a_quiet_day() {
+fn a_disturbed_run_has_the_rows_of_an_undisturbed_one() {
     let chaos_stack = ChaosStack::deploy();
     let quiet = chaos_stack.quiet();
     for seed in seeds() {

@@ -88,13 +88,13 @@ fn dependencies(folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_module_says_what_it_is() {
+fn every_module_has_a_header() {
     let silent: Vec<_> = all_sources().into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
     assert_eq!(silent, Vec::<PathBuf>::new());
 }
 
 #[test]
-fn no_file_is_too_large_to_know() {
+fn no_file_has_more_than_400_lines() {
     let large: Vec<_> = all_sources().into_iter().filter(|path| read(path).lines().count() > 400).collect();
     assert_eq!(large, Vec::<PathBuf>::new());
 }
@@ -170,7 +170,7 @@ fn only_the_aws_crate_names_an_aws_sdk() {
 }
 
 #[test]
-fn versions_stand_in_the_root_manifest_only() {
+fn versions_are_in_the_root_manifest_only() {
     for folder in CRATES {
         for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let manifest = manifest(folder);
@@ -243,7 +243,7 @@ fn no_test_sleeps() {
 }
 
 #[test]
-fn ci_runs_what_the_readme_says() {
+fn ci_runs_the_command_of_the_readme() {
     assert!(read(&project(".ci/run")).lines().any(|line| line == "make test"));
     assert!(read(&project("README.md")).contains("make test"));
 }

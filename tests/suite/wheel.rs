@@ -99,7 +99,7 @@ fn python_folder(environment: &Path) -> String {
 }
 
 #[test]
-fn a_wheel_that_is_not_activated_tags_the_demos_pictures_with_the_engine_beside_it() {
+fn a_wheel_tags_pictures_with_its_engine_without_activation() {
     let installed = Installed::new();
     let program = installed.at("env/bin/tagfleet");
     let (photos, model, out) = (project("demo/photos"), project("demo/model"), installed.at("out"));
@@ -152,7 +152,7 @@ fn inspected(program: &Path) -> Ran {
 }
 
 #[test]
-fn a_library_beside_the_program_is_used_only_if_nobody_else_can_replace_it() {
+fn a_library_next_to_the_program_must_be_safe_from_other_users() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().canonicalize().unwrap();
     fs::create_dir(here.join("bin")).unwrap();

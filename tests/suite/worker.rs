@@ -212,7 +212,7 @@ fn ended(child: Child) -> Ran {
 }
 
 #[test]
-fn it_works_until_the_queue_is_empty() {
+fn a_worker_works_until_the_queue_is_empty() {
     let split = Split::new();
     let ran = run(&mut split.worker());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
@@ -230,7 +230,7 @@ fn it_works_until_the_queue_is_empty() {
 }
 
 #[test]
-fn told_to_stop_in_the_middle_of_a_shard_it_gives_it_back() {
+fn a_worker_that_is_stopped_in_a_shard_returns_it() {
     let split = Split::new();
     let gate = Gate::before(&split.emulator.endpoint_url(), HELD, Rule::Hold);
     let child = started(split.worker().env("AWS_ENDPOINT_URL_S3", gate.endpoint_url()));
@@ -244,7 +244,7 @@ fn told_to_stop_in_the_middle_of_a_shard_it_gives_it_back() {
 }
 
 #[test]
-fn a_spot_notice_does_the_same() {
+fn a_worker_with_a_spot_notice_returns_its_shard() {
     let split = Split::new();
     let (gate, metadata) =
         (Gate::before(&split.emulator.endpoint_url(), HELD, Rule::Hold), Metadata::start());
@@ -280,7 +280,7 @@ fn limited_worker(split: &Split, metadata: &Metadata, max_usd: &str) -> Command 
 }
 
 #[test]
-fn who_replaces_an_interrupted_worker_has_what_that_one_left_of_its_share() {
+fn a_replacement_worker_has_the_rest_of_the_share() {
     let (split, metadata) = (Split::new(), Metadata::start_on("c7a.2xlarge"));
     let first = limited(&split, &metadata, "0.000001");
     let line = log(&first).into_iter().find(|line| line["event"] == "limited").unwrap();
@@ -335,7 +335,7 @@ fn assert_nothing_is_lost(split: &Split) {
 }
 
 #[test]
-fn denied_again_and_again_it_stops_and_names_the_image() {
+fn a_worker_that_is_denied_repeatedly_stops_and_names_the_image() {
     let split = Split::new();
     let gate = Gate::before(&split.emulator.endpoint_url(), "/photos/", Rule::Deny);
     let ran = run(split.worker().env("AWS_ENDPOINT_URL_S3", gate.endpoint_url()));
@@ -358,7 +358,7 @@ fn an_outage_before_its_first_shard_is_waited_out() {
 }
 
 #[test]
-fn another_model_than_the_run_began_with_is_refused() {
+fn a_model_other_than_that_of_the_run_is_refused() {
     let split = Split::new();
     block_on(async {
         let bucket = S3Bucket::new(&split.aws, "stack");
@@ -380,7 +380,7 @@ fn another_model_than_the_run_began_with_is_refused() {
 }
 
 #[test]
-fn another_engine_than_the_run_began_with_is_refused() {
+fn an_engine_other_than_that_of_the_run_is_refused() {
     let split = Split::with_engine(|engine| engine.version = "0.0.1".to_owned());
     let ran = run(&mut split.worker());
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -392,7 +392,7 @@ fn another_engine_than_the_run_began_with_is_refused() {
 }
 
 #[test]
-fn bad_configuration_is_told_before_anything_is_done() {
+fn bad_configuration_is_reported_before_anything_is_done() {
     let ran = run(Command::new(built("batch-worker")).env_clear());
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert_eq!(log(&ran)[0]["error"], "the environment variable TAGFLEET_RUN is not set");

@@ -229,7 +229,7 @@ fn patterns(policy: &Value) -> Vec<String> {
 }
 
 #[test]
-fn who_deploys_may_what_a_deployment_needs_and_nothing_else() {
+fn the_deployer_policy_allows_exactly_what_a_deployment_needs() {
     let policy: Value = serde_json::from_str(&text("infra/deployer-policy.json")).unwrap();
     assert!(policy.to_string().len() <= LONGEST_POLICY, "{}", policy.to_string().len());
     let (patterns, needed) = (patterns(&policy), needed());

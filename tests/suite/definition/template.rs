@@ -31,7 +31,7 @@ fn the_template_fills_every_placeholder() {
 }
 
 #[test]
-fn the_environment_is_named_alike_everywhere() {
+fn code_and_template_name_environment_variables_alike() {
     let template = words(&text("infra/template.yaml"), "TAGFLEET_");
     let of_functions = [
         "TAGFLEET_BUCKET",
@@ -71,7 +71,7 @@ fn outputs_are_those_that_the_command_line_reads() {
 }
 
 #[test]
-fn the_reducer_knows_what_a_worker_takes() {
+fn the_reducer_knows_the_size_of_a_worker() {
     let template = text("infra/template.yaml");
     let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
     let value = |name: &str| template.lines().find(|line| line.contains(name)).and_then(quoted);
@@ -105,7 +105,7 @@ fn a_gpu_worker_takes_one_gpu_and_nearly_all_of_the_smallest_machine() {
 }
 
 #[test]
-fn every_role_has_the_path_and_the_boundary_that_an_account_asks_for() {
+fn every_role_has_the_path_and_the_boundary_of_the_parameters() {
     let template = text("infra/template.yaml");
     let roles: Vec<&str> = template.split("    Type: AWS::IAM::Role\n").skip(1).collect();
     assert_eq!(roles.len(), 5);
@@ -117,7 +117,7 @@ fn every_role_has_the_path_and_the_boundary_that_an_account_asks_for() {
 
 /// A worker shares its machine's network, and so could take on its role.
 #[test]
-fn a_machine_may_what_the_ecs_agent_needs_for_the_stack_alone() {
+fn a_host_may_do_only_what_the_ecs_agent_needs_for_the_stack() {
     let template = text("infra/template.yaml");
     let role = block(&template, "InstanceRole:").join("\n");
     assert!(!role.contains("Policies") && !role.contains("ManagedPolicyArns"), "{role}");
@@ -145,7 +145,7 @@ fn a_machine_may_what_the_ecs_agent_needs_for_the_stack_alone() {
 }
 
 #[test]
-fn what_a_failed_creation_leaves_can_be_created_again() {
+fn a_failed_creation_can_be_repeated() {
     let bucket = block(&text("infra/template.yaml"), "DataBucket:").join("\n");
     assert!(bucket.contains("DeletionPolicy: RetainExceptOnCreate"), "{bucket}");
     // A bucket that stays keeps its policy.

@@ -21,7 +21,7 @@ fn jobs_are_found_by_their_name_whatever_their_status() {
 }
 
 #[test]
-fn an_instance_that_is_taken_away_says_so_first() {
+fn an_interrupted_instance_gives_notice_first() {
     let options = Options::default().image("shell", Path::new("/bin/sh")).instance_type("c7a.2xlarge");
     let emulator = batch_with(&options.time_scale(SHORT));
     let script = "trap 'echo signal' TERM; echo ready; while :; do :; done";
@@ -49,7 +49,7 @@ fn a_job_has_the_environment_of_its_definition_and_no_region_of_its_own() {
 }
 
 #[test]
-fn what_aws_would_refuse_is_refused() {
+fn requests_that_aws_refuses_are_refused() {
     let emulator = batch(REAL);
     let refused = |line: &str, body: &Value| {
         let answer = emulator.client().send("batch", line, &[], body.to_string().as_bytes());

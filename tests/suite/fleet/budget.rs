@@ -49,7 +49,7 @@ fn only_a_higher_limit_goes_on(fleet: &Fleet, run: &str) {
 }
 
 #[test]
-fn a_run_stops_at_its_budget_and_goes_on_with_a_higher_one() {
+fn a_run_stops_at_its_budget_and_resumes_with_a_higher_one() {
     let fleet = deploy();
     let run = fleet.submit(&fleet.request(&json!({"max_usd": 0.00001, "notify": ["ops@example.com"]})));
     it_stopped(&fleet, &run, &format!("tagfleet resume {run} --max-usd N"));
@@ -70,7 +70,7 @@ fn a_run_stops_at_its_budget_and_goes_on_with_a_higher_one() {
 const ONE_SHARD: &str = "0.0107";
 
 #[test]
-fn a_run_stops_in_the_middle_of_its_work_and_goes_on_to_the_same_rows() {
+fn a_run_that_stops_in_the_middle_resumes_to_the_same_rows() {
     let fleet = deploy();
     // Two shards of 256.
     fleet.upload_copies(512);
@@ -115,7 +115,7 @@ fn deploy_reducer_for(fleet: &Fleet, instance_type: &str) {
 }
 
 #[test]
-fn a_price_that_is_lost_in_the_middle_of_a_run_has_an_end_of_its_own() {
+fn a_price_that_disappears_during_a_run_ends_it_with_its_own_error() {
     let fleet = deploy();
     let run = fleet.submit(&fleet.request(&json!({"max_usd": 0.00001})));
     let _ = fleet.wait(&fleet.execution(&run));
@@ -135,7 +135,7 @@ fn a_price_that_is_lost_in_the_middle_of_a_run_has_an_end_of_its_own() {
 }
 
 #[test]
-fn a_limit_without_prices_is_refused_before_anything_begins() {
+fn a_limit_without_prices_is_refused_before_anything_starts() {
     let fleet = Fleet::deploy(&Options::default(), &[("CpuInstanceTypes", "x9z.large")]);
     fleet.upload_demo("photos/");
     let run = fleet.submit(&fleet.request(&json!({"max_usd": 5})));

@@ -31,7 +31,7 @@ fn a_few_refused_objects_are_rows_of_a_complete_run() {
 }
 
 #[test]
-fn more_than_the_limit_end_the_run_which_resume_completes_once_they_are_accepted() {
+fn too_many_refused_objects_end_a_run_until_resume_accepts_them() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     upload(&fleet, 560, 20);
     let run = fleet.submit(&fleet.request(&json!({"notify": ["ops@example.com"]})));

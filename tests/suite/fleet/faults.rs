@@ -52,7 +52,7 @@ fn a_worker_killed_in_mid_shard_loses_nothing() {
 }
 
 #[test]
-fn a_worker_whose_machine_is_taken_away_is_started_again_by_batch() {
+fn a_worker_on_a_reclaimed_host_is_restarted_by_batch() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_copies(3000);
     let run = fleet.submit(&fleet.request(&json!({"workers": 1})));
@@ -65,7 +65,7 @@ fn a_worker_whose_machine_is_taken_away_is_started_again_by_batch() {
 }
 
 #[test]
-fn every_message_twice_is_every_row_once() {
+fn duplicate_messages_give_each_row_once() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_copies(1000);
     fleet.cloud.emulator().duplicate_messages();
@@ -84,7 +84,7 @@ fn throttling_is_waited_out() {
 }
 
 #[test]
-fn images_that_kill_or_hang_the_process_each_time_are_rows() {
+fn images_that_always_kill_or_hang_the_process_are_rows() {
     let folder = tempfile::tempdir().unwrap();
     let library = deadly::library(folder.path());
     let options = Options::default()
@@ -169,7 +169,7 @@ fn split_by_hand(fleet: &Fleet, run: &str, seconds: u32) -> (u64, u64) {
 
 /// After each page exactly is what the splitter's own tests do; here its time runs out again and again.
 #[test]
-fn a_splitter_whose_time_runs_out_goes_on() {
+fn a_splitter_that_runs_out_of_time_continues() {
     let fleet = Fleet::deploy(&Options::default(), &[("SourceBuckets", "shop")]);
     fleet.cloud.emulator().make_bucket("shop");
     let keys: Vec<String> = (0..20_000).map(|number| format!("photos/{number:06}.jpg")).collect();
@@ -189,7 +189,7 @@ fn a_splitter_whose_time_runs_out_goes_on() {
 }
 
 #[test]
-fn a_cancelled_run_goes_on_where_it_was() {
+fn a_cancelled_run_resumes_where_it_stopped() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     fleet.upload_copies(3000);

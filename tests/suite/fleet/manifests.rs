@@ -43,7 +43,7 @@ fn rows(fleet: &Fleet, manifest: &str) -> (String, Vec<Row>) {
 }
 
 #[test]
-fn a_manifest_gives_the_rows_of_a_listing_and_results_are_one() {
+fn a_manifest_gives_the_rows_of_a_listing_and_results_are_a_manifest() {
     let fleet = Fleet::deploy(&Options::default(), &[("ManifestBuckets", "lists")]);
     fleet.cloud.emulator().make_bucket("lists");
     fleet.upload_demo("photos/");

@@ -11,7 +11,7 @@ fn done(fleet: &Fleet, arguments: &[&str]) {
 }
 
 #[test]
-fn an_operator_may_what_the_command_does_and_nothing_else() {
+fn the_operator_policy_allows_exactly_what_the_command_calls() {
     let key = super::policy::BUCKET_KEY;
     let fleet = Fleet::deploy(&Options::default(), &[("SourceBuckets", "shop"), ("BucketKeyArn", key)]);
     super::policy::encrypt(&fleet, fleet.bucket(), key);

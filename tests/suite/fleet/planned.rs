@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::budget::deploy;
 
 #[test]
-fn a_plan_becomes_a_request_and_the_run_of_it_stands_beside_the_plan() {
+fn a_plan_becomes_a_request_and_its_run_is_compared_with_the_plan() {
     let fleet = deploy();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("request.json");

@@ -172,7 +172,7 @@ fn a_call_that_no_statement_allows_is_denied() {
 }
 
 #[test]
-fn every_role_calls_what_it_may_and_may_what_it_calls() {
+fn every_role_calls_exactly_what_it_is_allowed_to_call() {
     // A worker that is stopped gives its shards back at once.
     let options = Options::default().variable("TAGFLEET_GRACE_SECONDS", "0").instance_type("c7a.2xlarge");
     let parameters = [

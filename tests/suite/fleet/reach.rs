@@ -80,7 +80,7 @@ fn a_request_reaches_only_what_the_stack_allows() {
 
 /// As another run would leave them whose results went among the records.
 #[test]
-fn what_others_put_among_a_runs_records_neither_stops_it_nor_costs_it() {
+fn foreign_objects_among_the_records_neither_stop_nor_bill_a_run() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     let (run, request) = ("noisy-1", fleet.request(&json!({})));
@@ -104,7 +104,7 @@ fn what_others_put_among_a_runs_records_neither_stops_it_nor_costs_it() {
 
 /// No machine has a GPU here, so such a run waits for one, and keeps what it has reserved.
 #[test]
-fn the_runs_of_a_day_share_what_the_stack_lets_them_spend() {
+fn the_runs_of_a_day_share_the_limit_of_the_day() {
     let metadata = Metadata::start_on("c7a.2xlarge");
     let options = Options::default().on_machine(&metadata);
     let parameters = [
@@ -161,7 +161,7 @@ fn role(fleet: &Fleet, wanted: &str) -> String {
 
 /// The emulator enforces nothing; it says afterwards what IAM would have denied.
 #[test]
-fn a_role_that_is_taken_over_reaches_nothing_of_others() {
+fn a_compromised_role_reaches_nothing_of_other_roles() {
     let fleet = Fleet::deploy(&Options::default(), &[("ModelBuckets", "shared")]);
     fleet.cloud.emulator().make_bucket("elsewhere");
     let own = fleet.bucket();

@@ -15,7 +15,7 @@ fn nothing_is_begun(fleet: &Fleet, run: &str) {
 }
 
 #[test]
-fn a_request_that_is_wrong_in_each_way_is_told_and_begins_nothing() {
+fn a_wrong_request_of_each_kind_is_explained_and_starts_nothing() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     fleet.cloud.emulator().make_bucket("elsewhere");
@@ -59,7 +59,7 @@ fn a_request_that_is_wrong_in_each_way_is_told_and_begins_nothing() {
 }
 
 #[test]
-fn a_request_that_is_no_json_fails_and_says_so() {
+fn a_request_that_is_not_json_fails_with_that_reason() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.cloud.put("requests/broken.json", b"{\"version\": 1,");
     let execution = fleet.cloud.wait_for_executions(1).pop().unwrap();
@@ -71,7 +71,7 @@ fn a_request_that_is_no_json_fails_and_says_so() {
 }
 
 #[test]
-fn a_request_that_is_corrected_starts_anew() {
+fn a_corrected_request_starts_a_run() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({}));
@@ -87,7 +87,7 @@ fn a_request_that_is_corrected_starts_anew() {
 }
 
 #[test]
-fn a_job_that_gets_no_machine_ends_the_run_and_the_mail_says_why() {
+fn a_job_without_capacity_ends_the_run_and_the_mail_names_the_reason() {
     // The emulator has no program for the GPU's image: such a job is never placed. Ten minutes are 0.6 s. It gives up
     // every job so long after it could run; AWS counts only while a job is at the head of its queue.
     let fleet = Fleet::deploy(&Options::default().time_scale(0.001), &[]);

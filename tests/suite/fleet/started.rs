@@ -50,7 +50,7 @@ fn deploy() -> Fleet {
 }
 
 #[test]
-fn an_execution_whose_input_is_a_request_is_a_run_of_its_name() {
+fn an_execution_whose_input_is_a_request_is_a_run_with_its_name() {
     let fleet = deploy();
     let queue = listening(&fleet);
     let mut request = fleet.request(&json!({"workers": 2}));
@@ -85,7 +85,7 @@ fn an_execution_whose_input_is_a_request_is_a_run_of_its_name() {
 }
 
 #[test]
-fn a_request_that_is_wrong_is_refused_as_a_file_is_and_whoever_listens_hears_why() {
+fn a_wrong_input_is_refused_like_a_file_and_its_event_has_the_reason() {
     let fleet = deploy();
     let queue = listening(&fleet);
     let mut request = fleet.request(&json!({}));
@@ -113,7 +113,7 @@ fn a_request_that_is_wrong_is_refused_as_a_file_is_and_whoever_listens_hears_why
 }
 
 #[test]
-fn a_name_that_a_run_has_already_is_not_taken_again() {
+fn the_name_of_a_run_is_not_used_twice() {
     let fleet = deploy();
     let request = fleet.request(&json!({}));
     let first = fleet.submit(&request);

@@ -78,7 +78,7 @@ fn the_same_event_twice_starts_one_execution() {
 }
 
 #[test]
-fn an_event_from_elsewhere_starts_nothing() {
+fn an_event_of_another_bucket_or_folder_starts_nothing() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     let function = fleet.cloud.output("SplitterFunction").to_owned();
     for (bucket, key) in [(fleet.bucket(), "tags/run-1/request.json"), ("other", "requests/a.json")] {
@@ -174,7 +174,7 @@ fn tiny() -> Vec<u8> {
 }
 
 #[test]
-fn real_photos_and_hostile_files_come_out_as_on_a_laptop() {
+fn real_photos_and_hostile_files_have_the_rows_of_a_local_run() {
     let Some(photos) = shared("photos") else { return };
     let fleet = Fleet::deploy(&Options::default(), &[]);
     for path in tagfleet_tests::photos::files(&photos).iter().take(40) {
