@@ -1,5 +1,5 @@
-//! A fake of any service that speaks HTTP, on this machine: a test gives the reply to each request, and reads the
-//! requests afterwards.
+//! A fake of any service that speaks HTTP, on this machine: a test gives the reply to each request, and reads
+//! the requests afterwards.
 //!
 //! It checks no signature. A request without a reply gets a 404, so that a test fails if it forgot one.
 

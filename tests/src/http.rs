@@ -1,7 +1,7 @@
 //! HTTP as the tests speak it: plain requests to the emulator, and what the servers of this crate share.
 //!
-//! Requests go past the AWS SDKs, so that a test sees what AWS returns. They carry the name of a role, and no valid
-//! signature, because the emulator checks none.
+//! Requests go past the AWS SDKs, so that a test sees what AWS returns. They carry the name of a role, and no
+//! valid signature, because the emulator checks none.
 
 use std::io::Cursor;
 

@@ -1,4 +1,5 @@
-//! An instance metadata service (IMDSv2) on this machine: a spot instance, and its interruption when a test wants it.
+//! An instance metadata service (IMDSv2) on this machine: a spot instance, and its interruption when a test
+//! wants it.
 //!
 //! It answers what a worker asks about its host and nothing else. No request reaches EC2.
 
@@ -22,7 +23,8 @@ pub struct Metadata {
 #[derive(Debug)]
 struct Notice {
     body: String,
-    /// Receives a message when the first worker has read the notice, which then ends. `None` if it is for all.
+    /// Receives a message when the first worker has read the notice, which then ends. `None` if it is for
+    /// all.
     was_read: Option<Sender<()>>,
 }
 
@@ -73,7 +75,8 @@ impl Metadata {
         self.announce(time, None);
     }
 
-    /// Only the next worker that asks reads that its instance ends at `time`; the receiver gets a message when it has.
+    /// Only the next worker that asks reads that its instance ends at `time`; the receiver gets a message
+    /// when it has.
     ///
     /// # Panics
     /// If an answer panicked.

@@ -1,7 +1,7 @@
 //! A small store that reads like S3: listings, GET and HEAD, over HTTP on this machine.
 //!
-//! It can do what the emulator cannot: it lists in any order that a test gives, in pages of any size. It writes
-//! nothing and checks no signature.
+//! It can do what the emulator cannot: it lists in any order that a test gives, in pages of any size. It
+//! writes nothing and checks no signature.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a user can get wrong: each is one clear sentence that names the thing and says what to do, and exit code 2.
+//! Wrong inputs of a user: each gives one sentence that names the thing and the remedy, and exit code 2.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::{project, shared};
 use tempfile::TempDir;
 
-/// The error of a run on the demo with these arguments besides; FOLDER stands for the temporary folder in both.
+/// The error of a run on the demo with these additional arguments. FOLDER means the temporary folder in both.
 fn refused(folder: &TempDir, arguments: &[&str]) -> String {
     let path = folder.path().canonicalize().unwrap();
     let path = path.to_str().unwrap();
@@ -119,7 +119,7 @@ fn an_absent_gpu_is_refused() {
         eprintln!("SKIPPED: no ONNX Runtime for GPUs: `scripts/setup.sh gpu` installs it");
     }
     if Path::new("/dev/nvidia0").exists() {
-        eprintln!("SKIPPED: there is a GPU here");
+        eprintln!("SKIPPED: this machine has a GPU");
         return;
     }
     for place in places {

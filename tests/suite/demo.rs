@@ -1,5 +1,5 @@
-//! The demos as a user meets them: every shipped picture gets its true tags, with either engine, and the fleet's demo says
-//! what it costs.
+//! The demos: every shipped picture has its true tags with either engine, and the demo of the fleet prints
+//! its costs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,5 @@
-//! Objects that S3 refuses, through the real SDK and the real command: a 403, an owner's key, a disabled KMS key.
+//! Objects that S3 refuses, through the real SDK and the real command: a 403, an encryption key of the owner,
+//! a disabled KMS key.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use tagfleet_tests::rows::rows;
 
 use crate::aws::{block_on, clients};
 
-/// Keys that the emulator refuses (tests/emulator/refusals.py), and what S3 says.
+/// Keys that the emulator refuses (tests/emulator/refusals.py), and the message of S3.
 const REFUSED: [(&str, &str); 3] = [
     ("shop/403-1.jpg", "AccessDenied: Access Denied"),
     ("shop/sse-c-1.jpg", "InvalidRequest: The object was stored using a form of Server Side Encryption"),
@@ -96,7 +97,7 @@ fn too_many_denied_objects_stop_the_run_until_accepted() {
     assert_eq!(rows(out.path()).len(), 20);
 }
 
-/// Two of four have a key of KMS's and no Bucket Key.
+/// Two of the four objects have a KMS key without a Bucket Key.
 #[test]
 fn requests_to_kms_are_planned_and_billed() {
     let emulator = Emulator::start();

@@ -1,5 +1,5 @@
-//! `--download` against a hub, a server of its large files, and a web server, all on this machine: what is fetched, what is
-//! refused, and that nothing is asked of anybody without the option.
+//! `--download` from a hub, from the server of its large files, and from a web server, all on this machine.
+//! Without the option, no request is sent.
 
 mod address;
 
@@ -31,7 +31,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// How Git names a file.
+/// The hash by which Git names a file.
 fn git(bytes: &[u8]) -> String {
     hex(&Sha1::digest([format!("blob {}\0", bytes.len()).as_bytes(), bytes].concat()))
 }
@@ -42,7 +42,7 @@ fn demo(name: &str) -> Vec<u8> {
 
 type Files = BTreeMap<&'static str, Vec<u8>>;
 
-/// The demo's model as an export on the hub, with what such repositories have besides.
+/// The demo's model as a repository of the hub, with the other files that such repositories have.
 fn export() -> Files {
     let files = [
         ("README.md", b"# A model".to_vec()),
@@ -55,7 +55,7 @@ fn export() -> Files {
     files.into_iter().collect()
 }
 
-/// A hub with one repository, acme/tagger, and the server that it sends to for files in Git LFS.
+/// A hub with one repository, acme/tagger. It redirects to another server for files in Git LFS.
 struct Hub {
     hub: FakeServer,
     large: FakeServer,
@@ -67,7 +67,7 @@ impl Hub {
         Self::with_etags(files, sha256)
     }
 
-    /// A hub that names these hashes for files in Git LFS.
+    /// A hub that announces these hashes for files in Git LFS.
     fn with_etags(files: Files, etag: fn(&[u8]) -> String) -> Self {
         let files = Arc::new(files);
         let served = files.clone();
@@ -159,7 +159,7 @@ fn a_model_of_the_hub_is_downloaded_once_and_found_again_without_it() {
         first.stderr.contains("downloading acme/tagger: onnx/model.onnx (798 kB) from http://127.0.0.1:"),
         "{first:?}"
     );
-    // As `hf download` lays it out, and no file that the model does not need.
+    // The layout of `hf download`, and only the files that the model needs.
     let snapshot = hub.folder().join("snapshots").join(COMMIT);
     let names: Vec<String> = files_below(&snapshot)
         .iter()
@@ -174,8 +174,8 @@ fn a_model_of_the_hub_is_downloaded_once_and_found_again_without_it() {
     for more in [&[][..], &["--download"]] {
         assert_eq!(tags_of(&hub.inspect(more)), expected, "{more:?}");
     }
-    assert_eq!(hub.requests(), before, "what is there is not asked for again");
-    assert_eq!(files_below(hub.home.path()).len(), 7, "three links, three files, one name of a commit");
+    assert_eq!(hub.requests(), before, "no file is requested again");
+    assert_eq!(files_below(hub.home.path()).len(), 7, "three links, three files, one reference to a commit");
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_file_with_another_hash_is_refused_and_leaves_nothing() {
     );
     let left = files_below(hub.home.path());
     assert!(left.iter().all(|path| !path.contains(".onnx") && !path.contains("incomplete")), "{left:?}");
-    assert!(!hub.folder().join("refs/main").exists(), "no revision is there");
+    assert!(!hub.folder().join("refs/main").exists(), "no revision is stored");
     let again = hub.inspect(&[]);
     assert!(again.stderr.contains("without revision main"), "{again:?}");
 }
@@ -257,7 +257,7 @@ fn a_file_without_a_hash_is_not_downloaded() {
 fn an_absent_model_or_file_of_the_hub_names_the_remedy() {
     let weights = Hub::new([("pytorch_model.bin", b"weights".to_vec())].into_iter().collect());
     let ran = weights.inspect(&["--download"]);
-    // Names that lead out of the folder do not count.
+    // Names that lead out of the folder are ignored.
     assert!(
         ran.stderr.contains("acme/tagger on the hub: it has no .onnx file: `optimum-cli export onnx"),
         "{ran:?}"

@@ -1,7 +1,7 @@
-//! Mistakes on the command line, as users made them: what each is answered, its exit code, and nothing on stdout.
+//! Mistakes of users on the command line: the message, the exit code, and an empty stdout.
 //!
-//! Rows of a review with 113 wrong inputs. Those that have tests elsewhere are not repeated: logins and regions (login.rs),
-//! names of models (hub.rs), images that may not be read (denied.rs), damaged models and options (bad_input.rs).
+//! They come from a review with 113 wrong inputs. Other files have logins and regions (login.rs), names of
+//! models (hub.rs), denied images (denied.rs), and damaged models and options (bad_input.rs).
 
 use std::fs;
 use std::process::Command;
@@ -33,7 +33,7 @@ impl Home {
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    /// A command in that folder; MODEL stands for the demo's model.
+    /// A command in that folder. MODEL means the demo's model.
     fn command(&self, line: &str) -> Command {
         let model = project("demo/model");
         let words = line.split(' ').map(|word| word.replace("MODEL", model.to_str().unwrap()));
@@ -46,7 +46,7 @@ impl Home {
         command
     }
 
-    /// The error of a line that is bad input, without the parts that differ from machine to machine.
+    /// The error of a wrong command line, without the parts that differ from machine to machine.
     fn error(&self, line: &str) -> String {
         self.refused(&mut self.command(line))
     }
@@ -91,7 +91,7 @@ fn an_internal_command_explains_itself_to_people() {
     );
 }
 
-/// Each command has the words `cpu` and `gpu`; `cuda` is one more for the second.
+/// Every command accepts `cpu` and `gpu`; `cuda` means `gpu`.
 #[test]
 fn a_device_has_the_same_words_in_every_command() {
     let home = Home::new();
@@ -217,7 +217,7 @@ fn a_report_without_a_browser_is_printed() {
     assert!(ran.stderr.contains("open file:///") && ran.stdout.contains("report.html"), "{ran:?}");
 }
 
-/// Nothing is asked of AWS: there is neither a region nor a login.
+/// No request is sent to AWS: there is neither a region nor a login.
 #[test]
 fn requests_are_checked_before_aws_is_called() {
     let home = Home::new();
@@ -319,7 +319,7 @@ fn escapes(ran: &Ran) -> bool {
 #[test]
 fn colour_is_for_terminals_and_no_color_is_obeyed() {
     let home = Home::new();
-    // Of tagfleet itself, of clap, and on stdout.
+    // Messages of tagfleet, messages of clap, and stdout.
     for line in ["report ./tagz", "runn", "doctor --local"] {
         let ran = |variables: &[(&str, &str)]| {
             let mut command = home.command(line);
@@ -355,5 +355,5 @@ fn an_unfinished_run_with_other_options_is_mentioned() {
     );
     let said = again("--top-k 2");
     assert!(said.contains(&expected), "{said}");
-    assert!(!again("--top-k 2 --new").contains("unfinished"), "--new says that another run is meant");
+    assert!(!again("--top-k 2 --new").contains("unfinished"), "--new asks for another run");
 }

@@ -1,5 +1,5 @@
-//! The commands of the fleet against a stack whose machine only waits: what is published, stored, started and stopped, and
-//! what is refused before anything is.
+//! The commands of the fleet against a stack whose state machine only waits: publishing, submitting,
+//! stopping, and refusals before any of these.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tagfleet_tests::command::{Ran, run, tagfleet};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::project;
 
-/// A machine that waits for longer than any test.
+/// A state machine that waits for longer than any test.
 const WAITS: &str = r#"{"Type": "Wait", "Seconds": 60000, "End": true}"#;
 const SUCCEEDS: &str = r#"{"Type": "Succeed"}"#;
 
@@ -18,7 +18,7 @@ fn deploy() -> Cloud {
     deploy_with(WAITS)
 }
 
-/// The stack with a machine of one state.
+/// The stack with a state machine of one state.
 fn deploy_with(state: &str) -> Cloud {
     let template = fs::read_to_string(project("tests/suite/fleet_cli/stack.yaml")).unwrap();
     assert!(template.contains(WAITS));
@@ -26,7 +26,7 @@ fn deploy_with(state: &str) -> Cloud {
     Cloud::deploy_template(&Options::default(), &template, &[], &[])
 }
 
-/// A command of the fleet, with the flags that lead to the emulator.
+/// A command of the fleet, with the options for the emulator.
 fn fleet(cloud: &Cloud, arguments: &[&str]) -> Ran {
     let url = cloud.emulator().endpoint_url();
     let mut command = tagfleet(arguments);
@@ -51,7 +51,7 @@ fn refused(ran: &Ran) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A model that was published is read from its folder, with its hashes checked.
+/// A published model is read from its folder, and its hashes are checked.
 #[test]
 fn a_published_model_is_a_model_for_every_command() {
     let cloud = deploy();
@@ -97,7 +97,7 @@ fn a_model_is_published_once_with_all_its_files() {
         serde_json::from_slice(&cloud.get(&format!("{model}model.json")).unwrap()).unwrap();
     assert_eq!(published["engine"]["name"], "onnxruntime");
     assert_eq!(published["model"]["location"], Value::Null);
-    // Tags are the request's: other ones need no other model.
+    // Options of tags belong to the request, so other options need no other model.
     assert_eq!(save(&["--threshold", "0.5"])["model"], request["model"]);
     assert_eq!(cloud.keys("models/").len(), names.len());
     assert_eq!((cloud.keys("runs/"), cloud.executions()), (vec![], vec![]));
@@ -117,7 +117,7 @@ fn a_model_for_gpus_names_the_engine_of_their_image() {
     let pinned = fs::read_to_string(project("batch-worker/gpu.txt")).unwrap();
     assert!(pinned.contains(&format!("onnxruntime-gpu=={version} ")), "{version}");
     assert_eq!(published["engine"]["device"], "cuda");
-    // What the image of the other workers does not have, they would refuse.
+    // CPU workers would refuse an engine that their image does not have.
     let refused = refused(&fleet(&cloud, &["submit", "s3://shop/photos/", "--model", &model]));
     assert!(refused.contains(version) && refused.contains("--device cpu"), "{refused}");
     assert_eq!(cloud.executions(), Vec::<String>::new());
@@ -166,7 +166,7 @@ fn a_run_is_started_cancelled_and_resumed() {
     assert!(resumed["execution"].as_str().unwrap().ends_with(&format!(":{run}-2")), "{resumed}");
     let listed = json_of(&fleet(&cloud, &["status", "--json"]));
     assert_eq!((&listed[0]["status"], &listed[1]["status"]), (&json!("running"), &json!("aborted")));
-    // An execution's name stands for its run.
+    // The name of an execution selects its run.
     assert_eq!(json_of(&fleet(&cloud, &["status", &format!("{run}-2"), "--json"]))["run"], run);
 }
 

@@ -1,4 +1,4 @@
-//! Every way to name inputs, and every name a file system allows.
+//! Every way to name inputs, and every file name that a file system allows.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -62,7 +62,7 @@ fn every_key_that_a_file_system_allows_is_tagged() {
     wanted.sort_unstable();
     assert_eq!(tagged, wanted);
     let shown = run(tagfleet(["show"]).arg(&out));
-    assert!(!shown.stdout.contains(['\t', '\u{1}', '\u{202e}']), "nothing that a terminal obeys is printed");
+    assert!(!shown.stdout.contains(['\t', '\u{1}', '\u{202e}']), "no control character is printed");
     assert_eq!(shown.stdout.lines().count(), rows.len(), "one line per row");
 }
 
@@ -85,7 +85,7 @@ fn results_may_be_next_to_the_named_files() {
     command.arg(project("demo/model")).current_dir(folder.path()).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"./photo.jpg\n").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "keys as find prints them");
+    assert_eq!(child.wait().unwrap().code(), Some(0), "the keys are those of `find`");
     assert_eq!(rows(&folder.path().join("more"))[0].key, "photo.jpg");
 }
 
@@ -209,13 +209,13 @@ fn names_that_are_not_utf8_are_tagged_and_no_two_share_a_key() {
     fs::write(&list, b"./\xff.jpg\n./%FF.jpg\n").unwrap();
     let listed = folder.path().join("listed");
     assert_eq!(tag(&photos, &listed, &["--keys", list.to_str().unwrap()]).code, Some(0));
-    assert_eq!(keys(&listed), ["%25FF.jpg", "%FF.jpg"], "as find prints them");
+    assert_eq!(keys(&listed), ["%25FF.jpg", "%FF.jpg"], "the keys are those of `find`");
 }
 
 #[test]
 fn system_files_and_text_are_skipped_counted_and_named() {
     let folder = tempfile::tempdir().unwrap();
-    // A hidden folder above the input hides nothing.
+    // A hidden folder above the input does not hide it.
     let photos = folder.path().join(".cache/photos");
     fill_with(&photos, &[b"a.jpg"], &picture());
     let left: [&[u8]; 6] =
@@ -245,7 +245,7 @@ fn system_files_and_text_are_skipped_counted_and_named() {
     fs::write(&list, ".hidden/a.jpg\nlabels.csv\n").unwrap();
     let listed = folder.path().join("listed");
     assert_eq!(tag(&photos, &listed, &["--keys", list.to_str().unwrap()]).code, Some(3));
-    assert_eq!(keys(&listed), [".hidden/a.jpg", "labels.csv"], "what is named is read");
+    assert_eq!(keys(&listed), [".hidden/a.jpg", "labels.csv"], "a named file is read");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lists of keys in every form that tools write them, and stores that list in an order of their own.
+//! Lists of keys in every form that tools write, and stores that list in an order of their own.
 
 use std::fs;
 use std::path::Path;
@@ -109,7 +109,7 @@ fn lists_of_every_form_name_the_objects_of_a_bucket() {
     }
 }
 
-/// 1,500 objects of one pixel's worth of text: what counts is that each has its row, in key order.
+/// 1,500 small objects that are text. Only their rows and their key order matter.
 fn objects(keys: impl Iterator<Item = usize>) -> Objects {
     keys.map(|number| (format!("p/{number:05}.jpg"), b"x".to_vec())).collect()
 }
@@ -123,7 +123,7 @@ fn tag_all(store: &Store, out: &Path) -> Ran {
 #[test]
 fn a_store_without_an_order_has_its_rows_in_key_order() {
     for page in [7, 1000] {
-        // 1,009 is a prime, so this meets every number once.
+        // 1,009 is a prime, so this visits every number once.
         let store = Store::start(objects((0..1500).map(|number| number * 1009 % 1500)), page);
         let out = tempfile::tempdir().unwrap();
         let ran = tag_all(&store, out.path());

@@ -1,4 +1,4 @@
-//! The way to a bucket: endpoints, regions, proxies, certificates, and who pays, as the AWS CLI has them.
+//! Connections to a bucket: endpoints, regions, proxies, certificates and requester pays, as in the AWS CLI.
 
 use std::fs;
 use std::process::Command;
@@ -108,7 +108,7 @@ fn a_bucket_is_followed_to_its_region() {
     for store in [FakeServer::start(moved), FakeServer::start(malformed)] {
         finishes(&mut list(&["--endpoint-url", &store.url()]));
         assert_eq!(region(store.requests().last().unwrap()), "eu-west-1");
-        // The region need not be known at all.
+        // The region may be unknown.
         finishes(list(&["--endpoint-url", &store.url()]).env_remove("AWS_REGION"));
     }
 }
@@ -129,7 +129,7 @@ fn an_endless_redirect_is_an_error() {
 fn an_invalid_region_is_refused_before_any_request() {
     refuses(&mut list(&["--region", "frankfurt"]), "\"frankfurt\" is not an AWS region");
     refuses(list(&[]).env("AWS_REGION", "evil.example/x-1"), "is not an AWS region");
-    // A store of one's own may call its region anything.
+    // A store that is compatible with S3 may have any region name.
     let store = store();
     finishes(&mut list(&["--region", "garage", "--endpoint-url", &store.url()]));
 }
@@ -195,7 +195,7 @@ fn a_listing_that_is_denied_names_the_flags_that_may_help() {
 #[test]
 fn an_access_point_is_part_of_the_host() {
     let place = "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/shop/p/";
-    // A proxy gets whole addresses, and this one answers for every host.
+    // A proxy receives whole URLs, and this one answers for every host.
     let proxy = FakeServer::start(|_| Some(Reply::ok(LISTING)));
     let mut command = list_of(place, &["--endpoint-url", "http://store.example"]);
     finishes(command.env("HTTP_PROXY", proxy.url()));

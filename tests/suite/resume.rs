@@ -1,4 +1,5 @@
-//! Stopped at any moment, in any way: the same command goes on, and the rows are those of a run that was left alone.
+//! A run that is stopped at any moment, in any way, resumes with the same command to the rows of an
+//! undisturbed run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,7 @@ fn command(photos: &Path, out: &Path) -> Command {
     command
 }
 
-/// The parts that are written, with the time of writing.
+/// The written parts, with their times of writing.
 fn parts(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let Some(run) = fs::read_dir(out).ok().and_then(|_| runs(out).pop()) else { return BTreeMap::new() };
     let folder = run.join("work/parts");
@@ -25,7 +26,7 @@ fn parts(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
     entries.iter().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.modified().ok()?))).collect()
 }
 
-/// Waits, without a clock, until so many parts are there; false where the process ended before.
+/// Waits, without a clock, until there are `count` parts; false if the process ended before.
 fn wait_for_parts(child: &mut Child, out: &Path, count: usize) -> bool {
     while parts(out).len() < count {
         if child.try_wait().unwrap().is_some() {
@@ -109,7 +110,7 @@ fn ctrl_c_stops_cleanly_and_prints_how_to_resume() {
     let done = parts(&out);
     let last = run(&mut command(&photos, &out));
     assert_eq!(last.code, Some(0), "{last:?}");
-    assert!(done.len() >= 2, "the shards in hand were finished: {done:?}");
+    assert!(done.len() >= 2, "the shards in progress were finished: {done:?}");
     assert_eq!(rows(&out).len(), 3000);
 }
 
@@ -164,7 +165,7 @@ fn two_processes_never_work_on_one_output_folder() {
     assert!(second.stderr.contains("another tagfleet uses this folder"), "{}", second.stderr);
     signal(&first, "-KILL");
     first.wait().unwrap();
-    assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process holds nothing up");
+    assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process blocks no other");
 }
 
 #[test]
@@ -176,9 +177,9 @@ fn a_finished_run_or_another_request_starts_a_new_run() {
     assert_eq!(run(command(&photos, &out).args(["--top-k", "1"])).code, Some(0));
     assert_eq!(runs(&out).len(), 2, "another request is another run");
     assert_eq!(run(command(&photos, &out).arg("--new")).code, Some(0));
-    assert_eq!(runs(&out).len(), 3, "--new begins another run");
+    assert_eq!(runs(&out).len(), 3, "--new starts another run");
     assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
-    assert_eq!(runs(&out).len(), 3, "the unfinished one went on");
+    assert_eq!(runs(&out).len(), 3, "the unfinished one was resumed");
     assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
     assert_eq!(runs(&out).len(), 4, "all are complete: a new one");
 }

@@ -1,4 +1,5 @@
-//! Nights on a laptop: `--since` keeps the rows of images that are the same, `--retry` tags failed ones again.
+//! Nightly runs on one machine: `--since` keeps the rows of unchanged images, and `--retry` tags failed ones
+//! again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use tagfleet_tests::project;
 use tagfleet_tests::rows::{Row, rows_of, runs};
 use tempfile::TempDir;
 
-/// A shop with photos, and what is known of them.
+/// A folder of photos, and the output of its runs.
 struct Shop {
     folder: TempDir,
     pictures: Vec<Vec<u8>>,
@@ -52,7 +53,7 @@ impl Shop {
         rows_of(runs(&self.out()).last().unwrap())
     }
 
-    /// The rows of a run that keeps none.
+    /// The rows of a run that keeps no rows.
     fn full_rows(&self) -> Vec<Row> {
         let out = self.folder.path().join("full");
         self.tag_into(&out, &["--quiet", "--new"]);

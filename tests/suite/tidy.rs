@@ -1,4 +1,4 @@
-//! Rules for the whole tree: what ARCHITECTURE.md promises and no compiler checks.
+//! Rules for the whole tree: the promises of ARCHITECTURE.md that no compiler checks.
 
 mod cycles;
 mod prose;
@@ -26,7 +26,7 @@ const CRATES: [&str; 14] = [
     "tests",
 ];
 
-/// What only the model crate may link.
+/// The libraries that only the model crate may link.
 const ENGINES_AND_DECODERS: [&str; 13] = [
     "ort",
     "openvino",
@@ -68,11 +68,11 @@ fn is_test(path: &Path) -> bool {
         || path.contains("samples")
 }
 
-/// The files in which a line satisfies `bad`, with the line.
-fn offences(files: &[PathBuf], bad: impl Fn(&str) -> bool) -> Vec<String> {
+/// The lines that satisfy `is_bad`, with their files.
+fn offences(files: &[PathBuf], is_bad: impl Fn(&str) -> bool) -> Vec<String> {
     let mut offences = Vec::new();
     for file in files {
-        for line in read(file).lines().filter(|line| bad(line)) {
+        for line in read(file).lines().filter(|line| is_bad(line)) {
             offences.push(format!("{}: {}", file.strip_prefix(root()).unwrap().display(), line.trim()));
         }
     }
@@ -154,7 +154,7 @@ fn the_pipeline_names_no_cloud_no_engine_and_no_mode() {
 
 #[test]
 fn only_the_model_crate_links_an_engine_or_a_decoder() {
-    // The benchmark makes JPEGs, it decodes none.
+    // The benchmark encodes JPEGs and decodes none.
     for folder in CRATES.into_iter().filter(|folder| *folder != "model" && *folder != "bench") {
         let dependencies = dependencies(folder);
         assert!(dependencies.iter().all(|name| !ENGINES_AND_DECODERS.contains(&name.as_str())), "{folder}");

@@ -1,5 +1,5 @@
-//! `--download` of one address: a web server on this machine, one that closes its connections, and one that announces
-//! too much.
+//! `--download` of one address: from a web server, from one that closes its connections, and from one that
+//! announces a file that is too large.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use tagfleet_tests::fake_server::{FakeServer, Reply};
 
 use super::{Files, Hub, demo, files_below, sha256};
 
-/// A web server with the demo's model alone, which `labels.txt` and the like are not next to.
+/// A web server with the `.onnx` file of the demo's model, without the files that describe it.
 fn web() -> FakeServer {
     FakeServer::start(|request| match request.path.as_str() {
         "/models/tagger.onnx" => Some(Reply { status: 200, file: demo("model.onnx"), ..Reply::default() }),
@@ -38,7 +38,7 @@ fn an_address_is_fetched_once_and_checked_against_its_hash() {
     );
     assert!(!first.stderr.contains("to pin this file"), "{first:?}");
     let requests = web.requests().len();
-    assert_eq!(inspect(&pinned, &[]).code, Some(0), "it is found without the option");
+    assert_eq!(inspect(&pinned, &[]).code, Some(0), "the stored file is used without the option");
     assert_eq!(web.requests().len(), requests);
 
     let open = format!("{}/models/tagger.onnx", web.url());
@@ -48,7 +48,7 @@ fn an_address_is_fetched_once_and_checked_against_its_hash() {
     let wrong = inspect(&format!("{open}#sha256={}", "0".repeat(64)), &["--download"]);
     assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(2), ""), "{wrong:?}");
     assert!(wrong.stderr.contains("is not the file that was asked for"), "{wrong:?}");
-    assert_eq!(files_below(hub.home.path()), before, "nothing of it is kept");
+    assert_eq!(files_below(hub.home.path()), before, "no part of it is kept");
     let none = inspect(&format!("{}/none.onnx", web.url()), &["--download"]);
     assert!(none.code == Some(2) && none.stderr.contains("HTTP 404: check the address"), "{none:?}");
 }

@@ -1,4 +1,4 @@
-//! AWS Batch where it does what nobody hopes for: it takes machines away, refuses jobs, sets no region.
+//! Faults of AWS Batch in the emulator: it ends instances, refuses jobs and sets no region.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn an_interrupted_instance_gives_notice_first() {
     let job = submit(&emulator, "spot", &json!({}));
     at(&emulator, &job, "RUNNING");
     ready(&emulator);
-    emulator.reclaim_in_time(&job);
+    emulator.reclaim_with_notice(&job);
     let job = at(&emulator, &job, "FAILED");
     assert!(job["statusReason"].as_str().unwrap().starts_with("Host EC2"), "{job}");
     let events = json!({"logGroupName": "/aws/batch/job"});

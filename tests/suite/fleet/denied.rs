@@ -1,4 +1,5 @@
-//! A fleet over objects that S3 refuses: rows up to the limit; beyond it the run says how it goes on, and keeps what is done.
+//! A fleet over objects that S3 refuses: rows up to the limit. Beyond it the run keeps its rows and prints
+//! how to resume.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -41,11 +42,15 @@ fn too_many_refused_objects_end_a_run_until_resume_accepts_them() {
     let summary = summary(&fleet, &run);
     let problem = summary["problem"].as_str().unwrap();
     assert!(problem.contains("of 580 images cannot be read") && problem.contains(&go_on), "{problem}");
-    assert_eq!(fleet.cloud.jobs().len(), 1, "another round would come to the same");
+    assert_eq!(fleet.cloud.jobs().len(), 1, "another round would have the same result");
     let mail = fleet.cloud.mails().pop().unwrap();
     assert!(mail["BodyText"].as_str().unwrap().contains("--accept-denied"), "{mail}");
     let kept = fleet.cloud.keys(&format!("tags/{run}/results/"));
-    assert_eq!(kept.is_empty(), summary["rows"] == json!(0), "{kept:?}: what is done can be read: {summary}");
+    assert_eq!(
+        kept.is_empty(),
+        summary["rows"] == json!(0),
+        "{kept:?}: finished rows can be read: {summary}"
+    );
     let ran = fleet.tagfleet(&["resume", &run, "--accept-denied", "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let (status, ended) = fleet.wait(&fleet.execution(&format!("{run}-2")));

@@ -1,4 +1,4 @@
-//! What an account may ask of the stack: a path and a boundary for roles, a tag for the bill, zones, a VPC of its own.
+//! Parameters of the stack: a path and a boundary for roles, a cost tag, zones, and an existing VPC.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -33,7 +33,7 @@ fn roles_and_hosts_follow_the_parameters_of_the_stack() {
     let roles = roles(&fleet);
     assert_eq!(roles.len(), 5, "{roles:?}");
     for role in &roles {
-        // The emulator forgets the boundary.
+        // The emulator does not store the boundary.
         assert!(role.contains("<Path>/team/</Path>"), "{role}");
     }
     let machines = machines(&fleet);
@@ -49,7 +49,7 @@ fn roles_and_hosts_follow_the_parameters_of_the_stack() {
     super::policy::every_call_is_allowed(&fleet.cloud);
 }
 
-/// The emulator's region has three zones, so the fourth is for the linters.
+/// The emulator's region has three zones. The linters check the fourth.
 #[test]
 fn hosts_are_in_three_zones_by_default() {
     let fleet = Fleet::deploy(&Options::default(), &[]);

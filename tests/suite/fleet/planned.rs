@@ -1,4 +1,4 @@
-//! From a plan to its request file, from the file to a run, and from the run to what was planned beside it.
+//! From a plan to its request file, to a run, and to the comparison of the run with its plan.
 
 use std::fs;
 

@@ -1,10 +1,10 @@
-//! Requests that are wrong: somebody is told why, and nothing is half begun.
+//! Wrong requests: a mail names the reason, and nothing is left half started.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, name};
 
-/// Nothing is there of the run but what its calls used, and no queue.
+/// Checks that the run has left only the usage records of its calls, and no queue.
 fn nothing_is_begun(fleet: &Fleet, run: &str) {
     let mut left: Vec<String> = fleet.cloud.keys("tags/");
     left.retain(|key| !key.contains("/usage/"));
@@ -88,12 +88,13 @@ fn a_corrected_request_starts_a_run() {
 
 #[test]
 fn a_job_without_capacity_ends_the_run_and_the_mail_names_the_reason() {
-    // The emulator has no program for the GPU's image: such a job is never placed. Ten minutes are 0.6 s. It gives up
-    // every job so long after it could run; AWS counts only while a job is at the head of its queue.
+    // The emulator has no program for the GPU image, so such a job is never placed. Ten minutes are 0.6 s.
+    // The emulator cancels every job after that time; AWS counts only while a job is at the head of its
+    // queue.
     let fleet = Fleet::deploy(&Options::default().time_scale(0.001), &[]);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({"device": "gpu", "notify": ["ops@example.com"]}));
-    // As a file: the command would refuse a model that was published for CPUs.
+    // As a file, because the command would refuse a model that was published for CPUs.
     let execution = fleet.put_request("gpu", &request, 1);
     let run = name(&execution);
     let (status, ended) = fleet.wait(&execution);

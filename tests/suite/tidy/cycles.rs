@@ -1,8 +1,8 @@
-//! No two modules of a crate that share a parent depend on each other, not even through others: a reader can take
-//! in a folder from the bottom up.
+//! No two modules of a crate that share a parent depend on each other, not even through others: a reader can
+//! take in a folder from the bottom up.
 //!
-//! It reads paths that start with `crate`, `self` or `super`, and no test modules. A module and its own parent may
-//! use each other.
+//! It reads paths that start with `crate`, `self` or `super`, and no test modules. A module and its own
+//! parent may use each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

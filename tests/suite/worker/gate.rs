@@ -1,51 +1,52 @@
 //! A proxy to S3 that holds back or denies the GETs of one object. It passes on all other requests unchanged.
 //!
-//! With it, a test waits for "in the middle of a shard" without a clock. It is not built on an HTTP library, because
-//! no library leaves a request without a response, as a held GET needs it.
+//! With it, a test waits for "in the middle of a shard" without a clock. It is not built on an HTTP library,
+//! because no library leaves a request without a response, as a held GET needs it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What is done about the GETs of a path.
+/// What the gate does with the GETs of a path.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule {
-    /// They are never answered.
+    /// The gate never answers them.
     Hold,
-    /// They are answered 403.
+    /// The gate answers them with 403.
     Deny,
 }
 
-/// A gate before an emulator.
+/// A gate in front of an emulator.
 pub(crate) struct Gate {
     address: String,
     stopped: Receiver<()>,
 }
 
 impl Gate {
-    /// Opens one before `target` (`http://127.0.0.1:4566`) that is shut for GETs of paths that begin with `path`.
+    /// Starts a gate in front of `target` (`http://127.0.0.1:4566`) for the GETs of paths that start with
+    /// `path`.
     pub(crate) fn before(target: &str, path: &'static str, rule: Rule) -> Self {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (told, stopped) = channel();
+        let (reached, stopped) = channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, target, told) = (stream?, target.clone(), told.clone());
-                // Where the client goes away in the middle there is nothing to pass.
-                std::thread::spawn(move || _ = pass(stream, &target, (path, rule), &told));
+                let (stream, target, reached) = (stream?, target.clone(), reached.clone());
+                // A client may close its connection: then there is nothing to pass on.
+                std::thread::spawn(move || _ = pass(stream, &target, (path, rule), &reached));
             }
             io::Result::Ok(())
         });
         Self { address, stopped }
     }
 
-    /// Where S3 is, through the gate.
+    /// The URL of S3, through the gate.
     pub(crate) fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Waits until a request has come that is not let through.
+    /// Waits until the gate has held back or denied a request.
     pub(crate) fn wait(&self) {
         self.stopped.recv().unwrap();
     }
@@ -59,12 +60,12 @@ fn pass(
 ) -> io::Result<()> {
     let (head, rest) = read_head(&mut client)?;
     if head.starts_with(&format!("GET {path}")) {
-        // Nobody may listen any more.
+        // The test may have stopped waiting.
         let _ = stopped.send(());
         return refuse(&mut client, rule);
     }
     let mut server = TcpStream::connect(target)?;
-    // One request a connection, so that each is looked at.
+    // One request per connection, so that the gate sees each.
     let (line, headers) = head.split_once("\r\n").unwrap();
     write!(server, "{line}\r\nConnection: close\r\n{headers}")?;
     server.write_all(&rest)?;
