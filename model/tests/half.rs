@@ -73,7 +73,7 @@ struct Job {
 
 impl Job {
     fn new() -> Option<Self> {
-        let (model, photos) = (shared("models/squeezenet_in_fp16_with_bgr_agrees_with_the_reference")?.join("model.onnx"), shared("photos")?);
+        let (model, photos) = (shared("models/squeezenet_fp16_bgr")?.join("model.onnx"), shared("photos")?);
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("model.onnx"), widened(&fs::read(model).unwrap())).unwrap();
         fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();

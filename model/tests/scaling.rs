@@ -101,7 +101,7 @@ fn jpeg(pixels: &Pixels) -> Vec<u8> {
 }
 
 fn squeezenet() -> Option<(tempfile::TempDir, PathBuf)> {
-    let model = shared("models/squeezenet_in_fp16_with_bgr_agrees_with_the_reference")?;
+    let model = shared("models/squeezenet_fp16_bgr")?;
     let folder = tempfile::tempdir().unwrap();
     fs::copy(model.join("model.onnx"), folder.path().join("model.onnx")).unwrap();
     fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();

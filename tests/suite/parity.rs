@@ -93,7 +93,7 @@ fn assert_agrees(name: &str, rows: &[Row], references: &BTreeMap<String, Referen
 
 /// The shared SqueezeNet, with the preprocessing of its training.
 fn squeezenet() -> Option<tempfile::TempDir> {
-    let model = shared("models/squeezenet_in_fp16_with_bgr_agrees_with_the_reference")?;
+    let model = shared("models/squeezenet_fp16_bgr")?;
     let folder = tempfile::tempdir().unwrap();
     fs::copy(model.join("model.onnx"), folder.path().join("model.onnx")).unwrap();
     fs::write(folder.path().join("tagfleet.toml"), SQUEEZENET).unwrap();
@@ -104,7 +104,7 @@ fn squeezenet() -> Option<tempfile::TempDir> {
 fn squeezenet_in_fp16_with_bgr_agrees_with_the_reference() {
     let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
     for engine in ["onnxruntime", "openvino"] {
-        let name = format!("squeezenet_in_fp16_with_bgr_agrees_with_the_reference, {engine}");
+        let name = format!("squeezenet_fp16_bgr, {engine}");
         assert_agrees(&name, &tagged(folder.path(), engine), &references);
     }
 }
@@ -113,11 +113,7 @@ fn squeezenet_in_fp16_with_bgr_agrees_with_the_reference() {
 fn squeezenet_in_bf16_agrees_with_the_reference() {
     let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
     let Some(rows) = tagged_in_bf16(folder.path()) else { return };
-    assert_agrees(
-        "squeezenet_in_fp16_with_bgr_agrees_with_the_reference, OpenVINO in bf16",
-        &rows,
-        &references,
-    );
+    assert_agrees("squeezenet_fp16_bgr, OpenVINO in bf16", &rows, &references);
 }
 
 #[test]

@@ -348,7 +348,7 @@ fn tract_agrees_with_onnx_runtime_on_real_fp32_models() {
 
 #[test]
 fn real_quantised_and_half_models_run() {
-    for name in ["mobilenetv2_int8", "mobilenetv2_int8_qdq_batch1", "squeezenet_in_fp16_with_bgr_agrees_with_the_reference"] {
+    for name in ["mobilenetv2_int8", "mobilenetv2_int8_qdq_batch1", "squeezenet_fp16_bgr"] {
         let Some(model) = real(name) else { return };
         let Some(loaded) = onnxruntime(&model) else { return };
         assert_independent(&loaded);
@@ -358,7 +358,7 @@ fn real_quantised_and_half_models_run() {
 
 #[test]
 fn tract_widens_a_real_half_model() {
-    let Some(model) = real("squeezenet_in_fp16_with_bgr_agrees_with_the_reference") else { return };
+    let Some(model) = real("squeezenet_fp16_bgr") else { return };
     let Some(onnxruntime) = onnxruntime(&model) else { return };
     let difference = largest_difference(&run(&tract(&model), 1).scores, &run(&onnxruntime, 1).scores);
     assert!(difference < 1e-2, "{difference}");

@@ -23,7 +23,7 @@ fn photos_get_the_same_tags_on_a_device_as_without_one() {
         .map(|photo| fs::read(photo.unwrap().path()).unwrap())
         .collect();
     let mut compared = 0;
-    for name in ["squeezenet_in_fp16_with_bgr_agrees_with_the_reference", "tinycnn_external_data", "mnist_1channel", "pcb_64x64"] {
+    for name in ["squeezenet_fp16_bgr", "tinycnn_external_data", "mnist_1channel", "pcb_64x64"] {
         let model = Model::open(&models.join(name), &ModelOptions::default()).unwrap();
         if model.spec.quantization != Quantization::None {
             continue;

@@ -171,7 +171,7 @@ fn it_agrees_with_onnx_runtime_in_every_score_of_real_fp32_models() {
 
 #[test]
 fn real_quantised_and_half_models_run() {
-    for name in ["mobilenetv2_int8", "mobilenetv2_int8_qdq_batch1", "squeezenet_in_fp16_with_bgr_agrees_with_the_reference"] {
+    for name in ["mobilenetv2_int8", "mobilenetv2_int8_qdq_batch1", "squeezenet_fp16_bgr"] {
         let Some(model) = real(name) else { return };
         let Some(loaded) = openvino(&model) else { return };
         assert_independent(&loaded);
@@ -181,7 +181,7 @@ fn real_quantised_and_half_models_run() {
 
 #[test]
 fn bf16_is_near_fp32_and_not_the_same() {
-    let Some(model) = real("squeezenet_in_fp16_with_bgr_agrees_with_the_reference") else { return };
+    let Some(model) = real("squeezenet_fp16_bgr") else { return };
     let Some(fp32) = openvino(&model) else { return };
     let resolved = match resolve(&EngineOptions { precision: Precision::Bf16, ..OPENVINO }, &model) {
         Ok(resolved) => resolved,

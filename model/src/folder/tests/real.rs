@@ -52,7 +52,7 @@ fn mobilenet_quantised_statically() {
 
 #[test]
 fn squeezenet_in_half_precision() {
-    let Some(text) = described("squeezenet_in_fp16_with_bgr_agrees_with_the_reference") else { return };
+    let Some(text) = described("squeezenet_fp16_bgr") else { return };
     insta::assert_snapshot!(text, @r#"
     model.onnx from model.onnx
     Bgr Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*1+0 | mean [103.939, 116.779, 123.68] std [1.0, 1.0, 1.0] | 224x224
@@ -64,7 +64,7 @@ fn squeezenet_in_half_precision() {
     ! nothing describes this model's preprocessing; results are probably wrong. Guessed from the graph: NCHW graph by onnx-caffe2: shorter side to 256 and a centre crop of 224x224, BGR, 0..255 minus ImageNet's mean. Check with `tagfleet inspect`, or let `tagfleet fit` find it
     "#);
     let toml = "color = \"bgr\"\nscale = 1.0\nmean = [103.939, 116.779, 123.68]\nstd = 1.0\n";
-    let Some(spec) = with_toml("squeezenet_in_fp16_with_bgr_agrees_with_the_reference", toml) else { return };
+    let Some(spec) = with_toml("squeezenet_fp16_bgr", toml) else { return };
     insta::assert_snapshot!(summary(&spec.preprocessing), @"Bgr Nchw | ShortestEdge(256) Bilinear | crop 224x224 | x*1+0 | mean [103.939, 116.779, 123.68] std [1.0, 1.0, 1.0] | 224x224");
 }
 
