@@ -9,12 +9,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::stream::TryStreamExt;
+use maud::{Markup, html};
 use tagfleet_analysis::Subject;
 use tagfleet_aws::S3Bucket;
 use tagfleet_fleet::address::Address;
 use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket};
 use tagfleet_pipeline::thumbnails::stored::StoredThumbnails;
-use tagfleet_report::html::escape;
 
 use super::found_run::FoundRun;
 use crate::args::StackOptions;
@@ -103,12 +103,11 @@ impl Pictures {
     }
 
     /// The picture as HTML; empty if there is none.
-    pub(super) fn html(&self, key: &str) -> String {
-        let Some(Picture { kind, base64 }) = self.by_key.get(key) else { return String::new() };
-        format!(
-            "<img src=\"data:image/{kind};base64,{}\" alt=\"\" width=\"256\" height=\"256\" decoding=\"async\">",
-            escape(base64)
-        )
+    pub(super) fn html(&self, key: &str) -> Markup {
+        let Some(Picture { kind, base64 }) = self.by_key.get(key) else { return Markup::default() };
+        html! {
+            img src={ "data:image/" (kind) ";base64," (base64) } alt="" width="256" height="256" decoding="async";
+        }
     }
 }
 
