@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dry_run_counts_in_words() {
+    fn a_dry_run_prints_its_counts_as_sentences() {
         assert_eq!(dry_run_text(2, Some(137_555)), "2 images, 138 kB\n");
         assert_eq!(dry_run_text(1, Some(999)), "1 image, 999 bytes\n");
         assert_eq!(dry_run_text(300_000, None), "300,000 images, size unknown\n");

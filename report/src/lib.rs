@@ -1,8 +1,24 @@
-//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it,
-//! [`html`] a page.
+//! The report of a run: its summary as JSON for programs and as text for people, a mail and a page.
 //!
-//! Pure: values in, text and bytes out, so every form of it is a snapshot test. Nothing in it reads a bucket or
-//! a clock; `tagfleet_fleet::page` stores what it makes.
+//! ```text
+//! counts, usage, bill ──► Summary ──┬──► text for a terminal, JSON
+//!                                   ├──► mail: text and HTML
+//! thumbnails ──► samples, chooser ──┴──► html: one self-contained page
+//! ```
+//!
+//! A summary starts like this:
+//!
+//! ```text
+//! run      20261126-012330-a62884: complete
+//! images   60: 60 tagged, 0 failed
+//! ```
+//!
+//! Why not a template engine with files? Keys, labels and messages are hostile, and `maud` escapes them where
+//! the markup is written, checked by the compiler. Why no dashboard? A page without requests can be kept,
+//! mailed and opened years later.
+//!
+//! Pure: values in, text and bytes out, so that every form of it is a snapshot test. It never reads a bucket
+//! or a clock; `tagfleet_fleet::page` stores what it makes.
 
 pub mod binding;
 pub mod chooser;

@@ -67,7 +67,7 @@ fn complete() {
 }
 
 #[test]
-fn a_cost_that_is_not_known_says_why() {
+fn an_unknown_cost_has_a_reason() {
     let why = Some("no price of EC2 g6.xlarge spot in mars-1".to_owned());
     let text = Summary { cost_problem: why, ..summary() }.text();
     assert!(text.contains("cost     unknown: no price of EC2 g6.xlarge spot in mars-1\n"), "{text}");
@@ -86,7 +86,7 @@ fn an_image_that_took_a_second_or_more_is_named() {
 }
 
 #[test]
-fn what_lies_among_the_records_is_named() {
+fn foreign_objects_among_the_records_are_named() {
     let foreign = Foreign { objects: 2, keys: vec!["tags/work/r/usage/x/y.json".to_owned()] };
     let usage = Some(Usage { foreign, ..Usage::default() });
     let text = Summary { usage, ..summary() }.text();

@@ -1,4 +1,5 @@
-//! Nights on a laptop: `--since` keeps the rows of images that are the same, `--retry` tags failed ones again.
+//! Nightly runs on one machine: `--since` keeps the rows of unchanged images, and `--retry` tags failed ones
+//! again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use tagfleet_tests::project;
 use tagfleet_tests::rows::{Row, rows_of, runs};
 use tempfile::TempDir;
 
-/// A shop with photos, and what is known of them.
+/// A folder of photos, and the output of its runs.
 struct Shop {
     folder: TempDir,
     pictures: Vec<Vec<u8>>,
@@ -52,7 +53,7 @@ impl Shop {
         rows_of(runs(&self.out()).last().unwrap())
     }
 
-    /// The rows of a run that keeps none.
+    /// The rows of a run that keeps no rows.
     fn full_rows(&self) -> Vec<Row> {
         let out = self.folder.path().join("full");
         self.tag_into(&out, &["--quiet", "--new"]);
@@ -65,7 +66,7 @@ fn summary(ran: &Ran) -> serde_json::Value {
 }
 
 #[test]
-fn a_night_tags_what_is_new_and_its_rows_are_those_of_a_full_run() {
+fn a_nightly_run_tags_new_images_and_has_the_rows_of_a_full_run() {
     let shop = Shop::new(6);
     let first = shop.tag(&["--since", "latest", "--json"]);
     assert!(first.stderr.contains("has no complete run yet: all images are tagged"), "{}", first.stderr);
@@ -116,7 +117,7 @@ fn a_night_counts_flips_as_a_diff_does_and_ends_with_5_above_the_limit() {
 }
 
 #[test]
-fn a_dry_run_tells_what_a_night_would_tag() {
+fn a_dry_run_counts_what_a_nightly_run_would_tag() {
     let shop = Shop::new(4);
     shop.tag(&["--quiet"]);
     shop.put("new.jpg", 5);

@@ -129,7 +129,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn however_a_run_is_done_its_rows_are_the_same(
+    fn batch_threads_shards_and_order_do_not_change_the_rows(
         images in prop::collection::btree_map("[a-zü/]{1,6}", "(bad|image){1}.{0,60}", 1..120),
         way in way(),
     ) {
