@@ -27,7 +27,7 @@ use super::problem::{NO_CAPACITY, Problem};
 use super::steps::{CheckInput, CheckResult, check, compact, split};
 use super::*;
 use tagfleet_cost::testing::usage_of_a_worker;
-use tagfleet_cost::usage::{self, FAILED, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_cost::usage::{self, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerEnd, WorkerUsage};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
@@ -281,7 +281,7 @@ async fn a_run_is_priced_by_what_it_used() {
             launched: Some(10),
             began: 100,
             updated: 3610,
-            ended: Some("idle".to_owned()),
+            ended: Some(WorkerEnd::QueueEmpty),
             vcpus: 8,
             tagged: 18,
             failed: 2,
@@ -318,7 +318,8 @@ async fn what_workers_say_ends_the_rounds_and_is_told() {
     world.ask(json!({})).await;
     world.split().await;
     let fleet = world.fleet().await;
-    let worker = WorkerUsage { ended: Some(format!("{FAILED}s3://shop: denied")), ..usage_of_a_worker() };
+    let ended = Some(WorkerEnd::Failed("s3://shop: denied".to_owned()));
+    let worker = WorkerUsage { ended, ..usage_of_a_worker() };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() };
