@@ -21,7 +21,7 @@ const OWN_KEYS: &str = "OwnKeyArns";
 const OUTPUT_BUCKETS: &str = "OutputBuckets";
 
 pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
-    let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", thing: &stack.name };
+    let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", resource: &stack.name };
     let answer = match stack.aws.query(call, &[("StackName", stack.name.as_str())]).await {
         Ok(answer) => answer,
         Err(error) => return vec![unasked(CHECK, &error)],

@@ -18,7 +18,7 @@ use tagfleet_report::Summary;
 use super::{RunStatus, Snapshot};
 use crate::connection;
 use crate::exit::{Failure, broken};
-use crate::fleet::executions::{Executions, is_running};
+use crate::fleet::executions::Executions;
 use crate::fleet::jobs::Jobs;
 use crate::fleet::stack::{FleetStack, FoundRun};
 use crate::fleet::status::now;
@@ -108,7 +108,8 @@ impl<'a> StatusPoller<'a> {
 
     async fn look_at_objects(&mut self, fleet: &FleetRun) -> Result<(), FleetError> {
         let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-        let is_running = self.seen.is_starting || self.seen.execution.as_ref().is_some_and(is_running);
+        let is_running =
+            self.seen.is_starting || self.seen.execution.as_ref().is_some_and(Execution::is_running);
         self.seen.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
         self.seen.is_planned = self.seen.is_planned || output.exists(&keys.ranges()).await?;
         if !self.seen.is_planned {
