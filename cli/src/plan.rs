@@ -16,9 +16,10 @@ use tagfleet_cost::PriceBook;
 use tagfleet_cost::forecast::{self, CountSource, FixedCosts, Plan, Question, Work};
 use tagfleet_cost::usage::Requests;
 use tagfleet_fleet::deadline;
+use tagfleet_fleet::request::TagOverrides;
 use tagfleet_model::engine::DeviceChoice;
 
-use crate::args::{PlanOptions, TagOptions};
+use crate::args::PlanOptions;
 use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
@@ -46,7 +47,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         .map_err(|why| bad_input(format!("--deadline: {why}")))?;
     let fetching = Fetching::new(&options.model.loading, &options.stack.aws).with_buckets(&options.buckets);
     let source = ModelSource::resolve(&options.model.model, &fetching).await?;
-    let loading = Loading::new(source, (&options.model.loading, DeviceChoice::Cpu), &top_tag(), None)?;
+    let loading = Loading::new(source, &options.model.loading, DeviceChoice::Cpu, &top_tag(), None)?;
     let inputs = Inputs::new(&places, aws.as_ref(), &options.select).await?;
     for note in &inputs.notes {
         tell(&format!("note: {note}"));
@@ -147,8 +148,8 @@ fn of_kms(requests: &Requests) -> f64 {
 }
 
 /// All that is compared is the best tag, whatever its score.
-fn top_tag() -> TagOptions {
-    TagOptions { top_k: Some(1), threshold: Some(0.0), thresholds: None, labels: vec![] }
+fn top_tag() -> TagOverrides {
+    TagOverrides { top_k: Some(1), threshold: Some(0.0), ..TagOverrides::default() }
 }
 
 /// The built-in prices, and over them those of `--prices`.

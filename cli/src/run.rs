@@ -14,7 +14,6 @@ mod unfinished;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_cost::usage::DeviceUse;
 use tagfleet_model::decode::Limits;
@@ -44,6 +43,7 @@ use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
 use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
+use crate::run_id::now;
 use crate::summary_output;
 use out::{Chosen, Out};
 use speed::Recording;
@@ -74,10 +74,10 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     for listed in inputs.listed() {
         out::check_apart(&out, listed)?;
     }
-    let how = (&options.model.loading, options.device.into());
     let fetching = Fetching::new(&options.model.loading, &options.aws).with_buckets(&options.buckets);
     let source = ModelSource::resolve(&options.model.model, &fetching.quiet(options.quiet)).await?;
-    let loading = Loading::new(source, how, &options.tags, options.output.as_deref())?;
+    let (tags, vector) = (options.tags.overrides(), options.output.as_deref());
+    let loading = Loading::new(source, &options.model.loading, options.device, &tags, vector)?;
     let loading = loading.with_image_timeout(Duration::from_secs(options.image_timeout));
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
@@ -314,7 +314,7 @@ impl RunOutcome<'_> {
             seconds_here: self.seconds,
             retry: (rows.all_failed() > 0).then(retry),
             results,
-            ended: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
+            ended: now(),
             tagfleet: TAGFLEET_VERSION.to_owned(),
             command: Some(command_line::this()),
             working_folder: command_line::folder(),

@@ -11,19 +11,17 @@ use serde::Deserialize;
 use serde_json::json;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_fleet::address::Address;
-use tagfleet_fleet::request::{
-    self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagOverrides, ValidRequest,
-};
+use tagfleet_fleet::request::{Device, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, ValidRequest};
 use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 use super::run_status::StatusPoller;
 use super::stack::FleetStack;
 use super::{executions, publish, watch};
-use crate::args::{Device, SubmitOptions};
+use crate::args::SubmitOptions;
 use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
-use crate::run_id::begin;
+use crate::run_id::new_run_id;
 
 /// In the place of the stack's bucket until it is known; no bucket can have this name.
 const ANY_STACK: &str = "xn--the-stack-s-bucket";
@@ -171,8 +169,8 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         output: options.out.clone(),
         since: options.since.clone(),
         retry: None,
-        tags: tags(options),
-        device: device(options),
+        tags: options.tags.overrides(),
+        device: options.device,
         workers: options.workers,
         max_usd: options.max_usd,
         deadline: options.deadline.clone(),
@@ -185,20 +183,6 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
     }
 }
 
-pub(super) fn device(options: &SubmitOptions) -> request::Device {
-    match options.device {
-        Device::Cpu => request::Device::Cpu,
-        Device::Gpu => request::Device::Gpu,
-    }
-}
-
-pub(super) fn tags(options: &SubmitOptions) -> TagOverrides {
-    let tags = &options.tags;
-    let labels = Some(tags.labels.clone()).filter(|labels| !labels.is_empty());
-    let thresholds = tags.thresholds.as_ref().map(|thresholds| thresholds.0.clone());
-    TagOverrides { top_k: tags.top_k, threshold: tags.threshold, labels, thresholds }
-}
-
 /// What a request may ask of this stack.
 fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
     let (name, outputs) = (&stack.name, &stack.outputs);
@@ -208,7 +192,7 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
             valid.source
         )));
     }
-    if valid.request.device == request::Device::Gpu && !outputs.has_gpu_image {
+    if valid.request.device == Device::Gpu && !outputs.has_gpu_image {
         return Err(bad_input(format!(
             "the stack {name} has no image for GPU workers: deploy it again with GPU=yes, or leave out --device gpu"
         )));
@@ -236,7 +220,7 @@ async fn start(
     bytes: Bytes,
     options: &SubmitOptions,
 ) -> Result<Exit, Failure> {
-    let run = begin(&valid.request)?;
+    let run = new_run_id(&valid.request)?;
     if stack.bucket().put_if_absent(&StackKeys::run(&run), bytes).await.map_err(broken)? == Put::AlreadyThere
     {
         return Err(broken(format!("run ID {run} already exists: submit again")));

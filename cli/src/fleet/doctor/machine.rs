@@ -4,13 +4,16 @@
 
 use std::path::Path;
 
-use tagfleet_model::engine::{self, DeviceChoice, Found, FoundLibrary, available_memory, instruction_sets};
+use tagfleet_fleet::request::TagOverrides;
+use tagfleet_model::engine::{
+    self, DeviceChoice, EngineChoice, Found, FoundLibrary, Precision, available_memory, instruction_sets,
+};
 use tagfleet_model::sample;
 use tagfleet_pipeline::number::size;
 use tagfleet_pipeline::tags::Outcome;
 
 use super::finding::Finding;
-use crate::args::{Engine, LoadOptions, Precision, TagOptions};
+use crate::args::LoadOptions;
 use crate::exit::{Failure, broken};
 use crate::loading::Loading;
 use crate::model_source::ModelSource;
@@ -22,7 +25,7 @@ const ENOUGH_MEMORY: u64 = 1 << 30;
 pub(super) fn check() -> Result<Vec<Finding>, Failure> {
     let folder = tempfile::tempdir().map_err(broken)?;
     sample::write_model(folder.path()).map_err(broken)?;
-    let works = |engine: Engine| tags(engine, folder.path());
+    let works = |engine: EngineChoice| tags(engine, folder.path());
     let mut findings: Vec<Finding> =
         engine::found().iter().map(|found| judge_engine(found, &works)).collect();
     findings.push(judge_processor(instruction_sets().as_deref(), cores()));
@@ -31,7 +34,7 @@ pub(super) fn check() -> Result<Vec<Finding>, Failure> {
 }
 
 /// Whether the built-in picture gets its tag from the built-in model on this engine.
-fn tags(engine: Engine, model: &Path) -> Result<(), String> {
+fn tags(engine: EngineChoice, model: &Path) -> Result<(), String> {
     let options = LoadOptions {
         model_file: None,
         engine,
@@ -42,10 +45,10 @@ fn tags(engine: Engine, model: &Path) -> Result<(), String> {
         exact: false,
         download: false,
     };
-    let tags = TagOptions { top_k: Some(1), threshold: None, thresholds: None, labels: Vec::new() };
+    let tags = TagOverrides { top_k: Some(1), ..TagOverrides::default() };
     let best = || -> Result<Option<String>, Failure> {
-        let isolation =
-            Loading::new(ModelSource::at(model), (&options, DeviceChoice::Cpu), &tags, None)?.isolate(1)?;
+        let loading = Loading::new(ModelSource::at(model), &options, DeviceChoice::Cpu, &tags, None)?;
+        let isolation = loading.isolate(1)?;
         let mut taggers = isolation.taggers();
         let tagger = taggers.first_mut().ok_or_else(|| broken("the model's process has no thread"))?;
         let outcomes = tagger.tag(&[&sample::picture()]).map_err(broken)?;
@@ -62,11 +65,11 @@ fn tags(engine: Engine, model: &Path) -> Result<(), String> {
     }
 }
 
-fn judge_engine(found: &Found, works: &dyn Fn(Engine) -> Result<(), String>) -> Finding {
+fn judge_engine(found: &Found, works: &dyn Fn(EngineChoice) -> Result<(), String>) -> Finding {
     let (check, engine) = match found.name {
-        "ONNX Runtime" => ("onnxruntime", Engine::Onnxruntime),
-        "OpenVINO" => ("openvino", Engine::Openvino),
-        _ => ("tract", Engine::Tract),
+        "ONNX Runtime" => ("onnxruntime", EngineChoice::OnnxRuntime),
+        "OpenVINO" => ("openvino", EngineChoice::OpenVino),
+        _ => ("tract", EngineChoice::Tract),
     };
     match &found.library {
         Ok(library) => judge_library(check, library, works(engine)),
