@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use tagfleet_aws::Aws;
 use tagfleet_cost::usage::DeviceUse;
+use tagfleet_fleet::page;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
@@ -26,11 +27,11 @@ use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
+use tagfleet_pipeline::reduce::{self, Counted, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
-use tagfleet_report::html::{self, Report};
+use tagfleet_report::html::Report;
 use tagfleet_report::throughput::Throughput;
 use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 
@@ -296,7 +297,7 @@ impl RunOutcome<'_> {
             images: counts.total,
             rows: rows.rows(),
             tagged: rows.tagged,
-            tags: TopTags::new(&rows.tags, self.request.counted()),
+            tags: TopTags::new(&rows.tags, Counted::of_run(self.request)),
             since: self.request.since.clone(),
             difference: None,
             skipped: Skipped::default(),
@@ -343,7 +344,7 @@ impl RunOutcome<'_> {
             return Ok(());
         }
         let report = Report { summary, request: self.request, tags, throughput };
-        html::write(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
+        page::store(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod earlier;
 pub mod finish;
 pub mod manifest;
 pub mod model;
+pub mod page;
 pub mod plan;
 pub mod pricing;
 pub mod problem;

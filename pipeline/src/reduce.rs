@@ -8,6 +8,7 @@ mod compaction;
 mod count;
 mod merge;
 mod scores;
+mod slices;
 mod spans;
 mod tag_counts;
 
@@ -289,4 +290,11 @@ pub async fn finish<S: Serialize>(
     record::replace(output, &keys.summary(), summary).await?;
     output.put_if_absent(&keys.success(), Bytes::new()).await?;
     Ok(())
+}
+
+/// Reads, decodes or writes a table away from the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TableError> + Send + 'static,
+) -> Result<T, TableError> {
+    tokio::task::spawn_blocking(work).await.map_err(TableError::from).flatten()
 }

@@ -1,11 +1,11 @@
 //! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it,
 //! [`html`] a page.
 //!
-//! The text for people is pure, so every form of it is a snapshot test; [`samples`] and [`throughput`] read
-//! what workers left behind. Nothing in it reads a clock.
+//! Pure: values in, text and bytes out, so every form of it is a snapshot test. Nothing in it reads a bucket or
+//! a clock; `tagfleet_fleet::page` stores what it makes.
 
 pub mod binding;
-mod chooser;
+pub mod chooser;
 pub mod command;
 pub mod html;
 pub mod mail;

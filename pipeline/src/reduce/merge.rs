@@ -13,11 +13,12 @@ use arrow_select::filter::filter_record_batch;
 use arrow_select::interleave::interleave_record_batch;
 use bytes::Bytes;
 
-use super::compaction::Compaction;
 use super::count::count;
-use super::{ReduceError, RowCounts};
+use super::{ReduceError, RowCounts, blocking};
+use crate::bucket::Bucket;
 use crate::earlier::{EarlierFiles, EarlierRun};
 use crate::record;
+use crate::run::RunKeys;
 use crate::shard::ShardId;
 use crate::tags::parquet::{self, RunColumns, StoredTable, TableError, TableWriter, schema};
 
@@ -54,16 +55,10 @@ impl ResultFile {
     }
 }
 
-/// Reads, decodes or writes a table away from the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TableError> + Send + 'static,
-) -> Result<T, TableError> {
-    tokio::task::spawn_blocking(work).await.map_err(TableError::from).flatten()
-}
-
 /// The results of the earlier run, for the shards of a slice.
 pub(super) struct KeptFiles<'a> {
-    pub(super) of: &'a Compaction<'a>,
+    pub(super) output: &'a dyn Bucket,
+    pub(super) keys: &'a RunKeys,
     pub(super) earlier: &'a EarlierRun,
     pub(super) files: EarlierFiles,
 }
@@ -76,7 +71,7 @@ impl KeptFiles<'_> {
         id: ShardId,
         part: Bytes,
     ) -> Result<ResultFile, ReduceError> {
-        let (output, keys) = (self.of.output, self.of.keys);
+        let (output, keys) = (self.output, self.keys);
         let of_part = |error| ReduceError::Table(keys.part(id), error);
         let shard = record::read_shard(output, keys, id).await?;
         let kept = shard.kept.unwrap_or_default();

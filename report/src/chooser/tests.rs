@@ -63,8 +63,8 @@ fn counts(shards: &[ShardSample]) -> TagCounts {
 fn chosen<'a>(shards: impl Iterator<Item = &'a ShardSample>, tags: &TagCounts) -> Samples {
     let run = run();
     let mut chooser = Chooser::new(&run, tags);
-    shards.for_each(|shard| chooser.add(shard.clone()));
-    chooser.finish()
+    shards.for_each(|shard| chooser.add(Some(shard.clone())));
+    chooser.finish(0)
 }
 
 fn shown(samples: &Samples) -> usize {
