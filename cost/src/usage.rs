@@ -67,10 +67,15 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The life cycle of a spot machine, as EC2's metadata service spells it.
+    pub const SPOT: &str = "spot";
+    /// The life cycle of a machine that is bought on demand.
+    pub const ON_DEMAND: &str = "on-demand";
+
     /// Whether it is a spot machine, as far as is known.
     #[must_use]
     pub fn is_spot(&self) -> bool {
-        self.life_cycle.as_deref() == Some("spot")
+        self.life_cycle.as_deref() == Some(Self::SPOT)
     }
 }
 

@@ -23,7 +23,7 @@ use super::finish::{Finished, Priced, finish, read_summary};
 use super::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use super::plan::{Plan, plan};
 use super::pricing::Pricing;
-use super::problem::{NO_CAPACITY, Problem};
+use super::problem::{NO_CAPACITY, Problem, TIMEOUT};
 use super::steps::{CheckInput, CheckResult, check, compact, split};
 use super::*;
 use tagfleet_cost::testing::usage_of_a_worker;
@@ -254,7 +254,7 @@ async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() 
     world.ask(json!({})).await;
     world.split().await;
     let first = world.check(0, false, None).await;
-    let problem = Problem { error: "States.Timeout".to_owned(), cause: String::new() };
+    let problem = Problem { error: TIMEOUT.to_owned(), cause: String::new() };
     let asked = |before| CheckInput { before: Some(before), problem: Some(&problem), ..ASKED };
     assert!(!world.check_with(asked(first.missing)).await.again);
     assert!(world.check_with(asked(first.missing + 1)).await.again);
