@@ -57,13 +57,13 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let sample = sample::take(&inputs, &source).await?;
     let of_kms = aws.as_ref().map_or(0.0, |aws| of_kms(&aws.requests().since(&before)));
     tell(&format!("measuring {} images with each engine", sample.images.len()));
-    let (work, images_are) = work(options.images, &sample);
+    let work = work(options.images, &sample);
     let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
     let question = Question {
         images: work.images,
         kept: work.kept,
         copies: sample.copies,
-        images_are,
+        images_are: if options.images.is_some() { CountSource::Said } else { sample.known },
         mean_bytes: sample.mean_bytes,
         prefixes: sample.prefixes,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
@@ -95,13 +95,11 @@ async fn buckets(options: &PlanOptions, places: &[Place]) -> Result<Option<Aws>,
 }
 
 /// What there is to do: what was listed, or its shares of as many images as the user names.
-fn work(said: Option<u64>, sample: &Sample) -> (Work, CountSource) {
+fn work(images: Option<u64>, sample: &Sample) -> Work {
     let listed = sample.count + sample.kept;
-    let Some(said) = said else {
-        return (Work { images: sample.count, kept: sample.kept }, sample.known);
-    };
-    let kept = (said as f64 * (sample.kept as f64 / listed.max(1) as f64)).round() as u64;
-    (Work { images: said.saturating_sub(kept), kept }, CountSource::Said)
+    let Some(images) = images else { return Work { images: sample.count, kept: sample.kept } };
+    let kept = (images as f64 * (sample.kept as f64 / listed.max(1) as f64)).round() as u64;
+    Work { images: images.saturating_sub(kept), kept }
 }
 
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
