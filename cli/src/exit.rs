@@ -46,6 +46,11 @@ impl Failure {
         self.exit
     }
 
+    /// The same with `prefix` before its message.
+    pub(crate) fn with_prefix(self, prefix: &str) -> Self {
+        Self { message: format!("{prefix}{}", self.message), ..self }
+    }
+
     /// The same with one more remedy.
     pub(crate) fn with_remedy(self, remedy: &str) -> Self {
         Self { message: format!("{}; {remedy}", self.message), ..self }
