@@ -18,7 +18,8 @@ mod words;
 mod write;
 
 use tagfleet_model::engine::DeviceChoice;
-use tagfleet_model::folder::{Activation, ModelSpec};
+use tagfleet_model::folder::ModelSpec;
+use tagfleet_model::preprocessing::Activation;
 
 use crate::args::{FitOptions, TagOptions};
 use crate::exit::{Exit, Failure, bad_input, print, tell};

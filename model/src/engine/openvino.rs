@@ -24,7 +24,8 @@ use super::library::{self, Kind, Library};
 use super::model_io::{signed, unsigned};
 use super::{EngineError, ModelIo, Precision};
 use crate::folder::Model;
-use crate::graph::{Element, stored};
+use crate::graph::Element;
+use crate::rewrite::weights;
 
 /// One for the process: its settings are those of the device, so a caller that sets them compiles before the
 /// next one may.
@@ -125,7 +126,7 @@ impl Program {
         if model_io.outputs.iter().chain([&model_io.input]).any(|name| name.contains('\0')) {
             return Err(refused(&path, "a name in it holds a NUL character"));
         }
-        let graph = stored::whole(model, "give --engine onnxruntime");
+        let graph = weights::encoded(model, "give --engine onnxruntime");
         let graph = graph.map_err(|error| EngineError::new(error.to_string()))?;
         let model = read(&core, &graph, model_io, model_io.batch.unwrap_or(1));
         let model = model.map_err(|error| refused(&path, &error.to_string()))?;
