@@ -34,6 +34,7 @@ pub mod s3;
 pub mod signed;
 mod sqs;
 mod stacks;
+mod transport;
 pub mod web;
 pub mod xml;
 

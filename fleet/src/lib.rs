@@ -48,7 +48,7 @@ use tagfleet_pipeline::bucket::{Bucket, BucketError, Kind};
 use tagfleet_pipeline::earlier::EarlierRun;
 use tagfleet_pipeline::queue::QueueError;
 use tagfleet_pipeline::record::{self, RecordError};
-use tagfleet_pipeline::reduce::{Compaction, ReduceError};
+use tagfleet_pipeline::reduce::{Compaction, Counted, ReduceError};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest, StackKeys};
 use tagfleet_pipeline::split::SplitError;
 
@@ -255,7 +255,9 @@ impl FleetRun {
     #[must_use]
     pub fn compaction<'a>(&'a self, request: &RunRequest, earlier: Option<&'a EarlierRun>) -> Compaction<'a> {
         let vector = request.vector.as_ref().map(|vector| vector.stored);
-        Compaction { output: self.output.as_ref(), run: &self.run, keys: &self.keys, vector, earlier }
+        let counted = Counted::of_run(request);
+        let output = self.output.as_ref();
+        Compaction { output, run: &self.run, keys: &self.keys, vector, earlier, counted }
     }
 }
 

@@ -89,6 +89,34 @@ fn a_nightly_run_tags_new_images_and_has_the_rows_of_a_full_run() {
 }
 
 #[test]
+fn a_night_counts_flips_as_a_diff_does_and_ends_with_5_above_the_limit() {
+    let shop = Shop::new(8);
+    shop.tag(&["--quiet"]);
+    for number in 0..4 {
+        shop.put(&format!("{number:02}.jpg"), number + 20);
+    }
+    shop.put("new.jpg", 9);
+    fs::remove_file(shop.photo("07.jpg")).unwrap();
+    let night = shop.tag(&["--since", "latest", "--max-flips", "0", "--json"]);
+    let found = summary(&night);
+
+    let both = runs(&shop.out());
+    let diff = run(tagfleet(["diff", "--json", "--out"]).arg(shop.folder.path()).args(&both));
+    let images = &serde_json::from_str::<serde_json::Value>(&diff.stdout).unwrap()["images"];
+    assert_eq!(found["flips"]["same"], images["kept"]);
+    assert_eq!(found["flips"]["flipped"], images["flipped"]);
+    assert!(images["flipped"].as_u64() > Some(0), "the other pictures have other tags: {images}");
+    assert_eq!(night.code, Some(5), "{}", night.stderr);
+
+    shop.put("00.jpg", 30);
+    let allowed = shop.tag(&["--since", "latest", "--max-flips", "100%"]);
+    assert_eq!(allowed.code, Some(0), "{}", allowed.stderr);
+    assert!(allowed.stdout.contains("within the limit of 100\u{a0}%"), "{}", allowed.stdout);
+    let alone = shop.tag(&["--max-flips", "0"]);
+    assert!(alone.code == Some(2) && alone.stderr.contains("--since"), "{}", alone.stderr);
+}
+
+#[test]
 fn a_dry_run_counts_what_a_nightly_run_would_tag() {
     let shop = Shop::new(4);
     shop.tag(&["--quiet"]);

@@ -222,7 +222,7 @@ fn a_worker_works_until_the_queue_is_empty() {
     let events: Vec<_> = log.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["started", "engine", "ended"]);
     let images = IMAGES as u64;
-    assert_eq!((&log[2]["committed"], &log[2]["why"]), (&json!(images), &json!("the queue was empty")));
+    assert_eq!((&log[2]["committed"], &log[2]["why"]), (&json!(images), &json!("queue_empty")));
     let usage = split.usage();
     assert_eq!((usage.workers(), usage.machines[0].images, usage.machines[0].vcpus), (1, images, 2));
     let ran = run(&mut split.worker());
@@ -239,7 +239,7 @@ fn a_worker_that_is_stopped_in_a_shard_returns_it() {
     assert!(status.success());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], "stopped by a signal");
+    assert_eq!(log(&ran).last().unwrap()["why"], "signal");
     assert_nothing_is_lost(&split);
 }
 
@@ -256,7 +256,7 @@ fn a_worker_with_a_spot_notice_returns_its_shard() {
     metadata.interrupt_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], "spot interruption notice");
+    assert_eq!(log(&ran).last().unwrap()["why"], "spot_interruption");
     let machine = &split.usage().machines[0].machine;
     assert_eq!(machine.instance_type.as_deref(), Some("c7g.xlarge"));
     assert_eq!((machine.zone.as_deref(), machine.life_cycle.as_deref()), (Some("us-east-1a"), Some("spot")));
@@ -289,7 +289,7 @@ fn a_replacement_worker_has_the_rest_of_the_share() {
     let share = (minute * 1.5).to_string();
     let second = run(limited_worker(&split, &metadata, &share).env("AWS_BATCH_JOB_ATTEMPT", "2"));
     assert_eq!((second.code, split.parts()), (Some(0), Vec::new()), "{second:?}");
-    assert_eq!(log(&second).last().unwrap()["why"], usage::SHARE_IS_SPENT);
+    assert_eq!(log(&second).last().unwrap()["why"], "budget_share_spent");
     let other = run(limited_worker(&split, &metadata, &share).env("AWS_BATCH_JOB_ID", "0a1b:2"));
     assert_eq!(other.code, Some(0), "{other:?}");
     assert_ne!(split.parts(), Vec::<u32>::new(), "{other:?}");
@@ -301,8 +301,8 @@ fn no_shard_is_taken_past_the_share_of_the_budget() {
     // The first minute of the instance costs more.
     let ran = limited(&split, &metadata, "0.000001");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], usage::SHARE_IS_SPENT);
-    assert_eq!(split.record()["ended"], json!(usage::SHARE_IS_SPENT));
+    assert_eq!(log(&ran).last().unwrap()["why"], "budget_share_spent");
+    assert_eq!(split.record()["ended"], "budget_share_spent");
     assert_eq!((split.visible().len(), split.parts()), (2, Vec::new()), "no message was received");
     let ran = limited(&split, &metadata, "5");
     assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");

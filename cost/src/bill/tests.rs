@@ -8,7 +8,7 @@ use super::*;
 use crate::prices::{Confidence, Price};
 use crate::testing::usage_of_a_worker;
 use crate::usage::{
-    CallUsage, Gpu, Machine, MachineTime, RequestCount, Requests, UsageRecord, WorkerUsage, sum,
+    CallUsage, Gpu, Machine, MachineTime, RequestCount, Requests, UsageRecord, WorkerEnd, WorkerUsage, sum,
 };
 
 /// Round figures, so that a bill can be computed by hand.
@@ -153,7 +153,7 @@ fn a_machine_with_four_gpus_and_two_workers_is_half_idle() {
         launched: Some(3600),
         began: 3600,
         updated: 7200,
-        ended: Some("the queue was empty".to_owned()),
+        ended: Some(WorkerEnd::QueueEmpty),
         vcpus: 4,
         gpu: Some(Gpu { name: "NVIDIA L4".to_owned(), count: 1 }),
         ..usage_of_a_worker()

@@ -18,7 +18,7 @@ fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
         launched: spot.then(|| began - 60),
         began,
         updated,
-        ended: Some("the queue was empty".to_owned()),
+        ended: Some(WorkerEnd::QueueEmpty),
         vcpus: 4,
         tagged: 90,
         failed: 10,
@@ -87,11 +87,25 @@ fn a_killed_worker_is_billed_a_minute_more_or_until_the_next_check() {
 fn only_workers_of_the_latest_execution_stopped_at_its_budget() {
     let stopped = |began| {
         let UsageRecord::Worker(stopped) = worker(began, began + 10, false) else { panic!("a worker") };
-        UsageRecord::Worker(WorkerUsage { ended: Some(SHARE_IS_SPENT.to_owned()), ..stopped })
+        UsageRecord::Worker(WorkerUsage { ended: Some(WorkerEnd::BudgetShareSpent), ..stopped })
     };
     let usage =
         sum(vec![stopped(1000), call("splitter", "plan", 2000), stopped(2001), call("splitter", "plan", 1)]);
     assert_eq!((usage.planned_at, usage.shares_spent), (Some(2000), 1));
+}
+
+#[test]
+fn the_end_of_a_worker_is_stored_as_a_word_and_old_texts_stay_readable() {
+    let ends = [
+        (WorkerEnd::QueueEmpty, r#""queue_empty""#),
+        (WorkerEnd::SpotInterruption, r#""spot_interruption""#),
+        (WorkerEnd::Failed("no memory".to_owned()), r#"{"failed":"no memory"}"#),
+        (WorkerEnd::Other("failed: no memory".to_owned()), r#""failed: no memory""#),
+    ];
+    for (end, stored) in ends {
+        assert_eq!(serde_json::to_string(&end).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<WorkerEnd>(stored).unwrap(), end);
+    }
 }
 
 #[test]

@@ -80,6 +80,8 @@ fn what_is_wrong_is_named() {
         with("workers", json!(0)),
         with("max_usd", json!(0)),
         with("max_usd", json!(-2.5)),
+        with("max_flips", json!(0.1)),
+        with("max_flips", json!(1.5)),
         with("deadline", json!("6")),
         with("deadline", json!("5m")),
         with("workers", json!(10_001)),

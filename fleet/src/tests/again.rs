@@ -6,8 +6,6 @@ use super::*;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::ShardMessage;
 
-const TIMEOUT: &str = "States.Timeout";
-
 fn timed_out() -> Problem {
     Problem { error: TIMEOUT.to_owned(), cause: String::new() }
 }

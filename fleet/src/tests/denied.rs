@@ -19,8 +19,12 @@ async fn infer_denied(world: &World, is_denied: fn(usize) -> bool) -> Result<(),
         ..tagfleet_pipeline::testing::worker(Arc::new(source), fleet.output.clone(), Duration::from_secs(60))
     };
     let ended = infer(worker, LengthTagger::threads(2, 3), &Stop::default()).await;
-    let why = ended.as_ref().map_or_else(|error| format!("{FAILED}{error}"), |_| "idle".to_owned());
-    let record = UsageRecord::Worker(WorkerUsage { ended: Some(why), ..usage_of_a_worker() });
+    let end = match &ended {
+        Ok(_) => WorkerEnd::QueueEmpty,
+        Err(error @ InferError::Denied(_)) => WorkerEnd::TooManyDenied(error.to_string()),
+        Err(error) => WorkerEnd::Failed(error.to_string()),
+    };
+    let record = UsageRecord::Worker(WorkerUsage { ended: Some(end), ..usage_of_a_worker() });
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     ended.map(|_| ())
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::budget::{Limit, LimitOf, RunLimit};
 use super::super::rules::Rules;
 use super::*;
-use tagfleet_cost::usage::{FunctionUsage, SHARE_IS_SPENT, Usage};
+use tagfleet_cost::usage::{FunctionUsage, Usage};
 
 /// A GET of a worker costs a cent, and everything else is free.
 fn a_cent_a_picture(usage: &Usage) -> Result<f64, String> {
@@ -53,7 +53,7 @@ async fn unspent_shares_are_divided_again_until_the_rounds_are_over() {
     let fleet = world.fleet().await;
     let mut requests = Requests::default();
     (0..400).for_each(|_| requests.count("s3:GetObject"));
-    let worker = WorkerUsage { ended: Some(SHARE_IS_SPENT.to_owned()), requests, ..usage_of_a_worker() };
+    let worker = WorkerUsage { ended: Some(WorkerEnd::BudgetShareSpent), requests, ..usage_of_a_worker() };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     let asked = |round, max_usd| CheckInput { round, before: Some(3), limit: Some(limit(max_usd)), ..ASKED };

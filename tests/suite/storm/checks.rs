@@ -69,7 +69,7 @@ fn workers_are_accounted_for(fleet: &Fleet, run: &str, summary: &Value, full_dis
     let mut failed = 0;
     for (name, code) in attempts(fleet, run) {
         let record = records.get(&format!("tags/work/{run}/usage/{name}.json"));
-        let has_ended = record.is_some_and(|record| record["ended"].is_string());
+        let has_ended = record.is_some_and(|record| !record["ended"].is_null());
         let was_killed = code.is_none_or(|code| code == KILLED);
         assert!(was_killed || has_ended, "{name} ended by itself and left {record:?}");
         failed += u64::from(!was_killed && code != Some(0) && code != Some(INTERRUPTED));
