@@ -36,7 +36,7 @@ pub(crate) enum Notice {
     Interruption(Duration),
 }
 
-/// Tells a worker to stop, and why.
+/// Asks a worker to stop, and records why.
 pub(crate) struct Shutdown {
     pub(crate) stop: Stop,
     reason: Arc<OnceLock<WorkerEnd>>,

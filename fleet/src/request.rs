@@ -65,8 +65,8 @@ pub struct FleetRequest {
     /// `latest` for the latest run that fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// The largest share of images whose tags may differ from those of the run that it continues, from 0 to 1;
-    /// above it, the mail warns.
+    /// The largest share of images whose tags may differ from those of the run that it continues, from 0 to
+    /// 1; above it, the mail warns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_flips: Option<f64>,
     /// Tags only the failed images of an earlier run with the same output again, and keeps its other rows.

@@ -2,7 +2,8 @@
 //!
 //! Globs are matched against the whole key: `*` stays within a folder, `**` does not. A glob without `/`
 //! matches the last name of a key, and one that ends in `/` matches all below such a folder, as in
-//! `.gitignore`. It knows names alone: it never looks at an object, and believes no format that a name claims.
+//! `.gitignore`. It knows names alone: it never looks at an object, and believes no format that a name
+//! claims.
 
 pub mod skip;
 

@@ -1,7 +1,8 @@
 //! The report of a run as one page: `report.html`, which needs no network, no script and no other file.
 //!
-//! Pure: values in, a page out. Keys, labels and messages come from users and their objects: maud escapes every text, `visible`
-//! spells out what cannot be seen, and a policy in the page forbids everything but its own style and pictures.
+//! Pure: values in, a page out. Keys, labels and messages come from users and their objects: maud escapes
+//! every text, `visible` spells out what cannot be seen, and a policy in the page forbids everything but its
+//! own style and pictures.
 
 mod chart;
 mod cost;
@@ -117,8 +118,8 @@ pub fn document(title: &str, body: &Markup, version: &str) -> String {
     break_lines(&page)
 }
 
-/// HTML with a line end after each block, for people who read the source and for mail servers, which limit the
-/// length of a line. Text holds no `>`: it is escaped.
+/// HTML with a line end after each block, for people who read the source and for mail servers, which limit
+/// the length of a line. Text holds no `>`: it is escaped.
 pub(crate) fn break_lines(html: &Markup) -> String {
     let html = &html.0;
     let mut lines = String::with_capacity(html.len() + html.len() / 50);

@@ -1,4 +1,5 @@
-//! The pictures and failures that a report and a mail show. The chooser fills them; nothing here reads a bucket.
+//! The pictures and failures that a report and a mail show. The chooser fills them; nothing here reads a
+//! bucket.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

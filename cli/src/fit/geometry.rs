@@ -65,8 +65,8 @@ pub(super) fn all(input: Size) -> Vec<Named> {
     usual(input).into_iter().chain(close(input)).collect()
 }
 
-/// The usual geometries. The crops are those of torchvision (256/224) and of networks trained without a margin; the grays are those
-/// that YOLO's letterbox (114) and WD taggers (255) pad with.
+/// The usual geometries. The crops are those of torchvision (256/224) and of networks trained without a
+/// margin; the grays are those that YOLO's letterbox (114) and WD taggers (255) pad with.
 pub(super) fn usual(input: Size) -> Vec<Named> {
     if input.height != input.width {
         return usual_of_oblong(input);
@@ -105,7 +105,8 @@ fn usual_of_oblong(input: Size) -> Vec<Named> {
     found
 }
 
-/// Geometries that are close to a usual one: the other margins that timm's networks are evaluated with (`crop_pct` 0.95 and 0.9).
+/// Geometries that are close to a usual one: the other margins that timm's networks are evaluated with
+/// (`crop_pct` 0.95 and 0.9).
 pub(super) fn close(input: Size) -> Vec<Named> {
     if input.height != input.width {
         return Vec::new();

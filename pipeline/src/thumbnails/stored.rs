@@ -1,7 +1,7 @@
 //! Reads what the workers of a run left, for a report: at most 200 objects, spread evenly over the shards.
 //!
-//! It decodes no picture. An object that is gone or unreadable is `None`: a report is not a reason for a run to
-//! fail.
+//! It decodes no picture. An object that is gone or unreadable is `None`: a report is not a reason for a run
+//! to fail.
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
@@ -37,8 +37,8 @@ impl StoredThumbnails {
         Ok(Self { objects: objects.len() as u64, chosen: evenly(objects, run) })
     }
 
-    /// Reads them one after the other; `None` if one is not there any more, or no worker of this version wrote
-    /// it.
+    /// Reads them one after the other; `None` if one is not there any more, or no worker of this version
+    /// wrote it.
     ///
     /// # Errors
     /// The stream ends with the first error of the bucket.
