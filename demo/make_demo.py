@@ -200,7 +200,7 @@ def export(model):
 
 
 def write_configuration():
-    """Writes the labels and the preprocessing beside the network."""
+    """Writes the labels and the preprocessing next to the network."""
     configuration = {
         "architectures": ["SmallConvNetForImageClassification"],
         "model_type": "small_convnet",

@@ -253,7 +253,7 @@ def paint_part(canvas, part, mask, pose, palette, printer, rng):
 
 
 def position(part, across, pose):
-    """Where a pixel lies between the part's left edge in the picture (-1) and its right edge (1)."""
+    """The position of a pixel between the part's left edge in the picture (-1) and its right edge (1)."""
     low, high = part.points[:, 0].min(), part.points[:, 0].max()
     side = (2 * across - low - high) / max(high - low, 1e-3)
     return -side if pose.mirrored else side
@@ -304,7 +304,7 @@ def cast_shadow(canvas, cover, pose):
 
 
 def stand_shadow(canvas, cover, pose):
-    """The shadow beneath something that stands on the floor, and a faint one around it."""
+    """The shadow under an object on the floor, and a faint one around it."""
     rows, columns = np.nonzero(cover > 0.5)
     foot = rows.max() - 0.02 * pose.scale
     feet = columns[rows > foot - 0.25 * pose.scale]

@@ -324,7 +324,7 @@ def umbrella(rng):
     ]
 
 
-# Lying products are photographed from above wherever they are; the others stand upright and turn less.
+# Lying products are photographed from above; the others are upright and turned less.
 LYING = {"t-shirt", "watch", "book", "sunglasses"}
 
 PRODUCTS = {

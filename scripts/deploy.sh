@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys tagfleet into the account and region that the AWS CLI is set up for: builds the functions and the worker's
 # images, pushes and uploads them, and deploys the stack. Running it again updates the stack in place. It stops at the
-# first command that fails and says which one; what is built or uploaded by then is used again or expires.
+# first command that fails and names it. Finished builds and uploads are used again or expire.
 #
 # Variables; one that is not set keeps the stack's value, or the default in parentheses:
 #   STACK                               the stack's name (tagfleet), at most 55 letters, digits and hyphens
@@ -13,7 +13,7 @@
 #   SENDER, ALARM_TOPIC_ARN             the address of reports; a topic for alarms
 #   MAIL_RECIPIENTS                     who may get reports: me@example.com,*@example.org (the domain of SENDER)
 #   MAX_USD_PER_RUN, MAX_USD_PER_DAY    the most dollars that a run, and the runs that start on a day, may cost (no limit)
-#   NOTIFY_TOPIC_ARN                    a topic that is told when a run ends
+#   NOTIFY_TOPIC_ARN                    a topic that gets a message when a run ends
 #   MAX_FAILED_PERCENT                  how many images of a hundred may fail before an alarm (5)
 #   BUCKET_KEY_ARN                      the KMS key of the bucket that is made (aws/s3)
 #   VPC_ID, SUBNET_IDS, MAX_VCPUS       a VPC of yours; the most vCPUs at once
@@ -45,7 +45,7 @@ output() {
   echo "$value"
 }
 
-# The value of a parameter that the stack has now; nothing if there is no stack yet.
+# The current value of a parameter of the stack; empty if there is no stack yet.
 deployed() { describe "$stack" "Parameters[?ParameterKey=='$1'].ParameterValue | [0]"; }
 
 # How many functions a run may call at once: the account's other functions keep a fifth of what Lambda allows it.
@@ -65,7 +65,7 @@ own_identity() {
     --query "(StackResourceDetail.ResourceStatus != 'DELETE_COMPLETE' && StackResourceDetail.PhysicalResourceId) || ''"
 }
 
-# Whether the stack is to make SES's identity of an address: not if somebody else has, because a second one cannot be made.
+# Whether the stack creates the SES identity of an address: not if it exists already, because there cannot be two.
 makes_identity() {
   local own known
   own=$(own_identity) || exit
@@ -74,7 +74,7 @@ makes_identity() {
   if [ -n "$known" ]; then echo false; else echo true; fi
 }
 
-# Stops if CloudFormation cannot update a stack in the state that it is in, and says how to leave that state.
+# Stops if CloudFormation cannot update the stack in its current state, and prints how to leave that state.
 check_state() {
   local state events again="then run this again"
   state=$(describe "$1" StackStatus) || exit

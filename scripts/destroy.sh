@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Removes the stack that scripts/deploy.sh made, and its code and images. The bucket of the results stays. It stops at
-# the first command that fails and says which one; running it again does the rest.
+# the first command that fails and names it; run it again to do the rest.
 # STACK is the stack's name (tagfleet).
 set -euo pipefail
 export AWS_PAGER=

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs fuzz targets, two at a time, each for some seconds: `scripts/fuzz.sh SECONDS [TARGET ...]`, all of them where none
-# is named. What they find is in fuzz/artifacts, what they learnt in fuzz/corpus; fuzz/seeds is what they begin with.
+# is named. Findings are in fuzz/artifacts, and the corpus is in fuzz/corpus. fuzz/seeds has the first inputs.
 #
 # Rust code is compiled with address sanitizer; C code is not, but its allocations are counted and checked too.
 set -euo pipefail

@@ -29,7 +29,7 @@ FIELDS = [
     "size", "crop_size", "crop_pct", "resample", "do_resize", "do_center_crop", "do_rescale", "rescale_factor", "rescale_offset",
     "do_normalize", "image_mean", "image_std", "do_flip_channel_order", "include_top",
 ]
-# Says nothing of the picture's values.
+# Does not affect the values of the picture.
 IRRELEVANT = {
     "image_processor_type", "do_convert_rgb", "default_to_square", "return_tensors", "data_format", "input_data_format", "device",
     "disable_grouping", "image_seq_length", "_valid_kwargs_names", "model_input_names", "do_reduce_labels", "segmentation_maps",
@@ -111,7 +111,7 @@ def expected(image, fields, kind):
 
 
 def same(processor, fields, kind):
-    """Whether the processor does what `kind` says, up to two grey levels at most and half a level on average."""
+    """Whether the processor does what `kind` describes, within two grey levels at most and half a level on average."""
     std = np.abs(np.array(fields.get("image_std") or [1.0])).min() if fields.get("do_normalize") else 1.0
     level = (1 / 255 if fields.get("do_rescale") else 1.0) / std / (std if kind == "efficient_net" else 1.0)
     for shape in SHAPES:
@@ -176,7 +176,7 @@ def entry(name, found):
 
 
 def table():
-    """One line for each family; a second one for its PIL backend where that has other defaults."""
+    """One line for each family; a second one for its PIL backend if that has other defaults."""
     backends = {name: line for name, found in classes() if (line := entry(name, found)) is not None}
     processors = {}
     for name, line in sorted(backends.items()):

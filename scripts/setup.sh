@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building and running tagfleet needs and this machine lacks; says in one line what it could not install.
+# Installs missing requirements of building and running tagfleet. Prints one line for what it could not install.
 # Everything but system packages and cargo's own tools goes into .venv. Doing it again costs a second.
 #   scripts/setup.sh          to build and run
 #   scripts/setup.sh openvino and OpenVINO, the engine for bf16 and int8
@@ -58,7 +58,7 @@ asl_validator() {
   npm ci --prefix infra/lint --no-audit --no-fund --silent && cp infra/lint/package-lock.json "$stamp"
 }
 
-# A browser, and what drives it and checks pages: without them one test is skipped and says so.
+# A browser, and the packages that control it and check pages. Without them one test is skipped with a message.
 browser() {
   local stamp=tests/browser/node_modules/.installed name
   command -v npm >/dev/null || system_install npm || return 1

@@ -5,7 +5,7 @@
 errors=$(mktemp) || fail "could not create a temporary file"
 trap 'rm -f "$errors"' EXIT
 
-# Prints what AWS answers about $1, and nothing if its error has $2 in it, which says that it does not exist.
+# Prints AWS's answer about $1, and nothing if the error contains $2, which means that $1 does not exist.
 ask() {
   local about=$1 missing=$2 answer
   shift 2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the wheel of target/wheels into an empty environment, with its dependencies from PyPI, and tags the demo's
-# pictures, as a new user would: nothing is activated. Says how many seconds it took.
+# pictures, as a new user would: no environment is activated. Prints the seconds that it took.
 set -euo pipefail
 
 fail() { echo "try_wheel: $*" >&2; exit 1; }

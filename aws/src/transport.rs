@@ -1,4 +1,5 @@
-//! What every request of this crate needs before it is sent: profile, endpoint, certificates, proxy, limits.
+//! What every request of this crate needs before it is sent: profile, endpoint, certificates, proxy and
+//! limits.
 //!
 //! It exists so that the SDK's clients, signed requests and downloads leave this machine in the same way. It
 //! never sends a request.

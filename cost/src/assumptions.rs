@@ -22,7 +22,7 @@ pub const KEYS_PER_SECOND: u64 = 100_000;
 pub const ROWS_PER_SECOND: u64 = 50_000;
 /// Memory of the splitter, in MB: a test holds it to the template.
 pub const SPLITTER_MB: u64 = 2_048;
-/// Memory of the reducer, in MB: likewise.
+/// Memory of the reducer, in MB: the same test holds it.
 pub const REDUCER_MB: u64 = 3_008;
 /// A worker has work for some minutes at least, because its machine takes as long to boot: 50,000 images.
 pub const IMAGES_PER_WORKER: u64 = 50_000;

@@ -1,4 +1,4 @@
-//! What the tests of several crates need: the usage of a worker, and a plan with its actual figures.
+//! Fixtures for the tests of several crates: the usage of a worker, and a plan with its actual figures.
 //!
 //! It never leaves a test.
 

@@ -144,7 +144,7 @@ pub struct WorkerUsage {
     pub vcpus: u32,
     /// Images it tagged, those whose rows were lost and came again counted again.
     pub tagged: u64,
-    /// Images it failed, likewise.
+    /// Images it failed, counted in the same way.
     pub failed: u64,
     /// What it sent to AWS.
     #[serde(default)]

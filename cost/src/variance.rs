@@ -12,7 +12,7 @@ use super::{Cost, billed_requests};
 use crate::forecast::{Estimate, Range};
 use crate::usage::Usage;
 
-/// What was planned of a run, and what came of it.
+/// The plan of a run, and its actual figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanVariance {
@@ -27,7 +27,7 @@ pub struct PlanVariance {
     pub causes: Vec<Cause>,
 }
 
-/// What came of a run.
+/// The actual figures of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,6 @@
-//! What the tests of several stages need: a tagger without a model, a bucket that fails on purpose.
+//! Fixtures for the tests of several stages: a tagger without a model, and a bucket that fails on request.
 //!
-//! [`faults`] makes a storm of them. It never leaves a test.
+//! [`faults`] injects faults that are drawn from a seed. None of this is part of a program.
 
 pub mod denying_bucket;
 pub mod faults;

@@ -1,4 +1,4 @@
-//! The summary as people and machines read it.
+//! The summary as text and as JSON.
 
 use super::*;
 use tagfleet_cost::usage::Foreign;

@@ -28,7 +28,7 @@ _KEY_USES = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey
 
 _LOCK = threading.Lock()
 _CALLS = collections.defaultdict(collections.Counter)
-_NEEDS = collections.defaultdict(collections.Counter)  # what is to be allowed beside the calls themselves
+_NEEDS = collections.defaultdict(collections.Counter)  # permissions that calls need besides their own action
 
 
 def record(principal, action, resources=("*",), **conditions):
@@ -97,7 +97,7 @@ def _record_s3(principal, action, path, headers):
 
 
 def record_missing(principal, path):
-    """What S3 asks for if there is no such object: without it the answer is 403 and not 404."""
+    """The permission that S3 checks if there is no such object: without it the answer is 403 instead of 404."""
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     if key and principal not in (TESTS, None):
         _count(_NEEDS, principal, "s3:ListBucket", [f"arn:aws:s3:::{bucket}"], {})
@@ -121,6 +121,6 @@ def recorded():
 
 
 def everything():
-    """{principal: {(action, resources, conditions): count}} of the calls, and of what they need beside."""
+    """{principal: {(action, resources, conditions): count}} of the calls and of their additional permissions."""
     with _LOCK:
         return {principal: dict(calls + _NEEDS[principal]) for principal, calls in _CALLS.items()}

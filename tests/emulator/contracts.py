@@ -143,7 +143,7 @@ def _first(problems):
 
 
 def request_problem(method, path, headers, body):
-    """What is wrong with a signed request, by the protocol of its service; none if nothing is, or nobody here knows it."""
+    """The error of a signed request by the protocol of its service; None if it is valid or its service is unknown."""
     signed_for = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", headers.get("authorization", ""))
     service = _SIGNED_FOR.get(signed_for and signed_for[1])
     # Requests of the tests themselves are not dated.
@@ -184,7 +184,7 @@ def _read_query(model, _method, _path, headers, body):
 
 
 def _put(shape, names, text, into, is_ec2):
-    """Puts a field `Filter.1.Value.2` where it belongs, and says what is wrong with it."""
+    """Puts a field `Filter.1.Value.2` into its place, and returns its error."""
     name, *rest = names
     members = {_wire_name(key, member, is_ec2): (key, member) for key, member in shape.members.items()}
     if name not in members:

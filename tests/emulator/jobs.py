@@ -96,7 +96,7 @@ class Job:
             return described
 
     def enter(self, status, reason=None):
-        """Goes to a state, unless the job has ended already; says whether it did."""
+        """Goes to a state, unless the job has ended already. Returns whether it did."""
         with _LOCK:
             if self.record["status"] in ENDED:
                 return False
@@ -285,7 +285,7 @@ def _start(job, attempt):
     environment = {
         "PATH": os.environ["PATH"],
         "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
-        # Who calls is told by the key: the job's role.
+        # The access key names the caller: the job's role.
         "AWS_ACCESS_KEY_ID": container.get("jobRoleArn", "job-without-role").rsplit("/", 1)[-1],
         "AWS_SECRET_ACCESS_KEY": "secret",
         **own,
@@ -304,7 +304,7 @@ def _start(job, attempt):
 
 
 def _wait(job):
-    """Waits for the job's process and ends what it left; says whether its time was over."""
+    """Waits for the job's process and ends what it left. Returns whether it timed out."""
     limit, timed_out = job.timeout.get("attemptDurationSeconds"), False
     try:
         job.process.wait(limit and int(limit) * SCALE)
@@ -342,7 +342,7 @@ def _refused(message):
 
 
 def refuse(count, code, status):
-    """The next so many calls of SubmitJob are refused."""
+    """Refuses the next `count` calls of SubmitJob."""
     _REFUSALS.extend([(code, status)] * count)
 
 
@@ -405,7 +405,7 @@ def describe(request):
 
 
 def list_jobs(request):
-    """ListJobs: of a queue or of an array; RUNNING if no status is asked for, and of every status by a name."""
+    """ListJobs: of a queue or of an array; RUNNING by default, and of every status if filtered by name."""
     if problem := contracts.problem("batch", "ListJobs", request):
         return _refused(problem)
     names = request.get("filters") or []
@@ -432,12 +432,12 @@ def _summary(described):
 
 
 def find(job_id):
-    """A job; KeyError where there is none."""
+    """A job; KeyError if there is none."""
     return _JOBS[job_id]
 
 
 def tags(job_id):
-    """The tags of a job; none where there is no such job."""
+    """The tags of a job; none if there is no such job."""
     return _JOBS[job_id].record["tags"] if job_id in _JOBS else {}
 
 

@@ -35,7 +35,7 @@ def _end_with_input(end_processes):
 
 
 def main():
-    """Serves until it is told to end."""
+    """Serves until it is asked to end."""
     _check()
     import jobs
     import machines

@@ -144,7 +144,7 @@ def _check(service, operation, arguments):
 
 
 def error_matches(error_equals, error):
-    """States.ALL leaves out what AWS says it leaves out, and nothing catches States.Runtime."""
+    """States.ALL does not include the errors that AWS excludes, and nothing catches States.Runtime."""
     if error == "States.Runtime":
         return False
     if error == "States.DataLimitExceeded":
@@ -222,7 +222,7 @@ def _child_input(state, raw_input, ctx, index, item):
 
 
 def has_ended(arn):
-    """Whether an execution has ended; KeyError where there is none."""
+    """Whether an execution has ended; KeyError if there is none."""
     return sfn._executions[arn]["status"] != "RUNNING"
 
 

@@ -1,4 +1,4 @@
-"""EC2's instance metadata service (IMDSv2) for one job: what its instance is, and that it is taken away."""
+"""EC2's instance metadata service (IMDSv2) for one job: its instance, and notices of spot interruptions."""
 
 import json
 import threading
@@ -30,12 +30,12 @@ class Metadata:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def take_away(self, seconds):
-        """From now on it says that the instance is terminated so many seconds from now."""
+        """From now on it announces that the instance ends in this many seconds."""
         at = time.strftime(_STAMP, time.gmtime(time.time() + seconds))
         self._notice = json.dumps({"action": "terminate", "time": at})
 
     def end(self):
-        """Nobody answers any more."""
+        """Stops answering."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -49,7 +49,7 @@ def _short(role):
 
 
 def _documents(role):
-    """The policies of a role; those of whoever uses the command stand in a file."""
+    """The policies of a role; those of a user of the command are in a file."""
     if role == OPERATOR:
         return [OPERATOR_POLICY.read_text().replace("SOURCE-BUCKET", "shop").replace("KEY-ID", "b")]
     return (iam._roles.get(role) or {"InlinePolicies": {}})["InlinePolicies"].values()

@@ -1,4 +1,4 @@
-"""Objects that S3 refuses, and objects that are encrypted with a KMS key: a part of an object's key says which it is.
+"""Objects that S3 refuses, and objects that are encrypted with a KMS key: a part of an object's key selects the kind.
 
     /403-           403 AccessDenied, as an object of another account or a policy that denies it
     /sse-c-         400 InvalidRequest, as an object that is encrypted with a key of its owner's
@@ -41,7 +41,7 @@ async def dispatch(method, path, headers, body, parameters, request_id):
 
 
 def install():
-    """Stands before all that is installed already."""
+    """Handles requests before everything that is installed already."""
     global _next
     _next = app._dispatch_service_request
     app._dispatch_service_request = dispatch

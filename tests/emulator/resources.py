@@ -26,7 +26,7 @@ def find_queue(reference):
 
 
 def find_definition(reference):
-    """An active definition by name, name and revision, or ARN; the latest where no revision is named; or none."""
+    """An active definition by name, name and revision, or ARN; the latest if no revision is named; None if there is none."""
     name, _, revision = _short(reference).partition(":")
     for definition in reversed(batch._job_definitions.get(name) or []):
         if definition["status"] == "ACTIVE" and revision in ("", str(definition["revision"])):
@@ -236,7 +236,7 @@ _describe_environments = batch._describe_compute_environments
 
 
 def install():
-    """Puts these operations in the place of ministack's, and the resources beside its own."""
+    """Puts these operations in the place of ministack's, and adds the resources to its own."""
     batch._DISPATCH.update({
         "/v1/createjobqueue": create_queue,
         "/v1/updatejobqueue": update_queue,

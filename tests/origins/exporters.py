@@ -1,4 +1,4 @@
-"""The forms in which exporters write one small network: names, operators, layout and what they say of themselves.
+"""The forms in which exporters write one small network: names, operators, layout and metadata.
 
 Each function takes a network of `make_origins.py` and returns an ONNX model. A form that folds batch normalisations into
 convolutions takes `network.folded()`, the others keep them.
@@ -147,7 +147,7 @@ def cntk(network, mean=None):
 
 
 def paddle(network):
-    """Paddle2ONNX since 2.0: no producer, but a graph that says so; all batch normalisations, and a softmax."""
+    """Paddle2ONNX since 2.0: no producer, but a graph with that name; all batch normalisations, and a softmax."""
     graph, tensor = Graph(), "x"
     for number, filters in enumerate(network.filters):
         inputs = [tensor, graph.constant(f"conv2d_{number}.w_0", filters)]

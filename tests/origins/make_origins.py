@@ -90,7 +90,7 @@ class Network:
 
 
 def main():
-    """Writes all folders anew."""
+    """Writes all folders."""
     weights = np.load(HERE / "networks.npz")
     for name, (write, samples, labels) in ORIGINS.items():
         network = expecting(read(weights, "gray" if name.endswith("gray") else "colour"), samples)

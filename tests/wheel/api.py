@@ -28,6 +28,6 @@ for wrong in [
     try:
         wrong()
     except Exception as error:
-        # What the program says is compared elsewhere.
+        # Other tests compare the output of the program.
         message = f"code {error.code}, one line" if hasattr(error, "code") and len(str(error).splitlines()) == 1 else error
         print(f"{type(error).__name__}: {message}")

@@ -1,4 +1,4 @@
-//! The merge against a join of two maps, and what people and programs read.
+//! The merge against a join of two maps, and its text and JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::*;
 
 const LABELS: [&str; 3] = ["cat", "dog", "emu"];
 
-/// What a row is: failed, or the labels that it has, and the version of its image.
+/// A row: failed, or its labels, and the version of its image.
 #[derive(Clone, Debug, PartialEq)]
 struct State {
     is_failed: bool,
@@ -96,7 +96,7 @@ fn counting(state: &State, counted: Counted) -> Vec<&'static str> {
     }
 }
 
-/// The same by looking keys up.
+/// The expected diff, by looking up keys in maps.
 fn joined(a: &Run, b: &Run, counted: Counted) -> (Fates, Vec<[String; 3]>) {
     let mut fates = Fates::default();
     let mut flips = Vec::new();

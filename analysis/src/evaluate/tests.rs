@@ -1,4 +1,4 @@
-//! Figures by hand, against scikit-learn's, and what people and programs read.
+//! Figures against a computation by hand and against scikit-learn, and their text and JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,7 +89,7 @@ fn figures_of_one_label_per_image() {
         only_in_run: 1,
     };
     assert_eq!(evaluation.images, counts);
-    // a and c are right at once, b by its second tag.
+    // The best tags of a and c are right, and the second tag of b.
     assert_eq!((evaluation.top_1, evaluation.top_5, evaluation.exact), (Some(0.4), Some(0.6), None));
     let cat = &evaluation.labels[0];
     assert_eq!((cat.scores.precision, cat.scores.recall, cat.support, cat.predicted), (1.0, 1.0 / 3.0, 3, 1));
@@ -151,7 +151,7 @@ fn scores_that_are_not_probabilities_have_no_calibration() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever is missing on either side.
+    /// Keys may be missing on either side.
     #[test]
     fn every_key_is_counted_once(
         run in prop::collection::btree_map("[a-c]{1,3}", 0_usize..5, 0..30),
@@ -196,7 +196,7 @@ fn name(label: u64) -> String {
     format!("label {label:02}")
 }
 
-/// 10,000 rows and the truth of all but some, as `scikit_learn.py` makes them.
+/// 10,000 rows and the truth of most of them, as `scikit_learn.py` makes them.
 fn drawn(several: bool) -> (Vec<Row>, String) {
     let mut numbers = Numbers(7);
     let (mut rows, mut csv) = (Vec::new(), "key,label\n".to_owned());
@@ -247,7 +247,7 @@ fn assert_close(found: &Value, expected: &Value, path: &str) {
     }
 }
 
-/// `tests/scikit_learn.py` writes the file with scikit-learn; it is in no environment of the tests.
+/// `tests/scikit_learn.py` wrote the file. The tests do not install scikit-learn.
 #[test]
 fn figures_are_those_of_scikit_learn() {
     let expected: Value = serde_json::from_str(include_str!("../../tests/scikit_learn.json")).unwrap();

@@ -1,4 +1,4 @@
-//! Every form of a truth gives the same images, and what is wrong with a file is named.
+//! Every form of a truth gives the same images, and every fault of a file is named.
 
 use std::fs;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ fn what_is_wrong_is_named() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Also if keys and labels hold what CSV quotes.
+    /// Keys and labels may contain the characters that CSV quotes.
     #[test]
     fn a_table_is_sorted_by_key(rows in prop::collection::vec(("[a-c,\"\n]{1,3}", "[x-z,\"]{1,2}"), 1..30)) {
         let mut csv = csv::Writer::from_writer(Vec::new());

@@ -1,6 +1,6 @@
 //! A run whose objects are read: the folder, the place in a bucket or the run of a fleet that a user named.
 //!
-//! It finds a run that has come to its end, complete or not, and reads none of its rows.
+//! It finds a run that has ended, complete or not, and reads none of its rows.
 
 use std::ffi::OsStr;
 use std::fs;

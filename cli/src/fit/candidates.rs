@@ -142,7 +142,7 @@ impl Candidate {
         self.steps.resize.map(|resize| resize.filter)
     }
 
-    /// True if `other` prepares pictures likewise, whatever the words.
+    /// True if `other` prepares pictures in the same way, even if its description differs.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.has_samples_of(other) && self.geometry() == other.geometry() && self.filter() == other.filter()
     }

@@ -66,8 +66,7 @@ pub(super) fn all(input: Size) -> Vec<Named> {
 }
 
 /// The usual geometries. The crops are those of torchvision (256/224) and of networks trained without a
-/// margin; the grays are those
-/// that YOLO's letterbox (114) and WD taggers (255) pad with.
+/// margin; the grays are those that YOLO's letterbox (114) and WD taggers (255) pad with.
 pub(super) fn usual(input: Size) -> Vec<Named> {
     if input.height != input.width {
         return usual_of_oblong(input);

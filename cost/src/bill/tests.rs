@@ -1,4 +1,4 @@
-//! Hand-made usages against bills computed by hand, and what holds for any usage.
+//! Chosen usages against bills computed by hand, and laws for any usage.
 
 use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ fn queues_are_billed_by_chunks_of_64_kib() {
 
 #[test]
 fn on_demand_hours_are_split_in_worked_and_idle() {
-    // Two hours, of which workers had half: 1 x 0.8 + 1 x 0.8. The disk: 2 h x 50 GB / 730 h = 0.136986
+    // Two hours, half of them used by workers: 1 x 0.8 + 1 x 0.8. The disk: 2 h x 50 GB / 730 h = 0.136986
     // GB-months at $0.073 are $0.01. The address: 2 h x $0.005 = $0.01.
     let cost =
         assert_costs(&on_machines(vec![machine(Some("on-demand"), time(7_200_000, 3_600_000, 0))]), 1.62);
@@ -123,10 +123,10 @@ fn on_demand_hours_are_split_in_worked_and_idle() {
 
 #[test]
 fn spot_hours_cost_what_their_zone_does_and_say_what_they_saved() {
-    // 1 h at $0.3 in us-east-1a, $0.005 for the disk and as much for the address; on demand it were $0.8.
+    // 1 h at $0.3 in us-east-1a, $0.005 for the disk and as much for the address; on demand it would be $0.8.
     let cost = assert_costs(&on_machines(vec![machine(Some("spot"), time(3_600_000, 3_600_000, 0))]), 0.31);
     assert!(close(cost.spot_saved_usd, 0.5), "{}", cost.spot_saved_usd);
-    // A zone that the book does not know costs what the dearest does.
+    // An unknown zone costs as much as the dearest one.
     let mut elsewhere = machine(Some("spot"), time(3_600_000, 3_600_000, 0));
     elsewhere.machine.zone = Some("us-east-1f".to_owned());
     assert_costs(&on_machines(vec![elsewhere]), 0.41);
@@ -137,7 +137,7 @@ fn a_host_reclaimed_in_its_first_hour_costs_disk_and_address_only() {
     // Half an hour: 0.5 x $0.005 for each.
     let cost = assert_costs(&on_machines(vec![machine(Some("spot"), time(0, 0, 1_800_000))]), 0.005);
     assert!(cost.notes.iter().any(|note| note.contains("are free")), "{:?}", cost.notes);
-    // What it would have cost on demand.
+    // The cost on demand.
     assert!(close(cost.spot_saved_usd, 0.4), "{}", cost.spot_saved_usd);
 }
 
@@ -273,7 +273,7 @@ proptest! {
         }
         prop_assert_eq!(sum, cost.total_usd);
         prop_assert!(cost.total_usd >= 0.0);
-        // The stored form keeps it to the bit.
+        // The stored form keeps every bit.
         let stored: Cost = serde_json::from_str(&serde_json::to_string(&cost).unwrap()).unwrap();
         prop_assert_eq!(stored, cost);
     }

@@ -1,4 +1,4 @@
-//! Plans of hand-made samples, against hand-computed figures.
+//! Plans of chosen samples against figures computed by hand.
 
 use proptest::prelude::*;
 
@@ -71,7 +71,7 @@ fn no_more_machines_are_planned_than_the_stack_may_hold() {
             .iter()
             .any(|note| note.contains("at most 256 vCPUs at once, as the stack tagfleet has it"))
     );
-    assert_eq!(first(&asked(4)).instances, 1, "Batch starts one machine even so");
+    assert_eq!(first(&asked(4)).instances, 1, "AWS Batch starts at least one machine");
 }
 
 fn gpu(instance_type: &str, vcpus: u32, spot: (f64, f64)) -> GpuMachine {
@@ -106,7 +106,7 @@ fn a_gpu_has_only_bounds() {
     let of_machines = plan.estimate.unwrap().machines_usd.high;
     assert!((small.pays_from.unwrap() - 360.0 / of_machines).abs() < 1e-6, "{small:?}");
     assert!(small.infers.is_none());
-    // If it cannot pay off, its lowest cost is above the highest cost of the recommendation.
+    // If a GPU can never be cheaper, its lowest cost is above the highest cost of the recommendation.
     for line in &plan.gpu_lines {
         assert_eq!(line.may_pay(), line.spot_usd_at_least < of_machines + 1.3, "{line:?}");
     }

@@ -1,4 +1,4 @@
-//! What a price book refuses, and what it answers.
+//! Valid and invalid price books, and their prices.
 
 use super::*;
 
@@ -105,7 +105,7 @@ fn a_newer_book_is_laid_over() {
     newer.date = "2026-12-24".to_owned();
     let both = old.overlaid(PriceBook::new("2026-12-24", vec![newer]).unwrap());
     assert_eq!(both.date(), "2026-12-24");
-    // The region's price is dropped if the newer book has prices of its zones.
+    // If the newer book has prices of a region's zones, the price of the region is dropped.
     assert_eq!(both.spot("us-east-1", "g6.xlarge", Some("us-east-1f")).unwrap().usd, 0.2);
     assert_eq!(both.spot("us-east-1", "g5.xlarge", None).unwrap().usd, 0.4);
     assert_eq!(both.price("us-east-1", "EC2", "gp3 storage").unwrap().usd, 0.08);

@@ -1,4 +1,4 @@
-//! Records that are added up.
+//! The sums of usage records.
 
 use super::*;
 use crate::bill::{Extras, bill};
@@ -138,7 +138,7 @@ fn a_pause_between_two_executions_is_not_time_of_the_workers() {
     assert_eq!(covered(vec![]), 0);
 }
 
-/// Records are in a bucket: every writer of the bucket can change their numbers.
+/// Everyone who can write to the bucket can change the numbers of its records.
 #[test]
 fn the_largest_numbers_add_up_to_a_bill_and_do_not_overflow() {
     let most = RequestCount { calls: u64::MAX, bytes_out: u64::MAX, bytes_in: u64::MAX, chunks: u64::MAX };

@@ -1,4 +1,4 @@
-//! Runs against their plans, taken apart by hand; and what holds for any run.
+//! Runs against their plans, computed by hand, and laws for any run.
 
 use proptest::prelude::*;
 

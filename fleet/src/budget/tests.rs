@@ -1,4 +1,4 @@
-//! Budgets with prices that divide well.
+//! Budgets with round prices.
 
 use super::*;
 use crate::request::is_limit;
@@ -79,7 +79,7 @@ fn images_still_to_be_fetched_ask_kms_as_often_as_those_that_were() {
 
 #[test]
 fn no_worker_starts_that_cannot_pay_for_a_shard() {
-    // Each needs a minute, 0.10, and a shard, 0.256: of 1.0 two can.
+    // Each needs a minute, 0.10, and a shard, 0.256: 1.0 pays for two.
     let nothing = Usage::default();
     assert_eq!(allowed(2.0, 10_000, 40, (&nothing, false)), Allowed::Workers(2, 0.5));
 }
@@ -95,7 +95,7 @@ fn a_run_that_cannot_be_paid_does_not_start() {
         "$0.000000 of $10.5 is spent and $9.500000 is left for workers, but to fetch 10000 images costs $10.000000; \
          to continue: tagfleet resume r --max-usd N, with N above 10.5"
     );
-    // A round later the same is not a reason: what can be done is done.
+    // In a later round this does not end the run: it does as much as it can pay for.
     assert!(matches!(allowed(10.5, 10_000, 4, (&Usage::default(), false)), Allowed::Workers(4, _)));
 }
 

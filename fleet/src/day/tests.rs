@@ -68,7 +68,7 @@ impl World {
         self.starts_at(NOON, name, asked, ended).await
     }
 
-    /// The answer is what the run may cost.
+    /// Returns the dollars that the run may cost.
     async fn starts_at(
         &self,
         now: u64,
@@ -89,7 +89,7 @@ impl World {
     }
 }
 
-/// To the cent: prices of functions and the like are in what is spent.
+/// Rounds to cents, because the spent amount includes prices of functions and similar services.
 fn cents(usd: f64) -> i64 {
     (usd * 100.0).round() as i64
 }
@@ -101,7 +101,7 @@ async fn a_third_run_of_a_day_learns_when_it_can_start() {
     assert_eq!(world.starts("b", Some(15.0), &[]).await, Ok(5.0));
     let refused = world.starts("c", Some(1.0), &[]).await.unwrap_err();
     insta::assert_snapshot!(refused, @"nothing is left of the day: the runs of 2026-11-30 may cost $20 together (the stack's MaxUsdPerDay), of which $0.0000 is spent and $20.0000 is reserved by runs that have not ended (a, b): it can start from 2026-12-01 00:00 UTC, or once these have ended and left some of it");
-    // A run that has ended leaves what it did not spend.
+    // A run that has ended releases its unspent dollars.
     world.spend("a", 3).await;
     assert_eq!(cents(world.starts("c", None, &[("a", NOON)]).await.unwrap()), 1200);
     world.spend("c", 12).await;
@@ -169,7 +169,7 @@ async fn what_an_execution_spent_is_final_a_quarter_of_an_hour_after_its_end() {
     world.spend("a", 1).await;
     world.starts("b", Some(1.0), &[("a", NOON - 899)]).await.unwrap();
     assert!(!world.bucket.exists("days/2026-11-30/000000.spent.json").await.unwrap());
-    // Its workers continued to record.
+    // Its workers wrote further records.
     world.spend("a", 2).await;
     world.starts("c", Some(1.0), &[("a", NOON - 900)]).await.unwrap();
     assert!(world.bucket.exists("days/2026-11-30/000000.spent.json").await.unwrap());
@@ -177,7 +177,7 @@ async fn what_an_execution_spent_is_final_a_quarter_of_an_hour_after_its_end() {
     assert_eq!(cents(world.starts("d", None, &[]).await.unwrap()), 1600, "20 - 2 - 1 - 1");
 }
 
-/// Between what the first one reads and what it writes, the second one comes and goes.
+/// The second run reserves between the read and the write of the first one.
 #[tokio::test]
 async fn two_runs_that_start_at_once_never_reserve_the_same_dollars() {
     let world = World::new().await;

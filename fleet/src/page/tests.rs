@@ -1,4 +1,4 @@
-//! What is read of a run's shards, and what is left out.
+//! The thumbnails that are read of a run's shards, and those that are left out.
 
 use std::sync::Arc;
 

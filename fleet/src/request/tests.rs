@@ -1,4 +1,4 @@
-//! Requests that are wrong in each way, and the smallest that is right.
+//! Every kind of wrong request, and the smallest valid one.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What check sends again: what the queue does not hold, in as many calls as it takes.
+//! Check sends shards again that are not in the queue, in as many calls as needed.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ async fn shards_in_the_queue_or_in_progress_are_not_sent_again() {
     world.ask(json!({})).await;
     world.split().await;
     let missing = world.check(0, false, None).await.missing;
-    // A worker that was ended with its job had this one in hand.
+    // A worker that ended with its job was working on this one.
     let in_hand = world.queue.receive(Duration::ZERO).await.unwrap().unwrap();
     let (problem, before) = (timed_out(), Some(missing + 1));
     let checked = world.check_with(CheckInput { before, problem: Some(&problem), ..ASKED }).await;
@@ -39,8 +39,7 @@ async fn shards_in_the_queue_or_in_progress_are_not_sent_again() {
     assert_eq!((shards.len() as u64, messages as u64), (missing, 2 * missing - 1), "one was lost");
 }
 
-/// A worker that is killed keeps what it had in hand hidden for minutes: a round that waits for nothing would
-/// miss it.
+/// The messages of a killed worker stay invisible for minutes, so a round that does not wait would miss them.
 #[tokio::test]
 async fn shards_of_dead_workers_are_sent_again_and_all_in_the_last_round() {
     let world = World::new(600).await;

@@ -1,4 +1,4 @@
-//! A request cannot reach what is another run's.
+//! A request cannot reach the objects of another run.
 
 use super::*;
 
@@ -13,7 +13,7 @@ async fn results_within_another_run_are_refused() {
         let (_, error) = world.error().await;
         assert!(error.contains("is within the run s3://stack/tags/victim/"), "{error}");
     }
-    // Next to it there is room, and a run may be planned twice.
+    // A place next to the other run is accepted, and a run may be planned twice.
     world.ask(json!({"output": "s3://stack/tags/victims/"})).await;
     assert!(!world.planned().await.resumed);
     assert!(world.planned().await.resumed);

@@ -52,7 +52,7 @@ async fn too_many_denied_images_end_the_run_until_they_are_accepted() {
     assert!(matches!(error, InferError::Denied(_)), "{error}");
     let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() };
     let checked = world.check(1, false, Some(&problem)).await;
-    assert!(!checked.again, "another round would come to the same");
+    assert!(!checked.again, "another round would have the same result");
     let finished = world.finish(checked.groups, Some(&problem)).await;
     assert_eq!(finished.state, State::Incomplete);
     let told = read_summary(&world.fleet().await).await.unwrap().problem.unwrap();
@@ -74,7 +74,7 @@ async fn too_many_denied_images_end_the_run_until_they_are_accepted() {
     usage::put(fleet.output.as_ref(), &fleet.keys, "plan-2", &record).await.unwrap();
     assert!(world.planned().await.resumed);
     world.lose_messages().await;
-    assert!(world.check(0, true, None).await.again, "what an earlier execution's workers said is past");
+    assert!(world.check(0, true, None).await.again, "reports of an earlier execution's workers do not count");
     infer_denied(&world, |number| number < 50).await.unwrap();
     let checked = world.check(1, true, None).await;
     let finished = world.finish(checked.groups, None).await;

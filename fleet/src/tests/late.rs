@@ -1,5 +1,5 @@
-//! Workers that put parts when the run no longer waits for them: a round's time ran out, or they were cut
-//! off.
+//! Workers that put parts after the run has stopped waiting for them: the round timed out, or they lost their
+//! connection.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -41,8 +41,8 @@ async fn a_part_that_comes_after_it_was_missed_is_not_counted() {
     assert_eq!((rows(&missing[..]).await, rows(&missing[1..]).await, rows(&[]).await), (0, 256, 300));
 }
 
-/// The stack's bucket, in which the rest of the run comes to its end just before its first incomplete summary
-/// is written.
+/// The stack's bucket, in which the rest of the run finishes just before its first incomplete summary is
+/// written.
 struct Overtaken {
     world: Arc<World>,
     is_over: AtomicBool,

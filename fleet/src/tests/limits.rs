@@ -7,7 +7,7 @@ use super::super::rules::Rules;
 use super::*;
 use tagfleet_cost::usage::{FunctionUsage, Usage};
 
-/// A cent for a GET of a worker, nothing else.
+/// A GET of a worker costs a cent, and everything else is free.
 fn a_cent_a_picture(usage: &Usage) -> Result<f64, String> {
     let gets = |requests: &Requests| requests.0.get("s3:GetObject").map_or(0, |count| count.calls);
     Ok(usage.requests.get("infer").map_or(0, gets) as f64 / 100.0)
@@ -72,7 +72,7 @@ async fn a_price_that_disappears_ends_a_started_run_and_keeps_its_rows() {
     world.split().await;
     world.infer().await;
     let fleet = world.fleet().await;
-    // One of three shards is to be done again.
+    // One of three shards has no part.
     let part = fleet.keys.part(tagfleet_pipeline::shard::ShardId { range: 0, number: 1 });
     world.own.delete(&part);
     let unknown = |_: &Usage| Err("no price of EC2 x9z.large spot in us-east-1".to_owned());
@@ -87,7 +87,7 @@ async fn a_price_that_disappears_ends_a_started_run_and_keeps_its_rows() {
     let problem = summary.problem.clone().unwrap();
     assert!(problem.contains("x9z.large") && problem.contains("tagfleet resume nightly-1"), "{problem}");
     assert!(summary.text().contains(&format!("problem  {problem}")), "{}", summary.text());
-    // Before anything has started the same is a wrong request.
+    // Before the run has started, an unknown price makes the request wrong.
     assert_eq!(limit.is_priced().unwrap_err().error_type(), ErrorType::BadRequest);
 }
 

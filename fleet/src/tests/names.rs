@@ -1,12 +1,11 @@
-//! Places and keys of every kind: a run writes below its own two prefixes and nowhere else, whatever these
-//! are called.
+//! Places and keys with any name: a run writes only below its own two prefixes.
 
 use futures::TryStreamExt;
 
 use super::*;
 use tagfleet_pipeline::bucket::KeyRange;
 
-/// Keys of images that S3 holds, and that mean something elsewhere.
+/// Valid keys of S3 that have a special meaning elsewhere.
 fn hostile_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "../../runs/nightly-1.json",

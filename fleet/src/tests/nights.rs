@@ -1,4 +1,4 @@
-//! A year of nights: each run continues the latest one, and its bill is that of the requests it made.
+//! A year of nightly runs: each continues the latest one, and its bill is that of its requests.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -82,7 +82,7 @@ impl Bucket for Counted {
     }
 }
 
-/// A world whose buckets count.
+/// A fixture whose buckets count requests.
 struct Year {
     world: World,
     of_source: Arc<Mutex<Requests>>,
@@ -160,7 +160,7 @@ impl Year {
     }
 }
 
-/// Half a per cent of the images or so: some are added, some replaced, some deleted. Nothing on Sundays.
+/// Changes about half a per cent of the images: some are added, some replaced, some deleted. None on Sundays.
 async fn change(source: &MemoryBucket, night: u64, random: &mut Random) {
     if night.is_multiple_of(7) {
         return;
@@ -248,7 +248,7 @@ async fn a_run_that_cannot_be_continued_starts_nothing() {
     insta::assert_snapshot!(world.error().await.1, @"the request is wrong: retry: s3://stack/tags/ has no complete run: start one without retry");
 }
 
-/// Only failed images are read, whatever is new.
+/// Only failed images are read, even if others are new.
 #[tokio::test]
 async fn a_retry_reads_failed_images_only() {
     let mut year = Year::new().await;

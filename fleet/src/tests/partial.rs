@@ -1,5 +1,4 @@
-//! Runs that end without some shards: what is done is in the results, and what comes later is added to it,
-//! once.
+//! Runs that end without some shards: finished rows are in the results, and later rows are added once.
 
 use futures::stream::TryStreamExt;
 
@@ -57,7 +56,7 @@ async fn no_row_is_withheld_or_doubled_however_often_a_run_ends_incomplete() {
     assert_eq!(files, ["00000-1.parquet", "00000-2.parquet", "00000-3.parquet", "00000.parquet"]);
 }
 
-/// A call that recorded its slice and was cut off before it wrote anything, while more parts came.
+/// A call that recorded its slice and died before it wrote the rows, while more parts came.
 #[tokio::test]
 async fn a_slice_that_was_recorded_is_written_as_recorded() {
     let world = World::new(300).await;
@@ -74,7 +73,7 @@ async fn a_slice_that_was_recorded_is_written_as_recorded() {
     assert_eq!(files.iter().map(|(_, keys)| keys.len()).collect::<Vec<_>>(), [44, 256]);
 }
 
-/// Earlier versions recorded the counts of whole groups alone.
+/// Earlier versions recorded only the counts of whole groups.
 #[tokio::test]
 async fn a_group_that_an_earlier_version_compacted_stays_as_it_is() {
     let world = World::new(300).await;

@@ -1,6 +1,6 @@
 //! Load: a queue of very many tiny shards, one very large shard, a key space of a million keys, a fleet of
-//! 300,000 shards. Outside CI: `make load` prints the processor's time per item and memory at several sizes,
-//! and fails if the time grows with their number.
+//! 300,000 shards. CI does not run it: `make load` prints the processor's time per item and memory at several
+//! sizes, and fails if the time grows with their number.
 
 mod fleet;
 mod night;
@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::synthetic_bucket::SyntheticBucket;
 
-/// The factor by which ten times as many items may slow down each of them: caches, not squares.
+/// With ten times as many items, each may take at most this factor longer: caches may slow it, quadratic work
+/// must not.
 const MOST_GROWTH: f64 = 3.0;
 
 /// The most memory that this process has had, in MB; 0 if the system does not report it.
@@ -38,8 +39,7 @@ fn peak_mb() -> u64 {
     line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0) / 1000
 }
 
-/// The processor's time that this process has taken, all threads together: others on the machine do not show
-/// in it.
+/// The processor time of all threads of this process. Other processes do not count.
 fn processor_time() -> Duration {
     const TICK: u64 = 10;
     let status = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -78,7 +78,7 @@ fn measure(what: &str, sizes: [usize; 3], run: impl AsyncFn(usize) -> Vec<(&'sta
             first.clone_from(&micros);
         }
         for (now, before) in micros.iter().zip(&first) {
-            // Ticks of the clock are not much less than the smallest size takes.
+            // The clock's ticks are nearly as long as the smallest size takes.
             assert!(*now < MOST_GROWTH * before.max(10.0), "{what}: {now} us each, and {before} us at first");
         }
     }

@@ -1,4 +1,4 @@
-//! Whole runs of a fleet in memory: through storms of faults, and at any scale.
+//! Whole runs of a fleet in memory: under injected faults, and at any scale.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The chaos test: whole runs on a virtual clock while everything goes wrong that can, one run for each seed.
+//! The chaos test: whole runs on a virtual clock under faults of every kind, one run for each seed.
 //!
 //! `TAGFLEET_STORM_SEEDS=FROM..TO` selects the seeds. A seed that fails names the command that repeats it.
 //! The order in which threads encode Parquet does not follow from the seed; everything else does.
@@ -6,10 +6,10 @@
 mod check;
 mod earlier;
 mod execution;
+mod fixture;
 mod local;
 mod steps;
 mod worker;
-mod world;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -41,18 +41,18 @@ impl Drop for Seed {
 
 fn on_a_virtual_clock<T>(run: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    // If all tasks wait for ever, the clock comes to this.
+    // If all tasks wait forever, the clock advances to this limit.
     runtime.block_on(async { timeout(LONGEST, run).await.expect("it hangs") })
 }
 
 #[test]
 fn a_disturbed_fleet_has_the_rows_of_an_undisturbed_one() {
-    let mut seen = execution::Seen::default();
+    let mut statistics = execution::Statistics::default();
     for seed in seeds() {
         let _seed = Seed(seed);
-        seen.add(&on_a_virtual_clock(execution::storm(seed)));
+        statistics.add(&on_a_virtual_clock(execution::storm(seed)));
     }
-    println!("fleet, seeds {:?}: {seen:?}", seeds());
+    println!("fleet, seeds {:?}: {statistics:?}", seeds());
 }
 
 #[test]

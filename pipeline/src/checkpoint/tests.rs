@@ -76,7 +76,7 @@ async fn a_checkpoint_grows_and_is_written_only_if_it_does() {
     checkpoints.save(&shard(0), rows(0..5)).await.unwrap();
     checkpoints.save(&shard(0), rows(10..12)).await.unwrap();
     let all = rows((0..5).chain(10..12));
-    assert_eq!(checkpoints.read(&shard(0)).await.unwrap(), all, "of two workers both are kept");
+    assert_eq!(checkpoints.read(&shard(0)).await.unwrap(), all, "the rows of both workers are kept");
     let before = place.stored().await;
     checkpoints.save(&shard(0), rows(2..4)).await.unwrap();
     assert_eq!(place.stored().await, before, "nothing new is not written");
@@ -99,7 +99,7 @@ async fn a_truncated_or_changed_checkpoint_is_refused_and_named() {
         let mut changed = whole.to_vec();
         changed[at] ^= 0x41;
         place.bucket.put(&place.keys.checkpoint(shard(0).id), changed.into()).await.unwrap();
-        // Some bits of zstd's header mean nothing.
+        // Some bits of zstd's header have no meaning.
         if let Ok(read) = place.checkpoints().read(&shard(0)).await {
             assert_eq!(read, rows(0..9), "byte {at}");
         }
@@ -200,7 +200,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// To the bit: NaN and the sign of zero included, so bytes are compared.
+    /// Bytes are compared, so that NaN and the sign of zero count.
     #[test]
     fn rows_come_back_unchanged(outcomes in btree_map(0..IMAGES, outcome(), 0..IMAGES)) {
         let kept: Rows = outcomes.into_iter().map(|(index, outcome)| (index, row(index, outcome))).collect();

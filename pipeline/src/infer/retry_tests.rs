@@ -1,4 +1,4 @@
-//! Disturbances that pass, denials that do not, and taggers that take their time, on tokio's clock.
+//! Transient faults, permanent denials and slow taggers, on tokio's clock.
 
 use std::sync::mpsc::{Receiver, channel};
 

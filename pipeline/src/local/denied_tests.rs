@@ -53,7 +53,7 @@ async fn one_denied_image_is_a_row() {
     let (source, denying, worker) = denying(5, |number| number == 2).await;
     let counts = complete(&source, &worker).await;
     assert_eq!((counts.tagged, &counts.failed), (4, &BTreeMap::from([("denied".to_owned(), 1)])));
-    assert_eq!(denying.denials(), 2, "it was asked for once more");
+    assert_eq!(denying.denials(), 2, "it was requested a second time");
     assert_eq!(denied::announced(worker.output.as_ref(), &worker.keys).await.unwrap(), 1);
 }
 
@@ -208,7 +208,7 @@ proptest! {
             let last = loop {
                 let worker = of_process();
                 processes += 1;
-                assert!(processes < 200, "it comes to no end");
+                assert!(processes < 200, "the run never finishes");
                 if let Ok(LocalOutcome::Complete(counts)) = run_on(&source, &worker, &Stop::default()).await {
                     assert_eq!(counts.rows(), images as u64);
                     break worker;

@@ -1,4 +1,4 @@
-//! The local run over real ports in memory and a tagger without a model: one row per key, whatever happens.
+//! The local run over ports in memory and a tagger without a model: one row per key, under any faults.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -175,7 +175,8 @@ async fn a_failed_put_subtracts_its_images_from_the_progress() {
         let worker = worker(source.clone(), output);
         let _ = run_on(&source, &worker, &Stop::default()).await;
         let progress = worker.progress.counts();
-        // A put that fails although it wrote is found done later, and then does not count in this run.
+        // If a put fails although it wrote the part, the shard is found done later and is not counted in this
+        // run.
         assert!(progress.done() <= 600, "{} of 600", progress.done());
     }
 }
@@ -260,7 +261,7 @@ async fn the_times_of_a_devices_stages_are_known_at_the_end() {
     let listed = Source::Listed(source.clone(), Filter::default());
     run(&request(), &ranges(), &listed, &worker, &taggers, &Stop::default()).await.unwrap();
     let told = worker.progress.device_time().unwrap();
-    assert_eq!(told.compute_milliseconds, calls.load(Relaxed), "what the last one told");
+    assert_eq!(told.compute_milliseconds, calls.load(Relaxed), "the time of the last tagger");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Counts rows: of a batch, of a stored part, of the parts of a run that has not come to its end.
+//! Counts rows: of a batch, of a stored part, of the parts of a run that has not ended.
 //!
 //! It decides nothing; a run that is complete is counted from its compacted groups.
 
@@ -37,7 +37,7 @@ pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
     Ok(counts)
 }
 
-/// The counts of the parts that are there, of a run that has not come to its end.
+/// The counts of the parts that are there, of a run that has not ended.
 ///
 /// # Errors
 /// If a part cannot be read.

@@ -1,6 +1,6 @@
 //! Which images have other tags than the run before gave them: counted while rows are merged.
 //!
-//! A run that continues another tags again what was replaced, and keeps the other rows. So the images that
+//! A run that continues another tags again what was replaced, and keeps the other rows. So its images that
 //! are tagged in both runs are the kept ones and the replaced ones, and only the latter can differ. It
 //! decides nothing.
 

@@ -20,7 +20,7 @@ const MIN_KEYS: f64 = 50_000.0;
 const PAGE: usize = 1000;
 /// This many of the last keys are looked at by themselves.
 const PAGE_END: usize = 100;
-/// A range with more than a page is halved so often before a guess may call it small: 16 ranges.
+/// A range with more than a page is halved this many times before a guess may call it small: 16 ranges.
 const MIN_HALVINGS: u32 = 4;
 /// The longest key of S3.
 const MAX_KEY_BYTES: usize = 1024;

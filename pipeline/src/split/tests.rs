@@ -1,4 +1,5 @@
-//! Split's laws: every key in exactly one shard, in order, whatever stops it and however often it runs.
+//! The laws of split: every key is in exactly one shard, in order, whatever stops it and however often it
+//! runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,7 +209,7 @@ async fn a_second_splitter_with_other_objects_drops_and_repeats_none() {
     let mut open = OpenShard::default();
     keys[..256].iter().cloned().for_each(|key| open.images.push(Image::named(key)));
     assert!(!late.commit(&mut open).await.unwrap(), "another one was first");
-    assert!(open.is_empty(), "what is behind the winner's last key is listed again");
+    assert!(open.is_empty(), "the keys after the winner's last key are listed again");
     let source: Source = Source::Listed(source, Filter::default());
     split(&source, &output, &queue).await.unwrap();
     let all = shards(&output).await.concat();
@@ -249,7 +250,7 @@ async fn keys_of(source: &Source, range: &KeyRange) -> Vec<String> {
 }
 
 proptest! {
-    /// Several places are what one listing of everything would give of them, in any range of it.
+    /// Several inputs give the keys that one listing of everything gives for them, in any range.
     #[test]
     fn several_places_are_read_in_key_order_and_each_key_once(
         all in btree_set("[a-c/]{1,4}", 0..40),

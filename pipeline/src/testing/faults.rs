@@ -1,4 +1,4 @@
-//! Faults on purpose: the fate of one process and of each of its calls, drawn from a seed.
+//! Injected faults: the fate of one process and of each of its calls, drawn from a seed.
 //!
 //! A process is a worker or one call of a function. At any of its calls it may be killed, asked to stop, or
 //! frozen and woken later; each call may fail, or be done and its answer lost. A fault depends on the seed,
@@ -42,10 +42,10 @@ impl Random {
     }
 }
 
-/// How rough it is, and for how long.
+/// The rates and times of all faults of a run.
 #[derive(Clone, Debug)]
 pub struct Storm {
-    /// Decides everything.
+    /// All other values follow from this seed.
     pub seed: u64,
     /// This many of a thousand calls fail.
     pub failing: u64,
@@ -55,12 +55,12 @@ pub struct Storm {
     pub outage: Range<Instant>,
     /// Reads of some prefixes are throttled until then, as partitions of S3 are.
     pub throttled: Instant,
-    /// From then on nothing is disturbed.
+    /// No fault happens after this time.
     pub end: Instant,
 }
 
 impl Storm {
-    /// One that lasts for some minutes, another with each seed.
+    /// The storm of a seed, which lasts for some minutes.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut random = Random::of(("storm", seed));
@@ -75,7 +75,7 @@ impl Storm {
         Self { seed, failing, unruly, outage, throttled, end: now + Duration::from_secs(seconds) }
     }
 
-    /// Nothing is disturbed.
+    /// A storm without faults.
     #[must_use]
     pub fn calm() -> Self {
         let now = Instant::now();
@@ -95,16 +95,16 @@ impl Storm {
     }
 }
 
-/// What becomes of a call.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It goes well.
+    /// The call succeeds.
     None,
-    /// It fails, and nothing is done.
+    /// The call fails and is not performed.
     Refused(&'static str),
-    /// It is done, and its answer never comes.
+    /// The call is performed, and its answer is lost.
     Lost(&'static str),
-    /// Nothing can be written.
+    /// The call fails because the disk is full.
     DiskFull,
 }
 
@@ -161,13 +161,13 @@ impl Process {
         }
     }
 
-    /// One that nothing happens to.
+    /// A process without faults.
     #[must_use]
     pub fn undisturbed() -> Self {
         Self::new(&Storm::calm(), "undisturbed", 0)
     }
 
-    /// What it lives in.
+    /// The storm of the process.
     #[must_use]
     pub fn storm(&self) -> &Storm {
         &self.storm

@@ -1,6 +1,6 @@
 //! A bucket as one process meets it: calls take time, fail, or are done and their answers lost.
 //!
-//! What is asked of it is passed on unchanged; with no storm it keeps the contract. It never leaves a test.
+//! Calls are passed on unchanged. Without a storm it keeps the contract. It is only for tests.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A source as tests play it: listed, and its images read whole. Whatever no stage does with a source fails
-//! the test.
+//! A source for tests: it is listed, and its images are read whole. Any other call fails the test, because no
+//! stage makes it.
 //!
 //! It never leaves a test.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 
 use crate::bucket::{Bucket, BucketError, ByteRange, Fetched, FetchedRange, KeyRange, Object, Put};
 
-/// A bucket that is only read; its images come in a way of their own.
+/// A read-only bucket with its own way of reading an image.
 #[async_trait]
 pub trait TestSource: Send + Sync {
     /// What is listed.

@@ -37,7 +37,7 @@ impl StoredThumbnails {
         Ok(Self { objects: objects.len() as u64, chosen: evenly(objects, run) })
     }
 
-    /// Reads them one after the other; `None` if one is not there any more, or if no worker of this version
+    /// Reads them one after the other; `None` if one is not there any more, or no worker of this version
     /// wrote it.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ fn id(number: u32) -> ShardId {
     ShardId { range: 0, number }
 }
 
-/// What becomes of an object whose bytes are `whole`.
+/// The damaged forms of an object with the bytes `whole`.
 fn damages(whole: &Bytes) -> [Bytes; 3] {
     let mut overwritten = whole.to_vec();
     let half = overwritten.len() / 2;
@@ -28,7 +28,7 @@ fn damages(whole: &Bytes) -> [Bytes; 3] {
     [Bytes::new(), whole.slice(..half), overwritten.into()]
 }
 
-/// A run that was stopped after its first part and in the middle of a shard, or that has come to its end.
+/// A run that was stopped after its first part and in the middle of a shard, or that has ended.
 async fn place(is_complete: bool) -> Place {
     let place = Place::new(IMAGES).await;
     let (_, ended) = place.stopped_after(if is_complete { IMAGES } else { 300 }, (1, 1)).await;
@@ -45,7 +45,7 @@ fn is_complete(ended: &Result<LocalOutcome, RunError>) -> bool {
 
 /// Damages an object of a run in each way: the next process names it, and once it is deleted the rows are as
 /// they should be.
-fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) {
+fn is_named_and_can_be_fixed(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) {
     block_on(async {
         let quiet = Place::new(IMAGES).await;
         let expected = quiet.rows(&quiet.quiet().await.0).await;
@@ -53,7 +53,7 @@ fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) 
         for number in 0..3 {
             let (place, key) = (place(is_complete_before).await, key(&keys));
             if key != keys.compacted(0, 0) {
-                // Else what is compacted is not read again.
+                // Otherwise compacted parts are not read again.
                 place.output.delete(&keys.compacted(0, 0));
             }
             let whole = place.output.get(&key, None, u64::MAX).await.unwrap().bytes;
@@ -63,7 +63,7 @@ fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) 
             place.output.delete(&key);
             let (worker, ended) = place.quiet().await;
             assert!(is_complete(&ended), "damage {number} of {key}: {ended:?}");
-            // A result that was written before it was noticed is that of another folder.
+            // A result that was written before the damage was found is in another folder.
             assert_eq!(place.rows(&worker).await, expected, "damage {number} of {key}");
         }
     });
@@ -71,28 +71,28 @@ fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) 
 
 #[test]
 fn a_damaged_record_of_a_split_is_named() {
-    named_and_mended(false, |keys| keys.range_split(0));
-    named_and_mended(true, |keys| keys.range_split(0));
+    is_named_and_can_be_fixed(false, |keys| keys.range_split(0));
+    is_named_and_can_be_fixed(true, |keys| keys.range_split(0));
 }
 
 #[test]
 fn a_damaged_shard_is_named() {
-    named_and_mended(false, |keys| keys.shard(id(2)));
+    is_named_and_can_be_fixed(false, |keys| keys.shard(id(2)));
 }
 
 #[test]
 fn a_part() {
-    named_and_mended(true, |keys| keys.part(id(1)));
+    is_named_and_can_be_fixed(true, |keys| keys.part(id(1)));
 }
 
 #[test]
 fn the_groups() {
-    named_and_mended(true, RunKeys::groups);
+    is_named_and_can_be_fixed(true, RunKeys::groups);
 }
 
 #[test]
 fn damaged_counts_of_a_group_are_named() {
-    named_and_mended(true, |keys| keys.compacted(0, 0));
+    is_named_and_can_be_fixed(true, |keys| keys.compacted(0, 0));
 }
 
 #[test]

@@ -42,13 +42,13 @@ enum Event {
     Extend(usize),
     /// A worker stops: it leaves a checkpoint and gives its message back.
     GiveBack(usize),
-    /// The same while another does: what it had read of the checkpoint is older than what it replaces.
+    /// A worker stops while another one stops too: it replaces a newer checkpoint than the one that it read.
     Race(usize),
-    /// A worker is killed: its message comes again by itself.
+    /// A worker is killed: its message is delivered again.
     Kill(usize),
     /// Seconds pass.
     Pass(u64),
-    /// A message of this shard comes a second time, for whatever reason.
+    /// A message of this shard is delivered a second time.
     Duplicate(u32),
     /// The round is over: what is missing is sent again, or the run ends.
     Check,
@@ -68,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// How far a worker is with its message.
+/// The progress of a worker with its message.
 #[derive(Clone, Debug)]
 enum Worker {
     Idle,
@@ -124,7 +124,7 @@ impl Real {
         self.agrees().await;
     }
 
-    /// The ladder of `infer`, a rung a call.
+    /// One step of `infer`.
     async fn step(&mut self, number: usize) {
         let next = match self.workers[number].clone() {
             Worker::Idle => self.receive().await,
@@ -224,7 +224,7 @@ impl Real {
         self.model.holds();
     }
 
-    /// All processes are well from now on: the run comes to its end in one round more.
+    /// From now on no process fails: the run finishes in one more round.
     async fn comes_to_its_end(&mut self) {
         self.round = 1;
         self.check().await;
@@ -252,7 +252,7 @@ fn row(shard: ShardId, image: usize) -> Row {
     Row { key: format!("{}-{image}.jpg", shard.number), bytes: None, etag: None, outcome }
 }
 
-/// A queue that is gone: what a worker has of it can still be put, and no message be deleted.
+/// A deleted queue: a worker can still put its part, and cannot delete its message.
 fn forget(worker: &mut Worker) {
     if let Worker::Received(message, _) | Worker::Tagging(message, ..) | Worker::Done(message) = worker {
         message.receipt = u64::MAX.to_string();

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use tagfleet_pipeline::testing::rows::{Rows, rows_of};
 
-/// How a run is done; none of it may show.
+/// The way in which a run is done. It must not change the rows.
 #[derive(Clone, Debug)]
 struct Way {
     workers: usize,

@@ -1,4 +1,4 @@
-//! Nights: each run continues the one before. The law: its rows are those of one full run over the same
+//! Nightly runs: each run continues the one before. The law: its rows are those of one full run over the same
 //! objects, and no image is read whose row is kept.
 
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ impl TestSource for Shop {
     }
 }
 
-/// What happens to a key before a night.
+/// A change of a key before a night.
 #[derive(Clone, Debug)]
 enum Event {
     Put(String, String),
@@ -77,7 +77,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// How a night is disturbed.
+/// The fault of a night.
 #[derive(Clone, Debug)]
 enum Trouble {
     None,
@@ -95,14 +95,14 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     ]
 }
 
-struct World {
+struct Fixture {
     shop: Arc<Shop>,
     output: Arc<dyn Bucket>,
     /// Few rows of a shard may be kept, and few images be in one, if rows are large.
     vector: Option<Vector>,
 }
 
-impl World {
+impl Fixture {
     fn new(large_rows: bool) -> Self {
         let vector = Vector { output: "embedding".to_owned(), stored: VectorType::F32, length: 4_000_000 };
         Self {
@@ -145,7 +145,7 @@ impl World {
         matches!(ended, Ok(LocalOutcome::Complete(_)))
     }
 
-    /// A whole run, and what it found.
+    /// A whole run, with its result.
     async fn night(&self, name: &str, since: Option<Since>, trouble: &Trouble) -> Night {
         let request = self.request(since);
         let before = self.shop.gets.load(SeqCst);
@@ -195,11 +195,11 @@ fn since(run: &str, only_failed: bool) -> Option<Since> {
     Some(Since { run: RunId::try_from(run.to_owned()).unwrap(), only_failed })
 }
 
-async fn some_images(world: &World, count: u32) {
+async fn some_images(fixture: &Fixture, count: u32) {
     for number in 0..count {
         let text = if number % 5 == 0 { "bad" } else { "image" };
         let key = format!("{number:04}.jpg");
-        world.change(&[Event::Put(key, format!("{text}{}", number % 7))]).await;
+        fixture.change(&[Event::Put(key, format!("{text}{}", number % 7))]).await;
     }
 }
 
@@ -213,15 +213,15 @@ proptest! {
         large_rows: bool,
     ) {
         block_on(async {
-            let world = World::new(large_rows);
-            world.change(&[Event::Put("aa/0.jpg".to_owned(), "image".to_owned())]).await;
-            world.change(&first).await;
-            world.night("night-0", None, &Trouble::None).await;
+            let fixture = Fixture::new(large_rows);
+            fixture.change(&[Event::Put("aa/0.jpg".to_owned(), "image".to_owned())]).await;
+            fixture.change(&first).await;
+            fixture.night("night-0", None, &Trouble::None).await;
             for (number, (events, trouble)) in nights.iter().enumerate() {
-                world.change(events).await;
+                fixture.change(events).await;
                 let (name, before) = (format!("night-{}", number + 1), format!("night-{number}"));
-                let night = world.night(&name, since(&before, false), trouble).await;
-                let full = world.night(&format!("full-{number}"), None, &Trouble::None).await;
+                let night = fixture.night(&name, since(&before, false), trouble).await;
+                let full = fixture.night(&format!("full-{number}"), None, &Trouble::None).await;
                 assert_eq!(without_run(night.rows.clone()), without_run(full.rows));
                 let difference = night.difference.unwrap_or_default();
                 let tagged = difference.new + difference.changed + difference.retried;
@@ -238,10 +238,10 @@ proptest! {
 fn a_night_without_changes_reads_no_image_and_counts_kept_rows() {
     block_on(async {
         for large_rows in [false, true] {
-            let world = World::new(large_rows);
-            some_images(&world, 300).await;
-            let first = world.night("first", None, &Trouble::None).await;
-            let second = world.night("second", since("first", false), &Trouble::None).await;
+            let fixture = Fixture::new(large_rows);
+            some_images(&fixture, 300).await;
+            let first = fixture.night("first", None, &Trouble::None).await;
+            let second = fixture.night("second", since("first", false), &Trouble::None).await;
             assert_eq!(without_run(second.rows), without_run(first.rows));
             assert_eq!(second.gets, 0);
             assert_eq!(second.difference, Some(Difference { kept: 300, ..Difference::default() }));
@@ -252,11 +252,11 @@ fn a_night_without_changes_reads_no_image_and_counts_kept_rows() {
 #[test]
 fn every_kind_of_change_is_counted() {
     block_on(async {
-        let world = World::new(false);
-        some_images(&world, 20).await;
-        world.change(&[Event::Breaks("0003.jpg".to_owned())]).await;
-        world.night("first", None, &Trouble::None).await;
-        world
+        let fixture = Fixture::new(false);
+        some_images(&fixture, 20).await;
+        fixture.change(&[Event::Breaks("0003.jpg".to_owned())]).await;
+        fixture.night("first", None, &Trouble::None).await;
+        fixture
             .change(&[
                 Event::Put("0100.jpg".to_owned(), "image".to_owned()),
                 Event::Put("0004.jpg".to_owned(), "image of today".to_owned()),
@@ -265,7 +265,7 @@ fn every_kind_of_change_is_counted() {
                 Event::Heals,
             ])
             .await;
-        let second = world.night("second", since("first", false), &Trouble::None).await;
+        let second = fixture.night("second", since("first", false), &Trouble::None).await;
         let expected = Difference { new: 1, changed: 1, retried: 1, kept: 16, deleted: 2 };
         assert_eq!(second.difference, Some(expected));
         assert_eq!(second.gets, 3);
@@ -276,11 +276,11 @@ fn every_kind_of_change_is_counted() {
 #[test]
 fn a_retry_reads_failed_images_only() {
     block_on(async {
-        let world = World::new(false);
-        some_images(&world, 20).await;
-        world.change(&[Event::Breaks("0003.jpg".to_owned())]).await;
-        let first = world.night("first", None, &Trouble::None).await;
-        world
+        let fixture = Fixture::new(false);
+        some_images(&fixture, 20).await;
+        fixture.change(&[Event::Breaks("0003.jpg".to_owned())]).await;
+        let first = fixture.night("first", None, &Trouble::None).await;
+        fixture
             .change(&[
                 Event::Heals,
                 Event::Put("0100.jpg".to_owned(), "image".to_owned()),
@@ -288,7 +288,7 @@ fn a_retry_reads_failed_images_only() {
                 Event::Put("0005.jpg".to_owned(), "image, not bad any more".to_owned()),
             ])
             .await;
-        let second = world.night("second", since("first", true), &Trouble::None).await;
+        let second = fixture.night("second", since("first", true), &Trouble::None).await;
         // One that could not be read, and the four bad ones, of which one was replaced.
         assert_eq!(second.gets, 5);
         let expected = Difference { retried: 5, kept: 15, ..Difference::default() };
@@ -303,19 +303,22 @@ fn a_retry_reads_failed_images_only() {
 #[test]
 fn a_dry_run_counts_the_same() {
     block_on(async {
-        let world = World::new(true);
-        some_images(&world, 20).await;
-        world.night("first", None, &Trouble::None).await;
-        world
+        let fixture = Fixture::new(true);
+        some_images(&fixture, 20).await;
+        fixture.night("first", None, &Trouble::None).await;
+        fixture
             .change(&[Event::Delete("0000.jpg".to_owned()), Event::Put("1.jpg".to_owned(), "bad".to_owned())])
             .await;
-        let worker = world.worker("dry", world.output.clone());
-        let request = world.request(since("first", false));
-        let earlier =
-            tagfleet_pipeline::earlier::EarlierRun::new(&request, &world.output, (&worker.run, &worker.keys));
-        let source = Source::Listed(world.shop.clone(), Filter::default()).since(earlier);
+        let worker = fixture.worker("dry", fixture.output.clone());
+        let request = fixture.request(since("first", false));
+        let earlier = tagfleet_pipeline::earlier::EarlierRun::new(
+            &request,
+            &fixture.output,
+            (&worker.run, &worker.keys),
+        );
+        let source = Source::Listed(fixture.shop.clone(), Filter::default()).since(earlier);
         let found = dry_run(&source, &KeyRange::default()).await.unwrap();
-        let night = world.night("second", since("first", false), &Trouble::None).await;
+        let night = fixture.night("second", since("first", false), &Trouble::None).await;
         assert_eq!(found.split.difference, night.difference);
         assert_eq!(found.split.images, 1);
     });

@@ -1,5 +1,4 @@
-//! Runs that are stopped again and again: what is tagged is kept, and the rows are those of a run that was
-//! left alone.
+//! Runs that are stopped repeatedly: tagged images are kept, and the rows are those of an undisturbed run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -101,7 +100,7 @@ impl Place {
         testing::worker(source, self.output.clone(), Duration::from_secs(60))
     }
 
-    /// One process that is let to run to its end.
+    /// One process that runs to its end.
     pub(super) async fn quiet(&self) -> (Worker, Result<LocalOutcome, RunError>) {
         let worker = self.worker(self.source.clone());
         let ended = self.process(&worker, &|| Ok(LengthTagger::threads(2, 3)), &Stop::default()).await;
@@ -178,7 +177,7 @@ proptest! {
                 let (worker, ended) = stormy.stopped_after(few, (threads, batch_size)).await;
                 let counts = worker.progress.counts();
                 if counts.total > 0 {
-                    assert_eq!((counts.total, counts.before), (images as u64, done), "what was printed last");
+                    assert_eq!((counts.total, counts.before), (images as u64, done), "the last printed progress");
                 }
                 assert!(counts.done() >= done);
                 (done, tagged) = (counts.done(), tagged + counts.tagged + counts.failed);
@@ -186,7 +185,7 @@ proptest! {
                 match ended.unwrap() {
                     LocalOutcome::Interrupted => {
                         let kept = reduce::counts_kept(&worker.checkpoints()).await.unwrap();
-                        assert_eq!(kept.rows(), done, "what is counted is kept");
+                        assert_eq!(kept.rows(), done, "counted images are kept");
                     }
                     LocalOutcome::Complete(counts) => break (worker, counts),
                     LocalOutcome::Incomplete(missing) => panic!("{missing:?}"),
@@ -203,7 +202,7 @@ proptest! {
     }
 }
 
-/// Images of other shards than the one that is denied are done, and so are the others of that shard.
+/// The images of other shards are done, and so are the other images of the denied shard.
 #[test]
 fn the_rows_of_a_failed_shard_are_kept() {
     block_on(async {
@@ -248,7 +247,7 @@ fn a_damaged_checkpoint_is_named_and_costs_only_work() {
     });
 }
 
-/// A bucket without room: nothing is written, what is there is there.
+/// A full bucket: it can be read, and every write fails.
 struct FullBucket(Arc<MemoryBucket>);
 
 impl FullBucket {

@@ -1,4 +1,4 @@
-//! Laws of the choice: who gets a picture first, how many there are, and what it does not depend on.
+//! Laws of the choice: its order, its size, and what it does not depend on.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The page of a synthetic run: its structure as a snapshot, and what no key, label or message can do to it.
+//! The page of a synthetic run: its structure as a snapshot, and hostile keys, labels and messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// The same on machines with GPUs.
+    /// The run on machines with GPUs.
     fn with_gpus(text: &str) -> Self {
         let mut world = Self::new(text);
         world.summary.device = Some(binding());

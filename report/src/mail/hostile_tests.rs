@@ -1,4 +1,4 @@
-//! What no name, place or cause can do to a mail: no header, no line and no markup of its own.
+//! Hostile names, places and causes in a mail: they add no header, no line and no markup.
 
 use std::collections::BTreeMap;
 

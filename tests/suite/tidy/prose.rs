@@ -21,7 +21,7 @@ const IN_STYLE: [&str; 12] = [
 ];
 
 /// Words and phrases that STYLE.md replaces, in lower case.
-const BANNED: [&str; 40] = [
+const BANNED: [&str; 51] = [
     "go on",
     "goes on",
     "going on",
@@ -62,6 +62,17 @@ const BANNED: [&str; 40] = [
     "are no",
     "made up",
     "meanwhile",
+    "come about",
+    "comes about",
+    "came about",
+    "in the name of",
+    "what came of",
+    "taken away",
+    "gone away",
+    "come to its end",
+    "comes to its end",
+    "so often",
+    "for whatever reason",
 ];
 
 /// Phrases that contain a banned one and are plain English.

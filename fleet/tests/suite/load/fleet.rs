@@ -44,7 +44,7 @@ const ASKED: CheckInput<'_> = CheckInput {
     stop: None,
 };
 
-struct World {
+struct Fixture {
     stack: Stack,
     source: SyntheticBucket,
     run: Arc<SyntheticRun>,
@@ -60,7 +60,7 @@ fn part(run: &RunId) -> Bytes {
     encode_part(&[row], &of, &Slowest::default()).unwrap()
 }
 
-impl World {
+impl Fixture {
     async fn new(images: usize) -> Self {
         let (own, run) = (MemoryBucket::default(), RunId::try_from("load".to_owned()).unwrap());
         let of_length = request();
@@ -127,23 +127,23 @@ impl World {
 }
 
 async fn steps(shards: usize) -> Vec<(&'static str, Duration)> {
-    let world = World::new(shards).await;
+    let fixture = Fixture::new(shards).await;
     let mut laps = Laps::begin();
-    plan(&world.stack, &world.fleet).await.unwrap();
+    plan(&fixture.stack, &fixture.fleet).await.unwrap();
     let planned = laps.lap();
-    world.split().await;
+    fixture.split().await;
     let split = laps.lap();
-    assert_eq!(world.queue.messages().await.unwrap().visible, shards as u64);
-    let groups = world.check_first(shards as u64).await;
+    assert_eq!(fixture.queue.messages().await.unwrap().visible, shards as u64);
+    let groups = fixture.check_first(shards as u64).await;
     let first = laps.lap();
-    world.check_after_a_round().await;
+    fixture.check_after_a_round().await;
     let sent_again = laps.lap();
-    world.run.have_done(1000);
+    fixture.run.have_done(1000);
     for group in 0..groups {
-        compact(&world.fleet, group).await.unwrap();
+        compact(&fixture.fleet, group).await.unwrap();
     }
     let compacted = laps.lap();
-    world.finish(shards as u64).await;
+    fixture.finish(shards as u64).await;
     vec![
         ("plan", planned),
         ("split", split),

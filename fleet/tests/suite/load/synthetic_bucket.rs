@@ -1,6 +1,6 @@
 //! A bucket of this many keys that holds none of them: each is computed on request, in its order.
 //!
-//! It exists so that the memory of a stage is not hidden behind that of a bucket in memory. It is only read.
+//! It exists so that a stage's memory can be measured without that of a bucket in memory. It is read-only.
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! A stack's bucket of a run of very many shards: it holds the records of the run, and makes up shards and
 //! parts.
 //!
-//! It exists so that what a step takes of memory is not hidden behind what a bucket in memory takes.
+//! It exists so that a step's memory can be measured without that of a bucket in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,7 +27,7 @@ pub(crate) struct SyntheticRun {
     records: MemoryBucket,
     keys: RunKeys,
     part: Bytes,
-    /// How many shards a range has.
+    /// The number of shards of a range.
     shards: Mutex<BTreeMap<u32, u32>>,
     /// This many of a thousand shards have their part.
     done: AtomicU64,

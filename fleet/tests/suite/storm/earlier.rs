@@ -1,4 +1,4 @@
-//! What came before some runs: a complete run over other objects, whose rows may be kept.
+//! The earlier run of some runs: complete, over other objects, with rows that may be kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,28 +18,28 @@ use tagfleet_pipeline::split::Source;
 use tagfleet_pipeline::testing;
 use tagfleet_pipeline::testing::faults::{Random, Storm};
 
+use super::fixture::{Fixture, vector};
 use super::worker::taggers;
-use super::world::{World, vector};
 
 /// A run of the stack over the objects that there are now, without a disturbance.
-pub(super) async fn run(world: &World) -> Since {
+pub(super) async fn run(fixture: &Fixture) -> Since {
     let run = RunId::try_from("earlier-20261129-010000-0a1b2c".to_owned()).unwrap();
     let input = Input { location: "s3://shop/".to_owned(), ..testing::request().input };
     let request = RunRequest { input, vector: Some(vector()), ..testing::request() };
-    let source: Arc<dyn Bucket> = world.source.clone();
+    let source: Arc<dyn Bucket> = fixture.source.clone();
     let worker = Worker {
-        keys: world.keys.of_run(&run),
+        keys: fixture.keys.of_run(&run),
         run: run.clone(),
         vector: request.vector.clone(),
-        ..testing::worker(source.clone(), Arc::new(world.own.clone()), Duration::from_secs(60))
+        ..testing::worker(source.clone(), Arc::new(fixture.own.clone()), Duration::from_secs(60))
     };
-    denied::accept(&world.own, &worker.keys).await.unwrap();
+    denied::accept(&fixture.own, &worker.keys).await.unwrap();
     let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
     let (storm, listed) = (Storm::calm(), Source::Listed(source, Filter::default()));
     let taggers = || Ok(taggers(&storm, "earlier"));
     let ended = run_locally(&request, &ranges, &listed, &worker, &taggers, &Stop::default()).await.unwrap();
     assert!(matches!(ended, LocalOutcome::Complete(_)), "{ended:?}");
-    reduce::finish(&world.own, &worker.keys, &json!({})).await.unwrap();
+    reduce::finish(&fixture.own, &worker.keys, &json!({})).await.unwrap();
     Since { run, only_failed: false }
 }
 

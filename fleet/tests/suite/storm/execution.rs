@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tagfleet_pipeline::testing::rows::{Rows, assert_same};
 
 use super::check as checks;
+use super::fixture::Fixture;
 use super::steps::{StepFailed, Steps};
 use super::worker::{Death, Job, Life, now};
-use super::world::World;
 
 const ROUNDS: u32 = 3;
 /// Times that AWS Batch restarts a job whose machine is gone.
@@ -29,9 +29,9 @@ const ATTEMPTS: u32 = 5;
 /// The most executions that a chaos phase leaves behind.
 const MOST_EXECUTIONS: u32 = 200;
 
-/// What a storm was like, for people.
+/// The statistics of a chaos run, for people.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Statistics {
     pub(super) executions: u32,
     pub(super) failed: u32,
     pub(super) incomplete: u32,
@@ -40,7 +40,7 @@ pub(super) struct Seen {
     pub(super) checkpoints: usize,
 }
 
-impl Seen {
+impl Statistics {
     pub(super) fn add(&mut self, other: &Self) {
         self.executions += other.executions;
         self.failed += other.failed;
@@ -51,61 +51,61 @@ impl Seen {
     }
 }
 
-/// A fleet and all that ever lived in it.
+/// A fleet with all of its processes.
 struct Fleet {
-    world: Arc<World>,
+    fixture: Arc<Fixture>,
     storm: Storm,
     clock: Instant,
     lives: Arc<Mutex<BTreeMap<String, (Life, Death)>>>,
 }
 
 /// One whole run in the storm of `seed`.
-pub(super) async fn storm(seed: u64) -> Seen {
+pub(super) async fn storm(seed: u64) -> Statistics {
     let quiet = run(seed, Storm::calm(), true).await.1;
-    let (seen, rows) = run(seed, Storm::of(seed), false).await;
+    let (statistics, rows) = run(seed, Storm::of(seed), false).await;
     assert_same(&rows, &quiet);
-    seen
+    statistics
 }
 
 /// A run that `is_full` keeps no row of an earlier run.
-async fn run(seed: u64, storm: Storm, is_full: bool) -> (Seen, Rows) {
-    let world = Arc::new(World::new(seed, is_full).await);
-    let fleet = Fleet { world: world.clone(), storm, clock: Instant::now(), lives: Arc::default() };
-    let mut seen = Seen::default();
-    while !fleet.comes_to_its_end(&mut seen).await {
-        assert!(seen.executions < MOST_EXECUTIONS, "it comes to no end");
+async fn run(seed: u64, storm: Storm, is_full: bool) -> (Statistics, Rows) {
+    let fixture = Arc::new(Fixture::new(seed, is_full).await);
+    let fleet = Fleet { fixture: fixture.clone(), storm, clock: Instant::now(), lives: Arc::default() };
+    let mut statistics = Statistics::default();
+    while !fleet.comes_to_its_end(&mut statistics).await {
+        assert!(statistics.executions < MOST_EXECUTIONS, "the run never finishes");
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
     }
-    let rows = checks::assert_complete(&world).await;
+    let rows = checks::assert_complete(&fixture).await;
     // A frozen process wakes, and late messages come.
     sleep_until(Instant::now() + Duration::from_secs(3600)).await;
-    assert_eq!(checks::assert_complete(&world).await, rows, "what comes late changes nothing");
-    world.assert_nothing_else_was_touched().await;
-    seen.checkpoints = checks::assert_checkpoints(&world, &rows).await;
+    assert_eq!(checks::assert_complete(&fixture).await, rows, "late processes change nothing");
+    fixture.assert_nothing_else_was_touched().await;
+    statistics.checkpoints = checks::assert_checkpoints(&fixture, &rows).await;
     let lives = fleet.lives.lock().unwrap().clone();
-    checks::assert_usage(&world, &lives).await;
-    seen.workers = lives.len();
-    seen.killed = lives.values().filter(|(_, death)| *death == Death::Killed).count();
-    (seen, rows)
+    checks::assert_usage(&fixture, &lives).await;
+    statistics.workers = lives.len();
+    statistics.killed = lives.values().filter(|(_, death)| *death == Death::Killed).count();
+    (statistics, rows)
 }
 
 impl Fleet {
     /// One execution: true where the run is complete.
-    async fn comes_to_its_end(&self, seen: &mut Seen) -> bool {
+    async fn comes_to_its_end(&self, statistics: &mut Statistics) -> bool {
         let is_calm = self.storm.is_over();
-        let ended = self.execute(seen.executions).await;
-        seen.executions += 1;
+        let ended = self.execute(statistics.executions).await;
+        statistics.executions += 1;
         match ended {
             Ok(finished) if finished.state == State::Complete => return true,
             ended if is_calm => panic!("not complete without a storm: {ended:?}"),
             Ok(finished) => {
-                checks::assert_incomplete(&self.world, &finished).await;
-                seen.incomplete += 1;
+                checks::assert_incomplete(&self.fixture, &finished).await;
+                statistics.incomplete += 1;
             }
             Err(failed) => {
                 let is_full = failed.why.ends_with("no space left on device");
                 assert!(failed.is_temporary || is_full, "{}", failed.why);
-                seen.failed += 1;
+                statistics.failed += 1;
             }
         }
         false
@@ -113,10 +113,10 @@ impl Fleet {
 
     async fn execute(&self, number: u32) -> Result<Finished, StepFailed> {
         let receipts = 2 + Random::of(("receipts", self.storm.seed, number)).below(19) as u32;
-        let queue = self.world.queue(if self.storm.is_over() { 20 } else { receipts });
+        let queue = self.fixture.queue(if self.storm.is_over() { 20 } else { receipts });
         let name = format!("e{number}");
-        let (world, storm) = (self.world.clone(), self.storm.clone());
-        let steps = Steps { world, storm, clock: self.clock, queue, name };
+        let (fixture, storm) = (self.fixture.clone(), self.storm.clone());
+        let steps = Steps { fixture, storm, clock: self.clock, queue, name };
         let ended = self.steps(&steps).await;
         steps.queue.delete_queue();
         ended
@@ -208,7 +208,7 @@ impl Fleet {
     /// A job of one worker, restarted if its machine is gone.
     fn child(&self, steps: &Steps, name: &str) -> impl Future<Output = Death> + Send + use<> {
         let job = |name: String| Job {
-            world: self.world.clone(),
+            fixture: self.fixture.clone(),
             storm: self.storm.clone(),
             clock: self.clock,
             queue: steps.queue.clone(),

@@ -1,4 +1,4 @@
-//! The same on a laptop: one process after the other takes the run up, until one comes to its end.
+//! The chaos test of local runs: one process after the other resumes the run, until one finishes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep_until};
 use tagfleet_pipeline::testing::rows::{Rows, assert_same};
 
 use super::check;
+use super::fixture::{Fixture, VISIBILITY, vector};
 use super::worker::{obey, taggers};
-use super::world::{VISIBILITY, World, vector};
 
 /// The most processes that a chaos phase leaves behind.
 const MOST_PROCESSES: u32 = 500;
@@ -36,8 +36,8 @@ pub(super) async fn storm(seed: u64) -> u32 {
 }
 
 async fn run_to_its_end(seed: u64, storm: &Storm, is_full: bool) -> (u32, Rows) {
-    let world = Arc::new(World::new(seed, is_full).await);
-    world.accept_denied().await;
+    let fixture = Arc::new(Fixture::new(seed, is_full).await);
+    fixture.accept_denied().await;
     for number in 0..MOST_PROCESSES {
         let is_calm = storm.is_over();
         let name = format!("process-{number}");
@@ -45,14 +45,14 @@ async fn run_to_its_end(seed: u64, storm: &Storm, is_full: bool) -> (u32, Rows) 
         let ended = tokio::select! {
             biased;
             () = process.killed.cancelled() => None,
-            ended = live(&world, &process, &name) => Some(ended),
+            ended = live(&fixture, &process, &name) => Some(ended),
         };
         if let Some(Ok(LocalOutcome::Complete(counts))) = &ended {
-            return (number + 1, complete(&world, counts).await);
+            return (number + 1, complete(&fixture, counts).await);
         }
-        assert!(!is_calm, "no end without a storm: {ended:?}");
+        assert!(!is_calm, "an undisturbed run did not finish: {ended:?}");
         if let Some(Ok(LocalOutcome::Incomplete(missing))) = ended {
-            incomplete(&world, missing).await;
+            incomplete(&fixture, missing).await;
         }
         sleep_until(Instant::now() + Duration::from_secs(60)).await;
     }
@@ -60,22 +60,22 @@ async fn run_to_its_end(seed: u64, storm: &Storm, is_full: bool) -> (u32, Rows) 
 }
 
 /// What is missing is named, and all else can be read.
-async fn incomplete(world: &World, missing: Vec<ShardId>) {
-    assert_eq!(reduce::missing(&world.own, &world.keys).await.unwrap(), missing);
-    check::assert_nothing_done_is_withheld(world).await;
+async fn incomplete(fixture: &Fixture, missing: Vec<ShardId>) {
+    assert_eq!(reduce::missing(&fixture.own, &fixture.keys).await.unwrap(), missing);
+    check::assert_nothing_done_is_withheld(fixture).await;
 }
 
-async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<LocalOutcome, String> {
-    let stack = world.stack(process);
+async fn live(fixture: &Fixture, process: &Arc<Process>, name: &str) -> Result<LocalOutcome, String> {
+    let stack = fixture.stack(process);
     let (source, output): (Arc<dyn Bucket>, _) = ((stack.open)("shop"), (stack.open)("stack"));
     let (progress, queue) = (Arc::new(Progress::default()), Arc::new(MemoryQueue::new(VISIBILITY, 20)));
-    let request = RunRequest { vector: Some(vector()), since: world.since.clone(), ..request() };
+    let request = RunRequest { vector: Some(vector()), since: fixture.since.clone(), ..request() };
     let worker = Worker {
         source: source.clone(),
         output,
         queue: Arc::new(FaultyQueue::new(queue, process.clone())),
-        run: world.run.clone(),
-        keys: world.keys.clone(),
+        run: fixture.run.clone(),
+        keys: fixture.keys.clone(),
         model: request.model.id(),
         vector: request.vector.clone(),
         max_image_bytes: request.max_image_bytes,
@@ -84,7 +84,7 @@ async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Local
         retry_time: RETRY_TIME,
         progress,
     };
-    let ranges = world.prefixes.iter().map(|prefix| KeyRange::prefix(prefix)).collect();
+    let ranges = fixture.prefixes.iter().map(|prefix| KeyRange::prefix(prefix)).collect();
     let (ranges, stop) = (Ranges { version: 1, ranges }, Stop::default());
     let listed = Source::Listed(source, Filter::default());
     let (storm, name) = (process.storm(), name.to_owned());
@@ -97,14 +97,18 @@ async fn live(world: &World, process: &Arc<Process>, name: &str) -> Result<Local
 }
 
 /// The run is complete, and its counts are exact; returns its rows.
-async fn complete(world: &World, counts: &RowCounts) -> Rows {
-    let rows: Rows = check::results(world).await;
+async fn complete(fixture: &Fixture, counts: &RowCounts) -> Rows {
+    let rows: Rows = check::results(fixture).await;
     let keys: Vec<&String> = rows.iter().map(|row| &row.key).collect();
-    assert_eq!(keys, world.inputs().await.iter().collect::<Vec<_>>(), "one row for each input, in key order");
+    assert_eq!(
+        keys,
+        fixture.inputs().await.iter().collect::<Vec<_>>(),
+        "one row for each input, in key order"
+    );
     let failed = rows.iter().filter(|row| row.texts[1].is_some()).count();
     assert_eq!((counts.rows(), counts.all_failed()), (rows.len() as u64, failed as u64));
-    world.assert_nothing_else_was_touched().await;
-    check::assert_checkpoints(world, &rows).await;
-    check::assert_denied(world, &rows).await;
+    fixture.assert_nothing_else_was_touched().await;
+    check::assert_checkpoints(fixture, &rows).await;
+    check::assert_denied(fixture, &rows).await;
     rows
 }

@@ -11,8 +11,8 @@ use tagfleet_pipeline::testing::faults::{Process, Random, Storm};
 use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
 use tokio::time::{Instant, sleep_until};
 
+use super::fixture::{Fixture, WatchedQueue};
 use super::worker::now;
-use super::world::{WatchedQueue, World};
 
 /// Tries of one step, as `infra/state-machine.asl.json` has them.
 const TRIES: u32 = 7;
@@ -35,7 +35,7 @@ pub(super) struct StepFailed {
 }
 
 pub(super) struct Steps {
-    pub(super) world: Arc<World>,
+    pub(super) fixture: Arc<Fixture>,
     pub(super) storm: Storm,
     pub(super) clock: Instant,
     pub(super) queue: Arc<WatchedQueue>,
@@ -81,9 +81,9 @@ impl Steps {
         F: Future<Output = Result<T, FleetError>> + Send + 'static,
     {
         let process = Arc::new(Process::new(&self.storm, name, 100));
-        let stack = self.world.stack(&process);
+        let stack = self.fixture.stack(&process);
         let queue = Arc::new(FaultyQueue::new(self.queue.clone(), process.clone()));
-        let (run, record) = (self.world.run.clone(), self.record(name, step));
+        let (run, record) = (self.fixture.run.clone(), self.record(name, step));
         let file = name.to_owned();
         let call = async move {
             let fleet = stack.find(&run).await?;

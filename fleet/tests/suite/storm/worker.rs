@@ -18,7 +18,7 @@ use tagfleet_pipeline::testing::faults::{Process, Random, Storm};
 use tagfleet_pipeline::testing::faulty_queue::FaultyQueue;
 use tokio::time::{Instant, sleep_until};
 
-use super::world::World;
+use super::fixture::Fixture;
 
 /// How a worker's process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Death {
     Killed,
 }
 
-/// When it truly lived, in seconds of the storm.
+/// The true lifetime of the process, in seconds of the virtual clock.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
     pub(super) began: u64,
@@ -41,7 +41,7 @@ pub(super) fn now(clock: Instant) -> u64 {
 }
 
 pub(super) struct Job {
-    pub(super) world: Arc<World>,
+    pub(super) fixture: Arc<Fixture>,
     pub(super) storm: Storm,
     pub(super) clock: Instant,
     pub(super) queue: Arc<dyn Queue>,
@@ -81,7 +81,7 @@ impl Job {
     }
 
     async fn work(&self, process: &Arc<Process>, began: u64) -> Death {
-        let output = (self.world.stack(process).open)("stack");
+        let output = (self.fixture.stack(process).open)("stack");
         let progress = Arc::new(Progress::default());
         let stop = Stop::default();
         let ended = tokio::select! {
@@ -105,15 +105,15 @@ impl Job {
         progress: &Arc<Progress>,
         stop: &Stop,
     ) -> Result<(), WorkerEnd> {
-        let keys = &self.world.keys;
+        let keys = &self.fixture.keys;
         let failed = |error: &dyn ToString| WorkerEnd::Failed(error.to_string());
         let request: RunRequest =
             record::read(output.as_ref(), &keys.request()).await.map_err(|error| failed(&error))?;
         let worker = Worker {
-            source: (self.world.stack(process).open)("shop"),
+            source: (self.fixture.stack(process).open)("shop"),
             output: output.clone(),
             queue: Arc::new(FaultyQueue::new(self.queue.clone(), process.clone())),
-            run: self.world.run.clone(),
+            run: self.fixture.run.clone(),
             keys: keys.clone(),
             model: request.model.id(),
             vector: request.vector,
@@ -149,16 +149,16 @@ impl Job {
             failed: counts.failed,
             ..usage_of_a_worker()
         });
-        let _ = usage::put(output, &self.world.keys, &self.name, &record).await;
+        let _ = usage::put(output, &self.fixture.keys, &self.name, &record).await;
     }
 }
 
 /// The workers that have left a record, by name.
-pub(super) async fn recorded(world: &World) -> BTreeMap<String, WorkerUsage> {
-    let usages = RunKeys::usages(&world.keys);
+pub(super) async fn recorded(fixture: &Fixture) -> BTreeMap<String, WorkerUsage> {
+    let usages = RunKeys::usages(&fixture.keys);
     let range = tagfleet_pipeline::bucket::KeyRange::prefix(&usages);
     let mut workers = BTreeMap::new();
-    for (key, bytes) in world.objects(&range).await {
+    for (key, bytes) in fixture.objects(&range).await {
         if let UsageRecord::Worker(worker) = serde_json::from_slice(&bytes).unwrap() {
             let name = key.strip_prefix(&usages).and_then(|name| name.strip_suffix(".json")).unwrap();
             workers.insert(name.to_owned(), worker);

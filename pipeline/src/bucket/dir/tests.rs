@@ -1,4 +1,4 @@
-//! What a directory does beyond the contract: odd names, links, and what it cannot hold.
+//! A directory beyond the contract: unusual names, links, and keys that it cannot hold.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -153,7 +153,7 @@ proptest! {
         let bucket = DirBucket::new(folder.path());
         let mut all = Vec::new();
         for name in names {
-            // A file may be in the place of a folder, and the other way round: then this key is not held.
+            // A file may have the name of a folder, or a folder that of a file: then this key cannot be held.
             if bucket.write(&name, b"x", false).is_ok() {
                 all.push(name);
             }
@@ -167,7 +167,7 @@ proptest! {
     }
 }
 
-/// Closes these folders for reading; false if that closes nothing, as for root.
+/// Makes these folders unreadable; false if that has no effect, for example as root.
 fn closed(folder: &TempDir, names: &[&str]) -> bool {
     use std::os::unix::fs::PermissionsExt;
     for name in names {

@@ -74,7 +74,7 @@ fn nothing_is_read_after_the_range() {
 }
 
 proptest! {
-    /// However few keys are listed: all of the range come, once each and in order.
+    /// With few keys, all keys of the range come in order, once each.
     #[test]
     fn few_keys_come_in_order_from_any_store(
         of in prop::collection::vec(prop::collection::vec("[a-cü\u{10000}\u{ffff}]{0,3}", 0..6), 0..6),
@@ -88,7 +88,7 @@ proptest! {
         prop_assert_eq!(keys.iter().collect::<Vec<_>>(), wanted.into_iter().collect::<Vec<_>>());
     }
 
-    /// However many: what comes is in order, and either it is everything or the listing fails.
+    /// With any number of keys, the listing is complete and in order, or it fails.
     #[test]
     fn many_keys_come_in_order_or_not_at_all(
         swaps in prop::collection::vec((0..4000_usize, 0..4000_usize), 0..3),

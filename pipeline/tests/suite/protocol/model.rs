@@ -81,7 +81,7 @@ impl Model {
             let mut sent = self.messages.iter();
             sent.position(|sent| sent.shard == shard && sent.receipts + 1 == count && sent.state == state)
         };
-        // Of two that cannot be distinguished the one that surely comes, comes.
+        // Of two equal messages, the one that certainly comes is taken.
         let at = may_come(State::Queued).or_else(|| may_come(State::PerhapsDeleted));
         let sent = &mut self.messages[at.expect("a message that may come now")];
         sent.receipts += 1;
@@ -126,7 +126,7 @@ impl Model {
         self.checkpoints.entry(shard).or_default().extend(images.copied());
     }
 
-    /// Two workers have stopped at the same moment: only what one of them has will be kept.
+    /// Two workers have stopped at the same moment: only the checkpoint of one is kept.
     pub(super) fn checkpoint_lost(&mut self, shard: ShardId) {
         self.checkpoints.remove(&shard);
     }
@@ -150,7 +150,7 @@ impl Model {
         for shard in self.missing() {
             let alive = |sent: &&Sent| !matches!(sent.state, State::Deleted | State::PerhapsDeleted);
             let found = self.messages.iter().filter(|sent| sent.shard == shard).find(alive);
-            assert!(found.is_some(), "nobody will ever hear of {shard} in this round");
+            assert!(found.is_some(), "no message of {shard} is left in this round");
         }
         for ((shard, image), times) in &self.tagged {
             assert!(
@@ -160,7 +160,7 @@ impl Model {
         }
         for (shard, images) in &self.checkpoints {
             let is_tagged = |image: &usize| self.tagged.contains_key(&(*shard, *image));
-            assert!(images.iter().all(is_tagged), "a row of {shard} that nobody has made");
+            assert!(images.iter().all(is_tagged), "a row of {shard} that no worker has made");
         }
     }
 

@@ -1,5 +1,5 @@
-//! The surroundings of a run: a source with all that can be wrong with an image, a stack with a published
-//! model and another run's objects, queues.
+//! The fixture of a chaos run: a source with every kind of faulty image, a stack with a published model and
+//! the objects of another run, and queues.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
 const DENIED: u64 = 6;
 const PREFIXES: [&str; 4] = ["a/", "b b/", "z/", "ü/"];
 
-pub(super) struct World {
+pub(super) struct Fixture {
     pub(super) source: Arc<Source>,
     pub(super) own: MemoryBucket,
     pub(super) run: RunId,
@@ -43,7 +43,7 @@ pub(super) struct World {
     pub(super) accepts_denied: bool,
     /// The run that the run continues, if it continues one.
     pub(super) since: Option<Since>,
-    /// Forbidden acts that happened.
+    /// Violations of the protocol.
     pub(super) offences: Arc<Mutex<Vec<String>>>,
 }
 
@@ -51,14 +51,14 @@ pub(super) fn vector() -> Vector {
     Vector { output: "logits".to_owned(), stored: VectorType::F16, length: VECTOR_LENGTH }
 }
 
-impl World {
+impl Fixture {
     /// The same for each seed, with a stack of its own each time. Every second seed has an earlier run, which
     /// the run continues unless it `is_full`.
     pub(super) async fn new(seed: u64, is_full: bool) -> Self {
-        let mut random = Random::of(("world", seed));
+        let mut random = Random::of(("fixture", seed));
         let prefixes = PREFIXES[..1 + random.below(4) as usize].to_vec();
         let objects = MemoryBucket::default();
-        // In some worlds a third of all images is denied, in others a few are.
+        // In some fixtures a third of all images is denied, in others a few.
         let (accepts_denied, mut of_denied) = (random.one_in(3), 0);
         for number in 0..1 + random.below(200) {
             let prefix = prefixes[random.below(prefixes.len() as u64) as usize];
@@ -78,7 +78,7 @@ impl World {
             objects.put(&format!("{prefix}folder/"), Bytes::new()).await.unwrap();
         }
         let (run, own) = (RunId::try_from("nightly".to_owned()).unwrap(), MemoryBucket::default());
-        let mut world = Self {
+        let mut fixture = Self {
             source: Arc::new(Source(objects)),
             keys: RunKeys::in_bucket(StackKeys::TAGS, &run),
             own,
@@ -90,13 +90,13 @@ impl World {
             offences: Arc::default(),
         };
         if seed % 2 == 1 {
-            let since = earlier::run(&world).await;
-            earlier::change(&world.source.0, &mut random).await;
-            world.since = (!is_full).then_some(since);
+            let since = earlier::run(&fixture).await;
+            earlier::change(&fixture.source.0, &mut random).await;
+            fixture.since = (!is_full).then_some(since);
         }
-        world.publish(1 + random.below(4)).await;
-        world.before = world.objects(&KeyRange::default()).await;
-        world
+        fixture.publish(1 + random.below(4)).await;
+        fixture.before = fixture.objects(&KeyRange::default()).await;
+        fixture
     }
 
     /// A model, a request, and what another run of nearly the same name has left.
@@ -147,7 +147,7 @@ impl World {
         Stack { bucket: open("stack"), name: "stack".to_owned(), open }
     }
 
-    /// The run, as nothing disturbs it.
+    /// The run without faults.
     pub(super) async fn fleet(&self) -> FleetRun {
         self.stack(&Arc::new(Process::undisturbed())).find(&self.run).await.unwrap()
     }
