@@ -189,7 +189,7 @@ impl Aws {
         });
         for _ in 0..MAX_PAGES {
             let answer = self.json(call, &body).await?;
-            let products = products(&answer).map_err(|why| unreadable(call, &why))?;
+            let products = products(call, &answer)?;
             let found = products.iter().find_map(|product| wanted.price(region, date, product));
             let next = answer.get("NextToken").and_then(Value::as_str).unwrap_or_default();
             if found.is_some() || next.is_empty() {
@@ -228,7 +228,8 @@ impl Aws {
             add_spot_prices(&mut latest, &answer);
             token = answer.child("nextToken").map_or_else(String::new, |token| token.text.clone());
             if token.is_empty() {
-                return Ok(latest.into_iter().filter_map(|spot| spot_price(region, now, spot)).collect());
+                let prices = latest.into_iter().filter_map(|(spot, change)| spot.price(region, now, &change));
+                return Ok(prices.collect());
             }
         }
         Err(unreadable(call, &format!("more than {MAX_PAGES} pages")))
@@ -236,14 +237,7 @@ impl Aws {
 }
 
 fn unreadable(call: Call<'_>, why: &str) -> ServiceError {
-    ServiceError {
-        kind: Kind::Other,
-        service: call.service.title,
-        action: call.action.to_owned(),
-        resource: call.resource.to_owned(),
-        code: String::new(),
-        detail: format!("the answer cannot be understood: {why}"),
-    }
+    call.fail(Kind::Other, "", format!("the answer cannot be understood: {why}"))
 }
 
 fn filters(wanted: &Wanted, region: &str) -> Vec<Value> {
@@ -253,47 +247,58 @@ fn filters(wanted: &Wanted, region: &str) -> Vec<Value> {
 }
 
 /// The products of an answer: each is JSON in a text.
-fn products(answer: &Value) -> Result<Vec<Value>, String> {
-    let list = answer.get("PriceList").and_then(Value::as_array).ok_or("it has no PriceList")?;
+fn products(call: Call<'_>, answer: &Value) -> Result<Vec<Value>, ServiceError> {
+    let list = answer.get("PriceList").and_then(Value::as_array);
+    let list = list.ok_or_else(|| unreadable(call, "it has no PriceList"))?;
     let read = |product: &Value| match product.as_str() {
-        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-        None => Err("a product is not text".to_owned()),
+        Some(text) => serde_json::from_str(text).map_err(|error| unreadable(call, &error.to_string())),
+        None => Err(unreadable(call, "a product is not text")),
     };
     list.iter().map(read).collect()
 }
 
-/// Machine and zone, and the time and price of the latest change.
-type Spots = BTreeMap<(String, String), (String, String)>;
+/// A machine that is sold as a spot machine in a zone.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SpotMachine {
+    instance_type: String,
+    zone: String,
+}
 
-fn add_spot_prices(latest: &mut Spots, answer: &Element) {
+/// A change of a spot price, as AWS spells its time and its dollars per hour.
+#[derive(Default)]
+struct PriceChange {
+    time: String,
+    usd: String,
+}
+
+fn add_spot_prices(latest: &mut BTreeMap<SpotMachine, PriceChange>, answer: &Element) {
     let items = answer.child("spotPriceHistorySet").map_or(&[][..], |set| set.children.as_slice());
     for item in items {
         let text = |name: &str| item.text_of(name).to_owned();
-        let change = (text("timestamp"), text("spotPrice"));
-        let known = latest.entry((text("instanceType"), text("availabilityZone"))).or_default();
+        let change = PriceChange { time: text("timestamp"), usd: text("spotPrice") };
+        let machine = SpotMachine { instance_type: text("instanceType"), zone: text("availabilityZone") };
+        let known = latest.entry(machine).or_default();
         // Times of one form: their order is that of their texts.
-        if change.0 > known.0 {
+        if change.time > known.time {
             *known = change;
         }
     }
 }
 
-fn spot_price(
-    region: &str,
-    now: &str,
-    ((machine, zone), (changed, usd)): ((String, String), (String, String)),
-) -> Option<Price> {
-    Some(Price {
-        region: region.to_owned(),
-        service: "EC2".to_owned(),
-        item: format!("{machine} spot {zone}"),
-        unit: "hours".to_owned(),
-        usd: usd.parse().ok()?,
-        low_usd: None,
-        source: format!("DescribeSpotPriceHistory, changed {changed}"),
-        date: now.split('T').next()?.to_owned(),
-        confidence: Confidence::A,
-    })
+impl SpotMachine {
+    fn price(&self, region: &str, now: &str, change: &PriceChange) -> Option<Price> {
+        Some(Price {
+            region: region.to_owned(),
+            service: "EC2".to_owned(),
+            item: format!("{} spot {}", self.instance_type, self.zone),
+            unit: "hours".to_owned(),
+            usd: change.usd.parse().ok()?,
+            low_usd: None,
+            source: format!("DescribeSpotPriceHistory, changed {}", change.time),
+            date: now.split('T').next()?.to_owned(),
+            confidence: Confidence::A,
+        })
+    }
 }
 
 #[cfg(test)]

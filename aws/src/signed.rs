@@ -95,7 +95,7 @@ impl Call<'_> {
         format!("{}:{}", self.service.signing_name, self.action)
     }
 
-    fn fail(&self, kind: Kind, code: &str, detail: impl Into<String>) -> ServiceError {
+    pub(crate) fn fail(&self, kind: Kind, code: &str, detail: impl Into<String>) -> ServiceError {
         ServiceError {
             kind,
             service: self.service.title,
