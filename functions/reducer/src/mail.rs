@@ -37,9 +37,8 @@ pub(crate) struct Delivery {
     pub(crate) strangers: usize,
 }
 
-/// Sends the mail and returns how many got it, and why others did not; `None` if there are no recipients or
-/// there is no sender.
-pub(crate) async fn tell(
+/// Sends the mail to each recipient, if there are any and there is a sender.
+pub(crate) async fn send(
     stack: &Stack,
     run: &RunId,
     failure: Option<&Failure>,
@@ -135,7 +134,7 @@ mod tests {
         };
         let rules = Rules::parse(&texts).unwrap();
         let post = Post { sender, rules: &rules, whereabouts: HERE };
-        let result = tell(&stack, &run, failure, post, send).await;
+        let result = super::send(&stack, &run, failure, post, send).await;
         (result.map(|told| told.sent.sent), sent.into_inner())
     }
 

@@ -75,7 +75,7 @@ pub(crate) async fn take(
     let Some(name) = StackKeys::request_name(&object.key) else {
         return Ok(Taken::Skipped("the object is not a request: those are requests/NAME.json".to_owned()));
     };
-    let run = run_id(name, event.time.as_deref(), (bucket, &object.key, &object.sequencer))?;
+    let run = run_id(name, event.time.as_deref(), &event.detail)?;
     if let Some(why) = copy_request(stack.bucket.as_ref(), object, &run).await? {
         return Ok(Taken::Skipped(why));
     }
@@ -107,11 +107,8 @@ async fn copy_request(
 
 /// The id of the run that a write of a request starts: as much of its name as an id can hold, the time of the
 /// write, so that the runs of one file sort by their start, and a hash of what the event names.
-fn run_id(
-    name: &str,
-    time: Option<&str>,
-    (bucket, key, sequencer): (&str, &str, &str),
-) -> Result<RunId, CallError> {
+fn run_id(name: &str, time: Option<&str>, detail: &Detail) -> Result<RunId, CallError> {
+    let Detail { bucket: BucketName { name: bucket }, object: CreatedObject { key, sequencer, .. } } = detail;
     let mut plain = String::new();
     for c in name.to_lowercase().chars() {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {

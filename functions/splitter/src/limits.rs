@@ -51,7 +51,8 @@ impl Limits<'_> {
     /// Reserves what the execution may spend of the day, where days are limited.
     pub(crate) async fn reserve(
         &self,
-        (fleet, execution): (&FleetRun, &str),
+        fleet: &FleetRun,
+        execution: &str,
         limited: &Limited,
         now: u64,
         standing: impl AsyncFn(&str) -> Result<Standing, CallError>,

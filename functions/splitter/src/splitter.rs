@@ -11,7 +11,8 @@ use tagfleet_fleet::rules::Rules;
 use tagfleet_fleet::steps::{run_id, split};
 use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_function::call::Call;
-use tagfleet_function::{CallError, deadline, environment};
+use tagfleet_function::deadline::Deadline;
+use tagfleet_function::{CallError, environment};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::run::RunId;
@@ -38,13 +39,13 @@ pub(crate) struct Splitter {
 
 impl Splitter {
     /// As the template sets it up.
-    pub(crate) async fn from_environment() -> Result<Self, String> {
+    pub(crate) async fn from_environment() -> Result<Self, CallError> {
         let aws = environment::clients().await?;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
         Ok(Self {
             stack,
             rules: environment::rules()?,
-            region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
+            region: environment::region(&aws)?,
             aws,
             queue_prefix: environment::variable("TAGFLEET_QUEUE_PREFIX")?,
             dead_letter_queue_arn: environment::variable("TAGFLEET_DLQ_ARN")?,
@@ -135,7 +136,7 @@ impl Splitter {
         execution: &str,
         now: u64,
     ) -> Result<impl serde::Serialize, CallError> {
-        let machines = environment::machines(fleet.valid.request.device).map_err(CallError::broken)?;
+        let machines = environment::machines(fleet.valid.request.device)?;
         plan::check_machines(&machines)?;
         self.rules.check(&fleet.valid, &self.stack.name).map_err(FleetError::from)?;
         let limit = Limits { stack: &self.stack, rules: &self.rules, region: &self.region };
@@ -152,11 +153,11 @@ impl Splitter {
             };
             if let Some(limited) = &limited {
                 let standing = async |execution: &str| self.standing(execution).await;
-                limit.reserve((fleet, execution), limited, now, standing).await?;
+                limit.reserve(fleet, execution, limited, now, standing).await?;
             }
             Ok(self.aws.create_queue(&queue).await?)
         };
-        plan::plan(&stack, fleet, (&self.region, source_region), create_queue).await
+        plan::plan(&stack, fleet, &self.region, source_region, create_queue).await
     }
 
     /// How another execution of the stack's state machine is; one of which nothing is known may still spend.
@@ -197,8 +198,8 @@ impl Splitter {
     ) -> Result<impl serde::Serialize, CallError> {
         let stack = self.stack_for(fleet).await?;
         let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
-        let (stop, _running) = deadline::stop_before(context);
-        Ok(split(&stack, fleet, &queue, range, &stop).await?)
+        let deadline = Deadline::new(context);
+        Ok(split(&stack, fleet, &queue, range, &deadline.stop).await?)
     }
 
     async fn find(&self, run: &str) -> Result<FleetRun, CallError> {

@@ -157,9 +157,13 @@ proptest! {
     #[test]
     fn every_name_has_an_id_and_every_write_its_own(name: String, time in "[0-9:TZ.é-]{0,30}", key: String, one: String, other: String) {
         let time = Some(time.as_str());
-        let id = run_id(&name, time, ("b", &key, &one)).unwrap();
-        prop_assert_eq!(&id, &run_id(&name, time, ("b", &key, &one)).unwrap());
-        let another = run_id(&name, time, ("b", &key, &other)).unwrap();
+        let id = |sequencer: &str| {
+            let object = CreatedObject { key: key.clone(), etag: None, sequencer: sequencer.to_owned() };
+            run_id(&name, time, &Detail { bucket: BucketName { name: "b".to_owned() }, object }).unwrap()
+        };
+        let (another, id) = (id(&other), [id(&one), id(&one)]);
+        prop_assert_eq!(&id[0], &id[1]);
+        let [id, _] = id;
         prop_assert_eq!(one == other, id == another);
     }
 }
