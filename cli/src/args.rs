@@ -146,6 +146,9 @@ pub(crate) struct RunOptions {
     /// ones; `latest` is the latest run that fits
     #[arg(long, value_name = "RUN", conflicts_with = "retry")]
     pub(crate) since: Option<EarlierChoice>,
+    /// Exit with code 5 if a larger share of the images tagged in both runs has other tags: 0.01 or 1%
+    #[arg(long, value_name = "SHARE", value_parser = results::share, requires = "since")]
+    pub(crate) max_flips: Option<f64>,
     /// Tag only the failed images of this earlier run in --out again, and keep its other rows
     #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "manifest", "include", "exclude", "all_files"])]
     pub(crate) retry: Option<EarlierChoice>,

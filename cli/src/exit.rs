@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     FailedImages = 3,
     /// The run is not complete; the same command resumes it.
     Resumable = 4,
-    /// Two runs were compared, and more labels changed than are allowed.
+    /// The run is complete or two runs were compared, and more labels changed than are allowed.
     TooManyFlips = 5,
 }
 

@@ -184,6 +184,7 @@ async fn conclude(
     let rows = outcome.rows().await?;
     let mut summary = outcome.summary(&rows, out.results(&worker.keys));
     outcome.add_splits(&mut summary).await?;
+    summary.max_flips = options.max_flips;
     cost::add(&mut summary, aws);
     outcome.report(&summary, &rows.tags).await?;
     finish(out, worker, &summary).await?;
@@ -316,6 +317,8 @@ impl RunOutcome<'_> {
             tags: TopTags::new(&rows.tags, Counted::of_run(self.request)),
             since: self.request.since.clone(),
             difference: None,
+            flips: (state == State::Complete && self.request.since.is_some()).then_some(rows.flips),
+            max_flips: None,
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             slowest: rows.slowest.clone(),
@@ -389,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dry_run_counts_in_words() {
+    fn a_dry_run_prints_its_counts_as_sentences() {
         assert_eq!(dry_run_text(2, Some(137_555)), "2 images, 138 kB\n");
         assert_eq!(dry_run_text(1, Some(999)), "1 image, 999 bytes\n");
         assert_eq!(dry_run_text(300_000, None), "300,000 images, size unknown\n");

@@ -180,6 +180,8 @@ async fn summary(
         images: split::inputs(&splits),
         since: request.since.clone(),
         difference: split::difference(&splits),
+        flips: (is_complete && request.since.is_some()).then_some(counts.flips),
+        max_flips: fleet.valid.request.max_flips,
         skipped: split::skipped(&splits),
         rows: counts.rows(),
         tagged: counts.tagged,

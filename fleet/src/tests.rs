@@ -197,7 +197,7 @@ async fn from_a_request_to_a_complete_run() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_sent_again_for_three_rounds() {
+async fn missing_shards_are_sent_again_for_three_rounds() {
     let world = World::new(300).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -223,7 +223,7 @@ async fn what_is_missing_is_sent_again_for_three_rounds() {
 }
 
 #[tokio::test]
-async fn files_that_are_not_meant_as_images_are_skipped_and_stand_in_the_summary() {
+async fn files_that_are_not_images_are_skipped_and_counted_in_the_summary() {
     let world = World::new(20).await;
     for key in ["photos/.DS_Store", "photos/labels.csv", "photos/zz/._a.jpg"] {
         world.source.put(key, Bytes::from_static(b"x")).await.unwrap();
@@ -249,7 +249,7 @@ async fn a_job_that_got_no_machine_ends_the_rounds() {
 }
 
 #[tokio::test]
-async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() {
+async fn a_round_that_timed_out_is_repeated_only_if_it_made_progress() {
     let world = World::new(600).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -313,7 +313,7 @@ async fn a_run_is_priced_by_what_it_used() {
 }
 
 #[tokio::test]
-async fn what_workers_say_ends_the_rounds_and_is_told() {
+async fn a_problem_of_a_worker_ends_the_rounds_and_is_reported() {
     let world = World::new(20).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -354,7 +354,7 @@ async fn a_request_whose_globs_leave_nothing_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_request_that_asks_for_what_is_not_there_begins_nothing() {
+async fn a_request_for_absent_objects_starts_nothing() {
     let world = World::new(20).await;
     assert_eq!(world.error().await.0, ErrorType::BadRequest);
     let wrong = [

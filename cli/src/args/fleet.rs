@@ -35,8 +35,9 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 30] = [
+pub(super) const REQUEST_FLAGS: [&str; 31] = [
     "since",
+    "max_flips",
     "input",
     "model",
     "model_file",
@@ -90,6 +91,9 @@ pub(crate) struct SubmitOptions {
     /// and changed ones; `latest` is the latest run that fits
     #[arg(long, value_name = "RUN")]
     pub(crate) since: Option<String>,
+    /// Warn in the mail if a larger share of the images tagged in both runs has other tags: 0.01 or 1%
+    #[arg(long, value_name = "SHARE", value_parser = super::results::share, requires = "since")]
+    pub(crate) max_flips: Option<f64>,
     /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of
     /// its own in it
     #[arg(long, value_name = "PLACE")]

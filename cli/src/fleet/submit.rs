@@ -109,6 +109,7 @@ async fn again(stack: &FleetStack, run: &str) -> Result<RequestFile, Failure> {
     };
     let request = FleetRequest {
         since: None,
+        max_flips: None,
         manifest: None,
         key_column: None,
         retry: Some(found.run.to_string()),
@@ -180,6 +181,7 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         model,
         output: options.out.clone(),
         since: options.since.clone(),
+        max_flips: options.max_flips,
         retry: None,
         tags: options.tags.overrides(),
         device: options.device,

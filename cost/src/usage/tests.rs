@@ -73,7 +73,7 @@ fn call(function: &str, action: &str, began: u64) -> UsageRecord {
 }
 
 #[test]
-fn a_worker_that_was_killed_was_there_for_a_minute_more_or_until_the_check_after_it() {
+fn a_killed_worker_is_billed_a_minute_more_or_until_the_next_check() {
     let seconds = |records: Vec<UsageRecord>| sum(records).machines[0].seconds;
     assert_eq!(seconds(vec![killed(1100)]), 160);
     assert_eq!(seconds(vec![killed(1100), call("reducer", "check", 1150)]), 150);
@@ -133,7 +133,7 @@ fn requests_are_added_by_stage_and_a_call_counts_only_its_own() {
 }
 
 #[test]
-fn a_pause_between_two_executions_is_no_time_of_the_workers() {
+fn a_pause_between_two_executions_is_not_time_of_the_workers() {
     assert_eq!(covered(vec![(1000, 1100), (5000, 5010), (1050, 1200)]), 210);
     assert_eq!(covered(vec![]), 0);
 }

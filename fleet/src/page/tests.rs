@@ -53,7 +53,7 @@ async fn shards_of_a_large_run_are_read_evenly() {
 }
 
 #[tokio::test]
-async fn what_no_worker_of_this_version_wrote_is_left_out_and_counted() {
+async fn objects_of_other_versions_are_left_out_and_counted() {
     let samples = collected(5, |number, sample| match number {
         0 => sample.version = 1,
         1 => sample.random[0].jpeg = "\" onerror=\"alert(1)".to_owned(),

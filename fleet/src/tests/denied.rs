@@ -44,7 +44,7 @@ async fn a_few_denied_images_are_failed_rows_of_a_complete_run() {
 }
 
 #[tokio::test]
-async fn too_many_end_the_run_which_says_so_and_is_completed_once_they_are_accepted() {
+async fn too_many_denied_images_end_the_run_until_they_are_accepted() {
     let world = World::new(2500).await;
     world.ask(json!({})).await;
     world.split().await;

@@ -46,7 +46,7 @@ async fn a_run_that_costs_more_than_its_limit_is_stopped_before_a_worker_starts(
 }
 
 #[tokio::test]
-async fn what_workers_left_at_their_shares_is_divided_again_until_the_rounds_are_over() {
+async fn unspent_shares_are_divided_again_until_the_rounds_are_over() {
     let world = World::new(600).await;
     world.ask(json!({"workers": 1})).await;
     world.split().await;
@@ -66,7 +66,7 @@ async fn what_workers_left_at_their_shares_is_divided_again_until_the_rounds_are
 }
 
 #[tokio::test]
-async fn a_price_that_is_not_known_any_more_ends_a_run_that_has_begun_and_keeps_what_is_done() {
+async fn a_price_that_disappears_ends_a_started_run_and_keeps_its_rows() {
     let world = World::new(600).await;
     world.ask(json!({"max_usd": 100})).await;
     world.split().await;

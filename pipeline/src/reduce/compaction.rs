@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::merge::{KeptFiles, ResultFile};
 use super::slices::{Place, all_slices, choose, counted, fetch_part, recorded};
-use super::{Group, Groups, ReduceError, RowCounts, blocking, range_splits};
+use super::{Counted, Group, Groups, ReduceError, RowCounts, blocking, range_splits};
 use crate::bucket::Bucket;
 use crate::earlier::EarlierRun;
 use crate::record;
@@ -36,6 +36,8 @@ pub struct Compaction<'a> {
     pub vector: Option<VectorType>,
     /// The run whose rows it keeps, if it continues one.
     pub earlier: Option<&'a EarlierRun>,
+    /// Which tags are compared with those of that run.
+    pub counted: Counted,
 }
 
 impl Compaction<'_> {
@@ -98,7 +100,9 @@ impl Compaction<'_> {
         let of_table = |error| ReduceError::Table(key.clone(), error);
         let mut result = ResultFile::new(TableWriter::new(self.run, self.vector).map_err(of_table)?);
         let kept = match self.earlier {
-            Some(earlier) => Some(KeptFiles { output, keys, earlier, files: earlier.open().await? }),
+            Some(earlier) => {
+                Some(KeptFiles { output, keys, earlier, files: earlier.open().await?, counted: self.counted })
+            }
             None => None,
         };
         let fetch = |shard: &ShardId| fetch_part(output, keys, *shard);

@@ -32,6 +32,7 @@ fn lead(summary: &Summary) -> Markup {
         @if let Some(since) = summary.since_in_words() {
             " Since run " (name(&since)) ". Pictures are of images that this run tagged."
         }
+        @if let Some(flips) = summary.flips_in_words() { " " (flips) "." }
     }
 }
 

@@ -192,7 +192,7 @@ fn a_page() {
 }
 
 #[test]
-fn a_page_of_machines_with_gpus_says_what_bound_them() {
+fn a_page_of_hosts_with_gpus_names_their_bottleneck() {
     let mut world = World::with_gpus("NVIDIA L4");
     let more = |world: &World| {
         let without = World::new("NVIDIA L4").page();
@@ -211,7 +211,7 @@ fn a_page_of_machines_with_gpus_says_what_bound_them() {
 }
 
 #[test]
-fn a_run_of_which_nothing_is_known_has_a_page() {
+fn a_run_without_facts_has_a_page() {
     let summary = Summary {
         images: 0,
         rows: 0,
