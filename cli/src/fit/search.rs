@@ -11,7 +11,7 @@ use tagfleet_model::preprocessing::{Preprocessing, View};
 use super::candidates::{self, Candidate, add};
 use super::geometry::{self, Geometry};
 use super::pictures::{Picture, Pictures};
-use super::rank::{Facts, Ranking, Trial, compare};
+use super::rank::{Ranking, Trial, compare};
 use super::score::Score;
 use super::trial::{self, Answers};
 use crate::exit::{Failure, bad_input};
@@ -54,8 +54,12 @@ pub(super) fn search(loading: &Loading, pictures: &mut Pictures) -> Result<Ranki
     if !is_labelled {
         search.finals();
     }
-    let facts = Facts { is_labelled, is_layout_open, is_guess: spec.warning.is_some(), notes: search.notes };
-    Ranking::new(search.trials, facts).ok_or_else(|| bad_input("nothing could be tried"))
+    let Search { trials, notes, .. } = search;
+    if trials.is_empty() {
+        return Err(bad_input("nothing could be tried"));
+    }
+    let is_guess = spec.warning.is_some();
+    Ok(Ranking { trials, is_labelled, is_layout_open, is_guess, notes }.sorted())
 }
 
 /// Whether the graph's shape allows channels in both places.
