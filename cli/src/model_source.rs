@@ -17,10 +17,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tagfleet_fleet::address::Address;
-use tokio::runtime::Builder;
 
 use crate::args::{AwsOptions, BucketOptions, LoadOptions};
-use crate::exit::{Failure, bad_input, broken};
+use crate::exit::{Failure, bad_input};
+use crate::runtime::block_on;
 use hub::{HUB, HubName};
 use web_model::WebModel;
 
@@ -95,8 +95,7 @@ impl ModelSource {
 
     /// The same for a command without a runtime.
     pub(crate) fn resolve_now(given: &Path, fetching: &Fetching<'_>) -> Result<Self, Failure> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-        runtime.block_on(Self::resolve(given, fetching))
+        block_on(Self::resolve(given, fetching))
     }
 
     /// A model on this machine.

@@ -26,14 +26,14 @@ use crate::inputs::Inputs;
 use crate::loading::Loading;
 use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
+use crate::runtime::block_on;
 use sample::Sample;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    runtime.block_on(asked(options))
+    block_on(plan_async(options))
 }
 
-async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
+async fn plan_async(options: &PlanOptions) -> Result<Exit, Failure> {
     let places = Place::parse_all(&options.input)?;
     let aws = buckets(options, &places).await?;
     save::check(options, &places).await?;

@@ -15,12 +15,12 @@ use tagfleet_cost::PriceBook;
 use tagfleet_cost::prices::Price;
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::run::StackKeys;
-use tokio::runtime::Builder;
 
 use crate::args::{PricesCommand, PricesOptions, RefreshPricesOptions};
 use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
 use crate::fleet::stack::FleetStack;
+use crate::runtime::block_on;
 
 /// No price book has more bytes: 8 MiB.
 const MAX_BOOK_BYTES: u64 = 8 << 20;
@@ -28,11 +28,7 @@ const MAX_BOOK_BYTES: u64 = 8 << 20;
 pub(crate) fn prices(options: &PricesOptions) -> Result<Exit, Failure> {
     match &options.command {
         PricesCommand::Show(options) => show::show(options),
-        PricesCommand::Refresh(options) => {
-            // Requests only: one thread is enough.
-            let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-            runtime.block_on(refresh(options))
-        }
+        PricesCommand::Refresh(options) => block_on(refresh(options)),
     }
 }
 
