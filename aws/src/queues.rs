@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::QueueAttributeName;
 use sha2::{Digest, Sha256};
 use tagfleet_pipeline::bucket::Kind;
+use tagfleet_pipeline::format::hex;
 
 use crate::Aws;
 use crate::error::ServiceError;
@@ -29,9 +30,7 @@ pub fn queue_name(prefix: &str, execution: &str) -> String {
     if prefix.len() + execution.len() <= MAX_NAME && execution.chars().all(is_allowed) {
         return format!("{prefix}{execution}");
     }
-    let hash = Sha256::digest(execution);
-    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}{digits}")
+    format!("{prefix}{}", hex(&Sha256::digest(execution)[..HASH_BYTES]))
 }
 
 /// A queue to be made.

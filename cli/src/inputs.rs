@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::filter::{Filter, Skipped};
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::run::Input;
 use tagfleet_pipeline::split::{Picks, Source};
 use tempfile::TempDir;
@@ -332,7 +333,7 @@ fn sha256(keys: &[String]) -> String {
         hash.update(key);
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]

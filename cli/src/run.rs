@@ -21,9 +21,9 @@ use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::filter::Skipped;
+use tagfleet_pipeline::format::{self, size};
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::local::{self, LocalOutcome, RunError};
-use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
@@ -119,9 +119,7 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
 
 /// `2 images, 138 kB`
 fn dry_run_text(images: u64, bytes: Option<u64>) -> String {
-    let images = if images == 1 { "1 image".to_owned() } else { format!("{} images", count(images)) };
-    let bytes = bytes.map_or("size unknown".to_owned(), size);
-    format!("{images}, {bytes}\n")
+    format!("{}, {}\n", format::images(images), bytes.map_or("size unknown".to_owned(), size))
 }
 
 async fn tag(

@@ -17,6 +17,7 @@ use tagfleet_model::engine::{
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
@@ -259,7 +260,7 @@ fn check_size(files: &[ModelFile]) -> Result<(), Failure> {
 /// `models/mobilenet-0a1b2c3d4e5f/`
 fn folder(published: &PublishedModel) -> Result<String, Failure> {
     let described = serde_json::to_vec(published).map_err(broken)?;
-    let hash: String = Sha256::digest(&described).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(&described)[..6]);
     Ok(format!("{}{}-{hash}/", StackKeys::MODELS, plain(&published.model.name)))
 }
 
@@ -296,8 +297,7 @@ async fn upload(
 fn read_file(root: &Path, file: &ModelFile) -> Result<Bytes, Failure> {
     let path = root.join(&file.name);
     let bytes = std::fs::read(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if sha256 != file.sha256 {
+    if hex(&Sha256::digest(&bytes)) != file.sha256 {
         return Err(bad_input(format!(
             "{} was changed while it was being published: submit again",
             path.display()

@@ -9,10 +9,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tagfleet_cost::usage::Machine;
-use tagfleet_pipeline::number::count;
+use tagfleet_pipeline::format::{clock, count};
 
 use super::run_status::{RunState, RunStatus, Spent, Workers};
-use crate::bar::clock;
 
 /// The status of a run, for a person; `resume` is the command that resumes it.
 pub(super) fn text(run_status: &RunStatus, resume: &str, now: u64) -> String {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 use super::forms::{Form, Root};
 use super::layout::{self, Layout};

@@ -13,7 +13,7 @@ use tagfleet_fleet::model;
 use tagfleet_model::folder::ModelSpec;
 use tagfleet_model::folder::needed::{self, LARGEST_DESCRIPTION};
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
-use tagfleet_pipeline::number::size;
+use tagfleet_pipeline::format::{hex, size};
 use tagfleet_pipeline::run::StackKeys;
 
 use super::cache::{self, Cache};
@@ -154,7 +154,7 @@ impl Folder {
         let etag = Some(object.etag.as_str()).filter(|etag| !etag.is_empty());
         let fetched = self.bucket.get(&object.key, etag, object.size).await.map_err(bad_input)?;
         let recorded = published.and_then(|spec| spec.files.iter().find(|file| file.name == name));
-        if recorded.is_some_and(|file| file.sha256 != sha256(&fetched.bytes)) {
+        if recorded.is_some_and(|file| file.sha256 != hex(&Sha256::digest(&fetched.bytes))) {
             return Err(bad_input(format!(
                 "{}{name} is not the file that was published: publish the model again",
                 self.address
@@ -162,8 +162,4 @@ impl Folder {
         }
         cache::write(root, name, &fetched.bytes)
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

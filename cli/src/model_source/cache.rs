@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tagfleet_pipeline::format::hex;
 use tempfile::TempDir;
 
 use crate::exit::{Failure, bad_input, broken};
@@ -75,7 +76,7 @@ fn name(key: &[&str]) -> String {
         hash.update(text);
         hash.update([0]);
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 /// Writes a file of a model whose name is relative to `folder`.

@@ -7,6 +7,7 @@ use std::io::Write;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tagfleet_aws::web::{WebAnswer, WebError};
+use tagfleet_pipeline::format::hex;
 
 use crate::exit::{Failure, bad_input, broken};
 
@@ -123,10 +124,6 @@ fn git_hash(bytes: &[u8]) -> String {
     hash.update(format!("blob {}\0", bytes.len()));
     hash.update(bytes);
     hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

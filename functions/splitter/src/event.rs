@@ -12,6 +12,7 @@ use tagfleet_fleet::Stack;
 use tagfleet_fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{Bucket, Kind};
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 /// What the id keeps of the request's name: with a hash behind it the whole stays within an id's 64.
@@ -123,7 +124,7 @@ fn run_id(name: &str, time: Option<&str>, detail: &Detail) -> Result<RunId, Call
         plain => plain,
     };
     let hash = Sha256::digest(format!("{bucket}\0{key}\0{sequencer}"));
-    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(&hash[..HASH_BYTES]);
     let time = time.and_then(time_in_id).unwrap_or_default();
     RunId::try_from(format!("{plain}{time}-{digits}")).map_err(|error| CallError::broken(error.to_string()))
 }
