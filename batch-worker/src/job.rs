@@ -1,4 +1,4 @@
-//! One job: read the run's request, load its model, tag shards until there are none or it is asked to stop,
+//! One job: read the run's request, load its model, tag shards until the queue is empty or a notice comes,
 //! record the usage.
 //!
 //! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it
@@ -212,7 +212,7 @@ fn is_temporary(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<FleetError>().is_some_and(|error| error.error_type() == ErrorType::Temporary)
 }
 
-/// What this worker works on, and with, by the run's request.
+/// Opens the run's source, queue and model, as its request names them.
 async fn prepare(
     configuration: &Configuration,
     aws: &Aws,
@@ -227,7 +227,7 @@ async fn prepare(
     );
     let source = Address::parse(&request.input.location)?;
     let source = S3Bucket::new(aws, &source.bucket);
-    // It may be another than the stack's, if the request allows that.
+    // It may be in another region than the stack if the request allows that.
     let region = source.region().await?;
     let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY_TIMEOUT));
     let queue = match &configuration.budget {
