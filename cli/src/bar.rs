@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar on a terminal, a plain line now and then elsewhere.
+//! Progress on stderr: a bar on a terminal, else a plain line at intervals.
 //!
 //! It only reads counts; a run continues even if the display cannot be seen.
 
@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::exit::tell;
 pub(crate) use schedule::Schedule;
 
-/// How often it is asked whether a plain line is due.
+/// How often a plain line may be due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -43,7 +43,7 @@ impl Bar {
         Self { drawing: Some((stop, drawing)) }
     }
 
-    /// Leaves the last state standing.
+    /// Stops, and leaves the last state on the screen.
     pub(crate) async fn stop(self) {
         if let Some((stop, drawing)) = self.drawing {
             // Both fail only if the display has ended by itself, and then there is nothing to stop.

@@ -1,6 +1,6 @@
 //! `tagfleet report`: what a run did and what it cost, in full; and its page, to open or to keep.
 //!
-//! It reads what the run wrote, of this machine, of a bucket or of the fleet, and makes nothing up.
+//! It only shows what the run wrote: on this machine, in a bucket or in a fleet.
 
 use std::fmt::Write as _;
 use std::fs;

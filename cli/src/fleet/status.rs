@@ -69,9 +69,9 @@ fn table(executions: &[Execution], now: u64) -> String {
     for execution in executions {
         let Execution { name, started, .. } = execution;
         let status = execution.status.to_lowercase();
-        let took = clock(Duration::from_secs(execution.stopped.unwrap_or(now).saturating_sub(*started)));
+        let duration = clock(Duration::from_secs(execution.stopped.unwrap_or(now).saturating_sub(*started)));
         let started = date_with_seconds(*started).unwrap_or_else(|| "?".to_owned());
-        table.push_str(&format!("{name:width$}  {status:9}  {started}  {took:>9}\n"));
+        table.push_str(&format!("{name:width$}  {status:9}  {started}  {duration:>9}\n"));
     }
     table
 }

@@ -39,7 +39,7 @@ impl Cache {
     }
 
     /// A folder to fill, next to the others.
-    pub(super) fn begin(&self) -> Result<TempDir, Failure> {
+    pub(super) fn new_folder(&self) -> Result<TempDir, Failure> {
         let make = || {
             fs::create_dir_all(&self.root)?;
             tempfile::Builder::new().prefix(".fetching-").tempdir_in(&self.root)
@@ -102,7 +102,7 @@ mod tests {
         let key = ["https://example.com/a.onnx"];
         assert_eq!(cache.find(&key), None);
         let fill = |text: &str| {
-            let folder = cache.begin().unwrap();
+            let folder = cache.new_folder().unwrap();
             write(folder.path(), "onnx/a.onnx", text.as_bytes()).unwrap();
             folder
         };

@@ -195,7 +195,7 @@ impl Download<'_> {
         }
     }
 
-    /// The revision is this commit from now on. A commit needs no name.
+    /// Records that the revision is this commit. A commit itself needs no record.
     fn point(&self, commit: &str) -> io::Result<()> {
         if self.name.revision == commit {
             return Ok(());
@@ -229,7 +229,7 @@ impl Download<'_> {
     }
 }
 
-/// A file for others to read once it has its name, as Hugging Face's tools leave it.
+/// A temporary file that others may read, as Hugging Face's tools create it.
 fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     fs::create_dir_all(folder)?;
     let readable = Permissions::from_mode(0o644);
