@@ -29,18 +29,18 @@ const PRICE_LIST: Service = Service {
 const PRODUCTS_A_PAGE: u32 = 100;
 const MAX_PAGES: u32 = 50;
 
-/// A resource whose list price is asked for.
+/// A resource with a list price.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct ListedItem {
     /// The service and the item, as the price book has them, and its unit.
     service: &'static str,
     item: String,
     unit: &'static str,
     /// The service's code in the price list.
     code: &'static str,
-    /// What its product has for attributes.
+    /// Attributes of its product.
     filters: Vec<(&'static str, String)>,
-    /// What its usage type ends with, behind the region's prefix.
+    /// The end of its usage type, after the region's prefix.
     usage_type: &'static str,
     /// Units of the price list in one of the book's.
     units: f64,
@@ -86,23 +86,24 @@ const LISTED: [Listed; 10] = [
     (("EC2", "public IPv4 address", "hours"), ("AmazonVPC", &[], "PublicIPv4:InUseAddress"), 1.0),
 ];
 
-/// What is wanted of every region; `machines` are instance types.
+/// The items of every region, and an hour of each machine; `machines` are instance types.
 #[must_use]
-pub fn wanted(machines: &[String]) -> Vec<Wanted> {
-    let listed = LISTED.iter().map(|((service, item, unit), (code, filters, usage_type), units)| Wanted {
-        service,
-        item: (*item).to_owned(),
-        unit,
-        code,
-        filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
-        usage_type,
-        units: *units,
-    });
+pub fn listed_items(machines: &[String]) -> Vec<ListedItem> {
+    let listed =
+        LISTED.iter().map(|((service, item, unit), (code, filters, usage_type), units)| ListedItem {
+            service,
+            item: (*item).to_owned(),
+            unit,
+            code,
+            filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
+            usage_type,
+            units: *units,
+        });
     listed.chain(machines.iter().map(|machine| on_demand(machine))).collect()
 }
 
 /// An hour of a machine with Linux.
-fn on_demand(machine: &str) -> Wanted {
+fn on_demand(machine: &str) -> ListedItem {
     let filters = [
         ("instanceType", machine),
         ("operatingSystem", "Linux"),
@@ -111,7 +112,7 @@ fn on_demand(machine: &str) -> Wanted {
         ("capacitystatus", "Used"),
         ("marketoption", "OnDemand"),
     ];
-    Wanted {
+    ListedItem {
         service: "EC2",
         item: format!("{machine} on-demand"),
         unit: "hours",
@@ -122,8 +123,8 @@ fn on_demand(machine: &str) -> Wanted {
     }
 }
 
-impl Wanted {
-    /// What people call it.
+impl ListedItem {
+    /// Its name for people.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.service, self.item)
@@ -178,19 +179,19 @@ impl Aws {
     /// See [`ServiceError`].
     pub async fn list_price(
         &self,
-        wanted: &Wanted,
+        item: &ListedItem,
         region: &str,
         date: &str,
     ) -> Result<Option<Price>, ServiceError> {
-        let call = Call { service: PRICE_LIST, action: "GetProducts", resource: wanted.code };
+        let call = Call { service: PRICE_LIST, action: "GetProducts", resource: item.code };
         let mut body = json!({
-            "ServiceCode": wanted.code, "FormatVersion": "aws_v1", "MaxResults": PRODUCTS_A_PAGE,
-            "Filters": filters(wanted, region),
+            "ServiceCode": item.code, "FormatVersion": "aws_v1", "MaxResults": PRODUCTS_A_PAGE,
+            "Filters": filters(item, region),
         });
         for _ in 0..MAX_PAGES {
             let answer = self.json(call, &body).await?;
             let products = products(call, &answer)?;
-            let found = products.iter().find_map(|product| wanted.price(region, date, product));
+            let found = products.iter().find_map(|product| item.price(region, date, product));
             let next = answer.get("NextToken").and_then(Value::as_str).unwrap_or_default();
             if found.is_some() || next.is_empty() {
                 return Ok(found);
@@ -240,9 +241,9 @@ fn unreadable(call: Call<'_>, why: &str) -> ServiceError {
     call.fail(Kind::Other, "", format!("the answer cannot be understood: {why}"))
 }
 
-fn filters(wanted: &Wanted, region: &str) -> Vec<Value> {
+fn filters(item: &ListedItem, region: &str) -> Vec<Value> {
     let region = ("regionCode", region.to_owned());
-    let all = wanted.filters.iter().chain([&region]);
+    let all = item.filters.iter().chain([&region]);
     all.map(|(field, value)| json!({"Type": "TERM_MATCH", "Field": field, "Value": value})).collect()
 }
 

@@ -24,14 +24,14 @@ fn answer(usage_type: &str, tiers: &[(&str, &str)]) -> Value {
     json!({"FormatVersion": "aws_v1", "PriceList": [product.to_string()], "NextToken": ""})
 }
 
-fn of(service: &str, item: &str) -> Wanted {
-    let all = wanted(&["g6.xlarge".to_owned()]);
+fn of(service: &str, item: &str) -> ListedItem {
+    let all = listed_items(&["g6.xlarge".to_owned()]);
     all.into_iter().find(|wanted| wanted.service == service && wanted.item == item).unwrap()
 }
 
-fn price(wanted: &Wanted, answer: &Value) -> Option<Price> {
+fn price(item: &ListedItem, answer: &Value) -> Option<Price> {
     let products = products(CALL, answer).unwrap();
-    products.iter().find_map(|product| wanted.price("eu-central-1", DATE, product))
+    products.iter().find_map(|product| item.price("eu-central-1", DATE, product))
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl S3Bucket {
             let get = client.get_object().bucket(&self.bucket).key(key).range(&header);
             get.set_if_match(quoted.clone()).send()
         };
-        let found = self.at.ask(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
+        let found = self.client.send(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
         let Lengths { object: size, body: length } = self.lengths(key, range, &found)?;
         let etag = unquoted(found.e_tag().unwrap_or_default());
         let body =

@@ -26,7 +26,7 @@ use tagfleet_report::mail::{Failure, Mail};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
-use crate::mail::{Delivery, Post, Whereabouts};
+use crate::mail::{Delivery, MailSettings, StackPlace};
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
@@ -48,7 +48,7 @@ pub(crate) struct Reducer {
 }
 
 /// What the state machine knows when it asks to check.
-struct Known<'a> {
+struct CheckState<'a> {
     round: u32,
     resumed: bool,
     before: Option<u64>,
@@ -100,11 +100,11 @@ impl Reducer {
         let action = match Action::parse(event.payload) {
             Ok(action) => action,
             Err(error) => {
-                let call = Call::begin(FUNCTION, "unknown", &event.context, &self.aws);
+                let call = Call::start(FUNCTION, "unknown", &event.context, &self.aws);
                 return call.end(None, Err::<(), _>(error)).await;
             }
         };
-        let mut call = Call::begin(FUNCTION, action.name(), &event.context, &self.aws);
+        let mut call = Call::start(FUNCTION, action.name(), &event.context, &self.aws);
         call.detail("run", action.run());
         let found = match self.find(action.run()).await {
             Ok(found) => found,
@@ -134,8 +134,9 @@ impl Reducer {
             Action::Check { queue_url, round, resumed, before, problem, sent, .. } => {
                 call.detail("round", *round);
                 let (sent, problem) = (ShardId::parse(sent), problem.as_ref());
-                let known = Known { round: *round, resumed: *resumed, before: *before, problem, sent, stop };
-                self.check(call, found.valid()?, queue_url, known).await
+                let state =
+                    CheckState { round: *round, resumed: *resumed, before: *before, problem, sent, stop };
+                self.check(call, found.valid()?, queue_url, state).await
             }
             Action::Compact { group, .. } => {
                 call.detail("group", *group);
@@ -178,7 +179,7 @@ impl Reducer {
         call: &Call,
         fleet: &FleetRun,
         queue_url: &str,
-        known: Known<'_>,
+        state: CheckState<'_>,
     ) -> Result<Value, CallError> {
         let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
         let workers = self.workers(fleet.valid.request.device);
@@ -195,17 +196,17 @@ impl Reducer {
         });
         let used = call.used();
         let input = CheckInput {
-            round: known.round,
-            resumed: known.resumed,
-            before: known.before,
-            problem: known.problem,
+            round: state.round,
+            resumed: state.resumed,
+            before: state.before,
+            problem: state.problem,
             most_workers: self.most_vcpus / workers.vcpus,
             vcpus: workers.vcpus,
             now: call.began(),
             limit,
             used: Some(&used),
-            sent: known.sent,
-            stop: Some(known.stop),
+            sent: state.sent,
+            stop: Some(state.stop),
         };
         value(check(fleet, &queue, input).await?)
     }
@@ -236,9 +237,9 @@ impl Reducer {
                 OutgoingMail { sender: &self.sender, recipients, subject, text, html, pictures: &pictures };
             self.aws.send_mail(&outgoing).await
         };
-        let whereabouts = Whereabouts { stack: &self.name, region: &self.region };
-        let post = Post { sender: &self.sender, rules: &self.rules, whereabouts };
-        mail::send(&self.stack, run, failure, post, send).await
+        let place = StackPlace { stack: &self.name, region: &self.region };
+        let settings = MailSettings { sender: &self.sender, rules: &self.rules, place };
+        mail::send(&self.stack, run, failure, settings, send).await
     }
 }
 

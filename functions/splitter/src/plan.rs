@@ -50,7 +50,7 @@ fn check_region(fleet: &FleetRun, own: &str, found: &str) -> Result<(), CallErro
     let source = &fleet.valid.source;
     Err(CallError::bad_request(format!(
         "the request is wrong: input: s3://{source} is in {found}, the stack in {own}: each image would pay for the \
-         transfer; deploy a stack there, or say \"any_region\": true"
+         transfer; deploy a stack there, or set \"any_region\": true"
     )))
 }
 
