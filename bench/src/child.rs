@@ -166,7 +166,7 @@ fn children(process: u32) -> Vec<u32> {
 }
 
 /// The last lines that a command printed, on one line.
-pub(crate) fn last_words(log: &Path) -> String {
+pub(crate) fn last_lines(log: &Path) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(3)..].join("; ")
@@ -191,7 +191,7 @@ mod tests {
             run(Command::new("sh").args(["-c", "echo one; nproc; exit 3"]), Some(Cores::First(1)), &log)
                 .unwrap();
         assert_eq!(ran.status.code(), Some(3));
-        assert_eq!(last_words(&log), "one; 1");
+        assert_eq!(last_lines(&log), "one; 1");
         assert!(ran.wall > 0.0 && ran.cpu >= 0.0);
     }
 

@@ -28,38 +28,34 @@ use tagfleet_pipeline::split::Source;
 use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
 use crate::child::children_cpu_seconds;
-use crate::engines::{Engine, Way};
+use crate::context::Bench;
+use crate::engines::{Engine, EngineConfig};
 use crate::measure::{Timing, cpu_time, slope};
 use crate::models::Network;
-use crate::parts::Bench;
+use crate::output::progress;
 use crate::pictures::{Folder, Pair};
 use crate::results::{Quantity, Rows};
-use crate::told::tell;
+use crate::rows::{NO_MODEL, NO_MODEL_ISOLATED};
 use constant::Constant;
 use delayed::Delayed;
 
 /// What a GET takes from a bucket: S3's first byte.
 pub(crate) const LATENCY: Duration = Duration::from_millis(30);
-/// The row of a run that tags nothing.
-pub(crate) const NO_MODEL: &str = "shards, reading, Parquet, queue, progress: no decoder, no model";
-/// The same, images going to another process and rows coming back.
-pub(crate) const NO_MODEL_ISOLATED: &str =
-    "the same, with the images handed to the process of decoder and model";
 /// More than any run of the benchmark takes.
 const VISIBILITY: Duration = Duration::from_secs(3600);
 
 /// The same pictures from a folder, and from a bucket with latency.
 pub(crate) fn latency(bench: &Bench) -> Result<Rows> {
     let mut rows = Rows::default();
-    let ways = [Way::usual(Network::MobileNetV2), Way::integers(Network::MobileNetV2)];
+    let configs = [EngineConfig::usual(Network::MobileNetV2), EngineConfig::integers(Network::MobileNetV2)];
     for repetition in 1..=bench.repetitions {
-        for way in ways {
-            let name = way.name();
+        for config in configs {
+            let name = config.name();
             if rows.has_failed(&name) {
                 continue;
             }
-            tell(format!("latency, {name}, repetition {repetition} of {}", bench.repetitions));
-            if let Err(problem) = with_and_without(bench, way, &mut rows) {
+            progress(format!("latency, {name}, repetition {repetition} of {}", bench.repetitions));
+            if let Err(problem) = with_and_without(bench, config, &mut rows) {
                 rows.fail(&name, bench.publishable(&format!("{problem:#}")));
             }
         }
@@ -67,9 +63,9 @@ pub(crate) fn latency(bench: &Bench) -> Result<Rows> {
     Ok(rows)
 }
 
-fn with_and_without(bench: &Bench, way: Way, rows: &mut Rows) -> Result<()> {
-    let model = bench.models.open(way.network, way.is_int8(), false)?;
-    let record = way.resolve(&model)?;
+fn with_and_without(bench: &Bench, config: EngineConfig, rows: &mut Rows) -> Result<()> {
+    let model = bench.models.open(config.network, config.is_int8(), false)?;
+    let record = config.resolve(&model)?;
     let factory = TaggerFactory::new(model, &record, &options(), Limits::default())?;
     let pictures = &bench.pictures.ordinary.long;
     let folder: Arc<dyn Bucket> = Arc::new(DirBucket::new(&pictures.path));
@@ -84,8 +80,8 @@ fn with_and_without(bench: &Bench, way: Way, rows: &mut Rows) -> Result<()> {
             taggers.push(Box::new(factory.tagger()?));
         }
         let took = run(bench, bucket, taggers, pictures)?;
-        rows.add(&way.name(), rate, took.images as f64 / took.wall);
-        rows.add(&way.name(), cpu, took.cpu * 1e3 / took.images as f64);
+        rows.add(&config.name(), rate, took.images as f64 / took.wall);
+        rows.add(&config.name(), cpu, took.cpu * 1e3 / took.images as f64);
     }
     Ok(())
 }
@@ -95,7 +91,7 @@ pub(crate) fn overhead(bench: &Bench) -> Result<Rows> {
     let mut rows = Rows::default();
     let Pair { short, long } = &bench.pictures.ordinary;
     for repetition in 1..=bench.repetitions {
-        tell(format!("overhead, repetition {repetition} of {}", bench.repetitions));
+        progress(format!("overhead, repetition {repetition} of {}", bench.repetitions));
         let slope_here = slope(nothing_tagged(bench, short)?, nothing_tagged(bench, long)?);
         rows.add_slope(NO_MODEL, slope_here);
         let slope_isolated =
@@ -113,8 +109,8 @@ fn nothing_tagged(bench: &Bench, pictures: &Folder) -> Result<Timing> {
 fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Timing> {
     // The child loads no model, but has to be told of one.
     let model = bench.models.open(Network::MobileNetV2, false, false)?;
-    let way = Way { engine: Engine::Tract, ..Way::usual(Network::MobileNetV2) };
-    let engine = way.resolve(&model)?;
+    let config = EngineConfig { engine: Engine::Tract, ..EngineConfig::usual(Network::MobileNetV2) };
+    let engine = config.resolve(&model)?;
     let (limits, threads) = (Limits::default(), bench.machine.cores);
     let setup = Setup { model, engine, options: options(), limits, threads };
     let path = std::env::current_exe().context("this program's own path")?;

@@ -2,13 +2,13 @@
 //!
 //! Nothing is asserted: a goal that is missed is shown as missed, one whose figures are missing as not measured.
 
-use crate::embedded::NO_MODEL;
-use crate::engines::Way;
+use crate::engines::EngineConfig;
 use crate::models::Network::{MobileNetV2, ResNet50};
-use crate::peers::{name_of_pool, name_of_ray, name_of_spark, name_of_tagfleet};
 use crate::results::{Part, Quantity, Results};
-use crate::runs::cores_row;
-use crate::stages::{DECODE, PREPARE, infer_row};
+use crate::rows::{
+    BRAIN_FLOATS, DECODE, FP32, NO_MODEL, PREPARE, cores_row, infer_row, name_of_pool, name_of_ray,
+    name_of_spark, name_of_tagfleet,
+};
 use Bound::{AtLeast, Below};
 
 /// One goal and where it stands.
@@ -66,25 +66,27 @@ const AGAINST_PEERS: [Wanted; 8] = [
         ("images/s over the pool's with OpenVINO, MobileNetV2 bf16", "at least 1.2"),
         AtLeast(1.2),
         "",
-        |results| over_pool(results, Part::PeersMobilenet, Way::brain_floats(MobileNetV2), BRAIN_FLOATS),
+        |results| {
+            over_pool(results, Part::PeersMobilenet, EngineConfig::brain_floats(MobileNetV2), BRAIN_FLOATS)
+        },
     ),
     wanted(
         ("images/s over the fp32 pool's, MobileNetV2 int8", "at least 2.2, on AMX"),
         AtLeast(2.2),
         "",
-        |results| over_pool(results, Part::PeersMobilenet, Way::integers(MobileNetV2), FP32),
+        |results| over_pool(results, Part::PeersMobilenet, EngineConfig::integers(MobileNetV2), FP32),
     ),
     wanted(
         ("images/s over the fp32 pool's, ResNet-50 int8", "at least 6.5, on AMX"),
         AtLeast(6.5),
         "",
-        |results| over_pool(results, Part::PeersResnet, Way::integers(ResNet50), FP32),
+        |results| over_pool(results, Part::PeersResnet, EngineConfig::integers(ResNet50), FP32),
     ),
     wanted(
         ("images/s over the pool's, pictures of 12 megapixels", "at least 2.8"),
         AtLeast(2.8),
         "",
-        |results| over_pool(results, Part::PeersLarge, Way::usual(MobileNetV2), FP32),
+        |results| over_pool(results, Part::PeersLarge, EngineConfig::usual(MobileNetV2), FP32),
     ),
 ];
 
@@ -96,16 +98,16 @@ const ALONE: [Wanted; 8] = [
         ),
         AtLeast(0.95),
         "",
-        |results| efficiency(results, Way::usual(MobileNetV2)),
+        |results| efficiency(results, EngineConfig::usual(MobileNetV2)),
     ),
     wanted(
         ("images/s of two cores over one, MobileNetV2 fp32 in ONNX Runtime", "at least 1.9"),
         AtLeast(1.9),
         "",
-        |results| two_cores(results, Way::usual(MobileNetV2)),
+        |results| two_cores(results, EngineConfig::usual(MobileNetV2)),
     ),
     wanted(("the same, MobileNetV2 int8 in OpenVINO", "at least 1.9"), AtLeast(1.9), "", |results| {
-        two_cores(results, Way::integers(MobileNetV2))
+        two_cores(results, EngineConfig::integers(MobileNetV2))
     }),
     wanted(
         ("start to first image tagged: at most a whole run of one image", "under 1 s"),
@@ -123,10 +125,10 @@ const ALONE: [Wanted; 8] = [
         ),
         AtLeast(0.97),
         "",
-        |results| late(results, Way::usual(MobileNetV2)),
+        |results| late(results, EngineConfig::usual(MobileNetV2)),
     ),
     wanted(("the same, MobileNetV2 int8 in OpenVINO", "at least 0.97"), AtLeast(0.97), "", |results| {
-        late(results, Way::integers(MobileNetV2))
+        late(results, EngineConfig::integers(MobileNetV2))
     }),
     wanted(
         ("shards, reading, Parquet, queue and progress in the CPU of the whole run", "under 2 %"),
@@ -138,11 +140,6 @@ const ALONE: [Wanted; 8] = [
         },
     ),
 ];
-
-/// What the peers run a model in, as their rows say it.
-pub(crate) const FP32: &str = "ONNX Runtime fp32";
-/// Precision is left to OpenVINO, which takes bf16 where the processor has it.
-pub(crate) const BRAIN_FLOATS: &str = "OpenVINO in its default precision";
 
 impl Wanted {
     fn goal(&self, results: &Results) -> Goal {
@@ -166,44 +163,44 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
 }
 
 /// CPU of the stages alone over CPU of the whole run.
-fn efficiency(results: &Results, way: Way) -> Option<f64> {
-    let whole = results.median(Part::runs(way.network)?, &way.name(), Quantity::CpuMs)?;
-    Some(stages(results, way)? / whole)
+fn efficiency(results: &Results, config: EngineConfig) -> Option<f64> {
+    let whole = results.median(Part::runs(config.network)?, &config.name(), Quantity::CpuMs)?;
+    Some(stages(results, config)? / whole)
 }
 
 /// CPU milliseconds of decode, resize and infer, each alone.
-pub(crate) fn each_stage(results: &Results, way: Way) -> Option<[f64; 3]> {
+pub(crate) fn each_stage(results: &Results, config: EngineConfig) -> Option<[f64; 3]> {
     let stage = |name: &str| results.median(Part::Stages, name, Quantity::CpuMs);
-    Some([stage(DECODE)?, stage(PREPARE)?, stage(&infer_row(way))?])
+    Some([stage(DECODE)?, stage(PREPARE)?, stage(&infer_row(config))?])
 }
 
 /// The same together.
-fn stages(results: &Results, way: Way) -> Option<f64> {
-    each_stage(results, way).map(|stages| stages.iter().sum())
+fn stages(results: &Results, config: EngineConfig) -> Option<f64> {
+    each_stage(results, config).map(|stages| stages.iter().sum())
 }
 
 fn usual_over(results: &Results, theirs: &str, quantity: Quantity) -> Option<f64> {
-    let ours = name_of_tagfleet(Way::usual(MobileNetV2), false);
+    let ours = name_of_tagfleet(EngineConfig::usual(MobileNetV2), false);
     ratio(results, Part::PeersMobilenet, (&ours, theirs), quantity)
 }
 
-fn over_pool(results: &Results, part: Part, way: Way, pool: &str) -> Option<f64> {
-    let (ours, theirs) = (name_of_tagfleet(way, false), name_of_pool(pool));
+fn over_pool(results: &Results, part: Part, config: EngineConfig, pool: &str) -> Option<f64> {
+    let (ours, theirs) = (name_of_tagfleet(config, false), name_of_pool(pool));
     ratio(results, part, (&ours, &theirs), Quantity::ImagesPerSecond)
 }
 
-fn two_cores(results: &Results, way: Way) -> Option<f64> {
-    let (one, two) = (cores_row(way, 1), cores_row(way, 2));
+fn two_cores(results: &Results, config: EngineConfig) -> Option<f64> {
+    let (one, two) = (cores_row(config, 1), cores_row(config, 2));
     ratio(results, Part::Cores, (&two, &one), Quantity::ImagesPerSecond)
 }
 
-fn late(results: &Results, way: Way) -> Option<f64> {
-    let of = |quantity| results.median(Part::Latency, &way.name(), quantity);
+fn late(results: &Results, config: EngineConfig) -> Option<f64> {
+    let of = |quantity| results.median(Part::Latency, &config.name(), quantity);
     Some(of(Quantity::DelayedImagesPerSecond)? / of(Quantity::ImagesPerSecond)?)
 }
 
 fn usual_run(results: &Results, quantity: Quantity) -> Option<f64> {
-    results.median(Part::RunsMobilenet, &Way::usual(MobileNetV2).name(), quantity)
+    results.median(Part::RunsMobilenet, &EngineConfig::usual(MobileNetV2).name(), quantity)
 }
 
 fn ratio(results: &Results, part: Part, (ours, theirs): (&str, &str), quantity: Quantity) -> Option<f64> {

@@ -1,9 +1,10 @@
-//! `make bench`: what tagfleet costs on this machine, stage by stage and as a whole, beside what others cost.
+//! `make bench`: what tagfleet costs on this machine, by stage and as a whole, and what its peers cost.
 //!
-//! It measures and writes down; it never asserts that something is fast. Everything it makes stands below `target/bench`.
+//! It measures and records; it never asserts that something is fast. Generated files are below `target/bench`.
 
 mod args;
 mod child;
+mod context;
 mod embedded;
 mod engines;
 mod goals;
@@ -11,15 +12,16 @@ mod gpu;
 mod machine;
 mod measure;
 mod models;
-mod parts;
+mod output;
 mod peers;
 mod pictures;
 mod place;
 mod render;
 mod results;
+mod rows;
 mod runs;
+mod session;
 mod stages;
-mod told;
 
 use std::process::ExitCode;
 
@@ -30,11 +32,11 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
     let args = Args::parse();
-    let outcome = told::quiet_engines().and_then(|()| match &args.command {
-        None => parts::measure(&args.options),
+    let outcome = output::quiet_engines().and_then(|()| match &args.command {
+        None => session::measure(&args.options),
         Some(Command::AsPeer(options)) => peers::as_peer::run(options),
         Some(Command::Alone(options)) => gpu::alone::run(options),
         Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
     });
-    told::code(outcome)
+    output::code(outcome)
 }

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use tagfleet_model::folder::{Model, ModelOptions};
 
+use crate::output::progress;
 use crate::place::Place;
-use crate::told::tell;
 
 /// A network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Models {
         if missing.is_empty() {
             return Ok(models);
         }
-        tell("exporting the models (a minute or two, once)");
+        progress("exporting the models (a minute or two, once)");
         let python = place.root.join(python);
         let mut command = Command::new(&python);
         command.arg(place.root.join("bench/models.py")).arg("--pictures").arg(pictures);

@@ -4,7 +4,7 @@
 //! own log. A peer that is not there, or fails, has a row that says so. Nothing is written into the peers' folder.
 
 pub(crate) mod as_peer;
-mod field;
+mod competition;
 mod harness;
 
 use std::collections::BTreeMap;
@@ -15,25 +15,24 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::parts::Bench;
-use crate::results::{Part, Rows};
-use crate::told::tell;
-use field::{Competitor, Field, Kind};
+use crate::context::{Bench, Peers};
+use crate::output::progress;
+use crate::results::{Figures, Part, Rows};
+use competition::{Competition, Competitor, Kind};
+use harness::{Harness, Script};
 
 /// A build of Pillow with SIMD that the peers can have beside them.
 const PILLOW_SIMD: &str = "pillow_simd";
 
-pub(crate) use field::{name_of_pool, name_of_ray, name_of_spark, name_of_tagfleet};
-
 /// Measures everyone of a part; and the versions of the packages they are made of.
-pub(crate) fn measure(bench: &Bench, part: Part) -> Result<(Rows, BTreeMap<String, String>)> {
-    let field = Field::of(bench, part);
+pub(crate) fn measure(bench: &Bench, part: Part) -> Result<Figures> {
+    let competition = Competition::new(bench, part);
     let mut rows = Rows::default();
-    let Some((folder, python)) = &bench.peers else {
-        for competitor in &field.competitors {
+    let Some(Peers { folder, python }) = &bench.peers else {
+        for competitor in &competition.competitors {
             rows.fail(&competitor.name, "absent: no PEERS=dir was given");
         }
-        return Ok((rows, BTreeMap::new()));
+        return Ok(rows.into());
     };
     if !folder.join("bench.py").exists() {
         bail!(
@@ -43,22 +42,26 @@ pub(crate) fn measure(bench: &Bench, part: Part) -> Result<(Rows, BTreeMap<Strin
     }
     let copy = copy(bench, folder)?;
     let mut present = Vec::new();
-    for competitor in &field.competitors {
+    for competitor in &competition.competitors {
         match absence(bench, competitor, &copy, python) {
             Some(why) => rows.fail(&competitor.name, why),
             None => present.push(competitor),
         }
     }
     if present.is_empty() {
-        return Ok((rows, BTreeMap::new()));
+        return Ok(rows.into());
     }
-    tell(format!("peers: {}", present.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>().join("; ")));
+    progress(format!(
+        "peers: {}",
+        present.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>().join("; ")
+    ));
     let mut scripts = Vec::new();
-    for competitor in &present {
-        scripts.push((*competitor, script(bench, competitor, &copy, python)?));
+    for competitor in present {
+        let path = script(bench, competitor, &copy, python)?;
+        scripts.push(Script { competitor, path });
     }
-    harness::run(bench, &field, &scripts, (&copy, python), &mut rows)?;
-    Ok((rows, versions(python)?))
+    harness::run(bench, &competition, &scripts, &Harness { copy: &copy, python }, &mut rows)?;
+    Ok(Figures { rows, versions: versions(python)? })
 }
 
 /// The peers' scripts below `target/bench`, where the harness may write.
@@ -85,12 +88,12 @@ fn copy(bench: &Bench, folder: &Path) -> Result<PathBuf> {
 /// Why a competitor cannot take part.
 fn absence(bench: &Bench, competitor: &Competitor, copy: &Path, python: &Path) -> Option<String> {
     match &competitor.kind {
-        Kind::Tagfleet { way, .. } => {
-            let model = match bench.models.open(way.network, way.is_int8(), false) {
+        Kind::Tagfleet { config, .. } => {
+            let model = match bench.models.open(config.network, config.is_int8(), false) {
                 Ok(model) => model,
                 Err(error) => return Some(bench.publishable(&format!("absent: {error:#}"))),
             };
-            let error = way.resolve(&model).err()?;
+            let error = config.resolve(&model).err()?;
             Some(bench.publishable(&format!("absent: {error}")))
         }
         Kind::Peer { script, modules, .. } => {
@@ -127,9 +130,9 @@ fn script(bench: &Bench, competitor: &Competitor, copy: &Path, python: &Path) ->
             }
             words.join(" ")
         }
-        Kind::Tagfleet { way, .. } => {
+        Kind::Tagfleet { config, .. } => {
             let this = std::env::current_exe().context("this program's own path")?;
-            let model = bench.models.folder(way.network, way.is_int8());
+            let model = bench.models.folder(config.network, config.is_int8());
             let start =
                 [quoted(&this), "as-peer".to_owned(), "--tagfleet".to_owned(), quoted(&bench.tagfleet)];
             let instead = ["--instead".to_owned(), quoted(&model), "\"$@\"".to_owned(), "--".to_owned()];
@@ -190,7 +193,7 @@ mod tests {
     }
 
     /// A bench without models, with these peers.
-    fn bench(root: &Path, peers: Option<(PathBuf, PathBuf)>) -> Bench {
+    fn bench(root: &Path, peers: Option<Peers>) -> Bench {
         let folder = Folder { path: root.to_owned(), images: 1 };
         let pair = Pair { short: folder.clone(), long: folder.clone() };
         let pictures =
@@ -208,7 +211,7 @@ mod tests {
     }
 
     fn problems(bench: &Bench) -> Vec<String> {
-        let (Rows(rows), _) = measure(bench, Part::PeersMobilenet).unwrap();
+        let Rows(rows) = measure(bench, Part::PeersMobilenet).unwrap().rows;
         assert!(rows.iter().all(|row| row.figures.is_empty()));
         rows.into_iter().map(|row| format!("{}: {}", row.name, row.problem.unwrap())).collect()
     }
@@ -225,7 +228,10 @@ mod tests {
 
         let peers = folder.path().join("peers");
         fs::create_dir(&peers).unwrap();
-        let with_peers = bench(folder.path(), Some((peers.clone(), PathBuf::from("/no/venv/bin/python"))));
+        let with_peers = bench(
+            folder.path(),
+            Some(Peers { folder: peers.clone(), python: PathBuf::from("/no/venv/bin/python") }),
+        );
         let error = measure(&with_peers, Part::PeersMobilenet).unwrap_err().to_string();
         assert!(error.contains("bench.py"), "{error}");
         fs::write(peers.join("bench.py"), "").unwrap();

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::output::progress;
 use crate::place::Place;
-use crate::told::tell;
 
 /// Pictures of a folder at most.
 const MOST: usize = 100_000;
@@ -131,7 +131,7 @@ fn make(folder: &Folder, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    tell(format!("making {} pictures in {}", folder.images, path.display()));
+    progress(format!("making {} pictures in {}", folder.images, path.display()));
     let unfinished = path.with_extension("unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).with_context(|| unfinished.display().to_string())?;

@@ -1,4 +1,4 @@
-//! Where everything stands: what is committed, and what is generated below `target/bench`.
+//! The paths of what is committed, and of what is generated below `target/bench`.
 //!
 //! Names only; nothing is made here.
 
@@ -30,14 +30,14 @@ impl Place {
         self.root.join("target/bench").join(name)
     }
 
-    /// The figures as data, relative to the root: what is rendered, and compared with.
-    pub(crate) fn results(&self) -> &'static str {
-        if self.quick { "target/bench/quick.json" } else { "bench/results.json" }
+    /// The stored figures.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join(if self.quick { "target/bench/quick.json" } else { "bench/results.json" })
     }
 
-    /// Those of a machine with a GPU, likewise.
-    pub(crate) fn gpu_results(&self) -> &'static str {
-        if self.quick { "target/bench/quick-gpu.json" } else { "bench/gpu.json" }
+    /// The stored figures of a machine with a GPU.
+    pub(crate) fn gpu_results(&self) -> PathBuf {
+        self.root.join(if self.quick { "target/bench/quick-gpu.json" } else { "bench/gpu.json" })
     }
 
     /// The figures for people.

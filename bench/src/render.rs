@@ -7,12 +7,12 @@ pub(crate) mod tests;
 
 use std::fmt::Write as _;
 
-use crate::engines::Way;
+use crate::engines::EngineConfig;
 use crate::goals::{Goal, each_stage, goals};
 use crate::gpu::table;
 use crate::measure::median;
 use crate::results::{Measured, Part, Quantity, Results, Row};
-use crate::runs::cores_row;
+use crate::rows::cores_row;
 
 impl Quantity {
     const ALL: [Self; 11] = [
@@ -99,13 +99,7 @@ fn heading(part: Part) -> (&'static str, &'static str) {
             "tagfleet and its peers: pictures of 12 megapixels",
             "The same, MobileNetV2. The peers decode every pixel.",
         ),
-        Part::GpuMobilenet => (
-            "MobileNetV2",
-            "`alone` is the model fed with bytes from the host's memory, nothing decoded; runs are `tagfleet run --device gpu` confined to so many vCPUs, and a DataLoader with so many workers. \
-             TF32 is off on both sides; PyTorch has its fastest batch and layout of a few, and decodes every pixel, where tagfleet decodes large pictures smaller. Scores are compared on 200 pictures: weights are random, so that few best classes are clear.",
-        ),
-        Part::GpuResnet => ("ResNet-50", "The same."),
-        Part::GpuVit => ("ViT-B/16", "The same."),
+        Part::GpuMobilenet | Part::GpuResnet | Part::GpuVit => table::heading(part),
     }
 }
 
@@ -113,42 +107,11 @@ fn heading(part: Part) -> (&'static str, &'static str) {
 pub(crate) fn markdown(results: &Results, on_gpu: Option<&Results>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_all(&mut text, results).and_then(|()| write_gpu(&mut text, on_gpu));
-    text
-}
-
-fn write_gpu(text: &mut String, results: Option<&Results>) -> std::fmt::Result {
-    writeln!(text, "# On a GPU\n")?;
-    let Some(results) = results else {
-        return writeln!(
-            text,
-            "Not measured: no GPU was at hand. Where there is one, `scripts/setup.sh gpu` and then\n`make bench BENCH=\"--only \
-             gpu-mobilenet --only gpu-resnet --only gpu-vit\"` write this part."
-        );
-    };
-    let machine = &results.machine;
-    writeln!(
-        text,
-        "Machine: {}, {}, {} cores, {} GiB, {}\n",
-        machine.gpu.as_deref().unwrap_or("no GPU"),
-        machine.processor,
-        machine.cores,
-        machine.memory_gib,
-        machine.system
-    )?;
-    let lines = table::lines(results);
-    if !lines.is_empty() {
-        writeln!(
-            text,
-            "Images per second. A run should have 0.95 of what decoding or the GPU has alone, whichever is slower.\n"
-        )?;
-        writeln!(
-            text,
-            "| | decode alone | GPU alone | slower | whole run | of the slower | goal 0.95 | PyTorch | times |"
-        )?;
-        writeln!(text, "|---|---:|---:|---|---:|---:|---|---:|---:|\n{}\n", lines.join("\n"))?;
+    let _ = write_all(&mut text, results).and_then(|()| table::write(&mut text, on_gpu));
+    for (part, measured) in on_gpu.iter().flat_map(|results| &results.parts) {
+        let _ = write_part(&mut text, *part, measured);
     }
-    results.parts.iter().try_for_each(|(part, measured)| write_part(text, *part, measured))
+    text
 }
 
 fn write_all(text: &mut String, results: &Results) -> std::fmt::Result {
@@ -198,11 +161,11 @@ fn write_goals(text: &mut String, goals: &[Goal]) -> std::fmt::Result {
 
 fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
     let mut lines = Vec::new();
-    for way in Way::of_runs() {
-        let part = Part::runs(way.network);
-        let whole = part.and_then(|part| results.median(part, &way.name(), Quantity::CpuMs));
-        let one_core = results.median(Part::Cores, &cores_row(way, 1), Quantity::CpuMs);
-        if let (Some([decode, resize, infer]), Some(whole)) = (each_stage(results, way), whole) {
+    for config in EngineConfig::of_runs() {
+        let part = Part::runs(config.network);
+        let whole = part.and_then(|part| results.median(part, &config.name(), Quantity::CpuMs));
+        let one_core = results.median(Part::Cores, &cores_row(config, 1), Quantity::CpuMs);
+        if let (Some([decode, resize, infer]), Some(whole)) = (each_stage(results, config), whole) {
             let stages = decode + resize + infer;
             let (efficiency, engine) = (stages / whole, 100.0 * infer / whole);
             let one_core = one_core.map_or([String::new(), String::new()], |one_core| {
@@ -211,7 +174,7 @@ fn write_efficiency(text: &mut String, results: &Results) -> std::fmt::Result {
             let one_core = one_core.join(" | ");
             lines.push(format!(
                 "| {} | {decode:.2} | {resize:.2} | {infer:.2} | {stages:.2} | {whole:.2} | {efficiency:.2} | {engine:.0} % | {one_core} |",
-                way.name()
+                config.name()
             ));
         }
     }

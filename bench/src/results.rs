@@ -3,8 +3,6 @@
 //! Medians and ratios are taken when they are shown, so the file holds only what was measured. Parts may be measured at
 //! different times, but on one machine.
 
-pub(crate) mod change;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -163,7 +161,16 @@ impl Results {
         Self { version: VERSION, machine, parts: BTreeMap::new() }
     }
 
-    /// What is stored in a file's `text`.
+    /// The figures in the file at `path`; `None` if there is no such file.
+    pub(crate) fn read_if_present(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Self::parse(&text).with_context(|| path.display().to_string()).map(Some)
+    }
+
+    /// The figures in a file's `text`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let results: Self = serde_json::from_str(text)?;
         if results.version != VERSION {
@@ -181,6 +188,19 @@ impl Results {
     /// The median of a figure, where it was measured.
     pub(crate) fn median(&self, part: Part, row: &str, quantity: Quantity) -> Option<f64> {
         self.parts.get(&part)?.rows.iter().find(|found| found.name == row)?.median(quantity)
+    }
+}
+
+/// Rows, and the versions of the programs that they were measured with.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) rows: Rows,
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+impl From<Rows> for Figures {
+    fn from(rows: Rows) -> Self {
+        Self { rows, versions: BTreeMap::new() }
     }
 }
 

@@ -9,13 +9,14 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::child::{self, Cores, ProcessStats};
-use crate::engines::Way;
+use crate::context::Bench;
+use crate::engines::EngineConfig;
 use crate::measure::{Timing, slope};
 use crate::models::Network;
-use crate::parts::Bench;
+use crate::output::progress;
 use crate::pictures::{Folder, Pair};
 use crate::results::{Quantity, Rows};
-use crate::told::tell;
+use crate::rows::cores_row;
 
 /// tagfleet's exit code where some images have failed rows, as some photos may.
 pub(crate) const SOME_FAILED: i32 = 3;
@@ -23,35 +24,30 @@ pub(crate) const SOME_FAILED: i32 = 3;
 /// One kind of run.
 struct Run {
     name: String,
-    way: Way,
+    config: EngineConfig,
     flags: Vec<&'static str>,
     cores: Option<usize>,
 }
 
 impl Run {
-    fn of(way: Way) -> Self {
-        Self { name: way.name(), way, flags: way.flags(), cores: None }
+    fn of(config: EngineConfig) -> Self {
+        Self { name: config.name(), config, flags: config.flags(), cores: None }
     }
 }
 
 /// A network in every engine.
 pub(crate) fn whole(bench: &Bench, network: Network) -> Result<Rows> {
-    let ways = Way::of_runs().into_iter().filter(|way| way.network == network);
-    let runs: Vec<Run> = ways.map(Run::of).collect();
+    let configs = EngineConfig::of_runs().into_iter().filter(|config| config.network == network);
+    let runs: Vec<Run> = configs.map(Run::of).collect();
     measure(bench, &runs, &bench.pictures.ordinary, Some(&bench.pictures.single))
-}
-
-/// The row of a run on so many cores.
-pub(crate) fn cores_row(way: Way, cores: usize) -> String {
-    format!("{}, {}", way.name(), if cores == 1 { "one core" } else { "two cores" })
 }
 
 /// One core and two, of however many there are.
 pub(crate) fn cores(bench: &Bench) -> Result<Rows> {
     let mut runs = Vec::new();
-    for way in [Way::usual(Network::MobileNetV2), Way::integers(Network::MobileNetV2)] {
+    for config in [EngineConfig::usual(Network::MobileNetV2), EngineConfig::integers(Network::MobileNetV2)] {
         for cores in [1, 2] {
-            runs.push(Run { name: cores_row(way, cores), cores: Some(cores), ..Run::of(way) });
+            runs.push(Run { name: cores_row(config, cores), cores: Some(cores), ..Run::of(config) });
         }
     }
     if bench.machine.cores < 2 {
@@ -67,11 +63,13 @@ pub(crate) fn cores(bench: &Bench) -> Result<Rows> {
 /// Large pictures, as they are decoded by default and pixel by pixel.
 pub(crate) fn large(bench: &Bench) -> Result<Rows> {
     let mut runs = Vec::new();
-    for way in [Way::usual(Network::MobileNetV2), Way::brain_floats(Network::MobileNetV2)] {
-        let mut flags = way.flags();
+    for config in
+        [EngineConfig::usual(Network::MobileNetV2), EngineConfig::brain_floats(Network::MobileNetV2)]
+    {
+        let mut flags = config.flags();
         flags.push("--exact");
-        runs.push(Run::of(way));
-        runs.push(Run { name: format!("{}, --exact", way.name()), flags, ..Run::of(way) });
+        runs.push(Run::of(config));
+        runs.push(Run { name: format!("{}, --exact", config.name()), flags, ..Run::of(config) });
     }
     measure(bench, &runs, &bench.pictures.large, None)
 }
@@ -83,7 +81,7 @@ fn measure(bench: &Bench, runs: &[Run], pictures: &Pair, single: Option<&Folder>
             if rows.has_failed(&run.name) {
                 continue;
             }
-            tell(format!("{}, repetition {repetition} of {}", run.name, bench.repetitions));
+            progress(format!("{}, repetition {repetition} of {}", run.name, bench.repetitions));
             if let Err(problem) = repeat(bench, run, &mut rows, pictures, single) {
                 rows.fail(&run.name, bench.publishable(&format!("{problem:#}")));
             }
@@ -120,17 +118,17 @@ pub(crate) fn empty_out(bench: &Bench) -> Result<PathBuf> {
 /// Tags a folder once.
 fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<ProcessStats> {
     // Fails here in words for people, before a process is started.
-    let model = bench.models.open(run.way.network, run.way.is_int8(), false)?;
-    run.way.resolve(&model)?;
+    let model = bench.models.open(run.config.network, run.config.is_int8(), false)?;
+    run.config.resolve(&model)?;
     let out = empty_out(bench)?;
     let mut command = Command::new(&bench.tagfleet);
     command.current_dir(&bench.place.root).arg("run").arg(&folder.path);
-    command.arg("--model").arg(bench.models.folder(run.way.network, run.way.is_int8()));
+    command.arg("--model").arg(bench.models.folder(run.config.network, run.config.is_int8()));
     command.arg("--out").arg(&out).args(["--new", "--quiet"]).args(&run.flags);
     let log = bench.place.generated("out/last.log");
     let ran = child::run(&mut command, run.cores.map(Cores::First), &log)?;
     match ran.status.code() {
         Some(0 | SOME_FAILED) => Ok(ran),
-        _ => anyhow::bail!("tagfleet run: {}: {}", ran.status, child::last_words(&log)),
+        _ => anyhow::bail!("tagfleet run: {}: {}", ran.status, child::last_lines(&log)),
     }
 }

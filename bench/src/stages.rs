@@ -16,19 +16,15 @@ use tagfleet_model::thumbnail::Draft;
 use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 
-use crate::engines::{Engine, Way};
+use crate::context::Bench;
+use crate::engines::{Engine, EngineConfig};
 use crate::measure::{cpu_time, per_image};
 use crate::models::Network;
-use crate::parts::Bench;
+use crate::output::progress;
 use crate::pictures::read;
 use crate::results::{Quantity, Rows};
-use crate::told::tell;
+use crate::rows::{DECODE, PREPARE, THUMBNAIL, infer_row};
 
-/// Rows of the stages before the model.
-pub(crate) const DECODE: &str = "decode";
-pub(crate) const PREPARE: &str = "resize, crop, normalise, copy to tensor";
-/// Of at most 48 pictures of a shard.
-const THUMBNAIL: &str = "thumbnail, for each of the few pictures of a shard that get one";
 /// What follows a stage's name for large pictures.
 const LARGE: &str = "12 megapixels";
 /// Pictures that are held in memory.
@@ -39,23 +35,18 @@ const ENOUGH: Duration = Duration::from_secs(4);
 /// Images before the first that counts: engines arrange their memory on the first ones.
 const WARM_UP: usize = 3;
 
-/// `infer: MobileNetV2 fp32, ONNX Runtime`.
-pub(crate) fn infer_row(way: Way) -> String {
-    format!("infer: {}", way.name())
-}
-
 /// Measures every stage.
 pub(crate) fn measure(bench: &Bench) -> Result<Rows> {
     let ordinary = read(&bench.pictures.ordinary.long.path, ORDINARY)?;
     let large = read(&bench.pictures.large.long.path, LARGE_ONES)?;
     let mut rows = Rows::default();
     for repetition in 1..=bench.repetitions {
-        tell(format!("stages, repetition {repetition} of {}", bench.repetitions));
+        progress(format!("stages, repetition {repetition} of {}", bench.repetitions));
         before_the_model(bench, &mut rows, &ordinary, "", false)?;
         before_the_model(bench, &mut rows, &large, &format!(", {LARGE}"), false)?;
         before_the_model(bench, &mut rows, &large, &format!(", {LARGE}, --exact"), true)?;
-        for way in Way::all() {
-            with_model(bench, &mut rows, way, &ordinary)?;
+        for config in EngineConfig::all() {
+            with_model(bench, &mut rows, config, &ordinary)?;
         }
     }
     Ok(rows)
@@ -132,13 +123,13 @@ fn before_the_model(
 }
 
 /// The model alone; then all stages as one thread of a run has them.
-fn with_model(bench: &Bench, rows: &mut Rows, way: Way, pictures: &[Vec<u8>]) -> Result<()> {
-    let name = infer_row(way);
+fn with_model(bench: &Bench, rows: &mut Rows, config: EngineConfig, pictures: &[Vec<u8>]) -> Result<()> {
+    let name = infer_row(config);
     if rows.has_failed(&name) {
         return Ok(());
     }
-    let model = bench.models.open(way.network, way.is_int8(), false)?;
-    let record = match way.resolve(&model) {
+    let model = bench.models.open(config.network, config.is_int8(), false)?;
+    let record = match config.resolve(&model) {
         Ok(record) => record,
         Err(error) => {
             rows.fail(&name, bench.publishable(&error.to_string()));
@@ -150,11 +141,11 @@ fn with_model(bench: &Bench, rows: &mut Rows, way: Way, pictures: &[Vec<u8>]) ->
         Err(error) => rows.fail(&name, bench.publishable(&format!("{error:#}"))),
     }
     // It takes long, and there is no more to learn from it.
-    if way.engine == Engine::Tract || rows.has_failed(&name) {
+    if config.engine == Engine::Tract || rows.has_failed(&name) {
         return Ok(());
     }
     let cpu_ms = all_stages((model, &record), pictures, bench.counts.alone)?;
-    rows.add(&format!("all stages: {}", way.name()), Quantity::CpuMs, cpu_ms);
+    rows.add(&format!("all stages: {}", config.name()), Quantity::CpuMs, cpu_ms);
     Ok(())
 }
 

@@ -19,7 +19,8 @@ mod write;
 
 use tagfleet_fleet::request::TagOverrides;
 use tagfleet_model::engine::DeviceChoice;
-use tagfleet_model::folder::{Activation, ModelSpec};
+use tagfleet_model::folder::ModelSpec;
+use tagfleet_model::preprocessing::Activation;
 
 use crate::args::FitOptions;
 use crate::exit::{Exit, Failure, bad_input, print, tell};

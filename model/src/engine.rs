@@ -18,11 +18,8 @@ pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tract;
-mod trial;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
 
@@ -39,7 +36,6 @@ pub use self::onnxruntime::graph_for_processor;
 pub use self::processor::instruction_sets;
 pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, remote_onnxruntime};
 pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};
-use self::trial::Trial;
 use crate::folder::Model;
 use crate::graph::Quantization;
 
@@ -69,8 +65,7 @@ pub struct Outputs {
 
 /// One session: one thread's, with one thread inside.
 pub trait Engine: Send {
-    /// How many images one call should get now: what the graph insists on, else what was found to be the
-    /// fastest.
+    /// How many images one call should get: the graph's fixed batch, else 1.
     fn batch_size(&self) -> usize;
 
     /// Runs `n` images, at least 1, given as `n * c * h * w` values in the model's layout.
@@ -86,29 +81,20 @@ pub trait Engine: Send {
 pub struct Loaded {
     program: Program,
     model_io: ModelIo,
-    trial: Arc<Trial>,
+    /// Images per call of a session.
+    rows: usize,
 }
 
 enum Program {
     Tract(tract::Program),
     OnnxRuntime(onnxruntime::Program),
-    OpenVino(Arc<openvino::Program>),
+    OpenVino(openvino::Program),
     Device(Feed),
 }
 
-impl Program {
-    /// What it takes to make a session ready for another batch.
-    fn another_size(&self) -> Duration {
-        match self {
-            Self::Tract(_) | Self::OnnxRuntime(_) | Self::Device(_) => Duration::ZERO,
-            Self::OpenVino(program) => program.compile_time(),
-        }
-    }
-}
-
 impl Loaded {
-    /// Loads `model` into the engine of `record`, and measures what batch leaves rows untouched by their
-    /// neighbours.
+    /// Loads `model` into the engine of `record`, and checks whether a fixed batch leaves rows untouched by
+    /// their neighbours.
     ///
     /// # Errors
     /// If that engine, in that version and precision, is not here, or it refuses the model.
@@ -135,20 +121,16 @@ impl Loaded {
             EngineName::OnnxRuntime => Program::OnnxRuntime(onnxruntime::Program::load(model, &model_io)?),
             EngineName::OpenVino => {
                 let program = openvino::Program::load(model, &model_io, record.asked_precision())?;
-                Program::OpenVino(Arc::new(program))
+                Program::OpenVino(program)
             }
         };
-        let trial = match model_io.batch {
-            _ if model.spec.quantization == Quantization::Dynamic => Trial::fixed(1),
-            Some(rows) => Trial::fixed(rows),
-            // It has one shape, and larger ones are slower.
-            None if record.name == EngineName::Tract => Trial::fixed(1),
-            None => Trial::open(program.another_size()),
+        let rows = match model.spec.quantization {
+            Quantization::Dynamic => 1,
+            Quantization::None | Quantization::Static | Quantization::Qdq => model_io.batch.unwrap_or(1),
         };
-        let mut loaded = Self { program, model_io, trial: Arc::new(trial) };
-        let rows = loaded.trial.chosen();
+        let mut loaded = Self { program, model_io, rows };
         if rows > 1 && !rows_are_independent(&mut *loaded.session()?, loaded.model_io.len(), rows)? {
-            loaded.trial = Arc::new(Trial::fixed(1));
+            loaded.rows = 1;
         }
         Ok(loaded)
     }
@@ -162,7 +144,7 @@ impl Loaded {
         let model_io = ModelIo::of(model);
         let program = device::Program::load(model, &model_io, precision, provider)?;
         let program = Program::Device(Feed::start(&program)?);
-        Ok(Self { program, model_io, trial: Arc::new(Trial::fixed(1)) })
+        Ok(Self { program, model_io, rows: 1 })
     }
 
     /// The calling thread's way to the device that runs the model, if one does.
@@ -189,7 +171,7 @@ impl Loaded {
                 ));
             }
         };
-        Ok(Box::new(Batching::new(session, self.model_io.clone(), self.trial.clone())))
+        Ok(Box::new(Batching::new(session, self.model_io.clone(), self.rows)))
     }
 }
 

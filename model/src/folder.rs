@@ -42,10 +42,8 @@ mod config;
 mod decoding;
 mod description;
 mod evidence;
-mod files;
 mod find;
 mod labels;
-pub(crate) mod links;
 mod metadata;
 pub mod needed;
 mod open_clip;
@@ -65,19 +63,20 @@ mod wd;
 mod written;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 pub(crate) use self::config::Config;
 use self::description::{Sources, describe};
-pub use self::files::ModelFile;
-pub(crate) use self::files::{read_file, read_recorded, read_text};
 use self::labels::LabelSources;
 pub(crate) use self::overrides::Overrides;
 pub use self::written::Description;
+use crate::error::ModelError;
+use crate::files;
+pub use crate::files::ModelFile;
 use crate::graph::{Element, Graph, OutputPort, Port, Quantization};
-use crate::preprocessing::Preprocessing;
+use crate::preprocessing::{Activation, Preprocessing};
 
 /// The files of a folder that describe a model, apart from labels. Those that exist are part of it.
 const DESCRIPTIONS: [&str; 8] = [
@@ -90,26 +89,6 @@ const DESCRIPTIONS: [&str; 8] = [
     paddle::NAMES[0],
     paddle::NAMES[1],
 ];
-
-/// Why a model can't be used: one sentence that names the file and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct ModelError(String);
-
-impl ModelError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-
-    /// The message without the lines that it suggests to write.
-    pub(crate) fn first_line(&self) -> &str {
-        self.0.split(';').next().unwrap_or_default()
-    }
-
-    pub(crate) fn about(self, path: &Path) -> Self {
-        Self(format!("{}: {}", path.display(), self.0))
-    }
-}
 
 /// A user's options for a model besides its path.
 #[derive(Clone, Copy, Debug)]
@@ -127,30 +106,6 @@ pub struct ModelOptions<'a> {
 impl Default for ModelOptions<'_> {
     fn default() -> Self {
         Self { model_file: None, vector: None, exif: true, exact: false }
-    }
-}
-
-/// What turns the scores of the output into probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// Exactly one label holds.
-    Softmax,
-    /// Each label holds or doesn't, by itself.
-    Sigmoid,
-    /// They are used as they are.
-    None,
-    /// One score for two labels: its sigmoid is the probability of the second, the rest that of the first.
-    BinaryLogit,
-    /// The same if the score is that probability already.
-    BinaryProbability,
-}
-
-impl Activation {
-    /// Whether one score means two labels.
-    #[must_use]
-    pub fn is_binary(self) -> bool {
-        matches!(self, Self::BinaryLogit | Self::BinaryProbability)
     }
 }
 
@@ -245,6 +200,11 @@ impl Model {
             )));
         }
         Ok(Self { root: root.to_owned(), spec })
+    }
+
+    /// Its file `name`, of at most `most` bytes, if it is the one that was recorded.
+    pub(crate) fn read(&self, name: &str, most: u64) -> Result<Arc<[u8]>, ModelError> {
+        files::read_recorded(&self.root, &self.spec.files, name, most)
     }
 
     /// The path of the `.onnx` file.

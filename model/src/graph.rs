@@ -7,16 +7,15 @@ mod architecture;
 mod constants;
 pub(crate) mod external;
 mod functions;
-mod maps;
+pub(crate) mod maps;
 mod opening;
 mod ports;
 mod range;
-pub(crate) mod rewrite;
 mod statistics;
 pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -39,7 +38,8 @@ pub use self::ports::{ImageInput, OutputPort};
 pub use self::range::SampleRange;
 pub use self::statistics::{Pictures, Statistics};
 use crate::decode::foreign_to_models;
-use crate::folder::{Activation, ModelError};
+use crate::error::ModelError;
+use crate::preprocessing::Activation;
 
 /// What is kept of an ONNX file.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,7 +180,7 @@ pub fn read(path: &Path) -> Result<Graph, ModelError> {
 /// # Errors
 /// Those of [`read`], as far as they are not about other files.
 pub fn reencoded(file: &[u8]) -> Result<Vec<u8>, ModelError> {
-    Ok(stored::anew(file, Path::new("the graph"))?.graph)
+    Ok(stored::reencoded(file, Path::new("the graph"))?.graph)
 }
 
 fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {
@@ -221,13 +221,13 @@ pub(crate) fn refuse_foreign(path: &Path, head: &[u8]) -> Result<(), ModelError>
 
 /// Every tensor and operator of a model, those of nested graphs included.
 #[derive(Default)]
-struct Contents<'a> {
-    tensors: Vec<&'a TensorProto>,
+pub(crate) struct Contents<'a> {
+    pub(crate) tensors: Vec<&'a TensorProto>,
     ops: BTreeSet<&'a str>,
 }
 
 impl<'a> Contents<'a> {
-    fn of(model: &'a ModelProto, graph: &'a GraphProto) -> Self {
+    pub(crate) fn of(model: &'a ModelProto, graph: &'a GraphProto) -> Self {
         let mut contents = Self::default();
         contents.add_graph(graph);
         for function in &model.functions {

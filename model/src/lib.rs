@@ -24,6 +24,8 @@
 
 pub mod decode;
 pub mod engine;
+pub mod error;
+mod files;
 pub mod folder;
 pub mod graph;
 pub mod grid;
@@ -32,6 +34,7 @@ mod nearest;
 pub mod pixels;
 pub mod preprocessing;
 pub mod resize;
+mod rewrite;
 pub mod sample;
 pub mod scores;
 pub mod tagger;

@@ -299,3 +299,27 @@ impl Preprocessing {
         }
     }
 }
+
+/// What turns the scores of the output into probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Exactly one label holds.
+    Softmax,
+    /// Each label holds or doesn't, by itself.
+    Sigmoid,
+    /// They are used as they are.
+    None,
+    /// One score for two labels: its sigmoid is the probability of the second, the rest that of the first.
+    BinaryLogit,
+    /// The same if the score is that probability already.
+    BinaryProbability,
+}
+
+impl Activation {
+    /// Whether one score means two labels.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        matches!(self, Self::BinaryLogit | Self::BinaryProbability)
+    }
+}

@@ -9,8 +9,8 @@ use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tags::Tag;
 use thiserror::Error;
 
-use crate::folder::Activation;
 use crate::nearest::nearest;
+use crate::preprocessing::Activation;
 
 /// The default tags: the best 5, or of a multi-label model every label of at least 0.5, up to 50.
 ///

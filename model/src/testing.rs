@@ -10,6 +10,12 @@ use tract_onnx::pb::{
     TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 
+/// Bytes that follow no pattern (a linear congruential generator): `testdata/*.py` make the same ones.
+pub(crate) fn noise(seed: u32) -> impl Iterator<Item = u8> {
+    let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    std::iter::successors(next(&seed), next).map(|state| (state >> 24) as u8)
+}
+
 /// A classifier that averages each channel and multiplies with a matrix of `classes` rows.
 pub(crate) struct Toy {
     /// The input's dimensions; 0 means a dynamic one.

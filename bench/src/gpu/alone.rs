@@ -21,9 +21,9 @@ use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;
 
-use crate::args::{AloneOptions, What};
+use super::options::{AloneOptions, Task};
+use crate::output::print;
 use crate::pictures::read;
-use crate::told::print;
 
 /// Seconds before what counts, and of what counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const ALL: u32 = 1000;
 
 /// What was found; each kind has its own part of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Found {
+pub(super) struct AloneFigures {
     /// The engine, where one ran.
     #[serde(default)]
     pub(super) engine: Option<String>,
@@ -56,10 +56,10 @@ pub(super) struct Found {
 /// Does what it is told to.
 pub(crate) fn run(options: &AloneOptions) -> Result<()> {
     let model = Model::open(&options.model, &ModelOptions::default())?;
-    let found = match options.what {
-        What::Device => device(options, &model)?,
-        What::Decode => decoding(&model, &options.pictures)?,
-        What::Agree => agree(options, &model)?,
+    let found = match options.task {
+        Task::Device => device(options, &model)?,
+        Task::Decode => decoding(&model, &options.pictures)?,
+        Task::Agree => agree(options, &model)?,
     };
     print(serde_json::to_string(&found)?);
     Ok(())
@@ -82,7 +82,7 @@ fn cores() -> usize {
 }
 
 /// The model on its device, fed with bytes that are decoded already.
-fn device(options: &AloneOptions, model: &Model) -> Result<Found> {
+fn device(options: &AloneOptions, model: &Model) -> Result<AloneFigures> {
     let engine = engine(options, options.device.choice(), options.precision.precision(), model)?;
     let loaded = Loaded::load(&engine, model)?;
     let length = Preprocessor::new(&model.spec.preprocessing)?.crop_len();
@@ -105,11 +105,11 @@ fn device(options: &AloneOptions, model: &Model) -> Result<Found> {
         Ok(images)
     })?;
     let (engine, images_per_second) = (Some(engine.version), Some(images_per_second));
-    Ok(Found { engine, images_per_second, batch: Some(batch), notes, ..Found::default() })
+    Ok(AloneFigures { engine, images_per_second, batch: Some(batch), notes, ..AloneFigures::default() })
 }
 
 /// Decoding, resizing and cropping on every core, and nothing behind it.
-fn decoding(model: &Model, folder: &Path) -> Result<Found> {
+fn decoding(model: &Model, folder: &Path) -> Result<AloneFigures> {
     let pictures = read(folder, 200)?;
     let budget = PixelBudget::new(Limits::default().max_memory);
     let mut threads = Vec::new();
@@ -128,7 +128,7 @@ fn decoding(model: &Model, folder: &Path) -> Result<Found> {
         preprocessor.write_crop(&decoded.pixels, &decoded.grid, crop)?;
         Ok(1)
     })?;
-    Ok(Found { images_per_second: Some(images_per_second), ..Found::default() })
+    Ok(AloneFigures { images_per_second: Some(images_per_second), ..AloneFigures::default() })
 }
 
 /// Images per second of all `workers`, each in a thread, each doing `work` again and again.
@@ -155,7 +155,7 @@ fn rate<T: Send>(workers: Vec<T>, work: impl Fn(&mut T) -> Result<usize> + Sync)
 }
 
 /// Every score of some pictures against those of the same model on the processor, in the precision of its file.
-fn agree(options: &AloneOptions, model: &Model) -> Result<Found> {
+fn agree(options: &AloneOptions, model: &Model) -> Result<AloneFigures> {
     let pictures = read(&options.pictures, options.images)?;
     let usual = engine(options, DeviceChoice::Cpu, Precision::Fp32, model)?;
     let other = engine(options, options.device.choice(), options.precision.precision(), model)?;
@@ -165,7 +165,7 @@ fn agree(options: &AloneOptions, model: &Model) -> Result<Found> {
     let differences = pairs.iter().flat_map(|(usual, other)| usual.iter().zip(*other));
     let difference = differences.map(|(usual, other)| f64::from((usual - other).abs())).fold(0.0, f64::max);
     let agreement = Some(agree as f64 / pairs.len().max(1) as f64);
-    Ok(Found { agreement, difference: Some(difference), ..Found::default() })
+    Ok(AloneFigures { agreement, difference: Some(difference), ..AloneFigures::default() })
 }
 
 /// Each picture's scores by class, none of one that is broken; spread over all cores.

@@ -11,18 +11,19 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::field::{Competitor, Field};
+use super::competition::{Competition, Competitor};
 use super::log;
-use crate::child::last_words;
+use crate::child::last_lines;
+use crate::context::Bench;
 use crate::measure::{Timing, slope};
-use crate::parts::Bench;
 use crate::results::{Quantity, Rows};
 
 /// One run of one competitor, as the harness writes it.
 #[derive(Clone, Debug, Deserialize)]
 struct Run {
     name: String,
-    which: Which,
+    #[serde(rename = "which")]
+    dataset: Dataset,
     rep: u32,
     n: usize,
     rc: i32,
@@ -34,29 +35,42 @@ struct Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Which {
+enum Dataset {
     Small,
     Large,
 }
 
-/// Runs everyone in turn and fills their rows; where the harness itself fails, their rows say so.
+/// The program that the harness starts for a competitor.
+pub(super) struct Script<'a> {
+    pub(super) competitor: &'a Competitor,
+    pub(super) path: PathBuf,
+}
+
+/// The copy of the peers' scripts, and the Python that runs them.
+pub(super) struct Harness<'a> {
+    pub(super) copy: &'a Path,
+    pub(super) python: &'a Path,
+}
+
+/// Runs all competitors in turn and fills their rows. If the harness itself fails, their rows report it.
 pub(super) fn run(
     bench: &Bench,
-    field: &Field<'_>,
-    scripts: &[(&Competitor, PathBuf)],
-    (copy, python): (&Path, &Path),
+    competition: &Competition<'_>,
+    scripts: &[Script<'_>],
+    harness: &Harness<'_>,
     rows: &mut Rows,
 ) -> Result<()> {
+    let Harness { copy, python } = *harness;
     let log_of_runs = copy.join("runs.jsonl");
-    let pictures = field.pictures;
+    let pictures = competition.pictures;
     let mut command = Command::new(python);
     command.current_dir(copy).arg("bench.py");
-    command.arg("--model").arg(bench.models.folder(field.network, false).join("model.onnx"));
+    command.arg("--model").arg(bench.models.folder(competition.network, false).join("model.onnx"));
     command.arg("--small").arg(&pictures.short.path).arg("--large").arg(&pictures.long.path);
     command.args(["--reps", &bench.repetitions.to_string(), "--threads", &bench.machine.cores.to_string()]);
     command.arg("--log").arg(&log_of_runs).arg("--lock").arg(copy.join("lock"));
-    for (competitor, script) in scripts {
-        command.arg(format!("{}={}", competitor.id, script.display()));
+    for Script { competitor, path } in scripts {
+        command.arg(format!("{}={}", competitor.id, path.display()));
     }
     let errors = copy.join("harness.log");
     let file = fs::File::create(&errors).with_context(|| errors.display().to_string())?;
@@ -65,11 +79,11 @@ pub(super) fn run(
     let status = status.with_context(|| format!("{} cannot be started", python.display()))?;
     let text = fs::read_to_string(&log_of_runs).unwrap_or_default();
     let runs = parse(&text)?;
-    for (competitor, _) in scripts {
-        fill(rows, competitor, &runs, || bench.publishable(&last_words(&log(copy, competitor))));
+    for Script { competitor, .. } in scripts {
+        fill(rows, competitor, &runs, || bench.publishable(&last_lines(&log(copy, competitor))));
         let has_nothing = !runs.iter().any(|run| run.name == competitor.id);
         if has_nothing || !status.success() {
-            let why = bench.publishable(&last_words(&errors));
+            let why = bench.publishable(&last_lines(&errors));
             rows.fail(&competitor.name, format!("the harness failed ({status}): {why}"));
         }
     }
@@ -85,34 +99,34 @@ fn parse(text: &str) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-/// The figures of one competitor from all runs; `last_words` are asked for where it failed.
-fn fill(rows: &mut Rows, competitor: &Competitor, runs: &[Run], last_words: impl FnOnce() -> String) {
+/// The figures of one competitor from all runs; `last_lines` are asked for where it failed.
+fn fill(rows: &mut Rows, competitor: &Competitor, runs: &[Run], last_lines: impl FnOnce() -> String) {
     let name = &competitor.name;
     let mut repetitions: BTreeMap<u32, (Option<&Run>, Option<&Run>)> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.name == competitor.id) {
         let pair = repetitions.entry(run.rep).or_default();
-        match run.which {
-            Which::Small => pair.0 = Some(run),
-            Which::Large => pair.1 = Some(run),
+        match run.dataset {
+            Dataset::Small => pair.0 = Some(run),
+            Dataset::Large => pair.1 = Some(run),
         }
         if run.rc != 0 {
-            return rows.fail(name, format!("failed with exit code {}: {}", run.rc, last_words()));
+            return rows.fail(name, format!("failed with exit code {}: {}", run.rc, last_lines()));
         }
     }
     for (small, large) in repetitions.into_values() {
         let (Some(small), Some(large)) = (small, large) else { continue };
-        rows.add_slope(name, slope(took(small), took(large)));
+        rows.add_slope(name, slope(timing(small), timing(large)));
         rows.add(name, Quantity::PeakMb, large.peak * 1.048_576);
     }
 }
 
-fn took(run: &Run) -> Timing {
+fn timing(run: &Run) -> Timing {
     Timing { images: run.n, wall: run.wall, cpu: run.cpu }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::field::Kind;
+    use super::super::competition::Kind;
     use super::*;
     use crate::results::Row;
 

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::args::Numbers;
-use crate::engines::Way;
+use crate::engines::EngineConfig;
 use crate::gpu;
+use crate::gpu::options::GpuPrecision;
 use crate::machine::Machine;
 use crate::measure::Slope;
 use crate::models::Network;
-use crate::peers::{name_of_pool, name_of_spark, name_of_tagfleet};
 use crate::results::Rows;
-use crate::runs::cores_row;
-use crate::stages::{DECODE, PREPARE, infer_row};
+use crate::rows::{DECODE, PREPARE, cores_row, infer_row, name_of_pool, name_of_spark, name_of_tagfleet};
 
 fn measured(rows: Rows) -> Measured {
     let Rows(rows) = rows;
@@ -44,19 +42,19 @@ pub(crate) fn results(rate: f64) -> Results {
         system: "linux x86_64".to_owned(),
         gpu: None,
     };
-    let way = Way::usual(Network::MobileNetV2);
+    let config = EngineConfig::usual(Network::MobileNetV2);
     let (mut stages, mut runs, mut peers) = (Rows::default(), Rows::default(), Rows::default());
-    for (name, cpu_ms) in [(DECODE.to_owned(), 1.7), (PREPARE.to_owned(), 0.5), (infer_row(way), 5.4)] {
+    for (name, cpu_ms) in [(DECODE.to_owned(), 1.7), (PREPARE.to_owned(), 0.5), (infer_row(config), 5.4)] {
         stages.add(&name, Quantity::CpuMs, cpu_ms);
     }
-    slopes(&mut runs, &way.name(), [rate, rate + 2.0, rate - 1.0]);
-    runs.add(&way.name(), Quantity::OneImage, 0.4);
-    runs.add(&way.name(), Quantity::PeakMb, 210.4);
-    runs.fail(&Way::brain_floats(Network::MobileNetV2).name(), "this processor has no bf16");
+    slopes(&mut runs, &config.name(), [rate, rate + 2.0, rate - 1.0]);
+    runs.add(&config.name(), Quantity::OneImage, 0.4);
+    runs.add(&config.name(), Quantity::PeakMb, 210.4);
+    runs.fail(&EngineConfig::brain_floats(Network::MobileNetV2).name(), "this processor has no bf16");
     let mut cores = Rows::default();
-    slopes(&mut cores, &cores_row(way, 1), [rate / 2.0; 3]);
-    slopes(&mut cores, &cores_row(way, 2), [rate * 0.96; 3]);
-    slopes(&mut peers, &name_of_tagfleet(way, false), [rate; 3]);
+    slopes(&mut cores, &cores_row(config, 1), [rate / 2.0; 3]);
+    slopes(&mut cores, &cores_row(config, 2), [rate * 0.96; 3]);
+    slopes(&mut peers, &name_of_tagfleet(config, false), [rate; 3]);
     slopes(&mut peers, &name_of_pool("ONNX Runtime fp32"), [200.0; 3]);
     peers.fail(&name_of_spark(), "absent: no module named 'pyspark'");
     let mut results = Results::new(machine);
@@ -75,15 +73,15 @@ fn the_whole_file() {
 /// Figures of a GPU that was never there.
 fn on_gpu() -> Results {
     let mut rows = Rows::default();
-    for numbers in [Numbers::Fp32, Numbers::Fp16] {
-        let way = gpu::Way { network: Network::MobileNetV2, numbers };
-        for (who, rate) in [(gpu::Who::Tagfleet, 4000.0), (gpu::Who::PyTorch, 3800.0)] {
-            rows.add(&way.alone(who), Quantity::ImagesPerSecond, rate);
-            rows.add(&way.alone(who), Quantity::Batch, 64.0);
+    for precision in [GpuPrecision::Fp32, GpuPrecision::Fp16] {
+        let config = gpu::GpuConfig { network: Network::MobileNetV2, precision };
+        for (contender, rate) in [(gpu::Contender::Tagfleet, 4000.0), (gpu::Contender::PyTorch, 3800.0)] {
+            rows.add(&config.alone(contender), Quantity::ImagesPerSecond, rate);
+            rows.add(&config.alone(contender), Quantity::Batch, 64.0);
         }
-        slopes(&mut rows, &way.whole(gpu::Who::Tagfleet, 4), [1450.0, 1440.0, 1460.0]);
-        slopes(&mut rows, &way.whole(gpu::Who::Tagfleet, 8), [2600.0; 3]);
-        slopes(&mut rows, &way.whole(gpu::Who::PyTorch, 4), [900.0; 3]);
+        slopes(&mut rows, &config.whole(gpu::Contender::Tagfleet, 4), [1450.0, 1440.0, 1460.0]);
+        slopes(&mut rows, &config.whole(gpu::Contender::Tagfleet, 8), [2600.0; 3]);
+        slopes(&mut rows, &config.whole(gpu::Contender::PyTorch, 4), [900.0; 3]);
     }
     rows.add(&gpu::decode_row(4), Quantity::ImagesPerSecond, 1500.0);
     rows.add(&gpu::decode_row(8), Quantity::ImagesPerSecond, 2900.0);

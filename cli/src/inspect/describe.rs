@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 use tagfleet_model::engine::Resolved;
-use tagfleet_model::folder::{Activation, Model, ModelSpec};
+use tagfleet_model::folder::{Model, ModelSpec};
 use tagfleet_model::graph::Element;
-use tagfleet_model::preprocessing::{Layout, Preprocessing};
+use tagfleet_model::preprocessing::{Activation, Layout, Preprocessing};
 
 use super::prepare;
 

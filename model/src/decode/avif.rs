@@ -19,7 +19,7 @@ mod sequence;
 
 use container::{Item, Picture};
 use planes::Planes;
-use sequence::Sequence;
+use sequence::{Colors, Sequence};
 
 /// The decoder's memory in addition to frames: tables, and rows of contexts.
 const OVERHEAD: u64 = 6 << 20;
@@ -42,7 +42,7 @@ pub(super) fn decode(job: &Job<'_>) -> Result<Decoded, Failure> {
     drop(planes);
     if let Some(alpha) = alpha {
         // libyuv drops the low bits of alpha.
-        let gray = (!alpha.sequence.is_full_range).then_some(false);
+        let gray = (!alpha.sequence.colors.is_full_range).then_some(false);
         let opacity = alpha.planes(job.bytes, gray)?;
         color::over_white(&mut data, &opacity, picture.is_premultiplied);
     }
@@ -78,13 +78,8 @@ impl<'a> Source<'a> {
     }
 
     /// The container's word on colours counts more than the stream's.
-    fn colors(&self, picture: &Picture) -> color::Colors {
-        let stream = color::Colors {
-            primaries: self.sequence.primaries,
-            matrix: self.sequence.matrix,
-            is_full_range: self.sequence.is_full_range,
-        };
-        picture.colors.unwrap_or(stream)
+    fn colors(&self, picture: &Picture) -> Colors {
+        picture.colors.unwrap_or(self.sequence.colors)
     }
 
     /// Bytes that decoding takes: one tile's frames and contexts, the stream, and the planes.

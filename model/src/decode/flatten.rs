@@ -51,6 +51,12 @@ fn sample<const SIZE: usize>(data: &[u8]) -> u8 {
     }
 }
 
+/// `a * b / 255`, rounded as Pillow rounds it.
+pub(super) fn product(a: u8, b: u8) -> u8 {
+    let product = u32::from(a) * u32::from(b) + 128;
+    (((product >> 8) + product) >> 8) as u8
+}
+
 /// `value` seen through `alpha` before a white wall.
 pub(super) fn over_white(value: u8, alpha: u8) -> u8 {
     let (value, alpha) = (u32::from(value), u32::from(alpha));
@@ -101,5 +107,15 @@ mod tests {
         assert_eq!(flatten(clear, ColorType::Rgba16), Some((vec![1, 2, 3, 255, 255, 255], 3)));
         let floats = [0.0_f32, 0.5, 7.0, f32::NAN, -1.0, 1.0].iter().flat_map(|x| x.to_ne_bytes()).collect();
         assert_eq!(flatten(floats, ColorType::Rgb32F), Some((vec![0, 128, 255, 0, 0, 255], 3)));
+    }
+
+    #[test]
+    fn products_round_to_nearest() {
+        for a in 0..=255_u8 {
+            for b in 0..=255_u8 {
+                let exact = f64::from(a) * f64::from(b) / 255.0;
+                assert_eq!(product(a, b), exact.round() as u8, "{a} * {b}");
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use tagfleet_pipeline::tags::{Cause, Failure, Reason};
 
 use super::markers::{self, Markers};
 use super::turbo::{Color, Header, MOST_CODED, Refusal, Samples, Turbo};
-use super::{Claim, Decoded, Job, failure, orient, raster};
+use super::{Claim, Decoded, Job, failure, flatten, orient, raster};
 use crate::grid::Grid;
 use crate::pixels::Pixels;
 use crate::preprocessing::Size;
@@ -135,16 +135,10 @@ fn cmyk_to_rgb(data: &mut Vec<u8>) {
         let black = data[pixel * 4 + 3];
         for color in 0..3 {
             let ink = 255 - data[pixel * 4 + color];
-            data[pixel * 3 + color] = black - scale(ink, black);
+            data[pixel * 3 + color] = black - flatten::product(ink, black);
         }
     }
     data.truncate(pixels * 3);
-}
-
-/// `a * b / 255`, rounded as Pillow rounds it.
-pub(super) fn scale(a: u8, b: u8) -> u8 {
-    let product = u32::from(a) * u32::from(b) + 128;
-    (((product >> 8) + product) >> 8) as u8
 }
 
 fn with_second(job: &Job<'_>, markers: &Markers<'_>, refusal: &str) -> Result<Decoded, Failure> {
@@ -181,15 +175,5 @@ mod tests {
         let mut data = vec![255, 255, 255, 255, 0, 0, 0, 0, 10, 100, 200, 128, 255, 0, 128, 255];
         cmyk_to_rgb(&mut data);
         assert_eq!(data, [255, 255, 255, 0, 0, 0, 5, 50, 100, 255, 0, 128]);
-    }
-
-    #[test]
-    fn products_round_to_nearest() {
-        for a in 0..=255_u8 {
-            for b in 0..=255_u8 {
-                let exact = f64::from(a) * f64::from(b) / 255.0;
-                assert_eq!(scale(a, b), exact.round() as u8, "{a} * {b}");
-            }
-        }
     }
 }

@@ -257,10 +257,8 @@ fn every_format_respects_the_limits() {
 #[test]
 fn a_cut_jpeg_is_a_picture_while_half_of_it_is_there() {
     let mut noise = gradient(64, 256, 3);
-    let mut state = 7_u32;
-    for sample in &mut noise.data {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *sample = sample.wrapping_add((state >> 26) as u8);
+    for (sample, noise) in noise.data.iter_mut().zip(crate::testing::noise(7)) {
+        *sample = sample.wrapping_add(noise >> 2);
     }
     let whole = jpeg(&noise);
     assert!(decode_plain(&whole[..whole.len() * 8 / 10]).is_ok());

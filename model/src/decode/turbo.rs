@@ -241,11 +241,7 @@ impl Drop for Handle {
 /// Fills the last row with a pattern that no picture has, and returns that row.
 fn mark(data: &mut [u8], stride: usize) -> Vec<u8> {
     let start = data.len() - stride;
-    let mut state = 0x9e37_79b9_u32;
-    for byte in &mut data[start..] {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *byte = (state >> 24) as u8;
-    }
+    fastrand::Rng::with_seed(1).fill(&mut data[start..]);
     data[start..].to_vec()
 }
 

@@ -29,7 +29,7 @@ pub(crate) use self::meter::Meter;
 use super::record::Precision;
 use super::{EngineError, ModelIo, onnxruntime};
 use crate::folder::Model;
-use crate::graph::rewrite;
+use crate::rewrite;
 use crate::tensor::Preprocessor;
 
 /// What runs the graph.

@@ -1,7 +1,4 @@
-//! How much memory is left for this process, and whether it may take as much again as it has.
-//!
-//! It exists because a batch of twice the size takes at most twice the memory, and the amount is unknown
-//! before. It reads the system's figures and takes nothing.
+//! How much memory is left for this process. It reads the system's figures and allocates nothing.
 
 use std::fs;
 
@@ -10,12 +7,6 @@ const GROUPS: [(&str, &str); 2] = [
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 ];
-
-/// False also if the system does not report it.
-pub(super) fn may_double() -> bool {
-    let own = read("/proc/self/status").and_then(|text| field(&text, "VmRSS:"));
-    own.zip(available_memory()).is_some_and(|(own, available)| own < available)
-}
 
 /// Bytes that this process can still get: of the machine, and of its container. `None` if the system does not
 /// report them.

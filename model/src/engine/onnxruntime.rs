@@ -18,8 +18,10 @@ use super::library::{self, Kind, Library};
 use super::model_io::{signed, unsigned};
 use super::{EngineError, ModelIo};
 use crate::folder::Model;
-use crate::graph::stored::{self, Given, LARGEST};
-use crate::graph::{Element, rewrite};
+use crate::graph::Element;
+use crate::graph::stored::LARGEST;
+use crate::rewrite;
+use crate::rewrite::weights::{self, GraphAndFiles};
 
 static LOADED: Mutex<Option<Library<Environment>>> = Mutex::new(None);
 
@@ -82,7 +84,7 @@ fn version(info: &str, path: &Path) -> String {
 /// A model's graph, from which every thread makes its own session.
 pub(super) struct Program {
     path: PathBuf,
-    given: Given,
+    model: GraphAndFiles,
     environment: Environment,
 }
 
@@ -105,11 +107,12 @@ impl Program {
 
     /// The same with weights next to the graph if it takes more than `most` bytes with them.
     pub(super) fn with_at_most(most: u64, model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
-        let given = match graph_for_processor(model)? {
-            Some(graph) => Given { graph, beside: BTreeMap::new() },
-            None => stored::given(model, most).map_err(|error| EngineError::new(error.to_string()))?,
+        let stored = match graph_for_processor(model)? {
+            Some(graph) => GraphAndFiles { graph, files: BTreeMap::new() },
+            None => weights::encoded_with_files(model, most)
+                .map_err(|error| EngineError::new(error.to_string()))?,
         };
-        let program = Self { path: model.path(), given, environment: load(None)?.handle };
+        let program = Self { path: model.path(), model: stored, environment: load(None)?.handle };
         program.session(model_io)?;
         Ok(program)
     }
@@ -119,11 +122,11 @@ impl Program {
             EngineError::new(format!("ONNX Runtime refuses {}: {error}", self.path.display()))
         };
         let mut builder = builder(&self.environment).map_err(refused)?;
-        for (name, file) in &self.given.beside {
+        for (name, file) in &self.model.files {
             let with = builder.with_external_initializer_file_in_memory(name, file.clone());
             builder = with.map_err(|error| refused(error.into()))?;
         }
-        let session = builder.commit_from_memory(&self.given.graph);
+        let session = builder.commit_from_memory(&self.model.graph);
         Ok(OnnxRuntime { session: session.map_err(refused)?, model_io: model_io.clone() })
     }
 }

@@ -2,16 +2,13 @@
 //!
 //! Each session is a model compiled for itself, with one thread inside that is bound to no core: bound, two
 //! of them would share one. By default OpenVINO computes in bf16 if it can, so a precision is requested, and
-//! the granted one is checked. Shapes are fixed before the model is compiled, once for each requested batch:
+//! the granted one is checked. The shape is fixed before the model is compiled:
 //! with an open batch dimension it is up to a fifth slower.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use half::f16;
 use openvino::{
@@ -24,7 +21,8 @@ use super::library::{self, Kind, Library};
 use super::model_io::{signed, unsigned};
 use super::{EngineError, ModelIo, Precision};
 use crate::folder::Model;
-use crate::graph::{Element, stored};
+use crate::graph::Element;
+use crate::rewrite::weights;
 
 /// One for the process: its settings are those of the device, so a caller that sets them compiles before the
 /// next one may.
@@ -101,14 +99,10 @@ impl Precision {
 /// A model as it was read, which every thread compiles for itself.
 pub(super) struct Program {
     path: PathBuf,
-    /// The model as OpenVINO reads it, once for each number of images.
-    graph: Vec<u8>,
     core: SharedCore,
-    /// In the initial shape of every session.
+    /// In the shape of every session.
     model: openvino::Model,
     precision: Precision,
-    /// What it took to compile it.
-    compile_time: Duration,
 }
 
 impl Program {
@@ -125,37 +119,22 @@ impl Program {
         if model_io.outputs.iter().chain([&model_io.input]).any(|name| name.contains('\0')) {
             return Err(refused(&path, "a name in it holds a NUL character"));
         }
-        let graph = stored::whole(model, "give --engine onnxruntime");
+        let graph = weights::encoded(model, "give --engine onnxruntime");
         let graph = graph.map_err(|error| EngineError::new(error.to_string()))?;
         let model = read(&core, &graph, model_io, model_io.batch.unwrap_or(1));
         let model = model.map_err(|error| refused(&path, &error.to_string()))?;
-        let mut program = Self { path, graph, core, model, precision, compile_time: Duration::ZERO };
-        let began = Instant::now();
-        program.compiled(&program.model, model_io)?;
-        program.compile_time = began.elapsed();
+        let program = Self { path, core, model, precision };
+        program.compiled(model_io)?;
         Ok(program)
     }
 
-    pub(super) fn compile_time(&self) -> Duration {
-        self.compile_time
+    pub(super) fn session(&self, model_io: &ModelIo) -> Result<OpenVino, EngineError> {
+        Ok(OpenVino { model_io: model_io.clone(), compiled: self.compiled(model_io)? })
     }
 
-    pub(super) fn session(self: &Arc<Self>, model_io: &ModelIo) -> Result<OpenVino, EngineError> {
-        let compiled = self.compiled(&self.model, model_io)?;
-        let shapes = BTreeMap::from([(model_io.batch.unwrap_or(1), compiled)]);
-        Ok(OpenVino { program: self.clone(), model_io: model_io.clone(), shapes })
-    }
-
-    /// The model for `rows` images at once.
-    fn of_shape(&self, model_io: &ModelIo, rows: usize) -> Result<Compiled, EngineError> {
-        let model = read(&self.core, &self.graph, model_io, rows);
-        let model = model.map_err(|error| refused(&self.path, &error.to_string()))?;
-        self.compiled(&model, model_io)
-    }
-
-    fn compiled(&self, model: &openvino::Model, model_io: &ModelIo) -> Result<Compiled, EngineError> {
+    fn compiled(&self, model_io: &ModelIo) -> Result<Compiled, EngineError> {
         let refused = |error: InferenceError| refused(&self.path, &error.to_string());
-        let mut compiled = self.compile(model).map_err(refused)?;
+        let mut compiled = self.compile().map_err(refused)?;
         let granted =
             compiled.get_property(&RwPropertyKey::HintInferencePrecision.into()).map_err(refused)?;
         if granted != self.precision.hint() {
@@ -170,7 +149,7 @@ impl Program {
         Ok(Compiled { request, input, _compiled: compiled })
     }
 
-    fn compile(&self, model: &openvino::Model) -> Result<CompiledModel, InferenceError> {
+    fn compile(&self) -> Result<CompiledModel, InferenceError> {
         let mut core = lock(&self.core);
         let settings = [
             (RwPropertyKey::HintInferencePrecision, self.precision.hint()),
@@ -179,7 +158,7 @@ impl Program {
             (RwPropertyKey::HintEnableCpuPinning, "NO"),
         ];
         core.set_properties(&DeviceType::CPU, settings)?;
-        core.compile_model(model, DeviceType::CPU)
+        core.compile_model(&self.model, DeviceType::CPU)
     }
 }
 
@@ -202,10 +181,8 @@ fn read(
 
 /// One thread's session.
 pub(super) struct OpenVino {
-    program: Arc<Program>,
     model_io: ModelIo,
-    /// By images at once.
-    shapes: BTreeMap<usize, Compiled>,
+    compiled: Compiled,
 }
 
 /// A model compiled for one shape.
@@ -218,12 +195,9 @@ struct Compiled {
 }
 
 impl Session for OpenVino {
-    fn call(&mut self, input: &[f32], rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
+    fn call(&mut self, input: &[f32], _rows: usize) -> Result<Vec<Vec<f32>>, EngineError> {
         let failed = |error: InferenceError| EngineError::new(format!("OpenVINO failed: {error}"));
-        let compiled = match self.shapes.entry(rows) {
-            Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(free) => free.insert(self.program.of_shape(&self.model_io, rows)?),
-        };
+        let compiled = &mut self.compiled;
         let room = compiled.input.get_size().map_err(failed)?;
         if room != input.len() {
             return Err(EngineError::new(format!("OpenVINO takes {room} values, not {}", input.len())));

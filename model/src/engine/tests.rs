@@ -3,7 +3,6 @@
 mod openvino;
 
 use std::path::Path;
-use std::time::Duration;
 
 use tagfleet_pipeline::run::EngineRecord as StoredRecord;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -93,46 +92,17 @@ fn the_probe_finds_rows_that_change_each_other() {
     let Some(loaded) = onnxruntime(&model) else { return };
     assert_eq!(loaded.session().unwrap().batch_size(), 1);
     assert_independent(&loaded);
-    let together = Loaded { trial: Arc::new(Trial::fixed(3)), ..loaded };
+    let together = Loaded { rows: 3, ..loaded };
     assert!(!rows_are_independent(&mut *together.session().unwrap(), together.model_io.len(), 3).unwrap());
-}
-
-/// Tries all batches at once, and returns the one that is taken; every row has the bits that it has alone.
-pub(super) fn tried(loaded: Loaded) -> usize {
-    const LARGEST: usize = 8;
-    let loaded = Loaded { trial: Arc::new(Trial::after(Duration::ZERO)), ..loaded };
-    let mut engine = loaded.session().unwrap();
-    let images = images(&loaded, LARGEST);
-    let alone = Loaded { trial: Arc::new(Trial::fixed(1)), ..loaded };
-    let alone = alone.session().unwrap().run(&images, LARGEST).unwrap();
-    assert_eq!(engine.batch_size(), 1);
-    assert_eq!(engine.run(&images, LARGEST).unwrap(), alone);
-    // It has run for a while, and takes eight images in each call from now on.
-    assert_eq!(engine.batch_size(), LARGEST);
-    let mut calls = 1;
-    while engine.batch_size() == LARGEST && calls < 24 {
-        assert_eq!(engine.run(&images, LARGEST).unwrap(), alone);
-        calls += 1;
-    }
-    assert_eq!(
-        engine.run(&images[..images.len() / 2], LARGEST / 2).unwrap().scores,
-        alone.scores[..alone.scores.len() / 2]
-    );
-    engine.batch_size()
-}
-
-#[test]
-fn batches_are_tried_on_images_that_count() {
-    let (_folder, model) = model(&Toy { embedding: true, ..Toy::default() });
-    let Some(loaded) = onnxruntime(&model) else { return };
-    assert!(tried(loaded) <= 8);
 }
 
 #[test]
 fn a_batch_in_which_rows_change_each_other_is_refused() {
-    let (_folder, model) = model(&Toy { dynamic: true, ..Toy::default() });
+    let (_folder, mut model) = model(&Toy { input: vec![3, 3, 8, 8], dynamic: true, ..Toy::default() });
+    model.spec.quantization = Quantization::None;
     let Some(loaded) = onnxruntime(&model) else { return };
-    assert_eq!(tried(loaded), 1);
+    assert_eq!(loaded.session().unwrap().batch_size(), 1, "only the probe can have found it");
+    assert_independent(&loaded);
 }
 
 #[test]
@@ -241,8 +211,7 @@ fn weights_of_a_graph_that_is_too_large_with_them_are_given_in_memory() {
     let model_io = ModelIo::of(&model);
     let program = onnxruntime::Program::with_at_most(0, &model, &model_io).unwrap();
     std::fs::remove_file(folder.path().join("weights.bin")).unwrap();
-    let trial = Arc::new(Trial::fixed(1));
-    let beside = Loaded { program: Program::OnnxRuntime(program), model_io, trial };
+    let beside = Loaded { program: Program::OnnxRuntime(program), model_io, rows: 1 };
     let scores = run(&beside, 2).scores;
     std::fs::write(folder.path().join("weights.bin"), ones_to_twelve()).unwrap();
     assert_eq!(scores, run(&onnxruntime(&model).unwrap(), 2).scores);

@@ -19,7 +19,8 @@ use super::batching::Session;
 use super::model_io::{signed, unsigned};
 use super::{EngineError, ModelIo};
 use crate::folder::Model;
-use crate::graph::{Element, rewrite, stored};
+use crate::graph::Element;
+use crate::rewrite::{self, weights};
 
 /// The version this program was built with; a test compares it with `Cargo.lock`.
 pub(super) const VERSION: &str = "0.23.9";
@@ -61,7 +62,7 @@ fn caught<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
 
 fn parsed(model: &Model) -> TractResult<InferenceModel> {
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
-    let mut proto = stored::proto(model, u64::MAX, "")?;
+    let mut proto = weights::decoded(model, u64::MAX, "")?;
     rewrite::expose(&mut proto, model);
     // It has no folder, because no tensor of it is in another file.
     let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, None)?;

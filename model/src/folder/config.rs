@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::timm::Timm;
-use super::{ModelError, files};
+use crate::error::ModelError;
+use crate::files;
 
 pub(crate) const NAME: &str = "config.json";
 

@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use super::processor::Context;
 use super::steps::Steps;
-use super::{
-    Config, ModelError, Overrides, evidence, files, metadata, open_clip, paddle, processor, teachable, wd,
-};
+use super::{Config, Overrides, evidence, metadata, open_clip, paddle, processor, teachable, wd};
+use crate::error::ModelError;
+use crate::files;
 use crate::graph::{Graph, ImageInput};
 use crate::preprocessing::Layout;
 

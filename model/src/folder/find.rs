@@ -3,7 +3,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{ModelError, labels, links};
+use super::labels;
+use crate::error::ModelError;
+use crate::files::links;
 use crate::graph::{self, Graph};
 
 /// A model's folder and its `.onnx` file.

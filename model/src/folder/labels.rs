@@ -15,7 +15,9 @@ mod text;
 use std::path::Path;
 
 use self::text::{parse, python_names};
-use super::{Config, ModelError, Overrides, paddle, read_text};
+use super::{Config, Overrides, paddle};
+use crate::error::ModelError;
+use crate::files;
 use crate::graph::{Graph, Port};
 
 /// Files of labels by the names people give them. The first that has as many labels as there are scores is
@@ -242,7 +244,7 @@ fn read(root: &Path, name: &str) -> Result<Option<Vec<String>>, ModelError> {
             "the labels file {name:?} is outside the model's folder: copy it there"
         )));
     }
-    let Some(text) = read_text(&root.join(name))? else { return Ok(None) };
+    let Some(text) = files::read_text(&root.join(name))? else { return Ok(None) };
     parse(name, &text)
 }
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ModelError;
 use super::evidence::squashed;
 use super::steps::Steps;
+use crate::error::ModelError;
 use crate::graph::{Graph, ImageInput};
 use crate::preprocessing::{Color, Filter, Resize, ResizeTo, Size};
 

@@ -7,10 +7,11 @@
 use std::path::{Component, Path};
 
 use super::find::{Pick, listed, pick};
-use super::{DESCRIPTIONS, ModelError, Overrides, labels, overrides};
+use super::{DESCRIPTIONS, Overrides, labels, overrides};
+use crate::error::ModelError;
 
 /// The largest file that describes a model or has its labels: 16 MiB.
-pub const LARGEST_DESCRIPTION: u64 = super::files::LARGEST_TEXT;
+pub const LARGEST_DESCRIPTION: u64 = crate::files::LARGEST_TEXT;
 
 /// The names, relative to the folder with `/`, in the order in which they should arrive: the `.onnx` file is
 /// the last, because a folder without one is not a model yet.

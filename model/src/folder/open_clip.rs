@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::steps::{PerChannel, Steps, filter_by_name};
-use super::{ModelError, files};
+use crate::error::ModelError;
+use crate::files;
 use crate::preprocessing::{Fill, Resize, ResizeTo, Size};
 
 /// A tower's own file.

@@ -5,7 +5,8 @@
 //! get no tags.
 
 use super::labels::LabelSources;
-use super::{ModelError, ModelOptions, Overrides};
+use super::{ModelOptions, Overrides};
+use crate::error::ModelError;
 use crate::graph::{Graph, ImageInput, OutputPort, Port};
 
 /// Parts of names that exporters give to vectors.

@@ -8,8 +8,10 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::steps::{PerChannel, Steps};
-use super::{Activation, ModelError, files};
+use crate::error::ModelError;
+use crate::files;
 use crate::nearest::nearest;
+use crate::preprocessing::Activation;
 use crate::preprocessing::{Anchor, Arithmetic, Color, Fill, Filter, Layout, Resize, ResizeTo, Size};
 
 pub(super) const NAME: &str = "tagfleet.toml";

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::steps::{PerChannel, Steps};
-use super::{ModelError, files};
+use crate::error::ModelError;
+use crate::files;
 use crate::preprocessing::{Anchor, Arithmetic, Color, Filter, Resize, ResizeTo, Size};
 
 /// Under these names the file is exported.

@@ -5,17 +5,16 @@
 //! that are null, get the defaults of the named processor ([`super::processor_types`]). An unread field that
 //! would change the steps is an error, never ignored.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::processor_types::{Kind, ProcessorType, by_class, by_model_type};
+use super::processor_types::{Kind, Processor, ProcessorType, by_class, by_model_type};
 use super::sizes::{self, poolformer};
 use super::steps::{IMAGENET_MEAN, IMAGENET_STD, PerChannel, Steps, filter_by_number, pixels};
-use super::timm::Timm;
-use super::{ModelError, files};
+use crate::error::ModelError;
+use crate::files;
 use crate::graph::ImageInput;
 use crate::preprocessing::{Anchor, Arithmetic, Color, Filter, Resize, ResizeTo, Size};
 
@@ -23,30 +22,6 @@ use crate::preprocessing::{Anchor, Arithmetic, Color, Filter, Resize, ResizeTo, 
 pub(super) const NAME: &str = "preprocessor_config.json";
 /// Every processor of a model, with the image processor in `image_processor` (transformers 5).
 pub(super) const NESTED: &str = "processor_config.json";
-
-/// What is read of the file. Fields that are not here are in `rest`.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Processor {
-    image_processor_type: Option<String>,
-    feature_extractor_type: Option<String>,
-    do_resize: Option<bool>,
-    size: Option<Value>,
-    resample: Option<u8>,
-    crop_pct: Option<f64>,
-    do_center_crop: Option<bool>,
-    crop_size: Option<Value>,
-    do_rescale: Option<bool>,
-    rescale_factor: Option<f64>,
-    rescale_offset: Option<bool>,
-    do_normalize: Option<bool>,
-    image_mean: Option<PerChannel>,
-    image_std: Option<PerChannel>,
-    do_flip_channel_order: Option<bool>,
-    include_top: Option<bool>,
-    pretrained_cfg: Option<Timm>,
-    #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
-}
 
 #[derive(Debug, Deserialize)]
 struct Nested {
@@ -142,28 +117,6 @@ impl Processor {
         }
         self.check_rest(known, name, &steps)?;
         Ok(steps)
-    }
-
-    /// This file's fields, and those of `defaults` that it leaves out.
-    fn over(&self, defaults: &Self) -> Self {
-        let own = self.clone();
-        Self {
-            do_resize: own.do_resize.or(defaults.do_resize),
-            size: given(own.size).or_else(|| defaults.size.clone()),
-            resample: own.resample.or(defaults.resample),
-            crop_pct: own.crop_pct.or(defaults.crop_pct),
-            do_center_crop: own.do_center_crop.or(defaults.do_center_crop),
-            crop_size: given(own.crop_size).or_else(|| defaults.crop_size.clone()),
-            do_rescale: own.do_rescale.or(defaults.do_rescale),
-            rescale_factor: own.rescale_factor.or(defaults.rescale_factor),
-            rescale_offset: own.rescale_offset.or(defaults.rescale_offset),
-            do_normalize: own.do_normalize.or(defaults.do_normalize),
-            image_mean: own.image_mean.or_else(|| defaults.image_mean.clone()),
-            image_std: own.image_std.or_else(|| defaults.image_std.clone()),
-            do_flip_channel_order: own.do_flip_channel_order.or(defaults.do_flip_channel_order),
-            include_top: own.include_top.or(defaults.include_top),
-            ..own
-        }
     }
 
     /// The steps of a file whose fields are all filled in.
@@ -321,13 +274,6 @@ impl Processor {
     }
 }
 
-impl ProcessorType {
-    /// Whether a size of one number is the side of a square, as for processors whose own size has a height.
-    fn number_is_square(&self) -> bool {
-        self.defaults.size.as_ref().is_some_and(|size| size.get("height").is_some())
-    }
-}
-
 /// Fields of processors of any family that change their steps when they are switched on.
 fn changes_steps(field: &str, value: &Value) -> bool {
     const HARMLESS: [&str; 4] =
@@ -336,11 +282,6 @@ fn changes_steps(field: &str, value: &Value) -> bool {
         && !HARMLESS.contains(&field)
         && (field.starts_with("do_")
             || matches!(field, "keep_aspect_ratio" | "crop_to_patches" | "use_thumbnail"))
-}
-
-/// A null counts as absent.
-fn given(value: Option<Value>) -> Option<Value> {
-    value.filter(|value| !value.is_null())
 }
 
 /// What a folder gets whose files name no processor: resize and crop as far as they are given, ImageNet's

@@ -1,4 +1,4 @@
-//! The image processors of transformers that are understood, with the defaults each gives to absent fields.
+//! The image processors of transformers that are understood: their fields, and the defaults of absent ones.
 //!
 //! `processors.json` is written by `scripts/processors.py` from an installed transformers, whose version is
 //! in it. A processor is in it if its output equals the steps of its [`Kind`]. Nothing here reads a model's
@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::processor::Processor;
+use super::steps::PerChannel;
+use super::timm::Timm;
 
 /// Which steps a processor makes of its fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,6 +34,59 @@ pub(super) enum Kind {
     Unnamed,
 }
 
+/// What is read of the file. Fields that are not here are in `rest`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Processor {
+    pub(super) image_processor_type: Option<String>,
+    pub(super) feature_extractor_type: Option<String>,
+    pub(super) do_resize: Option<bool>,
+    pub(super) size: Option<Value>,
+    pub(super) resample: Option<u8>,
+    pub(super) crop_pct: Option<f64>,
+    pub(super) do_center_crop: Option<bool>,
+    pub(super) crop_size: Option<Value>,
+    pub(super) do_rescale: Option<bool>,
+    pub(super) rescale_factor: Option<f64>,
+    pub(super) rescale_offset: Option<bool>,
+    pub(super) do_normalize: Option<bool>,
+    pub(super) image_mean: Option<PerChannel>,
+    pub(super) image_std: Option<PerChannel>,
+    pub(super) do_flip_channel_order: Option<bool>,
+    pub(super) include_top: Option<bool>,
+    pub(super) pretrained_cfg: Option<Timm>,
+    #[serde(flatten)]
+    pub(super) rest: BTreeMap<String, Value>,
+}
+
+impl Processor {
+    /// This file's fields, and those of `defaults` that it leaves out.
+    pub(super) fn over(&self, defaults: &Self) -> Self {
+        let own = self.clone();
+        Self {
+            do_resize: own.do_resize.or(defaults.do_resize),
+            size: given(own.size).or_else(|| defaults.size.clone()),
+            resample: own.resample.or(defaults.resample),
+            crop_pct: own.crop_pct.or(defaults.crop_pct),
+            do_center_crop: own.do_center_crop.or(defaults.do_center_crop),
+            crop_size: given(own.crop_size).or_else(|| defaults.crop_size.clone()),
+            do_rescale: own.do_rescale.or(defaults.do_rescale),
+            rescale_factor: own.rescale_factor.or(defaults.rescale_factor),
+            rescale_offset: own.rescale_offset.or(defaults.rescale_offset),
+            do_normalize: own.do_normalize.or(defaults.do_normalize),
+            image_mean: own.image_mean.or_else(|| defaults.image_mean.clone()),
+            image_std: own.image_std.or_else(|| defaults.image_std.clone()),
+            do_flip_channel_order: own.do_flip_channel_order.or(defaults.do_flip_channel_order),
+            include_top: own.include_top.or(defaults.include_top),
+            ..own
+        }
+    }
+}
+
+/// A null counts as absent.
+fn given(value: Option<Value>) -> Option<Value> {
+    value.filter(|value| !value.is_null())
+}
+
 /// One processor.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct ProcessorType {
@@ -43,6 +97,13 @@ pub(super) struct ProcessorType {
     /// Fields that would change its steps and are not read, with the value that leaves them as they are.
     #[serde(default)]
     pub(super) other: BTreeMap<String, Value>,
+}
+
+impl ProcessorType {
+    /// Whether a size of one number is the side of a square, as for processors whose own size has a height.
+    pub(super) fn number_is_square(&self) -> bool {
+        self.defaults.size.as_ref().is_some_and(|size| size.get("height").is_some())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::ModelError;
 use super::steps::{Steps, pixels};
+use crate::error::ModelError;
 use crate::preprocessing::{Resize, ResizeTo, Size};
 
 /// A `size` in any of the forms that transformers' `get_size_dict` accepts; `name` is the file it is in.

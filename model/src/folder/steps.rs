@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::ModelError;
+use crate::error::ModelError;
 use crate::graph::{Element, ImageInput};
 use crate::preprocessing::{
     Anchor, Arithmetic, Color, Decoding, Fill, Filter, Preprocessing, Resize, ResizeTo, Size, View,

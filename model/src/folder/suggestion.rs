@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::ModelError;
 use super::steps::{PerChannel, Steps};
 use super::written::{anchor, color, fill, filter, paint, sides, target};
+use crate::error::ModelError;
 use crate::preprocessing::Anchor;
 
 impl Steps {

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::evidence::squashed;
 use super::steps::Steps;
-use super::{ModelError, files};
+use crate::error::ModelError;
+use crate::files;
 use crate::graph::ImageInput;
 use crate::preprocessing::{Filter, Layout, Resize, ResizeTo, Size};
 

@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 
-use super::ModelError;
 use super::steps::{IMAGENET_MEAN, IMAGENET_STD, PerChannel, Steps, filter_by_name, pixels};
+use crate::error::ModelError;
 use crate::preprocessing::{Fill, Resize, ResizeTo, Size};
 
 /// What is read of it.

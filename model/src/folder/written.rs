@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Activation, ModelSpec};
+use super::ModelSpec;
+use crate::preprocessing::Activation;
 use crate::preprocessing::{Anchor, Arithmetic, Color, Fill, Filter, Layout, Preprocessing, ResizeTo, Size};
 
 /// What a `tagfleet.toml` can state of a model.

@@ -9,7 +9,8 @@ use std::path::{Component, Path};
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use crate::folder::{ModelError, links};
+use crate::error::ModelError;
+use crate::files::links;
 
 /// A file that holds weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,18 +22,18 @@ pub struct ExternalFile {
 }
 
 /// The place of a tensor's values in a file.
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The file, relative to the model's own folder and inside it.
-    pub(super) location: String,
-    pub(super) offset: u64,
+    pub(crate) location: String,
+    pub(crate) offset: u64,
     /// In bytes; the format lets it be left out.
-    pub(super) length: Option<u64>,
+    pub(crate) length: Option<u64>,
 }
 
 impl Place {
     /// The place that `tensor` of `model` names. It may name one only once: engines differ in how they read
     /// two entries.
-    pub(super) fn of(tensor: &TensorProto, model: &Path) -> Result<Self, ModelError> {
+    pub(crate) fn of(tensor: &TensorProto, model: &Path) -> Result<Self, ModelError> {
         let refused = |why: String| {
             ModelError::new(format!("{} {why}: refused; export the model again", model.display()))
         };
@@ -65,7 +66,7 @@ impl Place {
 }
 
 /// Finds the files named by `tensors` and checks each against the folder of `model`.
-pub(super) fn files(tensors: &[&TensorProto], model: &Path) -> Result<Vec<ExternalFile>, ModelError> {
+pub(crate) fn files(tensors: &[&TensorProto], model: &Path) -> Result<Vec<ExternalFile>, ModelError> {
     let mut needed = BTreeMap::new();
     for tensor in tensors.iter().filter(|tensor| is_external(tensor)) {
         let place = Place::of(tensor, model)?;
@@ -111,14 +112,14 @@ fn check(location: &str, bytes: u64, model: &Path) -> Result<(), ModelError> {
 }
 
 /// Changes every tensor of `proto`, those of nested graphs and functions included.
-pub(super) fn change_tensors(proto: &mut ModelProto, change: &mut Change<'_>) -> Result<(), ModelError> {
+pub(crate) fn change_tensors(proto: &mut ModelProto, change: &mut Change<'_>) -> Result<(), ModelError> {
     for function in &mut proto.functions {
         change_nodes(&mut function.node, change)?;
     }
     proto.graph.iter_mut().try_for_each(|graph| change_graph(graph, change))
 }
 
-pub(super) type Change<'a> = dyn FnMut(&mut TensorProto) -> Result<(), ModelError> + 'a;
+pub(crate) type Change<'a> = dyn FnMut(&mut TensorProto) -> Result<(), ModelError> + 'a;
 
 fn change_graph(graph: &mut GraphProto, change: &mut Change<'_>) -> Result<(), ModelError> {
     let sparse = graph.sparse_initializer.iter_mut();
@@ -145,7 +146,7 @@ fn change_nodes(nodes: &mut [NodeProto], change: &mut Change<'_>) -> Result<(), 
 
 /// Whether a tensor's values are in another file. A tensor that names a file counts as one, even if its
 /// location field contradicts that: parsers differ in which of the two they believe.
-pub(super) fn is_external(tensor: &TensorProto) -> bool {
+pub(crate) fn is_external(tensor: &TensorProto) -> bool {
     let is_default = tensor.data_location.is_none_or(|place| place == DataLocation::Default as i32);
     !is_default || !tensor.external_data.is_empty()
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use tract_onnx::pb::{FunctionProto, GraphProto, ModelProto, NodeProto};
 
 use super::wire::MOST_NODES;
-use crate::folder::ModelError;
+use crate::error::ModelError;
 
 /// Calls inside of calls. Exporters make about ten.
 const DEEPEST: usize = 100;

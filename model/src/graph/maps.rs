@@ -30,7 +30,7 @@ pub(super) fn score_map<'a>(name: &str, producers: &HashMap<&str, &'a NodeProto>
 
 /// Makes the tensors `names` the outputs of `proto`, in place of its own, and drops the nodes that only
 /// others need.
-pub(super) fn expose(proto: &mut ModelProto, names: &[String]) {
+pub(crate) fn expose(proto: &mut ModelProto, names: &[String]) {
     let Some(graph) = proto.graph.as_mut() else { return };
     let known: Vec<ValueInfoProto> = graph.output.drain(..).collect();
     for name in names {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Element, Graph, Port};
-use crate::folder::ModelError;
+use crate::error::ModelError;
 use crate::preprocessing::Layout;
 
 /// No graph may insist on more images at once.

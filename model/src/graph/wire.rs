@@ -15,7 +15,7 @@ use tract_onnx::pb::TensorProto;
 
 use self::schema::{DATA_LOCATION, EXTERNAL_DATA, Field, Holds, INITIALIZER, Message, Times};
 use super::external;
-use crate::folder::ModelError;
+use crate::error::ModelError;
 
 /// The most nodes of a graph, those of functions and nested graphs included. The largest that were exported
 /// have 100,000.

@@ -18,12 +18,7 @@ fn whole(width: u32, height: u32) -> Grid {
 }
 
 fn noise(width: u32, height: u32, channels: u8) -> Vec<u8> {
-    let mut state = 1_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..width * height * u32::from(channels)).map(|_| next()).collect()
+    crate::testing::noise(1).take((width * height * u32::from(channels)) as usize).collect()
 }
 
 fn crop(samples: &[u8], channels: u8, window: &Window) -> Vec<u8> {

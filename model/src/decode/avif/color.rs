@@ -6,12 +6,11 @@
 
 use super::super::flatten;
 use super::planes::{Plane, Planes};
-use super::sequence::Layout;
+use super::sequence::{Colors, Layout};
 
 mod matrix;
 mod upsample;
 
-pub(super) use matrix::Colors;
 use matrix::Matrix;
 
 /// RGB of all pixels.

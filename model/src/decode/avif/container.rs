@@ -10,7 +10,8 @@ use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
 use super::boxes::Fields;
-use super::color::Colors;
+use super::planes::Place;
+use super::sequence::Colors;
 
 mod properties;
 mod tables;
@@ -47,15 +48,6 @@ pub(super) struct Tile {
     height: u32,
     extents: Vec<Extent>,
     pub(super) operating_point: u8,
-}
-
-/// Where a tile lies.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) left: u32,
-    pub(super) top: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
 }
 
 impl Item {

@@ -8,7 +8,6 @@ use re_rav1d::dav1d::{Decoder, Error, Picture, PixelLayout, PlanarImageComponent
 use tagfleet_pipeline::tags::{Cause, Failure};
 
 use super::super::failure;
-use super::container::Place;
 use super::sequence::{Layout, Sequence};
 
 /// Luma and chrominance; chrominance is empty if the picture is gray.
@@ -20,6 +19,15 @@ pub(super) struct Planes {
     pub(super) luma: Plane,
     pub(super) blue: Plane,
     pub(super) red: Plane,
+}
+
+/// Where a tile lies in its picture, in pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) left: u32,
+    pub(super) top: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
 }
 
 /// Samples in rows from the top.

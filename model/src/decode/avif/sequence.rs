@@ -11,6 +11,12 @@ pub(super) struct Sequence {
     pub(super) height: u32,
     pub(super) depth: u8,
     pub(super) layout: Layout,
+    pub(super) colors: Colors,
+}
+
+/// How samples become colours, by ITU-T H.273's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Colors {
     pub(super) primaries: u8,
     pub(super) matrix: u8,
     pub(super) is_full_range: bool,
@@ -127,9 +133,7 @@ impl Bits<'_> {
                 height,
                 depth: 8,
                 layout: Layout::Whole,
-                primaries: 2,
-                matrix: 2,
-                is_full_range: false,
+                colors: Colors { primaries: 2, matrix: 2, is_full_range: false },
             },
         )
     }
@@ -208,15 +212,15 @@ impl Bits<'_> {
         let is_gray = profile != 1 && self.flag()?;
         let mut transfer = 2;
         if self.flag()? {
-            sequence.primaries = self.take(8)? as u8;
+            sequence.colors.primaries = self.take(8)? as u8;
             transfer = self.take(8)?;
-            sequence.matrix = self.take(8)? as u8;
+            sequence.colors.matrix = self.take(8)? as u8;
         }
-        if !is_gray && (sequence.primaries, transfer, sequence.matrix) == (1, 13, 0) {
-            sequence.is_full_range = true;
+        if !is_gray && (sequence.colors.primaries, transfer, sequence.colors.matrix) == (1, 13, 0) {
+            sequence.colors.is_full_range = true;
             return Some(sequence);
         }
-        sequence.is_full_range = self.flag()?;
+        sequence.colors.is_full_range = self.flag()?;
         sequence.layout = match (profile, sequence.depth) {
             _ if is_gray => Layout::Gray,
             (0, _) => Layout::Quarter,

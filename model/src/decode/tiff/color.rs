@@ -3,7 +3,7 @@
 //!
 //! It never applies a colour profile or a response curve.
 
-use super::super::{flatten, jpeg};
+use super::super::flatten;
 use super::directory::Directory;
 use super::layout::{Alpha, Color, Layout};
 use super::tags;
@@ -61,7 +61,7 @@ impl Converter {
                 self.palette.get(usize::from(index)).copied().unwrap_or_default()
             }
             (Color::Cmyk, &[cyan, magenta, yellow, key, ..]) => {
-                [cyan, magenta, yellow].map(|ink| 255 - key - jpeg::scale(ink, 255 - key))
+                [cyan, magenta, yellow].map(|ink| 255 - key - flatten::product(ink, 255 - key))
             }
             (Color::YCbCr { .. }, &[luma, blue, red, ..]) => self.ycbcr(luma, blue, red),
             _ => [0; 3],

@@ -14,7 +14,7 @@ use ort::value::Tensor;
 use super::{Meter, Program, Provider, cuda};
 use crate::engine::onnxruntime::floats;
 use crate::engine::{EngineError, ModelIo};
-use crate::graph::rewrite::INPUT;
+use crate::rewrite::INPUT;
 
 /// Why a batch gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

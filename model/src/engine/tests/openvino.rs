@@ -57,13 +57,6 @@ fn it_quantises_dynamically_image_by_image() {
 }
 
 #[test]
-fn batches_are_tried_on_images_that_count() {
-    let (_folder, model) = model(&Toy { embedding: true, ..Toy::default() });
-    let Some(loaded) = openvino(&model) else { return };
-    assert!(tried(loaded) <= 8);
-}
-
-#[test]
 fn a_model_without_scores_gives_its_vector_alone() {
     let folder = tempfile::tempdir().unwrap();
     Toy { hidden: true, ..Toy::default() }.write(folder.path(), "model.onnx");

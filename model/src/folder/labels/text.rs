@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::folder::ModelError;
+use crate::error::ModelError;
 
 /// The labels of the file `name` with this text, in the order of their indices. `None` if a JSON file holds
 /// something else than labels.

@@ -1,7 +1,7 @@
 //! The meaning of each processor of transformers, by its defaults and by files as they are found.
 
-use super::super::processor::{Context, Processor};
-use super::super::processor_types::{by_class, by_model_type};
+use super::super::processor::Context;
+use super::super::processor_types::{Processor, by_class, by_model_type};
 use super::super::steps;
 use super::*;
 use crate::graph::ImageInput;

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::super::processor::{Context, Processor};
+use super::super::processor::Context;
+use super::super::processor_types::Processor;
 use super::*;
 use crate::graph::ImageInput;
 use crate::grid::Grid;

@@ -72,12 +72,8 @@ fn every_value_is_that_of_the_libraries() {
 }
 
 fn noise(width: u32, height: u32) -> Pixels {
-    let mut state = 1_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    Pixels { width, height, channels: 3, data: (0..width * height * 3).map(|_| next()).collect() }
+    let data = crate::testing::noise(1).take((width * height * 3) as usize).collect();
+    Pixels { width, height, channels: 3, data }
 }
 
 fn gray_mean() -> Preprocessing {

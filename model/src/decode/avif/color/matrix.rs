@@ -2,13 +2,7 @@
 //!
 //! It never rounds otherwise than libavif.
 
-/// What numbers mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Colors {
-    pub(in super::super) primaries: u8,
-    pub(in super::super) matrix: u8,
-    pub(in super::super) is_full_range: bool,
-}
+use super::super::sequence::Colors;
 
 /// One way to RGB.
 pub(super) enum Matrix {

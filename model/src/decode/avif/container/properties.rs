@@ -5,7 +5,7 @@
 use image::metadata::Orientation;
 
 use super::super::boxes::Fields;
-use super::super::color::Colors;
+use super::super::sequence::Colors;
 
 /// One property, shared by items.
 #[derive(Clone, Copy)]

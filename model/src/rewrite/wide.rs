@@ -7,7 +7,7 @@ use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
-use crate::folder::ModelError;
+use crate::error::ModelError;
 use crate::graph::{Contents, external};
 
 /// Attributes that name the type of what comes out.

@@ -1,4 +1,8 @@
-//! Reads small configuration files within a limit, and hashes every file of a model.
+//! Reads and hashes the files of a model: within limits, and never through a link that leads elsewhere.
+//!
+//! It never knows what a file means.
+
+pub(crate) mod links;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,9 +14,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Model, ModelError, links};
+use crate::error::ModelError;
 
-pub(super) const LARGEST_TEXT: u64 = 16 << 20;
+pub(crate) const LARGEST_TEXT: u64 = 16 << 20;
 
 /// One file of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +61,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Reads a JSON file of at most 16 MiB; `None` if there is none.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let parsed = serde_json::from_str(&text);
     parsed.map(Some).map_err(|error| {
@@ -74,7 +78,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, M
 }
 
 /// Reads a YAML file of at most 16 MiB; `None` if there is none.
-pub(super) fn read_yaml(path: &Path) -> Result<Option<serde_json::Value>, ModelError> {
+pub(crate) fn read_yaml(path: &Path) -> Result<Option<serde_json::Value>, ModelError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     // A label may be called y or no, which older YAML reads as truth values.
     let mut options = serde_saphyr::Options::default();
@@ -93,12 +97,12 @@ fn stops_at_python(text: &str, error: &serde_json::Error) -> bool {
     error.is_syntax() && ["NaN", "Infinity"].iter().any(|word| rest.starts_with(word))
 }
 
-pub(super) fn hash(root: &Path, names: &[String]) -> Result<Vec<ModelFile>, ModelError> {
+pub(crate) fn hash(root: &Path, names: &[String]) -> Result<Vec<ModelFile>, ModelError> {
     names.iter().map(|name| hash_one(root, name)).collect()
 }
 
 /// Reads the file at `path`, of at most `most` bytes.
-pub(crate) fn read_file(path: &Path, most: u64) -> Result<Arc<[u8]>, ModelError> {
+pub(crate) fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, ModelError> {
     let unreadable = |error| ModelError::new(format!("{} can't be read: {error}", path.display()));
     let mut file = open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
@@ -116,17 +120,24 @@ pub(crate) fn read_file(path: &Path, most: u64) -> Result<Arc<[u8]>, ModelError>
     Ok(bytes)
 }
 
-/// The file of `model` with this name, of at most `most` bytes, if it is the one that was recorded.
-pub(crate) fn read_recorded(model: &Model, name: &str, most: u64) -> Result<Arc<[u8]>, ModelError> {
-    let path = model.root.join(name);
-    let bytes = read_file(&path, most)?;
-    let recorded = model.spec.files.iter().find(|file| file.name == name);
-    let is_it =
+/// The file `name` below `root`, of at most `most` bytes, if it is the one in `recorded`.
+pub(crate) fn read_recorded(
+    root: &Path,
+    recorded: &[ModelFile],
+    name: &str,
+    most: u64,
+) -> Result<Arc<[u8]>, ModelError> {
+    let path = root.join(name);
+    let bytes = read(&path, most)?;
+    let is_same =
         |file: &ModelFile| file.bytes == bytes.len() as u64 && file.sha256 == hex(&Sha256::digest(&bytes));
-    if recorded.is_some_and(is_it) { Ok(bytes) } else { Err(another(&path)) }
+    match recorded.iter().find(|file| file.name == name) {
+        Some(file) if is_same(file) => Ok(bytes),
+        _ => Err(changed(&path)),
+    }
 }
 
-fn another(path: &Path) -> ModelError {
+fn changed(path: &Path) -> ModelError {
     ModelError::new(format!(
         "{} is not the file that this run started with: put that one back, or start a new run",
         path.display()
@@ -134,17 +145,17 @@ fn another(path: &Path) -> ModelError {
 }
 
 /// Checks that the files under `root` are still what they were when they were hashed.
-pub(super) fn verify(root: &Path, files: &[ModelFile]) -> Result<(), ModelError> {
+pub(crate) fn verify(root: &Path, files: &[ModelFile]) -> Result<(), ModelError> {
     for file in files {
         if hash_one(root, &file.name)? != *file {
-            return Err(another(&root.join(&file.name)));
+            return Err(changed(&root.join(&file.name)));
         }
     }
     Ok(())
 }
 
 /// The SHA-256 of what `sha256sum` prints for `files`.
-pub(super) fn sha256_of(files: &[ModelFile]) -> String {
+pub(crate) fn sha256_of(files: &[ModelFile]) -> String {
     let lines = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name));
     hex(&Sha256::digest(lines.collect::<String>()))
 }
@@ -158,12 +169,12 @@ fn hash_one(root: &Path, name: &str) -> Result<ModelFile, ModelError> {
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;
     loop {
-        let read = file.read(&mut buffer).map_err(unreadable)?;
-        if read == 0 {
+        let count = file.read(&mut buffer).map_err(unreadable)?;
+        if count == 0 {
             break;
         }
-        hasher.update(&buffer[..read]);
-        bytes += read as u64;
+        hasher.update(&buffer[..count]);
+        bytes += count as u64;
     }
     Ok(ModelFile { name: name.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
 }

@@ -13,7 +13,7 @@ use tract_onnx::pb::{
 };
 
 use super::shapes;
-use crate::folder::ModelError;
+use crate::error::ModelError;
 use crate::graph::Contents;
 
 /// The operators of ONNX's own domain whose floats may be 16-bit ones, by their type constraints in

@@ -10,14 +10,17 @@ mod half;
 mod shapes;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weights;
 mod wide;
 
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
 pub(crate) use self::bytes::INPUT;
-use crate::folder::{Model, ModelError};
-use crate::graph::stored::{self, LARGEST, too_large};
+use self::weights::too_large;
+use crate::error::ModelError;
+use crate::folder::Model;
+use crate::graph::stored::LARGEST;
 use crate::graph::{Element, maps};
 use crate::tensor::Table;
 
@@ -80,7 +83,7 @@ pub(crate) fn expose(proto: &mut ModelProto, model: &Model) {
 /// The graph of `model` with its weights, `most` bytes in all, wherever it keeps them; or what to do
 /// `instead`.
 fn whole(model: &Model, most: u64, instead: &str) -> Result<ModelProto, ModelError> {
-    let proto = stored::proto(model, most, instead)?;
+    let proto = weights::decoded(model, most, instead)?;
     if !proto.functions.is_empty() {
         let refusal = ModelError::new(format!(
             "it has functions of its own, of which not all would be kept where it is rewritten: export the model with its \

@@ -11,7 +11,8 @@ use tract_onnx::pb::{
     ValueInfoProto, type_proto,
 };
 
-use crate::folder::{ModelError, ModelSpec};
+use crate::error::ModelError;
+use crate::folder::ModelSpec;
 use crate::graph::Element;
 use crate::preprocessing::{Color, Layout, Preprocessing};
 use crate::tensor::{self, Table};

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ModelError;
+use crate::error::ModelError;
 
 /// Refuses `path`, a graph or weights, if links lead from it out of `folder` and out of the cache that this
 /// is in.

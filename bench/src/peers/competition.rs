@@ -1,14 +1,14 @@
-//! Who takes part: tagfleet and its peers, with the settings that were found to be each peer's fastest.
+//! The competitors: tagfleet and its peers, with the settings that were found to be each peer's fastest.
 
-use crate::engines::Way;
-use crate::goals::{BRAIN_FLOATS, FP32};
+use crate::context::Bench;
+use crate::engines::EngineConfig;
 use crate::models::Network;
-use crate::parts::Bench;
 use crate::pictures::Pair;
 use crate::results::Part;
+use crate::rows::{BRAIN_FLOATS, FP32, name_of_pool, name_of_ray, name_of_spark, name_of_tagfleet};
 
-/// Everyone of a part, and what they are measured on.
-pub(super) struct Field<'a> {
+/// All competitors of a part, and the pictures that they tag.
+pub(super) struct Competition<'a> {
     pub(super) network: Network,
     pub(super) pictures: &'a Pair,
     pub(super) competitors: Vec<Competitor>,
@@ -26,21 +26,22 @@ pub(super) struct Competitor {
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    Tagfleet { way: Way, is_exact: bool },
+    Tagfleet { config: EngineConfig, is_exact: bool },
     Peer { script: &'static str, arguments: Vec<&'static str>, modules: Vec<&'static str> },
 }
 
 impl Competitor {
-    fn tagfleet(way: Way, is_exact: bool) -> Self {
-        let name = name_of_tagfleet(way, is_exact);
+    fn tagfleet(config: EngineConfig, is_exact: bool) -> Self {
+        let name = name_of_tagfleet(config, is_exact);
         let words =
             name.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
         let id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
-        Self { id, name, kind: Kind::Tagfleet { way, is_exact } }
+        Self { id, name, kind: Kind::Tagfleet { config, is_exact } }
     }
 
     fn peer(
-        (id, name): (&str, String),
+        id: &str,
+        name: String,
         script: &'static str,
         arguments: &[&'static str],
         modules: &[&'static str],
@@ -51,8 +52,8 @@ impl Competitor {
 
     /// What `tagfleet run` gets beside what the harness says.
     pub(super) fn tagfleet_flags(&self) -> Vec<&'static str> {
-        let Kind::Tagfleet { way, is_exact } = &self.kind else { return vec![] };
-        let mut flags = way.flags();
+        let Kind::Tagfleet { config, is_exact } = &self.kind else { return vec![] };
+        let mut flags = config.flags();
         if *is_exact {
             flags.push("--exact");
         }
@@ -65,26 +66,6 @@ impl Competitor {
     }
 }
 
-/// The row of tagfleet.
-pub(crate) fn name_of_tagfleet(way: Way, is_exact: bool) -> String {
-    format!("tagfleet, {}{}", way.name(), if is_exact { ", --exact" } else { "" })
-}
-
-/// The row of the hand-written Python pool; `engine` as in `ONNX Runtime fp32`.
-pub(crate) fn name_of_pool(engine: &str) -> String {
-    format!("hand-written Python pool, {engine}")
-}
-
-/// The row of PySpark.
-pub(crate) fn name_of_spark() -> String {
-    format!("PySpark, {FP32}")
-}
-
-/// The row of Ray Data.
-pub(crate) fn name_of_ray() -> String {
-    format!("Ray Data, {FP32}")
-}
-
 const POOL: [&str; 5] = ["simplejpeg", "PIL", "numpy", "pyarrow", "onnxruntime"];
 
 /// The pool, in the engines that peers know.
@@ -92,9 +73,10 @@ fn pools(batch: &[&'static str]) -> Vec<Competitor> {
     let with = |more: &[&'static str]| [batch, more].concat();
     let openvino = [POOL.as_slice(), &["openvino"]].concat();
     vec![
-        Competitor::peer(("pool", name_of_pool(FP32)), "peer_pool.py", &with(&[]), &POOL),
+        Competitor::peer("pool", name_of_pool(FP32), "peer_pool.py", &with(&[]), &POOL),
         Competitor::peer(
-            ("pool-openvino", name_of_pool(BRAIN_FLOATS)),
+            "pool-openvino",
+            name_of_pool(BRAIN_FLOATS),
             "peer_pool.py",
             &with(&["--engine", "openvino"]),
             &openvino,
@@ -104,19 +86,20 @@ fn pools(batch: &[&'static str]) -> Vec<Competitor> {
 
 fn spark(batch: &[&'static str]) -> Competitor {
     let modules = [POOL.as_slice(), &["pyspark"]].concat();
-    Competitor::peer(("spark", name_of_spark()), "peer_spark.py", batch, &modules)
+    Competitor::peer("spark", name_of_spark(), "peer_spark.py", batch, &modules)
 }
 
 /// The frameworks, with ONNX Runtime.
 fn frameworks() -> Vec<Competitor> {
     let peer = |id: &str, name: &str, script: &'static str, module: &'static str| {
         let modules = [POOL.as_slice(), &[module]].concat();
-        Competitor::peer((id, format!("{name}, {FP32}")), script, &[], &modules)
+        Competitor::peer(id, format!("{name}, {FP32}"), script, &[], &modules)
     };
     vec![
         spark(&[]),
         Competitor::peer(
-            ("ray", name_of_ray()),
+            "ray",
+            name_of_ray(),
             "peer_ray.py",
             &[],
             &[POOL.as_slice(), &["ray.data"]].concat(),
@@ -127,9 +110,9 @@ fn frameworks() -> Vec<Competitor> {
     ]
 }
 
-impl<'a> Field<'a> {
-    /// Everyone of `part`, tagfleet first.
-    pub(super) fn of(bench: &'a Bench, part: Part) -> Self {
+impl<'a> Competition<'a> {
+    /// The competitors of `part`, tagfleet first.
+    pub(super) fn new(bench: &'a Bench, part: Part) -> Self {
         let network = if part == Part::PeersResnet { Network::ResNet50 } else { Network::MobileNetV2 };
         let large = part == Part::PeersLarge;
         let pictures = if large { &bench.pictures.large } else { &bench.pictures.ordinary };
@@ -138,13 +121,14 @@ impl<'a> Field<'a> {
 }
 
 fn competitors(part: Part, network: Network) -> Vec<Competitor> {
-    let ways = [Way::usual(network), Way::brain_floats(network), Way::integers(network)];
-    let mut competitors: Vec<Competitor> = ways.map(|way| Competitor::tagfleet(way, false)).into();
+    let configs =
+        [EngineConfig::usual(network), EngineConfig::brain_floats(network), EngineConfig::integers(network)];
+    let mut competitors: Vec<Competitor> = configs.map(|config| Competitor::tagfleet(config, false)).into();
     match part {
         Part::PeersLarge => {
             competitors = vec![
-                Competitor::tagfleet(Way::usual(network), false),
-                Competitor::tagfleet(Way::usual(network), true),
+                Competitor::tagfleet(EngineConfig::usual(network), false),
+                Competitor::tagfleet(EngineConfig::usual(network), true),
             ];
             competitors.extend(pools(&[]));
         }
