@@ -15,8 +15,8 @@ use crate::address::Address;
 use crate::earlier::Continued;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_pipeline::filter::Filter;
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::run::{StackKeys, TagOptions};
-use tagfleet_pipeline::visible::visible;
 
 /// The version of the request file.
 pub const FLEET_REQUEST_VERSION: u32 = 1;
