@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tagfleet_model::decode::Limits;
+use tagfleet_model::engine::EngineName;
 use tagfleet_model::isolation::{Isolation, Patience, Program, Setup};
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
@@ -29,7 +30,7 @@ use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
 use crate::child::children_cpu_seconds;
 use crate::context::Bench;
-use crate::engines::{Engine, EngineConfig};
+use crate::engines::EngineConfig;
 use crate::measure::{Timing, cpu_time, slope};
 use crate::models::Network;
 use crate::output::progress;
@@ -109,7 +110,7 @@ fn nothing_tagged(bench: &Bench, pictures: &Folder) -> Result<Timing> {
 fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Timing> {
     // The child loads no model, but has to be told of one.
     let model = bench.models.open(Network::MobileNetV2, false, false)?;
-    let config = EngineConfig { engine: Engine::Tract, ..EngineConfig::usual(Network::MobileNetV2) };
+    let config = EngineConfig { engine: EngineName::Tract, ..EngineConfig::usual(Network::MobileNetV2) };
     let engine = config.resolve(&model)?;
     let (limits, threads) = (Limits::default(), bench.machine.cores);
     let setup = Setup { model, engine, options: options(), limits, threads };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
-use tagfleet_model::engine::{EngineRecord, Loaded};
+use tagfleet_model::engine::{EngineName, EngineRecord, Loaded};
 use tagfleet_model::folder::Model;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_model::tensor::Preprocessor;
@@ -17,7 +17,7 @@ use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 
 use crate::context::Bench;
-use crate::engines::{Engine, EngineConfig};
+use crate::engines::EngineConfig;
 use crate::measure::{cpu_time, per_image};
 use crate::models::Network;
 use crate::output::progress;
@@ -141,7 +141,7 @@ fn with_model(bench: &Bench, rows: &mut Rows, config: EngineConfig, pictures: &[
         Err(error) => rows.fail(&name, bench.publishable(&format!("{error:#}"))),
     }
     // It takes long, and there is no more to learn from it.
-    if config.engine == Engine::Tract || rows.has_failed(&name) {
+    if config.engine == EngineName::Tract || rows.has_failed(&name) {
         return Ok(());
     }
     let cpu_ms = all_stages((model, &record), pictures, bench.counts.alone)?;
