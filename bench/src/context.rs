@@ -1,4 +1,4 @@
-//! What every part of a measurement needs: machine, pictures, models and programs.
+//! The context of every part: machine, pictures, models and programs.
 //!
 //! It knows no part.
 

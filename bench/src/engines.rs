@@ -1,11 +1,11 @@
-//! Every config to run the models: network, precision, engine. Which of them this machine can do is found out, not assumed.
+//! The configurations that models run in: network, precision and engine. This machine may lack some.
 
 use tagfleet_model::engine::{self, EngineError, EngineName, EngineOptions, EngineRecord, resolve};
 use tagfleet_model::folder::Model;
 
 use crate::models::Network;
 
-/// One config to run a network.
+/// A network, its precision and the engine that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EngineConfig {
     pub(crate) network: Network,
@@ -13,7 +13,7 @@ pub(crate) struct EngineConfig {
     pub(crate) engine: EngineName,
 }
 
-/// What is computed in.
+/// The precision of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precision {
     Fp32,
@@ -22,7 +22,7 @@ pub(crate) enum Precision {
 }
 
 impl EngineConfig {
-    /// Every one that tagfleet offers.
+    /// Every configuration that tagfleet offers.
     pub(crate) fn all() -> Vec<Self> {
         let mut configs = Vec::new();
         for network in Network::ALL {
@@ -41,7 +41,8 @@ impl EngineConfig {
         configs
     }
 
-    /// Those of whole runs: `--engine auto` takes tract for int8 only where nothing else can be loaded.
+    /// Those of whole runs. tract is left out for int8, because `--engine auto` takes it only if no other
+    /// engine can be loaded.
     pub(crate) fn of_runs() -> Vec<Self> {
         let mut configs = Self::all();
         configs.retain(|config| !(config.is_int8() && config.engine == EngineName::Tract));
@@ -53,13 +54,13 @@ impl EngineConfig {
         Self { network, precision: Precision::Fp32, engine: EngineName::OnnxRuntime }
     }
 
-    /// The fastest one where the processor is made for it.
-    pub(crate) fn integers(network: Network) -> Self {
+    /// The fastest one on processors with int8 instructions.
+    pub(crate) fn int8(network: Network) -> Self {
         Self { network, precision: Precision::Int8, engine: EngineName::OpenVino }
     }
 
-    /// Half the bits, on processors that have them.
-    pub(crate) fn brain_floats(network: Network) -> Self {
+    /// bf16, on processors that have it.
+    pub(crate) fn bf16(network: Network) -> Self {
         Self { network, precision: Precision::Bf16, engine: EngineName::OpenVino }
     }
 
@@ -77,7 +78,7 @@ impl EngineConfig {
         format!("{} {precision}, {}", self.network.name(), self.engine.shown())
     }
 
-    /// What `tagfleet run` is told.
+    /// The arguments of `tagfleet run`.
     pub(crate) fn flags(self) -> Vec<&'static str> {
         let mut flags = vec!["--engine", self.engine.stored()];
         if self.precision == Precision::Bf16 {
@@ -86,10 +87,10 @@ impl EngineConfig {
         flags
     }
 
-    /// The engine for `model`, which is this config's.
+    /// The engine that runs `model`, a model of this configuration.
     ///
     /// # Errors
-    /// Where the library is not here, or the processor cannot do it.
+    /// If the library is not installed, or the processor lacks the instructions.
     pub(crate) fn resolve(self, model: &Model) -> Result<EngineRecord, EngineError> {
         let precision =
             if self.precision == Precision::Bf16 { engine::Precision::Bf16 } else { engine::Precision::Fp32 };
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_way_says_what_it_is() {
-        let config = EngineConfig::brain_floats(Network::ResNet50);
+        let config = EngineConfig::bf16(Network::ResNet50);
         assert_eq!(config.name(), "ResNet-50 bf16, OpenVINO");
         assert_eq!(config.flags(), ["--engine", "openvino", "--precision", "bf16"]);
     }

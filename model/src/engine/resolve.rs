@@ -22,14 +22,14 @@ use crate::graph::Quantization;
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The table's.
+    /// As the table above says.
     #[default]
     Auto,
     /// The built-in engine.
     Tract,
-    /// ONNX Runtime or nothing.
+    /// ONNX Runtime, else an error.
     OnnxRuntime,
-    /// OpenVINO or nothing.
+    /// OpenVINO, else an error.
     OpenVino,
 }
 
@@ -41,7 +41,7 @@ pub enum DeviceChoice {
     Auto,
     /// The processor.
     Cpu,
-    /// A GPU or nothing.
+    /// A GPU, else an error.
     Cuda,
     /// The processor in a GPU's place.
     Rehearsal,
@@ -50,16 +50,16 @@ pub enum DeviceChoice {
 /// The user's options for the engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions<'a> {
-    /// Which one.
+    /// The requested engine.
     pub choice: EngineChoice,
-    /// What it computes in.
+    /// The precision of floats.
     pub precision: Precision,
-    /// What it runs on.
+    /// The device that runs it.
     pub device: DeviceChoice,
     /// The place of ONNX Runtime: a file, a folder or a Python environment; by default the usual places are
     /// searched.
     pub onnxruntime: Option<&'a Path>,
-    /// The place of OpenVINO, likewise.
+    /// The place of OpenVINO: a file or a folder; by default the usual places are searched.
     pub openvino: Option<&'a Path>,
 }
 

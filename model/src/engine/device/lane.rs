@@ -67,7 +67,7 @@ impl Lane {
         Self::of(program, session, rows, meter)
     }
 
-    /// The same with a session of the program's that was made otherwise.
+    /// A lane with `session`, which the caller made from the program's graph.
     pub(super) fn of(
         program: &Program,
         session: OrtSession,
@@ -95,7 +95,7 @@ impl Lane {
         Ok(self.copy)
     }
 
-    /// The same for a lane of the same device, measured by another.
+    /// Takes the copy time that another lane of this device measured.
     pub(super) fn set_copy(&mut self, copy: Duration) {
         self.copy = copy;
     }
