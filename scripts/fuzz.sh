@@ -5,6 +5,7 @@
 # Rust code is compiled with address sanitizer; C code is not, but its allocations are counted and checked too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export LSAN_OPTIONS="suppressions=$PWD/fuzz/known_leaks.txt:print_suppressions=0"
 seconds=${1:?give the seconds for each target}
 shift
 

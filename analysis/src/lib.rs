@@ -1,8 +1,25 @@
-//! Analysis: what a run's rows are worth, by a truth or by another run.
+//! Analysis: how good a run's tags are, and how two runs differ.
 //!
-//! Rows come in key order, so [`evaluate`] and [`diff`] are merges of streams, and their memory does not grow
-//! with the number of rows. Everything they keep is bounded: labels, pairs of labels, examples. The crate
-//! gives values and text; it makes no page, reads no image and changes no row.
+//! ```text
+//! rows of a run ──┐
+//!                 ├── evaluate ──► precision, recall, confusions, calibration, thresholds
+//! truth ──────────┘
+//! rows of a run ──┐
+//!                 ├── diff ──► kept, flipped, new, deleted, failed, healed
+//! rows of another ┘
+//! ```
+//!
+//! The result of [`diff`] as text:
+//!
+//! ```text
+//! 50.0 % of the labels changed since monday (limit 25.0 %)
+//! ```
+//!
+//! Rows are in key order, so both are merges of two streams. Why not a join in a database, or pandas? Those
+//! hold one side in memory or on disk, and a run may have billions of rows. The memory of a merge does not
+//! grow with the number of rows, and all that it keeps is bounded: labels, pairs of labels, examples.
+//!
+//! The crate returns values and text. It makes no page, reads no image and changes no row.
 
 pub mod diff;
 pub mod evaluate;

@@ -9,9 +9,12 @@ use aws_sdk_batch::types::{JobStatus, JobSummary, KeyValuesPair};
 use crate::Aws;
 use crate::error::ServiceError;
 
+/// The state of a worker that waits for a machine.
+pub const WAITING: &str = "RUNNABLE";
+
 const SERVICE: &str = "Batch";
-/// Waiting workers that are asked for their reasons; an array's children nearly always share one.
-const ASKED_FOR_REASONS: i32 = 20;
+/// Waiting workers whose reasons are read; an array's children nearly always share one.
+const MAX_REASONS: i32 = 20;
 
 /// A run's job: one worker, or an array of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl FleetJob {
     /// Workers that no machine was found for yet.
     #[must_use]
     pub fn waiting(&self) -> u32 {
-        self.workers.get(JobStatus::Runnable.as_str()).copied().unwrap_or(0)
+        self.workers.get(WAITING).copied().unwrap_or(0)
     }
 }
 
@@ -48,7 +51,7 @@ impl Aws {
     pub async fn fleet_job(&self, queue: &str, name: &str) -> Result<Option<FleetJob>, ServiceError> {
         let by_name = KeyValuesPair::builder().name("JOB_NAME").values(name).build();
         let listed = self.batch.list_jobs().job_queue(queue).filters(by_name).send().await;
-        let listed = listed.map_err(|error| ServiceError::of_sdk((SERVICE, "ListJobs", name), &error))?;
+        let listed = listed.map_err(|error| ServiceError::from_sdk(SERVICE, "ListJobs", name, &error))?;
         let jobs = listed.job_summary_list.unwrap_or_default();
         let Some(newest) = jobs.into_iter().max_by_key(|job| job.created_at) else { return Ok(None) };
         let mut job = self.described(newest.job_id.as_deref().unwrap_or_default()).await?;
@@ -61,7 +64,7 @@ impl Aws {
     async fn described(&self, id: &str) -> Result<FleetJob, ServiceError> {
         let described = self.batch.describe_jobs().jobs(id).send().await;
         let described =
-            described.map_err(|error| ServiceError::of_sdk((SERVICE, "DescribeJobs", id), &error))?;
+            described.map_err(|error| ServiceError::from_sdk(SERVICE, "DescribeJobs", id, &error))?;
         let Some(detail) = described.jobs.unwrap_or_default().into_iter().next() else {
             return Ok(FleetJob { id: id.to_owned(), ..FleetJob::default() });
         };
@@ -85,8 +88,8 @@ impl Aws {
     /// Why children of an array wait.
     async fn reasons(&self, job: &FleetJob) -> Result<Vec<String>, ServiceError> {
         let list = self.batch.list_jobs().array_job_id(&job.id).job_status(JobStatus::Runnable);
-        let listed = list.max_results(ASKED_FOR_REASONS).send().await;
-        let listed = listed.map_err(|error| ServiceError::of_sdk((SERVICE, "ListJobs", &job.id), &error))?;
+        let listed = list.max_results(MAX_REASONS).send().await;
+        let listed = listed.map_err(|error| ServiceError::from_sdk(SERVICE, "ListJobs", &job.id, &error))?;
         let reason = |child: JobSummary| child.status_reason;
         let mut reasons: Vec<String> =
             listed.job_summary_list.unwrap_or_default().into_iter().filter_map(reason).collect();
@@ -101,6 +104,6 @@ impl Aws {
     /// See [`ServiceError`].
     pub async fn terminate_job(&self, id: &str, reason: &str) -> Result<(), ServiceError> {
         let terminated = self.batch.terminate_job().job_id(id).reason(reason).send().await;
-        terminated.map(|_| ()).map_err(|error| ServiceError::of_sdk((SERVICE, "TerminateJob", id), &error))
+        terminated.map(|_| ()).map_err(|error| ServiceError::from_sdk(SERVICE, "TerminateJob", id, &error))
     }
 }

@@ -6,13 +6,8 @@
 //! Nothing in it makes a request.
 
 mod credentials;
-mod endpoints;
-mod network;
 mod payer;
-mod profile;
-mod proxies;
 mod regions;
-mod setup;
 
 use std::time::Duration;
 
@@ -24,27 +19,21 @@ use tagfleet_cost::usage::Requests;
 
 use crate::meter::Meter;
 use crate::signed::RawClient;
+pub use crate::transport::SetupError;
+use crate::transport::{CONNECT_TIMEOUT, Endpoints, MAX_ATTEMPTS, Network, Profiles};
 use credentials::{Identity, Source};
-pub(crate) use endpoints::Endpoints;
-pub(crate) use network::Network;
 use payer::RequesterPays;
-use profile::Profiles;
-pub use setup::SetupError;
 
-/// Tries of one request in all; at most five, because a shard that fails comes again anyway.
-pub(crate) const MAX_ATTEMPTS: u32 = 5;
-/// Tries of a request about messages; their pauses, which double up to 20 s, take [`OUTAGE`] together.
+/// Attempts of a request about messages; their pauses, which double up to 20 s, take [`OUTAGE`] together.
 const MAX_QUEUE_ATTEMPTS: u32 = 36;
 /// How long a queue may be out of reach.
 const OUTAGE: Duration = Duration::from_secs(300);
-/// How long a connection may take.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Default time limit of a service from a request to its answer's first byte; S3 takes a tenth of a second.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// S3's first region if none is set: its answer names the region of the bucket.
 const ANY_REGION: &str = "us-east-1";
-/// The factor on that limit for an upload, whose bytes have to go out first: 64 MiB in 300 s are 1.8 Mbit/s.
-const OF_UPLOAD: u32 = 10;
+/// The factor on [`ANSWER_TIME`] for an upload, whose bytes go out first: 64 MiB in 300 s are 1.8 Mbit/s.
+const UPLOAD_FACTOR: u32 = 10;
 
 /// Options of a user that override the environment.
 #[derive(Clone, Debug, Default)]
@@ -77,8 +66,8 @@ pub struct Aws {
     region: Option<String>,
 }
 
-/// What differs in requests about the messages of a queue: no caller repeats them, and a worker without its
-/// queue ends. So they outlast disturbances of minutes, as a shard's requests to S3 do.
+/// A client for requests about the messages of a queue. They outlast disturbances of minutes, as a shard's
+/// requests to S3 do, because no caller repeats them, and a worker without its queue ends.
 pub(crate) fn of_messages(client: &aws_sdk_sqs::Client) -> aws_sdk_sqs::Client {
     let retries = RetryConfig::adaptive().with_max_attempts(MAX_QUEUE_ATTEMPTS);
     let timeouts =
@@ -88,13 +77,13 @@ pub(crate) fn of_messages(client: &aws_sdk_sqs::Client) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::from_conf(config)
 }
 
-/// What differs in a request to S3 that carries an object.
+/// Overrides for a request to S3 that carries an object.
 pub(crate) fn of_upload(client: &aws_sdk_s3::Client) -> aws_sdk_s3::config::Builder {
-    let time = answer_time(client.config().timeout_config()) * OF_UPLOAD;
+    let time = answer_time(client.config().timeout_config()) * UPLOAD_FACTOR;
     aws_sdk_s3::config::Builder::new().timeout_config(timeouts(time))
 }
 
-/// What differs in a request to SQS that is answered late on purpose.
+/// Overrides for a request to SQS that is answered late on purpose.
 pub(crate) fn of_long_poll(client: &aws_sdk_sqs::Client, wait: Duration) -> aws_sdk_sqs::config::Builder {
     let time = answer_time(client.config().timeout_config()) + wait;
     aws_sdk_sqs::config::Builder::new().timeout_config(timeouts(time))
@@ -164,7 +153,7 @@ impl Aws {
         loader
     }
 
-    /// The same with credentials that open nothing, for an emulator.
+    /// Clients with credentials that open nothing, for an emulator.
     #[doc(hidden)]
     pub async fn for_tests(options: &Options) -> Self {
         let credentials = aws_sdk_s3::config::Credentials::for_tests();
@@ -174,9 +163,9 @@ impl Aws {
         Self::from_parts(&loader.load().await, parts)
     }
 
-    /// The same over a client whose answers are synthetic, by a clock of its own.
+    /// Clients over a fake HTTP client, with a clock of their own.
     #[cfg(test)]
-    pub(crate) fn made_up(
+    pub(crate) fn with_fake_http(
         client: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
         clock: impl aws_smithy_async::time::TimeSource + 'static,
     ) -> Self {
@@ -192,7 +181,7 @@ impl Aws {
         Self::over(&config)
     }
 
-    /// The same with a configuration of a test's own.
+    /// Clients with the configuration of a test.
     #[cfg(test)]
     pub(crate) fn over(config: &SdkConfig) -> Self {
         Self::from_parts(config, Parts::default())

@@ -12,14 +12,27 @@ use aws_sdk_sfn::error::ProvideErrorMetadata;
 
 use crate::cause::cause;
 
-/// In a code's place: no region is set, so nothing was asked.
+/// The code of an error without a region: no request was sent.
 pub const NO_REGION: &str = "NoRegion";
-/// In a code's place: there are no credentials, so no request was sent.
+/// The code of an error without credentials: no request was sent.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
+
+/// Codes of AWS for credentials that it does not accept.
+const REFUSED_CREDENTIALS: [&str; 9] = [
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "AuthFailure",
+];
 
 /// A call that failed.
 #[derive(Clone, Debug, Error)]
-#[error("{service} {action}: {thing}: {detail}")]
+#[error("{service} {action}: {resource}: {detail}")]
 pub struct ServiceError {
     /// What kind it is: [`Kind::Missing`], [`Kind::Denied`], [`Kind::Temporary`] or [`Kind::Other`].
     pub kind: Kind,
@@ -27,8 +40,8 @@ pub struct ServiceError {
     pub service: &'static str,
     /// The action as IAM spells it, `StartExecution`.
     pub action: String,
-    /// What it was asked of: a queue's name, a stack's.
-    pub thing: String,
+    /// The resource that it was about: the name of a queue or a stack.
+    pub resource: String,
     /// The service's code, `AccessDeniedException`; empty if no answer came.
     pub code: String,
     /// One line for a person.
@@ -36,9 +49,17 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    /// The same of an SDK's error.
-    pub(crate) fn of_sdk<E>(
-        (service, action, thing): (&'static str, &str, &str),
+    /// Whether AWS does not accept the credentials.
+    #[must_use]
+    pub fn is_refused_login(&self) -> bool {
+        REFUSED_CREDENTIALS.contains(&self.code.as_str())
+    }
+
+    /// An SDK's error about `resource`.
+    pub(crate) fn from_sdk<E>(
+        service: &'static str,
+        action: &str,
+        resource: &str,
         error: &SdkError<E, HttpResponse>,
     ) -> Self
     where
@@ -47,14 +68,14 @@ impl ServiceError {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let code = plain_code(error.code().unwrap_or_default());
         let detail = match error.as_service_error() {
-            Some(said) => told(status, &code, said.message()),
+            Some(error) => describe(status, &code, error.message()),
             None => cause(error),
         };
         Self {
             kind: kind(status, &code),
             service,
             action: action.to_owned(),
-            thing: thing.to_owned(),
+            resource: resource.to_owned(),
             code,
             detail,
         }
@@ -62,7 +83,7 @@ impl ServiceError {
 }
 
 /// One line of a status, a code and a message, as far as there are any.
-pub(crate) fn told(status: Option<u16>, code: &str, message: Option<&str>) -> String {
+pub(crate) fn describe(status: Option<u16>, code: &str, message: Option<&str>) -> String {
     let message = message.map_or_else(|| "no message".to_owned(), |text| text.replace(['\r', '\n'], " "));
     match status {
         _ if !code.is_empty() => format!("{code}: {message}"),
@@ -138,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line() {
-        assert_eq!(told(Some(400), "Bad", Some("a\nb")), "Bad: a b");
-        assert_eq!(told(Some(502), "", None), "HTTP 502: no message");
+        assert_eq!(describe(Some(400), "Bad", Some("a\nb")), "Bad: a b");
+        assert_eq!(describe(Some(502), "", None), "HTTP 502: no message");
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use aws_sdk_sfn::primitives::DateTime;
-use aws_sdk_sfn::types::ExecutionListItem;
+use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::Aws;
@@ -17,7 +17,7 @@ const SERVICE: &str = "Step Functions";
 /// The most executions that are listed, the newest; the service keeps those of 90 days.
 const MAX_LISTED: usize = 1000;
 
-/// What became of a start.
+/// The result of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Started {
     /// It runs, under this ARN; or ran already with the same input.
@@ -37,14 +37,38 @@ pub struct Execution {
     pub status: String,
     /// When it was started.
     pub started: u64,
-    /// When it ended; none while it runs.
+    /// When it ended; `None` while it runs.
     pub stopped: Option<u64>,
-    /// Its input, JSON; none in a listing.
+    /// Its input, JSON; `None` in a listing.
     pub input: Option<String>,
-    /// The error that it failed with; none in a listing.
+    /// The error that it failed with; `None` in a listing.
     pub error: Option<String>,
     /// The message of that error; `None` in a listing.
     pub cause: Option<String>,
+}
+
+impl Execution {
+    /// Whether it may still do something.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        [ExecutionStatus::Running, ExecutionStatus::PendingRedrive].iter().any(|status| self.has(status))
+    }
+
+    /// Whether it ended without an error.
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        self.has(&ExecutionStatus::Succeeded)
+    }
+
+    /// Whether a user stopped it.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.has(&ExecutionStatus::Aborted)
+    }
+
+    fn has(&self, status: &ExecutionStatus) -> bool {
+        self.status == status.as_str()
+    }
 }
 
 impl Aws {
@@ -62,8 +86,8 @@ impl Aws {
         match start.send().await {
             Ok(started) => Ok(Started::New(started.execution_arn)),
             Err(error) => {
-                let said = error.as_service_error();
-                if said.is_some_and(StartExecutionError::is_execution_already_exists) {
+                let refusal = error.as_service_error();
+                if refusal.is_some_and(StartExecutionError::is_execution_already_exists) {
                     return Ok(Started::AlreadyExists);
                 }
                 Err(fail("StartExecution", name, &error))
@@ -99,7 +123,7 @@ impl Aws {
         }
     }
 
-    /// Stops the execution with this ARN, saying why; one that has ended stays as it is.
+    /// Stops the execution with this ARN for the reason `cause`; one that has ended stays as it is.
     ///
     /// # Errors
     /// See [`ServiceError`].
@@ -109,11 +133,11 @@ impl Aws {
     }
 }
 
-fn fail<E>(action: &str, thing: &str, error: &SdkError<E, HttpResponse>) -> ServiceError
+fn fail<E>(action: &str, resource: &str, error: &SdkError<E, HttpResponse>) -> ServiceError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    ServiceError::of_sdk((SERVICE, action, thing), error)
+    ServiceError::from_sdk(SERVICE, action, resource, error)
 }
 
 fn described_execution(described: DescribeExecutionOutput) -> Execution {

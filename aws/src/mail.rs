@@ -79,7 +79,7 @@ impl Aws {
             "Destination": {"ToAddresses": [recipient]},
             "Content": {"Simple": simple},
         });
-        let call = Call { service: Service::SES, action: "SendEmail", thing: recipient };
+        let call = Call { service: Service::SES, action: "SendEmail", resource: recipient };
         self.rest(call, "POST", "/v2/email/outbound-emails", Some(&body)).await?;
         Ok(())
     }

@@ -29,7 +29,7 @@ const PRICE_LIST: Service = Service {
 const PRODUCTS_A_PAGE: u32 = 100;
 const MAX_PAGES: u32 = 50;
 
-/// A thing whose list price is asked for.
+/// A resource whose list price is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// The service and the item, as the price book has them, and its unit.
@@ -171,7 +171,7 @@ fn rounded(usd: f64) -> f64 {
 }
 
 impl Aws {
-    /// The list price of a thing in `region`, as of the day `date`; `None` if the list has none. These
+    /// The list price of a resource in `region`, as of the day `date`; `None` if the list has none. These
     /// clients must be of [`PRICE_LIST_REGION`].
     ///
     /// # Errors
@@ -182,7 +182,7 @@ impl Aws {
         region: &str,
         date: &str,
     ) -> Result<Option<Price>, ServiceError> {
-        let call = Call { service: PRICE_LIST, action: "GetProducts", thing: wanted.code };
+        let call = Call { service: PRICE_LIST, action: "GetProducts", resource: wanted.code };
         let mut body = json!({
             "ServiceCode": wanted.code, "FormatVersion": "aws_v1", "MaxResults": PRODUCTS_A_PAGE,
             "Filters": filters(wanted, region),
@@ -211,7 +211,7 @@ impl Aws {
         region: &str,
         now: &str,
     ) -> Result<Vec<Price>, ServiceError> {
-        let call = Call { service: Service::EC2, action: "DescribeSpotPriceHistory", thing: region };
+        let call = Call { service: Service::EC2, action: "DescribeSpotPriceHistory", resource: region };
         let names: Vec<String> =
             (1..=machines.len()).map(|number| format!("InstanceType.{number}")).collect();
         let mut latest = BTreeMap::new();
@@ -240,7 +240,7 @@ fn unreadable(call: Call<'_>, why: &str) -> ServiceError {
         kind: Kind::Other,
         service: call.service.title,
         action: call.action.to_owned(),
-        thing: call.thing.to_owned(),
+        resource: call.resource.to_owned(),
         code: String::new(),
         detail: format!("the answer cannot be understood: {why}"),
     }

@@ -64,13 +64,13 @@ impl Aws {
         attributes.insert(QueueAttributeName::RedrivePolicy, redrive(queue));
         let create = self.sqs.create_queue().queue_name(queue.name).set_attributes(Some(attributes));
         let created = create.tags("tagfleet:run", queue.run).send().await;
-        let asked = (SERVICE, "CreateQueue", queue.name);
-        let url = created.map_err(|error| ServiceError::of_sdk(asked, &error))?.queue_url;
+        let failed = |error| ServiceError::from_sdk(SERVICE, "CreateQueue", queue.name, &error);
+        let url = created.map_err(failed)?.queue_url;
         url.ok_or_else(|| ServiceError {
             kind: Kind::Other,
             service: SERVICE,
             action: "CreateQueue".to_owned(),
-            thing: queue.name.to_owned(),
+            resource: queue.name.to_owned(),
             code: String::new(),
             detail: "SQS gave the queue no URL".to_owned(),
         })
@@ -83,7 +83,7 @@ impl Aws {
     pub async fn find_queue(&self, name: &str) -> Result<Option<String>, ServiceError> {
         match self.sqs.get_queue_url().queue_name(name).send().await {
             Ok(found) => Ok(found.queue_url),
-            Err(error) => match ServiceError::of_sdk((SERVICE, "GetQueueUrl", name), &error) {
+            Err(error) => match ServiceError::from_sdk(SERVICE, "GetQueueUrl", name, &error) {
                 error if error.kind == Kind::Missing => Ok(None),
                 error => Err(error),
             },
@@ -96,7 +96,7 @@ impl Aws {
     /// See [`ServiceError`].
     pub async fn delete_queue(&self, url: &str) -> Result<(), ServiceError> {
         let Err(error) = self.sqs.delete_queue().queue_url(url).send().await else { return Ok(()) };
-        let error = ServiceError::of_sdk((SERVICE, "DeleteQueue", url), &error);
+        let error = ServiceError::from_sdk(SERVICE, "DeleteQueue", url, &error);
         if error.kind == Kind::Missing { Ok(()) } else { Err(error) }
     }
 }

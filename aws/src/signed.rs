@@ -21,16 +21,16 @@ use tagfleet_pipeline::bucket::Kind;
 
 use crate::Aws;
 use crate::cause::cause;
-use crate::client::{CONNECT_TIMEOUT, Endpoints, MAX_ATTEMPTS, Network};
-use crate::error::{NO_CREDENTIALS, NO_REGION, ServiceError, kind, plain_code, told};
+use crate::error::{NO_CREDENTIALS, NO_REGION, ServiceError, describe, kind, plain_code};
 use crate::meter::{Meter, body_of_request, body_of_response};
+use crate::transport::{CONNECT_TIMEOUT, Endpoints, MAX_ATTEMPTS, Network};
 use crate::xml::Element;
 
 /// No answer that is asked for here has more bytes: 4 MiB.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// How long an answer may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The wait before the second try; each further one is twice as long.
+/// The wait before the second attempt; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The characters that a form and a path hold unencoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -86,7 +86,7 @@ pub struct Call<'a> {
     /// The action as IAM spells it.
     pub action: &'a str,
     /// What it is asked of.
-    pub thing: &'a str,
+    pub resource: &'a str,
 }
 
 impl Call<'_> {
@@ -100,7 +100,7 @@ impl Call<'_> {
             kind,
             service: self.service.title,
             action: self.action.to_owned(),
-            thing: self.thing.to_owned(),
+            resource: self.resource.to_owned(),
             code: code.to_owned(),
             detail: detail.into(),
         }
@@ -309,7 +309,7 @@ async fn read(call: Call<'_>, response: HttpResponse) -> Result<String, ServiceE
     String::from_utf8(bytes).map_err(|_| call.fail(Kind::Other, "", "the answer is not UTF-8"))
 }
 
-/// The error in an answer that is not a success: its code by header, JSON or XML, and its message.
+/// The error of a failed request: its code by header, JSON or XML, and its message.
 fn refused(call: Call<'_>, status: u16, error_type: Option<&str>, answer: &str) -> ServiceError {
     let text = |value: &Value, names: [&str; 2]| {
         names.iter().find_map(|name| Some(value.get(name)?.as_str()?.to_owned()))
@@ -322,7 +322,7 @@ fn refused(call: Call<'_>, status: u16, error_type: Option<&str>, answer: &str) 
         },
     };
     let code = plain_code(error_type.or(code.as_deref()).unwrap_or_default());
-    call.fail(kind(Some(status), &code), &code, told(Some(status), &code, message.as_deref()))
+    call.fail(kind(Some(status), &code), &code, describe(Some(status), &code, message.as_deref()))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ impl Aws {
     /// # Errors
     /// See [`ServiceError`]; a stack that does not exist is `Missing`.
     pub async fn stack_outputs(&self, name: &str) -> Result<BTreeMap<String, String>, ServiceError> {
-        let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", thing: name };
+        let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", resource: name };
         let answer = self.query(call, &[("StackName", name)]).await.map_err(missing)?;
         Ok(outputs(&answer))
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::cause::cause;
-use crate::client::{CONNECT_TIMEOUT, Network, SetupError};
+use crate::transport::{CONNECT_TIMEOUT, Network, SetupError};
 pub use url::{InvalidUrl, Url};
 
 /// How long the start of an answer, or the next piece of its body, may take.

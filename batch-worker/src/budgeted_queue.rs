@@ -1,4 +1,4 @@
-//! The brake: a queue that gives no more shards once the worker's share of the run's budget is spent.
+//! A queue that gives no more shards once the worker's share of the run's budget is spent.
 //!
 //! Before each shard the worker's own usage is priced: its part of the machine, and every request it has
 //! sent. A shard is taken only if one more at what those so far cost, on average, stays within the share;
@@ -14,7 +14,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::json;
 use tagfleet_aws::S3Bucket;
-use tagfleet_cost::usage::{self, SHARE_IS_SPENT, Usage, UsageRecord};
+use tagfleet_cost::usage::{self, Usage, UsageRecord, WorkerEnd};
 use tagfleet_fleet::pricing::Pricing;
 use tagfleet_pipeline::queue::{Message, Messages, Queue, QueueError};
 use tagfleet_pipeline::record;
@@ -27,7 +27,7 @@ use crate::usage::Reporter;
 /// Returns what the worker has spent so far, in dollars, or which price is not known.
 type Spent = Box<dyn Fn() -> Result<f64, String> + Send + Sync>;
 
-/// A queue with a brake.
+/// A queue that keeps to a share of the budget.
 struct BudgetedQueue {
     queue: Arc<dyn Queue>,
     max_usd: f64,
@@ -37,7 +37,7 @@ struct BudgetedQueue {
     drain: Drain,
 }
 
-/// Puts the brake before `queue`.
+/// Wraps `queue` so that it keeps to `budget`.
 pub(crate) async fn queue(
     queue: Arc<dyn Queue>,
     budget: &Budget,
@@ -97,7 +97,7 @@ impl Queue for BudgetedQueue {
 
     async fn receive(&self, wait: Duration) -> Result<Option<Message>, QueueError> {
         if !self.may_take()? {
-            self.drain.because(SHARE_IS_SPENT);
+            self.drain.start(WorkerEnd::BudgetShareSpent, None);
             return Ok(None);
         }
         let message = self.queue.receive(wait).await?;
@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// A queue of ten messages behind a brake, what is spent, and what the brake stops.
-    async fn braked(max_usd: f64) -> (BudgetedQueue, Arc<Mutex<Result<f64, String>>>, Stop) {
+    /// A budgeted queue of ten messages, what is spent, and the stop that it sets.
+    async fn budgeted(max_usd: f64) -> (BudgetedQueue, Arc<Mutex<Result<f64, String>>>, Stop) {
         let queue = MemoryQueue::new(Duration::from_secs(60), 20);
         queue.send(&vec!["shard".to_owned(); 10]).await.unwrap();
         let (spent, stop) = (Arc::new(Mutex::new(Ok(0.0))), Stop::default());
@@ -145,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_shard_is_taken_that_would_pass_the_share() {
-        let (queue, spent, stop) = braked(1.0).await;
+        let (queue, spent, stop) = budgeted(1.0).await;
         assert!(receives(&queue).await);
         *spent.lock().unwrap() = Ok(0.3);
         assert!(receives(&queue).await, "two cost 0.6");
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_that_the_machine_alone_has_spent_buys_no_shard() {
-        let (queue, spent, stop) = braked(0.01).await;
+        let (queue, spent, stop) = budgeted(0.01).await;
         *spent.lock().unwrap() = Ok(0.01);
         assert!(!receives(&queue).await);
         assert!(stop.drain.is_cancelled());
@@ -167,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_price_is_an_error() {
-        let (queue, spent, _) = braked(1.0).await;
+        let (queue, spent, _) = budgeted(1.0).await;
         *spent.lock().unwrap() = Err("no price of x1.large".to_owned());
         let error = queue.receive(Duration::ZERO).await.unwrap_err().to_string();
         assert_eq!(error, "queue its share of the budget: no price of x1.large");

@@ -14,12 +14,12 @@ use serde_json::json;
 use tagfleet_aws::client::Options;
 use tagfleet_aws::machine::{Instance, MetadataService};
 use tagfleet_aws::{Aws, S3Bucket, SqsQueue};
-use tagfleet_cost::usage::{FAILED, Gpu};
+use tagfleet_cost::usage::{Gpu, WorkerEnd};
 use tagfleet_fleet::address::Address;
 use tagfleet_fleet::{ErrorType, FleetError};
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::bucket::{BucketError, Kind};
-use tagfleet_pipeline::infer::{RETRY_TIME, Worker, WorkerExit, infer};
+use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Worker, WorkerExit, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{Queue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record::{self, RecordError};
@@ -100,16 +100,23 @@ async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcom
         reporting.abort();
         let _ = reporting.await;
     }
-    let why = match &ended {
-        Ok(WorkerExit::Idle) => "the queue was empty".to_owned(),
-        Ok(WorkerExit::Stopped) => shutdown.why().to_owned(),
-        Err(error) => format!("{FAILED}{error:#}"),
+    let end = match &ended {
+        Ok(WorkerExit::Idle) => WorkerEnd::QueueEmpty,
+        Ok(WorkerExit::Stopped) => shutdown.reason(),
+        Err(error) => failure(error),
     };
-    reporter.end(&why).await;
+    reporter.end(&end).await;
     Ok(match ended? {
         WorkerExit::Stopped if shutdown.is_interrupted() => Outcome::Interrupted,
         WorkerExit::Stopped | WorkerExit::Idle => Outcome::Done,
     })
+}
+
+fn failure(error: &anyhow::Error) -> WorkerEnd {
+    match error.downcast_ref() {
+        Some(InferError::Denied(denied)) => WorkerEnd::TooManyDenied(denied.to_string()),
+        _ => WorkerEnd::Failed(format!("{error:#}")),
+    }
 }
 
 /// The metadata service and its answer. Whether there is one is found out once.

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use tagfleet_aws::machine::MetadataService;
+use tagfleet_cost::usage::WorkerEnd;
 use tagfleet_pipeline::infer::Stop;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -26,22 +27,19 @@ const EVERY: Duration = Duration::from_secs(5);
 /// (12 s) and to write the last usage records (4 s and one more request).
 const LAST_STEPS: Duration = Duration::from_secs(25);
 
-const BY_SIGNAL: &str = "stopped by a signal";
-const BY_EC2: &str = "spot interruption notice";
-
-/// Asked to stop.
+/// A request to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// By a signal.
+    /// A signal.
     Signal,
-    /// A spot interruption, and the time that is left to finish shards.
+    /// A spot interruption, with the time that is left to finish shards.
     Interruption(Duration),
 }
 
-/// The way in which a worker learns that it has to stop.
+/// Tells a worker to stop, and why.
 pub(crate) struct Shutdown {
     pub(crate) stop: Stop,
-    why: Arc<OnceLock<&'static str>>,
+    reason: Arc<OnceLock<WorkerEnd>>,
     reclaimed: Arc<AtomicBool>,
     /// Ended when this is dropped.
     _tasks: JoinSet<()>,
@@ -50,7 +48,7 @@ pub(crate) struct Shutdown {
 impl Shutdown {
     /// Listens from now on; calls the metadata service if there is one.
     pub(crate) fn listen(service: Option<MetadataService>, grace: Duration) -> io::Result<Self> {
-        let (stop, why) = (Stop::default(), Arc::new(OnceLock::new()));
+        let (stop, reason) = (Stop::default(), Arc::new(OnceLock::new()));
         let reclaimed = Arc::new(AtomicBool::new(false));
         let (notices, received) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
@@ -70,9 +68,9 @@ impl Shutdown {
         if let Some(service) = service {
             tasks.spawn(ask_for_interruption(service, notices, reclaimed.clone()));
         }
-        let (obeying, reason) = (stop.clone(), why.clone());
-        tasks.spawn(async move { obey(received, &obeying, grace, &reason).await });
-        Ok(Self { stop, why, reclaimed, _tasks: tasks })
+        let drain = Drain { stop: stop.clone(), reason: reason.clone() };
+        tasks.spawn(obey(received, drain, grace));
+        Ok(Self { stop, reason, reclaimed, _tasks: tasks })
     }
 
     /// True from the spot interruption notice on.
@@ -82,17 +80,17 @@ impl Shutdown {
 
     /// A way to stop it from within: it finishes the shards in hand and takes no new one.
     pub(crate) fn drain(&self) -> Drain {
-        Drain { stop: self.stop.clone(), why: self.why.clone() }
+        Drain { stop: self.stop.clone(), reason: self.reason.clone() }
     }
 
     /// True if it was asked to stop from outside before it stopped by itself.
     pub(crate) fn is_interrupted(&self) -> bool {
-        [BY_SIGNAL, BY_EC2].contains(&self.why())
+        self.reason() != WorkerEnd::BudgetShareSpent
     }
 
-    /// Why it was asked to stop.
-    pub(crate) fn why(&self) -> &'static str {
-        self.why.get().copied().unwrap_or("stopped")
+    /// Why it was asked to stop. [`Drain::start`], which alone stops a worker, sets it first.
+    pub(crate) fn reason(&self) -> WorkerEnd {
+        self.reason.get().cloned().unwrap_or(WorkerEnd::Signal)
     }
 }
 
@@ -100,21 +98,25 @@ impl Shutdown {
 #[derive(Clone)]
 pub(crate) struct Drain {
     stop: Stop,
-    why: Arc<OnceLock<&'static str>>,
+    reason: Arc<OnceLock<WorkerEnd>>,
 }
 
 impl Drain {
     #[cfg(test)]
     pub(crate) fn of(stop: &Stop) -> Self {
-        Self { stop: stop.clone(), why: Arc::default() }
+        Self { stop: stop.clone(), reason: Arc::default() }
     }
 
-    /// Takes no new shard from now on.
-    pub(crate) fn because(&self, reason: &'static str) {
-        // The first reason is the one that is logged.
-        let _ = self.why.set(reason);
+    /// Takes no new shard from now on. The first reason is the one that is recorded.
+    /// `left` is the time for the shards in hand, if it is limited.
+    pub(crate) fn start(&self, reason: WorkerEnd, left: Option<Duration>) {
+        let mut fields = json!({"why": reason});
+        if let Some(left) = left {
+            fields["seconds_left"] = json!(left.as_secs());
+        }
+        log::event("stopping", fields);
+        let _ = self.reason.set(reason);
         self.stop.drain.cancel();
-        log::event("stopping", json!({"why": reason}));
     }
 }
 
@@ -146,7 +148,7 @@ async fn ask_for_interruption(service: MetadataService, notices: Sender<Notice>,
 
 /// Drains at the first notice. Gives up at the earliest time that any of them leaves, or at the second
 /// signal.
-async fn obey(mut notices: Receiver<Notice>, stop: &Stop, grace: Duration, why: &OnceLock<&'static str>) {
+async fn obey(mut notices: Receiver<Notice>, drain: Drain, grace: Duration) {
     let mut until: Option<Instant> = None;
     let mut signals = 0;
     loop {
@@ -156,21 +158,18 @@ async fn obey(mut notices: Receiver<Notice>, stop: &Stop, grace: Duration, why: 
             else => return,
         };
         let (left, reason) = match notice {
-            Notice::Signal => (grace, BY_SIGNAL),
-            Notice::Interruption(left) => (left, BY_EC2),
+            Notice::Signal => (grace, WorkerEnd::Signal),
+            Notice::Interruption(left) => (left, WorkerEnd::SpotInterruption),
         };
         signals += u32::from(notice == Notice::Signal);
         if signals > 1 {
             break;
         }
-        // The first reason is the one that is logged.
-        let _ = why.set(reason);
-        stop.drain.cancel();
-        log::event("stopping", json!({"why": reason, "seconds_left": left.as_secs()}));
+        drain.start(reason, Some(left));
         let at = Instant::now() + left;
         until = Some(until.map_or(at, |earlier| earlier.min(at)));
     }
-    stop.now.cancel();
+    drain.stop.now.cancel();
 }
 
 #[cfg(test)]
@@ -181,9 +180,10 @@ mod tests {
 
     /// Sends `notices`, each this long after the start; returns when shards in hand were given up, and the
     /// reason.
-    async fn given_up_after(notices: &[(u64, Notice)]) -> (Duration, &'static str) {
+    async fn given_up_after(notices: &[(u64, Notice)]) -> (Duration, WorkerEnd) {
         let (sender, received) = mpsc::channel(1);
-        let (stop, why, began) = (Stop::default(), OnceLock::new(), Instant::now());
+        let (stop, began) = (Stop::default(), Instant::now());
+        let drain = Drain::of(&stop);
         let sending = async {
             for (at, notice) in notices {
                 sleep_until(began + Duration::from_secs(*at)).await;
@@ -192,14 +192,14 @@ mod tests {
             stop.drain.cancelled().await;
             stop.now.cancelled().await;
         };
-        tokio::join!(obey(received, &stop, GRACE, &why), sending);
-        (began.elapsed(), why.get().copied().unwrap())
+        tokio::join!(obey(received, drain.clone(), GRACE), sending);
+        (began.elapsed(), drain.reason.get().cloned().unwrap())
     }
 
     #[tokio::test(start_paused = true)]
     async fn shards_in_hand_get_the_grace_after_a_signal_and_none_after_a_second() {
         let (after, why) = given_up_after(&[(1, Notice::Signal)]).await;
-        assert_eq!((after.as_secs(), why), (91, "stopped by a signal"));
+        assert_eq!((after.as_secs(), why), (91, WorkerEnd::Signal));
         let (after, _) = given_up_after(&[(1, Notice::Signal), (3, Notice::Signal)]).await;
         assert_eq!(after.as_secs(), 3);
     }
@@ -209,7 +209,7 @@ mod tests {
     async fn the_earliest_end_counts() {
         let notice = Notice::Interruption(Duration::from_secs(110));
         let (after, why) = given_up_after(&[(0, notice), (5, Notice::Signal)]).await;
-        assert_eq!((after.as_secs(), why), (95, "spot interruption notice"));
+        assert_eq!((after.as_secs(), why), (95, WorkerEnd::SpotInterruption));
         let soon = Notice::Interruption(Duration::from_secs(20));
         let (after, _) = given_up_after(&[(0, Notice::Signal), (5, soon)]).await;
         assert_eq!(after.as_secs(), 25);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tagfleet_aws::Aws;
 use tagfleet_aws::machine::Instance;
-use tagfleet_cost::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_cost::usage::{self, Gpu, RECORD_SECONDS, USAGE_VERSION, UsageRecord, WorkerEnd, WorkerUsage};
 use tagfleet_pipeline::bucket::Bucket;
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::run::RunKeys;
@@ -61,17 +61,17 @@ impl Reporter {
     }
 
     /// The last report: why the worker ends.
-    pub(crate) async fn end(&self, why: &str) {
-        self.report("ended", Some(why)).await;
+    pub(crate) async fn end(&self, end: &WorkerEnd) {
+        self.report("ended", Some(end)).await;
     }
 
-    async fn report(&self, event: &str, ended: Option<&str>) {
+    async fn report(&self, event: &str, ended: Option<&WorkerEnd>) {
         log::event(event, self.fields(ended));
         self.put(ended).await;
     }
 
     /// The fields of a log line about the work so far.
-    fn fields(&self, ended: Option<&str>) -> Value {
+    fn fields(&self, ended: Option<&WorkerEnd>) -> Value {
         let (counts, failures) = (self.progress.counts(), self.progress.shard_failures());
         let mut fields = json!({"tagged": counts.tagged, "failed": counts.failed, "committed": counts.committed, "images_at_once": self.progress.batch_size()});
         if let Some(last) = failures.last {
@@ -91,7 +91,7 @@ impl Reporter {
         fields
     }
 
-    async fn put(&self, ended: Option<&str>) {
+    async fn put(&self, ended: Option<&WorkerEnd>) {
         let mut usage = self.usage(SystemTime::now(), ended);
         // The request that writes this down.
         usage.requests.count("s3:PutObject");
@@ -102,7 +102,7 @@ impl Reporter {
     }
 
     /// What the worker used until now.
-    pub(crate) fn usage(&self, now: SystemTime, ended: Option<&str>) -> WorkerUsage {
+    pub(crate) fn usage(&self, now: SystemTime, ended: Option<&WorkerEnd>) -> WorkerUsage {
         let counts = self.progress.counts();
         let is_first = |launched: &SystemTime| {
             self.began.duration_since(*launched).is_ok_and(|boot| boot <= LONGEST_BOOT)
@@ -116,7 +116,7 @@ impl Reporter {
             launched: self.instance.launched.filter(is_first).map(seconds),
             began: seconds(self.began),
             updated: seconds(now),
-            ended: ended.map(str::to_owned),
+            ended: ended.cloned(),
             vcpus: self.vcpus,
             tagged: counts.tagged,
             failed: counts.failed,
@@ -188,9 +188,9 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let first = text(&output.get(&key, None, 1000).await.unwrap().bytes);
         assert!(!first.contains("ended"), "{first}");
-        reporter.end("the queue was empty").await;
+        reporter.end(&WorkerEnd::QueueEmpty).await;
         let last = text(&output.get(&key, None, 1000).await.unwrap().bytes);
-        assert!(last.contains("the queue was empty"), "{last}");
+        assert!(last.contains(r#""ended":"queue_empty""#), "{last}");
         assert!(last.contains("s3:PutObject"), "the record itself is a request: {last}");
         assert!(!last.contains("reclaimed"), "{last}");
     }
@@ -235,7 +235,7 @@ mod tests {
         let expected = json!({"stage": "decode", "decode": 0.9, "transfer": 0.04, "compute": 0.5,
             "images_per_second_per_vcpu": 0.5, "images_per_second_per_gpu": 2.0});
         assert_eq!(reporter.fields(None)["stages"], expected);
-        reporter.end("the queue was empty").await;
+        reporter.end(&WorkerEnd::QueueEmpty).await;
         let key = reporter.keys.usage(&reporter.name);
         let record: Value =
             serde_json::from_slice(&output.get(&key, None, 2000).await.unwrap().bytes).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Parsing only; each option is explained where it is used.
 
+mod choice;
 mod count;
 mod fit;
 mod fleet;
@@ -17,15 +18,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use tagfleet_fleet::request::TagOverrides;
+use tagfleet_model::engine::{DeviceChoice, EngineChoice, Precision};
 use tagfleet_model::isolation::Patience;
 use tagfleet_pipeline::earlier::EarlierChoice;
+use tagfleet_pipeline::run::VectorType;
 
 use crate::tagger_process;
 
 pub(crate) use fit::FitOptions;
 pub(crate) use fleet::{
-    CancelOptions, DEFAULT_STACK, Device, DoctorOptions, FleetCommand, ResumeOptions, StackOptions,
-    StatusOptions, SubmitOptions,
+    CancelOptions, DEFAULT_STACK, DoctorOptions, FleetCommand, ResumeOptions, StackOptions, StatusOptions,
+    SubmitOptions,
 };
 pub(crate) use prices::{PricesCommand, PricesOptions, RefreshPricesOptions, ShowPricesOptions};
 pub(crate) use results::{DiffOptions, EvaluateOptions, ReportOptions, ShowOptions};
@@ -130,11 +134,11 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
     /// How `vector` is stored
-    #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
+    #[arg(long, requires = "output", default_value = "f32", value_parser = choice::vector_type())]
     pub(crate) vector: VectorType,
     /// Device that runs the model; auto uses a GPU if ONNX Runtime can use one
-    #[arg(long, value_enum, default_value_t = RunDevice::Auto, env = "TAGFLEET_DEVICE", hide_env_values = true)]
-    pub(crate) device: RunDevice,
+    #[arg(long, default_value = "auto", value_parser = choice::run_device(), env = "TAGFLEET_DEVICE", hide_env_values = true)]
+    pub(crate) device: DeviceChoice,
     /// Start a new run even if an unfinished one could be resumed
     #[arg(long)]
     pub(crate) new: bool,
@@ -142,6 +146,9 @@ pub(crate) struct RunOptions {
     /// ones; `latest` is the latest run that fits
     #[arg(long, value_name = "RUN", conflicts_with = "retry")]
     pub(crate) since: Option<EarlierChoice>,
+    /// Exit with code 5 if a larger share of the images tagged in both runs has other tags: 0.01 or 1%
+    #[arg(long, value_name = "SHARE", value_parser = results::share, requires = "since")]
+    pub(crate) max_flips: Option<f64>,
     /// Tag only the failed images of this earlier run in --out again, and keep its other rows
     #[arg(long, value_name = "RUN", conflicts_with_all = ["keys", "manifest", "include", "exclude", "all_files"])]
     pub(crate) retry: Option<EarlierChoice>,
@@ -162,7 +169,7 @@ pub(crate) struct RunOptions {
     /// No progress, no notes: only the summary, and errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    // Last, for its heading holds for every flag behind it.
+    // Last, because its heading holds for every flag after it.
     #[command(flatten)]
     pub(crate) aws: AwsOptions,
     #[command(flatten)]
@@ -204,7 +211,7 @@ pub(crate) struct PlanOptions {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    // Last, for its heading holds for every flag behind it.
+    // Last, because its heading holds for every flag after it.
     #[command(flatten)]
     pub(crate) stack: StackOptions,
     #[command(flatten)]
@@ -220,8 +227,8 @@ pub(crate) struct InspectOptions {
     #[command(flatten)]
     pub(crate) loading: LoadOptions,
     /// Device that runs the model; auto uses a GPU if ONNX Runtime can use one
-    #[arg(long, value_enum, default_value_t = RunDevice::Auto)]
-    pub(crate) device: RunDevice,
+    #[arg(long, default_value = "auto", value_parser = choice::run_device())]
+    pub(crate) device: DeviceChoice,
     #[command(flatten)]
     pub(crate) tags: TagOptions,
     /// Print as JSON
@@ -251,11 +258,11 @@ pub(crate) struct LoadOptions {
     pub(crate) download: bool,
     /// Inference engine; auto prefers OpenVINO for int8 (QDQ) models, else ONNX Runtime, else the built-in
     /// tract
-    #[arg(long, value_enum, default_value_t = Engine::Auto, env = "TAGFLEET_ENGINE", hide_env_values = true)]
-    pub(crate) engine: Engine,
+    #[arg(long, default_value = "auto", value_parser = choice::engine(), env = "TAGFLEET_ENGINE", hide_env_values = true)]
+    pub(crate) engine: EngineChoice,
     /// Precision of floats; bf16 needs OpenVINO and a suitable processor, fp16 a GPU; both are faster and
     /// less exact
-    #[arg(long, value_enum, default_value_t = Precision::Fp32)]
+    #[arg(long, default_value = "fp32", value_parser = choice::precision())]
     pub(crate) precision: Precision,
     /// ONNX Runtime's library, its folder, or a Python environment that has it
     #[arg(long, value_name = "PATH", env = "TAGFLEET_ONNXRUNTIME", hide_env_values = true)]
@@ -288,6 +295,18 @@ pub(crate) struct TagOptions {
     pub(crate) labels: Vec<String>,
 }
 
+impl TagOptions {
+    /// What they change of a model's defaults.
+    pub(crate) fn overrides(&self) -> TagOverrides {
+        TagOverrides {
+            top_k: self.top_k,
+            threshold: self.threshold,
+            labels: Some(self.labels.clone()).filter(|labels| !labels.is_empty()),
+            thresholds: self.thresholds.as_ref().map(|thresholds| thresholds.0.clone()),
+        }
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "AWS")]
 pub(crate) struct AwsOptions {
@@ -318,37 +337,4 @@ pub(crate) struct BucketOptions {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RequestPayer {
     Requester,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Engine {
-    Auto,
-    Tract,
-    Onnxruntime,
-    Openvino,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Precision {
-    Fp32,
-    Bf16,
-    Fp16,
-}
-
-/// What runs the model on this machine; the fleet's [`Device`] has the same words.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum RunDevice {
-    Auto,
-    Cpu,
-    #[value(alias = "cuda")]
-    Gpu,
-    /// For tests and benchmarks: the processor in a GPU's place.
-    #[value(hide = true)]
-    Rehearsal,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum VectorType {
-    F32,
-    F16,
 }

@@ -11,19 +11,6 @@ use tagfleet_pipeline::bucket::Kind;
 use crate::args::{AwsOptions, BucketOptions};
 use crate::exit::{Failure, bad_input, broken};
 
-/// Codes of AWS for credentials that it does not accept.
-const REFUSED_CREDENTIALS: [&str; 9] = [
-    "InvalidClientTokenId",
-    "InvalidAccessKeyId",
-    "UnrecognizedClientException",
-    "SignatureDoesNotMatch",
-    "InvalidSignatureException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "AuthFailure",
-];
-
 /// Connects for the services of a stack.
 pub(crate) async fn to_stack(options: &AwsOptions) -> Result<Aws, Failure> {
     connect(of_flags(options)).await
@@ -39,7 +26,7 @@ pub(crate) async fn to_buckets(options: &AwsOptions, buckets: &BucketOptions) ->
     connect(flags).await
 }
 
-/// The same with all options given.
+/// Connects, and finds the credentials.
 pub(crate) async fn connect(options: Options) -> Result<Aws, Failure> {
     let aws = Aws::new(&options).await.map_err(|error| of_setup(&error))?;
     aws.log_in().await.map_err(|error| of_setup(&error))?;
@@ -61,7 +48,7 @@ fn of_setup(error: &SetupError) -> Failure {
 
 /// What a service's error means: a login, a region or a permission that is missing is the user's to fix.
 pub(crate) fn of_service(error: ServiceError) -> Failure {
-    if REFUSED_CREDENTIALS.contains(&error.code.as_str()) {
+    if error.is_refused_login() {
         let message = format!(
             "AWS does not accept these credentials ({}): log in again, or choose other ones with --profile",
             error.code
@@ -83,9 +70,9 @@ mod tests {
     use crate::exit::Exit;
 
     fn error(kind: Kind, code: &str) -> ServiceError {
-        let (action, thing) = ("DescribeStacks".to_owned(), "tagfleet".to_owned());
+        let (action, resource) = ("DescribeStacks".to_owned(), "tagfleet".to_owned());
         let (code, detail) = (code.to_owned(), "said so".to_owned());
-        ServiceError { kind, service: "CloudFormation", action, thing, code, detail }
+        ServiceError { kind, service: "CloudFormation", action, resource, code, detail }
     }
 
     #[test]

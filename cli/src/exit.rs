@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     FailedImages = 3,
     /// The run is not complete; the same command resumes it.
     Resumable = 4,
-    /// Two runs were compared, and more labels changed than are allowed.
+    /// The run is complete or two runs were compared, and more labels changed than are allowed.
     TooManyFlips = 5,
 }
 
@@ -44,6 +44,11 @@ impl Failure {
     #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// The same with `prefix` before its message.
+    pub(crate) fn with_prefix(self, prefix: &str) -> Self {
+        Self { message: format!("{prefix}{}", self.message), ..self }
     }
 
     /// The same with one more remedy.

@@ -38,12 +38,34 @@ impl FinishedRun {
     }
 
     fn complete(folder: &Path) -> Option<Self> {
-        let (out, keys) = keys(folder)?;
-        let run = Self {
+        let RunFolder { out, keys, .. } =
+            RunFolder::new(folder).filter(|folder| folder.has(&folder.keys.success()))?;
+        Some(Self {
             results: out.join(keys.results().trim_end_matches('/')),
             request: out.join(keys.request()),
-        };
-        out.join(keys.success()).exists().then_some(run)
+        })
+    }
+}
+
+/// A folder with the name of a run, in an output folder.
+pub(crate) struct RunFolder<'a> {
+    /// The output folder.
+    pub(crate) out: &'a Path,
+    pub(crate) run: RunId,
+    /// The run's keys, relative to `out`.
+    pub(crate) keys: RunKeys,
+}
+
+impl<'a> RunFolder<'a> {
+    /// `None` if the folder's name is not a run ID.
+    pub(crate) fn new(folder: &'a Path) -> Option<Self> {
+        let run = RunId::try_from(folder.file_name()?.to_str()?.to_owned()).ok()?;
+        Some(Self { out: folder.parent()?, keys: RunKeys::new("", &run), run })
+    }
+
+    /// Whether the object of this key exists.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.out.join(key).exists()
     }
 }
 
@@ -51,7 +73,7 @@ impl FinishedRun {
 pub(crate) fn none_finished(path: &Path) -> String {
     let here = path.display();
     let is_started =
-        |folder: &Path| keys(folder).is_some_and(|(out, keys)| out.join(keys.request()).exists());
+        |folder: &Path| RunFolder::new(folder).is_some_and(|folder| folder.has(&folder.keys.request()));
     if is_started(path) {
         return format!("{here}: this run is not finished: run the same command again to resume it");
     }
@@ -71,11 +93,6 @@ fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders: Vec<PathBuf> = fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     Ok(folders)
-}
-
-fn keys(folder: &Path) -> Option<(&Path, RunKeys)> {
-    let id = RunId::try_from(folder.file_name()?.to_str()?.to_owned()).ok()?;
-    Some((folder.parent()?, RunKeys::new("", &id)))
 }
 
 #[cfg(test)]

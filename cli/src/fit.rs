@@ -17,11 +17,12 @@ mod verdict;
 mod words;
 mod write;
 
+use tagfleet_fleet::request::TagOverrides;
 use tagfleet_model::engine::DeviceChoice;
 use tagfleet_model::folder::ModelSpec;
 use tagfleet_model::preprocessing::Activation;
 
-use crate::args::{FitOptions, TagOptions};
+use crate::args::FitOptions;
 use crate::exit::{Exit, Failure, bad_input, print, tell};
 use crate::loading::Loading;
 use crate::model_source::{Fetching, ModelSource};
@@ -54,10 +55,10 @@ pub(crate) fn fit(options: &FitOptions) -> Result<Exit, Failure> {
 
 /// The model, with scores that can be ranked.
 fn loading(options: &FitOptions) -> Result<Loading, Failure> {
-    let tags = TagOptions { top_k: None, threshold: None, thresholds: None, labels: Vec::new() };
     let fetching = Fetching::new(&options.loading, &options.aws);
     let source = ModelSource::resolve_now(&options.model, &fetching)?;
-    let mut loading = Loading::new(source, (&options.loading, DeviceChoice::Cpu), &tags, None)?;
+    let mut loading =
+        Loading::new(source, &options.loading, DeviceChoice::Cpu, &TagOverrides::default(), None)?;
     let spec = &loading.model.spec;
     check(spec).map_err(|why| bad_input(format!("{}: {why}", loading.model.path().display())))?;
     loading.tags.top_k = KEPT.min(u32::try_from(spec.labels.len()).unwrap_or(KEPT));

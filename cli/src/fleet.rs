@@ -12,6 +12,7 @@ mod resume;
 mod run_status;
 pub(crate) mod stack;
 mod status;
+mod status_text;
 pub(crate) mod submit;
 mod watch;
 

@@ -26,6 +26,7 @@ use crate::args::SelectOptions;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::Place;
 use forms::Root;
+use manifest::ManifestChoice;
 
 /// Where a run's images come from.
 pub(crate) struct Inputs {
@@ -60,7 +61,7 @@ impl Inputs {
     ) -> Result<Self, Failure> {
         let inputs = Self::of_places(places, aws, options).await?;
         match &options.manifest {
-            Some(manifest) => inputs.listed_by((manifest, options), aws).await,
+            Some(manifest) => inputs.listed_by(manifest, options, aws).await,
             None => Ok(inputs),
         }
     }
@@ -68,7 +69,8 @@ impl Inputs {
     /// The same places, with what a manifest lists of them.
     async fn listed_by(
         self,
-        (manifest, options): (&OsStr, &SelectOptions),
+        text: &OsStr,
+        options: &SelectOptions,
         aws: Option<&Aws>,
     ) -> Result<Self, Failure> {
         let (filter, prefixes) = match &self.source {
@@ -80,8 +82,9 @@ impl Inputs {
         };
         let is_bucket = self.places.iter().any(Place::is_s3);
         let source = is_bucket.then(|| self.bucket.name().to_owned());
-        let how = (manifest, options.key_column.as_deref());
-        let opened = manifest::open(how, (source, prefixes), filter, aws).await?;
+        let choice =
+            ManifestChoice { text, key_column: options.key_column.clone(), source, prefixes, filter };
+        let opened = choice.open(aws).await?;
         let record = Input { manifest: Some(opened.record), ..self.record };
         let source = Source::Manifest(Arc::new(opened.listed));
         Ok(Self { source, record, _entries: Some(opened.entries), ..self })
@@ -103,22 +106,23 @@ impl Inputs {
             (_, None) => Err(broken("no connection for the named bucket")),
             ([Place::S3 { bucket, prefix }], Some(aws)) => {
                 let bucket = S3Bucket::new(aws, bucket);
-                Self::of_bucket((&places[0], prefix), bucket, options).await
+                Self::of_bucket(&places[0], prefix, bucket, options).await
             }
             (_, Some(aws)) => Self::of_prefixes(places, aws, options),
         }
     }
 
     async fn of_bucket(
-        (place, prefix): (&Place, &str),
+        place: &Place,
+        prefix: &str,
         bucket: S3Bucket,
         options: &SelectOptions,
     ) -> Result<Self, Failure> {
         let filter = filter(options)?;
         let Some(list) = &options.keys else {
             let named = Named::All(KeyRange::prefix(prefix));
-            return Ok(Self::assemble(place.to_string(), Arc::new(bucket), named, (filter, options))
-                .of(vec![place.clone()]));
+            let inputs = Self::assemble(place.to_string(), Arc::new(bucket), named, filter, options);
+            return Ok(inputs.of(vec![place.clone()]));
         };
         if !prefix.is_empty() {
             return Err(bad_input(format!(
@@ -126,10 +130,10 @@ impl Inputs {
             )));
         }
         let root = Root::Bucket(bucket.name().trim_start_matches("s3://").to_owned());
-        let (keys, notes) = list::keys(list, &root, &bucket, place).await?;
-        let inputs =
-            Self::assemble(place.to_string(), Arc::new(bucket), Named::Keys(keys), (filter, options));
-        Ok(inputs.of(vec![place.clone()]).with(notes))
+        let list = list::read(list, &root, &bucket, place).await?;
+        let named = Named::Keys(list.keys);
+        let inputs = Self::assemble(place.to_string(), Arc::new(bucket), named, filter, options);
+        Ok(inputs.of(vec![place.clone()]).with(list.notes))
     }
 
     /// Several prefixes of one bucket.
@@ -155,7 +159,7 @@ impl Inputs {
         let bucket = Arc::new(S3Bucket::new(aws, buckets[0]));
         let named = Named::Several(Picks::new(prefixes, vec![]));
         let location = format!("s3://{}/", buckets[0]);
-        Ok(Self::assemble(location, bucket, named, (filter(options)?, options)).of(places.to_vec()))
+        Ok(Self::assemble(location, bucket, named, filter(options)?, options).of(places.to_vec()))
     }
 
     async fn of_paths(paths: &[&Path], options: &SelectOptions) -> Result<Self, Failure> {
@@ -170,9 +174,9 @@ impl Inputs {
         let place = Place::Path(found.root.clone());
         let (named, notes) = match &options.keys {
             Some(list) => {
-                let root = Root::Folder(found.root.clone(), paths[0].to_owned());
-                let (keys, notes) = list::keys(list, &root, &bucket, &place).await?;
-                (Named::Keys(keys), notes)
+                let root = Root::Folder { real: found.root.clone(), named: paths[0].to_owned() };
+                let list = list::read(list, &root, &bucket, &place).await?;
+                (Named::Keys(list.keys), list.notes)
             }
             None if is_one_file => (Named::Keys(found.files), vec![]),
             None if found.is_whole() => (Named::All(KeyRange::default()), vec![]),
@@ -181,7 +185,7 @@ impl Inputs {
                 (Named::Several(Picks::new(found.folders, found.files)), vec![note])
             }
         };
-        let inputs = Self::assemble(location, Arc::new(bucket), named, (filter, options));
+        let inputs = Self::assemble(location, Arc::new(bucket), named, filter, options);
         Ok(inputs.of(found.listed).with(notes))
     }
 
@@ -189,7 +193,8 @@ impl Inputs {
         location: String,
         bucket: Arc<dyn Bucket>,
         named: Named,
-        (filter, options): (Filter, &SelectOptions),
+        filter: Filter,
+        options: &SelectOptions,
     ) -> Self {
         let mut record = Input {
             location,

@@ -22,7 +22,7 @@ use crate::model_source::{Fetching, ModelSource};
 pub(crate) fn inspect(options: &InspectOptions) -> Result<Exit, Failure> {
     let fetching = Fetching::new(&options.loading, &options.aws);
     let source = ModelSource::resolve_now(&options.model, &fetching)?;
-    let loading = Loading::new(source, (&options.loading, options.device.into()), &options.tags, None)?;
+    let loading = Loading::new(source, &options.loading, options.device, &options.tags.overrides(), None)?;
     let isolation = loading.isolate(1)?;
     let outcome = match &options.image {
         Some(image) => Some(tag(image, &isolation)?),

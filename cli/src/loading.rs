@@ -4,16 +4,15 @@
 
 use std::time::Duration;
 
+use tagfleet_fleet::request::TagOverrides;
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{
-    self, DeviceChoice, EngineChoice, EngineOptions, EngineRecord, Precision, Resolved,
-};
+use tagfleet_model::engine::{self, DeviceChoice, EngineOptions, EngineRecord, Resolved};
 use tagfleet_model::folder::{Model, ModelOptions, ModelSpec};
 use tagfleet_model::isolation::{Isolation, Patience, Setup, StartError};
 use tagfleet_model::scores;
 use tagfleet_pipeline::run::{ModelRecord, TagOptions, Vector, VectorType};
 
-use crate::args::{self, Engine, LoadOptions, RunDevice};
+use crate::args::LoadOptions;
 use crate::exit::{Failure, bad_input, broken, tell};
 use crate::model_source::ModelSource;
 use crate::tagger_process;
@@ -36,21 +35,23 @@ impl Loading {
     /// output to keep whole.
     pub(crate) fn new(
         source: ModelSource,
-        (options, device): (&LoadOptions, DeviceChoice),
-        tags: &args::TagOptions,
+        options: &LoadOptions,
+        device: DeviceChoice,
+        tags: &TagOverrides,
         vector: Option<&str>,
     ) -> Result<Self, Failure> {
         let model_file = options.model_file.as_deref();
         let model_options = ModelOptions { model_file, vector, exif: !options.no_exif, exact: options.exact };
         let model = Model::open(&source.path, &model_options).map_err(bad_input)?;
-        let engine = engine::resolve(&engine_options(options, device), &model).map_err(bad_input)?;
-        let defaults = scores::default_options(model.spec.activation, model.spec.multi_label);
-        let tags = TagOptions {
-            top_k: tags.top_k.unwrap_or(defaults.top_k),
-            threshold: tags.threshold.unwrap_or(defaults.threshold),
-            labels: if tags.labels.is_empty() { None } else { Some(tags.labels.clone()) },
-            thresholds: tags.thresholds.clone().unwrap_or_default().0,
+        let engine_options = EngineOptions {
+            choice: options.engine,
+            precision: options.precision,
+            device,
+            onnxruntime: options.onnxruntime.as_deref(),
+            openvino: options.openvino.as_deref(),
         };
+        let engine = engine::resolve(&engine_options, &model).map_err(bad_input)?;
+        let tags = tags.over(&scores::default_options(model.spec.activation, model.spec.multi_label));
         Ok(Self { model, engine, tags, name: source.name, patience: Patience::default() })
     }
 
@@ -105,11 +106,7 @@ impl Loading {
     }
 
     /// The output that every row keeps whole, if one was asked for.
-    pub(crate) fn vector(&self, stored: args::VectorType) -> Option<Vector> {
-        let stored = match stored {
-            args::VectorType::F32 => VectorType::F32,
-            args::VectorType::F16 => VectorType::F16,
-        };
+    pub(crate) fn vector(&self, stored: VectorType) -> Option<Vector> {
         self.model.spec.vector.as_ref().map(|port| {
             let length = port.len.map_or(UNKNOWN_LENGTH, |length| length as u64);
             Vector { output: port.name.clone(), stored, length }
@@ -121,35 +118,5 @@ impl Loading {
 pub(crate) fn warn(spec: &ModelSpec) {
     if let Some(warning) = &spec.warning {
         tell(&format!("\nWARNING: {warning}\n"));
-    }
-}
-
-impl From<RunDevice> for DeviceChoice {
-    fn from(device: RunDevice) -> Self {
-        match device {
-            RunDevice::Auto => Self::Auto,
-            RunDevice::Cpu => Self::Cpu,
-            RunDevice::Gpu => Self::Cuda,
-            RunDevice::Rehearsal => Self::Rehearsal,
-        }
-    }
-}
-
-fn engine_options(options: &LoadOptions, device: DeviceChoice) -> EngineOptions<'_> {
-    EngineOptions {
-        device,
-        choice: match options.engine {
-            Engine::Auto => EngineChoice::Auto,
-            Engine::Tract => EngineChoice::Tract,
-            Engine::Onnxruntime => EngineChoice::OnnxRuntime,
-            Engine::Openvino => EngineChoice::OpenVino,
-        },
-        precision: match options.precision {
-            args::Precision::Fp32 => Precision::Fp32,
-            args::Precision::Bf16 => Precision::Bf16,
-            args::Precision::Fp16 => Precision::Fp16,
-        },
-        onnxruntime: options.onnxruntime.as_deref(),
-        openvino: options.openvino.as_deref(),
     }
 }

@@ -65,8 +65,11 @@ impl<'a> Fetching<'a> {
 /// What `--model` may be besides a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Elsewhere<'a> {
-    /// A name on the hub; true if its address was given, so that it cannot be a path.
-    Hub(HubName<'a>, bool),
+    /// A name on the hub; one that was given as an address cannot be a path.
+    Hub {
+        name: HubName<'a>,
+        is_address: bool,
+    },
     Web(WebModel),
     Bucket(&'a str),
 }
@@ -83,7 +86,7 @@ impl ModelSource {
             None => Ok(Self::at(given)),
             Some(Elsewhere::Web(model)) => model.get(fetching).await,
             Some(Elsewhere::Bucket(folder)) => bucket_model::get(folder, fetching).await,
-            Some(Elsewhere::Hub(name, is_address)) => {
+            Some(Elsewhere::Hub { name, is_address }) => {
                 let about = if is_address { "" } else { &format!("{text} is not a file or a folder, and ") };
                 Self::of_hub(name, about, fetching).await
             }
@@ -109,11 +112,11 @@ impl ModelSource {
         let cache = hub::cache().ok_or_else(no_home)?;
         match name.snapshot(&cache) {
             Ok(found) if !fetching.download || found.has(fetching.model_file) => return Ok(found),
-            Err(why) if !fetching.download => return Err(bad_input(format!("{about}{why}"))),
+            Err(failure) if !fetching.download => return Err(failure.with_prefix(about)),
             _ => {}
         }
         hub_download::fetch(name, &cache, fetching.model_file, fetching.is_quiet).await?;
-        name.snapshot(&cache).map_err(bad_input)
+        name.snapshot(&cache)
     }
 
     /// Whether its folder has the file that is meant.
@@ -137,7 +140,7 @@ fn elsewhere(text: &str) -> Result<Option<Elsewhere<'_>>, Failure> {
         let name = HubName::parse(name);
         let name = name
             .ok_or_else(|| bad_input(format!("{text} is not a model's address such as hf://OWNER/NAME")))?;
-        return Ok(Some(Elsewhere::Hub(name, true)));
+        return Ok(Some(Elsewhere::Hub { name, is_address: true }));
     }
     if Address::is_meant(text) {
         return Ok(Some(Elsewhere::Bucket(text)));
@@ -150,7 +153,7 @@ fn elsewhere(text: &str) -> Result<Option<Elsewhere<'_>>, Failure> {
             "--model: {scheme}:// is not supported: give a file, a folder, OWNER/NAME of the Hugging Face hub, an https:// \
              address of an .onnx file, or s3://bucket/prefix"
         ))),
-        None => Ok(HubName::parse(text).map(|name| Elsewhere::Hub(name, false))),
+        None => Ok(HubName::parse(text).map(|name| Elsewhere::Hub { name, is_address: false })),
     }
 }
 
@@ -164,8 +167,11 @@ mod tests {
             assert_eq!(elsewhere(given).unwrap(), None, "{given}");
         }
         let name = HubName { repository: "acme/tagger", revision: "v2" };
-        assert_eq!(elsewhere("acme/tagger@v2").unwrap(), Some(Elsewhere::Hub(name, false)));
-        assert_eq!(elsewhere("hf://acme/tagger@v2").unwrap(), Some(Elsewhere::Hub(name, true)));
+        assert_eq!(elsewhere("acme/tagger@v2").unwrap(), Some(Elsewhere::Hub { name, is_address: false }));
+        assert_eq!(
+            elsewhere("hf://acme/tagger@v2").unwrap(),
+            Some(Elsewhere::Hub { name, is_address: true })
+        );
         assert_eq!(elsewhere("s3://shop/m/").unwrap(), Some(Elsewhere::Bucket("s3://shop/m/")));
     }
 

@@ -16,9 +16,10 @@ use tagfleet_cost::PriceBook;
 use tagfleet_cost::forecast::{self, CountSource, FixedCosts, Plan, Question, Work};
 use tagfleet_cost::usage::Requests;
 use tagfleet_fleet::deadline;
+use tagfleet_fleet::request::TagOverrides;
 use tagfleet_model::engine::DeviceChoice;
 
-use crate::args::{PlanOptions, TagOptions};
+use crate::args::PlanOptions;
 use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::inputs::Inputs;
@@ -46,7 +47,7 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
         .map_err(|why| bad_input(format!("--deadline: {why}")))?;
     let fetching = Fetching::new(&options.model.loading, &options.stack.aws).with_buckets(&options.buckets);
     let source = ModelSource::resolve(&options.model.model, &fetching).await?;
-    let loading = Loading::new(source, (&options.model.loading, DeviceChoice::Cpu), &top_tag(), None)?;
+    let loading = Loading::new(source, &options.model.loading, DeviceChoice::Cpu, &top_tag(), None)?;
     let inputs = Inputs::new(&places, aws.as_ref(), &options.select).await?;
     for note in &inputs.notes {
         tell(&format!("note: {note}"));
@@ -56,13 +57,13 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
     let sample = sample::take(&inputs, &source).await?;
     let of_kms = aws.as_ref().map_or(0.0, |aws| of_kms(&aws.requests().since(&before)));
     tell(&format!("measuring {} images with each engine", sample.images.len()));
-    let (work, images_are) = work(options.images, &sample);
+    let work = work(options.images, &sample);
     let measured = measure::measure(&loading, &options.model.loading, &sample.images)?;
     let question = Question {
         images: work.images,
         kept: work.kept,
         copies: sample.copies,
-        images_are,
+        images_are: if options.images.is_some() { CountSource::Said } else { sample.known },
         mean_bytes: sample.mean_bytes,
         prefixes: sample.prefixes,
         deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
@@ -94,13 +95,11 @@ async fn buckets(options: &PlanOptions, places: &[Place]) -> Result<Option<Aws>,
 }
 
 /// What there is to do: what was listed, or its shares of as many images as the user names.
-fn work(said: Option<u64>, sample: &Sample) -> (Work, CountSource) {
+fn work(images: Option<u64>, sample: &Sample) -> Work {
     let listed = sample.count + sample.kept;
-    let Some(said) = said else {
-        return (Work { images: sample.count, kept: sample.kept }, sample.known);
-    };
-    let kept = (said as f64 * (sample.kept as f64 / listed.max(1) as f64)).round() as u64;
-    (Work { images: said.saturating_sub(kept), kept }, CountSource::Said)
+    let Some(images) = images else { return Work { images: sample.count, kept: sample.kept } };
+    let kept = (images as f64 * (sample.kept as f64 / listed.max(1) as f64)).round() as u64;
+    Work { images: images.saturating_sub(kept), kept }
 }
 
 async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
@@ -147,8 +146,8 @@ fn of_kms(requests: &Requests) -> f64 {
 }
 
 /// All that is compared is the best tag, whatever its score.
-fn top_tag() -> TagOptions {
-    TagOptions { top_k: Some(1), threshold: Some(0.0), thresholds: None, labels: vec![] }
+fn top_tag() -> TagOverrides {
+    TagOverrides { top_k: Some(1), threshold: Some(0.0), ..TagOverrides::default() }
 }
 
 /// The built-in prices, and over them those of `--prices`.

@@ -14,9 +14,9 @@ mod unfinished;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_cost::usage::DeviceUse;
+use tagfleet_fleet::page;
 use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
@@ -27,11 +27,11 @@ use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, ReduceError, RowCounts, TagCounts};
+use tagfleet_pipeline::reduce::{self, Counted, ReduceError, RowCounts, TagCounts};
 use tagfleet_pipeline::run::{DECODER_VERSION, EngineRecord, REQUEST_VERSION, Ranges, RunId, RunRequest};
 use tagfleet_pipeline::split::{self, Source};
 use tagfleet_report::binding::Binding;
-use tagfleet_report::html::{self, Report};
+use tagfleet_report::html::Report;
 use tagfleet_report::throughput::Throughput;
 use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags};
 
@@ -44,6 +44,7 @@ use crate::inputs::Inputs;
 use crate::loading::{Loading, warn};
 use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
+use crate::run_id::now;
 use crate::summary_output;
 use out::{Chosen, Out};
 use speed::Recording;
@@ -74,15 +75,23 @@ async fn run_async(options: &RunOptions) -> Result<Exit, Failure> {
     for listed in inputs.listed() {
         out::check_apart(&out, listed)?;
     }
-    let how = (&options.model.loading, options.device.into());
     let fetching = Fetching::new(&options.model.loading, &options.aws).with_buckets(&options.buckets);
     let source = ModelSource::resolve(&options.model.model, &fetching.quiet(options.quiet)).await?;
-    let loading = Loading::new(source, how, &options.tags, options.output.as_deref())?;
+    let (tags, vector) = (options.tags.overrides(), options.output.as_deref());
+    let loading = Loading::new(source, &options.model.loading, options.device, &tags, vector)?;
     let loading = loading.with_image_timeout(Duration::from_secs(options.image_timeout));
     let threads = std::thread::available_parallelism().map_err(broken)?.get();
     let isolation = loading.isolate(threads)?;
     let out = Out::open(&out, aws.as_ref())?;
-    tag(options, &inputs, (&loading, &isolation, threads), &out, aws.as_ref()).await
+    let model = LoadedModel { loading: &loading, isolation: &isolation, threads };
+    tag(options, &inputs, &model, &out, aws.as_ref()).await
+}
+
+/// A model, the child process that runs it, and the threads of that.
+struct LoadedModel<'a> {
+    loading: &'a Loading,
+    isolation: &'a Isolation,
+    threads: usize,
 }
 
 /// `source` gives the inputs that would be tagged.
@@ -118,10 +127,11 @@ fn dry_run_text(images: u64, bytes: Option<u64>) -> String {
 async fn tag(
     options: &RunOptions,
     inputs: &Inputs,
-    (loading, isolation, threads): (&Loading, &Isolation, usize),
+    model: &LoadedModel<'_>,
     out: &Out,
     aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
+    let LoadedModel { loading, isolation, threads } = *model;
     let mut request = request(options, inputs, loading)?;
     request.since = earlier::since(options, &request, out).await?;
     if options.dry_run {
@@ -152,25 +162,31 @@ async fn tag(
     if !options.quiet {
         announce::troubles(&worker);
     }
-    let ended = ended.map_err(|error| stopped_by(&error, &worker, out))?;
-    let outcome =
-        RunOutcome { worker: &worker, request: &request, threads, seconds: began.elapsed().as_secs_f64() };
-    conclude(options, &outcome, (&ended, &throughput), (out, aws)).await
+    let outcome = RunOutcome {
+        worker: &worker,
+        request: &request,
+        threads,
+        seconds: began.elapsed().as_secs_f64(),
+        end: ended.map_err(|error| stopped_by(&error, &worker, out))?,
+        throughput,
+    };
+    conclude(options, &outcome, out, aws).await
 }
 
 /// Writes and prints what the run came to.
 async fn conclude(
     options: &RunOptions,
     outcome: &RunOutcome<'_>,
-    (ended, throughput): (&LocalOutcome, &Throughput),
-    (out, aws): (&Out, Option<&Aws>),
+    out: &Out,
+    aws: Option<&Aws>,
 ) -> Result<Exit, Failure> {
     let worker = outcome.worker;
-    let rows = outcome.rows(ended).await?;
-    let mut summary = outcome.summary(ended, &rows, out.results(&worker.keys));
+    let rows = outcome.rows().await?;
+    let mut summary = outcome.summary(&rows, out.results(&worker.keys));
     outcome.add_splits(&mut summary).await?;
+    summary.max_flips = options.max_flips;
     cost::add(&mut summary, aws);
-    outcome.report(&summary, &rows.tags, throughput).await?;
+    outcome.report(&summary, &rows.tags).await?;
     finish(out, worker, &summary).await?;
     let exit = summary_output::report(&summary, options.json)?;
     if !options.quiet && summary.state != State::Interrupted {
@@ -244,12 +260,14 @@ struct RunOutcome<'a> {
     request: &'a RunRequest,
     threads: usize,
     seconds: f64,
+    end: LocalOutcome,
+    throughput: Throughput,
 }
 
 impl RunOutcome<'_> {
     /// The rows that there are, counted.
-    async fn rows(&self, ended: &LocalOutcome) -> Result<RowCounts, Failure> {
-        match ended {
+    async fn rows(&self) -> Result<RowCounts, Failure> {
+        match &self.end {
             LocalOutcome::Complete(rows) => Ok(rows.clone()),
             LocalOutcome::Interrupted => {
                 reduce::counts_kept(&self.worker.checkpoints()).await.map_err(broken)
@@ -277,12 +295,12 @@ impl RunOutcome<'_> {
         Ok(())
     }
 
-    fn summary(&self, ended: &LocalOutcome, rows: &RowCounts, results: String) -> Summary {
+    fn summary(&self, rows: &RowCounts, results: String) -> Summary {
         let counts = self.worker.progress.counts();
         let images_here = counts.done() - counts.before;
         let retry =
             || command_line::retry(&command_line::variables(), &command_line::arguments(), &self.worker.run);
-        let (state, missing_shards) = match ended {
+        let (state, missing_shards) = match &self.end {
             LocalOutcome::Complete(_) => (State::Complete, vec![]),
             LocalOutcome::Interrupted => (State::Interrupted, vec![]),
             LocalOutcome::Incomplete(missing) => {
@@ -296,9 +314,11 @@ impl RunOutcome<'_> {
             images: counts.total,
             rows: rows.rows(),
             tagged: rows.tagged,
-            tags: TopTags::new(&rows.tags, self.request.counted()),
+            tags: TopTags::new(&rows.tags, Counted::of_run(self.request)),
             since: self.request.since.clone(),
             difference: None,
+            flips: (state == State::Complete && self.request.since.is_some()).then_some(rows.flips),
+            max_flips: None,
             skipped: Skipped::default(),
             second_decoder: rows.second_decoder,
             slowest: rows.slowest.clone(),
@@ -314,7 +334,7 @@ impl RunOutcome<'_> {
             seconds_here: self.seconds,
             retry: (rows.all_failed() > 0).then(retry),
             results,
-            ended: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
+            ended: now(),
             tagfleet: TAGFLEET_VERSION.to_owned(),
             command: Some(command_line::this()),
             working_folder: command_line::folder(),
@@ -333,17 +353,12 @@ impl RunOutcome<'_> {
     }
 
     /// Writes the page of a run that came to an end.
-    async fn report(
-        &self,
-        summary: &Summary,
-        tags: &TagCounts,
-        throughput: &Throughput,
-    ) -> Result<(), Failure> {
+    async fn report(&self, summary: &Summary, tags: &TagCounts) -> Result<(), Failure> {
         if summary.state == State::Interrupted {
             return Ok(());
         }
-        let report = Report { summary, request: self.request, tags, throughput };
-        html::write(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
+        let report = Report { summary, request: self.request, tags, throughput: &self.throughput };
+        page::store(self.worker.output.as_ref(), &self.worker.keys, &report).await.map_err(broken)
     }
 }
 
@@ -377,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dry_run_counts_in_words() {
+    fn a_dry_run_prints_its_counts_as_sentences() {
         assert_eq!(dry_run_text(2, Some(137_555)), "2 images, 138 kB\n");
         assert_eq!(dry_run_text(1, Some(999)), "1 image, 999 bytes\n");
         assert_eq!(dry_run_text(300_000, None), "300,000 images, size unknown\n");

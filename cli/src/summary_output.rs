@@ -14,6 +14,7 @@ pub(crate) fn report(summary: &Summary, json: bool) -> Result<Exit, Failure> {
         print(&summary.text())?;
     }
     Ok(match summary.state {
+        State::Complete if summary.has_too_many_flips() => Exit::TooManyFlips,
         State::Complete if summary.all_failed() == 0 => Exit::Finished,
         State::Complete => Exit::FailedImages,
         State::Interrupted | State::Incomplete | State::StoppedAtBudget => Exit::Resumable,

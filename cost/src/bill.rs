@@ -6,7 +6,7 @@
 use super::prices::{PriceBook, UnknownPrice};
 use super::requests::{self, Billed};
 use super::{COST_VERSION, Cost, CostLine};
-use crate::usage::{self, MachineUsage, Usage};
+use crate::usage::{self, Machine, MachineUsage, Usage};
 
 /// The disk of a worker's machine, in GB, as in the stack's launch template.
 pub const DISK_GB: f64 = 50.0;
@@ -155,7 +155,7 @@ impl Bill<'_> {
             self.book.price(self.region, "EC2", &on_demand)?
         };
         let (unit, unit_price, is_highest) = (price.unit.clone(), price.usd, price.low_usd.is_some());
-        let life_cycle = if machine.is_spot() { "spot" } else { "on-demand" };
+        let life_cycle = if machine.is_spot() { Machine::SPOT } else { Machine::ON_DEMAND };
         let shown = format!("{kind} {life_cycle}{}", zone.map(|zone| format!(" {zone}")).unwrap_or_default());
         let time = &used.time;
         let (worked, idle) =

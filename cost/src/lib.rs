@@ -1,7 +1,26 @@
-//! What a run costs: usage times a dated price book, line by line.
+//! The cost of a run: usage times a dated price book, line by line.
 //!
-//! Pure. A price that is not in the book is an error and never zero; the total is the sum of the lines and
-//! nothing else.
+//! ```text
+//! usage records ──► usage ──┐                              ┌──► variance: why planned and actual differ
+//!                 instances ─┼──► bill (lines and a total) ─┤
+//!                    prices ─┘                              └──► Cost, for the report
+//!       measured sample ──► forecast: hours and dollars before a run
+//! ```
+//!
+//! A price has a region, a service and an item. A price that is not in the book is an error and never zero:
+//!
+//! ```
+//! let book = tagfleet_cost::PriceBook::built_in()?;
+//! assert!(book.price("eu-west-1", "EC2", "c7a.2xlarge on-demand")?.usd > 0.0);
+//! assert!(book.price("eu-west-1", "EC2", "abacus on-demand").is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Why not AWS's Cost Explorer? Its figures come a day later and do not know runs. The bill of a run is there
+//! when the run ends, and [`forecast`] uses the same prices before it starts.
+//!
+//! Pure: values in, values out. It sends no request. The total of a bill is the sum of its lines and nothing
+//! else.
 
 pub mod assumptions;
 pub mod bill;

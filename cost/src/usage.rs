@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use tagfleet_pipeline::denied;
 pub use tagfleet_pipeline::progress::ThreadTime;
 use tagfleet_pipeline::tagger::DeviceTime;
 
@@ -25,10 +24,6 @@ pub use stored::{Foreign, Records, put, records, total};
 /// The version of the stored records.
 pub const USAGE_VERSION: u32 = 1;
 
-/// The first word of a worker's reason to end if it failed.
-pub const FAILED: &str = "failed: ";
-/// A worker's reason to end if its share of the run's budget is spent.
-pub const SHARE_IS_SPENT: &str = "its share of the budget is spent";
 /// Seconds between two records of a worker: a killed worker may have run this long after its last one.
 pub const RECORD_SECONDS: u64 = 60;
 /// The function that splits; the other one reduces.
@@ -72,10 +67,48 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The life cycle of a spot machine, as EC2's metadata service spells it.
+    pub const SPOT: &str = "spot";
+    /// The life cycle of a machine that is bought on demand.
+    pub const ON_DEMAND: &str = "on-demand";
+
     /// Whether it is a spot machine, as far as is known.
     #[must_use]
     pub fn is_spot(&self) -> bool {
-        self.life_cycle.as_deref() == Some("spot")
+        self.life_cycle.as_deref() == Some(Self::SPOT)
+    }
+}
+
+/// Why a worker ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerEnd {
+    /// The queue was empty.
+    QueueEmpty,
+    /// A signal asked it to stop.
+    Signal,
+    /// EC2 sent a spot interruption notice.
+    SpotInterruption,
+    /// Its share of the run's budget is spent.
+    BudgetShareSpent,
+    /// More images are denied than the run accepts as failed rows; the error in one line.
+    TooManyDenied(String),
+    /// It failed; the error in one line.
+    Failed(String),
+    /// The text of a record that another version wrote.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl WorkerEnd {
+    /// The error of a worker that failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        match self {
+            Self::TooManyDenied(error) | Self::Failed(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -104,9 +137,9 @@ pub struct WorkerUsage {
     pub began: u64,
     /// When it wrote this.
     pub updated: u64,
-    /// Why it ended; `None` while it runs, or if it was killed. Starts with [`FAILED`] if it failed.
+    /// Why it ended; `None` while it runs, or if it was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<String>,
+    pub ended: Option<WorkerEnd>,
     /// vCPUs of its job.
     pub vcpus: u32,
     /// Images it tagged, those whose rows were lost and came again counted again.
@@ -167,7 +200,7 @@ pub struct Usage {
     /// When the latest execution was planned, in seconds since 1970.
     #[serde(skip)]
     pub planned_at: Option<u64>,
-    /// Workers of that execution that ended for their share of the budget was spent.
+    /// Workers of that execution that ended because their share of the budget was spent.
     #[serde(skip)]
     pub shares_spent: u64,
     /// The message of a worker of that execution that ended because more images are denied than the run
@@ -177,7 +210,7 @@ pub struct Usage {
     /// What the stages of all workers did whose model ran on a device.
     #[serde(skip)]
     pub device: Option<DeviceUse>,
-    /// Why workers failed, in their words, and how many did.
+    /// Errors of workers that failed, and how many workers reported each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
     /// What lies among the records and is not one of them.
@@ -267,8 +300,8 @@ impl Usage {
         if let Some(used) = worker.device_use() {
             self.device.get_or_insert_default().add(used);
         }
-        if let Some(why) = worker.ended.as_deref().and_then(|ended| ended.strip_prefix(FAILED)) {
-            *self.failures.entry(why.to_owned()).or_default() += 1;
+        if let Some(error) = worker.ended.as_ref().and_then(WorkerEnd::failure) {
+            *self.failures.entry(error.to_owned()).or_default() += 1;
         }
     }
 
@@ -314,12 +347,13 @@ pub fn sum(mut records: Vec<UsageRecord>) -> Usage {
     usage.machines.sort_by(|a, b| a.machine.cmp(&b.machine));
     usage.infer_seconds = covered(workers.iter().map(|worker| (worker.began, worker.updated)).collect());
     let since = usage.planned_at.unwrap_or(0);
-    let is_spent =
-        |worker: &&WorkerUsage| worker.began >= since && worker.ended.as_deref() == Some(SHARE_IS_SPENT);
-    usage.shares_spent = workers.iter().filter(is_spent).count() as u64;
-    let of_this_execution = workers.iter().filter(|worker| worker.began >= since);
-    let mut said = of_this_execution.filter_map(|worker| worker.ended.as_deref()?.strip_prefix(FAILED));
-    usage.too_many_denied = said.find(|why| denied::is_too_many(why)).map(str::to_owned);
+    for worker in workers.into_iter().filter(|worker| worker.began >= since) {
+        match worker.ended {
+            Some(WorkerEnd::BudgetShareSpent) => usage.shares_spent += 1,
+            Some(WorkerEnd::TooManyDenied(error)) => usage.too_many_denied = Some(error),
+            _ => {}
+        }
+    }
     usage
 }
 

@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::pricing::Pricing;
 use super::problem::Problem;
-use super::{FleetError, FleetRun};
+use super::{FleetError, FleetRun, page};
 use crate::address::Address;
 use tagfleet_cost::Cost;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_cost::usage::{self, Usage};
 use tagfleet_cost::variance::{PlanVariance, RunFacts};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, Groups, ReduceError, RowCounts};
+use tagfleet_pipeline::reduce::{self, Counted, Groups, ReduceError, RowCounts};
 use tagfleet_pipeline::run::{ModelRecord, RunId, RunRequest};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split;
 use tagfleet_pipeline::tags::table::RunTable;
 use tagfleet_report::binding::Binding;
 use tagfleet_report::command::quoted;
-use tagfleet_report::html::{self, Report};
+use tagfleet_report::html::Report;
 use tagfleet_report::mail::cause_in_words;
 use tagfleet_report::{SUMMARY_VERSION, State, Summary, TAGFLEET_VERSION, TopTags, throughput};
 
@@ -90,7 +90,7 @@ async fn finish_once(
     price(fleet, &mut summary, priced).await?;
     output.put(&fleet.keys.table_definition(), statements(fleet, &request.model).into()).await?;
     let report = Report { summary: &summary, request: &request, tags: &counts.tags, throughput: &throughput };
-    html::write(output, &fleet.keys, &report).await?;
+    page::store(output, &fleet.keys, &report).await?;
     match summary.state {
         State::Complete => reduce::finish(output, &fleet.keys, &summary).await?,
         State::Interrupted | State::Incomplete | State::StoppedAtBudget => {
@@ -180,11 +180,13 @@ async fn summary(
         images: split::inputs(&splits),
         since: request.since.clone(),
         difference: split::difference(&splits),
+        flips: (is_complete && request.since.is_some()).then_some(counts.flips),
+        max_flips: fleet.valid.request.max_flips,
         skipped: split::skipped(&splits),
         rows: counts.rows(),
         tagged: counts.tagged,
         failed: counts.failed.clone(),
-        tags: TopTags::new(&counts.tags, request.counted()),
+        tags: TopTags::new(&counts.tags, Counted::of_run(request)),
         second_decoder: counts.second_decoder,
         slowest: counts.slowest.clone(),
         missing_shards: missing.iter().map(ToString::to_string).collect(),

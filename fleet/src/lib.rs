@@ -1,8 +1,25 @@
-//! The fleet: the same stages as steps that a state machine calls one by one, on many machines.
+//! The fleet: the stages of the pipeline as steps that a state machine calls one by one, on many machines.
 //!
-//! Every step finds out by itself how far the run is, so that each may be repeated, and a run be resumed
-//! after any stop. The state machine defines the order of the steps. It names no cloud: a function opens
-//! buckets, and the queue is a parameter.
+//! ```text
+//! request ──► plan ──► split ──► check ──► infer ──► check ... ──► compact ──► finish
+//!             ranges   shards    missing   workers   missing       results     summary, bill, page
+//!                                └─ up to three rounds ─┘
+//! ```
+//!
+//! A step takes and returns small values. The result of check, as the state machine sees it:
+//!
+//! ```text
+//! {"shards": 40, "missing": 12, "again": true, "workers": 2, "share_usd": "1.50",
+//!  "stopped": null, "groups": 3, "more": ""}
+//! ```
+//!
+//! `infra/state-machine.asl.json` defines the order of the steps. Every step finds out by itself how far the
+//! run is, so each may be repeated, and a run may be resumed after any stop. Why not keep progress in the
+//! state machine? Its history is bounded and ends with an execution, and the bucket is there anyway.
+//!
+//! It names no AWS service: a function opens the buckets, and the queue is a parameter. [`budget`] and
+//! [`day`] limit dollars, [`deadline`] sets the number of workers, and [`request`] checks what a user asked
+//! for.
 
 pub mod address;
 pub mod budget;
@@ -12,6 +29,7 @@ pub mod earlier;
 pub mod finish;
 pub mod manifest;
 pub mod model;
+pub mod page;
 pub mod plan;
 pub mod pricing;
 pub mod problem;
@@ -30,7 +48,7 @@ use tagfleet_pipeline::bucket::{Bucket, BucketError, Kind};
 use tagfleet_pipeline::earlier::EarlierRun;
 use tagfleet_pipeline::queue::QueueError;
 use tagfleet_pipeline::record::{self, RecordError};
-use tagfleet_pipeline::reduce::{Compaction, ReduceError};
+use tagfleet_pipeline::reduce::{Compaction, Counted, ReduceError};
 use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest, StackKeys};
 use tagfleet_pipeline::split::SplitError;
 
@@ -237,7 +255,9 @@ impl FleetRun {
     #[must_use]
     pub fn compaction<'a>(&'a self, request: &RunRequest, earlier: Option<&'a EarlierRun>) -> Compaction<'a> {
         let vector = request.vector.as_ref().map(|vector| vector.stored);
-        Compaction { output: self.output.as_ref(), run: &self.run, keys: &self.keys, vector, earlier }
+        let counted = Counted::of_run(request);
+        let output = self.output.as_ref();
+        Compaction { output, run: &self.run, keys: &self.keys, vector, earlier, counted }
     }
 }
 

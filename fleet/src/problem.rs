@@ -10,6 +10,8 @@ pub const STOPPED_AT_BUDGET: &str = "tagfleet.StoppedAtBudget";
 pub const INCOMPLETE: &str = "tagfleet.Incomplete";
 /// The error of a run that started and ended because a price became unknown.
 pub const PRICE_UNKNOWN: &str = "tagfleet.PriceUnknown";
+/// The error of a state whose time limit was reached, as Step Functions names it.
+pub const TIMEOUT: &str = "States.Timeout";
 /// What a job queue's time limit reports if it ended a job that got no machine.
 pub const NO_CAPACITY: &str = "tagfleet: no capacity";
 
@@ -27,7 +29,7 @@ impl Problem {
     /// Whether the state machine ended the round because its time was over.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        self.error == "States.Timeout"
+        self.error == TIMEOUT
     }
 
     /// Whether the run ended because its limit was spent.

@@ -65,6 +65,10 @@ pub struct FleetRequest {
     /// `latest` for the latest run that fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// The largest share of images whose tags may differ from those of the run that it continues, from 0 to 1;
+    /// above it, the mail warns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_flips: Option<f64>,
     /// Tags only the failed images of an earlier run with the same output again, and keeps its other rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
@@ -236,6 +240,12 @@ fn continued(request: &FleetRequest) -> Result<Option<Continued>, InvalidRequest
         return Err(invalid(
             "retry and manifest: give one of them, because a retry has the inputs of its run",
         ));
+    }
+    if request.max_flips.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(invalid("max_flips: give a share from 0 to 1"));
+    }
+    if request.max_flips.is_some() && request.since.is_none() {
+        return Err(invalid("max_flips: give since as well, the run to compare with"));
     }
     let (field, text, only_failed) = match (&request.since, &request.retry) {
         (None, None) => return Ok(None),

@@ -23,11 +23,11 @@ use super::finish::{Finished, Priced, finish, read_summary};
 use super::model::{PUBLISHED_MODEL_VERSION, PublishedModel};
 use super::plan::{Plan, plan};
 use super::pricing::Pricing;
-use super::problem::{NO_CAPACITY, Problem};
+use super::problem::{NO_CAPACITY, Problem, TIMEOUT};
 use super::steps::{CheckInput, CheckResult, check, compact, split};
 use super::*;
 use tagfleet_cost::testing::usage_of_a_worker;
-use tagfleet_cost::usage::{self, FAILED, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerUsage};
+use tagfleet_cost::usage::{self, Machine, Requests, USAGE_VERSION, UsageRecord, WorkerEnd, WorkerUsage};
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
@@ -197,7 +197,7 @@ async fn from_a_request_to_a_complete_run() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_sent_again_for_three_rounds() {
+async fn missing_shards_are_sent_again_for_three_rounds() {
     let world = World::new(300).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -223,7 +223,7 @@ async fn what_is_missing_is_sent_again_for_three_rounds() {
 }
 
 #[tokio::test]
-async fn files_that_are_not_meant_as_images_are_skipped_and_stand_in_the_summary() {
+async fn files_that_are_not_images_are_skipped_and_counted_in_the_summary() {
     let world = World::new(20).await;
     for key in ["photos/.DS_Store", "photos/labels.csv", "photos/zz/._a.jpg"] {
         world.source.put(key, Bytes::from_static(b"x")).await.unwrap();
@@ -249,12 +249,12 @@ async fn a_job_that_got_no_machine_ends_the_rounds() {
 }
 
 #[tokio::test]
-async fn a_round_whose_time_ran_out_is_repeated_only_where_something_was_done() {
+async fn a_round_that_timed_out_is_repeated_only_if_it_made_progress() {
     let world = World::new(600).await;
     world.ask(json!({})).await;
     world.split().await;
     let first = world.check(0, false, None).await;
-    let problem = Problem { error: "States.Timeout".to_owned(), cause: String::new() };
+    let problem = Problem { error: TIMEOUT.to_owned(), cause: String::new() };
     let asked = |before| CheckInput { before: Some(before), problem: Some(&problem), ..ASKED };
     assert!(!world.check_with(asked(first.missing)).await.again);
     assert!(world.check_with(asked(first.missing + 1)).await.again);
@@ -281,7 +281,7 @@ async fn a_run_is_priced_by_what_it_used() {
             launched: Some(10),
             began: 100,
             updated: 3610,
-            ended: Some("idle".to_owned()),
+            ended: Some(WorkerEnd::QueueEmpty),
             vcpus: 8,
             tagged: 18,
             failed: 2,
@@ -313,12 +313,13 @@ async fn a_run_is_priced_by_what_it_used() {
 }
 
 #[tokio::test]
-async fn what_workers_say_ends_the_rounds_and_is_told() {
+async fn a_problem_of_a_worker_ends_the_rounds_and_is_reported() {
     let world = World::new(20).await;
     world.ask(json!({})).await;
     world.split().await;
     let fleet = world.fleet().await;
-    let worker = WorkerUsage { ended: Some(format!("{FAILED}s3://shop: denied")), ..usage_of_a_worker() };
+    let ended = Some(WorkerEnd::Failed("s3://shop: denied".to_owned()));
+    let worker = WorkerUsage { ended, ..usage_of_a_worker() };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     let problem = Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() };
@@ -353,7 +354,7 @@ async fn a_request_whose_globs_leave_nothing_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_request_that_asks_for_what_is_not_there_begins_nothing() {
+async fn a_request_for_absent_objects_starts_nothing() {
     let world = World::new(20).await;
     assert_eq!(world.error().await.0, ErrorType::BadRequest);
     let wrong = [

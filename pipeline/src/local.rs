@@ -15,7 +15,7 @@ use crate::earlier::EarlierRun;
 use crate::infer::{InferError, ROUNDS, Stop, Worker, infer};
 use crate::queue::{MemoryQueue, QueueError};
 use crate::record::{self, RecordError};
-use crate::reduce::{self, Compaction, ReduceError, RowCounts};
+use crate::reduce::{self, Compaction, Counted, ReduceError, RowCounts};
 use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
 use crate::split::{self, Source, SplitError};
@@ -105,7 +105,7 @@ pub async fn run(
     tokio::select! {
         biased;
         () = stop.now.cancelled() => Ok(LocalOutcome::Interrupted),
-        ended = compact_all(worker, earlier.as_ref(), missing) => ended,
+        ended = compact_all(worker, request, earlier.as_ref(), missing) => ended,
     }
 }
 
@@ -196,14 +196,15 @@ async fn kept(worker: &Worker, missing: &[ShardId]) -> Result<u64, RunError> {
 /// Compacts what there is. What is missing is not waited for: if it comes later, it is compacted then.
 async fn compact_all(
     worker: &Worker,
+    request: &RunRequest,
     earlier: Option<&EarlierRun>,
     missing: Vec<ShardId>,
 ) -> Result<LocalOutcome, RunError> {
     let output = worker.output.as_ref();
     let groups = reduce::groups(output, &worker.keys, worker.vector.as_ref()).await?;
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let (run, keys) = (&worker.run, &worker.keys);
-    Compaction { output, run, keys, vector, earlier }.all(&groups, &missing).await?;
+    let (run, keys, counted) = (&worker.run, &worker.keys, Counted::of_run(request));
+    Compaction { output, run, keys, vector, earlier, counted }.all(&groups, &missing).await?;
     if !missing.is_empty() {
         return Ok(LocalOutcome::Incomplete(missing));
     }

@@ -6,8 +6,10 @@
 
 mod compaction;
 mod count;
+mod flips;
 mod merge;
 mod scores;
+mod slices;
 mod spans;
 mod tag_counts;
 
@@ -30,6 +32,7 @@ use crate::tags::slowest::Slowest;
 
 pub use compaction::{Compaction, total};
 pub use count::{counts_in, counts_kept, counts_so_far};
+pub use flips::Flips;
 pub use scores::{Bin, ScoreCounts};
 pub use tag_counts::{Counted, TagCount, TagCounts};
 
@@ -123,6 +126,9 @@ pub struct RowCounts {
     /// Those that took the longest.
     #[serde(default, skip_serializing_if = "Slowest::is_empty")]
     pub slowest: Slowest,
+    /// How their tags differ from those of the run before, if the run continues one.
+    #[serde(default, skip_serializing_if = "Flips::is_empty")]
+    pub flips: Flips,
 }
 
 impl RowCounts {
@@ -143,6 +149,7 @@ impl RowCounts {
         self.second_decoder += other.second_decoder;
         self.tags.add(&other.tags);
         self.slowest.add(&other.slowest);
+        self.flips.add(&other.flips);
         for (code, count) in &other.failed {
             *self.failed.entry(code.clone()).or_default() += count;
         }
@@ -289,4 +296,11 @@ pub async fn finish<S: Serialize>(
     record::replace(output, &keys.summary(), summary).await?;
     output.put_if_absent(&keys.success(), Bytes::new()).await?;
     Ok(())
+}
+
+/// Reads, decodes or writes a table away from the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TableError> + Send + 'static,
+) -> Result<T, TableError> {
+    tokio::task::spawn_blocking(work).await.map_err(TableError::from).flatten()
 }

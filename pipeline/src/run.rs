@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
-use crate::reduce::Counted;
 use crate::visible::visible;
 
 mod difference;
@@ -320,12 +319,6 @@ const ROW_BYTES: u64 = 128;
 const MAX_KEPT_BYTES: u64 = 64_000_000;
 
 impl RunRequest {
-    /// Which of an image's tags are counted for people.
-    #[must_use]
-    pub fn counted(&self) -> Counted {
-        if self.model.multi_label { Counted::All } else { Counted::Best }
-    }
-
     /// How many images a shard of this run may hold at most, whatever its number: fewer if each row is large.
     #[must_use]
     pub fn max_shard_images(&self) -> usize {

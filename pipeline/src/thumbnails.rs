@@ -6,6 +6,7 @@
 
 pub mod candidates;
 pub mod lowest;
+pub mod stored;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Chooses the pictures of a report from what the shards left, one shard after the other.
+//! Chooses the pictures of a report from what the shards left, one shard after the other, and counts what was
+//! unreadable.
 //!
 //! Every label that is the best tag of a picture gets one before any gets two, the most frequent labels
 //! first. What is chosen depends on the run alone, not on the order of the shards, and memory is bounded
@@ -24,7 +25,7 @@ pub(super) const RANDOM: usize = 24;
 pub(super) const FAILURES: usize = 4;
 
 /// What is chosen so far.
-pub(super) struct Chooser<'a> {
+pub struct Chooser<'a> {
     run: &'a RunId,
     /// Labels by how often each is the best tag, the most frequent first.
     ranked: Vec<(&'a str, u64)>,
@@ -35,10 +36,14 @@ pub(super) struct Chooser<'a> {
     random: Lowest<u64, Arc<Picture>>,
     unsure: Lowest<(Score, u64), Arc<Picture>>,
     failures: BTreeMap<String, Lowest<u64, FailedImage>>,
+    read: u64,
+    unread: u64,
 }
 
 impl<'a> Chooser<'a> {
-    pub(super) fn new(run: &'a RunId, tags: &'a TagCounts) -> Self {
+    /// A chooser that has seen no shard; `tags` has how often each label is the best tag.
+    #[must_use]
+    pub fn new(run: &'a RunId, tags: &'a TagCounts) -> Self {
         let all = tags.most_frequent(usize::MAX, Counted::Best);
         let ranked: Vec<(&str, u64)> = all.into_iter().map(|(label, count)| (label, count.best)).collect();
         let ranks = ranked.iter().enumerate().map(|(rank, (label, _))| (*label, rank)).collect();
@@ -50,10 +55,18 @@ impl<'a> Chooser<'a> {
             random: Lowest::new(RANDOM),
             unsure: Lowest::new(UNSURE),
             failures: BTreeMap::new(),
+            read: 0,
+            unread: 0,
         }
     }
 
-    pub(super) fn add(&mut self, sample: ShardSample) {
+    /// Adds the sample of a shard; `None` if it could not be read.
+    pub fn add(&mut self, sample: Option<ShardSample>) {
+        let Some(sample) = sample else {
+            self.unread += 1;
+            return;
+        };
+        self.read += 1;
         for (pictures, is_unsure) in [(sample.random, false), (sample.unsure, true)] {
             for picture in pictures {
                 self.add_picture(Arc::new(picture), is_unsure);
@@ -81,7 +94,9 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Samples {
+    /// What was chosen; the run has this many samples of shards.
+    #[must_use]
+    pub fn finish(self, objects: u64) -> Samples {
         let mut labels: Vec<(usize, Vec<Arc<Picture>>)> =
             self.labels.into_iter().map(|(rank, found)| (rank, found.into_values())).collect();
         share(&mut labels);
@@ -95,7 +110,9 @@ impl<'a> Chooser<'a> {
             unsure: self.unsure.into_values(),
             random: self.random.into_values(),
             failures: failures.collect(),
-            ..Samples::default()
+            read: self.read,
+            objects,
+            unread: self.unread,
         }
     }
 }

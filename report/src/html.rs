@@ -1,8 +1,7 @@
 //! The report of a run as one page: `report.html`, which needs no network, no script and no other file.
 //!
-//! Pure but for [`write()`], which fetches the pictures and stores the page, and a few of them for the mail.
-//! Keys, labels and messages come from users and their objects: all of them go through `text`, and a policy
-//! in the page forbids everything but its own style and pictures.
+//! Pure: values in, a page out. Keys, labels and messages come from users and their objects: maud escapes every text, `visible`
+//! spells out what cannot be seen, and a policy in the page forbids everything but its own style and pictures.
 
 mod chart;
 mod cost;
@@ -15,20 +14,44 @@ mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
 use crate::Summary;
-use crate::samples::{self, Samples};
-pub use crate::text::{escape, name};
+use crate::samples::Samples;
+pub use crate::text::{name, visible_lines};
 use crate::throughput::Throughput;
-use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{ReduceError, TagCounts};
-use tagfleet_pipeline::run::{RunKeys, RunRequest};
+use tagfleet_pipeline::reduce::{Counted, TagCounts};
+use tagfleet_pipeline::run::RunRequest;
+use tagfleet_pipeline::visible::visible;
 
 /// What the page may do: show its own style and the pictures in it. Not even its own scripts, if it had any,
 /// would run.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 const STYLE: &str = include_str!("html/report.css");
+/// The ends of blocks, after which white space is not seen.
+const BLOCK_ENDS: [&str; 20] = [
+    "</caption>",
+    "</dd>",
+    "</div>",
+    "</dl>",
+    "</figcaption>",
+    "</h1>",
+    "</h2>",
+    "</h3>",
+    "</head>",
+    "</html>",
+    "</li>",
+    "</p>",
+    "</rect>",
+    "</section>",
+    "</style>",
+    "</summary>",
+    "</table>",
+    "</thead>",
+    "</tr>",
+    "</ul>",
+];
 
 /// The content of a run's page.
 #[derive(Clone, Copy, Debug)]
@@ -43,51 +66,67 @@ pub struct Report<'a> {
     pub throughput: &'a Throughput,
 }
 
-/// Chooses the pictures of a run and writes its page, replacing one of an earlier try.
-///
-/// # Errors
-/// If the bucket fails.
-pub async fn write(output: &dyn Bucket, keys: &RunKeys, report: &Report<'_>) -> Result<(), ReduceError> {
-    let samples = samples::collect(output, (&report.summary.run, keys), report.tags).await?;
-    record::replace(output, &keys.highlights(), &samples.highlights()).await?;
-    Ok(output.put(&keys.report(), page(report, &samples).into()).await?)
-}
-
 /// The page.
 #[must_use]
 pub fn page(report: &Report<'_>, samples: &Samples) -> String {
     let Report { summary, request, tags, throughput } = report;
-    let sections = [
-        overview::warning(summary),
-        overview::problem(summary),
-        failures::section(summary, samples),
-        tags::section(tags, request.counted(), summary.tagged),
-        pictures::section(samples),
-        chart::section(throughput, summary.images_here, summary.device.as_ref()),
-        cost::section(summary.cost.as_ref(), summary.cost_problem.as_deref()),
-        details::section(summary, request),
-    ];
-    let main = sections.concat();
-    let title = format!("tagfleet run {}", escape(&summary.run.to_string()));
-    let version = match summary.tagfleet.as_str() {
-        "" => String::new(),
-        version => format!(" {}", escape(version)),
+    let sections = html! {
+        (overview::warning(summary))
+        (overview::problem(summary))
+        (failures::section(summary, samples))
+        (tags::section(tags, Counted::of_run(request), summary.tagged))
+        (pictures::section(samples))
+        (chart::section(throughput, summary.images_here, summary.device.as_ref()))
+        (cost::section(summary.cost.as_ref(), summary.cost_problem.as_deref()))
+        (details::section(summary, request))
     };
-    let (header, figures) = (overview::header(summary), overview::figures(summary));
-    let contents = overview::contents(&main);
-    document(&title, &format!("{header}<main>\n{figures}{contents}{main}</main>\n"), &version)
+    let body = html! {
+        (overview::header(summary))
+        main { (overview::figures(summary)) (overview::contents(&sections)) (sections) }
+    };
+    document(&format!("tagfleet run {}", summary.run), &body, &summary.tagfleet)
 }
 
-/// A page in the style of the report. `title`, `body` and `version` are HTML: all text in them is escaped
-/// already.
+/// A page in the style of the report; `version` of tagfleet is empty if it is not known.
 #[must_use]
-pub fn document(title: &str, body: &str, version: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\
-         <footer><p>Generated by tagfleet{version}. Self-contained: no network requests.</p></footer>\n</body>\n</html>\n"
-    )
+pub fn document(title: &str, body: &Markup, version: &str) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (visible(title)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (body)
+                footer {
+                    p {
+                        "Generated by tagfleet"
+                        @if !version.is_empty() { " " (visible(version)) }
+                        ". Self-contained: no network requests."
+                    }
+                }
+            }
+        }
+    };
+    break_lines(&page)
+}
+
+/// HTML with a line end after each block, for people who read the source and for mail servers, which limit the
+/// length of a line. Text holds no `>`: it is escaped.
+pub(crate) fn break_lines(html: &Markup) -> String {
+    let html = &html.0;
+    let mut lines = String::with_capacity(html.len() + html.len() / 50);
+    for piece in html.split_inclusive('>') {
+        lines.push_str(piece);
+        if piece.rfind("</").is_some_and(|end| BLOCK_ENDS.contains(&&piece[end..])) {
+            lines.push('\n');
+        }
+    }
+    lines
 }

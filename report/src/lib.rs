@@ -1,11 +1,27 @@
-//! Report: the summary of a run, as JSON for machines and as text for people; [`mail`] makes a mail of it,
-//! [`html`] a page.
+//! The report of a run: its summary as JSON for programs and as text for people, a mail and a page.
 //!
-//! The text for people is pure, so every form of it is a snapshot test; [`samples`] and [`throughput`] read
-//! what workers left behind. Nothing in it reads a clock.
+//! ```text
+//! counts, usage, bill ──► Summary ──┬──► text for a terminal, JSON
+//!                                   ├──► mail: text and HTML
+//! thumbnails ──► samples, chooser ──┴──► html: one self-contained page
+//! ```
+//!
+//! A summary starts like this:
+//!
+//! ```text
+//! run      20261126-012330-a62884: complete
+//! images   60: 60 tagged, 0 failed
+//! ```
+//!
+//! Why not a template engine with files? Keys, labels and messages are hostile, and `maud` escapes them where
+//! the markup is written, checked by the compiler. Why no dashboard? A page without requests can be kept,
+//! mailed and opened years later.
+//!
+//! Pure: values in, text and bytes out, so that every form of it is a snapshot test. It never reads a bucket
+//! or a clock; `tagfleet_fleet::page` stores what it makes.
 
 pub mod binding;
-mod chooser;
+pub mod chooser;
 pub mod command;
 pub mod html;
 pub mod mail;
@@ -21,10 +37,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::binding::Binding;
+use self::text::{count, images, share};
 use tagfleet_cost::Cost;
 use tagfleet_cost::usage::Usage;
 use tagfleet_pipeline::filter::Skipped;
-use tagfleet_pipeline::reduce::{Counted, TagCounts};
+use tagfleet_pipeline::reduce::{Counted, Flips, TagCounts};
 use tagfleet_pipeline::run::{RunId, Since};
 use tagfleet_pipeline::shard::kept::Difference;
 use tagfleet_pipeline::tags::slowest::Slowest;
@@ -80,6 +97,12 @@ pub struct Summary {
     /// How its inputs differ from those of the earlier run, if it continues one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
+    /// How its tags differ from those of the earlier run, if it continues one and is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flips: Option<Flips>,
+    /// The largest share of flipped images that the user accepts, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_flips: Option<f64>,
     /// Files that are not meant as images and were not read.
     #[serde(default, skip_serializing_if = "Skipped::is_empty")]
     pub skipped: Skipped,
@@ -191,6 +214,31 @@ impl Summary {
     /// The earlier run that it continues, and how its inputs differ; `None` if it continues none.
     fn since_in_words(&self) -> Option<String> {
         Some(format!("{}: {}", self.since.as_ref()?.run, self.difference?))
+    }
+
+    /// How many images have other tags than in the earlier run; `None` if that is not known.
+    fn flips_in_words(&self) -> Option<String> {
+        let flips = self.flips?;
+        let (flipped, all) = (flips.flipped as f64, flips.same + flips.flipped);
+        let limit = match self.max_flips {
+            Some(max) if self.has_too_many_flips() => format!(", more than the limit of {}", share(max, 1.0)),
+            Some(max) => format!(", within the limit of {}", share(max, 1.0)),
+            None => String::new(),
+        };
+        let have = if flips.flipped == 1 { "has another tag" } else { "have other tags" };
+        Some(format!(
+            "{} of {} tagged in both runs {have} ({}){limit}",
+            count(flips.flipped),
+            images(all),
+            share(flipped, all as f64)
+        ))
+    }
+
+    /// True if a larger share of images has other tags than the user accepts.
+    #[must_use]
+    pub fn has_too_many_flips(&self) -> bool {
+        let share = self.flips.and_then(|flips| flips.share());
+        share.zip(self.max_flips).is_some_and(|(share, max)| share > max)
     }
 
     /// All failed rows.

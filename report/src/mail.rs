@@ -115,7 +115,7 @@ impl Mail {
     }
 }
 
-/// Outcome, failures, dollars, hours.
+/// Outcome, failures, too many flips, dollars, hours.
 fn subject(summary: &Summary) -> String {
     let state = match summary.state {
         State::Complete => "complete",
@@ -124,6 +124,9 @@ fn subject(summary: &Summary) -> String {
     };
     let (images, failed) = (count(summary.images), count(summary.all_failed()));
     let mut subject = format!("tagfleet: {} {state}: {images} images, {failed} failed", summary.run);
+    if summary.has_too_many_flips() {
+        subject.push_str(", too many flips");
+    }
     if let Some(cost) = &summary.cost {
         subject.push_str(&format!(", {}", dollars(cost.total_usd)));
     }

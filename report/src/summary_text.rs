@@ -75,6 +75,9 @@ impl Summary {
         if let Some(since) = self.since_in_words() {
             writeln!(text, "since    {since}")?;
         }
+        if let Some(flips) = self.flips_in_words() {
+            writeln!(text, "flips    {flips}")?;
+        }
         if self.failed.contains_key(Reason::Denied.code()) {
             let permit = "permit reading them (file permissions, bucket policy, object owner, KMS key)";
             writeln!(text, "denied   {permit}, then tag them again: the report has the commands")?;

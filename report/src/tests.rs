@@ -23,6 +23,8 @@ pub(super) fn summary() -> Summary {
         },
         since: None,
         difference: None,
+        flips: None,
+        max_flips: None,
         skipped: Skipped::default(),
         second_decoder: 3,
         slowest: Slowest::default(),
@@ -65,7 +67,7 @@ fn complete() {
 }
 
 #[test]
-fn a_cost_that_is_not_known_says_why() {
+fn an_unknown_cost_has_a_reason() {
     let why = Some("no price of EC2 g6.xlarge spot in mars-1".to_owned());
     let text = Summary { cost_problem: why, ..summary() }.text();
     assert!(text.contains("cost     unknown: no price of EC2 g6.xlarge spot in mars-1\n"), "{text}");
@@ -84,7 +86,7 @@ fn an_image_that_took_a_second_or_more_is_named() {
 }
 
 #[test]
-fn what_lies_among_the_records_is_named() {
+fn foreign_objects_among_the_records_are_named() {
     let foreign = Foreign { objects: 2, keys: vec!["tags/work/r/usage/x/y.json".to_owned()] };
     let usage = Some(Usage { foreign, ..Usage::default() });
     let text = Summary { usage, ..summary() }.text();
@@ -119,4 +121,27 @@ fn incomplete() {
 #[test]
 fn stored_form() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&summary()).unwrap());
+}
+
+#[test]
+fn a_night_with_too_many_flips_says_so_everywhere() {
+    let since = Since { run: RunId::try_from("monday".to_owned()).unwrap(), only_failed: false };
+    let night = |max_flips| Summary {
+        since: Some(since.clone()),
+        difference: Some(Difference { changed: 40, kept: 960, ..Difference::default() }),
+        flips: Some(Flips { same: 985, flipped: 15 }),
+        max_flips,
+        ..summary()
+    };
+    let line = |max_flips| {
+        let text = night(max_flips).text();
+        text.lines().find(|line| line.starts_with("flips")).unwrap().replace('\u{a0}', " ")
+    };
+    assert_eq!(line(None), "flips    15 of 1,000 images tagged in both runs have other tags (1.5 %)");
+    assert!(line(Some(0.02)).ends_with("(1.5 %), within the limit of 2.0 %"), "{}", line(Some(0.02)));
+    assert!(line(Some(0.01)).ends_with("(1.5 %), more than the limit of 1.0 %"), "{}", line(Some(0.01)));
+    let subject =
+        |max_flips| mail::Mail::of_summary(&night(max_flips), &mail::Surroundings::default()).subject;
+    assert!(subject(Some(0.01)).contains(", too many flips"), "{}", subject(Some(0.01)));
+    assert!(!subject(Some(0.02)).contains("flips"), "{}", subject(Some(0.02)));
 }

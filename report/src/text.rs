@@ -1,40 +1,25 @@
 //! Text and numbers as pages and mails show them.
 //!
-//! Whatever a key or a label holds, it comes out as text: markup is escaped, and characters that have no
+//! Whatever a key or a label holds, it comes out as text: maud escapes markup, and characters that have no
 //! shape of their own, or turn what follows, are spelled out. It never cuts anything off. Numbers are plain
 //! text, without markup.
 
 use jiff::Timestamp;
+use maud::{Markup, html};
 pub(crate) use tagfleet_pipeline::number::count;
 
 use tagfleet_pipeline::visible::visible;
 
-/// Text that HTML shows literally; invisible characters stay as they are.
-pub(crate) fn escape_markup(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
+/// A key or a label, which may be written in any direction.
+#[must_use]
+pub fn name(text: &str) -> Markup {
+    html! { bdi { (visible(text)) } }
 }
 
-/// Text that the page shows literally, in an element or a quoted attribute.
+/// Text whose lines stay lines.
 #[must_use]
-pub fn escape(text: &str) -> String {
-    escape_markup(&visible(text))
-}
-
-/// The same for a key or a label, which may be written in any direction.
-#[must_use]
-pub fn name(text: &str) -> String {
-    format!("<bdi>{}</bdi>", escape(text))
+pub fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// `1 image`, `2 images`
@@ -121,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_cannot_be_seen_stays_as_it_is() {
-        assert_eq!(escape("a\u{202e}gpj.<b>\0\n"), "a\\u{202e}gpj.&lt;b&gt;\\u{0}\\u{a}");
-        assert_eq!(escape("ü/שלום 🦓 &amp;"), "ü/שלום 🦓 &amp;amp;");
-        assert_eq!(name("\"'"), "<bdi>&quot;&#39;</bdi>");
+    fn a_name_holds_no_markup_and_nothing_invisible() {
+        let shown = |text| name(text).into_string();
+        assert_eq!(shown("a\u{202e}gpj.<b>\0\n"), "<bdi>a\\u{202e}gpj.&lt;b&gt;\\u{0}\\u{a}</bdi>");
+        assert_eq!(shown("ü/שלום 🦓 &amp;\""), "<bdi>ü/שלום 🦓 &amp;amp;&quot;</bdi>");
     }
 
     #[test]

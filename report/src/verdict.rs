@@ -15,13 +15,16 @@ pub(super) enum Grade {
     Good,
     /// Up to 5 % failed.
     Fair,
-    /// More failed, or the run is not complete.
+    /// More failed, too many images have other tags than before, or the run is not complete.
     Bad,
 }
 
 impl Grade {
     pub(super) fn of(summary: &Summary) -> Self {
-        if summary.state == State::Complete { Self::of_failures(summary) } else { Self::Bad }
+        match summary.state {
+            State::Complete if !summary.has_too_many_flips() => Self::of_failures(summary),
+            _ => Self::Bad,
+        }
     }
 
     /// How good the number of failed images is by itself.

@@ -1,7 +1,7 @@
-//! The whole AWS path on the emulator: the project's own template with the project's own binaries, and what a user sees
-//! of it from outside.
+//! The whole AWS path on the emulator: a stack of the project's template with the project's binaries.
 //!
-//! It asks by plain requests and returns what AWS returns; it never calls into the code that is tested.
+//! It sends plain requests and returns the answers of AWS, so that a test sees what a user sees. It never
+//! calls the code under test.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,21 +9,22 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::emulator::{Emulator, Options, python};
-use crate::http::{Client, encode};
+use crate::http::{Client, encode, encode_key};
 use crate::project;
 
-/// The stack's name, and its state machine's.
+/// The name of the stack and of its state machine.
 pub const STACK: &str = "tagfleet";
 /// The image of CPU workers: the real worker.
 pub const CPU_IMAGE: &str = "tagfleet/worker:cpu";
-/// The image of GPU workers. This machine is asked for no GPU, so its jobs find no capacity.
+/// The image of GPU workers. The emulator has no program for it, so its jobs find no capacity.
 pub const GPU_IMAGE: &str = "tagfleet/worker:gpu";
-/// Who sends the mails.
+/// The sender of the mails.
 pub const SENDER: &str = "sender@example.com";
 
 const CODE_BUCKET: &str = "code";
 const TEMPLATE_KEY: &str = "template.yaml";
-/// Writes a zip whose `bootstrap` runs the binary, so that the binary itself is the function's process.
+/// Writes a zip with a `bootstrap` that replaces itself with the binary, which is then the process of the
+/// function.
 const ZIP: &str = r##"
 import io, sys, zipfile
 file = io.BytesIO()
@@ -46,16 +47,17 @@ impl Cloud {
     /// Deploys the project's template.
     ///
     /// # Panics
-    /// Where a binary is not built or the stack does not come about.
+    /// If a binary is not built or the stack cannot be created.
     #[must_use]
     pub fn deploy() -> Self {
         Self::deploy_with(&Options::default(), &[])
     }
 
-    /// Deploys the project's template into an emulator with options, with parameters beyond every stack's.
+    /// Deploys the project's template into an emulator with options. `parameters` are added to the usual
+    /// ones.
     ///
     /// # Panics
-    /// Where a binary is not built or the stack does not come about.
+    /// If a binary is not built or the stack cannot be created.
     #[must_use]
     pub fn deploy_with(options: &Options, parameters: &[(&str, &str)]) -> Self {
         let options = options.clone().image(CPU_IMAGE, &binary("batch-worker"));
@@ -74,10 +76,10 @@ impl Cloud {
         Self::deploy_template(&options, &template, &all, &functions)
     }
 
-    /// Deploys any template with functions (object keys of their zips, binaries).
+    /// Deploys any template. `functions` are the object keys of their zips, and their binaries.
     ///
     /// # Panics
-    /// Where the stack does not come about.
+    /// If the stack cannot be created.
     #[must_use]
     pub fn deploy_template(
         options: &Options,
@@ -101,10 +103,10 @@ impl Cloud {
         cloud
     }
 
-    /// Updates the stack in place with another template or other values of parameters.
+    /// Updates the stack in place with another template, or other parameters.
     ///
     /// # Panics
-    /// Where the update fails.
+    /// If the update fails.
     pub fn update(&mut self, template: &str, parameters: &[(&str, &str)]) {
         for (name, value) in parameters {
             self.parameters.retain(|(other, _)| other != name);
@@ -116,14 +118,14 @@ impl Cloud {
     /// Deletes the stack.
     ///
     /// # Panics
-    /// Where something of it cannot be deleted.
+    /// If a resource of it cannot be deleted.
     pub fn delete(&self) {
         let _ = self.cloudformation("DeleteStack", &[("StackName", STACK)]);
         let state = self.stack_state();
         assert!(state.is_empty() || state == "DELETE_COMPLETE", "{state}: {}", self.stack_problems());
     }
 
-    /// The emulator that it runs in.
+    /// The emulator that the stack runs in.
     #[must_use]
     pub fn emulator(&self) -> &Emulator {
         &self.emulator
@@ -132,7 +134,7 @@ impl Cloud {
     /// An output of the stack.
     ///
     /// # Panics
-    /// Where it has none of this name.
+    /// If the stack has no output of this name.
     #[must_use]
     pub fn output(&self, name: &str) -> &str {
         let found = self.outputs.iter().find(|(output, _)| output == name);
@@ -150,7 +152,7 @@ impl Cloud {
         put(self.emulator.client(), bucket, key, bytes);
     }
 
-    /// An object of the stack's bucket; none where there is none.
+    /// An object of the stack's bucket; `None` if there is none.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         let line = format!("GET {}", object(self.output("Bucket"), key));
@@ -168,8 +170,8 @@ impl Cloud {
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         let mut keys: Vec<String> = Vec::new();
         loop {
-            let after = encode(keys.last().map_or("", String::as_str), "");
-            let prefix = encode(prefix, "");
+            let after = encode(keys.last().map_or("", String::as_str));
+            let prefix = encode(prefix);
             let line =
                 format!("GET /{}?list-type=2&prefix={prefix}&start-after={after}", self.output("Bucket"));
             let page = self.emulator.client().send("s3", &line, &[], b"").text();
@@ -180,10 +182,10 @@ impl Cloud {
         }
     }
 
-    /// Starts an execution; the answer is its ARN.
+    /// Starts an execution and returns its ARN.
     ///
     /// # Panics
-    /// Where Step Functions refuses.
+    /// If Step Functions refuses.
     #[must_use]
     pub fn start(&self, name: &str, input: &Value) -> String {
         let machine = self.output("StateMachineArn");
@@ -197,10 +199,10 @@ impl Cloud {
         let _ = self.states("StopExecution", &json!({"executionArn": execution}));
     }
 
-    /// The ARNs of all executions, oldest first, children of Maps left out.
+    /// The ARNs of all executions, oldest first, without those of Maps.
     ///
     /// # Panics
-    /// Where the answer is no list.
+    /// If the answer is not a list.
     #[must_use]
     pub fn executions(&self) -> Vec<String> {
         let machine = json!({"stateMachineArn": self.output("StateMachineArn")});
@@ -209,7 +211,7 @@ impl Cloud {
         listed.map(|execution| execution["executionArn"].as_str().expect("an ARN").to_owned()).collect()
     }
 
-    /// Waits until so many executions were started, at most four minutes; returns the ARNs, oldest first.
+    /// Waits until `count` executions have started, at most four minutes; returns their ARNs, oldest first.
     #[must_use]
     pub fn wait_for_executions(&self, count: usize) -> Vec<String> {
         self.emulator.wait(&json!({"executions": count}));
@@ -229,10 +231,10 @@ impl Cloud {
         self.describe(execution)
     }
 
-    /// The names of the states that an execution entered, in order, states of Maps left out.
+    /// The names of the states that an execution entered, in order, without those of Maps.
     ///
     /// # Panics
-    /// Where the answer is no list.
+    /// If the answer is not a list.
     #[must_use]
     pub fn states_entered(&self, execution: &str) -> Vec<String> {
         let request = json!({"executionArn": execution, "maxResults": 1000});
@@ -243,7 +245,7 @@ impl Cloud {
             .collect()
     }
 
-    /// Every mail that was sent, oldest first: `Source`, `To`, `Subject`, `BodyText`, `BodyHtml`.
+    /// All mails, oldest first: `Source`, `To`, `Subject`, `BodyText`, `BodyHtml`.
     #[must_use]
     pub fn mails(&self) -> Vec<Value> {
         let mails = self.emulator.client().get("ses", "/_ministack/ses/messages");
@@ -263,10 +265,10 @@ impl Cloud {
         self.emulator.calls()
     }
 
-    /// Invokes a function and returns what it returns, an error as Lambda shows it.
+    /// Invokes a function. Returns its result, or its error as Lambda reports it.
     ///
     /// # Panics
-    /// Where the answer is no JSON.
+    /// If the answer is not JSON.
     #[must_use]
     pub fn invoke(&self, function: &str, payload: &Value) -> Value {
         self.emulator.client().post(
@@ -279,7 +281,7 @@ impl Cloud {
     /// Changes a function's configuration: `{"Timeout": 3}`.
     ///
     /// # Panics
-    /// Where Lambda refuses.
+    /// If Lambda refuses.
     pub fn configure(&self, function: &str, configuration: &Value) {
         let line = format!("PUT /2015-03-31/functions/{function}/configuration");
         let body = configuration.to_string();
@@ -290,7 +292,7 @@ impl Cloud {
     /// The messages of a log group, oldest first.
     ///
     /// # Panics
-    /// Where there is no such group.
+    /// If there is no such group.
     #[must_use]
     pub fn logs(&self, group: &str) -> Vec<String> {
         let request = json!({"logGroupName": group});
@@ -303,8 +305,8 @@ impl Cloud {
         self.emulator.client().call("states", &format!("AWSStepFunctions.{operation}"), request)
     }
 
-    fn change(&mut self, operation: &str, template: &str, wanted: &str) {
-        // As a deployment does: a request takes no template of more than 51,200 bytes.
+    fn change(&mut self, operation: &str, template: &str, expected: &str) {
+        // By URL, as a deployment does, because a request accepts at most 51,200 bytes of template.
         self.put_into(CODE_BUCKET, TEMPLATE_KEY, template.as_bytes());
         let url = format!("{}/{CODE_BUCKET}/{TEMPLATE_KEY}", self.emulator.endpoint_url());
         let mut form = vec![
@@ -320,13 +322,13 @@ impl Cloud {
         let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let _ = self.cloudformation(operation, &form);
         let state = self.stack_state();
-        assert_eq!(state, wanted, "{}", self.stack_problems());
+        assert_eq!(state, expected, "{}", self.stack_problems());
         let described = self.cloudformation("DescribeStacks", &[("StackName", STACK)]);
         let keys = elements(&described, "OutputKey").into_iter();
         self.outputs = keys.zip(elements(&described, "OutputValue")).collect();
     }
 
-    /// The stack's state, once nothing is in progress: each request takes the emulator's time, so a number bounds it.
+    /// The state of the stack once nothing is in progress. A number of requests bounds the wait.
     fn stack_state(&self) -> String {
         let mut state = String::new();
         for _ in 0..10_000 {
@@ -339,7 +341,7 @@ impl Cloud {
         state
     }
 
-    /// Why the stack did not come about.
+    /// The reasons why the stack could not be created.
     fn stack_problems(&self) -> String {
         let events = self.cloudformation("DescribeStackEvents", &[("StackName", STACK)]);
         elements(&events, "ResourceStatusReason").join("\n")
@@ -348,7 +350,7 @@ impl Cloud {
     fn cloudformation(&self, operation: &str, form: &[(&str, &str)]) -> String {
         let mut body = format!("Action={operation}&Version=2010-05-15");
         for (name, value) in form {
-            body.push_str(&format!("&{name}={}", encode(value, "")));
+            body.push_str(&format!("&{name}={}", encode(value)));
         }
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
         let answer = self.emulator.client().send("cloudformation", "POST /", &headers, body.as_bytes());
@@ -359,7 +361,7 @@ impl Cloud {
 
 const DESCRIBE_STACK: &str = "GET /?Action=DescribeStacks&Version=2010-05-15&StackName=tagfleet";
 
-/// The texts of all elements of a name. Nothing in a stack's outputs or a bucket's keys here needs more of XML.
+/// The texts of all elements of a name. The outputs and keys of these tests need no more of XML.
 fn elements(xml: &str, name: &str) -> Vec<String> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let parts = xml.split(&open).skip(1);
@@ -368,7 +370,7 @@ fn elements(xml: &str, name: &str) -> Vec<String> {
 }
 
 fn object(bucket: &str, key: &str) -> String {
-    format!("/{bucket}/{}", encode(key, "/-_.~"))
+    format!("/{bucket}/{}", encode_key(key))
 }
 
 fn put(client: &Client, bucket: &str, key: &str, bytes: &[u8]) {

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 use crate::root;
 
-/// What a command printed, and how it ended.
+/// The output and exit code of a command that has ended.
 #[derive(Debug)]
 pub struct Ran {
-    /// The exit code; none where a signal ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
     /// All of stdout.
     pub stdout: String,
@@ -17,10 +17,10 @@ pub struct Ran {
     pub stderr: String,
 }
 
-/// A `tagfleet` command that is not started yet, in the project's root.
+/// A `tagfleet` command in the project's root, not started yet.
 ///
 /// # Panics
-/// Where the binary is not built: `make test` builds it.
+/// If the binary is not built: `make test` builds it.
 #[must_use]
 pub fn tagfleet<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let binary = built("tagfleet");
@@ -30,10 +30,10 @@ pub fn tagfleet<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Comm
     command
 }
 
-/// Where a binary of the project is built to: the test's own stands in `target/debug/deps`, others in `target/debug`.
+/// The path of a binary of the project, in `target/debug`. The test itself runs in `target/debug/deps`.
 ///
 /// # Panics
-/// Where the test does not know its own path.
+/// If the test does not know its own path.
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("this program's own path");
@@ -47,26 +47,26 @@ pub fn built(name: &str) -> PathBuf {
 /// Runs a command to its end.
 ///
 /// # Panics
-/// Where it cannot be started.
+/// If it cannot be started.
 pub fn run(command: &mut Command) -> Ran {
     let Output { status, stdout, stderr } = command.output().expect("the command starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("tagfleet prints UTF-8");
     Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Starts a command whose output nobody reads.
+/// Starts a command and discards its output.
 ///
 /// # Panics
-/// Where it cannot be started.
+/// If it cannot be started.
 pub fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
 }
 
-/// Waits for a process to end; returns its exit code and the most memory that it and its child processes had together,
-/// in kB: at any moment, the sum of the largest resident sets until then.
+/// Waits for a process to end. Returns its exit code and its peak memory in kB: the largest sum, at any
+/// moment, of the peak resident sets of the process and its children.
 ///
 /// # Panics
-/// Where it cannot be waited for.
+/// If it cannot be waited for.
 pub fn ended_with_peak_memory(mut child: Child) -> (Option<i32>, u64) {
     let mut peak = 0;
     loop {
@@ -86,7 +86,7 @@ fn peak_memory(process: u32) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// The processes that a process has started and that have not ended; none where it has ended itself.
+/// The running children of a process; none if the process itself has ended.
 #[must_use]
 pub fn children(process: u32) -> Vec<u32> {
     let mut children = Vec::new();

@@ -1,6 +1,6 @@
-//! Pictures that make the process which decodes them die or hang, really: by a library loaded before libc.
+//! Pictures that kill or hang the process that decodes them, by a library that is loaded before libc.
 //!
-//! The command under test knows nothing of it. The library is compiled when a test asks for it.
+//! The command under test does not know about it. The library is compiled by the test that needs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use std::process::Command;
 
 use crate::project;
 
-/// Says to the library that the process shall die of a forbidden access.
+/// Makes the library end the process by a segmentation fault.
 pub const SEGV: &str = "die by segv";
-/// Says to the library that the process shall die as if out of memory.
+/// Makes the library end the process as the out-of-memory killer does.
 pub const KILL: &str = "die by kill";
-/// Says to the library that the process shall hang.
+/// Makes the library hang the process.
 pub const HANG: &str = "hang for ever";
 
 /// Compiles the library into `folder` and returns its path, for `LD_PRELOAD`.
 ///
 /// # Panics
-/// Where there is no C compiler; libjpeg-turbo could not be built without one either.
+/// If there is no C compiler. The build needs one too, for libjpeg-turbo.
 #[must_use]
 pub fn library(folder: &Path) -> PathBuf {
     let library = folder.join("deadly_read.so");
@@ -29,10 +29,10 @@ pub fn library(folder: &Path) -> PathBuf {
     library
 }
 
-/// Writes a good picture that says `what` behind its end, so often that a read cannot cut it everywhere.
+/// Writes a valid picture followed by copies of `what`, as many that a read cannot cut all of them.
 ///
 /// # Panics
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn write(picture: &Path, what: &str) {
     let mut bytes = fs::read(project("demo/photos/autumn/sku-0000.jpg")).expect("a picture of the demo");
     bytes.extend_from_slice(what.repeat(100).as_bytes());

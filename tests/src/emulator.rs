@@ -1,14 +1,16 @@
-//! AWS on this machine: one emulator per test, on a free port of the loopback, gone with the test and with it every
+//! AWS on this machine: one emulator per test, on a free local port. It ends with the test, and so does every
 //! process that it started.
 //!
-//! It starts the project's launcher in what `scripts/setup.sh test` installed and makes buckets and queues by plain
-//! requests; everything that is tested goes through the real SDKs.
+//! It starts the project's launcher in the environment of `scripts/setup.sh test`, and creates buckets and
+//! queues by plain requests. The code under test uses the real SDKs.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -16,7 +18,7 @@ use crate::http::Client;
 use crate::metadata::Metadata;
 use crate::project;
 
-/// What an emulator is to have beyond the services.
+/// Options of an emulator: programs of images, environments, and the behaviour of AWS Batch.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     images: Map<String, Value>,
@@ -43,14 +45,14 @@ impl Options {
         self
     }
 
-    /// Jobs run on the machine that this service describes, not on one of which nothing is known.
+    /// Jobs run on the instance that this service describes. Without it, the instance type is unknown.
     #[must_use]
     pub fn on_machine(self, metadata: &Metadata) -> Self {
         self.variable("AWS_EC2_METADATA_DISABLED", "false")
             .variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.endpoint())
     }
 
-    /// Jobs and functions find every service here, where something passes their requests on to the emulator.
+    /// Jobs and functions use this URL for every service. A proxy there passes requests on to the emulator.
     #[must_use]
     pub fn endpoint_url(mut self, url: &str) -> Self {
         self.endpoint_url = Some(url.to_owned());
@@ -64,21 +66,21 @@ impl Options {
         self.variable(name, value)
     }
 
-    /// So many jobs run at a time; 4 if not said.
+    /// The number of jobs that run at a time; 4 by default.
     #[must_use]
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = Some(slots);
         self
     }
 
-    /// Every job finds a metadata service, which says that it runs on a spot instance of this type.
+    /// Every job has a metadata service that describes a spot instance of this type.
     #[must_use]
     pub fn instance_type(mut self, instance_type: &str) -> Self {
         self.instance_type = Some(instance_type.to_owned());
         self
     }
 
-    /// Every duration that AWS Batch has is multiplied by this: with 0.001 its least ten minutes are 0.6 s.
+    /// Multiplies every duration of AWS Batch: with 0.001, ten minutes are 0.6 s.
     #[must_use]
     pub fn time_scale(mut self, scale: f64) -> Self {
         self.time_scale = Some(scale);
@@ -90,27 +92,27 @@ impl Options {
 #[derive(Debug)]
 pub struct Emulator {
     process: Child,
-    /// It ends when this does, however the test ends.
+    /// The emulator ends when this pipe closes, however the test ends.
     lifeline: Option<ChildStdin>,
     client: Client,
-    /// What it writes besides answers: the code of functions.
+    /// Its temporary folder, with the code of functions.
     _folder: TempDir,
 }
 
 impl Emulator {
-    /// Starts one and waits until it listens.
+    /// Starts an emulator and waits until it listens.
     ///
     /// # Panics
-    /// Where it is not installed or does not start.
+    /// If it is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&Options::default())
     }
 
-    /// Starts one that has more.
+    /// Starts an emulator with options and waits until it listens.
     ///
     /// # Panics
-    /// Where it is not installed or does not start.
+    /// If it is not installed or does not start.
     #[must_use]
     pub fn start_with(options: &Options) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address");
@@ -123,7 +125,7 @@ impl Emulator {
         command.env("AWS_ENDPOINT_URL", endpoint_url).env("MINISTACK_REGION", "us-east-1");
         // Functions inherit them from the emulator.
         command.envs(options.own.iter().map(|(name, value)| (name, value)));
-        // Nobody waits for the intervals of a state machine's retries.
+        // The retries of a state machine wait a hundredth of their intervals.
         command.env("SFN_WAIT_SCALE", "0.01").env("PYTHONDONTWRITEBYTECODE", "1");
         command.env("TMPDIR", folder.path());
         command.env("BATCH_IMAGE_MAP", Value::from(options.images.clone()).to_string());
@@ -143,69 +145,71 @@ impl Emulator {
         Self { process, lifeline, client: Client::new(&free.to_string()), _folder: folder }
     }
 
-    /// Where every service is.
+    /// The URL of every service.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         self.client.url()
     }
 
-    /// Plain requests to it.
+    /// A client that sends plain requests to it.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The emulator's own process.
+    /// The ID of the emulator's process.
     #[must_use]
     pub fn process(&self) -> u32 {
         self.process.id()
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     ///
     /// # Panics
-    /// Where the emulator refuses.
+    /// If the emulator refuses.
     pub fn make_bucket(&self, name: &str) {
         let answer = self.client.send("s3", &format!("PUT /{name}"), &[], b"");
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
-    /// Writes one object under many keys of a bucket, much faster than requests do.
+    /// Writes one object under many keys of a bucket, by one request.
     pub fn fill(&self, bucket: &str, keys: &[String], bytes: &[u8]) {
-        let request = json!({"bucket": bucket, "keys": keys, "base64": base64(bytes)});
+        let request = json!({"bucket": bucket, "keys": keys, "base64": STANDARD.encode(bytes)});
         let _ = self.client.post("tagfleet", "/_tagfleet/fill", &request);
     }
 
-    /// Makes a queue and returns its address.
+    /// Creates a queue and returns its URL.
     ///
     /// # Panics
-    /// Where the emulator refuses.
+    /// If the emulator refuses.
     #[must_use]
     pub fn make_queue(&self, name: &str) -> String {
         let queue = self.client.call("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": name}));
         queue["QueueUrl"].as_str().expect("the queue's address").to_owned()
     }
 
-    /// Waits until what `wait` names has come about (tests/emulator/observe.py), at most four minutes.
+    /// Waits for a condition of tests/emulator/observe.py, at most four minutes.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If the condition is not met in that time.
     pub fn wait(&self, wait: &Value) {
         let answer = self.client.post("tagfleet", "/_tagfleet/wait", wait);
         assert_eq!(answer["met"], json!(true), "four minutes were not enough for {wait}");
     }
 
-    /// From now on every message that is sent to a queue arrives twice.
+    /// From now on every message of a queue arrives twice.
     pub fn duplicate_messages(&self) {
         let _ = self.client.post("tagfleet", "/_tagfleet/duplicate", &json!({"on": true}));
     }
 
-    /// The next `count` requests for keys that begin with `prefix` (`BUCKET/PREFIX`) are answered 503 `SlowDown`.
+    /// The next `count` requests for keys that start with `prefix` (`BUCKET/PREFIX`) are answered 503
+    /// `SlowDown`.
     pub fn slow_down(&self, prefix: &str, count: usize) {
         self.refuse(prefix, count, "SlowDown");
     }
 
-    /// The same with `ServiceUnavailable`, which slows no client down.
+    /// The next `count` requests for keys that start with `prefix` are answered 503 `ServiceUnavailable`.
+    /// Unlike after `SlowDown`, clients keep their rate.
     pub fn be_unavailable(&self, prefix: &str, count: usize) {
         self.refuse(prefix, count, "ServiceUnavailable");
     }
@@ -220,52 +224,56 @@ impl Emulator {
         let _ = self.client.post("tagfleet", "/_tagfleet/kill", &json!({"job": job, "signal": signal}));
     }
 
-    /// Takes the instance away under a job, as EC2 does with spot instances.
+    /// Ends the instance of a job without notice, as EC2 may do with spot instances.
     pub fn reclaim(&self, job: &str) {
         let reason = "Host EC2 (instance i-00000000000000000) terminated.";
         let request = json!({"job": job, "signal": 9, "reason": reason});
         let _ = self.client.post("tagfleet", "/_tagfleet/kill", &request);
     }
 
-    /// Announces to a job that its instance is taken away, and does so two minutes later if the job is still there.
-    pub fn reclaim_in_time(&self, job: &str) {
+    /// Gives a job notice of a spot interruption, and ends its instance two minutes later if the job still
+    /// runs.
+    pub fn reclaim_with_notice(&self, job: &str) {
         let _ = self.client.post("tagfleet", "/_tagfleet/reclaim", &json!({"job": job}));
     }
 
-    /// The next `count` jobs are not submitted: AWS Batch answers with this code and status.
+    /// AWS Batch refuses the next `count` jobs with this code and status.
     pub fn refuse_jobs(&self, count: usize, code: &str, status: u16) {
         let request = json!({"count": count, "code": code, "status": status});
         let _ = self.client.post("tagfleet", "/_tagfleet/refuse_jobs", &request);
     }
 
-    /// IAM's verdict on every call of every role: those that are `denied`, and what of the policies is `needless`.
+    /// IAM's decision on every call of every role: the calls that are `denied`, and the `needless`
+    /// permissions.
     #[must_use]
     pub fn verdict(&self) -> Value {
         self.client.get("tagfleet", "/_tagfleet/verdict")
     }
 
-    /// `{"service:Operation": count}`: the calls that were held to AWS's own description of them.
+    /// `{"service:Operation": count}`: the calls that were checked against AWS's description of them.
     #[must_use]
     pub fn checked(&self) -> Value {
         self.client.get("tagfleet", "/_tagfleet/checked")
     }
 
-    /// The JSONata that state machines evaluated: expression, variables, `$states`, value.
+    /// The JSONata expressions that state machines evaluated: expression, variables, `$states`, value.
     #[must_use]
     pub fn evaluations(&self) -> Value {
         self.client.get("tagfleet", "/_tagfleet/evaluations")
     }
 
-    /// Which of these names AWS's answers lack: service, operation, `path.of.names`.
+    /// The fields that are not in AWS's description of an answer. Each is a service, an operation and a
+    /// `path.of.names`.
     #[must_use]
     pub fn unknown_in_answers(&self, names: &[[&str; 3]]) -> Value {
         self.client.post("tagfleet", "/_tagfleet/answers", &json!({"names": names}))["unknown"].clone()
     }
 
-    /// Every Batch job, children and parents, as `DescribeJobs` returns them, with the `pid` of the latest process.
+    /// Every Batch job, children and parents, as `DescribeJobs` returns them, with the `pid` of the latest
+    /// process.
     ///
     /// # Panics
-    /// Where the answer is no list.
+    /// If the answer is not a list.
     #[must_use]
     pub fn jobs(&self) -> Vec<Value> {
         let jobs = self.client.get("tagfleet", "/_tagfleet/jobs");
@@ -279,21 +287,7 @@ impl Emulator {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for digit in 0..=chunk.len() {
-            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
-        }
-        text.push_str(&"==="[..3 - chunk.len()]);
-    }
-    text
-}
-
-/// The Python that has the emulator.
+/// The Python interpreter with the emulator.
 pub(crate) fn python() -> PathBuf {
     let python = project(".venv-emulator/bin/python");
     assert!(python.exists(), "{} is not there: run `make test`", python.display());
@@ -302,20 +296,20 @@ pub(crate) fn python() -> PathBuf {
 
 fn wait_until_it_listens(process: &mut Child) {
     let mut lines = BufReader::new(process.stderr.take().expect("its output")).lines();
-    let mut said = Vec::new();
+    let mut printed = Vec::new();
     let listens = lines.by_ref().map_while(Result::ok).any(|line| {
-        said.push(line);
-        said.last().is_some_and(|line| line.contains("Running on"))
+        printed.push(line);
+        printed.last().is_some_and(|line| line.contains("Running on"))
     });
-    assert!(listens, "the emulator ended before it listened:\n{}", said.join("\n"));
-    // What it logs from now on has to go somewhere.
+    assert!(listens, "the emulator ended before it listened:\n{}", printed.join("\n"));
+    // Its log must be read to the end: a full pipe would block it.
     std::thread::spawn(move || lines.count());
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
         drop(self.lifeline.take());
-        // It may have ended by itself; then there is nothing to wait for.
+        // It may have ended already.
         let _ = self.process.wait();
     }
 }

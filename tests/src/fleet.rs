@@ -1,4 +1,4 @@
-//! A stack as its user has it: the real command on one side, the deployed stack on the other.
+//! A user of a stack: the real command on one side, the deployed stack on the other.
 //!
 //! It publishes the demo's model once per stack, uploads pictures, puts request files, and reads back rows.
 
@@ -16,7 +16,7 @@ use crate::photos::files;
 use crate::project;
 use crate::rows::{Row, rows_of};
 
-/// A deployed stack, its command, and a folder for what is downloaded.
+/// A deployed stack, its command, and a folder for downloads.
 #[derive(Debug)]
 pub struct Fleet {
     /// The stack.
@@ -29,10 +29,10 @@ impl Fleet {
     /// Deploys a stack.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn deploy(options: &Options, parameters: &[(&str, &str)]) -> Self {
-        // Nobody waits for more messages than there are.
+        // A worker ends as soon as its queue is empty.
         let options = options.clone().variable("TAGFLEET_IDLE_SECONDS", "1");
         let cloud = Cloud::deploy_with(&options, parameters);
         Self { cloud, folder: tempfile::tempdir().expect("a folder"), model: OnceLock::new() }
@@ -50,7 +50,7 @@ impl Fleet {
         let endpoint = self.cloud.emulator().endpoint_url();
         let mut command = tagfleet(arguments);
         command.args(["--region", "us-east-1", "--endpoint-url", &endpoint]);
-        // By this key the emulator tells its calls from those of the test.
+        // By this key the emulator distinguishes its calls from those of the test.
         command.env("AWS_ACCESS_KEY_ID", "operator").env("AWS_SECRET_ACCESS_KEY", "secret");
         run(&mut command)
     }
@@ -58,7 +58,7 @@ impl Fleet {
     /// Uploads the demo's 60 pictures below `prefix` of the stack's bucket.
     ///
     /// # Panics
-    /// Where one cannot be read.
+    /// If one cannot be read.
     pub fn upload_demo(&self, prefix: &str) {
         let folder = project("demo/photos");
         for path in files(&folder) {
@@ -70,17 +70,17 @@ impl Fleet {
     /// Uploads one of the demo's pictures as `count` objects `photos/000000.jpg` and so on.
     ///
     /// # Panics
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn upload_copies(&self, count: usize) {
         let keys: Vec<String> = (0..count).map(|number| format!("photos/{number:06}.jpg")).collect();
         self.cloud.emulator().fill(self.bucket(), &keys, &one_picture());
     }
 
-    /// A request for the pictures below `photos/` of the stack's bucket, with `more` fields; publishes the model the
-    /// first time.
+    /// A request for the pictures below `photos/` of the stack's bucket, with `more` fields. The first
+    /// call publishes the model.
     ///
     /// # Panics
-    /// Where the model cannot be published.
+    /// If the model cannot be published.
     #[must_use]
     pub fn request(&self, more: &Value) -> Value {
         let input = format!("s3://{}/photos/", self.bucket());
@@ -101,17 +101,18 @@ impl Fleet {
         request["model"].as_str().expect("the model's place").to_owned()
     }
 
-    /// Puts a request file and waits for the execution that it starts, the `nth` of this stack; returns its ARN.
+    /// Puts a request file and waits for the execution that it starts, the `nth` of this stack; returns its
+    /// ARN.
     #[must_use]
     pub fn put_request(&self, name: &str, request: &Value, nth: usize) -> String {
         self.cloud.put(&format!("requests/{name}.json"), request.to_string().as_bytes());
         self.cloud.wait_for_executions(nth).pop().expect("an execution")
     }
 
-    /// Submits a request by the command and returns the run's id.
+    /// Submits a request by the command and returns the run ID.
     ///
     /// # Panics
-    /// Where it is refused.
+    /// If it is refused.
     #[must_use]
     pub fn submit(&self, request: &Value) -> String {
         let file = self.folder.path().join("submitted.json");
@@ -125,7 +126,7 @@ impl Fleet {
     /// The ARN of an execution by its name.
     ///
     /// # Panics
-    /// Where there is none.
+    /// If there is none.
     #[must_use]
     pub fn execution(&self, name: &str) -> String {
         let executions = self.cloud.executions();
@@ -133,17 +134,17 @@ impl Fleet {
         found.expect("the execution")
     }
 
-    /// Waits for an execution and returns its status, and what it says of its end.
+    /// Waits for an execution. Returns its status, and its error and cause.
     #[must_use]
     pub fn wait(&self, execution: &str) -> (String, Value) {
         let ended = self.cloud.wait(execution);
         (ended["status"].as_str().unwrap_or_default().to_owned(), ended)
     }
 
-    /// The rows of a run with the default output, which is complete.
+    /// The rows of a complete run with the default output.
     ///
     /// # Panics
-    /// Where it is not.
+    /// If it is not.
     #[must_use]
     pub fn rows(&self, run: &str) -> Vec<Row> {
         let folder = self.folder.path().join(run);
@@ -151,10 +152,10 @@ impl Fleet {
         rows_of(&folder)
     }
 
-    /// Copies what people read of a run into a folder.
+    /// Copies the results, summary and report of a run into a folder.
     ///
     /// # Panics
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn download(&self, run: &str, folder: &Path) {
         let prefix = format!("tags/{run}/");
         for key in self.cloud.keys(&prefix) {
@@ -165,7 +166,7 @@ impl Fleet {
     }
 }
 
-/// The run that an execution was started for by an event or a submit: its name.
+/// The run of an execution that an event or `submit` started: its name.
 #[must_use]
 pub fn name(execution: &str) -> &str {
     execution.rsplit(':').next().unwrap_or_default()
@@ -174,16 +175,16 @@ pub fn name(execution: &str) -> &str {
 /// The bytes of one of the demo's pictures.
 ///
 /// # Panics
-/// Where it cannot be read.
+/// If it cannot be read.
 #[must_use]
 pub fn one_picture() -> Vec<u8> {
     fs::read(project("demo/photos/autumn/sku-0000.jpg")).expect("a picture")
 }
 
-/// The rows that the command gives on this machine for a folder, with `prefix` before each key.
+/// The rows of a local run over a folder, with `prefix` before each key.
 ///
 /// # Panics
-/// Where it does not end well.
+/// If the run fails.
 #[must_use]
 pub fn local_rows(folder: &Path, prefix: &str) -> Vec<Row> {
     let out = tempfile::tempdir().expect("a folder");

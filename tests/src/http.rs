@@ -1,15 +1,23 @@
-//! Plain HTTP requests to the emulator, signed well enough for it: no SDK stands between a test and what it asks.
+//! HTTP as the tests speak it: plain requests to the emulator, and what the servers of this crate share.
+//!
+//! Requests go past the AWS SDKs, so that a test sees what AWS returns. They carry the name of a role, and no
+//! valid signature, because the emulator checks none.
 
-use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io::Cursor;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use tiny_http::{Header, Response};
+use ureq::Agent;
+use ureq::http::Request;
 
-/// Who the tests are to the emulator, which records no call of theirs.
+/// The name under which the tests call. The emulator does not record its calls.
 const PRINCIPAL: &str = "test";
 
-/// An answer.
+/// What an object's key keeps in a path.
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A service's answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
@@ -22,16 +30,16 @@ impl Answer {
     /// The body as text.
     ///
     /// # Panics
-    /// Where it is no UTF-8.
+    /// If it is not UTF-8.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("a UTF-8 answer")
     }
 
-    /// The body as JSON, of an answer that is no error.
+    /// The body as JSON.
     ///
     /// # Panics
-    /// Where it is an error or no JSON.
+    /// If the answer is an error or is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let text = self.text();
@@ -45,53 +53,53 @@ impl Answer {
 pub struct Client {
     address: String,
     principal: String,
+    agent: Agent,
 }
 
 impl Client {
     /// A client of `HOST:PORT`.
     #[must_use]
     pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), principal: PRINCIPAL.to_owned() }
+        let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
+        let agent = config.max_idle_connections(0).build().into();
+        Self { address: address.to_owned(), principal: PRINCIPAL.to_owned(), agent }
     }
 
-    /// The same in the name of a role, whose calls the emulator records and judges.
+    /// A client that calls as a role. The emulator records and judges the calls of roles.
     #[must_use]
-    pub fn in_the_name_of(&self, role: &str) -> Self {
+    pub fn with_role(&self, role: &str) -> Self {
         Self { principal: role.to_owned(), ..self.clone() }
     }
 
-    /// Where it sends to, as a URL.
+    /// The address as a URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Sends a request to a service; `line` is method and path.
+    /// Sends a request to a service; `line` is the method and the path: `GET /bucket/key`.
     ///
     /// # Panics
-    /// Where nobody listens or the answer is no HTTP.
+    /// If the request is not valid HTTP, nothing listens, or the answer is not HTTP.
     #[must_use]
     pub fn send(&self, service: &str, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let scope = format!("20260101/us-east-1/{service}/aws4_request");
-        let mut head = format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
-        let credential = format!("{}/{scope}", self.principal);
-        let signed = format!("Credential={credential}, SignedHeaders=host, Signature=0");
-        let _ =
-            write!(head, "Authorization: AWS4-HMAC-SHA256 {signed}\r\nContent-Length: {}\r\n", body.len());
-        for (name, value) in headers {
-            let _ = write!(head, "{name}: {value}\r\n");
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let scope = format!("{}/20260101/us-east-1/{service}/aws4_request", self.principal);
+        let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url()));
+        for (name, value) in headers.iter().chain(&[("Authorization", signature.as_str())]) {
+            request = request.header(*name, *value);
         }
-        let mut stream = TcpStream::connect(&self.address).expect("the emulator listens");
-        stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).expect("a request");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        parse(&answer)
+        let answer = self.agent.run(request.body(body).expect("a valid request"));
+        let mut answer = answer.expect("the service answers");
+        let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a whole answer");
+        Answer { status: answer.status().as_u16(), body }
     }
 
     /// Calls an operation of a service that speaks JSON by target (`AmazonSQS.CreateQueue`).
     ///
     /// # Panics
-    /// Where the service refuses.
+    /// If the service refuses.
     #[must_use]
     pub fn call(&self, service: &str, target: &str, request: &Value) -> Value {
         let headers = [("X-Amz-Target", target), ("Content-Type", "application/x-amz-json-1.0")];
@@ -101,7 +109,7 @@ impl Client {
     /// Posts JSON to a path.
     ///
     /// # Panics
-    /// Where the service refuses.
+    /// If the service refuses.
     #[must_use]
     pub fn post(&self, service: &str, path: &str, request: &Value) -> Value {
         let headers = [("Content-Type", "application/json")];
@@ -111,67 +119,31 @@ impl Client {
     /// Gets JSON from a path.
     ///
     /// # Panics
-    /// Where the service refuses.
+    /// If the service refuses.
     #[must_use]
     pub fn get(&self, service: &str, path: &str) -> Value {
         self.send(service, &format!("GET {path}"), &[], b"").json()
     }
 }
 
-fn parse(answer: &[u8]) -> Answer {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    let body = &answer[end + 4..];
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Answer { status, body: if chunked { joined(body) } else { body.to_vec() } }
-}
-
-/// The chunks of a body, joined.
-fn joined(mut body: &[u8]) -> Vec<u8> {
-    let mut whole = Vec::new();
-    loop {
-        let line = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's size");
-        let size = String::from_utf8_lossy(&body[..line]).into_owned();
-        let size = usize::from_str_radix(&size, 16).expect("a chunk's size");
-        if size == 0 {
-            return whole;
-        }
-        whole.extend_from_slice(&body[line + 2..line + 2 + size]);
-        body = &body[line + 2 + size + 2..];
-    }
-}
-
-/// Text with everything but letters, digits and `keep` percent-encoded.
+/// A value of a query or a form: everything but letters and digits is percent-encoded.
 #[must_use]
-pub fn encode(text: &str, keep: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        let character = char::from(byte);
-        if character.is_ascii_alphanumeric() || keep.contains(character) {
-            encoded.push(character);
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// A request's head, its empty line included, and what came of the body with it.
-///
-/// # Errors
-/// If the client closes the connection before the empty line, or it breaks.
-pub fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let rest = bytes.split_off(end + 4);
-            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
-        }
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes.extend_from_slice(&buffer[..read]);
-    }
+/// An object's key as a path.
+#[must_use]
+pub fn encode_key(key: &str) -> String {
+    utf8_percent_encode(key, KEY).to_string()
+}
+
+/// A response with a `Content-Length`, as S3 sends it. `tiny_http` would send a long body in chunks.
+pub(crate) fn response(status: u16, body: impl Into<Vec<u8>>) -> Response<Cursor<Vec<u8>>> {
+    Response::from_data(body).with_status_code(status).with_chunked_threshold(usize::MAX)
+}
+
+/// A header of a response.
+pub(crate) fn header(name: &str, value: &str) -> Header {
+    Header::from_bytes(name, value).expect("a header in ASCII")
 }

@@ -1,7 +1,8 @@
-//! Small networks as ONNX files, and plain pictures for them: their right preprocessing is known, because it is chosen.
+//! Small networks as ONNX files, and plain pictures for them. Their correct preprocessing is known, because
+//! the test chooses it.
 //!
-//! A network averages each channel, multiplies with a matrix and applies a softmax. Protocol buffers are written by hand: a
-//! handful of fields needs no library.
+//! A network averages each channel, multiplies by a matrix and applies a softmax. Its few protocol buffer
+//! fields are written by hand, without a library.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 pub struct Network {
     /// Whether channels come last.
     pub nhwc: bool,
-    /// Per label its weight of each channel, in the order of the graph, and its bias.
+    /// For each label, the weight of each channel in the order of the graph, and the bias.
     pub labels: Vec<(&'static str, [f32; 3], f32)>,
 }
 

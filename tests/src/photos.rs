@@ -1,4 +1,4 @@
-//! Folders of pictures for tests: the demo's own, as many as wanted, under any names.
+//! Folders of pictures for tests: the demo's pictures, in any number and under any names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::project;
 /// The files of a folder, recursively, in no order.
 ///
 /// # Panics
-/// Where it cannot be read.
+/// If it cannot be read.
 #[must_use]
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -23,10 +23,10 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Fills `folder` with `count` pictures, `00000.jpg` and so on, links to the demo's in turn.
+/// Fills `folder` with `count` links to the demo's pictures in turn: `00000.jpg`, `00001.jpg`, and so on.
 ///
 /// # Panics
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn fill(folder: &Path, count: usize) {
     let mut demo = files(&project("demo/photos"));
     demo.sort();
@@ -37,10 +37,10 @@ pub fn fill(folder: &Path, count: usize) {
     }
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder recursively.
 ///
 /// # Panics
-/// Where it cannot be read, or not be written.
+/// If a file cannot be read or written.
 pub fn copy_folder(from: &Path, to: &Path) {
     for file in files(from) {
         let target = to.join(file.strip_prefix(from).expect("a file of the folder"));

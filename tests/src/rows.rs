@@ -1,4 +1,4 @@
-//! The rows of a run, read back from its Parquet files as any reader would.
+//! The rows of a run, read from its Parquet files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,22 +9,22 @@ use arrow_array::types::{Float32Type, Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use tagfleet_pipeline::tags::parquet;
 
-/// One row, without the run and the model, which differ between runs whose rows are otherwise equal.
+/// One row, without its run and model, so that the rows of two runs can be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The key.
     pub key: String,
     /// `tagged` or `failed`.
     pub status: String,
-    /// Why it failed.
+    /// The reason of a failure, as a code.
     pub error_code: Option<String>,
-    /// The same for a person, from a closed list.
+    /// The cause of a failure, from a closed list of sentences.
     pub error_message: Option<String>,
-    /// What differs from image to image.
+    /// The details of a failure, which differ from image to image.
     pub error_detail: Option<String>,
-    /// Width and height.
+    /// Width and height, in pixels.
     pub size: Option<(i32, i32)>,
-    /// Size of the stored image.
+    /// The size of the stored image, in bytes.
     pub bytes: Option<i64>,
     /// Label, index and score, best first.
     pub tags: Vec<(String, i32, f32)>,
@@ -33,7 +33,7 @@ pub struct Row {
 /// The folders of the runs below an output folder, oldest first.
 ///
 /// # Panics
-/// Where it cannot be read.
+/// If it cannot be read.
 #[must_use]
 pub fn runs(out: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(out).expect("the output folder");
@@ -46,7 +46,7 @@ pub fn runs(out: &Path) -> Vec<PathBuf> {
 /// The rows of the only run below `out`.
 ///
 /// # Panics
-/// Where there is no run or more than one, or it is not complete.
+/// If there is not exactly one run, or it is not complete.
 #[must_use]
 pub fn rows(out: &Path) -> Vec<Row> {
     let runs = runs(out);
@@ -57,7 +57,7 @@ pub fn rows(out: &Path) -> Vec<Row> {
 /// The rows of a complete run.
 ///
 /// # Panics
-/// Where it is not complete.
+/// If it is not complete.
 #[must_use]
 pub fn rows_of(run: &Path) -> Vec<Row> {
     assert!(run.join("_SUCCESS").exists(), "{} is complete", run.display());
@@ -87,7 +87,7 @@ pub fn runs_and_models(run: &Path) -> BTreeSet<[String; 2]> {
 /// The record batches of all Parquet files in a folder, in the order of their names.
 ///
 /// # Panics
-/// Where one cannot be read.
+/// If one cannot be read.
 #[must_use]
 pub fn batches(folder: &Path) -> Vec<RecordBatch> {
     let mut files = crate::photos::files(folder);

@@ -1,6 +1,7 @@
-//! JSON Schemas of what tagfleet stores and reads, derived from the types themselves: docs/reference/schemas.
+//! JSON Schemas of the records that tagfleet reads and writes, derived from the types:
+//! docs/reference/schemas.
 //!
-//! `make reference` writes them, and a test compares. No program of tagfleet has them.
+//! `make reference` writes them, and a test compares them with the types. No program contains them.
 
 use std::fs;
 use std::io;
@@ -17,7 +18,7 @@ use tagfleet_report::Summary;
 
 use crate::project;
 
-/// Where they are in the project.
+/// Their folder in the project.
 pub const FOLDER: &str = "docs/reference/schemas";
 
 /// Every schema with the name of its file, `request.json`.
@@ -32,12 +33,12 @@ pub fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What is accepted.
+/// The schema of a record that tagfleet reads.
 fn read<T: JsonSchema>(title: &str) -> Value {
     schema::<T>(SchemaSettings::draft2020_12().for_deserialize(), title)
 }
 
-/// What is written.
+/// The schema of a record that tagfleet writes.
 fn written<T: JsonSchema>(title: &str) -> Value {
     schema::<T>(SchemaSettings::draft2020_12().for_serialize(), title)
 }
@@ -49,7 +50,7 @@ fn schema<T: JsonSchema>(settings: SchemaSettings, title: &str) -> Value {
     schema
 }
 
-/// Comments link to items of the code, which are nothing to a reader of the schema.
+/// Removes the links to items of the code from descriptions.
 fn unlink(value: &mut Value) {
     match value {
         Value::Object(fields) => {

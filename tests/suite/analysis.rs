@@ -1,4 +1,4 @@
-//! `tagfleet evaluate`, `tagfleet diff` and `--thresholds` as a user has them: runs of the demo's pictures.
+//! `tagfleet evaluate`, `tagfleet diff` and `--thresholds` on runs of the demo's pictures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ fn diff(a: &Path, b: &Path, out: &Path, options: &[&str]) -> Ran {
     run(tagfleet(["diff"]).arg(a).arg(b).arg("--out").arg(out).args(options))
 }
 
-/// Names of runs and folders differ from machine to machine.
+/// Replaces the names of runs and folders, which differ from machine to machine.
 fn without_places(text: &str, places: &[&Path]) -> String {
     let mut text = text.to_owned();
     for (number, place) in places.iter().enumerate() {
@@ -54,7 +54,11 @@ fn a_run_is_evaluated_and_its_thresholds_are_kept() {
     let text = without_places(&ran.stdout, &[&all, &page]);
     assert!(text.contains("images   60 evaluated\n"), "{text}");
     let evaluation = json(&page.join("evaluation.json"));
-    assert_eq!(evaluation["labels"].as_array().unwrap().len(), 29, "with --threshold 0 every label is given");
+    assert_eq!(
+        evaluation["labels"].as_array().unwrap().len(),
+        29,
+        "with --threshold 0 a row has every label"
+    );
     let micro = &evaluation["averages"]["micro"];
     assert_eq!((micro["recall"].as_f64(), evaluation["exact"].as_f64()), (Some(1.0), Some(0.0)));
     let html = fs::read_to_string(page.join("evaluation.html")).unwrap();
@@ -90,7 +94,7 @@ fn a_run_is_evaluated_and_its_thresholds_are_kept() {
 }
 
 #[test]
-fn what_has_no_figure_is_named() {
+fn absent_figures_are_named() {
     let folder = TempDir::new().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("tags"));
     copy_folder(&project("demo/photos/autumn"), &photos.join("mug"));

@@ -1,5 +1,5 @@
-//! S3 and SQS through the real SDKs, against the emulator: they keep the ports' contracts, and a bucket is tagged as a
-//! folder is.
+//! S3 and SQS through the real SDKs, against the emulator: they keep the contracts of the ports, and a bucket
+//! has the same rows as a folder.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ use tagfleet_tests::photos::{files, fill};
 use tagfleet_tests::project;
 use tagfleet_tests::rows::rows;
 
-/// Keys that S3 holds and a directory does not.
+/// Keys that S3 can hold and a directory cannot.
 const S3_KEYS: [&str; 6] = ["a", "a//b.jpg", "/a.jpg", "folder/", "./a", "a/../b"];
 
 pub(super) async fn clients(emulator: &Emulator) -> Aws {
@@ -70,7 +70,7 @@ fn a_large_object_is_written_in_parts_and_only_once() {
     });
 }
 
-/// The demo's pictures in a bucket, the names of some as only a bucket can hold them.
+/// Uploads the demo's pictures, some of them under keys that only a bucket can hold.
 async fn upload(bucket: &S3Bucket) {
     let folder = project("demo/photos");
     for path in files(&folder) {
@@ -84,7 +84,7 @@ async fn upload(bucket: &S3Bucket) {
     bucket.put("other/no.jpg", Bytes::new()).await.unwrap();
 }
 
-/// Copies what a run left in a bucket into a folder, so that it can be read as a local one.
+/// Copies the objects of a run into a folder, so that it can be read like a local run.
 async fn download(bucket: &S3Bucket, folder: &Path) {
     let pages: Vec<_> = bucket.list(&KeyRange::default()).try_collect().await.unwrap();
     for object in pages.concat() {
@@ -139,14 +139,14 @@ fn a_bucket_is_tagged_as_a_folder_is() {
     assert!(again.stderr.contains("is inside the input s3://photos/shop/"), "{}", again.stderr);
 }
 
-/// The sum of a bill's lines of this item, in what they count.
+/// The sum of the quantities of a bill's lines of this item.
 fn quantity(cost: &Value, item: &str) -> f64 {
     let lines = cost["lines"].as_array().unwrap().iter();
     lines.filter(|line| line["item"] == item).map(|line| line["quantity"].as_f64().unwrap()).sum()
 }
 
 #[test]
-fn a_run_of_a_bucket_has_a_bill_and_is_told_from_its_place() {
+fn a_run_of_a_bucket_has_a_bill_and_is_reported_from_its_url() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
     emulator.make_bucket("results");
@@ -155,7 +155,7 @@ fn a_run_of_a_bucket_has_a_bill_and_is_told_from_its_place() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
     let (run_id, cost) = (summary["run"].as_str().unwrap(), &summary["cost"]);
-    // 64 pictures, and a few objects of the run's own; a thousand of them are the unit.
+    // 64 pictures and a few objects of the run itself. The unit is a thousand requests.
     let gets = quantity(cost, "GetObject");
     assert!((0.064..0.1).contains(&gets), "{cost}");
     let sum: f64 = cost["lines"].as_array().unwrap().iter().map(|line| line["usd"].as_f64().unwrap()).sum();
@@ -179,7 +179,7 @@ fn a_run_of_a_bucket_has_a_bill_and_is_told_from_its_place() {
 }
 
 #[test]
-fn a_run_in_a_bucket_goes_on_after_a_kill() {
+fn a_killed_run_in_a_bucket_resumes() {
     let emulator = Emulator::start();
     emulator.make_bucket("results");
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a user can get wrong: each is one clear sentence that names the thing and says what to do, and exit code 2.
+//! Wrong inputs of a user: each gives one sentence that names the thing and the remedy, and exit code 2.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::{project, shared};
 use tempfile::TempDir;
 
-/// The error of a run on the demo with these arguments besides; FOLDER stands for the temporary folder in both.
+/// The error of a run on the demo with these additional arguments. FOLDER means the temporary folder in both.
 fn refused(folder: &TempDir, arguments: &[&str]) -> String {
     let path = folder.path().canonicalize().unwrap();
     let path = path.to_str().unwrap();
@@ -109,7 +109,7 @@ fn options() {
 }
 
 #[test]
-fn a_gpu_that_is_not_there() {
+fn an_absent_gpu_is_refused() {
     let folder = folder_of(&[("photos/a.jpg", b"x")]);
     let mut places = vec![project(".venv")];
     let for_gpus = project(".venv-gpu");
@@ -119,7 +119,7 @@ fn a_gpu_that_is_not_there() {
         eprintln!("SKIPPED: no ONNX Runtime for GPUs: `scripts/setup.sh gpu` installs it");
     }
     if Path::new("/dev/nvidia0").exists() {
-        eprintln!("SKIPPED: there is a GPU here");
+        eprintln!("SKIPPED: this machine has a GPU");
         return;
     }
     for place in places {
@@ -150,7 +150,7 @@ fn models() {
 }
 
 #[test]
-fn broken_models() {
+fn damaged_models_are_refused() {
     let Some(broken) = shared("models/broken") else { return };
     let folder = folder_of(&[("photos/a.jpg", b"x")]);
     let refused = |name: &str| {

@@ -1,7 +1,7 @@
-//! The requests that no SDK makes, and what is read of their answers, held to AWS's own description of its services: the
-//! models of botocore, in the emulator (tests/emulator/contracts.py).
+//! Requests that no SDK makes, and the fields that are read from their answers, against AWS's own description
+//! of its services: the models of botocore, in the emulator (tests/emulator/contracts.py).
 //!
-//! The emulator refuses whatever the models refuse, in every test; here each call is made once.
+//! In every test, the emulator refuses what the models refuse. These tests make each call once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,7 +34,7 @@ const SIGNED: [&str; 17] = [
     "sts:GetCallerIdentity",
 ];
 
-/// What is read of their answers, in the words of the protocol.
+/// The fields that are read from their answers, by the names of the protocol.
 const READ: [[&str; 3]; 35] = [
     ["batch", "DescribeComputeEnvironments", "computeEnvironments.computeResources.maxvCpus"],
     ["batch", "DescribeComputeEnvironments", "computeEnvironments.computeResources.instanceTypes"],
@@ -73,7 +73,7 @@ const READ: [[&str; 3]; 35] = [
     ["sts", "GetCallerIdentity", "Arn"],
 ];
 
-/// The actions that the code names in a call of its own.
+/// The actions that the code names in calls without an SDK.
 fn named_in(folder: &Path, actions: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -90,7 +90,7 @@ fn named_in(folder: &Path, actions: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_request_that_no_sdk_makes_is_one_that_aws_describes() {
+fn every_request_without_an_sdk_matches_awss_description() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     let run = fleet.submit(&fleet.request(&json!({"notify": ["ops@example.com"]})));
@@ -99,7 +99,7 @@ fn every_request_that_no_sdk_makes_is_one_that_aws_describes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("prices.json");
     let _ = fleet.tagfleet(&["prices", "refresh", "--out", out.to_str().unwrap()]);
-    // The emulator has no list prices, without which the command does not come to spot prices.
+    // The emulator has no list prices. Without them, the command does not ask for spot prices.
     let endpoint_url = Some(fleet.cloud.emulator().endpoint_url());
     let options = Clients { region: Some("us-east-1".to_owned()), endpoint_url, ..Clients::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -121,7 +121,7 @@ fn every_request_that_no_sdk_makes_is_one_that_aws_describes() {
 }
 
 #[test]
-fn every_name_that_is_read_of_an_answer_is_one_that_aws_describes() {
+fn every_field_read_from_an_answer_is_in_awss_description() {
     let emulator = Emulator::start();
     assert_eq!(emulator.unknown_in_answers(&READ), json!([]));
     let wrong = emulator.unknown_in_answers(&[["ec2", "DescribeSubnets", "Subnets.vpcId"]]);
@@ -132,9 +132,9 @@ fn every_name_that_is_read_of_an_answer_is_one_that_aws_describes() {
     }
 }
 
-/// What a request would have to hold is taken from the models and not from what is sent.
+/// Shows that the check uses the models and not the requests that are sent.
 #[test]
-fn a_signed_request_that_aws_does_not_describe_is_refused() {
+fn a_request_outside_awss_description_is_refused() {
     let emulator = Emulator::start();
     let signed = |service: &str, line: &str, more: &[(&str, &str)], body: &str| {
         let headers: Vec<_> = more.iter().copied().chain([("x-amz-date", "20261130T000000Z")]).collect();

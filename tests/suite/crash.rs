@@ -1,4 +1,4 @@
-//! A picture that kills the process costs its own row and nothing else; nothing outlives a run, however it ends.
+//! A picture that kills the process costs only its own row, and no process outlives a run, however it ends.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ fn command(photos: &Path, out: &Path) -> Command {
     command
 }
 
-/// Waits, without a clock, until the process that decodes is there.
+/// Waits, without a clock, until the decoding child has started.
 fn wait_for_child(parent: &mut Child) -> u32 {
     loop {
         if let Some(child) = children(parent.id()).first() {
@@ -40,13 +40,13 @@ fn signal(name: &str, process: &str) {
     assert!(Command::new("kill").args([name, "--", process]).status().unwrap().success());
 }
 
-/// The rows of images that cost the process, and all others.
+/// The rows of the images that ended the process, and all others.
 fn crashed_and_others(out: &Path) -> (Vec<Row>, Vec<Row>) {
     rows(out).into_iter().partition(|row| row.error_code.as_deref() == Some("crashed"))
 }
 
 #[test]
-fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_run() {
+fn pictures_that_kill_the_process_cost_only_their_own_rows() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, quiet, out) =
         (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
@@ -74,9 +74,9 @@ fn pictures_that_kill_the_process_are_rows_and_all_others_are_those_of_a_quiet_r
     assert!(crashed.iter().all(|row| row.error_message.as_deref() == Some(message)));
 }
 
-/// The picture is given up among others and then alone.
+/// The picture is tried with others first, and then alone.
 #[test]
-fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
+fn a_picture_that_hangs_costs_only_its_own_row() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, quiet, out) =
         (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
@@ -92,13 +92,13 @@ fn a_picture_that_hangs_is_a_row_and_all_others_are_those_of_a_quiet_run() {
         crashed.iter().map(|row| (row.key.as_str(), row.error_message.as_deref())).collect();
     let message = "the decoder or the engine did not finish this image in time";
     assert_eq!(messages, [("00030-hangs.jpg", Some(message))]);
-    // Whoever looks why the run took minutes finds the picture by its name.
+    // The log names the picture that made the run take minutes.
     let slowest = ran.stdout.lines().find(|line| line.starts_with("slowest")).unwrap_or(&ran.stdout);
     assert!(slowest.starts_with("slowest  00030-hangs.jpg "), "{slowest}");
 }
 
 #[test]
-fn a_process_that_something_else_kills_costs_no_row() {
+fn a_child_that_is_killed_from_outside_costs_no_row() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, quiet, out) =
         (folder.path().join("photos"), folder.path().join("quiet"), folder.path().join("out"));
@@ -112,7 +112,7 @@ fn a_process_that_something_else_kills_costs_no_row() {
 }
 
 #[test]
-fn even_a_hanging_process_ends_with_its_parent() {
+fn a_hanging_child_ends_with_its_parent() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fs::create_dir(&photos).unwrap();
@@ -129,18 +129,18 @@ fn even_a_hanging_process_ends_with_its_parent() {
     }
 }
 
-/// Whether a process is there and no zombie that init has not reaped yet.
+/// Whether a process runs. A zombie that init has not reaped yet does not count.
 fn is_alive(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
 }
 
 #[test]
-fn ctrl_c_in_a_terminal_lets_shards_in_hand_finish() {
+fn ctrl_c_in_a_terminal_lets_shards_in_progress_finish() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 3000);
-    // A terminal signals the whole process group of the command.
+    // A terminal sends the signal to the whole process group of the command.
     let mut parent = start(command(&photos, &out).process_group(0));
     wait_for_a_part(&mut parent, &out);
     let child = wait_for_child(&mut parent);
@@ -152,7 +152,7 @@ fn ctrl_c_in_a_terminal_lets_shards_in_hand_finish() {
 }
 
 #[test]
-fn a_model_that_its_process_refuses_is_bad_input() {
+fn a_model_that_the_child_refuses_is_bad_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(&project("demo/photos"), &folder.path().join("out"));
     let ran = run(command.args(["--labels", "no such label"]));

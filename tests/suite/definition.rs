@@ -1,6 +1,6 @@
-//! The state machine and the template, read as data: what they promise about errors, rounds and limits.
+//! The state machine and the template, read as data: their handling of errors, rounds and limits.
 //!
-//! Nothing runs here. The limits are those of AWS Step Functions, which an emulator does not keep.
+//! No execution runs here. The limits are those of AWS Step Functions, which the emulator does not enforce.
 
 mod deployer;
 mod template;
@@ -14,12 +14,12 @@ use tagfleet_tests::project;
 
 /// The most events that the history of one execution may have.
 const HISTORY: u64 = 25_000;
-/// The most bytes that a state may take in or give out.
+/// The most bytes of the input or output of a state.
 const PAYLOAD: usize = 256 * 1024;
 /// The most ranges or groups of a run.
 const ITEMS: usize = 10_000;
 const ROUNDS: u64 = 3;
-/// How long one job may take; what takes longer goes on in another.
+/// The time limit of one job, in seconds. Longer work continues in another job.
 const SLICE: Duration = Duration::from_secs(6 * 3600);
 
 type States = Map<String, Value>;
@@ -41,7 +41,7 @@ fn of_type<'a>(states: &'a States, kind: &str) -> Vec<(&'a str, &'a Value)> {
     of_kind.map(|(name, state)| (name.as_str(), state)).collect()
 }
 
-/// Every state by name: the run's own and those of the Maps' iterations.
+/// Every state by name, including those of the Maps' iterations.
 fn with_children() -> States {
     let mut all = states();
     for (_, map) in of_type(&states(), "Map") {
@@ -62,25 +62,25 @@ fn list<'a>(state: &'a Value, field: &str) -> &'a [Value] {
     state[field].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Where a state may go next, its Catch left out.
+/// The possible next states of a state, without its Catch.
 fn successors(state: &Value) -> Vec<&str> {
     let choices = list(state, "Choices").iter().map(|choice| &choice["Next"]);
     choices.chain([&state["Next"], &state["Default"]]).filter_map(Value::as_str).collect()
 }
 
-/// Where a state goes when it fails for good, with any error that has no way of its own.
+/// The next state after a permanent failure by an error without a Catch of its own.
 fn on_failure(state: &Value) -> Option<&str> {
     let catch = list(state, "Catch").last()?;
     assert_eq!(catch["ErrorEquals"], json!(["States.ALL"]));
     catch["Next"].as_str()
 }
 
-/// Where a state goes with each kind of error.
+/// The next states of all Catches of a state.
 fn on_failures(state: &Value) -> Vec<&str> {
     list(state, "Catch").iter().filter_map(|catch| catch["Next"].as_str()).collect()
 }
 
-/// All that can come after a state, whether it fails or not.
+/// Every state that can follow a state, whether it fails or not.
 fn reachable<'a>(states: &'a States, from: &'a str) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];
@@ -94,10 +94,11 @@ fn reachable<'a>(states: &'a States, from: &'a str) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn functions_are_called_again_for_what_passes_and_never_for_a_wrong_request() {
+fn transient_errors_are_retried_and_wrong_requests_are_not() {
     for (name, state) in with_children().iter().filter(|(_, state)| is_function(state)) {
         let [throttled, retry] = list(state, "Retry") else { panic!("{name} has not two Retries") };
-        // A new account runs ten functions at once, and each may take a quarter of an hour: an hour of patience.
+        // A new account runs ten functions at once, each for up to 15 minutes. So the retries last for an
+        // hour.
         let patient = json!({
             "ErrorEquals": ["Lambda.TooManyRequestsException"],
             "IntervalSeconds": 60, "BackoffRate": 1, "MaxAttempts": 60,
@@ -133,7 +134,8 @@ fn every_failure_ends_in_a_mail_and_a_failed_run() {
         }
         if !own_way.contains(&name) && !ends.contains(name) {
             let [too_large, any] = list(state, "Catch") else { panic!("{name} has not two Catches") };
-            // States.ALL leaves it out, and its run would keep its queue and tell nobody.
+            // States.ALL does not include it. Without its own Catch, the run would keep its queue and send no
+            // mail.
             assert_eq!(too_large["ErrorEquals"], json!(["States.DataLimitExceeded"]), "{name}");
             assert_eq!((&too_large["Assign"], &too_large["Next"]), (&any["Assign"], &any["Next"]), "{name}");
             let remembered = &any["Assign"]["failure"];
@@ -147,7 +149,7 @@ fn every_failure_ends_in_a_mail_and_a_failed_run() {
 }
 
 #[test]
-fn a_failed_job_is_judged_by_the_listing_and_a_failed_mail_by_nobody() {
+fn a_failed_job_leads_to_a_check_and_a_failed_mail_is_ignored() {
     let states = states();
     assert_eq!(on_failure(&states["Infer"]), Some("AskChildren"));
     assert_eq!(on_failure(&states["AskChildren"]), Some("Check"));
@@ -174,9 +176,9 @@ fn infer_is_an_array_only_for_two_workers_or_more_and_ends_in_time() {
     );
     assert_eq!(infer["TimeoutSeconds"], SLICE.as_secs());
     let job = states()["AnotherRound"]["Choices"][0]["Assign"]["job"].clone();
-    // By this tag roles know the jobs that they may end.
+    // Roles may end the jobs with this tag only.
     assert_eq!(job["Tags"], json!({"tagfleet-stack": "${StackName}"}));
-    // What the state machine could not end ends by itself soon after.
+    // A job that the state machine could not end reaches this limit soon after.
     let most = job["Timeout"]["AttemptDurationSeconds"].as_u64().unwrap();
     assert!((SLICE.as_secs() + 1..SLICE.as_secs() + 600).contains(&most), "{most}");
     let variables = &job["ContainerOverrides"]["Environment"];
@@ -185,7 +187,7 @@ fn infer_is_an_array_only_for_two_workers_or_more_and_ends_in_time() {
 }
 
 #[test]
-fn a_job_that_was_not_submitted_is_submitted_again_and_one_that_failed_is_not() {
+fn a_refused_job_is_submitted_again_and_a_failed_job_is_not() {
     let infer = &states()["Infer"];
     let [retry] = list(infer, "Retry") else { panic!("Infer has not one Retry") };
     let errors = ["AWSBatchException", "ServerException", "TooManyRequestsException", "SdkClientException"];
@@ -212,21 +214,22 @@ fn rounds_are_bounded() {
 }
 
 #[test]
-fn a_round_that_takes_long_goes_on_while_it_gets_something_done() {
+fn a_long_round_continues_while_it_makes_progress() {
     let states = states();
     let timed_out = &states["Infer"]["Catch"][0];
     assert_eq!(timed_out["ErrorEquals"], json!(["States.Timeout"]));
-    // There is no job's id in such an error: the job is found by its name.
+    // Such an error has no job ID: the job is found by its name.
     assert_eq!(timed_out["Next"], "FindLeftWorkers");
     let next =
         |name: &str| (successors(&states[name])[0].to_owned(), on_failure(&states[name]).unwrap().to_owned());
     assert_eq!(next("FindLeftWorkers"), ("EndLeftWorkers".to_owned(), "Check".to_owned()));
     assert_eq!(next("EndLeftWorkers"), ("Check".to_owned(), "Check".to_owned()));
-    // The round stays what it was.
+    // The number of the round does not change.
     let expected =
         json!({"problem": {"error": "States.Timeout", "cause": "the round did not end in 6 hours"}});
     assert_eq!(timed_out["Assign"], expected);
-    // What was missing before this job: where it is as much as now, the job did nothing, and check ends the run.
+    // The number of missing shards before this job. If it is the same now, the job did nothing, and check
+    // ends the run.
     assert_eq!(states["Begin"]["Assign"]["before"], Value::Null);
     assert_eq!(states["AnotherRound"]["Choices"][0]["Assign"]["before"], "{% $check.missing %}");
     assert_eq!(payload(&states["Check"])["before"], "{% $before %}");
@@ -234,7 +237,7 @@ fn a_round_that_takes_long_goes_on_while_it_gets_something_done() {
     assert_eq!(states.values().filter(elsewhere).count(), 1, "only Begin and a choice set it");
 }
 
-/// All that can come after a state, itself only if it can come again.
+/// Every state that can follow a state. The state itself is included only if it can follow itself.
 fn reachable_after<'a>(states: &'a States, name: &str) -> BTreeSet<&'a str> {
     let state = &states[name];
     let next = successors(state).into_iter().chain(on_failures(state));
@@ -245,7 +248,7 @@ fn reachable_after<'a>(states: &'a States, name: &str) -> BTreeSet<&'a str> {
 fn events(state: &Value) -> u64 {
     let retries: u64 = list(state, "Retry").iter().map(|retry| retry["MaxAttempts"].as_u64().unwrap()).sum();
     match state["Type"].as_str().unwrap() {
-        // Entered and exited; scheduled, started, submitted, and how it ended.
+        // Entered and exited; scheduled, started, submitted and ended.
         "Task" => 2 + 4 * (1 + retries),
         // Entered, started, its run started and ended, ended, exited.
         "Map" => 6,
@@ -254,13 +257,14 @@ fn events(state: &Value) -> u64 {
 }
 
 #[test]
-fn no_history_grows_too_long() {
+fn no_execution_history_grows_beyond_its_limit() {
     let states = states();
     let comes_again = |name: &str| reachable_after(&states, name).contains(name);
     let visits = |name: &str| if comes_again(name) { ROUNDS + 1 } else { 1 };
     let run: u64 = states.iter().map(|(name, state)| visits(name) * events(state)).sum();
     assert!(run < HISTORY / 5, "{run} events");
-    // A round of days is a loop of slices, and is to fit even if each call in it were refused to the last.
+    // A round of several days is a loop of jobs. It must fit even if every call in it uses all of its
+    // retries.
     let of_slice =
         ["Infer", "FindLeftWorkers", "EndLeftWorkers", "EndJob", "Check", "IsSent", "AnotherRound"];
     let slice: u64 = of_slice.iter().map(|name| events(&with_children()[*name])).sum();
@@ -268,13 +272,13 @@ fn no_history_grows_too_long() {
     assert!(days >= 14, "{days} days");
     let split = states["Split"]["ItemProcessor"]["States"].as_object().unwrap();
     let call = events(&split["SplitRange"]) + events(&split["IsSplit"]);
-    // A call lists for a quarter of an hour, ten million keys if they come from one place only.
-    // Thirty are all of 300 million; here each is refused to the last before it is let in.
+    // A call lists for 15 minutes: ten million keys if they come from one place.
+    // 300 million keys are thirty calls. Here each of them uses all of its retries.
     assert!(HISTORY / call > 60, "{} calls a range", HISTORY / call);
 }
 
 #[test]
-fn maps_carry_indexes_and_give_counts() {
+fn maps_take_indexes_and_return_counts() {
     for (name, map) in of_type(&states(), "Map").into_iter().filter(|(name, _)| *name != "EndLeftWorkers") {
         assert_eq!(
             map["ItemProcessor"]["ProcessorConfig"],
@@ -301,22 +305,22 @@ fn maps_carry_indexes_and_give_counts() {
 }
 
 #[test]
-fn no_payload_grows_too_large() {
+fn no_payload_grows_with_the_run() {
     let indexes = json!((0..ITEMS).collect::<Vec<_>>()).to_string();
     let counts = json!(vec![9_999_999_999_u64; ITEMS]).to_string();
     assert!(indexes.len() < PAYLOAD && counts.len() < PAYLOAD / 2, "{} and {}", indexes.len(), counts.len());
     for (name, state) in &states() {
         let given = &state["Output"];
-        // What an execution is started with is as small as its input may be.
+        // The input of an execution is small by itself.
         let small = ["Begin", "Outcome", "FindMapRun", "FindFailedChild", "FindLeftWorkers"];
         let small = small.contains(&name.as_str());
         let ends_or_chooses = ["Choice", "Succeed", "Fail"].iter().any(|kind| state["Type"] == *kind);
-        assert!(small || ends_or_chooses || *given == json!({}), "{name} hands on {given}");
+        assert!(small || ends_or_chooses || *given == json!({}), "{name} passes on {given}");
     }
 }
 
 #[test]
-fn causes_are_cut_before_they_travel() {
+fn causes_are_truncated_before_they_are_passed_on() {
     let states = states();
     let explain = states["Explain"]["Assign"]["failure"]["cause"].as_str().unwrap();
     let infer = states["Infer"]["Catch"][1]["Assign"]["problem"]["cause"].as_str().unwrap();
@@ -332,7 +336,7 @@ fn causes_are_cut_before_they_travel() {
 }
 
 #[test]
-fn calls_say_what_the_functions_read() {
+fn calls_pass_what_the_functions_read() {
     let mut calls = BTreeMap::new();
     for (name, state) in with_children().iter().filter(|(_, state)| is_function(state)) {
         let fields: Vec<_> = payload(state).as_object().unwrap().keys().cloned().collect();

@@ -1,5 +1,5 @@
-//! The demos as a user meets them: every shipped picture gets its true tags, with either engine, and the fleet's demo says
-//! what it costs.
+//! The demos: every shipped picture has its true tags with either engine, and the demo of the fleet prints
+//! its costs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -63,7 +63,7 @@ fn tract_agrees_in_every_score() {
 }
 
 #[test]
-fn what_a_run_leaves_and_says() {
+fn a_run_writes_its_files_and_prints_its_result() {
     let out = tempfile::tempdir().unwrap();
     let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model", "--json", "--quiet"]);
     let ran = run(command.arg("--out").arg(out.path()));
@@ -104,7 +104,7 @@ fn rows_can_be_shown() {
 }
 
 #[test]
-fn inspect_says_what_was_understood() {
+fn inspect_prints_how_the_model_is_read() {
     let ran =
         run(&mut tagfleet(["inspect", "demo/model", "demo/photos/home/sku-0012.jpg", "--engine", "tract"]));
     let text: String = ran

@@ -1,4 +1,5 @@
-//! Objects that S3 refuses, through the real SDK and the real command: a 403, an owner's key, a disabled KMS key.
+//! Objects that S3 refuses, through the real SDK and the real command: a 403, an encryption key of the owner,
+//! a disabled KMS key.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use tagfleet_tests::rows::rows;
 
 use crate::aws::{block_on, clients};
 
-/// Keys that the emulator refuses (tests/emulator/refusals.py), and what S3 says.
+/// Keys that the emulator refuses (tests/emulator/refusals.py), and the message of S3.
 const REFUSED: [(&str, &str); 3] = [
     ("shop/403-1.jpg", "AccessDenied: Access Denied"),
     ("shop/sse-c-1.jpg", "InvalidRequest: The object was stored using a form of Server Side Encryption"),
@@ -31,7 +32,7 @@ fn tag(emulator: &Emulator, more: &[&str], out: &std::path::Path) -> Ran {
 }
 
 #[test]
-fn what_s3_refuses_is_denied() {
+fn an_object_that_s3_refuses_is_denied() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
     block_on(async {
@@ -48,7 +49,7 @@ fn what_s3_refuses_is_denied() {
 }
 
 #[test]
-fn refused_objects_are_rows_with_what_s3_says() {
+fn refused_objects_are_rows_with_the_message_of_s3() {
     let emulator = Emulator::start();
     let keys = REFUSED.map(|(key, _)| key).into_iter().chain(["shop/a.jpg", "shop/z.jpg"]);
     upload(&emulator, &keys.map(str::to_owned).collect::<Vec<_>>());
@@ -75,7 +76,7 @@ fn a_bucket_in_which_nothing_can_be_read_stops_the_run() {
 }
 
 #[test]
-fn more_than_the_limit_stop_the_run_until_they_are_accepted() {
+fn too_many_denied_objects_stop_the_run_until_accepted() {
     let emulator = Emulator::start();
     let denied = (0..11).map(|number| format!("shop/403-{number}.jpg"));
     upload(&emulator, &denied.chain((0..9).map(|number| format!("shop/{number}.jpg"))).collect::<Vec<_>>());
@@ -96,9 +97,9 @@ fn more_than_the_limit_stop_the_run_until_they_are_accepted() {
     assert_eq!(rows(out.path()).len(), 20);
 }
 
-/// Two of four have a key of KMS's and no Bucket Key.
+/// Two of the four objects have a KMS key without a Bucket Key.
 #[test]
-fn what_s3_asks_kms_is_billed_and_planned() {
+fn requests_to_kms_are_planned_and_billed() {
     let emulator = Emulator::start();
     let keys = ["shop/kms-1.jpg", "shop/kms-2.jpg", "shop/kms-bucket-1.jpg", "shop/a.jpg"];
     upload(&emulator, &keys.map(str::to_owned));

@@ -1,7 +1,7 @@
-//! The scripts that deploy, against stubs of every command that they call: whatever fails, they stop there and say what
-//! failed, and a stack that cannot be updated is explained before anything is built.
+//! The deployment scripts, against stubs of every command that they call. They stop at the first failure and
+//! name it, and explain a stack that cannot be updated before anything is built.
 //!
-//! No AWS account, Docker or compiler is used. The stubs answer as far as the scripts read the answers.
+//! No AWS account, Docker or compiler is used. The stubs answer with the fields that the scripts read.
 
 mod portable;
 
@@ -17,14 +17,14 @@ use tempfile::TempDir;
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000007";
 
-/// Names another bash than this machine's to run the scripts with, an older one.
+/// The variable with the path of an older bash that runs the scripts.
 const OTHER_BASH: &str = "TAGFLEET_TEST_BASH";
 
 fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap()
 }
 
-/// A copy of the scripts, whose every command is the stub.
+/// A copy of the scripts in which every command is the stub.
 struct Stubbed(TempDir);
 
 impl Stubbed {
@@ -49,7 +49,7 @@ impl Stubbed {
         Self(folder)
     }
 
-    /// With a stack in a state, as an earlier deployment left it.
+    /// The scripts with a stack in this state, left by an earlier deployment.
     fn with_stack(self, name: &str, state: &str) -> Self {
         self.set(&format!("stack-{name}"), state)
     }
@@ -63,7 +63,7 @@ impl Stubbed {
         self
     }
 
-    /// A deployed stack, and the one of its code.
+    /// The scripts with a deployed stack and the stack of its code.
     fn deployed() -> Self {
         let stubbed = Self::new().with_stack("tagfleet-artifacts", "UPDATE_COMPLETE");
         let stubbed = stubbed.with_stack("tagfleet", "UPDATE_COMPLETE");
@@ -82,7 +82,7 @@ impl Stubbed {
     }
 }
 
-/// How a script ended, and every command that it called, in order.
+/// The result of a script and every command that it called, in order.
 #[derive(Debug)]
 struct Outcome {
     ran: Ran,
@@ -90,29 +90,29 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The number of the call that has this in it, from 1.
+    /// The number of the first call that contains this text, from 1.
     fn number_of(&self, part: &str) -> usize {
         let found = self.calls.iter().position(|call| call.contains(part));
         assert!(found.is_some(), "no call has {part:?}: {:#?}", self.calls);
         found.unwrap() + 1
     }
 
-    /// What it says last.
-    fn last_words(&self) -> String {
+    /// The last line that the script printed.
+    fn last_line(&self) -> String {
         without_time(self.ran.stderr.lines().last().unwrap_or_default())
     }
 
-    /// A refusal before anything is built or changed: only questions were asked.
+    /// The message of a refusal before anything is built or changed: all calls only read.
     fn refusal(&self) -> String {
         assert_eq!(self.ran.code, Some(1), "{self:#?}");
         let asks = ["docker buildx version", "aws sts get-caller-identity", "aws cloudformation describe-"];
         for call in &self.calls {
             assert!(asks.iter().any(|question| call.starts_with(question)), "{call}");
         }
-        self.last_words()
+        self.last_line()
     }
 
-    /// The call that deploys the stack itself.
+    /// The call that deploys the stack.
     fn deployment(&self) -> &str {
         assert_eq!(self.ran.code, Some(0), "{self:#?}");
         &self.calls[self.number_of("cloudformation deploy --stack-name tagfleet --") - 1]
@@ -127,14 +127,14 @@ fn without_time(line: &str) -> String {
     format!("{}TIME{}", &line[..start + 4], &line[start + 18..])
 }
 
-/// What a call is about, without its details.
+/// The first words of a call, without its details.
 fn gist(call: &str) -> String {
     let words = call.split_whitespace().take_while(|word| !word.starts_with("--"));
     let target = call.split(" --target ").nth(1).and_then(|rest| rest.split(' ').next());
     words.take(4).chain(target).collect::<Vec<_>>().join(" ")
 }
 
-/// Fails each call of a script in turn. Each time it stops at that call and says what failed; the answer is those sentences.
+/// Fails each call of a script in turn. Each time the script must stop at that call. Returns the messages.
 fn each_failure(script: &str, stubbed: impl Fn() -> Stubbed, variables: &[(&str, &str)]) -> String {
     let name = script.trim_end_matches(".sh");
     let good = stubbed().run(script, variables);
@@ -143,9 +143,9 @@ fn each_failure(script: &str, stubbed: impl Fn() -> Stubbed, variables: &[(&str,
     for number in 1..=good.calls.len() {
         let at = number.to_string();
         let failed = stubbed().run(script, &[variables, &[("FAIL_AT", &at)]].concat());
-        assert_ne!(failed.ran.code, Some(0), "it goes on after call {number}: {failed:#?}");
+        assert_ne!(failed.ran.code, Some(0), "it continues after call {number}: {failed:#?}");
         assert_eq!(failed.calls, good.calls[..number], "{failed:#?}");
-        let sentence = failed.last_words();
+        let sentence = failed.last_line();
         assert!(sentence.starts_with(&format!("{name}: ")), "{failed:#?}");
         let _ = writeln!(said, "{}\n    {sentence}", gist(&failed.calls[number - 1]));
     }
@@ -153,28 +153,28 @@ fn each_failure(script: &str, stubbed: impl Fn() -> Stubbed, variables: &[(&str,
 }
 
 #[test]
-fn a_first_deployment_stops_at_whatever_fails() {
+fn a_first_deployment_stops_at_the_call_that_fails() {
     let variables = [("SENDER", "me@example.com"), ("SOURCE_BUCKETS", "shop")];
     insta::assert_snapshot!(each_failure("deploy.sh", Stubbed::new, &variables));
 }
 
 #[test]
-fn a_later_deployment_stops_at_whatever_fails() {
+fn a_later_deployment_stops_at_the_call_that_fails() {
     let _ = each_failure("deploy.sh", Stubbed::deployed, &[]);
 }
 
 #[test]
-fn removing_stops_at_whatever_fails() {
+fn removing_stops_at_the_call_that_fails() {
     insta::assert_snapshot!(each_failure("destroy.sh", Stubbed::deployed, &[]));
 }
 
 #[test]
-fn packaging_stops_at_whatever_fails() {
+fn packaging_stops_at_the_call_that_fails() {
     insta::assert_snapshot!(each_failure("package.sh", Stubbed::new, &[]));
 }
 
 #[test]
-fn an_answer_that_names_nothing_is_refused() {
+fn an_empty_answer_is_refused() {
     let good = Stubbed::new().run("deploy.sh", &[]);
     let questions: [(&str, &[&str]); 6] = [
         ("get-account-settings", &["", "None", "many"]),
@@ -190,7 +190,7 @@ fn an_answer_that_names_nothing_is_refused() {
             let outcome = Stubbed::new().run("deploy.sh", &[("ANSWER_AT", &at), ("ANSWER", answer)]);
             assert_eq!(outcome.ran.code, Some(1), "{question} {answer:?}: {outcome:#?}");
             assert_eq!(outcome.calls.len().to_string(), at, "{question} {answer:?}: {outcome:#?}");
-            assert!(outcome.last_words().starts_with("deploy: "), "{outcome:#?}");
+            assert!(outcome.last_line().starts_with("deploy: "), "{outcome:#?}");
         }
     }
 }
@@ -237,8 +237,8 @@ fn a_stack_that_cannot_be_updated_is_explained_before_anything_is_built() {
 }
 
 #[test]
-fn a_name_that_makes_a_functions_name_too_long_is_refused_before_anything() {
-    // What the template appends to the stack's name in the names of its functions, of which Lambda takes 64 characters.
+fn a_stack_name_that_is_too_long_is_refused_before_anything_is_built() {
+    // The template appends this to the stack's name. The name of a Lambda function has at most 64 characters.
     let template = read("infra/template.yaml");
     let names =
         template.lines().filter_map(|line| line.trim().strip_prefix("FunctionName: !Sub ${AWS::StackName}"));
@@ -258,24 +258,24 @@ fn without_gpus_no_image_for_them_is_built() {
     let is_built = |outcome: &Outcome| outcome.calls.iter().any(|call| call.contains("--target gpu"));
     let without = |stubbed: &Stubbed, variables: &[(&str, &str)]| {
         let outcome = stubbed.run("deploy.sh", variables);
-        // An empty value, because a parameter that is not given keeps the old image beside the new one for CPUs.
+        // An empty value, because without the parameter the stack would keep its old image.
         let has_none = outcome.deployment().split(' ').any(|word| word == "GpuImage=");
         assert_eq!(has_none, !is_built(&outcome), "{outcome:#?}");
         has_none
     };
     assert!(without(&Stubbed::new(), &[("GPU", "no")]));
     assert!(without(&Stubbed::deployed(), &[("GPU", "no")]));
-    assert!(without(&Stubbed::deployed().with_parameter("GpuImage", ""), &[]), "it stays without");
+    assert!(without(&Stubbed::deployed().with_parameter("GpuImage", ""), &[]), "the stack keeps no image");
     assert!(!without(&Stubbed::deployed().with_parameter("GpuImage", ""), &[("GPU", "yes")]));
     assert!(!without(&Stubbed::deployed(), &[]));
-    // A change set that was never executed: the stack is there and has no parameters.
+    // A change set that was never executed: the stack exists and has no parameters.
     assert!(!without(&Stubbed::new().with_stack("tagfleet", "REVIEW_IN_PROGRESS"), &[]));
     let refused = Stubbed::new().run("deploy.sh", &[("GPU", "maybe")]).refusal();
     assert_eq!(refused, "deploy: GPU=maybe is not known: give yes or no");
 }
 
 #[test]
-fn what_a_release_holds_is_deployed_without_rust_or_docker() {
+fn a_release_is_deployed_without_rust_or_docker() {
     let folder = tempfile::tempdir().unwrap();
     let functions = folder.path().to_str().unwrap();
     let (cpu, gpu) = (format!("ghcr.io/shop/tagfleet@{DIGEST}"), format!("ghcr.io/shop/gpu@{DIGEST}"));
@@ -298,7 +298,7 @@ fn what_a_release_holds_is_deployed_without_rust_or_docker() {
     }
 }
 
-/// `optional BucketName BUCKET_NAME` of the script: parameters and the variables that give them.
+/// The parameters that variables set: `optional BucketName BUCKET_NAME` in the script.
 fn optional_parameters() -> Vec<(String, String)> {
     let script = read("scripts/deploy.sh");
     let lines = script.lines().filter_map(|line| line.strip_prefix("optional "));
@@ -349,7 +349,7 @@ fn no_more_functions_are_called_at_once_than_lambda_allows() {
 }
 
 #[test]
-fn all_that_costs_has_one_tag() {
+fn every_resource_that_costs_has_the_cost_tag() {
     let tags = |stubbed: &Stubbed, variables: &[(&str, &str)]| {
         let outcome = stubbed.run("deploy.sh", variables);
         let tags = outcome.calls.iter().filter_map(|call| call.split(" --tags ").nth(1));
@@ -361,17 +361,17 @@ fn all_that_costs_has_one_tag() {
 }
 
 #[test]
-fn a_run_that_has_not_ended_is_not_taken_down() {
+fn a_stack_with_an_unfinished_run_is_not_removed() {
     let good = Stubbed::deployed().run("destroy.sh", &[]);
     let at = good.number_of("list-executions").to_string();
     let outcome = Stubbed::deployed().run("destroy.sh", &[("ANSWER_AT", &at), ("ANSWER", "nightly-1")]);
     assert_eq!((outcome.ran.code, outcome.calls.len().to_string()), (Some(1), at));
-    assert!(outcome.last_words().contains("nightly-1; end each with 'tagfleet cancel RUN'"), "{outcome:#?}");
+    assert!(outcome.last_line().contains("nightly-1; end each with 'tagfleet cancel RUN'"), "{outcome:#?}");
     assert!(good.ran.stdout.contains("Your results are still in s3://tagfleet-databucket-1"), "{good:#?}");
 }
 
 #[test]
-fn what_was_never_deployed_is_removed_without_a_word_of_failure() {
+fn removing_an_absent_stack_succeeds() {
     let outcome = Stubbed::new().run("destroy.sh", &[]);
     assert_eq!((outcome.ran.code, outcome.ran.stdout.as_str()), (Some(0), "removed.\n"), "{outcome:#?}");
 }

@@ -1,5 +1,5 @@
-//! A GPU's path through the real command, with the processor in the GPU's place: bytes, threads that feed, batches, and all
-//! that may go wrong on the way. What only a GPU could show is not here.
+//! The path of a GPU through the real command, with the CPU in its place: bytes, feeding threads, batches and
+//! faults. Nothing here shows that a GPU works.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn command(photos: &Path, out: &Path, flags: &[&str]) -> Command {
     command
 }
 
-/// The rows, and what was said.
+/// The rows, and what the command printed.
 fn tagged(photos: &Path, flags: &[&str]) -> (Vec<Row>, String, serde_json::Value) {
     let out = tempfile::tempdir().unwrap();
     let ran = run(&mut command(photos, out.path(), flags));
@@ -51,7 +51,7 @@ fn sixteen_bits_find_the_same_tags() {
         rows.iter().map(|row| row.tags.iter().map(|tag| tag.1).collect()).collect()
     };
     assert_eq!(tags(&narrow), tags(&wide));
-    assert_ne!(narrow, wide, "the scores have other bits: it did compute in 16");
+    assert_ne!(narrow, wide, "the scores differ, because the computation used 16 bits");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! What the pages promise: links lead somewhere, commands and options exist, tables are complete, names of tests are tests.
+//! The facts of the pages: links have targets, commands and options exist, tables are complete, and named
+//! tests exist.
 //!
-//! It exists because nothing compiles prose. It never judges what a page says.
+//! It exists because no compiler reads prose. It never judges the content of a page.
 
 mod commands;
 mod complete;
@@ -14,7 +15,8 @@ use tagfleet_tests::project;
 
 use self::pages::{Page, all, prose, slug};
 
-/// Phrases that STYLE.md replaces. The page that lists them is exempt, and so is the one that holds the help of the code.
+/// Phrases that STYLE.md replaces. The page that lists them is exempt, and so is the one that holds the help
+/// of the code.
 const BANNED: [&str; 11] = [
     " goes on",
     " go on with",
@@ -30,7 +32,7 @@ const BANNED: [&str; 11] = [
 ];
 
 #[test]
-fn every_relative_link_leads_somewhere() {
+fn every_relative_link_has_a_target() {
     let pages = all();
     let mut broken = Vec::new();
     for page in &pages {
@@ -119,7 +121,8 @@ fn functions() -> BTreeMap<String, Vec<String>> {
     functions
 }
 
-/// A test is named alone if its name is the only one of the tree, else with a folder or file of its path: `request::name`.
+/// The name alone is enough if it is unique in the tree. Otherwise a folder or file of its path is added:
+/// `request::name`.
 fn assert_is_a_test(named: &str, functions: &BTreeMap<String, Vec<String>>) {
     let (place, name) = named.rsplit_once("::").unwrap_or(("", named));
     let files = functions.get(name).map_or(&[][..], Vec::as_slice);

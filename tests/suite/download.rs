@@ -1,5 +1,7 @@
-//! `--download` against a hub, a server of its large files, and a web server, all on this machine: what is fetched, what is
-//! refused, and that nothing is asked of anybody without the option.
+//! `--download` from a hub, from the server of its large files, and from a web server, all on this machine.
+//! Without the option, no request is sent.
+
+mod address;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +12,8 @@ use std::sync::Arc;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tagfleet_tests::command::{Ran, run, tagfleet};
+use tagfleet_tests::fake_server::{FakeServer, Reply, Request};
 use tagfleet_tests::project;
-use tagfleet_tests::standin::{Asked, Reply, StandIn};
 use tagfleet_tests::store::Store;
 use tempfile::TempDir;
 
@@ -29,7 +31,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// How Git names a file.
+/// The hash by which Git names a file.
 fn git(bytes: &[u8]) -> String {
     hex(&Sha1::digest([format!("blob {}\0", bytes.len()).as_bytes(), bytes].concat()))
 }
@@ -40,7 +42,7 @@ fn demo(name: &str) -> Vec<u8> {
 
 type Files = BTreeMap<&'static str, Vec<u8>>;
 
-/// The demo's model as an export on the hub, with what such repositories have besides.
+/// The demo's model as a repository of the hub, with the other files that such repositories have.
 fn export() -> Files {
     let files = [
         ("README.md", b"# A model".to_vec()),
@@ -53,10 +55,10 @@ fn export() -> Files {
     files.into_iter().collect()
 }
 
-/// A hub with one repository, acme/tagger, and the server that it sends to for files in Git LFS.
+/// A hub with one repository, acme/tagger. It redirects to another server for files in Git LFS.
 struct Hub {
-    hub: StandIn,
-    large: StandIn,
+    hub: FakeServer,
+    large: FakeServer,
     home: TempDir,
 }
 
@@ -65,16 +67,16 @@ impl Hub {
         Self::with_etags(files, sha256)
     }
 
-    /// A hub that names these hashes for files in Git LFS.
+    /// A hub that announces these hashes for files in Git LFS.
     fn with_etags(files: Files, etag: fn(&[u8]) -> String) -> Self {
         let files = Arc::new(files);
         let served = files.clone();
-        let large = StandIn::start(move |asked| {
-            let name = asked.path.strip_prefix("/large/")?;
+        let large = FakeServer::start(move |request| {
+            let name = request.path.strip_prefix("/large/")?;
             Some(Reply { status: 200, file: served.get(name)?.clone(), ..Reply::default() })
         });
         let to = large.url();
-        let hub = StandIn::start(move |asked| answer(asked, &files, &to, etag));
+        let hub = FakeServer::start(move |request| answer(request, &files, &to, etag));
         Self { hub, large, home: tempfile::tempdir().unwrap() }
     }
 
@@ -102,17 +104,17 @@ impl Hub {
     }
 
     fn requests(&self) -> usize {
-        self.hub.asked().len() + self.large.asked().len()
+        self.hub.requests().len() + self.large.requests().len()
     }
 }
 
-fn answer(asked: &Asked, files: &Files, large: &str, etag: fn(&[u8]) -> String) -> Option<Reply> {
-    if asked.path == "/api/models/acme/tagger/revision/main" {
+fn answer(request: &Request, files: &Files, large: &str, etag: fn(&[u8]) -> String) -> Option<Reply> {
+    if request.path == "/api/models/acme/tagger/revision/main" {
         let names = files.keys().copied().chain(["../../evil.onnx", "/etc/evil.onnx"]);
         let siblings: Vec<_> = names.map(|name| serde_json::json!({"rfilename": name})).collect();
         return Some(Reply::ok(serde_json::json!({"sha": COMMIT, "siblings": siblings}).to_string()));
     }
-    let name = asked.path.strip_prefix(&format!("/acme/tagger/resolve/{COMMIT}/"))?;
+    let name = request.path.strip_prefix(&format!("/acme/tagger/resolve/{COMMIT}/"))?;
     let bytes = files.get(name)?.clone();
     if name.ends_with(".onnx") || name.ends_with(".bin") {
         let headers = vec![
@@ -157,7 +159,7 @@ fn a_model_of_the_hub_is_downloaded_once_and_found_again_without_it() {
         first.stderr.contains("downloading acme/tagger: onnx/model.onnx (798 kB) from http://127.0.0.1:"),
         "{first:?}"
     );
-    // As `hf download` lays it out, and no file that the model does not need.
+    // The layout of `hf download`, and only the files that the model needs.
     let snapshot = hub.folder().join("snapshots").join(COMMIT);
     let names: Vec<String> = files_below(&snapshot)
         .iter()
@@ -172,8 +174,8 @@ fn a_model_of_the_hub_is_downloaded_once_and_found_again_without_it() {
     for more in [&[][..], &["--download"]] {
         assert_eq!(tags_of(&hub.inspect(more)), expected, "{more:?}");
     }
-    assert_eq!(hub.requests(), before, "what is there is not asked for again");
-    assert_eq!(files_below(hub.home.path()).len(), 7, "three links, three files, one name of a commit");
+    assert_eq!(hub.requests(), before, "no file is requested again");
+    assert_eq!(files_below(hub.home.path()).len(), 7, "three links, three files, one reference to a commit");
 }
 
 #[test]
@@ -220,9 +222,11 @@ fn without_the_option_no_connection_is_opened() {
 fn a_token_reaches_the_hub_and_no_other_host() {
     let hub = Hub::new(export());
     assert_eq!(hub.inspect(&["--download"]).code, Some(0));
-    assert!(hub.hub.asked().iter().all(|asked| asked.header("authorization") == format!("Bearer {TOKEN}")));
-    assert!(hub.large.asked().iter().all(|asked| asked.header("authorization").is_empty()));
-    assert_eq!(hub.large.asked().len(), 1, "the model alone is large");
+    assert!(
+        hub.hub.requests().iter().all(|request| request.header("authorization") == format!("Bearer {TOKEN}"))
+    );
+    assert!(hub.large.requests().iter().all(|request| request.header("authorization").is_empty()));
+    assert_eq!(hub.large.requests().len(), 1, "the model alone is large");
 }
 
 #[test]
@@ -236,7 +240,7 @@ fn a_file_with_another_hash_is_refused_and_leaves_nothing() {
     );
     let left = files_below(hub.home.path());
     assert!(left.iter().all(|path| !path.contains(".onnx") && !path.contains("incomplete")), "{left:?}");
-    assert!(!hub.folder().join("refs/main").exists(), "no revision is there");
+    assert!(!hub.folder().join("refs/main").exists(), "no revision is stored");
     let again = hub.inspect(&[]);
     assert!(again.stderr.contains("without revision main"), "{again:?}");
 }
@@ -250,10 +254,10 @@ fn a_file_without_a_hash_is_not_downloaded() {
 }
 
 #[test]
-fn what_the_hub_has_not_names_the_remedy() {
+fn an_absent_model_or_file_of_the_hub_names_the_remedy() {
     let weights = Hub::new([("pytorch_model.bin", b"weights".to_vec())].into_iter().collect());
     let ran = weights.inspect(&["--download"]);
-    // Names that lead out of the folder do not count.
+    // Names that lead out of the folder are ignored.
     assert!(
         ran.stderr.contains("acme/tagger on the hub: it has no .onnx file: `optimum-cli export onnx"),
         "{ran:?}"
@@ -265,7 +269,7 @@ fn what_the_hub_has_not_names_the_remedy() {
         other.stderr.contains("the hub has no model acme/other with revision main: check both"),
         "{other:?}"
     );
-    let private = StandIn::start(|_| Some(Reply { status: 401, ..Reply::default() }));
+    let private = FakeServer::start(|_| Some(Reply { status: 401, ..Reply::default() }));
     let ran = run(hub.command(&["inspect", "acme/tagger", "--download"]).env("HF_ENDPOINT", private.url()));
     assert!(ran.stderr.contains("ask for access on its page and set HF_TOKEN"), "{ran:?}");
     assert!(!ran.stderr.contains(TOKEN), "{ran:?}");
@@ -291,73 +295,9 @@ fn settings_of_hugging_faces_tools_are_obeyed() {
     fs::write(hub.home.path().join("token"), format!("{TOKEN}\n")).unwrap();
     let ran = run(hub.command(&["inspect", "acme/tagger", "--download"]).env_remove("HF_TOKEN"));
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(hub.hub.asked().iter().all(|asked| asked.header("authorization") == format!("Bearer {TOKEN}")));
-}
-
-/// A web server with the demo's model alone, which `labels.txt` and the like are not next to.
-fn web() -> StandIn {
-    StandIn::start(|asked| match asked.path.as_str() {
-        "/models/tagger.onnx" => Some(Reply { status: 200, file: demo("model.onnx"), ..Reply::default() }),
-        "/moved.onnx" => Some(Reply {
-            status: 301,
-            headers: vec![("Location", "models/tagger.onnx".to_owned())],
-            ..Reply::default()
-        }),
-        _ => None,
-    })
-}
-
-#[test]
-fn an_address_is_fetched_once_and_checked_against_its_hash() {
-    let (hub, web) = (Hub::new(Files::new()), web());
-    let inspect = |address: &str, more: &[&str]| {
-        run(&mut hub.command(&[&["inspect", address, "--engine", "tract"], more].concat()))
-    };
-    let hash = sha256(&demo("model.onnx"));
-    let pinned = format!("{}/moved.onnx#sha256={hash}", web.url());
-    let first = inspect(&pinned, &["--download"]);
-    assert_eq!(first.code, Some(0), "{first:?}");
     assert!(
-        first.stdout.contains("/.cache/tagfleet/models/") && first.stdout.contains("moved.onnx"),
-        "{first:?}"
+        hub.hub.requests().iter().all(|request| request.header("authorization") == format!("Bearer {TOKEN}"))
     );
-    assert!(!first.stderr.contains("to pin this file"), "{first:?}");
-    let asked = web.asked().len();
-    assert_eq!(inspect(&pinned, &[]).code, Some(0), "it is found without the option");
-    assert_eq!(web.asked().len(), asked);
-
-    let open = format!("{}/models/tagger.onnx", web.url());
-    let ran = inspect(&open, &["--download"]);
-    assert!(ran.stderr.contains(&format!("to pin this file, add #sha256={hash} to the address")), "{ran:?}");
-    let before = files_below(hub.home.path());
-    let wrong = inspect(&format!("{open}#sha256={}", "0".repeat(64)), &["--download"]);
-    assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(2), ""), "{wrong:?}");
-    assert!(wrong.stderr.contains("is not the file that was asked for"), "{wrong:?}");
-    assert_eq!(files_below(hub.home.path()), before, "nothing of it is kept");
-    let none = inspect(&format!("{}/none.onnx", web.url()), &["--download"]);
-    assert!(none.code == Some(2) && none.stderr.contains("HTTP 404: check the address"), "{none:?}");
-}
-
-#[test]
-fn a_download_that_breaks_leaves_nothing() {
-    let hub = Hub::new(Files::new());
-    let cut = StandIn::start(|_| {
-        let headers = vec![("Content-Length", "1000000".to_owned()), ("Connection", "close".to_owned())];
-        Some(Reply { status: 200, headers, body: "half".to_owned(), ..Reply::default() })
-    });
-    let huge = StandIn::start(|_| {
-        let headers = vec![("Content-Length", (1_u64 << 40).to_string())];
-        Some(Reply { status: 200, headers, ..Reply::default() })
-    });
-    for (server, code, why) in
-        [(&cut, 1, "then run the same command again"), (&huge, 2, "has more than 8589934592 bytes")]
-    {
-        let address = format!("{}/model.onnx", server.url());
-        let ran = run(&mut hub.command(&["inspect", &address, "--download"]));
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
-        assert!(ran.stderr.contains(why) && !ran.stderr.contains("content-length"), "{ran:?}");
-        assert_eq!(files_below(hub.home.path()), [] as [String; 0], "{ran:?}");
-    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The emulator's launcher does what AWS Batch and Step Functions document: states, retries, time limits, signals, and
-//! that nothing outlives it.
+//! The emulator behaves as AWS Batch and Step Functions document: states, retries, time limits and signals.
+//! No process outlives it.
 
 mod batch;
 
@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tagfleet_tests::cloud::Cloud;
 use tagfleet_tests::emulator::{Emulator, Options};
 
-/// With this the minute that is an attempt's least time is 0.06 s, and the ten that are a queue's least limit 0.6 s.
+/// With this scale, the shortest limit of an attempt, a minute, is 0.06 s. That of a queue, ten minutes, is
+/// 0.6 s.
 const SHORT: f64 = 0.001;
-/// With this no duration of Batch ends before the test does.
+/// With this scale, no duration of AWS Batch ends before the test.
 const REAL: f64 = 1.0;
 const CAPACITY: &str = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY";
 
@@ -76,7 +77,7 @@ fn exit_codes(job: &Value) -> Vec<Option<i64>> {
     attempts.map(|attempt| attempt["container"]["exitCode"].as_i64()).collect()
 }
 
-/// The process of a running job, once it has written a line.
+/// The process ID of a running job, once the job has printed a line.
 fn process(emulator: &Emulator, job: &str) -> i64 {
     at(emulator, job, "RUNNING");
     let jobs = emulator.jobs();
@@ -109,13 +110,13 @@ fn the_first_rule_that_fits_decides_whether_an_attempt_is_repeated() {
     let unmatched =
         json!({"retryStrategy": {"attempts": 2, "evaluateOnExit": [{"onExitCode": "1*", "action": "EXIT"}]}});
     let job = ended(&emulator, "third", &unmatched);
-    assert_eq!(exit_codes(&job), [Some(3), Some(3)], "what no rule fits is repeated");
+    assert_eq!(exit_codes(&job), [Some(3), Some(3)], "an attempt without a matching rule is repeated");
     let job = ended(&emulator, "third", &json!({"retryStrategy": {"attempts": 1}}));
     assert_eq!(exit_codes(&job), [Some(3)]);
 }
 
 #[test]
-fn a_host_that_goes_away_is_told_from_a_container_that_ends() {
+fn a_lost_host_differs_from_a_container_that_ends() {
     let emulator = batch(REAL);
     let rules =
         json!([{"onStatusReason": "Host EC2*", "action": "RETRY"}, {"onReason": "*", "action": "EXIT"}]);
@@ -191,7 +192,7 @@ fn a_job_that_does_not_stop_is_killed() {
     assert_eq!((&job["statusReason"], exit_codes(&job)), (&json!("enough"), vec![Some(137)]));
 }
 
-/// Waits until the first job has written its first line.
+/// Waits until the first job has printed its first line.
 fn ready(emulator: &Emulator) {
     let request = json!({"logGroupName": "/aws/batch/job"});
     let written = (0..10_000).any(|_| {
@@ -244,11 +245,11 @@ fn nothing_outlives_the_emulator() {
     assert!(killed.unwrap().success());
     drop(emulator);
     let ends = (0..100_000).any(|_| !is_there(second));
-    assert!(ends, "the kernel ends it");
+    assert!(ends, "the kernel ends the job");
 }
 
 #[test]
-fn every_message_arrives_twice_when_told_so() {
+fn every_message_arrives_twice_on_request() {
     let emulator = Emulator::start();
     let queue = emulator.make_queue("shards");
     emulator.duplicate_messages();
@@ -277,7 +278,7 @@ fn one_object_is_written_under_many_keys() {
 }
 
 #[test]
-fn s3_is_slow_as_often_as_told() {
+fn s3_throttles_as_often_as_requested() {
     let emulator = Emulator::start();
     emulator.make_bucket("photos");
     emulator.slow_down("photos/shop/", 2);
@@ -285,7 +286,7 @@ fn s3_is_slow_as_often_as_told() {
     assert_eq!([put("other"), put("shop/a"), put("shop/a"), put("shop/a")], [200, 503, 503, 200]);
 }
 
-/// A stack with a machine whose one task runs a job, and a distributed Map.
+/// A stack with a state machine: one task that runs a job, and a distributed Map.
 const TEMPLATE: &str = include_str!("../emulator/fixture.yaml");
 
 fn machine(scale: f64) -> Cloud {
@@ -294,7 +295,7 @@ fn machine(scale: f64) -> Cloud {
 }
 
 #[test]
-fn a_machine_waits_for_its_job_and_sees_why_it_failed() {
+fn a_state_machine_waits_for_its_job_and_gets_its_reason() {
     let mut cloud = machine(SHORT);
     let done = cloud.wait(&cloud.start("good", &json!({"image": "shell", "items": [3, 4]})));
     assert_eq!(done["status"], "SUCCEEDED", "{done}");
@@ -333,11 +334,14 @@ fn a_job_ends_with_the_execution_and_outlives_the_task_that_waits_for_it() {
     let late = cloud.wait(&cloud.start("late", &json!({"image": "shell", "items": []})));
     assert_eq!(late["error"], "States.Timeout");
     let job = started(&cloud, 2);
-    assert!(is_there(process(cloud.emulator(), &job)), "AWS promises to end it with the execution only");
+    assert!(
+        is_there(process(cloud.emulator(), &job)),
+        "AWS ends the job with the execution, not with the task"
+    );
     assert_eq!(at(cloud.emulator(), &job, "RUNNING")["status"], "RUNNING");
 }
 
-/// The id of the job that was started as the `count`th.
+/// The ID of the `count`th job.
 fn started(cloud: &Cloud, count: usize) -> String {
     let mut jobs = (0..10_000).map(|_| cloud.jobs());
     let jobs = jobs.find(|jobs| jobs.len() >= count).unwrap();

@@ -1,15 +1,15 @@
-//! Mistakes on the command line, as users made them: what each is answered, its exit code, and nothing on stdout.
+//! Mistakes of users on the command line: the message, the exit code, and an empty stdout.
 //!
-//! Rows of a review with 113 wrong inputs. Those that have tests elsewhere are not repeated: logins and regions (login.rs),
-//! names of models (hub.rs), images that may not be read (denied.rs), damaged models and options (bad_input.rs).
+//! They come from a review with 113 wrong inputs. Other files have logins and regions (login.rs), names of
+//! models (hub.rs), denied images (denied.rs), and damaged models and options (bad_input.rs).
 
 use std::fs;
 use std::process::Command;
 
 use tagfleet_tests::command::{Ran, run, tagfleet};
+use tagfleet_tests::fake_server::{FakeServer, Reply};
 use tagfleet_tests::onnx::{Network, plain_picture};
 use tagfleet_tests::project;
-use tagfleet_tests::standin::{Reply, StandIn};
 use tempfile::TempDir;
 
 /// A user's folder: two photos, a text, and no configuration of AWS.
@@ -33,7 +33,7 @@ impl Home {
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    /// A command in that folder; MODEL stands for the demo's model.
+    /// A command in that folder. MODEL means the demo's model.
     fn command(&self, line: &str) -> Command {
         let model = project("demo/model");
         let words = line.split(' ').map(|word| word.replace("MODEL", model.to_str().unwrap()));
@@ -46,7 +46,7 @@ impl Home {
         command
     }
 
-    /// The error of a line that is bad input, without the parts that differ from machine to machine.
+    /// The error of a wrong command line, without the parts that differ from machine to machine.
     fn error(&self, line: &str) -> String {
         self.refused(&mut self.command(line))
     }
@@ -68,7 +68,7 @@ fn with_tip(error: &str, tip: &str) -> String {
 }
 
 #[test]
-fn another_word_for_a_command_is_suggested_and_a_hidden_one_never() {
+fn similar_commands_are_suggested_and_hidden_ones_are_not() {
     let home = Home::new();
     let meant =
         [("tag", "run"), ("predict", "run"), ("cost", "plan"), ("stop", "cancel"), ("inspec", "inspect")];
@@ -83,7 +83,7 @@ fn another_word_for_a_command_is_suggested_and_a_hidden_one_never() {
 }
 
 #[test]
-fn what_tagfleet_starts_for_itself_says_so_to_people() {
+fn an_internal_command_explains_itself_to_people() {
     let home = Home::new();
     assert_eq!(
         home.error("tagger-process"),
@@ -91,7 +91,7 @@ fn what_tagfleet_starts_for_itself_says_so_to_people() {
     );
 }
 
-/// Each command has the words `cpu` and `gpu`; `cuda` is one more for the second.
+/// Every command accepts `cpu` and `gpu`; `cuda` means `gpu`.
 #[test]
 fn a_device_has_the_same_words_in_every_command() {
     let home = Home::new();
@@ -111,7 +111,7 @@ fn a_device_has_the_same_words_in_every_command() {
 }
 
 #[test]
-fn numbers_that_are_none_show_one() {
+fn an_invalid_number_is_refused_with_an_example() {
     let home = Home::new();
     let error = |line: &str, more: &str| home.error(&format!("{line} {more}"));
     let whole = "give a whole number of at least 0, such as 5";
@@ -137,13 +137,13 @@ fn numbers_that_are_none_show_one() {
 }
 
 #[test]
-fn prices_need_a_place_and_both_are_named() {
+fn prices_without_a_place_name_both_kinds() {
     let error = Home::new().error("prices refresh");
     assert!(error.contains("<--stack <NAME>|--out <FILE>>"), "{error}");
 }
 
 #[test]
-fn inputs_that_are_no_places() {
+fn inputs_that_are_not_places_are_refused() {
     let home = Home::new();
     let error = |input: &str| home.error(&format!("run {input} --model MODEL --out tags"));
     let unknown = |scheme: &str| {
@@ -160,7 +160,7 @@ fn inputs_that_are_no_places() {
 }
 
 #[test]
-fn several_files_are_taken_as_a_shell_expands_them() {
+fn several_files_are_inputs_as_a_shell_expands_them() {
     let home = Home::new();
     let ran = run(&mut home.command("run photos/a.JPG photos/b.JPG --model MODEL --out tags --engine tract"));
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -168,14 +168,14 @@ fn several_files_are_taken_as_a_shell_expands_them() {
 }
 
 #[test]
-fn a_dry_run_counts_in_words() {
+fn a_dry_run_prints_its_counts_as_sentences() {
     let home = Home::new();
     let ran = run(&mut home.command(&format!("{RUN} --dry-run")));
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "2 images, 20 kB\n"), "{ran:?}");
 }
 
 #[test]
-fn a_file_that_is_neither_an_image_nor_a_model() {
+fn a_file_that_is_neither_an_image_nor_a_model_is_refused() {
     let home = Home::new();
     assert_eq!(
         home.error("inspect MODEL a.txt"),
@@ -188,7 +188,7 @@ fn a_file_that_is_neither_an_image_nor_a_model() {
 }
 
 #[test]
-fn a_model_that_nothing_describes_is_warned_of_in_capitals() {
+fn a_model_without_a_description_has_a_warning_in_capitals() {
     let home = Home::new();
     let network =
         Network { nhwc: false, labels: vec![("red", [1.0, 0.0, 0.0], 0.0), ("blue", [0.0, 0.0, 1.0], 0.0)] };
@@ -200,7 +200,7 @@ fn a_model_that_nothing_describes_is_warned_of_in_capitals() {
 }
 
 #[test]
-fn a_report_of_what_is_not_there() {
+fn a_report_of_an_absent_run_is_refused() {
     let home = Home::new();
     assert_eq!(home.error("report ./tagz"), "error: ./tagz is neither a folder nor a run ID");
     let error = home.error("report nowhere");
@@ -208,7 +208,7 @@ fn a_report_of_what_is_not_there() {
 }
 
 #[test]
-fn a_report_without_a_browser_is_printed_all_the_same() {
+fn a_report_without_a_browser_is_printed() {
     let home = Home::new();
     assert_eq!(run(&mut home.command(&format!("{RUN} --engine tract --quiet"))).code, Some(0));
     let ran = run(home.command("report tags --open").env("PATH", ""));
@@ -217,9 +217,9 @@ fn a_report_without_a_browser_is_printed_all_the_same() {
     assert!(ran.stderr.contains("open file:///") && ran.stdout.contains("report.html"), "{ran:?}");
 }
 
-/// Nothing is asked of AWS: there is neither a region nor a login.
+/// No request is sent to AWS: there is neither a region nor a login.
 #[test]
-fn requests_are_checked_before_aws_is_asked() {
+fn requests_are_checked_before_aws_is_called() {
     let home = Home::new();
     home.write("typo.json", "{\"inpt\": [\"s3://shop/p/\"]}");
     home.write("broken.json", "{\n");
@@ -254,7 +254,7 @@ fn requests_are_checked_before_aws_is_asked() {
 }
 
 #[test]
-fn a_run_of_this_machine_is_none_of_the_fleet() {
+fn a_local_run_is_not_looked_for_in_the_fleet() {
     let home = Home::new();
     fs::create_dir_all(home.folder.path().join("tags/r-1")).unwrap();
     let remedy = "a run on this machine resumes with the same `tagfleet run` command";
@@ -289,7 +289,7 @@ fn a_place_instead_of_a_region_names_the_region() {
 }
 
 #[test]
-fn doctor_without_a_region_says_how_to_set_one() {
+fn doctor_without_a_region_prints_how_to_set_one() {
     let home = Home::new();
     let ran = run(home.command("doctor").env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b"));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{ran:?}");
@@ -301,9 +301,9 @@ fn doctor_without_a_region_says_how_to_set_one() {
 }
 
 #[test]
-fn a_bucket_that_does_not_exist() {
+fn an_absent_bucket_is_named() {
     let home = Home::new();
-    let s3 = StandIn::start(|_| Some(Reply::s3_error(404, "NoSuchBucket")));
+    let s3 = FakeServer::start(|_| Some(Reply::s3_error(404, "NoSuchBucket")));
     let mut command = home.command("run s3://shpo --model MODEL --out tags --region eu-central-1");
     command
         .args(["--endpoint-url", &s3.url()])
@@ -319,7 +319,7 @@ fn escapes(ran: &Ran) -> bool {
 #[test]
 fn colour_is_for_terminals_and_no_color_is_obeyed() {
     let home = Home::new();
-    // Of tagfleet itself, of clap, and on stdout.
+    // Messages of tagfleet, messages of clap, and stdout.
     for line in ["report ./tagz", "runn", "doctor --local"] {
         let ran = |variables: &[(&str, &str)]| {
             let mut command = home.command(line);
@@ -355,5 +355,5 @@ fn an_unfinished_run_with_other_options_is_mentioned() {
     );
     let said = again("--top-k 2");
     assert!(said.contains(&expected), "{said}");
-    assert!(!again("--top-k 2 --new").contains("unfinished"), "--new says that another run is meant");
+    assert!(!again("--top-k 2 --new").contains("unfinished"), "--new asks for another run");
 }

@@ -1,4 +1,5 @@
-//! `tagfleet fit` on networks whose right preprocessing is known: it finds that, writes it, and says what pictures leave open.
+//! `tagfleet fit` on networks whose correct preprocessing is known: it finds and writes that, and reports
+//! what the pictures cannot decide.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +9,7 @@ use tagfleet_tests::onnx::{Network, plain_picture};
 use tagfleet_tests::rows::rows;
 use tagfleet_tests::{project, shared};
 
-/// Red, green and blue pictures against dark ones, for samples of 0..255 in blue, green, red.
+/// A network for red, green, blue and dark pictures, with samples of 0 to 255 in the order blue, green, red.
 fn bgr() -> Network {
     let labels = vec![
         ("red", [0.0, 0.0, 0.05], 0.0),
@@ -19,7 +20,7 @@ fn bgr() -> Network {
     Network { nhwc: false, labels }
 }
 
-/// The same for samples of -1..1, of which the dark ones are below zero.
+/// A network for the pictures of [`bgr`], with samples of -1 to 1, in which dark pictures are below zero.
 fn signed() -> Network {
     let labels = vec![
         ("red", [8.0, 0.0, 0.0], 0.0),
@@ -30,14 +31,15 @@ fn signed() -> Network {
     Network { nhwc: true, labels }
 }
 
-/// White pictures, whose shape shows only if they are padded with black, and gray ones, for samples of 0..1.
+/// A network for white and gray pictures, with samples of 0 to 1. It needs pictures that are padded with
+/// black.
 fn padded() -> Network {
     let third = |weight: f32| [weight / 3.0; 3];
     let labels = vec![("wide", third(0.0), 0.0), ("gray", third(20.0), -8.0), ("square", third(40.0), -23.0)];
     Network { nhwc: false, labels }
 }
 
-/// Twelve pictures, three to a label; the dark ones are just below the middle.
+/// Twelve pictures, three for each label. The dark ones are just below the middle of the range.
 fn colours(folder: &Path, size: (u32, u32)) {
     for shade in 0..3_u8 {
         let (bright, dim) = (230 + 10 * shade, 20 + 30 * shade);
@@ -53,7 +55,7 @@ fn colours(folder: &Path, size: (u32, u32)) {
     }
 }
 
-/// The same with dark pictures that are nearly black.
+/// The pictures of [`colours`], with dark ones that are nearly black.
 fn colours_on_black(folder: &Path) {
     colours(folder, (12, 8));
     for shade in 0..3_u8 {
@@ -86,7 +88,7 @@ impl Place {
         fs::read_to_string(self.path("model/tagfleet.toml")).ok()
     }
 
-    /// Of the pictures in folders that are named after labels, those whose best tag in a run is that label.
+    /// The number of pictures whose best tag is the label that their folder is named after.
     fn right(&self) -> usize {
         let mut command = tagfleet(["run", "--engine", "tract", "--quiet"]);
         command.arg(self.path("images")).arg("--model").arg(self.path("model"));
@@ -231,7 +233,7 @@ fn a_page_shows_the_pictures_and_needs_nothing_else() {
 }
 
 #[test]
-fn what_cannot_be_fitted_is_refused() {
+fn a_fit_without_usable_inputs_is_refused() {
     let one = Network { nhwc: false, labels: vec![("score", [1.0; 3], 0.0)] };
     let place = Place::new(&one);
     colours(&place.path("images"), (8, 8));

@@ -1,4 +1,5 @@
-//! The whole AWS path on the emulator: the real template, the real functions, real worker processes, the real command.
+//! The whole AWS path on the emulator: the real template, the real functions, real worker processes, the real
+//! command.
 
 mod budget;
 mod denied;

@@ -1,5 +1,5 @@
-//! The commands of the fleet against a stack whose machine only waits: what is published, stored, started and stopped, and
-//! what is refused before anything is.
+//! The commands of the fleet against a stack whose state machine only waits: publishing, submitting,
+//! stopping, and refusals before any of these.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tagfleet_tests::command::{Ran, run, tagfleet};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::project;
 
-/// A machine that waits for longer than any test.
+/// A state machine that waits for longer than any test.
 const WAITS: &str = r#"{"Type": "Wait", "Seconds": 60000, "End": true}"#;
 const SUCCEEDS: &str = r#"{"Type": "Succeed"}"#;
 
@@ -18,7 +18,7 @@ fn deploy() -> Cloud {
     deploy_with(WAITS)
 }
 
-/// The stack with a machine of one state.
+/// The stack with a state machine of one state.
 fn deploy_with(state: &str) -> Cloud {
     let template = fs::read_to_string(project("tests/suite/fleet_cli/stack.yaml")).unwrap();
     assert!(template.contains(WAITS));
@@ -26,7 +26,7 @@ fn deploy_with(state: &str) -> Cloud {
     Cloud::deploy_template(&Options::default(), &template, &[], &[])
 }
 
-/// A command of the fleet, with the flags that lead to the emulator.
+/// A command of the fleet, with the options for the emulator.
 fn fleet(cloud: &Cloud, arguments: &[&str]) -> Ran {
     let url = cloud.emulator().endpoint_url();
     let mut command = tagfleet(arguments);
@@ -51,7 +51,7 @@ fn refused(ran: &Ran) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A model that was published is read from its folder, with its hashes checked.
+/// A published model is read from its folder, and its hashes are checked.
 #[test]
 fn a_published_model_is_a_model_for_every_command() {
     let cloud = deploy();
@@ -97,7 +97,7 @@ fn a_model_is_published_once_with_all_its_files() {
         serde_json::from_slice(&cloud.get(&format!("{model}model.json")).unwrap()).unwrap();
     assert_eq!(published["engine"]["name"], "onnxruntime");
     assert_eq!(published["model"]["location"], Value::Null);
-    // Tags are the request's: other ones need no other model.
+    // Options of tags belong to the request, so other options need no other model.
     assert_eq!(save(&["--threshold", "0.5"])["model"], request["model"]);
     assert_eq!(cloud.keys("models/").len(), names.len());
     assert_eq!((cloud.keys("runs/"), cloud.executions()), (vec![], vec![]));
@@ -117,14 +117,14 @@ fn a_model_for_gpus_names_the_engine_of_their_image() {
     let pinned = fs::read_to_string(project("batch-worker/gpu.txt")).unwrap();
     assert!(pinned.contains(&format!("onnxruntime-gpu=={version} ")), "{version}");
     assert_eq!(published["engine"]["device"], "cuda");
-    // What the image of the other workers does not have, they would refuse.
+    // CPU workers would refuse an engine that their image does not have.
     let refused = refused(&fleet(&cloud, &["submit", "s3://shop/photos/", "--model", &model]));
     assert!(refused.contains(version) && refused.contains("--device cpu"), "{refused}");
     assert_eq!(cloud.executions(), Vec::<String>::new());
 }
 
 #[test]
-fn a_stack_without_the_image_for_gpus_takes_no_run_on_them() {
+fn a_stack_without_a_gpu_image_refuses_gpu_runs() {
     let template = fs::read_to_string(project("tests/suite/fleet_cli/stack.yaml")).unwrap();
     let template = template.replace("Outputs:\n", "Outputs:\n  GpuImage: {Value: ''}\n");
     let cloud = Cloud::deploy_template(&Options::default(), &template, &[], &[]);
@@ -166,12 +166,12 @@ fn a_run_is_started_cancelled_and_resumed() {
     assert!(resumed["execution"].as_str().unwrap().ends_with(&format!(":{run}-2")), "{resumed}");
     let listed = json_of(&fleet(&cloud, &["status", "--json"]));
     assert_eq!((&listed[0]["status"], &listed[1]["status"]), (&json!("running"), &json!("aborted")));
-    // An execution's name stands for its run.
+    // The name of an execution selects its run.
     assert_eq!(json_of(&fleet(&cloud, &["status", &format!("{run}-2"), "--json"]))["run"], run);
 }
 
 #[test]
-fn who_waits_is_told_how_the_run_ended() {
+fn submit_with_wait_reports_how_the_run_ended() {
     let fails = r#"{"Type": "Fail", "Error": "BadRequest", "Cause": "run r failed in Plan: no such prefix"}"#;
     insta::assert_snapshot!(refused(&submit(&deploy_with(fails), &["--wait"])), @"error: run r failed in Plan: no such prefix");
     let broken = submit(&deploy_with(&fails.replace("BadRequest", "Broken")), &["--wait", "--quiet"]);
@@ -182,7 +182,7 @@ fn who_waits_is_told_how_the_run_ended() {
 }
 
 #[test]
-fn a_run_that_has_ended_is_told_by_its_summary() {
+fn the_status_of_an_ended_run_is_its_summary() {
     let cloud = deploy_with(SUCCEEDS);
     let started = json_of(&submit(&cloud, &["--json"]));
     let run = started["run"].as_str().unwrap();
@@ -231,7 +231,7 @@ fn a_published_model_and_a_request_file_are_enough() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_started() {
+fn a_wrong_request_is_refused_before_anything_starts() {
     let cloud = deploy();
     let submitted = |more: &[&str]| refused(&submit(&cloud, more));
     insta::assert_snapshot!(submitted(&["s3://shop/photos/summer/"]), @"error: the request is wrong: input: s3://shop/photos/summer/ is within s3://shop/photos/: leave one of them out");
@@ -261,7 +261,7 @@ fn deploy_with_rules() -> Cloud {
 }
 
 #[test]
-fn what_the_stack_does_not_allow_is_said_before_anything_is_sent() {
+fn a_request_that_the_stack_forbids_is_refused_before_it_is_sent() {
     let cloud = deploy_with_rules();
     let submitted = |more: &[&str]| refused(&submit(&cloud, more));
     insta::assert_snapshot!(submitted(&["--notify", "you@example.org"]), @"error: the request is wrong: notify: this stack does not mail you@example.org, only its MailRecipients (*@example.com): leave it out, or deploy the stack with it");
@@ -279,7 +279,7 @@ fn what_the_stack_does_not_allow_is_said_before_anything_is_sent() {
 }
 
 #[test]
-fn a_model_that_was_changed_is_another_model() {
+fn a_changed_model_is_another_model() {
     let cloud = deploy();
     let folder = tempfile::tempdir().unwrap();
     for name in ["model.onnx", "config.json", "preprocessor_config.json"] {
@@ -298,7 +298,7 @@ fn a_model_that_was_changed_is_another_model() {
 }
 
 #[test]
-fn doctor_finds_what_is_wrong_and_what_cannot_be_asked() {
+fn doctor_reports_faults_and_what_it_cannot_check() {
     let cloud = deploy();
     let ran = fleet(&cloud, &["doctor"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

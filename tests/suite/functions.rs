@@ -1,5 +1,5 @@
-//! The real functions in the real stack, on the emulator, without a worker: from a request that is put into the bucket to
-//! the mail that says why nothing was tagged; and what a wrong request gets instead.
+//! The real functions in the real stack, on the emulator, without a worker: from an uploaded request to the
+//! mail with the reason why nothing was tagged, and the errors of wrong requests.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,7 +10,8 @@ use tagfleet_tests::command::built;
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::project;
 
-/// A stack whose workers' image nothing can run and that has none for GPUs, with a published model and three objects to tag.
+/// A stack whose worker image cannot run, without a GPU image, with a published model and three objects to
+/// tag.
 fn deploy() -> Cloud {
     let template = std::fs::read_to_string(project("infra/template.yaml")).unwrap();
     let parameters = [
@@ -40,7 +41,7 @@ fn deploy() -> Cloud {
     cloud
 }
 
-/// A request that is right, but for `more`.
+/// A valid request with the fields of `more` added or replaced.
 fn request(cloud: &Cloud, more: &Value) -> Value {
     let bucket = cloud.output("Bucket");
     let mut request = json!({
@@ -60,7 +61,7 @@ fn run_of(execution: &str) -> &str {
 }
 
 #[test]
-fn a_request_that_is_put_is_planned_split_and_its_end_told() {
+fn an_uploaded_request_is_planned_split_and_reported() {
     let cloud = deploy();
     cloud.put("requests/Nightly run.json", request(&cloud, &json!({})).to_string().as_bytes());
     let execution = cloud.wait_for_executions(1).remove(0);
@@ -75,7 +76,7 @@ fn a_request_that_is_put_is_planned_split_and_its_end_told() {
     for call in ["splitter event", "splitter plan", "splitter split", "reducer check"] {
         assert!(calls.contains_key(call), "{call}: {summary}");
     }
-    // No worker came: what the functions used is the whole bill.
+    // No worker ran, so the functions are the whole bill.
     let bill = cloud.get(&format!("tags/{}/cost.json", run_of(&execution))).unwrap();
     let bill: Value = serde_json::from_slice(&bill).unwrap();
     assert_eq!(&bill, &summary["cost"], "{summary}");
@@ -112,12 +113,13 @@ fn an_event_that_comes_twice_starts_one_run_and_results_start_none() {
     assert!(other["skipped"].as_str().is_some(), "{other}");
     let loops = cloud.invoke(cloud.output("SplitterFunction"), &event("tags/r/summary.json", etag));
     assert!(loops["skipped"].as_str().is_some(), "{loops}");
-    // The first run, that of the put of b.json, and that of the event above, which names another write of it.
+    // The first run, the run of the upload of b.json, and the run of the event above, which names another
+    // write of it.
     assert_eq!(cloud.wait_for_executions(3).len(), 3);
 }
 
 #[test]
-fn a_wrong_request_fails_in_words_and_begins_nothing() {
+fn a_wrong_request_fails_with_its_reason_and_starts_nothing() {
     let cloud = deploy();
     let stack = cloud.output("Bucket").to_owned();
     for (name, more, says) in [
@@ -147,7 +149,7 @@ fn a_wrong_request_fails_in_words_and_begins_nothing() {
 }
 
 mod services {
-    //! What the functions and the command ask of AWS besides buckets and queues, through the real clients.
+    //! The calls of the functions and the command besides buckets and queues, through the real clients.
 
     use std::time::Duration;
 
@@ -196,7 +198,7 @@ mod services {
     }
 
     #[test]
-    fn are_asked_as_they_want_to_be() {
+    fn accept_the_calls_of_the_functions_and_the_command() {
         let cloud = deploy();
         let work = async {
             let aws = clients(&cloud).await;

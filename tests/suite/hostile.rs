@@ -1,4 +1,5 @@
-//! Every broken, odd and malicious image we have, in one run: no crash, no hang, one row per file, bounded memory.
+//! Every broken, odd and malicious image that we have, in one run: no crash, no hang, one row per file,
+//! bounded memory.
 //!
 //! The images are not part of the project, so this test skips where they are absent.
 
@@ -14,7 +15,7 @@ use tagfleet_tests::{photos, shared};
 /// Formats that are decoded, by Pillow's names.
 const DECODED: [&str; 7] = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"];
 
-/// The files that Pillow reads, of a format that is decoded here: name and format.
+/// The files of a decoded format that Pillow reads: name and format.
 fn readable(manifest: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(manifest).unwrap();
     let mut lines = text.lines();
@@ -54,7 +55,7 @@ fn one_row_per_file_and_every_readable_one_is_tagged() {
     insta::assert_snapshot!(refused(&rows, &readable(&hostile.join("MANIFEST.tsv"))));
 }
 
-/// Few messages, each from the list; and in a detail nothing that a file could have put there.
+/// Checks that there are few messages, all from the closed list, and that no detail has bytes of a file.
 fn messages_can_be_grouped(rows: &[Row]) {
     let listed: BTreeSet<&str> = Cause::ALL.iter().map(|cause| cause.message()).collect();
     let mut found = BTreeSet::new();
@@ -69,7 +70,7 @@ fn messages_can_be_grouped(rows: &[Row]) {
     assert!(found.len() <= 25, "{} messages: {found:#?}", found.len());
 }
 
-/// What Pillow reads and is not tagged here, with the reason: each was looked at, and each reason stands up.
+/// Files that Pillow reads and tagfleet refuses, each with its reason. All of them were reviewed by hand.
 fn refused(rows: &[Row], readable: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
     for row in rows {

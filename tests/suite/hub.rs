@@ -1,4 +1,4 @@
-//! A model by its name in the local Hugging Face cache, which is made of links as `hf download` makes it.
+//! A model by its name in the local Hugging Face cache, with the links that `hf download` creates.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,8 +1,8 @@
-//! The workers' images, as far as they can be judged without building one: what the build is given, and which CUDA the
-//! machines can run.
+//! The worker images, checked without building them: the files of the build context, and the CUDA version
+//! that the hosts can run.
 //!
-//! The build's context is laid out here as `Dockerfile.dockerignore` defines it, so that what is missing there is missing
-//! here. No image is built and nothing is downloaded.
+//! The context is laid out as `Dockerfile.dockerignore` defines it. No image is built and nothing is
+//! downloaded.
 
 mod context;
 
@@ -23,7 +23,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap()
 }
 
-/// What cargo says of the workspace in the context, by `cargo metadata` with these arguments.
+/// The output of `cargo metadata` for the workspace in the context, with these arguments.
 fn metadata(context: &Context, arguments: &[&str]) -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -38,7 +38,7 @@ fn package<'a>(workspace: &'a Value, name: &str) -> &'a Value {
     packages.iter().find(|package| package["name"] == name).unwrap()
 }
 
-/// The worker's package and those of the workspace that it is built from.
+/// The package of the worker, and the packages of the workspace that it depends on.
 fn built_from(workspace: &Value) -> BTreeSet<String> {
     let (mut found, mut open) = (BTreeSet::new(), vec![WORKER.to_owned()]);
     while let Some(name) = open.pop() {
@@ -52,7 +52,7 @@ fn built_from(workspace: &Value) -> BTreeSet<String> {
     found
 }
 
-/// The files that a source file takes in when it is compiled for a release, beside itself.
+/// The files that a source file includes in a release build.
 fn included(source: &Path) -> Vec<PathBuf> {
     let text = fs::read_to_string(source).unwrap();
     let released = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
@@ -66,7 +66,7 @@ fn is_test(source: &Path) -> bool {
 }
 
 #[test]
-fn the_workspace_is_whole_in_the_builds_context() {
+fn the_workspace_is_complete_in_the_context() {
     let context = Context::lay_out();
     let workspace = metadata(&context, &["--no-deps"]);
     let targets = package(&workspace, WORKER)["targets"].as_array().unwrap();
@@ -85,7 +85,7 @@ fn the_workspace_is_whole_in_the_builds_context() {
 }
 
 #[test]
-fn what_the_workers_sources_include_is_in_the_builds_context() {
+fn files_that_the_workers_sources_include_are_in_the_context() {
     let context = Context::lay_out();
     let workspace = metadata(&context, &["--no-deps"]);
     let mut seen = 0;
@@ -104,7 +104,7 @@ fn what_the_workers_sources_include_is_in_the_builds_context() {
 }
 
 #[test]
-fn what_the_dockerfile_copies_is_in_the_builds_context() {
+fn files_that_the_dockerfile_copies_are_in_the_context() {
     let context = Context::lay_out();
     let dockerfile = read("batch-worker/Dockerfile");
     let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
@@ -132,16 +132,16 @@ fn the_context_has_no_built_files() {
 }
 
 #[test]
-fn the_image_is_compiled_by_the_compiler_of_everybody() {
+fn the_image_is_built_by_the_compiler_of_the_workspace() {
     let toolchain: toml::Table = read("rust-toolchain.toml").parse().unwrap();
     let channel = toolchain["toolchain"]["channel"].as_str().unwrap();
     assert!(read("batch-worker/Dockerfile").contains(&format!("FROM rust:{channel}-bookworm AS build")));
 }
 
-/// What NVIDIA's package `cuda-toolkit` 13.0.2 demands: CUDA 13.0, update 2. The GPU machines' AMI (ECS_AL2023_NVIDIA) has driver
-/// 580.159.03 (`NVIDIA_DRIVER_VERSION` in github.com/aws/amazon-ecs-ami), and R580 is the driver of CUDA 13.0
-/// (docs.nvidia.com/cuda/archive/13.0.0/cuda-toolkit-release-notes). A driver runs machine code of its whole CUDA major
-/// version, but compiles PTX of its own CUDA at the latest
+/// The requirement of NVIDIA's package `cuda-toolkit` 13.0.2: CUDA 13.0, update 2. The AMI of the GPU hosts
+/// (ECS_AL2023_NVIDIA) has driver 580.159.03 (`NVIDIA_DRIVER_VERSION` in github.com/aws/amazon-ecs-ami). R580
+/// is the driver of CUDA 13.0 (docs.nvidia.com/cuda/archive/13.0.0/cuda-toolkit-release-notes). A driver runs
+/// machine code of its whole CUDA major version, but compiles PTX only up to its own CUDA version
 /// (docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html).
 const CUDA_13_0: [(&str, &str); 5] = [
     ("nvidia-cublas", "13.1.0.3"),
@@ -155,7 +155,7 @@ fn numbers(version: &str) -> Vec<u32> {
     version.split('.').map(|part| part.parse().unwrap()).collect()
 }
 
-/// What is wrong with a list of the GPU image's wheels, for a driver of CUDA 13.0.
+/// The wheels of the GPU image that are too new for a driver of CUDA 13.0.
 fn too_new(list: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for line in list.lines().filter(|line| line.starts_with("nvidia-")) {
@@ -185,7 +185,7 @@ fn the_gpu_image_has_no_newer_cuda_than_its_machines_driver() {
         too_new(newer),
         ["nvidia-cuda-nvrtc 13.5.37", "nvidia-cublas 13.10.0.20", "nvidia-cufft 12.0.0.61"]
     );
-    // The driver is the AMI's.
+    // The driver comes with the AMI.
     let template = read("infra/template.yaml");
     let types: BTreeSet<_> =
         template.lines().filter_map(|line| line.trim().strip_prefix("- ImageType: ")).collect();

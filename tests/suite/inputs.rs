@@ -1,4 +1,4 @@
-//! Every way to name inputs, and every name a file system allows.
+//! Every way to name inputs, and every file name that a file system allows.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -22,7 +22,7 @@ fn tag(input: &Path, out: &Path, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn every_key_that_a_file_system_allows() {
+fn every_key_that_a_file_system_allows_is_tagged() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     let names = [
@@ -62,7 +62,7 @@ fn every_key_that_a_file_system_allows() {
     wanted.sort_unstable();
     assert_eq!(tagged, wanted);
     let shown = run(tagfleet(["show"]).arg(&out));
-    assert!(!shown.stdout.contains(['\t', '\u{1}', '\u{202e}']), "nothing that a terminal obeys is printed");
+    assert!(!shown.stdout.contains(['\t', '\u{1}', '\u{202e}']), "no control character is printed");
     assert_eq!(shown.stdout.lines().count(), rows.len(), "one line per row");
 }
 
@@ -75,7 +75,7 @@ fn one_file() {
 }
 
 #[test]
-fn results_may_stand_beside_what_is_named() {
+fn results_may_be_next_to_the_named_files() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("photo.jpg"), picture()).unwrap();
     let mut command = tagfleet(["run", "photo.jpg", "--out", "tags", "--model"]);
@@ -85,7 +85,7 @@ fn results_may_stand_beside_what_is_named() {
     command.arg(project("demo/model")).current_dir(folder.path()).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"./photo.jpg\n").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "keys as find prints them");
+    assert_eq!(child.wait().unwrap().code(), Some(0), "the keys are those of `find`");
     assert_eq!(rows(&folder.path().join("more"))[0].key, "photo.jpg");
 }
 
@@ -117,7 +117,7 @@ fn a_list_of_keys_is_sorted_and_each_is_tagged_once() {
 }
 
 #[test]
-fn keys_from_standard_input() {
+fn keys_are_read_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model", "--keys", "-"]);
     command.arg("--out").arg(folder.path()).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -133,7 +133,7 @@ fn keys_from_standard_input() {
 }
 
 #[test]
-fn globs_choose() {
+fn globs_choose_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let photos = project("demo/photos");
     let ran = tag(
@@ -148,7 +148,7 @@ fn globs_choose() {
 }
 
 #[test]
-fn a_dry_run_counts_as_json_too() {
+fn a_dry_run_prints_its_counts_as_json() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fill(&photos, 700);
@@ -159,7 +159,7 @@ fn a_dry_run_counts_as_json_too() {
 }
 
 #[test]
-fn the_format_is_told_from_the_bytes() {
+fn the_format_is_detected_from_the_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fs::create_dir(&photos).unwrap();
@@ -209,13 +209,13 @@ fn names_that_are_not_utf8_are_tagged_and_no_two_share_a_key() {
     fs::write(&list, b"./\xff.jpg\n./%FF.jpg\n").unwrap();
     let listed = folder.path().join("listed");
     assert_eq!(tag(&photos, &listed, &["--keys", list.to_str().unwrap()]).code, Some(0));
-    assert_eq!(keys(&listed), ["%25FF.jpg", "%FF.jpg"], "as find prints them");
+    assert_eq!(keys(&listed), ["%25FF.jpg", "%FF.jpg"], "the keys are those of `find`");
 }
 
 #[test]
-fn what_systems_leave_behind_and_text_is_skipped_counted_and_named() {
+fn system_files_and_text_are_skipped_counted_and_named() {
     let folder = tempfile::tempdir().unwrap();
-    // A hidden folder above the input hides nothing.
+    // A hidden folder above the input does not hide it.
     let photos = folder.path().join(".cache/photos");
     fill_with(&photos, &[b"a.jpg"], &picture());
     let left: [&[u8]; 6] =
@@ -245,11 +245,11 @@ fn what_systems_leave_behind_and_text_is_skipped_counted_and_named() {
     fs::write(&list, ".hidden/a.jpg\nlabels.csv\n").unwrap();
     let listed = folder.path().join("listed");
     assert_eq!(tag(&photos, &listed, &["--keys", list.to_str().unwrap()]).code, Some(3));
-    assert_eq!(keys(&listed), [".hidden/a.jpg", "labels.csv"], "what is named is read");
+    assert_eq!(keys(&listed), [".hidden/a.jpg", "labels.csv"], "a named file is read");
 }
 
 #[test]
-fn nothing_to_tag_says_what_was_found() {
+fn an_input_without_images_reports_what_was_found() {
     let folder = tempfile::tempdir().unwrap();
     fill_with(folder.path(), &[b"in/1.txt", b"in/2.txt", b"in/.DS_Store"], b"x");
     let ran = tag(&folder.path().join("in"), &folder.path().join("out"), &[]);
@@ -290,7 +290,7 @@ fn several_inputs_have_keys_below_the_folder_that_holds_them() {
 }
 
 #[test]
-fn a_shells_glob_of_thousands_of_files() {
+fn thousands_of_files_fit_on_one_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fill(&photos, 3000);

@@ -1,4 +1,4 @@
-//! Lists of keys in every form that tools write them, and stores that list in an order of their own.
+//! Lists of keys in every form that tools write, and stores that list in an order of their own.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn keys(out: &Path) -> Vec<String> {
 }
 
 #[test]
-fn lists_of_a_folder() {
+fn lists_of_every_form_name_the_files_of_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("photos");
     photos(&input, &["a b.jpg", "c%20d.jpg", "e,f.jpg", "sub/g.jpg"]);
@@ -73,7 +73,7 @@ fn lists_of_a_folder() {
 }
 
 #[test]
-fn lists_of_a_bucket() {
+fn lists_of_every_form_name_the_objects_of_a_bucket() {
     let objects: Objects = ["p/0.png", "p/a b.png"].map(|key| (key.to_owned(), picture())).into();
     let store = Store::start(objects, 1000);
     let folder = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ fn lists_of_a_bucket() {
     }
 }
 
-/// 1,500 objects of one pixel's worth of text: what counts is that each has its row, in key order.
+/// 1,500 small objects that are text. Only their rows and their key order matter.
 fn objects(keys: impl Iterator<Item = usize>) -> Objects {
     keys.map(|number| (format!("p/{number:05}.jpg"), b"x".to_vec())).collect()
 }
@@ -123,7 +123,7 @@ fn tag_all(store: &Store, out: &Path) -> Ran {
 #[test]
 fn a_store_without_an_order_has_its_rows_in_key_order() {
     for page in [7, 1000] {
-        // 1,009 is a prime, so this meets every number once.
+        // 1,009 is a prime, so this visits every number once.
         let store = Store::start(objects((0..1500).map(|number| number * 1009 % 1500)), page);
         let out = tempfile::tempdir().unwrap();
         let ran = tag_all(&store, out.path());
@@ -134,7 +134,7 @@ fn a_store_without_an_order_has_its_rows_in_key_order() {
 }
 
 #[test]
-fn disorder_that_shows_late_is_refused() {
+fn a_listing_that_loses_its_order_late_is_refused() {
     let store = Store::start(objects((1..2500).chain([0])), 1000);
     let out = tempfile::tempdir().unwrap();
     let ran = tag_all(&store, out.path());

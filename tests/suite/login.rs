@@ -1,5 +1,5 @@
-//! Every way in which people log in to AWS, with stand-ins for the services that give out credentials: the listing of a
-//! bucket must be signed by the right identity, and what is missing must be named with its remedy.
+//! Every way to log in to AWS, with fakes of the services that issue credentials. The listing of a bucket
+//! must be signed by the right identity, and an absent login must be named with its remedy.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,16 +7,17 @@ use std::path::Path;
 use std::process::Command;
 
 use tagfleet_tests::command::{Ran, run, tagfleet};
-use tagfleet_tests::standin::{Asked, Reply, StandIn};
+use tagfleet_tests::fake_server::{FakeServer, Reply, Request};
 use tempfile::TempDir;
 
-/// SHA-1 of the session's name, `corp`, and of the start URL of `old-sso`: what the AWS CLI names a token's file by.
+/// SHA-1 of the session's name, `corp`, and of the start URL of `old-sso`: the names of the AWS CLI's token
+/// files.
 const SSO_SESSION: &str = "ee0bfd2552fbd840c02cc48b6e823320543c450f";
 const SSO_START_URL: &str = "103c764598c7bfb84492cce4b625216b27775ddd";
 /// SHA-256 of the ARN of `login_session`.
 const CONSOLE_SESSION: &str = "143b1fc18f5ca9bb89e81d9a77fe53029e237039039ccab734b6fb08284f7780";
 const LATER: &str = "2099-01-01T00:00:00Z";
-/// Made for this test; it opens nothing.
+/// Generated for this test. It gives access to nothing.
 const DPOP_KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIGuu/GphWs2pRImgYsoKrZlit37u8xwxUmAP8gLoWBqqoAoGCCqGSM49\nAwEHoUQDQgAEo6WyQtHBAEA+93UGtZ+ES3sDG0JjDvuCTPp5dxRlBtulCwjIt4Cr\nPWoaLA1zhuelHH/5TIiKvswdT2DQ5OfxhA==\n-----END EC PRIVATE KEY-----\n";
 const CONFIG: &str = "
 [default]
@@ -67,18 +68,18 @@ aws_access_key_id = AKIAFILE
 aws_secret_access_key = secret
 ";
 
-/// A home with configuration files, and a service that plays all of AWS.
-struct World {
+/// A home folder with configuration files, and a fake of all services of AWS.
+struct Fixture {
     home: TempDir,
-    aws: StandIn,
+    aws: FakeServer,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
-        let world = Self { home: tempfile::tempdir().unwrap(), aws: StandIn::start(answer) };
-        world.write(".aws/config", CONFIG);
-        world.write(".aws/credentials", CREDENTIALS);
-        world
+        let fixture = Self { home: tempfile::tempdir().unwrap(), aws: FakeServer::start(answer) };
+        fixture.write(".aws/config", CONFIG);
+        fixture.write(".aws/credentials", CREDENTIALS);
+        fixture
     }
 
     fn write(&self, name: &str, text: &str) -> String {
@@ -92,7 +93,7 @@ impl World {
         self.write(".aws/config", &format!("{CONFIG}\n{text}"));
     }
 
-    /// What `aws sso login` leaves behind.
+    /// Writes the token file of `aws sso login`.
     fn sso_token(&self, hash: &str, expires: &str) {
         let token = serde_json::json!({
             "startUrl": "https://corp.example/start", "region": "eu-central-1", "accessToken": "token", "expiresAt": expires,
@@ -100,7 +101,7 @@ impl World {
         self.write(&format!(".aws/sso/cache/{hash}.json"), &token.to_string());
     }
 
-    /// What `aws login` leaves behind.
+    /// Writes the token file of `aws login`.
     fn console_token(&self, expires: &str) {
         let token = serde_json::json!({
             "accessToken": {
@@ -132,28 +133,32 @@ impl World {
         command
     }
 
-    /// Who signed the listings.
+    /// The access keys that signed the listings.
     fn listed_by(&self) -> Vec<String> {
-        let listings = self.aws.asked().into_iter().filter(|asked| asked.path.contains("list-type=2"));
-        let mut keys: Vec<String> = listings.map(|asked| asked.access_key().to_owned()).collect();
+        let listings = self.aws.requests().into_iter().filter(|request| request.path.contains("list-type=2"));
+        let mut keys: Vec<String> = listings.map(|request| request.access_key().to_owned()).collect();
         keys.dedup();
         keys
     }
 
     fn count(&self, path: &str) -> usize {
-        self.aws.asked().iter().filter(|asked| asked.path.contains(path) || asked.body.contains(path)).count()
+        self.aws
+            .requests()
+            .iter()
+            .filter(|request| request.path.contains(path) || request.body.contains(path))
+            .count()
     }
 }
 
-fn answer(asked: &Asked) -> Option<Reply> {
-    if asked.path.contains("list-type=2") {
+fn answer(request: &Request) -> Option<Reply> {
+    if request.path.contains("list-type=2") {
         return Some(Reply::ok(
             "<ListBucketResult><Contents><Key>p/a.jpg</Key><Size>3</Size><ETag>\"e\"</ETag></Contents></ListBucketResult>",
         ));
     }
-    if asked.path.starts_with("/federation/credentials") {
+    if request.path.starts_with("/federation/credentials") {
         let keys = r#"{"accessKeyId":"ASIASSO","secretAccessKey":"s","sessionToken":"t","expiration":4102444800000}"#;
-        return Some(match asked.header("x-amz-sso_bearer_token") {
+        return Some(match request.header("x-amz-sso_bearer_token") {
             "token" => Reply::ok(format!("{{\"roleCredentials\":{keys}}}")),
             _ => Reply {
                 status: 401,
@@ -162,15 +167,15 @@ fn answer(asked: &Asked) -> Option<Reply> {
             },
         });
     }
-    if asked.path == "/task" || asked.path.ends_with("security-credentials/machine") {
-        let key = if asked.path == "/task" { "ASIATASK" } else { "ASIAMACHINE" };
+    if request.path == "/task" || request.path.ends_with("security-credentials/machine") {
+        let key = if request.path == "/task" { "ASIATASK" } else { "ASIAMACHINE" };
         let token = serde_json::json!({
             "Code": "Success", "AccessKeyId": key, "SecretAccessKey": "s", "Token": "t", "Expiration": LATER,
             "LastUpdated": LATER, "Type": "AWS-HMAC",
         });
         return Some(Reply::ok(token.to_string()));
     }
-    match asked.path.as_str() {
+    match request.path.as_str() {
         "/latest/api/token" => Some(Reply {
             status: 200,
             headers: vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".to_owned())],
@@ -178,7 +183,7 @@ fn answer(asked: &Asked) -> Option<Reply> {
             ..Reply::default()
         }),
         path if path.trim_end_matches('/').ends_with("security-credentials") => Some(Reply::ok("machine")),
-        _ if asked.body.contains("Action=AssumeRole") => Some(assumed(&asked.body)),
+        _ if request.body.contains("Action=AssumeRole") => Some(assumed(&request.body)),
         _ => None,
     }
 }
@@ -193,13 +198,13 @@ fn assumed(body: &str) -> Reply {
     ))
 }
 
-fn signs(world: &World, command: &mut Command, key: &str) {
+fn signs(fixture: &Fixture, command: &mut Command, key: &str) {
     let ran = run(command);
     assert_eq!(ran.code, Some(0), "{key}: {ran:?}");
-    assert_eq!(world.listed_by(), [key], "{ran:?}");
+    assert_eq!(fixture.listed_by(), [key], "{ran:?}");
 }
 
-/// One line of error with exit code 2, whose details only `-v` shows.
+/// Checks for a one-line error with exit code 2, whose details are printed only with `-v`.
 fn refuses(command: &mut Command, remedy: &str) -> Ran {
     let ran = run(command);
     assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -210,142 +215,145 @@ fn refuses(command: &mut Command, remedy: &str) -> Ran {
 }
 
 #[test]
-fn keys_of_the_environment_and_of_a_file() {
-    let world = World::new();
-    let mut command = world.list(&[]);
+fn keys_of_the_environment_and_of_a_file_are_used() {
+    let fixture = Fixture::new();
+    let mut command = fixture.list(&[]);
     command.env("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT").env("AWS_SECRET_ACCESS_KEY", "s");
-    signs(&world, &mut command, "AKIAENVIRONMENT");
-    let world = World::new();
-    signs(&world, world.list(&[]).env("AWS_PROFILE", "keys"), "AKIAFILE");
+    signs(&fixture, &mut command, "AKIAENVIRONMENT");
+    let fixture = Fixture::new();
+    signs(&fixture, fixture.list(&[]).env("AWS_PROFILE", "keys"), "AKIAFILE");
 }
 
 #[test]
 fn a_named_profile_comes_before_keys_of_the_environment() {
-    let world = World::new();
-    let mut command = world.list(&["--profile", "keys"]);
+    let fixture = Fixture::new();
+    let mut command = fixture.list(&["--profile", "keys"]);
     command.env("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT").env("AWS_SECRET_ACCESS_KEY", "s");
-    signs(&world, &mut command, "AKIAFILE");
+    signs(&fixture, &mut command, "AKIAFILE");
 }
 
 #[test]
-fn sso_of_both_forms() {
+fn both_forms_of_sso_are_used() {
     for (profile, cached) in [("sso", SSO_SESSION), ("old-sso", SSO_START_URL)] {
-        let world = World::new();
-        world.sso_token(cached, LATER);
-        signs(&world, &mut world.list(&["--profile", profile]), "ASIASSO");
-        assert_eq!(world.count("/federation/credentials"), 1, "asked once for all requests");
+        let fixture = Fixture::new();
+        fixture.sso_token(cached, LATER);
+        signs(&fixture, &mut fixture.list(&["--profile", profile]), "ASIASSO");
+        assert_eq!(fixture.count("/federation/credentials"), 1, "one request for all listings");
     }
 }
 
 #[test]
 fn an_sso_login_that_is_missing_or_expired_names_the_command() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let remedy = "run `aws sso login --profile sso`";
-    let ran = refuses(&mut world.list(&["--profile", "sso"]), remedy);
+    let ran = refuses(&mut fixture.list(&["--profile", "sso"]), remedy);
     assert!(!ran.stderr.contains("detail: "), "{ran:?}");
-    let ran = refuses(&mut world.list(&["--profile", "sso", "-v"]), remedy);
+    let ran = refuses(&mut fixture.list(&["--profile", "sso", "-v"]), remedy);
     assert!(ran.stderr.contains("detail: ") && ran.stderr.contains("cached SSO token"), "{ran:?}");
-    world.sso_token(SSO_SESSION, "2020-01-01T00:00:00Z");
-    refuses(&mut world.list(&["--profile", "sso"]), remedy);
-    // A role that is assumed from it needs the same login.
-    refuses(&mut world.list(&["--profile", "role-by-sso"]), remedy);
+    fixture.sso_token(SSO_SESSION, "2020-01-01T00:00:00Z");
+    refuses(&mut fixture.list(&["--profile", "sso"]), remedy);
+    // A role that is assumed from this profile needs the same login.
+    refuses(&mut fixture.list(&["--profile", "role-by-sso"]), remedy);
 }
 
 #[test]
 fn aws_login() {
-    let world = World::new();
-    refuses(&mut world.list(&["--profile", "console"]), "run `aws login --profile console`");
-    world.console_token(LATER);
-    signs(&world, &mut world.list(&["--profile", "console"]), "ASIACONSOLE");
+    let fixture = Fixture::new();
+    refuses(&mut fixture.list(&["--profile", "console"]), "run `aws login --profile console`");
+    fixture.console_token(LATER);
+    signs(&fixture, &mut fixture.list(&["--profile", "console"]), "ASIACONSOLE");
 }
 
 #[test]
 fn a_credential_process() {
-    let world = World::new();
-    let program = world.write(
+    let fixture = Fixture::new();
+    let program = fixture.write(
         "bin/helper",
         "#!/bin/sh\necho '{\"Version\":1,\"AccessKeyId\":\"AKIAPROGRAM\",\"SecretAccessKey\":\"s\"}'\n",
     );
     fs::set_permissions(Path::new(&program), fs::Permissions::from_mode(0o755)).unwrap();
-    world.add_profile(&format!("[profile program]\ncredential_process = {program}\n[profile broken]\ncredential_process = /bin/false\n"));
-    signs(&world, &mut world.list(&["--profile", "program"]), "AKIAPROGRAM");
-    refuses(&mut world.list(&["--profile", "broken"]), "credential_process of profile \"broken\"");
+    fixture.add_profile(&format!("[profile program]\ncredential_process = {program}\n[profile broken]\ncredential_process = /bin/false\n"));
+    signs(&fixture, &mut fixture.list(&["--profile", "program"]), "AKIAPROGRAM");
+    refuses(&mut fixture.list(&["--profile", "broken"]), "credential_process of profile \"broken\"");
 }
 
 #[test]
 fn roles_are_assumed_from_every_source() {
-    let world = World::new();
-    signs(&world, &mut world.list(&["--profile", "role"]), "ASIAASSUMEROLE");
-    assert_eq!(world.count("Action=AssumeRole"), 1, "assumed once for all requests");
-    let world = World::new();
-    world.sso_token(SSO_SESSION, LATER);
-    signs(&world, &mut world.list(&["--profile", "role-by-sso"]), "ASIAASSUMEROLE");
-    let world = World::new();
-    let task = format!("{}/task", world.aws.url());
+    let fixture = Fixture::new();
+    signs(&fixture, &mut fixture.list(&["--profile", "role"]), "ASIAASSUMEROLE");
+    assert_eq!(fixture.count("Action=AssumeRole"), 1, "assumed once for all requests");
+    let fixture = Fixture::new();
+    fixture.sso_token(SSO_SESSION, LATER);
+    signs(&fixture, &mut fixture.list(&["--profile", "role-by-sso"]), "ASIAASSUMEROLE");
+    let fixture = Fixture::new();
+    let task = format!("{}/task", fixture.aws.url());
     signs(
-        &world,
-        world.list(&["--profile", "role-of-task"]).env("AWS_CONTAINER_CREDENTIALS_FULL_URI", task),
+        &fixture,
+        fixture.list(&["--profile", "role-of-task"]).env("AWS_CONTAINER_CREDENTIALS_FULL_URI", task),
         "ASIAASSUMEROLE",
     );
 }
 
 #[test]
 fn a_web_identity() {
-    let world = World::new();
-    let token = world.write("token", "a.web.token");
-    let mut command = world.list(&[]);
+    let fixture = Fixture::new();
+    let token = fixture.write("token", "a.web.token");
+    let mut command = fixture.list(&[]);
     command
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", token)
         .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod");
-    signs(&world, &mut command, "ASIAASSUMEROLEWITHWEBIDENTITY");
+    signs(&fixture, &mut command, "ASIAASSUMEROLEWITHWEBIDENTITY");
 }
 
 #[test]
-fn the_credentials_of_a_task_and_of_a_machine() {
-    let world = World::new();
-    let task = format!("{}/task", world.aws.url());
-    signs(&world, world.list(&[]).env("AWS_CONTAINER_CREDENTIALS_FULL_URI", task), "ASIATASK");
-    // A profile without credentials leaves them to the machine, as on an instance whose profile has a region only.
+fn the_credentials_of_a_task_and_of_an_instance_are_used() {
+    let fixture = Fixture::new();
+    let task = format!("{}/task", fixture.aws.url());
+    signs(&fixture, fixture.list(&[]).env("AWS_CONTAINER_CREDENTIALS_FULL_URI", task), "ASIATASK");
+    // A profile without credentials uses those of the instance, for example a profile with a region only.
     for arguments in [&[][..], &["--profile", "empty"]] {
-        let world = World::new();
-        let mut command = world.list(arguments);
+        let fixture = Fixture::new();
+        let mut command = fixture.list(arguments);
         command
             .env_remove("AWS_EC2_METADATA_DISABLED")
-            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", world.aws.url());
-        signs(&world, &mut command, "ASIAMACHINE");
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", fixture.aws.url());
+        signs(&fixture, &mut command, "ASIAMACHINE");
     }
 }
 
 #[test]
 fn an_mfa_code_is_not_asked_for_and_the_way_around_is_named() {
-    let world = World::new();
-    refuses(&mut world.list(&["--profile", "careful"]), "aws configure export-credentials --profile careful");
-    assert_eq!(world.aws.asked().len(), 0, "no role is assumed without its code");
+    let fixture = Fixture::new();
+    refuses(
+        &mut fixture.list(&["--profile", "careful"]),
+        "aws configure export-credentials --profile careful",
+    );
+    assert_eq!(fixture.aws.requests().len(), 0, "no role is assumed without its code");
 }
 
 #[test]
-fn no_credentials_and_no_such_profile() {
-    let world = World::new();
-    refuses(&mut world.list(&[]), "no AWS credentials: run `aws configure` or `aws sso login`");
+fn absent_credentials_and_profiles_are_named() {
+    let fixture = Fixture::new();
+    refuses(&mut fixture.list(&[]), "no AWS credentials: run `aws configure` or `aws sso login`");
     refuses(
-        &mut world.list(&["--profile", "nope"]),
+        &mut fixture.list(&["--profile", "nope"]),
         "no profile \"nope\" (profiles: careful, console, default",
     );
-    refuses(world.list(&[]).env("AWS_PROFILE", "nope"), "no profile \"nope\"");
+    refuses(fixture.list(&[]).env("AWS_PROFILE", "nope"), "no profile \"nope\"");
 }
 
 #[test]
-fn a_stack_is_not_asked_for_without_a_region() {
-    let world = World::new();
-    world.write(".aws/config", "");
+fn a_stack_is_not_looked_for_without_a_region() {
+    let fixture = Fixture::new();
+    fixture.write(".aws/config", "");
     let fleet: [&[&str]; 3] = [&["status"], &["cancel", "run-1"], &["prices", "refresh", "--stack", "x"]];
     for arguments in fleet {
         let mut command =
-            world.command(arguments.first().copied().map_or([""], |first| [first]), &arguments[1..]);
+            fixture.command(arguments.first().copied().map_or([""], |first| [first]), &arguments[1..]);
         command.env("AWS_PROFILE", "keys").env_remove("AWS_ENDPOINT_URL_CLOUDFORMATION");
         refuses(&mut command, "no AWS region: pass --region or set AWS_REGION");
     }
-    let ran = run(world
+    let ran = run(fixture
         .command(["doctor"], &[])
         .env("AWS_PROFILE", "keys")
         .env_remove("AWS_ENDPOINT_URL_CLOUDFORMATION"));
@@ -354,8 +362,8 @@ fn a_stack_is_not_asked_for_without_a_region() {
 
 #[test]
 fn refused_credentials_are_bad_input_everywhere() {
-    let refuse = |asked: &Asked| {
-        if asked.path.contains("list-type=2") {
+    let refuse = |request: &Request| {
+        if request.path.contains("list-type=2") {
             Some(Reply::s3_error(403, "InvalidAccessKeyId"))
         } else {
             Some(Reply {
@@ -365,8 +373,8 @@ fn refused_credentials_are_bad_input_everywhere() {
         })
         }
     };
-    let world = World { aws: StandIn::start(refuse), ..World::new() };
-    refuses(&mut world.list(&["--profile", "keys"]), "does not accept these credentials");
+    let fixture = Fixture { aws: FakeServer::start(refuse), ..Fixture::new() };
+    refuses(&mut fixture.list(&["--profile", "keys"]), "does not accept these credentials");
     let regional = ["--profile", "keys", "--region", "eu-central-1"];
-    refuses(&mut world.command(["status"], &regional), "AWS does not accept these credentials");
+    refuses(&mut fixture.command(["status"], &regional), "AWS does not accept these credentials");
 }

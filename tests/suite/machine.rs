@@ -1,4 +1,4 @@
-//! `tagfleet doctor --local`: what it finds on this machine. One without engines is in wheel.rs.
+//! `tagfleet doctor --local` on this machine. A machine without engines is in wheel.rs.
 
 use std::process::Command;
 
@@ -44,5 +44,5 @@ fn it_ends_with_a_sentence_and_needs_no_stack() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     assert!(ran.stdout.contains("\nthis machine "), "{ran:?}");
     let refused = run(&mut doctor(&["--region", "eu-central-1"]));
-    assert_eq!(refused.code, Some(2), "a region is of AWS: {refused:?}");
+    assert_eq!(refused.code, Some(2), "--region is only for AWS: {refused:?}");
 }

@@ -3,7 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "tests fail by panicking and say what they measured"
+    reason = "tests fail by panicking and print what they measured"
 )]
 
 mod analysis;

@@ -1,4 +1,4 @@
-//! `--manifest`: a list in files in place of a listing gives the rows of a listing, on this machine.
+//! `--manifest` on this machine: a list in files gives the same rows as a listing.
 
 use std::fs;
 use std::io::Write;
@@ -19,9 +19,9 @@ pub(super) fn packed(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A row of an inventory's file: the key as a URL's query has it.
+/// A row of an inventory file. The key is encoded as in the query of a URL.
 pub(super) fn inventory_row(bucket: &str, key: &str, more: &str) -> String {
-    format!("\"{bucket}\",\"{}\",{more}\n", encode(key, "/").replace("%20", "+"))
+    format!("\"{bucket}\",\"{}\",{more}\n", encode(key).replace("%2F", "/").replace("%20", "+"))
 }
 
 /// The manifest of an inventory with one file.
@@ -59,7 +59,7 @@ fn every_form_of_a_list_gives_the_rows_of_a_listing() {
     let wanted = rows(listed.path());
     let folder = tempfile::tempdir().unwrap();
     let (mut csv, mut lines, mut stock) = ("photo,Key\n".to_owned(), String::new(), String::new());
-    // In no order, and the last one twice.
+    // Unsorted, and the last key twice.
     for row in wanted.iter().rev().chain([&wanted[0]]) {
         csv.push_str(&format!("1,\"{}\"\n", row.key.replace('"', "\"\"")));
         lines.push_str(&format!("{}\n", json!({"path": row.key})));
@@ -95,7 +95,7 @@ fn every_form_of_a_list_gives_the_rows_of_a_listing() {
 }
 
 #[test]
-fn a_run_is_of_one_list() {
+fn a_run_resumes_only_with_its_own_list() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fs::create_dir(&photos).unwrap();
@@ -114,7 +114,7 @@ fn a_run_is_of_one_list() {
         let request: Value = serde_json::from_slice(&fs::read(run.join("request.json")).unwrap()).unwrap();
         request["input"]["manifest"].clone()
     };
-    // It is known by its bytes, and where it is; not by when it was written.
+    // A list is identified by its bytes and its place, not by its time of writing.
     fs::write(&list, "b.jpg\nnone.jpg\n").unwrap();
     let again = folder.path().join("again");
     assert_eq!(tag(&arguments, &again).code, Some(3));
@@ -128,7 +128,7 @@ fn a_run_is_of_one_list() {
 }
 
 #[test]
-fn what_is_not_a_list_of_these_images_is_refused() {
+fn a_list_of_other_images_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let photos = project("demo/photos");
     let photos = photos.to_str().unwrap();

@@ -1,5 +1,5 @@
-//! What no name can do: labels, keys, places and ids that carry markup, line breaks, `../`, NUL, marks that turn text, or
-//! as many bytes as a key may have. They come out as they are where rows are data, and as harmless text where people read.
+//! Hostile names: labels, keys, places and IDs with markup, line breaks, `../`, NUL, bidirectional marks, or
+//! the most bytes of a key. Rows keep them unchanged, and text for people shows them escaped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use tagfleet_tests::project;
 use tagfleet_tests::rows::{rows, runs};
 use tempfile::TempDir;
 
-/// Labels of a model that was found somewhere.
+/// Labels of a hostile model.
 fn hostile_labels() -> Vec<String> {
     let mut labels: Vec<String> = [
         "<script>alert(1)</script>",
@@ -58,7 +58,7 @@ struct Tagged {
     ran: Ran,
 }
 
-/// A run of the demo's pictures with that model; every label is kept in every row.
+/// A run of the demo's pictures with that model. Every row keeps every label.
 fn tag() -> Tagged {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out' <i>\n..");
@@ -70,7 +70,7 @@ fn tag() -> Tagged {
     Tagged { folder, out, ran }
 }
 
-/// What a terminal obeys, or what turns the direction of what follows.
+/// The control characters and bidirectional marks of a text.
 fn commands(text: &str) -> Option<char> {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().find(|&c| turns(c) || (c.is_control() && c != '\n'))
@@ -104,9 +104,9 @@ fn labels_and_places_are_data_in_rows_and_harmless_everywhere_else() {
     assert_eq!(beside.len(), 2, "the model and the output: {beside:?}");
 }
 
-/// A list of keys may name anything; only what stands below the folder is read, and nothing is written there.
+/// A list may have any key. Only files below the folder are read, and nothing is written there.
 #[test]
-fn keys_lead_out_of_no_folder() {
+fn no_key_leads_out_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fs::create_dir(&photos).unwrap();
@@ -140,9 +140,9 @@ fn keys_lead_out_of_no_folder() {
     assert_eq!(files(&photos).len(), 1);
 }
 
-/// An id that is none is refused before it is part of a path or a request.
+/// An invalid ID is refused before it is part of a path or a request.
 #[test]
-fn what_is_no_id_is_refused_in_one_line() {
+fn an_invalid_id_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     for id in ["../run", "a/b", "<b>", "UPPER", "two\nlines", "\u{202e}run", &"r".repeat(65)] {
         let ran = run(tagfleet(["report", id]).current_dir(folder.path()));

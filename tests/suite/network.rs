@@ -1,10 +1,10 @@
-//! The way to a bucket: endpoints, regions, proxies, certificates, and who pays, as the AWS CLI has them.
+//! Connections to a bucket: endpoints, regions, proxies, certificates and requester pays, as in the AWS CLI.
 
 use std::fs;
 use std::process::Command;
 
 use tagfleet_tests::command::{Ran, run, tagfleet};
-use tagfleet_tests::standin::{Asked, Reply, StandIn};
+use tagfleet_tests::fake_server::{FakeServer, Reply, Request};
 
 const LISTING: &str = "<ListBucketResult><Contents><Key>p/a.jpg</Key><Size>3</Size><ETag>\"e\"</ETag></Contents></ListBucketResult>";
 
@@ -36,8 +36,8 @@ fn list_of(place: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn store() -> StandIn {
-    StandIn::start(|asked| asked.path.contains("list-type=2").then(|| Reply::ok(LISTING)))
+fn store() -> FakeServer {
+    FakeServer::start(|request| request.path.contains("list-type=2").then(|| Reply::ok(LISTING)))
 }
 
 fn finishes(command: &mut Command) -> Ran {
@@ -59,11 +59,15 @@ fn config(text: &str) -> tempfile::NamedTempFile {
 
 #[test]
 fn buckets_of_other_endpoints_are_in_the_path() {
-    let by_name = |store: &StandIn| store.url().replace("127.0.0.1", "localhost");
+    let by_name = |store: &FakeServer| store.url().replace("127.0.0.1", "localhost");
     for variable in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
         let store = store();
         finishes(list(&[]).env(variable, by_name(&store)));
-        assert!(store.asked().iter().all(|asked| asked.path.starts_with("/shop/?")), "{:?}", store.asked());
+        assert!(
+            store.requests().iter().all(|request| request.path.starts_with("/shop/?")),
+            "{:?}",
+            store.requests()
+        );
     }
     let store = store();
     let profile = format!(
@@ -72,76 +76,76 @@ fn buckets_of_other_endpoints_are_in_the_path() {
     );
     let profile = config(&profile);
     finishes(list(&[]).env("AWS_CONFIG_FILE", profile.path()));
-    assert!(store.asked()[0].path.starts_with("/shop/?"), "{:?}", store.asked());
+    assert!(store.requests()[0].path.starts_with("/shop/?"), "{:?}", store.requests());
 }
 
 #[test]
 fn an_option_comes_before_the_endpoint_of_a_service() {
     let (store, other) = (store(), store());
     finishes(list(&["--endpoint-url", &store.url()]).env("AWS_ENDPOINT_URL_S3", other.url()));
-    assert!(other.asked().is_empty() && !store.asked().is_empty());
+    assert!(other.requests().is_empty() && !store.requests().is_empty());
 }
 
-fn region(asked: &Asked) -> String {
-    asked.header("authorization").split('/').nth(2).unwrap_or_default().to_owned()
+fn region(request: &Request) -> String {
+    request.header("authorization").split('/').nth(2).unwrap_or_default().to_owned()
 }
 
 #[test]
 fn a_bucket_is_followed_to_its_region() {
-    let moved = |asked: &Asked| {
+    let moved = |request: &Request| {
         let at_home = Reply::ok(LISTING);
         let elsewhere = Reply {
             headers: vec![("x-amz-bucket-region", "eu-west-1".to_owned())],
             ..Reply::s3_error(301, "PermanentRedirect")
         };
-        Some(if region(asked) == "eu-west-1" { at_home } else { elsewhere })
+        Some(if region(request) == "eu-west-1" { at_home } else { elsewhere })
     };
-    let malformed = |asked: &Asked| {
+    let malformed = |request: &Request| {
         let code = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>no</Message><Region>eu-west-1</Region></Error>";
         let elsewhere = Reply { status: 400, body: code.to_owned(), ..Reply::default() };
-        Some(if region(asked) == "eu-west-1" { Reply::ok(LISTING) } else { elsewhere })
+        Some(if region(request) == "eu-west-1" { Reply::ok(LISTING) } else { elsewhere })
     };
-    for store in [StandIn::start(moved), StandIn::start(malformed)] {
+    for store in [FakeServer::start(moved), FakeServer::start(malformed)] {
         finishes(&mut list(&["--endpoint-url", &store.url()]));
-        assert_eq!(region(store.asked().last().unwrap()), "eu-west-1");
-        // The region need not be known at all.
+        assert_eq!(region(store.requests().last().unwrap()), "eu-west-1");
+        // The region may be unknown.
         finishes(list(&["--endpoint-url", &store.url()]).env_remove("AWS_REGION"));
     }
 }
 
 #[test]
-fn a_bucket_that_sends_everybody_on_is_an_error() {
-    let lost = |_: &Asked| {
+fn an_endless_redirect_is_an_error() {
+    let lost = |_: &Request| {
         Some(Reply {
             headers: vec![("x-amz-bucket-region", "eu-west-1".to_owned())],
             ..Reply::s3_error(301, "PermanentRedirect")
         })
     };
-    let store = StandIn::start(lost);
+    let store = FakeServer::start(lost);
     refuses(&mut list(&["--endpoint-url", &store.url()]), "PermanentRedirect");
 }
 
 #[test]
-fn a_region_that_is_none_is_refused_before_anything_is_asked() {
+fn an_invalid_region_is_refused_before_any_request() {
     refuses(&mut list(&["--region", "frankfurt"]), "\"frankfurt\" is not an AWS region");
     refuses(list(&[]).env("AWS_REGION", "evil.example/x-1"), "is not an AWS region");
-    // A store of one's own may call its region anything.
+    // A store that is compatible with S3 may have any region name.
     let store = store();
     finishes(&mut list(&["--region", "garage", "--endpoint-url", &store.url()]));
 }
 
 #[test]
 fn requests_go_through_the_proxy_unless_the_host_is_excepted() {
-    let answers = |asked: &Asked| asked.path.contains("list-type=2").then(|| Reply::ok(LISTING));
-    let (store, proxy) = (store(), StandIn::start(answers));
+    let answers = |request: &Request| request.path.contains("list-type=2").then(|| Reply::ok(LISTING));
+    let (store, proxy) = (store(), FakeServer::start(answers));
     let through = |no_proxy: &str| {
         let mut command = list(&["--endpoint-url", &store.url()]);
         finishes(command.env("HTTP_PROXY", proxy.url()).env("NO_PROXY", no_proxy));
-        (store.asked().len(), proxy.asked().len())
+        (store.requests().len(), proxy.requests().len())
     };
     let (direct, proxied) = through("");
     assert!(direct == 0 && proxied > 0);
-    assert!(proxy.asked()[0].path.starts_with("http://127.0.0.1:"), "{:?}", proxy.asked());
+    assert!(proxy.requests()[0].path.starts_with("http://127.0.0.1:"), "{:?}", proxy.requests());
     let port = store.url().rsplit(':').next().unwrap().to_owned();
     for (nth, excepted) in (1..).zip([
         "127.0.0.1".to_owned(),
@@ -171,33 +175,33 @@ fn a_bundle_of_certificates_that_cannot_be_used_is_named() {
 fn the_requester_pays_and_the_public_are_not_signed() {
     let store = store();
     finishes(&mut list(&["--endpoint-url", &store.url()]));
-    assert_eq!(store.asked()[0].header("x-amz-request-payer"), "");
+    assert_eq!(store.requests()[0].header("x-amz-request-payer"), "");
     let store = self::store();
     finishes(&mut list(&["--endpoint-url", &store.url(), "--request-payer", "requester"]));
-    let asked = &store.asked()[0];
-    assert_eq!(asked.header("x-amz-request-payer"), "requester");
-    assert!(asked.header("authorization").contains("x-amz-request-payer"), "it is signed: {asked:?}");
+    let request = &store.requests()[0];
+    assert_eq!(request.header("x-amz-request-payer"), "requester");
+    assert!(request.header("authorization").contains("x-amz-request-payer"), "it is signed: {request:?}");
     let store = self::store();
     finishes(list(&["--endpoint-url", &store.url(), "--no-sign-request"]).env_remove("AWS_ACCESS_KEY_ID"));
-    assert!(store.asked().iter().all(|asked| asked.header("authorization").is_empty()));
+    assert!(store.requests().iter().all(|request| request.header("authorization").is_empty()));
 }
 
 #[test]
 fn a_listing_that_is_denied_names_the_flags_that_may_help() {
-    let store = StandIn::start(|_| Some(Reply::s3_error(403, "AccessDenied")));
+    let store = FakeServer::start(|_| Some(Reply::s3_error(403, "AccessDenied")));
     refuses(&mut list(&["--endpoint-url", &store.url()]), "--request-payer requester");
 }
 
 #[test]
 fn an_access_point_is_part_of_the_host() {
     let place = "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/shop/p/";
-    // A proxy gets whole addresses, and this one answers for every host.
-    let proxy = StandIn::start(|_| Some(Reply::ok(LISTING)));
+    // A proxy receives whole URLs, and this one answers for every host.
+    let proxy = FakeServer::start(|_| Some(Reply::ok(LISTING)));
     let mut command = list_of(place, &["--endpoint-url", "http://store.example"]);
     finishes(command.env("HTTP_PROXY", proxy.url()));
-    let asked = &proxy.asked()[0];
-    assert!(asked.path.starts_with("http://shop-123456789012.store.example/?"), "{asked:?}");
-    assert_eq!(region(asked), "eu-west-1");
+    let request = &proxy.requests()[0];
+    assert!(request.path.starts_with("http://shop-123456789012.store.example/?"), "{request:?}");
+    assert_eq!(region(request), "eu-west-1");
     refuses(
         &mut list_of("s3://arn:aws:s3::123456789012:accesspoint/x.mrap/p/", &[]),
         "multi-region access point",
@@ -206,11 +210,11 @@ fn an_access_point_is_part_of_the_host() {
 
 #[test]
 fn a_store_without_conditional_writes_is_named() {
-    let answers = |asked: &Asked| match asked.method.as_str() {
+    let answers = |request: &Request| match request.method.as_str() {
         "PUT" => Some(Reply::s3_error(501, "NotImplemented")),
         _ => Some(Reply::ok("<ListBucketResult></ListBucketResult>")),
     };
-    let store = StandIn::start(answers);
+    let store = FakeServer::start(answers);
     let mut command = tagfleet(["run", "demo/photos", "--model", "demo/model", "--out", "s3://results/r/"]);
     command
         .args(["--endpoint-url", &store.url(), "--quiet"])

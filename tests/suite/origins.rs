@@ -1,7 +1,8 @@
-//! Networks in the form of each exporter, without a word on their preprocessing: right as they are, or after one `fit`.
+//! Networks in the form of each exporter, without a description of their preprocessing. They are right
+//! without a fit, or after one `fit`.
 //!
-//! `tests/origins/make_origins.py` writes them. Each names the colour or the background of the demo's products, and gives
-//! other tags for any other channel order and range than its origin's authors use.
+//! `tests/origins/make_origins.py` writes them. Each recognises the colour or the background of the demo's
+//! products, and has other tags for any channel order and range that the authors of its origin do not use.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::project;
 use tagfleet_tests::rows::rows;
 
-/// Of the demo's sixty photos, so many must have the right tag.
+/// The number of the demo's sixty photos that must have the right tag.
 const ENOUGH: usize = 54;
 
 /// Origins whose authors mostly agree on the preprocessing.
@@ -38,7 +39,7 @@ const RIGHT_AS_THEY_ARE: [&str; 20] = [
     "torch_unit",
 ];
 
-/// Networks that look like others whose authors do something else.
+/// Networks that look like others with another preprocessing.
 const RIGHT_AFTER_A_FIT: [&str; 1] = ["torch_half"];
 
 /// The right label of each photo among `labels`.
@@ -79,7 +80,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// How many photos have the right best tag, and what was said about it.
+    /// The number of photos with the right best tag, and the printed warnings.
     fn right(&self) -> (usize, String) {
         let out = tempfile::tempdir_in(self.folder.path()).unwrap();
         let mut command = tagfleet(["run", "--engine", "tract", "--quiet", "demo/photos"]);
@@ -111,7 +112,7 @@ impl Place {
         folder
     }
 
-    /// A fit with ten labelled photos, which replaces what is described.
+    /// A fit with ten labelled photos, which replaces the description.
     fn fit(&self) -> String {
         let mut command = tagfleet(["fit", "--force", "--engine", "tract", "--images"]);
         command.arg(self.label_ten()).arg(self.path("model")).arg("--page").arg(self.path("fit.html"));
@@ -143,7 +144,7 @@ fn every_origin_is_listed() {
 }
 
 #[test]
-fn origins_are_right_as_they_are() {
+fn common_origins_are_right_without_a_fit() {
     let mut wrong = Vec::new();
     for origin in RIGHT_AS_THEY_ARE {
         let (right, said) = Place::new(origin).right();
@@ -155,7 +156,7 @@ fn origins_are_right_as_they_are() {
 }
 
 #[test]
-fn the_others_warn_and_are_right_after_a_fit_with_ten_pictures() {
+fn other_origins_warn_and_are_right_after_a_fit_with_ten_pictures() {
     for origin in RIGHT_AFTER_A_FIT {
         let place = Place::new(origin);
         let (right, said) = place.right();
@@ -167,9 +168,9 @@ fn the_others_warn_and_are_right_after_a_fit_with_ten_pictures() {
     }
 }
 
-/// A network of each kind of samples, beside a description that is wrong for all of them.
+/// A network for each kind of samples, next to a description that is wrong for all of them.
 #[test]
-fn a_fit_finds_what_each_kind_of_network_wants() {
+fn a_fit_finds_the_preprocessing_of_each_kind_of_network() {
     for origin in ["caffe2", "cntk", "cntk_gray", "keras_mobilenetv2", "mxnet"] {
         let place = Place::new(origin);
         let wrong = "scale = 0.05\noffset = 0.0\nmean = 0.0\nstd = 1.0\n";

@@ -1,6 +1,6 @@
-//! Against reference predictions of real models on real photos, made by other software: ONNX Runtime behind Pillow.
+//! Real models on real photos, compared with predictions of other software: Pillow and ONNX Runtime.
 //!
-//! Neither is part of the project, so these tests skip where they are absent.
+//! Models and photos are not part of the project, so these tests are skipped without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,7 +55,7 @@ fn run_on_photos(model: &Path, engine: &[&str], out: &Path) -> Ran {
     run(command.args(engine).arg(photos).arg("--model").arg(model).arg("--out").arg(out))
 }
 
-/// The rows in bf16, or `None`, said aloud, where the processor has none.
+/// The rows in bf16. `None`, with a message, if the CPU does not support it.
 fn tagged_in_bf16(model: &Path) -> Option<Vec<Row>> {
     let out = tempfile::tempdir().unwrap();
     let ran = run_on_photos(model, &["--precision", "bf16"], out.path());
@@ -67,7 +67,8 @@ fn tagged_in_bf16(model: &Path) -> Option<Vec<Row>> {
     Some(rows(out.path()))
 }
 
-/// Top-1 agreement of at least 194 of 200, no flip of a clear answer, accuracy within two points of the reference's.
+/// Checks three things: at least 194 of 200 best tags agree, no clear answer differs, and the accuracy is
+/// within two points of the reference's.
 fn assert_agrees(name: &str, rows: &[Row], references: &BTreeMap<String, Reference>) {
     assert_eq!((rows.len(), references.len()), (200, 200));
     let (mut agree, mut right, mut reference_right, mut largest_flip) = (0, 0, 0, 0.0_f64);
@@ -90,7 +91,7 @@ fn assert_agrees(name: &str, rows: &[Row], references: &BTreeMap<String, Referen
     assert!(right.abs_diff(reference_right) <= 4, "{name}: {right} right, the reference {reference_right}");
 }
 
-/// The shared SqueezeNet, told what it was trained on.
+/// The shared SqueezeNet, with the preprocessing of its training.
 fn squeezenet() -> Option<tempfile::TempDir> {
     let model = shared("models/squeezenet_fp16_bgr")?;
     let folder = tempfile::tempdir().unwrap();
@@ -100,7 +101,7 @@ fn squeezenet() -> Option<tempfile::TempDir> {
 }
 
 #[test]
-fn squeezenet_fp16_bgr() {
+fn squeezenet_in_fp16_with_bgr_agrees_with_the_reference() {
     let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
     for engine in ["onnxruntime", "openvino"] {
         let name = format!("squeezenet_fp16_bgr, {engine}");
@@ -109,14 +110,14 @@ fn squeezenet_fp16_bgr() {
 }
 
 #[test]
-fn squeezenet_in_bf16() {
+fn squeezenet_in_bf16_agrees_with_the_reference() {
     let (Some(references), Some(folder)) = (reference("squeezenet_fp16"), squeezenet()) else { return };
     let Some(rows) = tagged_in_bf16(folder.path()) else { return };
     assert_agrees("squeezenet_fp16_bgr, OpenVINO in bf16", &rows, &references);
 }
 
 #[test]
-fn mobilenetv2_int8_quantised_dynamically() {
+fn mobilenetv2_quantised_dynamically_agrees_with_the_reference() {
     let (Some(references), Some(model)) =
         (reference("mobilenetv2_int8_dyn_op12"), shared("models/mobilenetv2_int8"))
     else {
@@ -126,10 +127,11 @@ fn mobilenetv2_int8_quantised_dynamically() {
 }
 
 #[test]
-fn mobilenetv2_int8_qdq_at_its_fixed_batch() {
+fn mobilenetv2_with_a_fixed_batch_agrees_with_the_reference() {
     let Some(references) = reference("mobilenetv2_int8_qdq") else { return };
     let Some(model) = shared("models/mobilenetv2_int8_qdq_batch1") else { return };
-    // The reference is ONNX Runtime's; OpenVINO rounds its sums elsewhere, and many of these scores are one step apart.
+    // The reference is ONNX Runtime. OpenVINO rounds its sums differently, and many of these scores differ by
+    // one step.
     for (engine, least) in [("onnxruntime", 194), ("openvino", 188)] {
         let rows = tagged(&model, engine);
         let agree = rows.iter().filter(|row| row.tags[0].1 == references[&row.key].ids[0]).count();
@@ -149,14 +151,15 @@ fn the_engines_agree_on_an_fp32_model() {
     }
 }
 
-/// To 1e-4 in every score.
+/// Checks that every score agrees to 1e-4.
 fn assert_scores_agree(these: &[Row], those: &[Row]) {
     assert_eq!((these.len(), those.len()), (200, 200));
     for (a, b) in these.iter().zip(those) {
         let scores = |row: &Row| row.tags.iter().map(|tag| (tag.1, tag.2)).collect::<BTreeMap<_, _>>();
         let (a, b) = (scores(a), scores(b));
         assert_eq!(a.len(), b.len());
-        // Two that score alike may change places at the end of the list, and then one of them is missing here or there.
+        // Two tags with nearly equal scores may change places at the end of the list, so that one of them is
+        // cut off.
         let shared: Vec<_> = a.iter().filter_map(|(index, score)| Some((score, b.get(index)?))).collect();
         assert!(shared.len() + 1 >= a.len(), "{a:?} {b:?}");
         assert!(shared.iter().all(|(a, b)| (*a - *b).abs() < 1e-4), "{a:?} {b:?}");

@@ -1,4 +1,4 @@
-//! The examples in README and guide: what reads results and keys runs as it is shown.
+//! The examples in README and guide run as shown: those that read results and keys.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ fn python(script: &str, folder: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The most frequent best tags of a run, as any reader should count them.
+/// The most frequent best tags of a run.
 fn best_tags(folder: &Path) -> Vec<(String, usize)> {
     let mut counts = BTreeMap::new();
     for row in rows_of(folder) {
@@ -45,7 +45,7 @@ fn best_tags(folder: &Path) -> Vec<(String, usize)> {
     counts
 }
 
-/// Two runs are in one folder, and only the best tags of the later one are counted.
+/// Two runs are in one folder. Only the best tags of the later run count.
 #[test]
 fn duckdb_pandas_and_datasets_count_the_best_tags_of_the_latest_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +64,7 @@ fn duckdb_pandas_and_datasets_count_the_best_tags_of_the_latest_run() {
         let shown = |line: &str| line.contains(label.as_str()) && line.contains(&most.to_string());
         assert!(printed.lines().any(shown), "{label} {most} is not what {reader} printed:\n{printed}");
         let mut rest = printed.clone();
-        // The longest first: one label may be a part of another.
+        // The longest label first, because one label may be part of another.
         let mut best: Vec<&str> = counts.iter().map(|(label, _)| label.as_str()).collect();
         best.sort_by_key(|label| std::cmp::Reverse(label.len()));
         for label in best {
@@ -79,7 +79,7 @@ fn duckdb_pandas_and_datasets_count_the_best_tags_of_the_latest_run() {
     assert_eq!(python(&script, folder.path()), "60\n", "one row per key of all runs");
 }
 
-/// The view for Athena, over two runs of 60 and 20 pictures. DuckDB runs what it and Athena have in common.
+/// The view for Athena, over two runs of 60 and 20 pictures. DuckDB runs the SQL that it shares with Athena.
 #[test]
 fn the_view_for_athena_has_the_latest_row_of_each_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ fn the_readme_shows_the_guides_first_example() {
     assert_eq!(blocks("README.md", "python"), blocks("docs/results.md", "python")[..1]);
 }
 
-/// The guide's function gives back the names that keys are made of.
+/// The guide's function returns the file names that the keys encode.
 #[test]
 fn a_key_gives_back_the_name() {
     let scripts = blocks("docs/inputs.md", "py");

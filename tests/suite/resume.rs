@@ -1,4 +1,5 @@
-//! Stopped at any moment, in any way: the same command goes on, and the rows are those of a run that was left alone.
+//! A run that is stopped at any moment, in any way, resumes with the same command to the rows of an
+//! undisturbed run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,7 @@ fn command(photos: &Path, out: &Path) -> Command {
     command
 }
 
-/// The parts that are written, with the time of writing.
+/// The written parts, with their times of writing.
 fn parts(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let Some(run) = fs::read_dir(out).ok().and_then(|_| runs(out).pop()) else { return BTreeMap::new() };
     let folder = run.join("work/parts");
@@ -25,7 +26,7 @@ fn parts(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
     entries.iter().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.modified().ok()?))).collect()
 }
 
-/// Waits, without a clock, until so many parts are there; false where the process ended before.
+/// Waits, without a clock, until there are `count` parts; false if the process ended before.
 fn wait_for_parts(child: &mut Child, out: &Path, count: usize) -> bool {
     while parts(out).len() < count {
         if child.try_wait().unwrap().is_some() {
@@ -49,7 +50,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn killed_again_and_again_it_comes_to_the_same_rows() {
+fn a_run_that_is_killed_repeatedly_has_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
     fill(&photos, 2400);
@@ -86,7 +87,7 @@ fn killed_again_and_again_it_comes_to_the_same_rows() {
 }
 
 #[test]
-fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+fn ctrl_c_stops_cleanly_and_prints_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 3000);
@@ -109,12 +110,12 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let done = parts(&out);
     let last = run(&mut command(&photos, &out));
     assert_eq!(last.code, Some(0), "{last:?}");
-    assert!(done.len() >= 2, "the shards in hand were finished: {done:?}");
+    assert!(done.len() >= 2, "the shards in progress were finished: {done:?}");
     assert_eq!(rows(&out).len(), 3000);
 }
 
 #[test]
-fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
+fn a_run_with_long_decimals_in_its_model_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out, model) =
         (folder.path().join("photos"), folder.path().join("out"), folder.path().join("model"));
@@ -139,7 +140,7 @@ fn a_model_whose_numbers_have_long_decimals_goes_on_too() {
 }
 
 #[test]
-fn it_stops_when_told_to_even_where_nobody_reads_what_it_says() {
+fn a_signal_stops_a_run_whose_output_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 3000);
@@ -164,11 +165,11 @@ fn two_processes_never_work_on_one_output_folder() {
     assert!(second.stderr.contains("another tagfleet uses this folder"), "{}", second.stderr);
     signal(&first, "-KILL");
     first.wait().unwrap();
-    assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process holds nothing up");
+    assert_eq!(run(&mut command(&photos, &out)).code, Some(0), "a killed process blocks no other");
 }
 
 #[test]
-fn a_finished_run_or_another_request_begins_anew() {
+fn a_finished_run_or_another_request_starts_a_new_run() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 1500);
@@ -176,9 +177,9 @@ fn a_finished_run_or_another_request_begins_anew() {
     assert_eq!(run(command(&photos, &out).args(["--top-k", "1"])).code, Some(0));
     assert_eq!(runs(&out).len(), 2, "another request is another run");
     assert_eq!(run(command(&photos, &out).arg("--new")).code, Some(0));
-    assert_eq!(runs(&out).len(), 3, "--new begins another run");
+    assert_eq!(runs(&out).len(), 3, "--new starts another run");
     assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
-    assert_eq!(runs(&out).len(), 3, "the unfinished one went on");
+    assert_eq!(runs(&out).len(), 3, "the unfinished one was resumed");
     assert_eq!(run(&mut command(&photos, &out)).code, Some(0));
     assert_eq!(runs(&out).len(), 4, "all are complete: a new one");
 }

@@ -1,4 +1,4 @@
-//! The JSON Schemas of the reference: they are those of the types, and what real runs store validates against them.
+//! The JSON Schemas of the reference are those of the types, and records of real runs validate against them.
 //!
 //! The records of a fleet are checked in fleet/metering.rs.
 
@@ -10,13 +10,13 @@ use tagfleet_tests::project;
 use tagfleet_tests::rows::runs;
 use tagfleet_tests::schemas;
 
-/// What is wrong with a record by the schema in this file of the reference.
+/// The errors of a record by the schema in this file of the reference.
 fn errors(name: &str, record: &Value) -> Vec<String> {
     let validator = jsonschema::validator_for(&schemas::stored(name)).unwrap();
     validator.iter_errors(record).map(|error| error.to_string()).collect()
 }
 
-/// Refuses a record that is not what the reference describes.
+/// Fails if a record does not match the reference.
 pub(crate) fn check(name: &str, record: &Value) {
     assert_eq!(errors(name, record), [] as [String; 0], "{name}: {record}");
 }
@@ -73,7 +73,7 @@ fn a_schema_refuses_what_is_not_such_a_record() {
 }
 
 #[test]
-fn the_request_file_of_the_reference_is_one() {
+fn the_request_file_of_the_reference_is_valid() {
     let page = fs::read_to_string(project("docs/reference/request.md")).unwrap();
     let (_, example) = page.split_once("```json\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();

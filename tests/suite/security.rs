@@ -1,4 +1,5 @@
-//! What SECURITY.md claims of fuzzing and of the supply chain. `docs` checks that the tests exist that it names.
+//! The claims of SECURITY.md about fuzzing and the supply chain. `docs` checks that the tests that it names
+//! exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap()
 }
 
-/// What stands between backticks in SECURITY.md.
+/// The texts between backticks in SECURITY.md.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -101,7 +102,7 @@ fn a_check_looks_at_licences_and_sources_and_advisories_have_a_command() {
     }
 }
 
-/// A commit's hash cannot be moved to other code, as a tag can.
+/// Unlike a tag, the hash of a commit cannot be moved to other code.
 #[test]
 fn workflows_pin_each_action_by_commit_and_call_commands_that_exist() {
     let makefile = read("Makefile");

@@ -1,4 +1,4 @@
-//! `tagfleet show`: what it takes, and that keys of any name lead back to their images.
+//! `tagfleet show`: its options, and keys of any name that lead back to their images.
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +15,7 @@ fn show(out: &Path, options: &[&str]) -> Ran {
     run(tagfleet(["show"]).arg(out).args(options))
 }
 
-/// A folder in which every second file is a picture; and the output of its run.
+/// A folder in which every second file is a picture, and the output of its run.
 fn tagged(names: &[&str]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
@@ -30,7 +30,7 @@ fn tagged(names: &[&str]) -> (TempDir, PathBuf) {
     (folder, out)
 }
 
-/// Tags again what is listed; the keys of the rows.
+/// Tags the listed files again. Returns the keys of the rows.
 fn tag_listed(folder: &Path, list: &str) -> Vec<String> {
     let again = folder.join("again");
     let mut command = tagfleet(["run", "--model", "demo/model", "--quiet", "--keys", "-"]);
@@ -92,7 +92,7 @@ fn rows_are_chosen_by_label_and_by_score() {
 }
 
 #[test]
-fn a_row_says_which_run_and_model_it_is_of() {
+fn a_row_names_its_run_and_its_model() {
     let (_folder, out) = tagged(&["a.jpg", "b.jpg"]);
     let request = fs::read(runs(&out)[0].join("request.json")).unwrap();
     let request: serde_json::Value = serde_json::from_slice(&request).unwrap();

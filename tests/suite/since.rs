@@ -1,4 +1,5 @@
-//! Nights on a laptop: `--since` keeps the rows of images that are the same, `--retry` tags failed ones again.
+//! Nightly runs on one machine: `--since` keeps the rows of unchanged images, and `--retry` tags failed ones
+//! again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use tagfleet_tests::project;
 use tagfleet_tests::rows::{Row, rows_of, runs};
 use tempfile::TempDir;
 
-/// A shop with photos, and what is known of them.
+/// A folder of photos, and the output of its runs.
 struct Shop {
     folder: TempDir,
     pictures: Vec<Vec<u8>>,
@@ -52,7 +53,7 @@ impl Shop {
         rows_of(runs(&self.out()).last().unwrap())
     }
 
-    /// The rows of a run that keeps none.
+    /// The rows of a run that keeps no rows.
     fn full_rows(&self) -> Vec<Row> {
         let out = self.folder.path().join("full");
         self.tag_into(&out, &["--quiet", "--new"]);
@@ -65,7 +66,7 @@ fn summary(ran: &Ran) -> serde_json::Value {
 }
 
 #[test]
-fn a_night_tags_what_is_new_and_its_rows_are_those_of_a_full_run() {
+fn a_nightly_run_tags_new_images_and_has_the_rows_of_a_full_run() {
     let shop = Shop::new(6);
     let first = shop.tag(&["--since", "latest", "--json"]);
     assert!(first.stderr.contains("has no complete run yet: all images are tagged"), "{}", first.stderr);
@@ -88,7 +89,35 @@ fn a_night_tags_what_is_new_and_its_rows_are_those_of_a_full_run() {
 }
 
 #[test]
-fn a_dry_run_tells_what_a_night_would_tag() {
+fn a_night_counts_flips_as_a_diff_does_and_ends_with_5_above_the_limit() {
+    let shop = Shop::new(8);
+    shop.tag(&["--quiet"]);
+    for number in 0..4 {
+        shop.put(&format!("{number:02}.jpg"), number + 20);
+    }
+    shop.put("new.jpg", 9);
+    fs::remove_file(shop.photo("07.jpg")).unwrap();
+    let night = shop.tag(&["--since", "latest", "--max-flips", "0", "--json"]);
+    let found = summary(&night);
+
+    let both = runs(&shop.out());
+    let diff = run(tagfleet(["diff", "--json", "--out"]).arg(shop.folder.path()).args(&both));
+    let images = &serde_json::from_str::<serde_json::Value>(&diff.stdout).unwrap()["images"];
+    assert_eq!(found["flips"]["same"], images["kept"]);
+    assert_eq!(found["flips"]["flipped"], images["flipped"]);
+    assert!(images["flipped"].as_u64() > Some(0), "the other pictures have other tags: {images}");
+    assert_eq!(night.code, Some(5), "{}", night.stderr);
+
+    shop.put("00.jpg", 30);
+    let allowed = shop.tag(&["--since", "latest", "--max-flips", "100%"]);
+    assert_eq!(allowed.code, Some(0), "{}", allowed.stderr);
+    assert!(allowed.stdout.contains("within the limit of 100\u{a0}%"), "{}", allowed.stdout);
+    let alone = shop.tag(&["--max-flips", "0"]);
+    assert!(alone.code == Some(2) && alone.stderr.contains("--since"), "{}", alone.stderr);
+}
+
+#[test]
+fn a_dry_run_counts_what_a_nightly_run_would_tag() {
     let shop = Shop::new(4);
     shop.tag(&["--quiet"]);
     shop.put("new.jpg", 5);

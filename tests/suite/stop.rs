@@ -1,4 +1,4 @@
-//! Ctrl-C in the middle of a shard, and a disk that is full: what is tagged is kept and counted.
+//! Ctrl-C in the middle of a shard, and a full disk: tagged images are kept and counted.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tagfleet_tests::rows::{rows, runs};
 
 use crate::worker::gate::{Gate, Rule};
 
-/// All of them are one shard.
+/// The number of images, all in one shard.
 const IMAGES: usize = 60;
 const HELD: &str = "/photos/00030.jpg";
 
@@ -43,7 +43,7 @@ fn command(endpoint_url: &str, out: &Path) -> Command {
     command
 }
 
-/// Runs the command until it asks for the image that it never gets, then sends these signals.
+/// Runs the command until it requests the image that is never answered, then sends these signals.
 fn interrupted(emulator: &Emulator, out: &Path, signals: &[&str]) -> Ran {
     let gate = Gate::before(&emulator.endpoint_url(), HELD, Rule::Hold);
     let mut command = command(&gate.endpoint_url(), out);
@@ -62,7 +62,7 @@ fn summary(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap()
 }
 
-/// The images that are done by each line of the progress.
+/// The number of finished images in each line of the progress.
 fn counted(ran: &Ran) -> Vec<usize> {
     let done = |line: &str| line.split_once(&format!("/{IMAGES} "))?.0.parse().ok();
     ran.stderr.lines().filter_map(done).collect()
@@ -84,7 +84,7 @@ fn ctrl_c_in_the_middle_of_a_shard_keeps_every_image_that_is_tagged() {
     assert!(counts.is_sorted(), "the count goes back: {}", first.stderr);
     let kept = *counts.last().unwrap();
     assert!((1..IMAGES).contains(&kept), "{}", first.stderr);
-    assert_eq!(said["rows"].as_u64(), Some(kept as u64), "what is counted is kept: {said}");
+    assert_eq!(said["rows"].as_u64(), Some(kept as u64), "counted images are kept: {said}");
     assert!(first.stderr.contains("what is tagged is kept"), "{}", first.stderr);
 
     let again = interrupted(&emulator, &out, &["-TERM", "-TERM"]);
@@ -102,8 +102,8 @@ fn ctrl_c_in_the_middle_of_a_shard_keeps_every_image_that_is_tagged() {
     assert!(!work.exists(), "a complete run leaves no checkpoint behind");
 }
 
-/// Fills the disk once a part is there and the process is killed; then starts it again, twice: on the full disk, and once
-/// there is room.
+/// Kills the process after its first part and fills the disk. Then starts it again twice: on the full disk,
+/// and after space was freed.
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o size=8m none "$OUT" || exit 99
 "$@" 2>/dev/null & first=$!
@@ -116,7 +116,7 @@ rm "$OUT/fill"
 "#;
 
 #[test]
-fn a_second_start_on_a_full_disk_says_how_much_is_done_and_what_to_do() {
+fn a_second_start_on_a_full_disk_reports_progress_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
     fill(&photos, 1500);

@@ -1,7 +1,7 @@
-//! The whole run on the emulator in storms that are drawn from seeds: whatever happens, it comes to the rows of a quiet day,
-//! and it says what it used and what is missing.
+//! The chaos test on the emulator: whole runs with faults that are drawn from seeds. Each run must have the
+//! rows of an undisturbed run, and report its usage and its missing shards exactly.
 //!
-//! `TAGFLEET_FLEET_STORM_SEEDS=FROM..TO` says which storms; two if it says nothing.
+//! `TAGFLEET_FLEET_STORM_SEEDS=FROM..TO` selects the seeds; the default is two of them.
 
 mod chaos_stack;
 mod checks;
@@ -22,7 +22,7 @@ fn seeds() -> Range<u64> {
     from.parse().unwrap()..to.parse().unwrap()
 }
 
-/// Says how to have the storm again where it ends badly.
+/// Prints how to repeat the seed if the test fails.
 struct Seed<'a> {
     seed: u64,
     proxy: &'a Proxy,
@@ -36,19 +36,19 @@ impl Drop for Seed<'_> {
         if std::thread::panicking() {
             let (seed, next) = (self.seed, self.seed + 1);
             eprintln!(
-                "this storm again: {SEEDS}={seed}..{next} cargo nextest run --workspace -E 'test(storm::)'"
+                "to repeat this seed: {SEEDS}={seed}..{next} cargo nextest run --workspace -E 'test(storm::)'"
             );
         }
     }
 }
 
 #[test]
-fn a_run_in_a_storm_comes_to_the_rows_of_a_quiet_day() {
+fn a_disturbed_run_has_the_rows_of_an_undisturbed_one() {
     let chaos_stack = ChaosStack::deploy();
-    let quiet = chaos_stack.quiet();
+    let baseline = chaos_stack.baseline();
     for seed in seeds() {
-        eprintln!("storm {seed}");
-        let _said = Seed { seed, proxy: &chaos_stack.proxy };
-        chaos_stack.storm(seed, &quiet);
+        eprintln!("seed {seed}");
+        let _reporter = Seed { seed, proxy: &chaos_stack.proxy };
+        chaos_stack.disturbed_run(seed, &baseline);
     }
 }

@@ -1,7 +1,7 @@
-//! Nothing is reported to anybody: no command leaves a file in the user's home, and none looks a name up.
+//! No telemetry: no command leaves a file in the user's home, and none looks up a host name.
 //!
-//! A control shows that these tests see what they look for: the same library, loaded without the variable, does leave
-//! files. Names are caught by a library that is loaded before libc, in the command and in its child.
+//! Controls show that these tests detect both: ONNX Runtime without the variable does leave files. A library
+//! that is loaded before libc catches the look-ups of the command and its child.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::process::Command;
 use tagfleet_tests::command::{Ran, run, tagfleet};
 use tagfleet_tests::project;
 
-/// What keeps ONNX Runtime quiet: the variable that tagfleet sets, and those of CI services, which it looks for itself.
+/// The variables that disable ONNX Runtime's telemetry: the one that tagfleet sets, and those of CI services.
 ///
-/// A test that inherited one of them would pass whatever tagfleet does.
+/// A test that inherits one of them would always pass.
 const SILENCERS: [&str; 13] = [
     "ORT_DISABLE_TELEMETRY",
     "CI",

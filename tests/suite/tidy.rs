@@ -1,4 +1,7 @@
-//! Rules for the whole tree: what ARCHITECTURE.md promises and no compiler checks.
+//! Rules for the whole tree: the promises of ARCHITECTURE.md that no compiler checks.
+
+mod cycles;
+mod prose;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +26,7 @@ const CRATES: [&str; 14] = [
     "tests",
 ];
 
-/// What only the model crate may link.
+/// The libraries that only the model crate may link.
 const ENGINES_AND_DECODERS: [&str; 13] = [
     "ort",
     "openvino",
@@ -65,11 +68,11 @@ fn is_test(path: &Path) -> bool {
         || path.contains("samples")
 }
 
-/// The files in which a line satisfies `bad`, with the line.
-fn offences(files: &[PathBuf], bad: impl Fn(&str) -> bool) -> Vec<String> {
+/// The lines that satisfy `is_bad`, with their files.
+fn offences(files: &[PathBuf], is_bad: impl Fn(&str) -> bool) -> Vec<String> {
     let mut offences = Vec::new();
     for file in files {
-        for line in read(file).lines().filter(|line| bad(line)) {
+        for line in read(file).lines().filter(|line| is_bad(line)) {
             offences.push(format!("{}: {}", file.strip_prefix(root()).unwrap().display(), line.trim()));
         }
     }
@@ -85,13 +88,13 @@ fn dependencies(folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_module_says_what_it_is() {
+fn every_module_has_a_header() {
     let silent: Vec<_> = all_sources().into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
     assert_eq!(silent, Vec::<PathBuf>::new());
 }
 
 #[test]
-fn no_file_is_too_large_to_know() {
+fn no_file_has_more_than_400_lines() {
     let large: Vec<_> = all_sources().into_iter().filter(|path| read(path).lines().count() > 400).collect();
     assert_eq!(large, Vec::<PathBuf>::new());
 }
@@ -104,23 +107,32 @@ fn main_only_wires() {
     }
 }
 
-/// What each crate of ours may depend on: its own layer's neighbours below, never one above.
-const LAYERS: [(&str, &[&str]); 7] = [
+/// The crates of this project that each crate may depend on: those below it, never one above.
+const LAYERS: [(&str, &[&str]); CRATES.len()] = [
     ("pipeline", &[]),
-    ("cost", &["tagfleet-pipeline"]),
-    ("report", &["tagfleet-pipeline", "tagfleet-cost"]),
-    ("fleet", &["tagfleet-pipeline", "tagfleet-cost", "tagfleet-report"]),
-    ("analysis", &["tagfleet-pipeline"]),
-    ("model", &["tagfleet-pipeline"]),
-    ("aws", &["tagfleet-pipeline", "tagfleet-cost"]),
+    ("cost", &["pipeline"]),
+    ("report", &["pipeline", "cost"]),
+    ("fleet", &["pipeline", "cost", "report"]),
+    ("analysis", &["pipeline"]),
+    ("model", &["pipeline"]),
+    ("aws", &["pipeline", "cost"]),
+    ("batch-worker", &["pipeline", "cost", "report", "fleet", "model", "aws"]),
+    ("cli", &["pipeline", "cost", "report", "fleet", "analysis", "model", "aws"]),
+    ("functions/common", &["pipeline", "cost", "fleet", "aws"]),
+    ("functions/splitter", &["function", "pipeline", "cost", "fleet", "aws"]),
+    ("functions/reducer", &["function", "pipeline", "cost", "report", "fleet", "aws"]),
+    ("bench", &["pipeline", "model"]),
+    ("tests", &["pipeline", "cost", "report", "fleet"]),
 ];
 
 #[test]
 fn dependencies_point_down_only() {
+    assert_eq!(LAYERS.map(|(folder, _)| folder), CRATES);
     for (folder, below) in LAYERS {
-        let own = dependencies(folder).into_iter().filter(|name| name.starts_with("tagfleet"));
-        let upwards: Vec<_> = own.filter(|name| !below.contains(&name.as_str())).collect();
-        assert_eq!(upwards, Vec::<String>::new(), "{folder}");
+        let dependencies = dependencies(folder);
+        let own = dependencies.iter().filter_map(|name| name.strip_prefix("tagfleet-"));
+        let upwards: Vec<_> = own.filter(|name| !below.contains(name)).collect();
+        assert_eq!(upwards, Vec::<&str>::new(), "{folder}");
     }
 }
 
@@ -142,7 +154,7 @@ fn the_pipeline_names_no_cloud_no_engine_and_no_mode() {
 
 #[test]
 fn only_the_model_crate_links_an_engine_or_a_decoder() {
-    // The benchmark makes JPEGs, it decodes none.
+    // The benchmark encodes JPEGs and decodes none.
     for folder in CRATES.into_iter().filter(|folder| *folder != "model" && *folder != "bench") {
         let dependencies = dependencies(folder);
         assert!(dependencies.iter().all(|name| !ENGINES_AND_DECODERS.contains(&name.as_str())), "{folder}");
@@ -158,7 +170,7 @@ fn only_the_aws_crate_names_an_aws_sdk() {
 }
 
 #[test]
-fn versions_stand_in_the_root_manifest_only() {
+fn versions_are_in_the_root_manifest_only() {
     for folder in CRATES {
         for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let manifest = manifest(folder);
@@ -231,7 +243,7 @@ fn no_test_sleeps() {
 }
 
 #[test]
-fn ci_runs_what_the_readme_says() {
+fn ci_runs_the_command_of_the_readme() {
     assert!(read(&project(".ci/run")).lines().any(|line| line == "make test"));
     assert!(read(&project("README.md")).contains("make test"));
 }
@@ -243,124 +255,4 @@ fn architecture_is_short_and_knows_every_crate() {
     for folder in CRATES {
         assert!(text.contains(&format!("| `{folder}`")), "{folder} is not on the map");
     }
-}
-
-/// The crates whose comments follow STYLE.md.
-const IN_STYLE: [&str; 11] = [
-    "pipeline",
-    "cost",
-    "report",
-    "fleet",
-    "analysis",
-    "aws",
-    "batch-worker",
-    "cli",
-    "functions/common",
-    "functions/splitter",
-    "functions/reducer",
-];
-
-/// Words and phrases that STYLE.md replaces, in lower case.
-const BANNED: [&str; 40] = [
-    "go on",
-    "goes on",
-    "going on",
-    "gone on",
-    "went on",
-    "whoever",
-    "nobody",
-    "somebody",
-    "anybody",
-    "everybody",
-    "beside",
-    "begin",
-    "begins",
-    "began",
-    "begun",
-    "anew",
-    "all the same",
-    "none where",
-    "only where",
-    "false where",
-    "empty where",
-    "mend",
-    "mends",
-    "mended",
-    "stand",
-    "stands",
-    "stood",
-    "so many",
-    "so much",
-    "so long",
-    "tell",
-    "tells",
-    "told",
-    "say",
-    "says",
-    "said",
-    "is no",
-    "are no",
-    "made up",
-    "meanwhile",
-];
-
-/// Phrases that contain a banned one and are plain English.
-const PERMITTED: [&str; 3] = ["there is no", "there are no", "is no longer"];
-
-/// The banned phrases of a comment. Text in backticks is code and does not count.
-fn banned_in(comment: &str) -> Vec<&'static str> {
-    let prose: String = comment.split('`').step_by(2).collect::<Vec<_>>().join(" code ").to_lowercase();
-    let words: Vec<&str> =
-        prose.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let mut text = format!(" {} ", words.join(" "));
-    for phrase in PERMITTED {
-        text = text.replace(&format!(" {phrase} "), " permitted ");
-    }
-    BANNED.into_iter().filter(|phrase| text.contains(&format!(" {phrase} "))).collect()
-}
-
-/// The comments of a file, each as one text: lines that follow one another belong together.
-fn comments(file: &Path) -> Vec<String> {
-    let mut comments = vec![String::new()];
-    for line in read(file).lines() {
-        match line.trim_start().strip_prefix("//") {
-            Some(text) => {
-                comments.last_mut().unwrap().push_str(&format!("{}\n", text.trim_start_matches(['/', '!'])));
-            }
-            None => comments.push(String::new()),
-        }
-    }
-    comments.retain(|comment| !comment.is_empty());
-    comments
-}
-
-#[test]
-fn banned_phrases_are_found_across_lines_and_plain_english_is_not() {
-    assert_eq!(banned_in("Whoever reads it goes\non."), ["goes on", "whoever"]);
-    assert_eq!(banned_in("It is no object."), ["is no"]);
-    assert_eq!(banned_in("There is no part, and `begin` is no longer needed besides."), Vec::<&str>::new());
-}
-
-#[test]
-fn comments_keep_to_the_words_of_style_md() {
-    let mut offences = Vec::new();
-    for file in IN_STYLE.iter().flat_map(|folder| sources(folder)) {
-        for comment in comments(&file) {
-            let banned = banned_in(&comment);
-            if !banned.is_empty() {
-                offences.push(format!("{}: {banned:?} in: {comment}", file.display()));
-            }
-        }
-    }
-    assert!(offences.is_empty(), "{}", offences.join("\n"));
-}
-
-#[test]
-fn comments_are_at_most_110_columns_wide() {
-    let files: Vec<_> = IN_STYLE.iter().flat_map(|folder| sources(folder)).collect();
-    let wide = offences(&files, |line| {
-        let line_is_comment = line.trim_start().starts_with("//");
-        line_is_comment && !line.contains("//! | ") && line.chars().count() > 110
-    });
-    assert_eq!(wide, Vec::<String>::new());
 }

@@ -1,10 +1,10 @@
-//! Variables that stand for options, and what shells and manuals are given.
+//! Environment variables of options, and the files for shells and manuals.
 
 use tagfleet_tests::command::{run, tagfleet};
 use tagfleet_tests::rows::{rows, runs};
 
 #[test]
-fn variables_stand_for_options_and_the_report_repeats_them() {
+fn variables_set_options_and_the_report_repeats_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = tagfleet(["run", "demo/photos", "--include", "home/*"]);
     command
@@ -38,9 +38,9 @@ fn a_wrong_value_is_reported_with_its_variable_unless_the_option_is_given() {
     assert!(!wrong(&["--engine", "faster"]).contains("variable"));
 }
 
-/// A request file says all of a run, so a variable that would contradict it is not read.
+/// A request file describes the whole run, so a variable cannot contradict it.
 #[test]
-fn a_request_file_stands_alone() {
+fn a_request_file_ignores_variables() {
     let mut command = tagfleet(["submit", "--request", "/dev/null"]);
     let ran = run(command.env("TAGFLEET_ENGINE", "tract").env("TAGFLEET_MODEL", "demo/model"));
     assert!(ran.stderr.starts_with("error: --request /dev/null: "), "{ran:?}");

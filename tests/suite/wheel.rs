@@ -1,7 +1,7 @@
-//! The program as `pip install` leaves it: in an environment that nobody activates, with the engine beside it.
+//! The program as `pip install` installs it: in an environment that is not activated, next to the engine.
 //!
-//! The wheel is packed from the binary that `cargo build` made, with the metadata of the released one. Nothing is
-//! downloaded: the engine's library is copied from the project's own environment.
+//! The wheel is packed from the binary of `cargo build`, with the metadata of the released wheel. Nothing is
+//! downloaded: the engine's library is copied from the project's environment.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use tagfleet_tests::rows::rows;
 
 const PACKAGES: &str = "lib/python3.11/site-packages";
 
-/// A program of this machine, which a test needs.
+/// Runs a program that a test needs. It must succeed.
 fn done(command: &mut Command) -> String {
     let ran = run(command);
     assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
@@ -25,14 +25,14 @@ fn python() -> PathBuf {
     project(".venv/bin/python")
 }
 
-/// A command in the environment of a user who has activated nothing.
+/// A command in the environment of a user, without an activated environment.
 fn plain(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent");
     command
 }
 
-/// The program without its symbols, which are most of it.
+/// The program without its symbols, which are most of its size.
 fn stripped(folder: &Path) -> PathBuf {
     let program = folder.join("tagfleet");
     done(Command::new("strip").arg("-o").arg(&program).arg(built("tagfleet")));
@@ -46,7 +46,7 @@ fn engine() -> PathBuf {
     Path::new(path.trim()).join("onnxruntime/capi")
 }
 
-/// Copies the engine's library to where its wheel has it. Returns the copy.
+/// Copies the engine's library to its place in the engine's wheel. Returns the copy.
 fn put_engine(packages: &Path) -> PathBuf {
     let capi = packages.join("onnxruntime/capi");
     fs::create_dir_all(&capi).unwrap();
@@ -99,7 +99,7 @@ fn python_folder(environment: &Path) -> String {
 }
 
 #[test]
-fn a_wheel_that_is_not_activated_tags_the_demos_pictures_with_the_engine_beside_it() {
+fn a_wheel_tags_pictures_with_its_engine_without_activation() {
     let installed = Installed::new();
     let program = installed.at("env/bin/tagfleet");
     let (photos, model, out) = (project("demo/photos"), project("demo/model"), installed.at("out"));
@@ -112,7 +112,7 @@ fn a_wheel_that_is_not_activated_tags_the_demos_pictures_with_the_engine_beside_
         "{}",
         ran.stderr
     );
-    // As pipx and uv put a program on PATH.
+    // The way in which pipx and uv put a program on PATH.
     std::os::unix::fs::symlink(&program, installed.at("tagfleet")).unwrap();
     let version = run(&mut plain(&installed.at("tagfleet"), &["--version"]));
     assert_eq!(version.code, Some(0), "{version:?}");
@@ -127,7 +127,7 @@ fn a_wheel_that_is_not_activated_tags_the_demos_pictures_with_the_engine_beside_
 #[test]
 fn python_runs_opens_and_shows_results_and_the_notebook_works() {
     let installed = Installed::new();
-    // What reads rows comes from the tests' own environment.
+    // The libraries that read rows come from the environment of the tests.
     let packages = installed.engine.ancestors().nth(3).unwrap();
     fs::write(packages.join("readers.pth"), engine().ancestors().nth(2).unwrap().to_str().unwrap()).unwrap();
     for name in ["photos", "model"] {
@@ -146,18 +146,18 @@ fn python_runs_opens_and_shows_results_and_the_notebook_works() {
     }
 }
 
-/// What `inspect` says of the engine, for a program that was copied elsewhere.
+/// The engine that `inspect` prints, for a program that was copied elsewhere.
 fn inspected(program: &Path) -> Ran {
     run(plain(program, &["inspect", "demo/model"]).current_dir(project(".")))
 }
 
 #[test]
-fn a_library_beside_the_program_is_used_only_if_nobody_else_can_replace_it() {
+fn a_library_next_to_the_program_must_be_safe_from_other_users() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().canonicalize().unwrap();
     fs::create_dir(here.join("bin")).unwrap();
     let program = stripped(&here.join("bin"));
-    // The folder that it was built in has an engine, and does not count.
+    // The folder of the build has an engine, which must not be used.
     let none = inspected(&program).stdout;
     assert!(!none.contains(project(".venv").to_str().unwrap()), "{none}");
     assert!(none.contains("run `pip install onnxruntime`") && !none.contains("make setup"), "{none}");
@@ -174,10 +174,10 @@ fn a_library_beside_the_program_is_used_only_if_nobody_else_can_replace_it() {
     assert!(refused.contains("could be replaced by another user") && refused.contains("tract"), "{refused}");
 }
 
-/// What Amazon Linux 2023 (2.34) and RHEL 8 (2.28) have.
+/// The glibc of RHEL 8. That of Amazon Linux 2023 is 2.34.
 const NEWEST_GLIBC: [u32; 2] = [2, 28];
 
-/// The newest version of glibc that a program asks for.
+/// The newest version of glibc that a program requires.
 fn newest_glibc(program: &[u8]) -> Option<Vec<u32>> {
     let mut newest = None;
     for start in program.windows(6).enumerate().filter(|(_, it)| *it == b"GLIBC_").map(|(start, _)| start + 6)

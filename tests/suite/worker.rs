@@ -1,4 +1,4 @@
-//! The real worker on the emulator's S3 and SQS: it tags what the steps of a fleet have split, and whatever stops it, every
+//! The real worker on the emulator's S3 and SQS. It tags the shards of a split run. Whatever stops it, every
 //! shard is either done or back in the queue.
 
 pub(crate) mod gate;
@@ -24,15 +24,14 @@ use tagfleet_pipeline::run::{EngineRecord, ModelRecord, RunId, StackKeys, TagOpt
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_tests::command::{Ran, built, run};
 use tagfleet_tests::emulator::Emulator;
-pub(crate) use tagfleet_tests::metadata;
+use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::photos::files;
 use tagfleet_tests::project;
 use tokio_util::sync::CancellationToken;
 
 use gate::{Gate, Rule};
-use metadata::Metadata;
 
-/// The first shard holds 256 of them, the second the rest.
+/// The first shard has 256 of them, and the second shard the rest.
 const IMAGES: usize = 270;
 const MODEL: &str = "models/demo/";
 /// An image of the second shard.
@@ -42,7 +41,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// A run that is planned and split: its two shards are in the queue.
+/// A planned and split run: its two shards are in the queue.
 struct Split {
     emulator: Emulator,
     aws: Aws,
@@ -55,7 +54,7 @@ impl Split {
         Self::with_engine(|_| {})
     }
 
-    /// The same where the run began with another engine.
+    /// A split run that was planned with this engine.
     fn with_engine(change: impl Fn(&mut EngineRecord)) -> Self {
         let emulator = Emulator::start();
         emulator.make_bucket("photos");
@@ -80,7 +79,7 @@ impl Split {
         SqsQueue::new(&self.aws, &self.queue_url, Duration::from_secs(300))
     }
 
-    /// The worker, which nothing has started yet.
+    /// The command of the worker, not started yet.
     fn worker(&self) -> Command {
         let mut command = Command::new(built("batch-worker"));
         command.env("TAGFLEET_RUN", "run-1").env("TAGFLEET_OUTPUT", "s3://stack/tags/");
@@ -93,7 +92,7 @@ impl Split {
         command
     }
 
-    /// Which of the shards have their part.
+    /// The numbers of the shards that have a part.
     fn parts(&self) -> Vec<u32> {
         block_on(async {
             let mut parts = Vec::new();
@@ -107,7 +106,7 @@ impl Split {
         })
     }
 
-    /// Each visible message, put back as visible; the shard and how often it was received.
+    /// The visible messages, which stay visible: each shard and its receive count.
     fn visible(&self) -> Vec<(String, u32)> {
         block_on(async {
             let (queue, mut found, mut receipts) = (self.queue(), Vec::new(), Vec::new());
@@ -128,7 +127,7 @@ impl Split {
         Checkpoints { output: output.as_ref(), run, keys, vector: None }
     }
 
-    /// The worker's own record.
+    /// The usage record of the worker.
     fn record(&self) -> Value {
         let key = self.fleet.keys.usage("worker-0a1b-1-1");
         block_on(async { record::read(self.fleet.output.as_ref(), &key).await.unwrap() })
@@ -178,7 +177,7 @@ async fn publish(bucket: &S3Bucket, change: impl Fn(&mut EngineRecord)) {
     }
 }
 
-/// What the splitter does, by the pipeline's own steps.
+/// Splits the run with the steps of the fleet, as the splitter does.
 async fn split(aws: &Aws, queue_url: &str) -> FleetRun {
     let opened = aws.clone();
     let stack = Stack {
@@ -213,7 +212,7 @@ fn ended(child: Child) -> Ran {
 }
 
 #[test]
-fn it_works_until_the_queue_is_empty() {
+fn a_worker_works_until_the_queue_is_empty() {
     let split = Split::new();
     let ran = run(&mut split.worker());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
@@ -223,15 +222,15 @@ fn it_works_until_the_queue_is_empty() {
     let events: Vec<_> = log.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["started", "engine", "ended"]);
     let images = IMAGES as u64;
-    assert_eq!((&log[2]["committed"], &log[2]["why"]), (&json!(images), &json!("the queue was empty")));
+    assert_eq!((&log[2]["committed"], &log[2]["why"]), (&json!(images), &json!("queue_empty")));
     let usage = split.usage();
     assert_eq!((usage.workers(), usage.machines[0].images, usage.machines[0].vcpus), (1, images, 2));
     let ran = run(&mut split.worker());
-    assert_eq!(ran.code, Some(0), "nothing to do is no error: {ran:?}");
+    assert_eq!(ran.code, Some(0), "an empty queue is not an error: {ran:?}");
 }
 
 #[test]
-fn told_to_stop_in_the_middle_of_a_shard_it_gives_it_back() {
+fn a_worker_that_is_stopped_in_a_shard_returns_it() {
     let split = Split::new();
     let gate = Gate::before(&split.emulator.endpoint_url(), HELD, Rule::Hold);
     let child = started(split.worker().env("AWS_ENDPOINT_URL_S3", gate.endpoint_url()));
@@ -240,12 +239,12 @@ fn told_to_stop_in_the_middle_of_a_shard_it_gives_it_back() {
     assert!(status.success());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], "stopped by a signal");
+    assert_eq!(log(&ran).last().unwrap()["why"], "signal");
     assert_nothing_is_lost(&split);
 }
 
 #[test]
-fn a_spot_notice_does_the_same() {
+fn a_worker_with_a_spot_notice_returns_its_shard() {
     let split = Split::new();
     let (gate, metadata) =
         (Gate::before(&split.emulator.endpoint_url(), HELD, Rule::Hold), Metadata::start());
@@ -254,10 +253,10 @@ fn a_spot_notice_does_the_same() {
     worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
     let child = started(&mut worker);
     gate.wait();
-    metadata.take_away_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
+    metadata.interrupt_at(&(jiff::Timestamp::now() + Duration::from_secs(28)).to_string());
     let ran = ended(child);
     assert_eq!(ran.code, Some(75), "AWS Batch replaces it: {ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], "spot interruption notice");
+    assert_eq!(log(&ran).last().unwrap()["why"], "spot_interruption");
     let machine = &split.usage().machines[0].machine;
     assert_eq!(machine.instance_type.as_deref(), Some("c7g.xlarge"));
     assert_eq!((machine.zone.as_deref(), machine.life_cycle.as_deref()), (Some("us-east-1a"), Some("spot")));
@@ -267,7 +266,7 @@ fn a_spot_notice_does_the_same() {
     assert_nothing_is_lost(&split);
 }
 
-/// The worker with a share of a run's budget, on a machine that has a price.
+/// A worker with a share of a run's budget, on an instance type that has a price.
 fn limited(split: &Split, metadata: &Metadata, max_usd: &str) -> Ran {
     run(&mut limited_worker(split, metadata, max_usd))
 }
@@ -281,16 +280,16 @@ fn limited_worker(split: &Split, metadata: &Metadata, max_usd: &str) -> Command 
 }
 
 #[test]
-fn who_replaces_an_interrupted_worker_has_what_that_one_left_of_its_share() {
+fn a_replacement_worker_has_the_rest_of_the_share() {
     let (split, metadata) = (Split::new(), Metadata::start_on("c7a.2xlarge"));
     let first = limited(&split, &metadata, "0.000001");
     let line = log(&first).into_iter().find(|line| line["event"] == "limited").unwrap();
     let minute = line["spent_usd"].as_f64().unwrap();
-    // The first minute of one machine is within it, and those of two are not.
+    // The share pays for the first minute of one instance, and not of two.
     let share = (minute * 1.5).to_string();
     let second = run(limited_worker(&split, &metadata, &share).env("AWS_BATCH_JOB_ATTEMPT", "2"));
     assert_eq!((second.code, split.parts()), (Some(0), Vec::new()), "{second:?}");
-    assert_eq!(log(&second).last().unwrap()["why"], usage::SHARE_IS_SPENT);
+    assert_eq!(log(&second).last().unwrap()["why"], "budget_share_spent");
     let other = run(limited_worker(&split, &metadata, &share).env("AWS_BATCH_JOB_ID", "0a1b:2"));
     assert_eq!(other.code, Some(0), "{other:?}");
     assert_ne!(split.parts(), Vec::<u32>::new(), "{other:?}");
@@ -299,12 +298,12 @@ fn who_replaces_an_interrupted_worker_has_what_that_one_left_of_its_share() {
 #[test]
 fn no_shard_is_taken_past_the_share_of_the_budget() {
     let (split, metadata) = (Split::new(), Metadata::start_on("c7a.2xlarge"));
-    // The machine's first minute alone costs more.
+    // The first minute of the instance costs more.
     let ran = limited(&split, &metadata, "0.000001");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(log(&ran).last().unwrap()["why"], usage::SHARE_IS_SPENT);
-    assert_eq!(split.record()["ended"], json!(usage::SHARE_IS_SPENT));
-    assert_eq!((split.visible().len(), split.parts()), (2, Vec::new()), "no message was touched");
+    assert_eq!(log(&ran).last().unwrap()["why"], "budget_share_spent");
+    assert_eq!(split.record()["ended"], "budget_share_spent");
+    assert_eq!((split.visible().len(), split.parts()), (2, Vec::new()), "no message was received");
     let ran = limited(&split, &metadata, "5");
     assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");
 }
@@ -317,17 +316,18 @@ fn a_limit_on_a_machine_without_a_price_ends_the_worker() {
     let log = log(&ran);
     let error = log.last().unwrap()["error"].as_str().unwrap();
     assert!(error.contains("its share of the budget cannot be kept: no price of EC2 x9z.large"), "{error}");
-    assert_eq!(split.visible().len(), 2, "no message was touched");
+    assert_eq!(split.visible().len(), 2, "no message was received");
 }
 
-/// The shard that was in hand can be had at once, and another worker completes the run with the images that have no row.
+/// Checks that the shard in progress is visible at once, and that another worker completes the run with the
+/// images that have no row.
 fn assert_nothing_is_lost(split: &Split) {
     let (done, visible) = (split.parts(), split.visible());
     let images = |record: &Value| record["tagged"].as_u64().unwrap() + record["failed"].as_u64().unwrap();
     let before = images(&split.record());
     let is_kept = block_on(async { !split.checkpoints().shards().await.unwrap().is_empty() });
-    assert_eq!(is_kept, before > 256 * done.len() as u64, "a checkpoint of what has no part");
-    assert!(!done.contains(&1), "an image of it was never answered");
+    assert_eq!(is_kept, before > 256 * done.len() as u64, "a checkpoint of the shard without a part");
+    assert!(!done.contains(&1), "the GET of one of its images was never answered");
     assert!(visible.contains(&("00000-0000001".to_owned(), 2)), "{visible:?}");
     assert_eq!(visible.len() + done.len(), 2, "{visible:?}");
     let ran = run(&mut split.worker());
@@ -336,7 +336,7 @@ fn assert_nothing_is_lost(split: &Split) {
 }
 
 #[test]
-fn denied_again_and_again_it_stops_and_names_the_image() {
+fn a_worker_that_is_denied_repeatedly_stops_and_names_the_image() {
     let split = Split::new();
     let gate = Gate::before(&split.emulator.endpoint_url(), "/photos/", Rule::Deny);
     let ran = run(split.worker().env("AWS_ENDPOINT_URL_S3", gate.endpoint_url()));
@@ -351,7 +351,7 @@ fn denied_again_and_again_it_stops_and_names_the_image() {
 #[test]
 fn an_outage_before_its_first_shard_is_waited_out() {
     let split = Split::new();
-    // As often as a client asks.
+    // As many failures as a client retries.
     split.emulator.be_unavailable(&format!("stack/{MODEL}model.onnx"), 5);
     let ran = run(&mut split.worker());
     assert_eq!((ran.code, split.parts()), (Some(0), vec![0, 1]), "{ran:?}");
@@ -359,7 +359,7 @@ fn an_outage_before_its_first_shard_is_waited_out() {
 }
 
 #[test]
-fn another_model_than_the_run_began_with_is_refused() {
+fn a_model_other_than_that_of_the_run_is_refused() {
     let split = Split::new();
     block_on(async {
         let bucket = S3Bucket::new(&split.aws, "stack");
@@ -377,11 +377,11 @@ fn another_model_than_the_run_began_with_is_refused() {
         "{error}"
     );
     assert!(error.contains("model.onnx is not the file that this run started with"), "{error}");
-    assert_eq!(split.visible().len(), 2, "no message was touched");
+    assert_eq!(split.visible().len(), 2, "no message was received");
 }
 
 #[test]
-fn another_engine_than_the_run_began_with_is_refused() {
+fn an_engine_other_than_that_of_the_run_is_refused() {
     let split = Split::with_engine(|engine| engine.version = "0.0.1".to_owned());
     let ran = run(&mut split.worker());
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -389,11 +389,11 @@ fn another_engine_than_the_run_began_with_is_refused() {
     let error = log.last().unwrap()["error"].as_str().unwrap();
     let expected = "the run started with tract 0.0.1 (fp32), but this machine has tract ";
     assert!(error.contains(expected), "{error}");
-    assert_eq!(split.visible().len(), 2, "no message was touched");
+    assert_eq!(split.visible().len(), 2, "no message was received");
 }
 
 #[test]
-fn bad_configuration_is_told_before_anything_is_done() {
+fn bad_configuration_is_reported_before_anything_is_done() {
     let ran = run(Command::new(built("batch-worker")).env_clear());
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert_eq!(log(&ran)[0]["error"], "the environment variable TAGFLEET_RUN is not set");

@@ -133,7 +133,7 @@ fn a_truth_of_other_keys_is_an_error() {
 }
 
 #[test]
-fn what_rows_do_not_hold_is_said() {
+fn a_label_that_rows_do_not_hold_is_named() {
     let tags = TagOptions { labels: Some(vec!["cat".to_owned()]), ..TagOptions::new(1, 0.5) };
     let subject = Subject { tags, ..subject(&PETS, Counted::Best) };
     let evaluation = evaluated(&pets(), subject, &truth(Some(TRUTH)), None).unwrap();
@@ -142,7 +142,7 @@ fn what_rows_do_not_hold_is_said() {
 }
 
 #[test]
-fn scores_that_are_no_probabilities_have_no_calibration() {
+fn scores_that_are_not_probabilities_have_no_calibration() {
     let rows = [tagged("a.jpg", "1", &[("cat", 7.5), ("dog", -2.0)])];
     let evaluation = evaluated(&rows, subject(&PETS, Counted::Best), &truth(Some(TRUTH)), None).unwrap();
     assert_eq!(evaluation.calibration, None);

@@ -20,8 +20,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::profile::{Login, Profiles};
-use super::setup::{SetupError, layers};
+use crate::transport::{Login, Profiles, SetupError, layers};
 
 /// Credentials are renewed this long before they expire; the SDK's own clients ask 10 seconds before.
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);

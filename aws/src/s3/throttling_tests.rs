@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tokio::time::Instant;
 
-use crate::client::MAX_ATTEMPTS;
+use crate::transport::MAX_ATTEMPTS;
 use crate::{Aws, S3Bucket};
 
 const LATENCY: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ impl FakeS3 {
     fn aws(&self) -> Aws {
         let (s3, clock) = (self.clone(), Clock(self.clone()));
         let client: SharedHttpClient = http_client_fn(move |_, _| SharedHttpConnector::new(s3.clone()));
-        Aws::made_up(client, clock)
+        Aws::with_fake_http(client, clock)
     }
 
     /// What the next `seconds` bring.

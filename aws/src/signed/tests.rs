@@ -45,7 +45,8 @@ async fn aws(url: String) -> Aws {
     Aws::for_tests(&Options { region, endpoint_url: Some(url), ..Options::default() }).await
 }
 
-const STACKS: Call<'_> = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", thing: "fleet" };
+const STACKS: Call<'_> =
+    Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", resource: "fleet" };
 
 #[tokio::test]
 async fn a_query_is_signed_and_its_answer_read() {
@@ -73,7 +74,7 @@ async fn an_error_is_told_in_one_line_and_shows_no_credential() {
 #[tokio::test]
 async fn a_server_error_is_tried_again() {
     let (url, served) = serve(&[(503, ""), (429, "{\"message\":\"slow\"}"), (200, "{\"a\":1}")]);
-    let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", thing: "L-1" };
+    let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", resource: "L-1" };
     let aws = aws(url).await;
     let answer = aws.json(call, &json!({"b": 2})).await.unwrap();
     assert_eq!(answer, json!({"a": 1}));
@@ -91,7 +92,7 @@ async fn a_server_error_is_tried_again() {
 #[tokio::test]
 async fn a_denial_is_not_tried_again() {
     let (url, served) = serve(&[(403, "{\"__type\":\"x#AccessDeniedException\",\"message\":\"no\"}")]);
-    let call = Call { service: Service::BATCH, action: "DescribeJobs", thing: "job" };
+    let call = Call { service: Service::BATCH, action: "DescribeJobs", resource: "job" };
     let error = aws(url).await.rest(call, "POST", "/v1/describejobs", Some(&json!({}))).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (Kind::Denied, "AccessDeniedException"));
     served.join().unwrap();

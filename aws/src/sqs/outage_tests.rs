@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use tagfleet_pipeline::queue::Queue;
 use tokio::time::Instant;
 
-use crate::client::MAX_ATTEMPTS;
+use crate::transport::MAX_ATTEMPTS;
 use crate::{Aws, SqsQueue};
 
 /// SQS that answers 503 until this long after its start.
@@ -32,7 +32,7 @@ impl MadeUpSqs {
         let connector = sqs.clone();
         let client: SharedHttpClient =
             http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone()));
-        let aws = Aws::made_up(client, sqs.clone());
+        let aws = Aws::with_fake_http(client, sqs.clone());
         (sqs, SqsQueue::new(&aws, "q", Duration::from_secs(300)))
     }
 }

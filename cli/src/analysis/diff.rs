@@ -37,7 +37,7 @@ async fn diff_async(options: &DiffOptions) -> Result<Exit, Failure> {
     warn_if_incomplete(&b).await?;
     folder(&options.out)?;
     let path = options.out.join(FLIPS);
-    let diff = run((&a, &b), options.max_flips, &path).await?;
+    let diff = run(&a, &b, options.max_flips, &path).await?;
     let subject = b.subject().await?;
     let pictures = Pictures::collect(&b, &subject, &page::shown(&diff), &options.stack).await;
     write(&options.out, "diff.json", json(&diff)?)?;
@@ -51,7 +51,7 @@ async fn diff_async(options: &DiffOptions) -> Result<Exit, Failure> {
     Ok(if diff.exceeds_max_flips { Exit::TooManyFlips } else { Exit::Finished })
 }
 
-async fn run((a, b): (&FoundRun, &FoundRun), max_flips: Option<f64>, list: &Path) -> Result<Diff, Failure> {
+async fn run(a: &FoundRun, b: &FoundRun, max_flips: Option<f64>, list: &Path) -> Result<Diff, Failure> {
     let unwritable = |error: &dyn std::fmt::Display| broken(format!("{}: {error}", list.display()));
     let file = File::create(list).map_err(|error| unwritable(&error))?;
     let mut csv = csv::Writer::from_writer(BufWriter::new(file));

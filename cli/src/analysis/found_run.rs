@@ -19,7 +19,7 @@ use tagfleet_report::Summary;
 use crate::args::StackOptions;
 use crate::connection;
 use crate::exit::{Failure, bad_input, broken};
-use crate::finished::none_finished;
+use crate::finished::{RunFolder, none_finished};
 use crate::fleet::FleetStack;
 use crate::place::Place;
 
@@ -88,10 +88,9 @@ fn in_folder(path: &Path) -> Result<FoundRun, Failure> {
         let latest = runs.filter(|run| has_ended(run)).max();
         latest.ok_or_else(|| bad_input(none_finished(&path)))?
     };
-    let (Some(out), Some(run)) = (folder.parent(), run_of(&folder)) else {
+    let Some(RunFolder { out, run, keys }) = RunFolder::new(&folder) else {
         return Err(bad_input(format!("{}: not the folder of a run", folder.display())));
     };
-    let keys = RunKeys::new("", &run);
     let path = out.join(keys.report());
     Ok(FoundRun {
         output: Arc::new(DirBucket::new(out)),
@@ -102,14 +101,8 @@ fn in_folder(path: &Path) -> Result<FoundRun, Failure> {
     })
 }
 
-fn run_of(folder: &Path) -> Option<RunId> {
-    RunId::try_from(folder.file_name()?.to_str()?.to_owned()).ok()
-}
-
 fn has_ended(folder: &Path) -> bool {
-    let keys = run_of(folder).map(|run| RunKeys::new("", &run));
-    let (Some(keys), Some(out)) = (keys, folder.parent()) else { return false };
-    out.join(keys.summary()).exists()
+    RunFolder::new(folder).is_some_and(|folder| folder.has(&folder.keys.summary()))
 }
 
 async fn in_bucket(options: &StackOptions, bucket: &str, prefix: &str) -> Result<FoundRun, Failure> {

@@ -16,10 +16,12 @@ impl Names {
     pub(crate) fn new(labels: &[String]) -> Self {
         let mut levels: [BTreeMap<String, Vec<u32>>; 3] = Default::default();
         for (index, label) in (0..).zip(labels) {
-            for (level, name) in forms(label) {
-                let indices = levels[level].entry(name).or_default();
-                if !indices.contains(&index) {
-                    indices.push(index);
+            for (level, names) in levels.iter_mut().zip(forms(label)) {
+                for name in names.into_iter().filter(|name| !name.is_empty()) {
+                    let indices = level.entry(name).or_default();
+                    if !indices.contains(&index) {
+                        indices.push(index);
+                    }
                 }
             }
         }
@@ -53,16 +55,15 @@ impl Names {
     }
 }
 
-/// The names of a label, with the level of each: whole, a synonym, either without its leading number.
-fn forms(label: &str) -> Vec<(usize, String)> {
-    let mut forms = vec![(0, joined(&words(label)))];
-    for synonym in label.split(',') {
-        forms.push((1, joined(&words(synonym))));
-        forms.extend(without_number(&words(synonym)).map(|name| (2, name)));
-        forms.extend(synset(&words(synonym)).map(|name| (2, name)));
+/// The names of a label by level: the whole label, its synonyms, and synonyms without their leading numbers.
+fn forms(label: &str) -> [Vec<String>; 3] {
+    let (mut synonyms, mut short) = (Vec::new(), Vec::new());
+    for synonym in label.split(',').map(words) {
+        synonyms.push(joined(&synonym));
+        short.extend(without_number(&synonym));
+        short.extend(synset(&synonym));
     }
-    forms.retain(|(_, name)| !name.is_empty());
-    forms
+    [vec![joined(&words(label))], synonyms, short]
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -5,12 +5,16 @@
 pub(super) mod diff;
 pub(super) mod evaluation;
 
+use std::collections::BTreeSet;
+
+use maud::{Markup, html};
 use tagfleet_analysis::Example;
-use tagfleet_report::html::{document, escape, name};
+use tagfleet_pipeline::visible::visible;
+use tagfleet_report::html::{document, name};
 
 use super::pictures::Pictures;
 
-const VERSION: &str = concat!(" ", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Rows of a table.
 const ROWS: usize = 1000;
 /// Pairs of labels that have pictures.
@@ -18,75 +22,105 @@ const PAIRS: usize = 20;
 /// Pictures of one pair.
 const PER_PAIR: usize = 4;
 
-/// The whole page.
-fn whole(title: &str, (heading, lead): (&str, &str), main: &str) -> String {
-    let (title, heading, lead) = (escape(title), escape(heading), escape(lead));
-    let header = format!(
-        "<header>\n<p class=\"brand\">tagfleet</p>\n<h1>{heading}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n"
-    );
-    document(&title, &format!("{header}<main>\n{main}</main>\n"), VERSION)
+/// The heads of a page.
+struct Heads {
+    title: String,
+    heading: String,
+    lead: String,
 }
 
-/// Key figures: what, how much, and a remark.
-fn figures(figures: &[(&str, String, String)]) -> String {
-    let mut html = "<section>\n<dl class=\"figures\">\n".to_owned();
-    for (what, value, remark) in figures {
-        html.push_str(&format!(
-            "<div><dt>{what}</dt><dd>{} <small>{}</small></dd></div>\n",
-            escape(value),
-            escape(remark)
-        ));
+impl Heads {
+    /// The whole page.
+    fn page(&self, main: &Markup) -> String {
+        let body = html! {
+            header {
+                p.brand { "tagfleet" }
+                h1 { (visible(&self.heading)) }
+                p.lead { (visible(&self.lead)) }
+            }
+            main { (main) }
+        };
+        document(&self.title, &body, VERSION)
     }
-    html.push_str("</dl>\n</section>\n");
-    html
 }
 
-/// A section; empty if it has no content. `content` is HTML.
-fn section((id, heading): (&str, &str), lead: &str, content: &str) -> String {
-    if content.is_empty() {
-        return String::new();
+/// A key figure with a remark.
+struct Figure {
+    name: &'static str,
+    value: String,
+    remark: String,
+}
+
+impl Figure {
+    fn new(name: &'static str, value: impl Into<String>, remark: impl Into<String>) -> Self {
+        Self { name, value: value.into(), remark: remark.into() }
     }
-    format!(
-        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{heading}</h2>\n<p>{}</p>\n{content}</section>\n",
-        escape(lead)
-    )
+}
+
+fn figures(figures: &[Figure]) -> Markup {
+    html! {
+        section {
+            dl.figures {
+                @for figure in figures {
+                    div { dt { (figure.name) } dd { (figure.value) " " small { (visible(&figure.remark)) } } }
+                }
+            }
+        }
+    }
+}
+
+/// A section of a page.
+struct Section<'a> {
+    id: &'static str,
+    heading: &'static str,
+    lead: &'a str,
+}
+
+impl Section<'_> {
+    fn html(&self, content: &Markup) -> Markup {
+        html! {
+            section aria-labelledby=(self.id) {
+                h2 #(self.id) { (self.heading) }
+                p { (visible(self.lead)) }
+                (content)
+            }
+        }
+    }
 }
 
 /// A label, or what it means that there is none.
-fn label(text: Option<&str>, none: &str) -> String {
-    text.map_or_else(|| escape(none), name)
+fn label(text: Option<&str>, none: &str) -> Markup {
+    text.map_or_else(|| html! { (none) }, name)
 }
 
-/// Pictures of pairs of labels, each under its heading, which is HTML.
-fn pairs<'a>(pairs: impl Iterator<Item = (String, &'a [Example])>, pictures: &Pictures) -> String {
-    let mut html = String::new();
-    for (heading, examples) in pairs.take(PAIRS) {
-        html.push_str(&format!("<h3>{heading}</h3>\n<ul class=\"pictures\">\n"));
-        for example in examples.iter().take(PER_PAIR) {
-            html.push_str(&format!(
-                "<li>{}<span class=\"key\">{}</span>{}</li>\n",
-                pictures.html(&example.key),
-                name(&example.key),
-                scores(example)
-            ));
+/// Pictures of pairs of labels, each under its heading.
+fn pairs<'a>(pairs: impl Iterator<Item = (Markup, &'a [Example])>, pictures: &Pictures) -> Markup {
+    html! {
+        @for (heading, examples) in pairs.take(PAIRS) {
+            h3 { (heading) }
+            ul.pictures {
+                @for example in examples.iter().take(PER_PAIR) {
+                    li { (pictures.html(&example.key)) span.key { (name(&example.key)) } (scores(example)) }
+                }
+            }
         }
-        html.push_str("</ul>\n");
     }
-    html
 }
 
-fn scores(example: &Example) -> String {
-    let shown = |score: f32| format!("<b class=\"score\">{score:.2}</b>");
-    match (example.score_before, example.score) {
-        (Some(before), Some(after)) => format!("<p>score {}, was {}</p>", shown(after), shown(before)),
-        (Some(before), None) => format!("<p>score was {}</p>", shown(before)),
-        (None, Some(after)) => format!("<p>score {}</p>", shown(after)),
-        (None, None) => String::new(),
+fn scores(example: &Example) -> Markup {
+    let shown = |score: f32| html! { b.score { (format!("{score:.2}")) } };
+    html! {
+        @match (example.score_before, example.score) {
+            (Some(before), Some(after)) => p { "score " (shown(after)) ", was " (shown(before)) },
+            (Some(before), None) => p { "score was " (shown(before)) },
+            (None, Some(after)) => p { "score " (shown(after)) },
+            (None, None) => {}
+        }
     }
 }
 
 /// The keys whose pictures [`pairs`] shows.
-fn keys<'a>(pairs: impl Iterator<Item = &'a [Example]>) -> std::collections::BTreeSet<&'a str> {
+fn keys<'a>(pairs: impl Iterator<Item = &'a [Example]>) -> BTreeSet<&'a str> {
     pairs
         .take(PAIRS)
         .flat_map(|examples| examples.iter().take(PER_PAIR))
@@ -95,11 +129,8 @@ fn keys<'a>(pairs: impl Iterator<Item = &'a [Example]>) -> std::collections::BTr
 }
 
 /// Why pictures are missing.
-fn note(pictures: &Pictures) -> String {
-    pictures
-        .note
-        .as_deref()
-        .map_or_else(String::new, |note| format!("<p class=\"notes\">{}</p>\n", escape(note)))
+fn note(pictures: &Pictures) -> Markup {
+    html! { @if let Some(note) = &pictures.note { p.notes { (visible(note)) } } }
 }
 
 /// That a table shows a part.

@@ -8,12 +8,13 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::stream::TryStreamExt;
+use maud::{Markup, html};
 use tagfleet_analysis::Subject;
 use tagfleet_aws::S3Bucket;
 use tagfleet_fleet::address::Address;
-use tagfleet_pipeline::bucket::{Bucket, DirBucket};
-use tagfleet_report::html::escape;
-use tagfleet_report::samples;
+use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket};
+use tagfleet_pipeline::thumbnails::stored::StoredThumbnails;
 
 use super::found_run::FoundRun;
 use crate::args::StackOptions;
@@ -39,6 +40,20 @@ struct Picture {
 }
 
 impl Pictures {
+    /// The thumbnails of these images, as far as workers left some.
+    async fn add_thumbnails(&mut self, found: &FoundRun, keys: &BTreeSet<&str>) -> Result<(), BucketError> {
+        let stored = StoredThumbnails::list(found.output.as_ref(), &found.run, &found.keys).await?;
+        let mut samples = stored.samples(found.output.as_ref());
+        while let Some(sample) = samples.try_next().await? {
+            let Some(sample) = sample else { continue };
+            let pictures = sample.random.into_iter().chain(sample.unsure);
+            for picture in pictures.filter(|picture| keys.contains(picture.key.as_str())) {
+                self.by_key.insert(picture.key, Picture { kind: "jpeg", base64: picture.jpeg });
+            }
+        }
+        Ok(())
+    }
+
     /// Looks for the pictures of these keys.
     pub(super) async fn collect(
         found: &FoundRun,
@@ -50,11 +65,8 @@ impl Pictures {
         if keys.is_empty() {
             return pictures;
         }
-        // Thumbnails expire, and no page needs them.
-        let stored = samples::thumbnails(found.output.as_ref(), (&found.run, &found.keys), keys).await;
-        for (key, base64) in stored.unwrap_or_default() {
-            pictures.by_key.insert(key, Picture { kind: "jpeg", base64 });
-        }
+        // Thumbnails expire, and no page needs them, so a bucket that fails here ends nothing.
+        let _ = pictures.add_thumbnails(found, keys).await;
         let open: Vec<&str> =
             keys.iter().copied().filter(|key| !pictures.by_key.contains_key(*key)).collect();
         if open.is_empty() {
@@ -91,12 +103,11 @@ impl Pictures {
     }
 
     /// The picture as HTML; empty if there is none.
-    pub(super) fn html(&self, key: &str) -> String {
-        let Some(Picture { kind, base64 }) = self.by_key.get(key) else { return String::new() };
-        format!(
-            "<img src=\"data:image/{kind};base64,{}\" alt=\"\" width=\"256\" height=\"256\" decoding=\"async\">",
-            escape(base64)
-        )
+    pub(super) fn html(&self, key: &str) -> Markup {
+        let Some(Picture { kind, base64 }) = self.by_key.get(key) else { return Markup::default() };
+        html! {
+            img src={ "data:image/" (kind) ";base64," (base64) } alt="" width="256" height="256" decoding="async";
+        }
     }
 }
 

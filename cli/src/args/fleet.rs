@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand};
+use tagfleet_fleet::request::Device;
+use tagfleet_pipeline::run::VectorType;
 
-use super::{AwsOptions, LoadOptions, TagOptions, VectorType};
+use super::{AwsOptions, LoadOptions, TagOptions, choice};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetCommand {
@@ -21,7 +23,7 @@ pub(crate) enum FleetCommand {
     Doctor(DoctorOptions),
 }
 
-/// The stack that is meant where none is named.
+/// The stack that is meant if none is named.
 pub(crate) const DEFAULT_STACK: &str = "tagfleet";
 
 const EXIT_CODES: &str = "\
@@ -33,8 +35,9 @@ Exit codes:
   4  with --wait: the run was cancelled, is incomplete or stopped at its budget; or this command was interrupted and the run continues";
 
 /// The options that `--request` replaces: the file has all of them.
-pub(super) const REQUEST_FLAGS: [&str; 30] = [
+pub(super) const REQUEST_FLAGS: [&str; 31] = [
     "since",
+    "max_flips",
     "input",
     "model",
     "model_file",
@@ -88,6 +91,9 @@ pub(crate) struct SubmitOptions {
     /// and changed ones; `latest` is the latest run that fits
     #[arg(long, value_name = "RUN")]
     pub(crate) since: Option<String>,
+    /// Warn in the mail if a larger share of the images tagged in both runs has other tags: 0.01 or 1%
+    #[arg(long, value_name = "SHARE", value_parser = super::results::share, requires = "since")]
+    pub(crate) max_flips: Option<f64>,
     /// s3://bucket/prefix for the results [default: tags/ in the stack's bucket]; each run gets a folder of
     /// its own in it
     #[arg(long, value_name = "PLACE")]
@@ -114,10 +120,10 @@ pub(crate) struct SubmitOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
     /// How `vector` is stored
-    #[arg(long, requires = "output", value_enum, default_value_t = VectorType::F32)]
+    #[arg(long, requires = "output", default_value = "f32", value_parser = choice::vector_type())]
     pub(crate) vector: VectorType,
     /// Device of the workers
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    #[arg(long, default_value = "cpu", value_parser = choice::fleet_device())]
     pub(crate) device: Device,
     /// At most this many workers [default: one per 50,000 images, at most 100]
     #[arg(long, value_name = "N")]
@@ -220,7 +226,7 @@ pub(crate) struct DoctorOptions {
     pub(crate) stack: StackOptions,
 }
 
-// Last in each command, for its heading holds for every flag behind it.
+// Last in each command, because its heading holds for every flag after it.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "AWS")]
 pub(crate) struct StackOptions {
@@ -229,11 +235,4 @@ pub(crate) struct StackOptions {
     pub(crate) stack: String,
     #[command(flatten)]
     pub(crate) aws: AwsOptions,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Device {
-    Cpu,
-    #[value(alias = "cuda")]
-    Gpu,
 }

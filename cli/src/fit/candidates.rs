@@ -348,9 +348,9 @@ mod tests {
     fn every_geometry_has_a_name_and_is_read_back() {
         for (height, width) in [(224, 224), (48, 192), (192, 48)] {
             let input = Size { height, width };
-            for (name, geometry) in geometry::all(input) {
-                let candidate = squashed(input).with_geometry(geometry);
-                assert_eq!((candidate.geometry(), candidate.geometry_name()), (geometry, name));
+            for named in geometry::all(input) {
+                let candidate = squashed(input).with_geometry(named.geometry);
+                assert_eq!((candidate.geometry(), candidate.geometry_name()), (named.geometry, named.name));
             }
         }
     }

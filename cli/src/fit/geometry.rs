@@ -2,10 +2,7 @@
 //!
 //! Data only; `candidates` makes descriptions of it.
 
-use tagfleet_model::folder::ModelSpec;
 use tagfleet_model::preprocessing::{Anchor, Fill, ResizeTo, Size};
-
-use super::candidates::Candidate;
 
 /// How pictures get the size of the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +40,8 @@ impl Geometry {
 
     /// Its name among those for `input`.
     pub(super) fn name(self, input: Size) -> &'static str {
-        let found = all(input).into_iter().find(|(_, geometry)| *geometry == self);
-        found.map_or("size as described", |(name, _)| name)
+        let found = all(input).into_iter().find(|named| named.geometry == self);
+        found.map_or("size as described", |named| named.name)
     }
 }
 
@@ -53,32 +50,24 @@ pub(super) fn squash(input: Size) -> Geometry {
     Geometry::to(ResizeTo::Exact(input))
 }
 
-/// The usual geometries, the one of the model's folder included.
-pub(super) fn geometries(spec: &ModelSpec) -> Vec<Geometry> {
-    let usual = usual(spec.preprocessing.input);
-    let mut found: Vec<Geometry> = usual.into_iter().map(|(_, geometry)| geometry).collect();
-    let present = Candidate::present(spec).geometry();
-    if !found.contains(&present) {
-        found.push(present);
-    }
-    found
+/// A geometry with its name.
+pub(super) struct Named {
+    pub(super) name: &'static str,
+    pub(super) geometry: Geometry,
 }
 
-/// Geometries that are close to one of the usual ones.
-pub(super) fn close_geometries(spec: &ModelSpec) -> Vec<Geometry> {
-    close(spec.preprocessing.input).into_iter().map(|(_, geometry)| geometry).collect()
+fn named(name: &'static str, geometry: Geometry) -> Named {
+    Named { name, geometry }
 }
 
-/// All that are tried for `input`, with their names.
+/// All that are tried for `input`.
 pub(super) fn all(input: Size) -> Vec<Named> {
     usual(input).into_iter().chain(close(input)).collect()
 }
 
-type Named = (&'static str, Geometry);
-
-/// The crops are those of torchvision (256/224) and of networks trained without a margin; the grays are those
+/// The usual geometries. The crops are those of torchvision (256/224) and of networks trained without a margin; the grays are those
 /// that YOLO's letterbox (114) and WD taggers (255) pad with.
-fn usual(input: Size) -> Vec<Named> {
+pub(super) fn usual(input: Size) -> Vec<Named> {
     if input.height != input.width {
         return usual_of_oblong(input);
     }
@@ -87,13 +76,13 @@ fn usual(input: Size) -> Vec<Named> {
     let corner = Geometry { anchor: Anchor::TopLeft, ..Geometry::cropped(ResizeTo::Fit(input), input) };
     let shorter = |side| Geometry::cropped(ResizeTo::ShortestEdge(side), input);
     vec![
-        ("squash", squash(input)),
-        ("shorter side 256/224 and crop", shorter(larger(side, 256, 224))),
-        ("shorter side and crop", shorter(side)),
-        ("pad to a square with black", square(0)),
-        ("pad to a square with gray", square(114)),
-        ("pad to a square with white", square(255)),
-        ("fit into the top left, black", corner),
+        named("squash", squash(input)),
+        named("shorter side 256/224 and crop", shorter(larger(side, 256, 224))),
+        named("shorter side and crop", shorter(side)),
+        named("pad to a square with black", square(0)),
+        named("pad to a square with gray", square(114)),
+        named("pad to a square with white", square(255)),
+        named("fit into the top left, black", corner),
     ]
 }
 
@@ -102,30 +91,30 @@ fn usual(input: Size) -> Vec<Named> {
 fn usual_of_oblong(input: Size) -> Vec<Named> {
     let fitted = Geometry::cropped(ResizeTo::Fit(input), input);
     let mut found = vec![
-        ("squash", squash(input)),
-        ("cover and crop", Geometry::cropped(ResizeTo::Cover(input), input)),
-        ("fit and pad with black", fitted),
-        ("fit and pad with gray", fitted.filled(114)),
-        ("fit and pad with white", fitted.filled(255)),
+        named("squash", squash(input)),
+        named("cover and crop", Geometry::cropped(ResizeTo::Cover(input), input)),
+        named("fit and pad with black", fitted),
+        named("fit and pad with gray", fitted.filled(114)),
+        named("fit and pad with white", fitted.filled(255)),
     ];
     if input.width > input.height {
         let fixed = Geometry::cropped(ResizeTo::Height(input), input);
         let line = Geometry { anchor: Anchor::TopLeft, fill: Fill::Zero, ..fixed };
-        found.push(("fixed height, padded with zero", line));
+        found.push(named("fixed height, padded with zero", line));
     }
     found
 }
 
-/// The other margins that timm's networks are evaluated with (`crop_pct` 0.95 and 0.9).
-fn close(input: Size) -> Vec<Named> {
+/// Geometries that are close to a usual one: the other margins that timm's networks are evaluated with (`crop_pct` 0.95 and 0.9).
+pub(super) fn close(input: Size) -> Vec<Named> {
     if input.height != input.width {
         return Vec::new();
     }
     let side = input.height;
     let shorter = |side| Geometry::cropped(ResizeTo::ShortestEdge(side), input);
     vec![
-        ("shorter side 1/0.95 and crop", shorter((f64::from(side) / 0.95) as u32)),
-        ("shorter side 1/0.9 and crop", shorter((f64::from(side) / 0.9) as u32)),
+        named("shorter side 1/0.95 and crop", shorter((f64::from(side) / 0.95) as u32)),
+        named("shorter side 1/0.9 and crop", shorter((f64::from(side) / 0.9) as u32)),
     ]
 }
 

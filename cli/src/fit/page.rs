@@ -6,9 +6,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use maud::{Markup, html};
 use tagfleet_model::folder::Description;
 use tagfleet_pipeline::tags::Tag;
-use tagfleet_report::html::{document, escape, name};
+use tagfleet_pipeline::visible::visible;
+use tagfleet_report::html::{document, name, visible_lines};
 
 use super::pictures::{Picture, Pictures};
 use super::rank::{Ranking, Trial};
@@ -23,7 +25,7 @@ use crate::loading::Loading;
 const COMPARED: usize = 3;
 /// The number of tags of each.
 const TAGS: usize = 3;
-const VERSION: &str = concat!(" ", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the page shows.
 pub(super) struct Page<'a> {
@@ -38,101 +40,116 @@ impl Page<'_> {
     pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
         let best = &self.ranking.best().candidate;
         let thumbnails = search::thumbnails(self.loading, best, &self.pictures.all)?;
-        let title = format!("tagfleet fit {}", escape(&self.loading.model.spec.model));
-        let main = [self.ranking(), self.tags(&thumbnails), self.description()].concat();
-        let header =
-            format!("<header><p class=\"brand\">tagfleet fit</p><h1>{}</h1></header>", self.headline());
-        write_file(path, &document(&title, &format!("{header}<main>\n{main}</main>\n"), VERSION))
+        let body = html! {
+            header { p.brand { "tagfleet fit" } h1 { (self.headline()) } }
+            main { (self.ranking()) (self.tags(&thumbnails)) (self.description()) }
+        };
+        let title = format!("tagfleet fit {}", self.loading.model.spec.model);
+        write_file(path, &document(&title, &body, VERSION))
     }
 
     fn headline(&self) -> String {
-        let best = escape(&self.ranking.name(&self.ranking.best().candidate));
+        let best = visible(&self.ranking.name(&self.ranking.best().candidate));
         if self.verdict.is_decided() { best } else { format!("Not decided; first is {best}") }
     }
 
-    fn ranking(&self) -> String {
-        let heads = words::heads(self.ranking);
-        let heads: String =
-            heads.iter().map(|head| format!("<th class=\"number\">{}</th>", head.trim())).collect();
-        let mut rows = String::new();
-        for (rank, trial) in (1..).zip(&self.ranking.trials) {
-            let numbers = words::numbers(self.ranking, trial);
-            let numbers: String =
-                numbers.iter().map(|number| format!("<td class=\"number\">{}</td>", number.trim())).collect();
-            let present = if trial.candidate.is_present { " <b>(at present)</b>" } else { "" };
-            let name = escape(&self.ranking.name(&trial.candidate));
-            rows.push_str(&format!(
-                "<tr><td class=\"number\">{rank}</td>{numbers}<td>{name}{present}</td></tr>\n"
-            ));
+    fn ranking(&self) -> Markup {
+        let measure = words::measure(self.ranking, self.pictures);
+        let verdict = words::verdict(self.ranking, self.verdict);
+        html! {
+            section {
+                h2 { "Ranking" }
+                p { (visible(&measure)) }
+                pre { (visible_lines(verdict.trim())) }
+                div.scroll {
+                    table {
+                        thead {
+                            tr {
+                                th.number { "rank" }
+                                @for head in words::heads(self.ranking) { th.number { (head.trim()) } }
+                                th { "preprocessing" }
+                            }
+                        }
+                        tbody { @for (rank, trial) in (1..).zip(&self.ranking.trials) { (self.rank(rank, trial)) } }
+                    }
+                }
+            }
         }
-        let measure = escape(&words::measure(self.ranking, self.pictures));
-        let verdict = escape_lines(&words::verdict(self.ranking, self.verdict));
-        format!(
-            "<section>\n<h2>Ranking</h2>\n<p>{measure}</p>\n<pre>{verdict}</pre>\n<div class=\"scroll\"><table><thead><tr>\
-             <th class=\"number\">rank</th>{heads}<th>preprocessing</th></tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n</section>\n"
-        )
     }
 
-    fn tags(&self, thumbnails: &[Option<Vec<u8>>]) -> String {
+    fn rank(&self, rank: usize, trial: &Trial) -> Markup {
+        html! {
+            tr {
+                td.number { (rank) }
+                @for number in words::numbers(self.ranking, trial) { td.number { (number.trim()) } }
+                td {
+                    (visible(&self.ranking.name(&trial.candidate)))
+                    @if trial.candidate.is_present { " " b { "(at present)" } }
+                }
+            }
+        }
+    }
+
+    fn tags(&self, thumbnails: &[Option<Vec<u8>>]) -> Markup {
         let compared: Vec<&Trial> = self.ranking.trials.iter().take(COMPARED).collect();
-        let mut legend = String::new();
-        for trial in &compared {
-            legend.push_str(&format!("<li>{}</li>\n", escape(&self.ranking.name(&trial.candidate))));
+        html! {
+            section {
+                h2 { "Tags under the best " (words::count(compared.len(), "candidate")) }
+                ol { @for trial in &compared { li { (visible(&self.ranking.name(&trial.candidate))) } } }
+                ul.pictures {
+                    @for (number, picture) in self.pictures.all.iter().enumerate() {
+                        li {
+                            @if let Some(jpeg) = thumbnails.get(number).and_then(Option::as_deref) {
+                                img src={ "data:image/jpeg;base64," (STANDARD.encode(jpeg)) } alt="";
+                            }
+                            @if let Some(label) = picture.truth.first().and_then(|index| self.label(*index)) {
+                                p.best { "is " (name(label)) }
+                            }
+                            @for (rank, trial) in (1..).zip(&compared) {
+                                p { (rank) ": " (answer(trial, number, picture)) }
+                            }
+                            p.key { (name(&picture.key)) }
+                        }
+                    }
+                }
+            }
         }
-        let mut cards = String::new();
-        for (number, picture) in self.pictures.all.iter().enumerate() {
-            let jpeg = thumbnails.get(number).and_then(Option::as_deref);
-            cards.push_str(&self.card(number, picture, (jpeg, &compared)));
-        }
-        format!(
-            "<section>\n<h2>Tags under the best {}</h2>\n<ol>\n{legend}</ol>\n<ul class=\"pictures\">\n{cards}</ul>\n</section>\n",
-            words::count(compared.len(), "candidate")
-        )
-    }
-
-    fn card(&self, number: usize, picture: &Picture, (jpeg, compared): (Option<&[u8]>, &[&Trial])) -> String {
-        let mut card = String::from("<li>");
-        if let Some(jpeg) = jpeg {
-            let data = STANDARD.encode(jpeg);
-            card.push_str(&format!("<img src=\"data:image/jpeg;base64,{data}\" alt=\"\">"));
-        }
-        if let Some(label) = picture.truth.first().and_then(|index| self.label(*index)) {
-            card.push_str(&format!("<p class=\"best\">is {}</p>", name(label)));
-        }
-        for (rank, trial) in (1..).zip(compared) {
-            let tags = match trial.answers.get(number) {
-                Some(Ok(tags)) => tags.iter().take(TAGS).map(|tag| shown(tag, picture)).collect::<Vec<_>>(),
-                Some(Err(why)) => vec![escape(why)],
-                None => Vec::new(),
-            };
-            card.push_str(&format!("<p>{rank}: {}</p>", tags.join(", ")));
-        }
-        card.push_str(&format!("<p class=\"key\">{}</p></li>\n", name(&picture.key)));
-        card
     }
 
     fn label(&self, index: u32) -> Option<&str> {
         self.loading.model.spec.labels.get(index as usize).map(String::as_str)
     }
 
-    fn description(&self) -> String {
+    fn description(&self) -> Markup {
         let spec = &self.loading.model.spec;
         let preprocessing = &self.ranking.best().candidate.steps;
         let toml = Description { preprocessing, ..Description::of(spec) }.toml();
-        format!(
-            "<section>\n<h2>tagfleet.toml of the first</h2>\n<pre>{}</pre>\n</section>\n",
-            escape_lines(&toml)
-        )
+        html! {
+            section {
+                h2 { "tagfleet.toml of the first" }
+                pre { (visible_lines(toml.trim())) }
+            }
+        }
     }
 }
 
-/// A tag; the right one is highlighted.
-fn shown(tag: &Tag, picture: &Picture) -> String {
-    let text = format!("{} <span class=\"score\">{:.2}</span>", name(&tag.label), tag.score);
-    if picture.truth.contains(&tag.index) { format!("<b>{text}</b>") } else { text }
+/// The tags that a candidate gave a picture, or why it gave none.
+fn answer(trial: &Trial, number: usize, picture: &Picture) -> Markup {
+    html! {
+        @match trial.answers.get(number) {
+            Some(Ok(tags)) => {
+                @for (place, tag) in tags.iter().take(TAGS).enumerate() {
+                    @if place > 0 { ", " }
+                    @if picture.truth.contains(&tag.index) { b { (shown(tag)) } } @else { (shown(tag)) }
+                }
+            }
+            Some(Err(why)) => (visible(why)),
+            None => {}
+        }
+    }
 }
 
-/// Text whose lines stay lines.
-fn escape_lines(text: &str) -> String {
-    text.trim().lines().map(escape).collect::<Vec<_>>().join("\n")
+/// A tag with its score.
+fn shown(tag: &Tag) -> Markup {
+    html! { (name(&tag.label)) " " span.score { (format!("{:.2}", tag.score)) } }
 }

@@ -3,6 +3,7 @@
 //! Nothing is decoded here.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -50,7 +51,7 @@ impl Pictures {
         let mut notes = Vec::new();
         let found = match &options.truth {
             Some(path) => listed(keys, &Truth::read(path)?, &names, &mut notes)
-                .map_err(|why| bad_input(format!("--truth {}: {why}", path.display())))?,
+                .map_err(|failure| failure.with_prefix(&format!("--truth {}: ", path.display())))?,
             None => in_folders(keys, &names, &mut notes),
         };
         let is_labelled = found.iter().any(|found| !found.truth.is_empty());
@@ -82,14 +83,14 @@ impl Pictures {
 
 /// The files below `folder` that may be pictures. Names that are not UTF-8 are left out.
 fn keys(folder: &Path) -> Result<Vec<String>, Failure> {
-    let unusable = |why: String| bad_input(format!("--images {}: {why}", folder.display()));
-    if !fs::metadata(folder).map_err(|error| unusable(error.to_string()))?.is_dir() {
-        return Err(unusable("not a folder".to_owned()));
+    let unusable = |why: &dyn Display| bad_input(format!("--images {}: {why}", folder.display()));
+    if !fs::metadata(folder).map_err(|error| unusable(&error))?.is_dir() {
+        return Err(unusable(&"not a folder"));
     }
     let (mut keys, mut waiting) = (Vec::new(), vec![(folder.to_owned(), 0)]);
     while let Some((path, depth)) = waiting.pop() {
-        for entry in fs::read_dir(&path).map_err(|error| unusable(error.to_string()))? {
-            let path = entry.map_err(|error| unusable(error.to_string()))?.path();
+        for entry in fs::read_dir(&path).map_err(|error| unusable(&error))? {
+            let path = entry.map_err(|error| unusable(&error))?.path();
             // Links inside of folders may lead in circles.
             if path.is_dir() && depth < MAX_DEPTH && (depth == 0 || !path.is_symlink()) {
                 waiting.push((path, depth + 1));
@@ -99,7 +100,7 @@ fn keys(folder: &Path) -> Result<Vec<String>, Failure> {
             keys.extend(below.filter(|_| path.is_file()).map(str::to_owned));
         }
         if keys.len() > MAX_FILES {
-            return Err(unusable(format!("more than {MAX_FILES} files: give a smaller folder")));
+            return Err(unusable(&format!("more than {MAX_FILES} files: give a smaller folder")));
         }
     }
     keys.retain(|key| skip::reason(key, "").is_none());
@@ -113,7 +114,7 @@ fn listed(
     truth: &Truth,
     names: &Names,
     notes: &mut Vec<String>,
-) -> Result<Vec<Found>, String> {
+) -> Result<Vec<Found>, Failure> {
     let (mut found, mut unknown, mut missing) = (Vec::new(), Vec::new(), 0);
     let files = keys.len();
     for key in keys {
@@ -126,10 +127,10 @@ fn listed(
         }
     }
     if found.is_empty() {
-        return Err(match unknown.first() {
+        return Err(bad_input(match unknown.first() {
             Some(label) => format!("the model has no label {label:?}, nor any other label of the file"),
             None => format!("it names none of the {files} files of --images"),
-        });
+        }));
     }
     unknown.sort();
     unknown.dedup();

@@ -52,9 +52,14 @@ impl Ranking {
         &self.trials[0]
     }
 
-    /// The present description and its rank, from 1.
-    pub(super) fn present(&self) -> Option<(usize, &Trial)> {
-        (1..).zip(&self.trials).find(|(_, trial)| trial.candidate.is_present)
+    /// The trial of the present description.
+    pub(super) fn present(&self) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.candidate.is_present)
+    }
+
+    /// The rank of the present description, from 1.
+    pub(super) fn present_rank(&self) -> Option<usize> {
+        self.trials.iter().position(|trial| trial.candidate.is_present).map(|position| position + 1)
     }
 
     pub(super) fn name(&self, candidate: &Candidate) -> String {

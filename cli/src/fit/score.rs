@@ -146,25 +146,33 @@ impl Margin {
         let number = |right: &bool| f64::from(u8::from(*right));
         let rights: Vec<f64> =
             better.right.iter().zip(&worse.right).map(|(a, b)| number(a) - number(b)).collect();
-        let (mean, noise) = mean_and_noise(&differences);
-        let (right, right_noise) = mean_and_noise(&rights);
-        Self { mean, noise, is_decided: exceeds(mean, noise) || exceeds(right, right_noise) }
+        let (difference, right) = (Estimate::new(&differences), Estimate::new(&rights));
+        let is_decided = difference.is_above_noise() || right.is_above_noise();
+        Self { mean: difference.mean, noise: difference.noise, is_decided }
     }
 }
 
-/// Differences that rounding makes are none.
-fn exceeds(mean: f64, noise: f64) -> bool {
-    mean > 1e-4 && mean > noise
+/// A mean and twice its standard error.
+struct Estimate {
+    mean: f64,
+    noise: f64,
 }
 
-fn mean_and_noise(values: &[f64]) -> (f64, f64) {
-    let mean = mean(values);
-    if values.len() < 2 {
-        return (mean, f64::INFINITY);
+impl Estimate {
+    fn new(values: &[f64]) -> Self {
+        let mean = mean(values);
+        if values.len() < 2 {
+            return Self { mean, noise: f64::INFINITY };
+        }
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let count = values.len() as f64;
+        Self { mean, noise: 2.0 * (squares / (count - 1.0) / count).sqrt() }
     }
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let count = values.len() as f64;
-    (mean, 2.0 * (squares / (count - 1.0) / count).sqrt())
+
+    /// Differences from rounding do not count.
+    fn is_above_noise(&self) -> bool {
+        self.mean > 1e-4 && self.mean > self.noise
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tagfleet_model::graph;
 use tagfleet_model::preprocessing::{Preprocessing, View};
 
 use super::candidates::{self, Candidate, add};
-use super::geometry::{close_geometries, geometries};
+use super::geometry::{self, Geometry};
 use super::pictures::{Picture, Pictures};
 use super::rank::{Facts, Ranking, Trial, compare};
 use super::score::Score;
@@ -189,19 +189,22 @@ impl Search<'_> {
     fn close_geometries(&self, spec: &ModelSpec) -> Vec<Candidate> {
         let mut found = Vec::new();
         for trial in self.ranked().into_iter().take(1) {
-            for geometry in close_geometries(spec) {
-                add(&mut found, trial.candidate.with_geometry(geometry).closely());
+            for close in geometry::close(spec.preprocessing.input) {
+                add(&mut found, trial.candidate.with_geometry(close.geometry).closely());
             }
         }
         found
     }
 
-    /// Every usual geometry with the best channel orders and ranges.
+    /// Every usual geometry, and the one of the folder, with the best channel orders and ranges.
     fn geometries(&self, spec: &ModelSpec) -> Vec<Candidate> {
+        let usual = geometry::usual(spec.preprocessing.input).into_iter().map(|usual| usual.geometry);
+        let present = Candidate::present(spec).geometry();
+        let geometries: Vec<Geometry> = usual.chain([present]).collect();
         let mut found = Vec::new();
         for trial in self.best_samples(BEST_SAMPLES) {
-            for geometry in geometries(spec) {
-                add(&mut found, trial.candidate.with_geometry(geometry));
+            for geometry in &geometries {
+                add(&mut found, trial.candidate.with_geometry(*geometry));
             }
         }
         found

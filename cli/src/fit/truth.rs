@@ -32,11 +32,16 @@ struct Row {
 impl Truth {
     /// Reads a file of comma-, semicolon- or tab-separated values.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let unusable = |why: String| bad_input(format!("--truth {}: {why}", path.display()));
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
-        file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
-        parse(&text).map_err(unusable)
+        let read = || {
+            let mut text = String::new();
+            File::open(path)
+                .map_err(bad_input)?
+                .take(MAX_BYTES)
+                .read_to_string(&mut text)
+                .map_err(bad_input)?;
+            parse(&text)
+        };
+        read().map_err(|failure: Failure| failure.with_prefix(&format!("--truth {}: ", path.display())))
     }
 
     /// The label of the picture of this key, as it is written.
@@ -47,7 +52,7 @@ impl Truth {
     }
 }
 
-fn parse(text: &str) -> Result<Truth, String> {
+fn parse(text: &str) -> Result<Truth, Failure> {
     let text = text.trim_start_matches('\u{feff}');
     let first = text.lines().next().unwrap_or_default();
     let delimiter = [b'\t', b';'].into_iter().find(|delimiter| first.contains(char::from(*delimiter)));
@@ -55,13 +60,13 @@ fn parse(text: &str) -> Result<Truth, String> {
     reader.has_headers(false).flexible(true).delimiter(delimiter.unwrap_or(b','));
     let mut records = Vec::new();
     for record in reader.from_reader(text.as_bytes()).records() {
-        records.push(record.map_err(|error| error.to_string())?);
+        records.push(record.map_err(bad_input)?);
     }
-    let header = records.first().ok_or("the file is empty")?;
+    let header = records.first().ok_or_else(|| bad_input("the file is empty"))?;
     let (columns, skipped) = match columns(header) {
         Some(columns) => (columns, 1),
         None if header.len() == 2 => ([0, 1], 0),
-        None => return Err(format!("its first line names no columns file and label: {first:?}")),
+        None => return Err(bad_input(format!("its first line names no columns file and label: {first:?}"))),
     };
     let mut by_name: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for record in &records[skipped..] {

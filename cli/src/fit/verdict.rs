@@ -27,8 +27,7 @@ impl<'a> Verdict<'a> {
         let best = &ranking.best().candidate;
         let has_samples = |trial: &Trial| trial.candidate.has_samples_of(best);
         let has_geometry = |trial: &Trial| trial.candidate.geometry() == best.geometry();
-        let present =
-            ranking.present().map(|(_, trial)| trial).filter(|trial| !trial.candidate.is_like(best));
+        let present = ranking.present().filter(|trial| !trial.candidate.is_like(best));
         Self {
             samples: aspect(ranking, |trial| !trial.candidate.has_samples_close_to(best)),
             geometry: aspect(ranking, |trial| has_samples(trial) && !has_geometry(trial)),
@@ -52,7 +51,7 @@ impl<'a> Verdict<'a> {
             );
         }
         let rights = |trial: &Trial| trial.score.rights();
-        let present = ranking.present().map_or(0, |(_, trial)| rights(trial));
+        let present = ranking.present().map_or(0, rights);
         let has_more_right = rights(ranking.best()) > present;
         let is_better = has_more_right || self.present.is_some_and(|margin| margin.is_decided);
         (!ranking.is_guess && !is_better)

@@ -108,7 +108,7 @@ fn aspect(ranking: &Ranking, Aspect { rival, margin }: &Aspect<'_>) -> String {
 
 fn present(ranking: &Ranking, verdict: &Verdict<'_>) -> String {
     let what = if ranking.is_guess { "what was guessed" } else { "the present description" };
-    let Some((rank, _)) = ranking.present() else { return format!("{what} could not be tried") };
+    let Some(rank) = ranking.present_rank() else { return format!("{what} could not be tried") };
     let than = match verdict.present {
         None => "it is the best",
         Some(margin) if margin.is_decided => "the best is better by more than noise",

@@ -80,7 +80,7 @@ async fn check(options: &StackOptions) -> Vec<Finding> {
 }
 
 async fn identity(aws: &Aws) -> Finding {
-    let call = Call { service: STS, action: "GetCallerIdentity", thing: "the credentials" };
+    let call = Call { service: STS, action: "GetCallerIdentity", resource: "the credentials" };
     match aws.query(call, &[]).await {
         Ok(answer) => Finding::ok("credentials", answer.text_of("Arn")),
         Err(error) if error.kind == Kind::Denied => Finding::fail("credentials", error.to_string(), LOG_IN),
@@ -93,15 +93,15 @@ fn unasked(check: &'static str, why: &dyn std::fmt::Display) -> Finding {
     Finding::warn(check, format!("could not be checked: {why}"), "allow the action, or check by hand")
 }
 
-/// A REST service's answer; `thing` is what an error names.
+/// A REST service's answer: to a POST with this body, else to a GET.
 async fn rest(
     stack: &FleetStack,
-    (service, action, thing): (Service, &str, &str),
+    call: Call<'_>,
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, ServiceError> {
     let method = if body.is_some() { "POST" } else { "GET" };
-    stack.aws.rest(Call { service, action, thing }, method, path, body).await
+    stack.aws.rest(call, method, path, body).await
 }
 
 /// The text at a path of an answer; empty if there is none.

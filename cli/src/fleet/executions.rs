@@ -10,8 +10,6 @@ use super::stack::FleetStack;
 use crate::connection;
 use crate::exit::{Failure, broken};
 
-const RUNNING: [&str; 2] = ["RUNNING", "PENDING_REDRIVE"];
-
 /// The executions of a run that are known, by number.
 pub(crate) struct Executions {
     known: Vec<Execution>,
@@ -20,11 +18,6 @@ pub(crate) struct Executions {
 /// The name of a run's execution; they are numbered from 1.
 fn name(run: &RunId, number: usize) -> String {
     if number == 1 { run.to_string() } else { format!("{run}-{number}") }
-}
-
-/// True while an execution may still do something.
-pub(crate) fn is_running(execution: &Execution) -> bool {
-    RUNNING.contains(&execution.status.as_str())
 }
 
 impl Executions {
@@ -48,7 +41,7 @@ impl Executions {
 
     /// The one that runs, if any does.
     pub(crate) fn running(&self) -> Option<&Execution> {
-        self.known.iter().find(|execution| is_running(execution))
+        self.known.iter().find(|execution| execution.is_running())
     }
 
     /// The name that the next one gets.

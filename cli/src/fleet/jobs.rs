@@ -5,7 +5,7 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tagfleet_aws::ServiceError;
-use tagfleet_aws::batch::FleetJob;
+use tagfleet_aws::batch::{FleetJob, WAITING};
 use tagfleet_fleet::FleetRun;
 use tagfleet_fleet::request::Device;
 
@@ -23,7 +23,7 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    /// Asks Batch; none if the run has no job yet.
+    /// Asks Batch; `None` if the run has no job yet.
     pub(super) async fn of(stack: &FleetStack, fleet: &FleetRun) -> Option<Self> {
         match latest(stack, fleet).await {
             Ok(job) => job.map(|job| Self { workers: job.workers, reasons: job.reasons, problem: None }),
@@ -47,7 +47,7 @@ impl Jobs {
 
 fn state((state, count): (&String, &u32)) -> String {
     match state.as_str() {
-        "RUNNABLE" => format!("{count} waiting for a machine"),
+        WAITING => format!("{count} waiting for a machine"),
         other => format!("{count} {}", other.to_lowercase()),
     }
 }

@@ -11,7 +11,9 @@ use tagfleet_fleet::address::Address;
 use tagfleet_fleet::model::{self, PUBLISHED_MODEL_VERSION, PublishedModel};
 use tagfleet_fleet::request::Device;
 use tagfleet_model::decode::Limits;
-use tagfleet_model::engine::{self, DeviceChoice, EngineName, cuda_elsewhere, remote_onnxruntime};
+use tagfleet_model::engine::{
+    self, DeviceChoice, EngineChoice, EngineName, Precision, cuda_elsewhere, remote_onnxruntime,
+};
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::bucket::Bucket;
@@ -19,7 +21,7 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
 use super::stack::FleetStack;
-use crate::args::{Engine, LoadOptions, Precision, SubmitOptions};
+use crate::args::{LoadOptions, SubmitOptions};
 use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::{Loading, warn};
 use crate::model_source::{self, Fetching, ModelSource};
@@ -51,10 +53,9 @@ pub(super) async fn model(stack: &FleetStack, options: &SubmitOptions) -> Result
         Place::S3 { bucket, prefix } => {
             let folder = Address { bucket, prefix }.folder();
             refuse_model_flags(options, &folder)?;
-            let asked = super::submit::tags(options);
             let published = read(stack, &folder).await?;
-            check_device(&published, super::submit::device(options), &folder)?;
-            check_tags(&published, &asked.over(&published.tags))?;
+            check_device(&published, options.device, &folder)?;
+            check_tags(&published, &options.tags.overrides().over(&published.tags))?;
             Ok(folder)
         }
     }
@@ -99,7 +100,7 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
     let loading = &options.loading;
     let given = [
         ("--model-file", loading.model_file.is_some()),
-        ("--engine", !matches!(loading.engine, Engine::Auto)),
+        ("--engine", loading.engine != EngineChoice::Auto),
         ("--precision", loading.precision != Precision::Fp32),
         ("--onnxruntime", loading.onnxruntime.is_some()),
         ("--openvino", loading.openvino.is_some()),
@@ -116,14 +117,13 @@ fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), F
 }
 
 async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Result<Address, Failure> {
-    let device = super::submit::device(options);
     let fetching = Fetching::new(&options.loading, &options.stack.aws).quiet(options.quiet);
     let source = ModelSource::resolve(path, &fetching).await?;
-    let loading = read_model(source, device, options)?;
+    let loading = read_model(source, options)?;
     let spec = &loading.model.spec;
     check_size(&spec.files)?;
     Ranker::new(&spec.labels, spec.activation, &loading.tags).map_err(bad_input)?;
-    let engine = match device {
+    let engine = match options.device {
         Device::Cpu => on_processors(&loading, options)?,
         Device::Gpu => on_gpus(&loading, options)?,
     };
@@ -164,33 +164,27 @@ fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
 }
 
 /// The model as this machine's processor would run it. Of a GPU's precision it knows nothing.
-fn read_model(source: ModelSource, device: Device, options: &SubmitOptions) -> Result<Loading, Failure> {
-    let (tags, output) = (&options.tags, options.output.as_deref());
-    match device {
-        Device::Cpu => Loading::new(source, (&options.loading, DeviceChoice::Cpu), tags, output),
-        Device::Gpu => {
-            let loading =
-                LoadOptions { precision: Precision::Fp32, engine: Engine::Auto, ..options.loading.clone() };
-            Loading::new(source, (&loading, DeviceChoice::Cpu), tags, output)
-        }
+fn read_model(source: ModelSource, options: &SubmitOptions) -> Result<Loading, Failure> {
+    let mut loading = options.loading.clone();
+    if options.device == Device::Gpu {
+        loading = LoadOptions { precision: Precision::Fp32, engine: EngineChoice::Auto, ..loading };
     }
+    let (tags, vector) = (options.tags.overrides(), options.output.as_deref());
+    Loading::new(source, &loading, DeviceChoice::Cpu, &tags, vector)
 }
 
 /// What runs the model in the image of GPU workers. Its graph for them is tried on this machine's processor.
 fn on_gpus(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let asked = &options.loading;
-    if matches!(asked.engine, Engine::Tract | Engine::Openvino) || asked.openvino.is_some() {
+    if matches!(asked.engine, EngineChoice::Tract | EngineChoice::OpenVino) || asked.openvino.is_some() {
         return Err(bad_input(
             "gpu workers run models with ONNX Runtime: leave out --engine and --openvino, or --device gpu",
         ));
     }
-    let precision = match asked.precision {
-        Precision::Fp32 => engine::Precision::Fp32,
-        Precision::Fp16 => engine::Precision::Fp16,
-        Precision::Bf16 => {
-            return Err(bad_input("gpu workers compute in fp32 or fp16: give --precision fp16, or none"));
-        }
-    };
+    let precision = asked.precision;
+    if precision == Precision::Bf16 {
+        return Err(bad_input("gpu workers compute in fp32 or fp16: give --precision fp16, or none"));
+    }
     let there = cuda_elsewhere(pinned(Device::Gpu)?, &loading.model, precision).map_err(bad_input)?;
     engine::rehearse(&loading.model, precision).map_err(bad_input)?;
     if !options.quiet {
@@ -207,7 +201,7 @@ fn on_gpus(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, F
 fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let here = &loading.engine.record;
     let mut there = match (options.loading.engine, here.name) {
-        (Engine::Tract, _) => here.clone(),
+        (EngineChoice::Tract, _) => here.clone(),
         (_, EngineName::OpenVino) => here.elsewhere(openvino()?),
         _ => remote_onnxruntime(pinned(Device::Cpu)?, &loading.model),
     };

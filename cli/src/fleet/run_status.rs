@@ -18,9 +18,8 @@ use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::shard::kept::Difference;
 use tagfleet_pipeline::split::{self, RangeSplit};
-use tagfleet_report::Summary;
+use tagfleet_report::{State, Summary};
 
-use super::executions::is_running;
 use super::jobs::Jobs;
 pub(super) use poller::{StatusPoller, summary};
 
@@ -205,13 +204,9 @@ impl Snapshot {
             if self.is_starting {
                 return RunState::Planning;
             }
-            return if summary == Some(tagfleet_report::State::Complete) {
-                RunState::Complete
-            } else {
-                RunState::Stopped
-            };
+            return if summary == Some(State::Complete) { RunState::Complete } else { RunState::Stopped };
         };
-        if is_running(execution) {
+        if execution.is_running() {
             return match shards {
                 None if !self.is_planned => RunState::Planning,
                 None => RunState::Splitting,
@@ -219,13 +214,15 @@ impl Snapshot {
                 Some(_) => RunState::Reducing,
             };
         }
-        match (execution.status.as_str(), summary) {
-            ("SUCCEEDED", Some(tagfleet_report::State::Incomplete)) => RunState::Incomplete,
-            ("SUCCEEDED", _) => RunState::Complete,
-            ("ABORTED", _) => RunState::Cancelled,
-            _ if execution.error.as_deref() == Some(INCOMPLETE) => RunState::Incomplete,
-            _ if execution.error.as_deref() == Some(STOPPED_AT_BUDGET) => RunState::StoppedAtBudget,
-            _ if execution.error.as_deref() == Some(PRICE_UNKNOWN) => RunState::PriceUnknown,
+        if execution.is_aborted() {
+            return RunState::Cancelled;
+        }
+        match execution.error.as_deref() {
+            _ if execution.has_succeeded() && summary == Some(State::Incomplete) => RunState::Incomplete,
+            _ if execution.has_succeeded() => RunState::Complete,
+            Some(INCOMPLETE) => RunState::Incomplete,
+            Some(STOPPED_AT_BUDGET) => RunState::StoppedAtBudget,
+            Some(PRICE_UNKNOWN) => RunState::PriceUnknown,
             _ => RunState::Failed,
         }
     }
@@ -284,7 +281,7 @@ impl Snapshot {
     }
 
     fn complete(&self) -> Option<&Summary> {
-        self.summary.as_ref().filter(|summary| summary.state == tagfleet_report::State::Complete)
+        self.summary.as_ref().filter(|summary| summary.state == State::Complete)
     }
 
     /// Those of earlier executions do not show how fast this one is.

@@ -53,10 +53,12 @@ pub(crate) struct FleetStack {
 
 impl Outputs {
     /// The error names the first output that is not there.
-    pub(crate) fn parse(outputs: &BTreeMap<String, String>) -> Result<Self, String> {
+    pub(crate) fn parse(outputs: &BTreeMap<String, String>) -> Result<Self, Failure> {
         let optional = |key: &str| outputs.get(key).cloned().unwrap_or_default();
         let required = |key: &str| match optional(key) {
-            value if value.is_empty() => Err(key.to_owned()),
+            value if value.is_empty() => {
+                Err(bad_input(format!("no output {key}: is it tagfleet's? deploy it again")))
+            }
             value => Ok(value),
         };
         Ok(Self {
@@ -117,9 +119,8 @@ impl FleetStack {
             )),
             _ => connection::of_service(error),
         })?;
-        let outputs = Outputs::parse(&outputs).map_err(|missing| {
-            bad_input(format!("the stack {name} has no output {missing}: is it tagfleet's? deploy it again"))
-        })?;
+        let outputs = Outputs::parse(&outputs)
+            .map_err(|failure| failure.with_prefix(&format!("the stack {name} has ")))?;
         Ok(Self { name, aws, outputs })
     }
 
@@ -254,6 +255,7 @@ pub(crate) mod tests {
     fn an_output_that_is_not_there_is_named() {
         let mut outputs = deployed();
         outputs.remove("QueuePrefix");
-        assert_eq!(Outputs::parse(&outputs).unwrap_err(), "QueuePrefix");
+        let failure = Outputs::parse(&outputs).unwrap_err();
+        assert_eq!(failure.message(), "no output QueuePrefix: is it tagfleet's? deploy it again");
     }
 }

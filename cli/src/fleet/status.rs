@@ -2,26 +2,22 @@
 //!
 //! It reads and prints; nothing about a run depends on it.
 
-#[cfg(test)]
-mod tests;
-
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 use tagfleet_aws::executions::Execution;
-use tagfleet_cost::usage::Machine;
-use tagfleet_pipeline::number::count;
 
 use super::local_run;
-use super::run_status::{RunState, RunStatus, Spent, StatusPoller, Workers};
+use super::run_status::StatusPoller;
 use super::stack::FleetStack;
+use super::status_text::text;
 use super::watch;
 use crate::args::StatusOptions;
 use crate::bar::clock;
 use crate::connection;
 use crate::exit::{Exit, Failure, broken, print, print_json};
+use crate::run_id::now;
 
 /// Executions that are listed.
 const LATEST: usize = 20;
@@ -30,15 +26,15 @@ pub(super) async fn status(options: &StatusOptions) -> Result<Exit, Failure> {
     options.run.as_deref().map_or(Ok(()), local_run::refuse)?;
     let stack = FleetStack::find(&options.stack).await?;
     let Some(run) = &options.run else { return list(&stack, options.json).await };
-    let mut look = StatusPoller::new(&stack, stack.run(run).await?);
+    let mut poller = StatusPoller::new(&stack, stack.run(run).await?);
     if options.watch {
-        return watch::redraw(&mut look).await;
+        return watch::redraw(&mut poller).await;
     }
-    let run_status = look.look().await?;
+    let run_status = poller.poll().await?;
     if options.json {
         print_json(&serde_json::to_string_pretty(&run_status).map_err(broken)?)?;
     } else {
-        print(&text(&run_status, &look.resume(), now()))?;
+        print(&text(&run_status, &poller.resume(), now()))?;
     }
     Ok(Exit::Finished)
 }
@@ -67,11 +63,6 @@ fn as_json(execution: &Execution) -> serde_json::Value {
     })
 }
 
-/// Seconds since 1970, UTC.
-pub(super) fn now() -> u64 {
-    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
-}
-
 /// A line per execution, the newest first.
 fn table(executions: &[Execution], now: u64) -> String {
     let width = executions.iter().map(|execution| execution.name.len()).max().unwrap_or(0);
@@ -90,145 +81,31 @@ fn date(seconds: u64) -> String {
     time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// The status of a run, for a person; `resume` is the command that resumes it.
-pub(super) fn text(run_status: &RunStatus, resume: &str, now: u64) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = write(&mut text, run_status, resume, now);
-    text
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn write(text: &mut String, run_status: &RunStatus, resume: &str, now: u64) -> std::fmt::Result {
-    let run = &run_status.run;
-    writeln!(text, "run      {run}: {}{}", run_status.state.word(), since(run_status, now))?;
-    match run_status.shards {
-        Some(shards) => writeln!(text, "shards   {} of {} done", shards.done, shards.all)?,
-        None if run_status.state == RunState::Splitting => {
-            writeln!(text, "shards   {} so far", run_status.shards_so_far)?;
-        }
-        None => {}
-    }
-    if let Some(images) = run_status.images {
-        let [done, all, failed] = [images.done, images.all, run_status.failed].map(count);
-        writeln!(text, "images   {done} of {all} done, {failed} failed")?;
-    }
-    if let Some(difference) = &run_status.difference {
-        writeln!(text, "since    {difference}")?;
-    }
-    if !run_status.skipped.is_empty() {
-        writeln!(text, "skipped  {}", run_status.skipped.in_words())?;
-    }
-    if let Some(rate) = run_status.images_per_second {
-        writeln!(text, "speed    {rate:.1} images/s{}", left(run_status))?;
-    }
-    for (number, workers) in run_status.workers.iter().enumerate() {
-        writeln!(text, "{}{}", if number == 0 { "workers  " } else { "         " }, of_machine(workers))?;
-    }
-    if let Some(jobs) = run_status.jobs.as_ref().filter(|_| run_status.state == RunState::Running) {
-        writeln!(text, "batch    {}", jobs.in_words())?;
-    }
-    if let Some(cost) = &run_status.cost {
-        writeln!(text, "cost     {}", of_cost(cost))?;
-    }
-    if let (RunState::StoppedAtBudget | RunState::PriceUnknown, Some(cause)) =
-        (run_status.state, &run_status.cause)
-    {
-        writeln!(text, "cause    {cause}")?;
-    }
-    if let (RunState::Failed | RunState::Cancelled, Some(error)) = (run_status.state, &run_status.error) {
-        writeln!(
-            text,
-            "cause    {error}: {}",
-            run_status.cause.as_deref().unwrap_or("nothing more is known")
-        )?;
-    }
-    match (run_status.state, &run_status.results) {
-        (RunState::Complete, Some(results)) => writeln!(text, "results  {results}"),
-        (RunState::StoppedAtBudget, Some(_)) => writeln!(text, "resume   {resume} --max-usd N"),
-        (
-            RunState::Incomplete
-            | RunState::PriceUnknown
-            | RunState::Failed
-            | RunState::Cancelled
-            | RunState::Stopped,
-            Some(_),
-        ) => {
-            writeln!(text, "resume   {resume}")
-        }
-        _ => Ok(()),
-    }
-}
+    const STARTED: u64 = 1_795_453_200;
 
-/// ` for 1:05`, ` after 1:05`, and the number of the execution if it is not the first.
-fn since(run_status: &RunStatus, now: u64) -> String {
-    let (Some(started), Some(execution)) = (run_status.started, &run_status.execution) else {
-        return String::new();
-    };
-    let took = clock(Duration::from_secs(run_status.stopped.unwrap_or(now).saturating_sub(started)));
-    let word = if run_status.state.is_end() { "after" } else { "for" };
-    let which = if *execution == run_status.run.to_string() {
-        String::new()
-    } else {
-        format!(" (execution {execution})")
-    };
-    format!(" {word} {took}{which}")
-}
-
-fn left(run_status: &RunStatus) -> String {
-    match run_status.seconds_left {
-        Some(seconds) => format!(", {} left", clock(Duration::from_secs(seconds))),
-        None => String::new(),
+    #[test]
+    fn the_latest_executions() {
+        let execution = |name: &str, status: &str, stopped| Execution {
+            arn: String::new(),
+            name: name.to_owned(),
+            status: status.to_owned(),
+            started: STARTED,
+            stopped,
+            input: None,
+            error: None,
+            cause: None,
+        };
+        let executions = [
+            execution("20261123-170000-0a1b2c-2", "RUNNING", None),
+            execution("nightly-0a1b2c3d4e5f", "SUCCEEDED", Some(STARTED + 61)),
+        ];
+        insta::assert_snapshot!(table(&executions, STARTED + 7200), @r"
+        20261123-170000-0a1b2c-2  running    2026-11-23 17:00:00 UTC    2:00:00
+        nightly-0a1b2c3d4e5f      succeeded  2026-11-23 17:00:00 UTC       1:01
+        ");
     }
-}
-
-/// `12 c7g.xlarge spot us-east-1a, 3 more ended`
-fn of_machine(workers: &Workers) -> String {
-    let Machine { instance_type, zone, life_cycle } = &workers.machine;
-    let kind = instance_type.as_deref().unwrap_or("of an unknown machine");
-    let mut text = format!("{} {kind}", workers.running);
-    for word in life_cycle.iter().chain(zone) {
-        text.push_str(&format!(" {word}"));
-    }
-    if workers.ended > 0 {
-        text.push_str(&format!(", {} ended", workers.ended));
-    }
-    text
-}
-
-/// `$0.1234 so far, about $1.2000 in the end, of at most $5`
-fn of_cost(cost: &Spent) -> String {
-    let mut text = match (cost.usd, cost.projected_usd) {
-        (Some(usd), Some(projected)) => format!("${usd:.4} so far, about ${projected:.4} in the end"),
-        (Some(usd), None) => format!("${usd:.4}"),
-        (None, _) => format!("not known: {}", cost.problem.as_deref().unwrap_or("nothing was counted yet")),
-    };
-    if let Some(max_usd) = cost.max_usd {
-        text.push_str(&format!(", of at most ${max_usd}"));
-    }
-    text
-}
-
-/// The same in one line, for a log.
-pub(super) fn line(run_status: &RunStatus) -> String {
-    let mut line = run_status.state.word().to_owned();
-    if let (Some(shards), Some(images)) = (run_status.shards, run_status.images) {
-        line.push_str(&format!(
-            ": {}/{} shards, {}/{} images ({} %), {} failed",
-            count(shards.done),
-            count(shards.all),
-            count(images.done),
-            count(images.all),
-            u128::from(images.done) * 100 / u128::from(images.all.max(1)),
-            count(run_status.failed)
-        ));
-    } else if run_status.state == RunState::Splitting {
-        line.push_str(&format!(": {} shards so far", run_status.shards_so_far));
-    }
-    if let Some(rate) = run_status.images_per_second {
-        line.push_str(&format!(", {rate:.1} images/s{}", left(run_status)));
-    }
-    if let Some(cost) = run_status.cost.as_ref().filter(|cost| cost.usd.is_some()) {
-        line.push_str(&format!(", {}", of_cost(cost)));
-    }
-    line
 }

@@ -11,19 +11,17 @@ use serde::Deserialize;
 use serde_json::json;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_fleet::address::Address;
-use tagfleet_fleet::request::{
-    self, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, TagOverrides, ValidRequest,
-};
+use tagfleet_fleet::request::{Device, FLEET_REQUEST_VERSION, FleetRequest, MAX_REQUEST_BYTES, ValidRequest};
 use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 use super::run_status::StatusPoller;
 use super::stack::FleetStack;
 use super::{executions, publish, watch};
-use crate::args::{Device, SubmitOptions};
+use crate::args::SubmitOptions;
 use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
-use crate::run_id::begin;
+use crate::run_id::new_run_id;
 
 /// In the place of the stack's bucket until it is known; no bucket can have this name.
 const ANY_STACK: &str = "xn--the-stack-s-bucket";
@@ -31,7 +29,7 @@ const ANY_STACK: &str = "xn--the-stack-s-bucket";
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     check_alone(options)?;
     let stack = FleetStack::find(&options.stack).await?;
-    let (valid, bytes) = match (&options.request, &options.retry) {
+    let file = match (&options.request, &options.retry) {
         (Some(file), _) => from_file(&stack, file).await?,
         (None, Some(run)) => again(&stack, run).await?,
         (None, None) => {
@@ -40,25 +38,30 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         }
     };
     match &options.save {
-        Some(file) => {
-            let said = save(&stack, file, &valid, &bytes)?;
+        Some(path) => {
+            let text = file.save(&stack, path)?;
             if options.json {
-                print_json(&json!({"request": file, "model": valid.request.model}).to_string())?;
+                print_json(&json!({"request": path, "model": file.valid.request.model}).to_string())?;
             } else {
-                print(&said)?;
+                print(&text)?;
             }
             Ok(Exit::Finished)
         }
-        None => start(&stack, &valid, bytes, options).await,
+        None => start(&stack, file, options).await,
     }
+}
+
+/// A request, and the bytes that it is stored as.
+struct RequestFile {
+    valid: ValidRequest,
+    bytes: Bytes,
 }
 
 /// Writes the request that `options` ask for to their file, with its plan, and prints what to do with it.
 pub(crate) async fn save_planned(options: &SubmitOptions, plan: Estimate) -> Result<String, Failure> {
     let stack = FleetStack::find(&options.stack).await?;
-    let file = options.save.as_deref().ok_or_else(|| broken("no file to save the request in"))?;
-    let (valid, bytes) = from_flags(&stack, options, Some(plan)).await?;
-    save(&stack, file, &valid, &bytes)
+    let path = options.save.as_deref().ok_or_else(|| broken("no file to save the request in"))?;
+    from_flags(&stack, options, Some(plan)).await?.save(&stack, path)
 }
 
 /// Finds what is wrong with the request by itself, before AWS is asked anything.
@@ -77,34 +80,36 @@ fn check_alone(options: &SubmitOptions) -> Result<(), Failure> {
 }
 
 /// A request file, as it is valid in the stack with this bucket.
-fn read(file: &Path, bucket: &str) -> Result<(ValidRequest, Bytes), Failure> {
+fn read(file: &Path, bucket: &str) -> Result<RequestFile, Failure> {
     let named = |why: &dyn std::fmt::Display| bad_input(format!("--request {}: {why}", file.display()));
     let bytes = fs::read(file).map_err(|error| named(&error))?;
     if bytes.len() as u64 > MAX_REQUEST_BYTES {
         return Err(named(&format!("more than {MAX_REQUEST_BYTES} bytes")));
     }
     let valid = ValidRequest::parse(&bytes, bucket).map_err(|error| named(&error))?;
-    Ok((valid, bytes.into()))
+    Ok(RequestFile { valid, bytes: bytes.into() })
 }
 
 /// A request file as it is, with its model looked at.
-async fn from_file(stack: &FleetStack, file: &Path) -> Result<(ValidRequest, Bytes), Failure> {
-    let (valid, bytes) = read(file, &stack.outputs.bucket)?;
-    check(stack, &valid)?;
+async fn from_file(stack: &FleetStack, path: &Path) -> Result<RequestFile, Failure> {
+    let file = read(path, &stack.outputs.bucket)?;
+    let valid = &file.valid;
+    check(stack, valid)?;
     let published = publish::read(stack, &valid.model).await?;
     publish::check_device(&published, valid.request.device, &valid.model)?;
     publish::check_tags(&published, &valid.request.tags.over(&published.tags))?;
-    Ok((valid, bytes))
+    Ok(file)
 }
 
 /// The request of an earlier run, for its failed images only.
-async fn again(stack: &FleetStack, run: &str) -> Result<(ValidRequest, Bytes), Failure> {
+async fn again(stack: &FleetStack, run: &str) -> Result<RequestFile, Failure> {
     let found = stack.run(run).await?;
     let Some(fleet) = found.fleet else {
         return Err(bad_input(format!("--retry {run}: its request was refused: submit a new one")));
     };
     let request = FleetRequest {
         since: None,
+        max_flips: None,
         manifest: None,
         key_column: None,
         retry: Some(found.run.to_string()),
@@ -112,17 +117,26 @@ async fn again(stack: &FleetStack, run: &str) -> Result<(ValidRequest, Bytes), F
         command: Some(command_line::this()),
         ..fleet.valid.request
     };
-    let valid = valid(stack, request)?;
-    check(stack, &valid)?;
-    let bytes = stored(&valid.request)?;
-    Ok((valid, bytes))
+    RequestFile::new(stack, request)
 }
 
-/// The request as a file.
-fn stored(request: &FleetRequest) -> Result<Bytes, Failure> {
-    let mut bytes = serde_json::to_vec_pretty(request).map_err(broken)?;
-    bytes.push(b'\n');
-    Ok(bytes.into())
+impl RequestFile {
+    /// Checks a request that the stack has no file of.
+    fn new(stack: &FleetStack, request: FleetRequest) -> Result<Self, Failure> {
+        let valid = valid(stack, request)?;
+        check(stack, &valid)?;
+        let mut bytes = serde_json::to_vec_pretty(&valid.request).map_err(broken)?;
+        bytes.push(b'\n');
+        Ok(Self { valid, bytes: bytes.into() })
+    }
+
+    /// Writes it to `path`, and returns what to do with it.
+    fn save(&self, stack: &FleetStack, path: &Path) -> Result<String, Failure> {
+        let shown = path.display().to_string();
+        fs::write(path, &self.bytes).map_err(|error| bad_input(format!("--save {shown}: {error}")))?;
+        let start = stack.command(&format!("submit --request {shown}"));
+        Ok(saved(&shown, &start, &self.valid.request.model, &stack.outputs.bucket))
+    }
 }
 
 /// Flags that are wrong are found before a model is published.
@@ -130,14 +144,11 @@ async fn from_flags(
     stack: &FleetStack,
     options: &SubmitOptions,
     plan: Option<Estimate>,
-) -> Result<(ValidRequest, Bytes), Failure> {
+) -> Result<RequestFile, Failure> {
     let own = Address { bucket: stack.outputs.bucket.clone(), prefix: StackKeys::MODELS.to_owned() };
     check(stack, &valid(stack, request(options, own.to_string(), plan.clone()))?)?;
     let model = publish::model(stack, options).await?;
-    let valid = valid(stack, request(options, model.to_string(), plan))?;
-    check(stack, &valid)?;
-    let bytes = stored(&valid.request)?;
-    Ok((valid, bytes))
+    RequestFile::new(stack, request(options, model.to_string(), plan))
 }
 
 fn valid(stack: &FleetStack, request: FleetRequest) -> Result<ValidRequest, Failure> {
@@ -170,9 +181,10 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
         model,
         output: options.out.clone(),
         since: options.since.clone(),
+        max_flips: options.max_flips,
         retry: None,
-        tags: tags(options),
-        device: device(options),
+        tags: options.tags.overrides(),
+        device: options.device,
         workers: options.workers,
         max_usd: options.max_usd,
         deadline: options.deadline.clone(),
@@ -185,20 +197,6 @@ fn request(options: &SubmitOptions, model: String, plan: Option<Estimate>) -> Fl
     }
 }
 
-pub(super) fn device(options: &SubmitOptions) -> request::Device {
-    match options.device {
-        Device::Cpu => request::Device::Cpu,
-        Device::Gpu => request::Device::Gpu,
-    }
-}
-
-pub(super) fn tags(options: &SubmitOptions) -> TagOverrides {
-    let tags = &options.tags;
-    let labels = Some(tags.labels.clone()).filter(|labels| !labels.is_empty());
-    let thresholds = tags.thresholds.as_ref().map(|thresholds| thresholds.0.clone());
-    TagOverrides { top_k: tags.top_k, threshold: tags.threshold, labels, thresholds }
-}
-
 /// What a request may ask of this stack.
 fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
     let (name, outputs) = (&stack.name, &stack.outputs);
@@ -208,7 +206,7 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
             valid.source
         )));
     }
-    if valid.request.device == request::Device::Gpu && !outputs.has_gpu_image {
+    if valid.request.device == Device::Gpu && !outputs.has_gpu_image {
         return Err(bad_input(format!(
             "the stack {name} has no image for GPU workers: deploy it again with GPU=yes, or leave out --device gpu"
         )));
@@ -224,19 +222,9 @@ fn check(stack: &FleetStack, valid: &ValidRequest) -> Result<(), Failure> {
     }
 }
 
-fn save(stack: &FleetStack, file: &Path, valid: &ValidRequest, bytes: &Bytes) -> Result<String, Failure> {
-    fs::write(file, bytes).map_err(|error| bad_input(format!("--save {}: {error}", file.display())))?;
-    let start = stack.command(&format!("submit --request {}", file.display()));
-    Ok(saved(&file.display().to_string(), &start, &valid.request.model, &stack.outputs.bucket))
-}
-
-async fn start(
-    stack: &FleetStack,
-    valid: &ValidRequest,
-    bytes: Bytes,
-    options: &SubmitOptions,
-) -> Result<Exit, Failure> {
-    let run = begin(&valid.request)?;
+async fn start(stack: &FleetStack, file: RequestFile, options: &SubmitOptions) -> Result<Exit, Failure> {
+    let RequestFile { valid, bytes } = file;
+    let run = new_run_id(&valid.request)?;
     if stack.bucket().put_if_absent(&StackKeys::run(&run), bytes).await.map_err(broken)? == Put::AlreadyThere
     {
         return Err(broken(format!("run ID {run} already exists: submit again")));

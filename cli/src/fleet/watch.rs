@@ -1,4 +1,4 @@
-//! Looks at a run until it has ended: a bar or lines while `submit` waits, the whole text redrawn for `status
+//! Polls a run until it has ended: a bar or lines while `submit` waits, the whole text redrawn for `status
 //! --watch`.
 //!
 //! Interrupting it interrupts nothing but itself: the run continues.
@@ -7,46 +7,48 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tagfleet_fleet::ErrorType;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::run_status::{RunState, RunStatus, StatusPoller};
-use super::status::{line, now, text};
+use super::status_text::{line, text};
 use crate::bar::{self, Schedule};
 use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
+use crate::run_id::now;
 use crate::summary_output;
 
-/// How often a run is looked at.
+/// How often a run is polled.
 const EVERY: Duration = Duration::from_secs(5);
-/// The same of its first looks: a request that is wrong, or a run of a few images, has ended by then.
+/// How often it is polled at first: a wrong request, or a run of a few images, ends soon.
 const EARLY_EVERY: Duration = Duration::from_secs(1);
-const EARLY_LOOKS: u32 = 10;
+const EARLY_POLLS: u32 = 10;
 
 /// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
-pub(super) async fn wait(mut look: StatusPoller<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
+pub(super) async fn wait(mut poller: StatusPoller<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
     let mut shown = Shown::new(quiet, io::stderr().is_terminal());
-    let run_status = until_end(&mut look, |run_status| {
+    let run_status = until_end(&mut poller, |run_status| {
         shown.show(run_status);
         Ok(())
     })
     .await?;
     shown.end();
     match run_status {
-        Some(run_status) => report(&look, &run_status, json),
-        None => Ok(goes_on(&look)),
+        Some(run_status) => report(&poller, &run_status, json),
+        None => Ok(continues(&poller)),
     }
 }
 
 /// The text of `tagfleet status`, again and again until the run has ended.
-pub(super) async fn redraw(look: &mut StatusPoller<'_>) -> Result<Exit, Failure> {
+pub(super) async fn redraw(poller: &mut StatusPoller<'_>) -> Result<Exit, Failure> {
     let screen = io::stdout().is_terminal().then(|| {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
         bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar
     });
-    let resume = look.resume();
+    let resume = poller.resume();
     let mut lines = Lines::default();
     let began = Instant::now();
-    let run_status = until_end(look, |run_status| match &screen {
+    let run_status = until_end(poller, |run_status| match &screen {
         Some(bar) => {
             bar.set_message(crate::exit::printable(text(run_status, &resume, now()).trim_end()));
             bar.tick();
@@ -60,23 +62,23 @@ pub(super) async fn redraw(look: &mut StatusPoller<'_>) -> Result<Exit, Failure>
     if let Some(bar) = screen {
         bar.finish_and_clear();
     }
-    let Some(run_status) = run_status else { return Ok(goes_on(look)) };
+    let Some(run_status) = run_status else { return Ok(continues(poller)) };
     print(&text(&run_status, &resume, now()))?;
     exit(&run_status, &resume)
 }
 
 /// Shows the status of the run until it has ended; `None` if the user has seen enough.
 async fn until_end(
-    look: &mut StatusPoller<'_>,
+    poller: &mut StatusPoller<'_>,
     mut show: impl FnMut(&RunStatus) -> Result<(), Failure>,
 ) -> Result<Option<RunStatus>, Failure> {
-    // Held, so that none is lost while the run is looked at.
+    // Held, so that none is lost while the run is polled.
     let mut interrupts = signal(SignalKind::interrupt()).map_err(broken)?;
-    for looks in 0_u32.. {
-        if looks > 0 && is_interrupted(&mut interrupts, looks).await {
+    for polls in 0_u32.. {
+        if polls > 0 && is_interrupted(&mut interrupts, polls).await {
             break;
         }
-        let run_status = look.look().await?;
+        let run_status = poller.poll().await?;
         show(&run_status)?;
         if run_status.state.is_end() {
             return Ok(Some(run_status));
@@ -85,36 +87,36 @@ async fn until_end(
     Ok(None)
 }
 
-/// Waits for the next look; true if the user interrupts it.
-async fn is_interrupted(interrupts: &mut Signal, looks: u32) -> bool {
-    let pause = if looks < EARLY_LOOKS { EARLY_EVERY } else { EVERY };
+/// Waits for the next poll; true if the user interrupts it.
+async fn is_interrupted(interrupts: &mut Signal, polls: u32) -> bool {
+    let pause = if polls < EARLY_POLLS { EARLY_EVERY } else { EVERY };
     tokio::time::timeout(pause, interrupts.recv()).await.is_ok()
 }
 
-fn goes_on(look: &StatusPoller<'_>) -> Exit {
-    let run = look.run();
+fn continues(poller: &StatusPoller<'_>) -> Exit {
+    let run = poller.run();
     tell(&format!(
         "run {run} continues: {}, or {}",
-        look.stack().command(&format!("status {run} --watch")),
-        look.stack().command(&format!("cancel {run}"))
+        poller.stack().command(&format!("status {run} --watch")),
+        poller.stack().command(&format!("cancel {run}"))
     ));
     Exit::Resumable
 }
 
 /// The summary if there is one of this end, else why there is none.
-fn report(look: &StatusPoller<'_>, run_status: &RunStatus, json: bool) -> Result<Exit, Failure> {
-    match (run_status.state, look.summary()) {
+fn report(poller: &StatusPoller<'_>, run_status: &RunStatus, json: bool) -> Result<Exit, Failure> {
+    match (run_status.state, poller.summary()) {
         (
             RunState::Complete | RunState::Incomplete | RunState::StoppedAtBudget | RunState::PriceUnknown,
             Some(summary),
         ) => {
             let exit = summary_output::report(summary, json)?;
             if exit == Exit::Resumable {
-                tell(&format!("to resume: {}", go_on(run_status.state, &look.resume())));
+                tell(&format!("to resume: {}", resume_command(run_status.state, &poller.resume())));
             }
             Ok(exit)
         }
-        _ => exit(run_status, &look.resume()),
+        _ => exit(run_status, &poller.resume()),
     }
 }
 
@@ -126,18 +128,20 @@ fn exit(run_status: &RunStatus, resume: &str) -> Result<Exit, Failure> {
     match run_status.state {
         RunState::Complete if run_status.failed == 0 => Ok(Exit::Finished),
         RunState::Complete => Ok(Exit::FailedImages),
-        RunState::Failed if run_status.error.as_deref() == Some("BadRequest") => Err(bad_input(cause)),
+        RunState::Failed if run_status.error.as_deref() == Some(ErrorType::BadRequest.name()) => {
+            Err(bad_input(cause))
+        }
         RunState::Failed => Err(broken(cause)),
         _ => {
-            let resume = go_on(run_status.state, resume);
+            let resume = resume_command(run_status.state, resume);
             tell(&format!("run {run} is {}: to resume: {resume}", run_status.state.word()));
             Ok(Exit::Resumable)
         }
     }
 }
 
-/// What a limit stopped needs a higher one.
-fn go_on(state: RunState, resume: &str) -> String {
+/// The command that resumes a run; one that its limit stopped needs a higher limit.
+fn resume_command(state: RunState, resume: &str) -> String {
     if state == RunState::StoppedAtBudget { format!("{resume} --max-usd N") } else { resume.to_owned() }
 }
 

@@ -12,6 +12,7 @@ use tagfleet_pipeline::visible::visible;
 
 use super::forms::{Form, Root};
 use super::layout::{self, Layout};
+use crate::exit::{Failure, bad_input};
 
 /// The first entries, of which at least one has to exist.
 const FIRST: usize = 100;
@@ -43,19 +44,28 @@ struct Candidate {
     choice: Choice,
     /// Which of the layouts it has.
     layout: usize,
-    sample: Vec<Sampled>,
+    sample: Vec<SampleEntry>,
 }
 
 #[derive(Clone)]
-struct Sampled {
+struct SampleEntry {
     line: u64,
     text: Vec<u8>,
+    /// `None` until a form is chosen, or if the entry cannot be a key.
     key: Option<String>,
 }
 
-/// What is known of keys.
+impl SampleEntry {
+    /// The same with the key that it means in `form`.
+    fn in_form(&self, root: &Root, form: Form) -> Self {
+        let key = if self.text.len() <= MAX_SAMPLED_BYTES { root.key(&self.text, form) } else { None };
+        Self { key, ..self.clone() }
+    }
+}
+
+/// Which keys exist, as far as the bucket was asked.
 #[derive(Default)]
-struct Known(HashMap<String, Exists>);
+struct KnownKeys(HashMap<String, Exists>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Exists {
@@ -79,9 +89,9 @@ pub(super) async fn choose(
     root: &Root,
     bucket: &dyn Bucket,
     place: &str,
-) -> Result<Option<Choice>, String> {
+) -> Result<Option<Choice>, Failure> {
     let mut candidates = candidates(bytes, root);
-    let mut known = Known::default();
+    let mut known = KnownKeys::default();
     let mut best: Option<(Score, usize)> = None;
     for (at, candidate) in candidates.iter().enumerate() {
         known.ask(bucket, candidate).await?;
@@ -95,10 +105,10 @@ pub(super) async fn choose(
     }
     let Some((score, at)) = best else { return Ok(None) };
     if score.found == 0 && score.unknown == 0 {
-        return Err(refused(&candidates[0], root, place));
+        return Err(bad_input(refused(&candidates[0], root, place)));
     }
     if let Some(mixed) = known.mixed(&candidates, at) {
-        return Err(mixed);
+        return Err(bad_input(mixed));
     }
     let candidate = candidates.swap_remove(at);
     let header = known.header(&candidate);
@@ -116,13 +126,8 @@ fn candidates(bytes: &[u8], root: &Root) -> Vec<Candidate> {
     for (number, layout) in layout::layouts(bytes).into_iter().enumerate() {
         let sample = sample(&layout, bytes);
         for form in Form::all() {
-            let keyed = |(line, text): &(u64, Vec<u8>)| Sampled {
-                line: *line,
-                text: text.clone(),
-                key: (text.len() <= MAX_SAMPLED_BYTES).then(|| root.key(text, form)).flatten(),
-            };
-            let sample: Vec<Sampled> = sample.iter().map(keyed).collect();
-            let keys: Vec<Option<String>> = sample.iter().map(|sampled| sampled.key.clone()).collect();
+            let sample: Vec<SampleEntry> = sample.iter().map(|entry| entry.in_form(root, form)).collect();
+            let keys: Vec<Option<String>> = sample.iter().map(|entry| entry.key.clone()).collect();
             if !sample.is_empty() && seen.insert(keys) {
                 let choice = Choice { layout: layout.clone(), form };
                 candidates.push(Candidate { choice, layout: number, sample });
@@ -133,7 +138,7 @@ fn candidates(bytes: &[u8], root: &Root) -> Vec<Candidate> {
 }
 
 /// The first entries, and a few that an encoding would change.
-fn sample(layout: &Layout, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+fn sample(layout: &Layout, bytes: &[u8]) -> Vec<SampleEntry> {
     let (mut percent, mut plus) = (0, 0);
     let mut sample = Vec::new();
     for (number, entry) in layout.entries(bytes).take(SCANNED).enumerate() {
@@ -145,15 +150,15 @@ fn sample(layout: &Layout, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
         let is_encoded = number >= FIRST && (is_one_of(b'%', &mut percent) || is_one_of(b'+', &mut plus));
         if number < FIRST || is_encoded {
             let end = entry.text.len().min(MAX_SAMPLED_BYTES + 1);
-            sample.push((entry.line, entry.text[..end].to_owned()));
+            sample.push(SampleEntry { line: entry.line, text: entry.text[..end].to_owned(), key: None });
         }
     }
     sample
 }
 
-impl Known {
-    async fn ask(&mut self, bucket: &dyn Bucket, candidate: &Candidate) -> Result<(), String> {
-        let keys = candidate.sample.iter().filter_map(|sampled| sampled.key.clone());
+impl KnownKeys {
+    async fn ask(&mut self, bucket: &dyn Bucket, candidate: &Candidate) -> Result<(), Failure> {
+        let keys = candidate.sample.iter().filter_map(|entry| entry.key.clone());
         let new: HashSet<String> = keys.filter(|key| !self.0.contains_key(key)).collect();
         let questions = stream::iter(new).map(|key| async move {
             let exists = match bucket.exists(&key).await {
@@ -162,7 +167,7 @@ impl Known {
                 Err(error) if error.kind == Kind::Denied => Exists::Unknown,
                 // No input has a key like this.
                 Err(error) if error.kind == Kind::Other => Exists::No,
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(bad_input(error)),
             };
             Ok((key, exists))
         });
@@ -171,12 +176,12 @@ impl Known {
         Ok(())
     }
 
-    fn of(&self, sampled: &Sampled) -> Exists {
-        sampled.key.as_ref().and_then(|key| self.0.get(key)).copied().unwrap_or(Exists::No)
+    fn of(&self, entry: &SampleEntry) -> Exists {
+        entry.key.as_ref().and_then(|key| self.0.get(key)).copied().unwrap_or(Exists::No)
     }
 
     fn score(&self, candidate: &Candidate) -> Score {
-        let count = |wanted| candidate.sample.iter().filter(|sampled| self.of(sampled) == wanted).count();
+        let count = |wanted| candidate.sample.iter().filter(|entry| self.of(entry) == wanted).count();
         let absent = i64::try_from(count(Exists::No)).unwrap_or(i64::MAX);
         Score { found: count(Exists::Yes), unknown: count(Exists::Unknown), not_absent: -absent }
     }
@@ -184,7 +189,7 @@ impl Known {
     /// Why the list cannot be of one form: an entry exists only in another form than the best one.
     fn mixed(&self, candidates: &[Candidate], best: usize) -> Option<String> {
         let best = &candidates[best];
-        let fits = best.sample.iter().find(|sampled| self.of(sampled) == Exists::Yes)?;
+        let fits = best.sample.iter().find(|entry| self.of(entry) == Exists::Yes)?;
         for other in candidates.iter().filter(|other| other.layout == best.layout) {
             for (here, there) in best.sample.iter().zip(&other.sample) {
                 if self.of(here) == Exists::No && self.of(there) == Exists::Yes {

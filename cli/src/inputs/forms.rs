@@ -12,8 +12,8 @@ use tagfleet_pipeline::bucket::dir::names;
 
 /// What the keys of a list are relative to.
 pub(super) enum Root {
-    /// A folder: where it really is, and how it was named.
-    Folder(PathBuf, PathBuf),
+    /// A folder: where it is, with links resolved, and the path that the user named.
+    Folder { real: PathBuf, named: PathBuf },
     /// A bucket, by its name.
     Bucket(String),
 }
@@ -76,9 +76,37 @@ impl Root {
     pub(super) fn key(&self, entry: &[u8], form: Form) -> Option<String> {
         let text = decoded(entry, form.encoding);
         match self {
-            Self::Folder(real, named) => in_folder(&text, form.base, (real, named)),
+            Self::Folder { .. } => self.key_in_folder(&text, form.base),
             Self::Bucket(bucket) => in_bucket(&text, form.base, bucket),
         }
+    }
+
+    fn key_in_folder(&self, text: &[u8], base: Base) -> Option<String> {
+        let path =
+            text.strip_prefix(b"file://localhost").or_else(|| text.strip_prefix(b"file://")).unwrap_or(text);
+        if path.starts_with(b"/") {
+            return self.key_of_absolute(&path_of(path)?);
+        }
+        if is_url(path) {
+            return None;
+        }
+        let path = without_dots(path);
+        match base {
+            Base::Key => String::from_utf8(path.to_owned()).ok(),
+            Base::Path => names::key_of_path(&path_of(path)?),
+            Base::Here => self.key_of_absolute(&env::current_dir().ok()?.join(path_of(path)?)),
+            Base::Backslashes => {
+                let slashes: Vec<u8> =
+                    path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
+                names::key_of_path(&path_of(without_dots(&slashes))?)
+            }
+        }
+    }
+
+    fn key_of_absolute(&self, path: &Path) -> Option<String> {
+        let Self::Folder { real, named } = self else { return None };
+        let as_named = std::path::absolute(named).ok()?;
+        names::key_of_path(path.strip_prefix(real).or_else(|_| path.strip_prefix(as_named)).ok()?)
     }
 
     /// Why an entry that is not a key of this input is none, after "which".
@@ -87,8 +115,8 @@ impl Root {
         let is_address = S3_SCHEMES.iter().any(|scheme| text.starts_with(scheme));
         let is_none = Form::all().all(|form| self.key(entry, form).is_none());
         match self {
-            Self::Folder(..) if is_address => "is in a bucket",
-            Self::Folder(..) if is_none => "is outside the folder",
+            Self::Folder { .. } if is_address => "is in a bucket",
+            Self::Folder { .. } if is_none => "is outside the folder",
             Self::Bucket(_) if is_none => "is in another bucket",
             _ => "does not exist",
         }
@@ -104,35 +132,6 @@ fn decoded(entry: &[u8], encoding: Encoding) -> Cow<'_, [u8]> {
             Cow::Owned(percent_decode(&spaced).collect())
         }
     }
-}
-
-fn in_folder(text: &[u8], base: Base, (real, named): (&Path, &Path)) -> Option<String> {
-    let path =
-        text.strip_prefix(b"file://localhost").or_else(|| text.strip_prefix(b"file://")).unwrap_or(text);
-    if path.starts_with(b"/") {
-        return below(&path_of(path)?, (real, named));
-    }
-    if is_url(path) {
-        return None;
-    }
-    let path = without_dots(path);
-    match base {
-        Base::Key => String::from_utf8(path.to_owned()).ok(),
-        Base::Path => names::key_of_path(&path_of(path)?),
-        Base::Here => below(&env::current_dir().ok()?.join(path_of(path)?), (real, named)),
-        Base::Backslashes => {
-            let slashes: Vec<u8> =
-                path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
-            names::key_of_path(&path_of(without_dots(&slashes))?)
-        }
-    }
-}
-
-/// The key of an absolute path.
-fn below(path: &Path, (real, named): (&Path, &Path)) -> Option<String> {
-    let as_named = std::path::absolute(named).ok()?;
-    let below = path.strip_prefix(real).or_else(|_| path.strip_prefix(as_named)).ok()?;
-    names::key_of_path(below)
 }
 
 fn path_of(bytes: &[u8]) -> Option<PathBuf> {
@@ -230,7 +229,7 @@ mod tests {
     #[test]
     fn entries_of_a_folder() {
         let here = env::current_dir().unwrap();
-        let photos = Root::Folder(PathBuf::from("/data/photos"), here.join("photos"));
+        let photos = Root::Folder { real: PathBuf::from("/data/photos"), named: here.join("photos") };
         let cases: [(&[u8], &[&str]); 11] = [
             (b"a.png", &["a.png"]),
             (b"./a.png", &["a.png"]),

@@ -23,42 +23,51 @@ const MAX_LIST_BYTES: u64 = 1 << 30;
 const MAX_ENTRY_BYTES: usize = 3 * 4096;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The keys of the list, sorted and each once, and what the user should know of how it was read.
-pub(super) async fn keys(
+/// A list of keys that was read.
+#[derive(Default)]
+pub(super) struct KeyList {
+    /// Sorted, each once.
+    pub(super) keys: Vec<String>,
+    /// What the user should know of how it was read.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads the list at `path`.
+pub(super) async fn read(
     path: &Path,
     root: &Root,
     bucket: &dyn Bucket,
     place: &Place,
-) -> Result<(Vec<String>, Vec<String>), Failure> {
-    let named = |why: String| bad_input(format!("--keys {}: {why}", path.display()));
-    let bytes = read(path).map_err(named)?;
-    let choice = evidence::choose(&bytes, root, bucket, &place.to_string()).await.map_err(named)?;
-    let Some(choice) = choice else { return Ok((vec![], vec![])) };
-    let (keys, unfit) = all(&bytes, root, &choice).map_err(named)?;
-    let list = format!("--keys {}", path.display());
-    let read_as = choice.in_words().map(|how| format!("{list}: {how}"));
-    let notes = read_as.into_iter().chain(unfit.map(|unfit| format!("{list}: {unfit}"))).collect();
-    Ok((keys, notes))
+) -> Result<KeyList, Failure> {
+    let name = format!("--keys {}: ", path.display());
+    let read = async {
+        let bytes = text(path)?;
+        let choice = evidence::choose(&bytes, root, bucket, &place.to_string()).await?;
+        choice.map_or_else(|| Ok(KeyList::default()), |choice| all(&bytes, root, &choice))
+    };
+    let mut list = read.await.map_err(|failure: Failure| failure.with_prefix(&name))?;
+    list.notes.iter_mut().for_each(|note| note.insert_str(0, &name));
+    Ok(list)
 }
 
-/// Every key of the list, and a sentence if entries are of another form than the others.
-fn all(bytes: &[u8], root: &Root, choice: &Choice) -> Result<(Vec<String>, Option<String>), String> {
+/// Every key of the list; a note counts the entries that cannot be keys of the input.
+fn all(bytes: &[u8], root: &Root, choice: &Choice) -> Result<KeyList, Failure> {
     let mut keys = Vec::new();
     let (mut unfit, mut first_unfit) = (0_u64, 0);
     for entry in choice.layout.entries(bytes) {
         let line = entry.line;
         if entry.text.len() > MAX_ENTRY_BYTES {
-            return Err(format!(
+            return Err(bad_input(format!(
                 "line {line} has {} bytes, and no key is longer than {MAX_ENTRY_BYTES}",
                 entry.text.len()
-            ));
+            )));
         }
         if let Some(key) = root.key(&entry.text, choice.form) {
             keys.push(key);
             continue;
         }
         let text = String::from_utf8(entry.text.into_owned());
-        keys.push(text.map_err(|_| format!("line {line} is not UTF-8: keys are"))?);
+        keys.push(text.map_err(|_| bad_input(format!("line {line} is not UTF-8: keys are")))?);
         first_unfit = if unfit == 0 { line } else { first_unfit };
         unfit += 1;
     }
@@ -67,15 +76,15 @@ fn all(bytes: &[u8], root: &Root, choice: &Choice) -> Result<(Vec<String>, Optio
     let unfit = (unfit > 0).then(|| {
         format!("{unfit} entries cannot be keys of this input, line {first_unfit} first: their rows will be missing")
     });
-    Ok((keys, unfit))
+    Ok(KeyList { keys, notes: choice.in_words().into_iter().chain(unfit).collect() })
 }
 
 /// The list as text of one byte per letter: unpacked, and without UTF-16.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn text(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = if path == Path::new("-") {
         bounded(io::stdin().lock())
     } else {
-        fs::File::open(path).map_err(|error| error.to_string()).and_then(bounded)
+        fs::File::open(path).map_err(bad_input).and_then(bounded)
     }?;
     let bytes = if bytes.starts_with(&GZIP) { bounded(MultiGzDecoder::new(&bytes[..]))? } else { bytes };
     Ok(match without_utf16(&bytes)? {
@@ -84,17 +93,19 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-fn bounded(reader: impl Read) -> Result<Vec<u8>, String> {
+fn bounded(reader: impl Read) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = reader.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let read = reader.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(bad_input)?;
     if read as u64 > MAX_LIST_BYTES {
-        return Err(format!("more than {MAX_LIST_BYTES} bytes: split the list, or tag the folder"));
+        return Err(bad_input(format!(
+            "more than {MAX_LIST_BYTES} bytes: split the list, or tag the folder"
+        )));
     }
     Ok(bytes)
 }
 
 /// Windows starts UTF-16 with a byte order mark; in front of UTF-8 it means nothing.
-fn without_utf16(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+fn without_utf16(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Failure> {
     let (rest, is_little) = match bytes {
         [0xff, 0xfe, rest @ ..] => (rest, true),
         [0xfe, 0xff, rest @ ..] => (rest, false),
@@ -107,7 +118,7 @@ fn without_utf16(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let text: Result<String, _> = char::decode_utf16(units).collect();
     match text {
         Ok(text) if odd.is_empty() => Ok(Cow::Owned(text.into_bytes())),
-        _ => Err("it starts as UTF-16 and is not: write it as UTF-8".to_owned()),
+        _ => Err(bad_input("it starts as UTF-16 and is not: write it as UTF-8")),
     }
 }
 
@@ -137,10 +148,10 @@ mod tests {
             &packed.finish().unwrap(),
         ];
         for text in texts {
-            assert_eq!(read(written(text).path()).unwrap(), "ü.jpg\n".as_bytes());
+            assert_eq!(super::text(written(text).path()).unwrap(), "ü.jpg\n".as_bytes());
         }
         for broken in [&b"\xff\xfea"[..], b"\xff\xfe\0\xd8", b"\x1f\x8b\0\0"] {
-            assert!(read(written(broken).path()).is_err(), "{broken:?}");
+            assert!(text(written(broken).path()).is_err(), "{broken:?}");
         }
     }
 }

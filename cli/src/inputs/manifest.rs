@@ -22,8 +22,19 @@ use crate::place::Place;
 /// The file of an inventory, whose data is in a folder next to its own.
 const OF_AN_INVENTORY: &str = "manifest.json";
 
-/// A manifest that was found.
-pub(super) struct Opened {
+/// A manifest as the command line names it.
+pub(super) struct ManifestChoice<'a> {
+    pub(super) text: &'a OsStr,
+    pub(super) key_column: Option<String>,
+    /// The bucket that its keys are of, if they are of one.
+    pub(super) source: Option<String>,
+    /// Keys outside these prefixes are left out.
+    pub(super) prefixes: Vec<String>,
+    pub(super) filter: Filter,
+}
+
+/// A manifest that is open.
+pub(super) struct OpenManifest {
     pub(super) listed: Listed,
     pub(super) record: ManifestRecord,
     /// Where its entries are, for as long as they are needed.
@@ -39,29 +50,31 @@ struct Files {
     is_here: bool,
 }
 
-/// Opens the manifest `text`, whose keys are of `source` if that is a bucket, below `prefixes`.
-pub(super) async fn open(
-    (text, key_column): (&OsStr, Option<&str>),
-    (source, prefixes): (Option<String>, Vec<String>),
-    filter: Filter,
-    aws: Option<&Aws>,
-) -> Result<Opened, Failure> {
-    let files = find(&Place::parse(text)?, aws)?;
-    let entries = tempfile::Builder::new().prefix("tagfleet-list-").tempdir().map_err(broken)?;
-    let store = Store { bucket: Arc::new(DirBucket::new(entries.path())), prefix: String::new() };
-    let key_column = key_column.map(str::to_owned);
-    let options = Options { key_column: key_column.clone(), source, most_unsorted: u64::MAX };
-    let failed = |error: BucketError| failed(text, &files, &error);
-    let manifest = Manifest::open(&files.bucket, &files.key, &options, &store).await.map_err(failed)?;
-    let sha256 = if files.is_here {
-        manifest.sha256_of_bytes(files.bucket.as_ref()).await.map_err(failed)?
-    } else {
-        manifest.sha256()
-    };
-    let record = ManifestRecord { location: files.location, sha256, key_column };
-    let listed =
-        Listed { manifest: Arc::new(manifest), files: files.bucket, store: Some(store), filter, prefixes };
-    Ok(Opened { listed, record, entries })
+impl ManifestChoice<'_> {
+    /// Opens it. `aws` is there if it is in a bucket.
+    pub(super) async fn open(self, aws: Option<&Aws>) -> Result<OpenManifest, Failure> {
+        let Self { text, key_column, source, prefixes, filter } = self;
+        let files = find(&Place::parse(text)?, aws)?;
+        let entries = tempfile::Builder::new().prefix("tagfleet-list-").tempdir().map_err(broken)?;
+        let store = Store { bucket: Arc::new(DirBucket::new(entries.path())), prefix: String::new() };
+        let options = Options { key_column: key_column.clone(), source, most_unsorted: u64::MAX };
+        let failed = |error: BucketError| failed(text, &files, &error);
+        let manifest = Manifest::open(&files.bucket, &files.key, &options, &store).await.map_err(failed)?;
+        let sha256 = if files.is_here {
+            manifest.sha256_of_bytes(files.bucket.as_ref()).await.map_err(failed)?
+        } else {
+            manifest.sha256()
+        };
+        let record = ManifestRecord { location: files.location, sha256, key_column };
+        let listed = Listed {
+            manifest: Arc::new(manifest),
+            files: files.bucket,
+            store: Some(store),
+            filter,
+            prefixes,
+        };
+        Ok(OpenManifest { listed, record, entries })
+    }
 }
 
 fn find(place: &Place, aws: Option<&Aws>) -> Result<Files, Failure> {

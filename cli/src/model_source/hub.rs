@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ModelSource;
+use crate::exit::{Failure, bad_input};
 
 /// How the address of a model on the hub starts.
 pub(super) const HUB: &str = "hf://";
@@ -37,30 +38,30 @@ impl<'a> HubName<'a> {
     }
 
     /// Its revision in the cache; the error continues a sentence.
-    pub(super) fn snapshot(self, cache: &Path) -> Result<ModelSource, String> {
+    pub(super) fn snapshot(self, cache: &Path) -> Result<ModelSource, Failure> {
         let Self { repository, revision } = self;
         let folder = self.folder(cache);
         let option = if revision == MAIN { String::new() } else { format!(" --revision {revision}") };
         let download = format!("`hf download {repository}{option}`");
         if !folder.is_dir() {
-            return Err(format!(
+            return Err(bad_input(format!(
                 "{repository} is not in the Hugging Face cache ({}): {download} puts it there, or add --download",
                 cache.display()
-            ));
+            )));
         }
         let commit = fs::read_to_string(folder.join("refs").join(revision)).ok();
         let commit = commit.as_deref().map_or(revision, str::trim);
         let path = folder.join("snapshots").join(commit);
         if !is_part(commit) || !path.is_dir() {
-            return Err(format!(
+            return Err(bad_input(format!(
                 "{repository} is in the Hugging Face cache without revision {revision}: {download} gets it, or add --download"
-            ));
+            )));
         }
         if !has_onnx(&path) {
-            return Err(format!(
+            return Err(bad_input(format!(
                 "{repository} is in the Hugging Face cache without an .onnx file: {}",
                 self.export()
-            ));
+            )));
         }
         Ok(ModelSource { path, name: self.name().to_owned() })
     }
@@ -143,7 +144,8 @@ mod tests {
 
     fn found(given: &str, cache: &TempDir) -> Result<ModelSource, String> {
         let name = HubName::parse(given).ok_or("not a name")?;
-        name.snapshot(cache.path()).map_err(|why| why.replace(cache.path().to_str().unwrap(), "CACHE"))
+        let found = name.snapshot(cache.path());
+        found.map_err(|failure| failure.message().replace(cache.path().to_str().unwrap(), "CACHE"))
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Download<'_> {
         let blobs = self.folder.join("blobs");
         let mut file = temporary(&blobs).map_err(|error| self.unwritable(&error))?;
         let most = if needed::is_description(name) { LARGEST_DESCRIPTION } else { MOST_BYTES };
-        save(answer, &mut file, shown, (expected, most)).await?;
+        save(answer, &mut file, shown, expected, most).await?;
         file.persist(blob).map_err(|error| self.unwritable(&error.error))?;
         Ok(())
     }

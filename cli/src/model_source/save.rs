@@ -58,7 +58,8 @@ pub(super) async fn save(
     answer: WebAnswer,
     file: &mut impl Write,
     shown: &str,
-    (expected, most): (&Expected, u64),
+    expected: &Expected,
+    most: u64,
 ) -> Result<String, Failure> {
     if let Expected::Git(hash) = expected {
         let bytes = answer.bytes(MOST_IN_GIT.min(most)).await.map_err(|error| of_download(&error))?;

@@ -97,7 +97,7 @@ impl WebModel {
         let unwritable = |error| broken(format!("{} cannot be written: {error}", folder.path().display()));
         let mut file = File::create(folder.path().join(&self.file)).map_err(unwritable)?;
         let expected = self.sha256.clone().map_or(Expected::Any, Expected::Sha256);
-        let sha256 = save(answer, &mut file, &shown, (&expected, MOST_BYTES)).await?;
+        let sha256 = save(answer, &mut file, &shown, &expected, MOST_BYTES).await?;
         let place = cache.finish(folder, key)?;
         if self.sha256.is_none() && !is_quiet {
             tell(&format!(

@@ -15,7 +15,7 @@ use crate::args::PlanOptions;
 use crate::exit::{Failure, bad_input, broken};
 use crate::inputs::Inputs;
 use crate::place::{Place, with_slash};
-use crate::run_id::begin;
+use crate::run_id::new_run_id;
 
 /// The inputs, compared with the earlier run if the options name one.
 pub(super) async fn source(
@@ -26,7 +26,7 @@ pub(super) async fn source(
 ) -> Result<Source, Failure> {
     let (Some(choice), Some(out)) = (&options.since, &options.out) else { return Ok(inputs.source.clone()) };
     let place = Place::parse(out)?;
-    let id = begin(&inputs.record)?;
+    let id = new_run_id(&inputs.record)?;
     let (output, keys): (Arc<dyn Bucket>, RunKeys) = match (&place, aws) {
         (Place::Path(path), _) => (Arc::new(DirBucket::new(path)), RunKeys::new("", &id)),
         (Place::S3 { .. }, None) => return Err(broken(format!("{place}: no client for it"))),

@@ -16,7 +16,7 @@ use tagfleet_pipeline::tagger::Tagger;
 use tagfleet_pipeline::tags::Outcome;
 
 use crate::args::LoadOptions;
-use crate::exit::{Failure, broken, tell};
+use crate::exit::{Failure, bad_input, broken, tell};
 use crate::loading::Loading;
 
 /// A pass ends after this many seconds, with however many images it has done: slow models need no two
@@ -55,33 +55,30 @@ pub(super) fn measure(
         if precision == Precision::Bf16 && loading.model.spec.quantization != Quantization::None {
             continue;
         }
-        let asked = EngineOptions {
+        let engine = EngineOptions {
             choice,
             precision,
             device: DeviceChoice::Cpu,
             onnxruntime: options.onnxruntime.as_deref(),
             openvino: options.openvino.as_deref(),
         };
-        let measured =
-            engine::resolve(&asked, &loading.model).map_err(|error| error.to_string()).and_then(|resolved| {
-                timed(loading, &resolved.record, images).map(|found| (resolved.record, found))
-            });
-        let (record, (cpu_ms, answers)) = match measured {
-            Ok(measured) => measured,
-            Err(why) => {
-                tell(&format!("note: not measured with {flags}: {why}"));
-                continue;
-            }
-        };
+        let resolved = engine::resolve(&engine, &loading.model).map_err(bad_input);
+        let Timing { record, cpu_ms, answers } =
+            match resolved.and_then(|resolved| time(loading, resolved.record, images)) {
+                Ok(timing) => timing,
+                Err(failure) => {
+                    tell(&format!("note: not measured with {flags}: {}", failure.message()));
+                    continue;
+                }
+            };
         let agreement = reference.as_ref().map(|reference| agreement(reference, &answers));
         reference.get_or_insert(answers);
-        let engine = run::EngineRecord::from(&record).to_string();
         engine_rates.push(EngineRate {
-            engine,
+            engine: run::EngineRecord::from(&record).to_string(),
             flags: flags.to_owned(),
             cpu_ms,
             agreement,
-            needs: record.instructions.clone(),
+            needs: record.instructions,
         });
     }
     let Some(answers) = reference else {
@@ -116,26 +113,35 @@ fn decoding(loading: &Loading, images: &[&Vec<u8>]) -> Result<Option<f64>, Tenso
     Ok(first.zip(second).map(|(first, second)| first.min(second)))
 }
 
-/// Milliseconds per image, and the answers.
-fn timed(loading: &Loading, record: &EngineRecord, images: &[Vec<u8>]) -> Result<(f64, Answers), String> {
-    let isolation = loading.isolate_with(record, 1).map_err(|failure| failure.message().to_owned())?;
-    let mut taggers = isolation.taggers();
-    let Some(tagger) = taggers.first_mut() else { return Err("no tagger was made".to_owned()) };
-    let (first, answers) = pass(tagger.as_mut(), images)?;
-    let (second, _) = pass(tagger.as_mut(), images)?;
-    Ok((first.min(second), answers))
+/// An engine's time and answers.
+struct Timing {
+    record: EngineRecord,
+    /// CPU time of an image in milliseconds, of the faster of two passes.
+    cpu_ms: f64,
+    answers: Answers,
 }
 
-fn pass(tagger: &mut dyn Tagger, images: &[Vec<u8>]) -> Result<(f64, Answers), String> {
-    let (began, mut answers) = (Instant::now(), Answers::new());
+fn time(loading: &Loading, record: EngineRecord, images: &[Vec<u8>]) -> Result<Timing, Failure> {
+    let isolation = loading.isolate_with(&record, 1)?;
+    let mut taggers = isolation.taggers();
+    let tagger = taggers.first_mut().ok_or_else(|| broken("no tagger was made"))?;
+    let mut answers = Answers::new();
+    let first = pass(tagger.as_mut(), images, &mut answers)?;
+    let second = pass(tagger.as_mut(), images, &mut Answers::new())?;
+    Ok(Timing { record, cpu_ms: first.min(second), answers })
+}
+
+/// Milliseconds per image.
+fn pass(tagger: &mut dyn Tagger, images: &[Vec<u8>], answers: &mut Answers) -> Result<f64, Failure> {
+    let began = Instant::now();
     for image in images {
-        let outcomes = tagger.tag(&[image.as_slice()]).map_err(|error| error.to_string())?;
+        let outcomes = tagger.tag(&[image.as_slice()]).map_err(broken)?;
         answers.extend(outcomes.iter().map(top));
         if began.elapsed().as_secs() >= MOST_SECONDS {
             break;
         }
     }
-    Ok((began.elapsed().as_secs_f64() * 1e3 / answers.len().max(1) as f64, answers))
+    Ok(began.elapsed().as_secs_f64() * 1e3 / answers.len().max(1) as f64)
 }
 
 fn top(outcome: &Outcome) -> Option<u32> {

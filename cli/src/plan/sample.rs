@@ -40,7 +40,7 @@ pub(super) struct Sample {
 
 /// Lists and reads.
 pub(super) async fn take(inputs: &Inputs, source: &Source) -> Result<Sample, Failure> {
-    let mut chosen: BinaryHeap<(u64, Candidate)> = BinaryHeap::new();
+    let mut chosen: BinaryHeap<Candidate> = BinaryHeap::new();
     let (mut count, mut bytes, mut known) = (0_u64, 0_u64, CountSource::Counted);
     let mut folders = HashSet::new();
     let (mut kept, mut copies) = (0, DuplicateCounter::default());
@@ -53,7 +53,7 @@ pub(super) async fn take(inputs: &Inputs, source: &Source) -> Result<Sample, Fai
             bytes += image.size.unwrap_or(0);
             folders.insert(key_hash(folder(&image.key)));
             if image.access == Access::Readable {
-                chosen.push((key_hash(&image.key), Candidate(image)));
+                chosen.push(Candidate { hash: key_hash(&image.key), image });
             }
             if chosen.len() > SAMPLE {
                 chosen.pop();
@@ -64,7 +64,7 @@ pub(super) async fn take(inputs: &Inputs, source: &Source) -> Result<Sample, Fai
             break;
         }
     }
-    let images = read(inputs.bucket.as_ref(), chosen.into_sorted_vec()).await?;
+    let images = read(inputs.bucket.as_ref(), chosen.into_sorted_vec()).await;
     if images.is_empty() && kept > 0 {
         return Err(bad_input(format!(
             "{}: all {kept} images are as they were in the earlier run: there is nothing to plan",
@@ -86,12 +86,15 @@ fn folder(key: &str) -> &str {
     key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
-/// An image that is compared by nothing but its hash.
-struct Candidate(Image);
+/// An image in the order of its key's hash.
+struct Candidate {
+    hash: u64,
+    image: Image,
+}
 
 impl PartialEq for Candidate {
     fn eq(&self, other: &Self) -> bool {
-        self.0.key == other.0.key
+        self.cmp(other).is_eq()
     }
 }
 
@@ -105,14 +108,14 @@ impl PartialOrd for Candidate {
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.key.cmp(&other.0.key)
+        (self.hash, &self.image.key).cmp(&(other.hash, &other.image.key))
     }
 }
 
 /// The bytes of those that can be read; a note counts the others.
-async fn read(bucket: &dyn Bucket, chosen: Vec<(u64, Candidate)>) -> Result<Vec<Vec<u8>>, Failure> {
+async fn read(bucket: &dyn Bucket, chosen: Vec<Candidate>) -> Vec<Vec<u8>> {
     let (mut images, mut unread, mut last) = (Vec::with_capacity(chosen.len()), 0, None);
-    for (_, Candidate(image)) in chosen {
+    for Candidate { image, .. } in chosen {
         match bucket.get(&image.key, image.etag.as_deref(), Limits::default().max_bytes).await {
             Ok(fetched) => images.push(fetched.bytes.to_vec()),
             Err(error) => {
@@ -124,7 +127,7 @@ async fn read(bucket: &dyn Bucket, chosen: Vec<(u64, Candidate)>) -> Result<Vec<
     if let Some(last) = last {
         tell(&format!("note: {unread} images of the sample could not be read; the last one: {last}"));
     }
-    Ok(images)
+    images
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tagfleet_pipeline::split::Source;
 use crate::args::RunOptions;
 use crate::exit::{Failure, bad_input, tell};
 use crate::inputs::Inputs;
-use crate::run_id::begin;
+use crate::run_id::new_run_id;
 
 use super::out::Out;
 
@@ -25,7 +25,7 @@ pub(super) async fn since(
         (None, Some(choice)) => ("--retry", choice, true),
         (None, None) => return Ok(None),
     };
-    let keys = out.keys(&begin(request)?);
+    let keys = out.keys(&new_run_id(request)?);
     let differs = |earlier: &RunRequest| {
         other_place(&earlier.input, &request.input).or_else(|| request.differs_from(earlier))
     };
@@ -48,7 +48,7 @@ pub(super) async fn since(
 
 /// The inputs that a run with this request would compare with the earlier one.
 pub(super) fn source(request: &RunRequest, inputs: &Inputs, out: &Out) -> Result<Source, Failure> {
-    let run = begin(request)?;
+    let run = new_run_id(request)?;
     let earlier = EarlierRun::new(request, &out.bucket, (&run, &out.keys(&run)));
     Ok(inputs.source.clone().since(earlier))
 }

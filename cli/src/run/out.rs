@@ -15,7 +15,7 @@ use tagfleet_pipeline::run::{RunId, RunKeys, RunRequest};
 use super::unfinished;
 use crate::exit::{Failure, bad_input, broken};
 use crate::place::{Place, with_slash};
-use crate::run_id::begin;
+use crate::run_id::new_run_id;
 
 /// Held while a process works below a folder; released by the system whatever ends the process.
 const LOCK: &str = ".tagfleet-lock";
@@ -121,7 +121,7 @@ impl Out {
                 _ => {}
             }
         }
-        Ok(Chosen { run: begin(request)?, is_new: true, left })
+        Ok(Chosen { run: new_run_id(request)?, is_new: true, left })
     }
 
     /// The keys of a run in this output. In a bucket all that a lifecycle rule may expire is below one

@@ -53,9 +53,10 @@ impl Choice {
                         .map_err(|error| bad_input(format!("--label: {error}")))?;
                     multi_label = known.multi_label;
                 }
-                Err(why) => tell(&format!(
-                    "warning: {}: {why}: --label takes images whose best tag it is, and cannot check its spelling",
-                    run.request.display()
+                Err(failure) => tell(&format!(
+                    "warning: {}: {}: --label takes images whose best tag it is, and cannot check its spelling",
+                    run.request.display(),
+                    failure.message()
                 )),
             }
         }
@@ -73,19 +74,19 @@ impl Choice {
     fn is_label_of(&self, row: &Row) -> bool {
         let Some(wanted) = &self.label else { return true };
         let considered = if self.multi_label { row.tags.len() } else { 1 };
-        row.tags.iter().take(considered).any(|(label, _)| label == wanted)
+        row.tags.iter().take(considered).any(|tag| tag.label == *wanted)
     }
 }
 
-fn labels(run: &FinishedRun) -> Result<Labels, String> {
-    let text = fs::read(&run.request).map_err(|error| error.to_string())?;
-    let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+fn labels(run: &FinishedRun) -> Result<Labels, Failure> {
+    let text = fs::read(&run.request).map_err(bad_input)?;
+    let request: Request = serde_json::from_slice(&text).map_err(bad_input)?;
     Ok(request.model.spec)
 }
 
 /// An image without a tag is less certain than any with one: its best score was below the run's threshold.
 fn best(row: &Row) -> f32 {
-    row.tags.first().map_or(f32::NEG_INFINITY, |(_, score)| *score)
+    row.tags.first().map_or(f32::NEG_INFINITY, |tag| tag.score)
 }
 
 /// A row by its best score, then by its place in key order.
@@ -131,11 +132,12 @@ pub(super) fn lowest(
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::ShownTag;
     use super::*;
 
     fn row(key: &str, tags: &[(&str, f32)]) -> Row {
-        let tags = tags.iter().map(|(label, score)| ((*label).to_owned(), *score)).collect();
-        Row { key: key.to_owned(), failed: None, tags }
+        let tag = |(label, score): &(&str, f32)| ShownTag { label: (*label).to_owned(), score: *score };
+        Row { key: key.to_owned(), failed: None, tags: tags.iter().map(tag).collect() }
     }
 
     fn choice(label: &str, multi_label: bool, below: Option<f32>) -> Choice {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array, RecordBatch, StructArray};
+use serde::Serialize;
 use serde_json::json;
 use tagfleet_pipeline::tags::parquet;
 
@@ -62,7 +63,14 @@ pub(super) struct Row {
     pub(super) key: String,
     pub(super) failed: Option<Failed>,
     /// Best first.
-    pub(super) tags: Vec<(String, f32)>,
+    pub(super) tags: Vec<ShownTag>,
+}
+
+/// A label and its score.
+#[derive(Serialize)]
+pub(super) struct ShownTag {
+    pub(super) label: String,
+    pub(super) score: f32,
 }
 
 /// Why it has no tags.
@@ -79,7 +87,7 @@ impl Row {
             return format!("{}  failed: {code}: {message}{detail}", self.key);
         }
         let mut tags = Vec::new();
-        for (place, (label, score)) in self.tags.iter().enumerate() {
+        for (place, ShownTag { label, score }) in self.tags.iter().enumerate() {
             if score.abs() >= SHOWN || score.is_nan() {
                 tags.push(format!("{label} {score:.2}"));
             } else if place == 0 {
@@ -91,13 +99,11 @@ impl Row {
     }
 
     pub(super) fn json(&self) -> String {
-        let tag = |(label, score): &(String, f32)| json!({"label": label, "score": score});
         let error = self
             .failed
             .as_ref()
             .map(|failed| json!({"code": failed.code, "message": failed.message, "detail": failed.detail}));
-        json!({"key": self.key, "error": error, "tags": self.tags.iter().map(tag).collect::<Vec<_>>()})
-            .to_string()
+        json!({"key": self.key, "error": error, "tags": self.tags}).to_string()
     }
 }
 
@@ -125,10 +131,11 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-fn row_tags(tags: &StructArray) -> Vec<(String, f32)> {
+fn row_tags(tags: &StructArray) -> Vec<ShownTag> {
     let labels = tags.column(0).as_string::<i32>();
     let scores = tags.column(2).as_primitive::<Float32Type>();
-    (0..tags.len()).map(|tag| (labels.value(tag).to_owned(), scores.value(tag))).collect()
+    let tag = |at| ShownTag { label: labels.value(at).to_owned(), score: scores.value(at) };
+    (0..tags.len()).map(tag).collect()
 }
 
 #[cfg(test)]
@@ -136,8 +143,8 @@ mod tests {
     use super::*;
 
     fn text(tags: &[(&str, f32)]) -> String {
-        let tags = tags.iter().map(|(label, score)| ((*label).to_owned(), *score)).collect();
-        Row { key: "a.jpg".to_owned(), failed: None, tags }.text()
+        let tag = |(label, score): &(&str, f32)| ShownTag { label: (*label).to_owned(), score: *score };
+        Row { key: "a.jpg".to_owned(), failed: None, tags: tags.iter().map(tag).collect() }.text()
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::*;
 use crate::prices::{Confidence, Price};
 use crate::testing::usage_of_a_worker;
 use crate::usage::{
-    CallUsage, Gpu, Machine, MachineTime, RequestCount, Requests, UsageRecord, WorkerUsage, sum,
+    CallUsage, Gpu, Machine, MachineTime, RequestCount, Requests, UsageRecord, WorkerEnd, WorkerUsage, sum,
 };
 
 /// Round figures, so that a bill can be computed by hand.
@@ -133,7 +133,7 @@ fn spot_hours_cost_what_their_zone_does_and_say_what_they_saved() {
 }
 
 #[test]
-fn a_spot_machine_taken_back_in_its_first_hour_costs_its_disk_and_address_only() {
+fn a_host_reclaimed_in_its_first_hour_costs_disk_and_address_only() {
     // Half an hour: 0.5 x $0.005 for each.
     let cost = assert_costs(&on_machines(vec![machine(Some("spot"), time(0, 0, 1_800_000))]), 0.005);
     assert!(cost.notes.iter().any(|note| note.contains("are free")), "{:?}", cost.notes);
@@ -153,7 +153,7 @@ fn a_machine_with_four_gpus_and_two_workers_is_half_idle() {
         launched: Some(3600),
         began: 3600,
         updated: 7200,
-        ended: Some("the queue was empty".to_owned()),
+        ended: Some(WorkerEnd::QueueEmpty),
         vcpus: 4,
         gpu: Some(Gpu { name: "NVIDIA L4".to_owned(), count: 1 }),
         ..usage_of_a_worker()
@@ -181,7 +181,7 @@ fn functions_are_billed_by_time_and_calls() {
 }
 
 #[test]
-fn what_belongs_to_no_stage_is_billed_too() {
+fn usage_outside_the_stages_is_billed() {
     // 40 transitions at $0.025 for a thousand, 2 mails at $0.10 for a thousand, 1 MB of logs at $0.50 for a
     // GB.
     let extras = Extras { transitions: 40, mails: 2, log_bytes: 1_000_000, images: 500_000, ..extras() };

@@ -87,7 +87,7 @@ fn gpu(instance_type: &str, vcpus: u32, spot: (f64, f64)) -> GpuMachine {
 }
 
 #[test]
-fn of_a_gpu_only_bounds_are_told() {
+fn a_gpu_has_only_bounds() {
     // Of 3,000,000 images: 10 ms on 8 cores of a machine are at most 3,125 images/s by its network.
     let asked = Question {
         prefixes: 100,
@@ -160,7 +160,7 @@ fn the_estimate_is_the_recommended_line_and_its_parts_add_up() {
 }
 
 #[test]
-fn an_estimate_that_is_none_says_why() {
+fn an_absent_estimate_has_a_reason() {
     let estimate = plan(question()).estimate.unwrap();
     let upside_down = Range { low: 2.0, high: 1.0 };
     for (wrong, why) in [
@@ -193,7 +193,7 @@ fn a_deadline_decides_how_many_machines() {
 }
 
 #[test]
-fn what_disagrees_or_lacks_an_instruction_set_is_not_recommended() {
+fn an_engine_that_disagrees_or_cannot_run_is_not_recommended() {
     let mut asked = question();
     asked.engine_rates[1].agreement = Some((190, 200));
     let unlike = plan(asked.clone());

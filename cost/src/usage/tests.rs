@@ -18,7 +18,7 @@ fn worker(began: u64, updated: u64, spot: bool) -> UsageRecord {
         launched: spot.then(|| began - 60),
         began,
         updated,
-        ended: Some("the queue was empty".to_owned()),
+        ended: Some(WorkerEnd::QueueEmpty),
         vcpus: 4,
         tagged: 90,
         failed: 10,
@@ -73,7 +73,7 @@ fn call(function: &str, action: &str, began: u64) -> UsageRecord {
 }
 
 #[test]
-fn a_worker_that_was_killed_was_there_for_a_minute_more_or_until_the_check_after_it() {
+fn a_killed_worker_is_billed_a_minute_more_or_until_the_next_check() {
     let seconds = |records: Vec<UsageRecord>| sum(records).machines[0].seconds;
     assert_eq!(seconds(vec![killed(1100)]), 160);
     assert_eq!(seconds(vec![killed(1100), call("reducer", "check", 1150)]), 150);
@@ -87,11 +87,25 @@ fn a_worker_that_was_killed_was_there_for_a_minute_more_or_until_the_check_after
 fn only_workers_of_the_latest_execution_stopped_at_its_budget() {
     let stopped = |began| {
         let UsageRecord::Worker(stopped) = worker(began, began + 10, false) else { panic!("a worker") };
-        UsageRecord::Worker(WorkerUsage { ended: Some(SHARE_IS_SPENT.to_owned()), ..stopped })
+        UsageRecord::Worker(WorkerUsage { ended: Some(WorkerEnd::BudgetShareSpent), ..stopped })
     };
     let usage =
         sum(vec![stopped(1000), call("splitter", "plan", 2000), stopped(2001), call("splitter", "plan", 1)]);
     assert_eq!((usage.planned_at, usage.shares_spent), (Some(2000), 1));
+}
+
+#[test]
+fn the_end_of_a_worker_is_stored_as_a_word_and_old_texts_stay_readable() {
+    let ends = [
+        (WorkerEnd::QueueEmpty, r#""queue_empty""#),
+        (WorkerEnd::SpotInterruption, r#""spot_interruption""#),
+        (WorkerEnd::Failed("no memory".to_owned()), r#"{"failed":"no memory"}"#),
+        (WorkerEnd::Other("failed: no memory".to_owned()), r#""failed: no memory""#),
+    ];
+    for (end, stored) in ends {
+        assert_eq!(serde_json::to_string(&end).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<WorkerEnd>(stored).unwrap(), end);
+    }
 }
 
 #[test]
@@ -119,7 +133,7 @@ fn requests_are_added_by_stage_and_a_call_counts_only_its_own() {
 }
 
 #[test]
-fn a_pause_between_two_executions_is_no_time_of_the_workers() {
+fn a_pause_between_two_executions_is_not_time_of_the_workers() {
     assert_eq!(covered(vec![(1000, 1100), (5000, 5010), (1050, 1200)]), 210);
     assert_eq!(covered(vec![]), 0);
 }

@@ -34,7 +34,7 @@ fn a_run_that_stopped_early_is_cheaper_for_its_images() {
 }
 
 #[test]
-fn a_run_without_machines_or_images_is_told_too() {
+fn a_run_without_machines_or_images_is_compared() {
     let done = RunFacts { images: 0, not_done: 1000, engine: "tract 0.22.0 fp32" };
     let found = PlanVariance::new(estimate(), &done, &Usage::default(), &bill(0.0, 0.001, 0.002));
     let sum: f64 = found.causes.iter().map(|cause| cause.usd).sum();

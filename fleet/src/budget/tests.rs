@@ -37,7 +37,7 @@ fn limit(max_usd: f64, of: LimitOf, machines: &[Machine]) -> Limit<'_> {
 }
 
 #[test]
-fn whose_limit_it_is_decides_how_a_run_can_continue() {
+fn the_owner_of_a_limit_decides_how_a_run_can_continue() {
     // 2026-12-01 00:00 UTC.
     let limits = [LimitOf::Request, LimitOf::Stack, LimitOf::Day { ends: 1_796_083_200 }];
     let mut said = Vec::new();
@@ -78,14 +78,14 @@ fn images_still_to_be_fetched_ask_kms_as_often_as_those_that_were() {
 }
 
 #[test]
-fn no_more_workers_than_can_do_anything() {
+fn no_worker_starts_that_cannot_pay_for_a_shard() {
     // Each needs a minute, 0.10, and a shard, 0.256: of 1.0 two can.
     let nothing = Usage::default();
     assert_eq!(allowed(2.0, 10_000, 40, (&nothing, false)), Allowed::Workers(2, 0.5));
 }
 
 #[test]
-fn a_run_that_cannot_be_paid_does_not_begin() {
+fn a_run_that_cannot_be_paid_does_not_start() {
     let Allowed::Nothing(problem) = allowed(10.5, 10_000, 4, (&Usage::default(), true)) else {
         panic!("it begins")
     };

@@ -95,7 +95,7 @@ fn cents(usd: f64) -> i64 {
 }
 
 #[tokio::test]
-async fn the_second_run_of_a_day_gets_the_rest_and_the_third_is_told_when_it_can_start() {
+async fn a_third_run_of_a_day_learns_when_it_can_start() {
     let world = World::new().await;
     assert_eq!(world.starts("a", Some(15.0), &[]).await, Ok(15.0));
     assert_eq!(world.starts("b", Some(15.0), &[]).await, Ok(5.0));
@@ -113,7 +113,7 @@ async fn the_second_run_of_a_day_gets_the_rest_and_the_third_is_told_when_it_can
 }
 
 #[tokio::test]
-async fn the_limit_of_the_day_is_the_runs_where_it_is_the_lowest() {
+async fn the_limit_of_the_day_applies_if_it_is_the_lowest() {
     let world = World::new().await;
     let rules = Rules { max_usd_per_day: Some(20.0), ..Rules::default() };
     let limit = async |name: &str| {
@@ -128,7 +128,7 @@ async fn the_limit_of_the_day_is_the_runs_where_it_is_the_lowest() {
 }
 
 #[tokio::test]
-async fn another_try_of_the_same_execution_reserves_nothing_more() {
+async fn a_second_try_of_an_execution_reserves_nothing_more() {
     let world = World::new().await;
     for _ in 0..3 {
         assert_eq!(world.starts("a", Some(15.0), &[]).await, Ok(15.0));
@@ -141,7 +141,7 @@ async fn another_try_of_the_same_execution_reserves_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_taken_up_again_counts_once() {
+async fn a_resumed_run_counts_once() {
     let world = World::new().await;
     assert_eq!(world.starts("a", Some(10.0), &[]).await, Ok(10.0));
     world.spend("a", 4).await;
@@ -179,7 +179,7 @@ async fn what_an_execution_spent_is_final_a_quarter_of_an_hour_after_its_end() {
 
 /// Between what the first one reads and what it writes, the second one comes and goes.
 #[tokio::test]
-async fn of_two_runs_that_start_at_once_none_reserves_what_the_other_has() {
+async fn two_runs_that_start_at_once_never_reserve_the_same_dollars() {
     let world = World::new().await;
     world.starts("running", Some(5.0), &[]).await.unwrap();
     let (first, came) = (world.fleet("first").await, Cell::new(false));
@@ -196,7 +196,7 @@ async fn of_two_runs_that_start_at_once_none_reserves_what_the_other_has() {
 }
 
 #[tokio::test]
-async fn what_others_put_into_the_day_is_not_read() {
+async fn foreign_objects_of_a_day_are_not_read() {
     let world = World::new().await;
     for name in ["note.txt", "x.json", "1/2.json", "-1.json", ".spent.json", "99999999999.json"] {
         world.bucket.put(&format!("days/2026-11-30/{name}"), "{".into()).await.unwrap();

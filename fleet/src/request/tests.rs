@@ -80,6 +80,8 @@ fn what_is_wrong_is_named() {
         with("workers", json!(0)),
         with("max_usd", json!(0)),
         with("max_usd", json!(-2.5)),
+        with("max_flips", json!(0.1)),
+        with("max_flips", json!(1.5)),
         with("deadline", json!("6")),
         with("deadline", json!("5m")),
         with("workers", json!(10_001)),
@@ -103,7 +105,7 @@ fn a_prefix_that_leaves_no_room_for_keys_is_refused() {
 }
 
 #[test]
-fn what_a_request_holds_stays_on_one_line_of_its_error() {
+fn the_error_of_a_request_is_one_line() {
     for text in ["a\r\nBcc: b@example.com", "\u{202e}gpj", "\0", "\u{1b}[31m", "\u{2028}"] {
         let mut misspelt = small();
         misspelt[text] = json!(1);

@@ -6,8 +6,6 @@ use super::*;
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::split::ShardMessage;
 
-const TIMEOUT: &str = "States.Timeout";
-
 fn timed_out() -> Problem {
     Problem { error: TIMEOUT.to_owned(), cause: String::new() }
 }
@@ -24,7 +22,7 @@ async fn received(world: &World) -> (BTreeSet<ShardId>, usize) {
 }
 
 #[tokio::test]
-async fn what_is_still_in_the_queue_or_in_hand_is_not_sent_again() {
+async fn shards_in_the_queue_or_in_progress_are_not_sent_again() {
     let world = World::new(1200).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -44,7 +42,7 @@ async fn what_is_still_in_the_queue_or_in_hand_is_not_sent_again() {
 /// A worker that is killed keeps what it had in hand hidden for minutes: a round that waits for nothing would
 /// miss it.
 #[tokio::test]
-async fn what_dead_workers_hold_is_sent_again_and_in_the_last_round_all_is() {
+async fn shards_of_dead_workers_are_sent_again_and_all_in_the_last_round() {
     let world = World::new(600).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -66,7 +64,7 @@ async fn what_dead_workers_hold_is_sent_again_and_in_the_last_round_all_is() {
 }
 
 #[tokio::test]
-async fn a_call_whose_time_is_up_says_where_the_next_one_goes_on() {
+async fn a_call_that_runs_out_of_time_returns_where_to_continue() {
     let world = World::new(4000).await;
     world.ask(json!({})).await;
     let fleet = world.fleet().await;

@@ -19,8 +19,12 @@ async fn infer_denied(world: &World, is_denied: fn(usize) -> bool) -> Result<(),
         ..tagfleet_pipeline::testing::worker(Arc::new(source), fleet.output.clone(), Duration::from_secs(60))
     };
     let ended = infer(worker, LengthTagger::threads(2, 3), &Stop::default()).await;
-    let why = ended.as_ref().map_or_else(|error| format!("{FAILED}{error}"), |_| "idle".to_owned());
-    let record = UsageRecord::Worker(WorkerUsage { ended: Some(why), ..usage_of_a_worker() });
+    let end = match &ended {
+        Ok(_) => WorkerEnd::QueueEmpty,
+        Err(error @ InferError::Denied(_)) => WorkerEnd::TooManyDenied(error.to_string()),
+        Err(error) => WorkerEnd::Failed(error.to_string()),
+    };
+    let record = UsageRecord::Worker(WorkerUsage { ended: Some(end), ..usage_of_a_worker() });
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     ended.map(|_| ())
 }
@@ -40,7 +44,7 @@ async fn a_few_denied_images_are_failed_rows_of_a_complete_run() {
 }
 
 #[tokio::test]
-async fn too_many_end_the_run_which_says_so_and_is_completed_once_they_are_accepted() {
+async fn too_many_denied_images_end_the_run_until_they_are_accepted() {
     let world = World::new(2500).await;
     world.ask(json!({})).await;
     world.split().await;

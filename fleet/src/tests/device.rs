@@ -6,7 +6,7 @@ use tagfleet_pipeline::tagger::DeviceTime;
 use tagfleet_report::binding::Stage;
 
 #[tokio::test]
-async fn a_summary_says_what_bound_workers_with_gpus() {
+async fn a_summary_names_the_bottleneck_of_workers_with_gpus() {
     let world = World::new(20).await;
     world.ask(json!({})).await;
     world.split().await;

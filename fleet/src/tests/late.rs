@@ -11,7 +11,7 @@ use tagfleet_pipeline::bucket::{BucketError, ByteRange, Fetched, FetchedRange, K
 use tagfleet_pipeline::reduce;
 
 #[tokio::test]
-async fn a_part_that_comes_behind_compaction_makes_the_run_complete_all_the_same() {
+async fn a_part_that_comes_after_compaction_completes_the_run() {
     let world = World::new(300).await;
     world.ask(json!({})).await;
     world.split().await;
@@ -89,7 +89,7 @@ impl Bucket for Overtaken {
 }
 
 #[tokio::test]
-async fn a_call_that_was_overtaken_by_the_end_of_the_run_does_not_undo_it() {
+async fn a_call_that_is_late_does_not_undo_the_end_of_the_run() {
     let world = Arc::new(World::new(300).await);
     world.ask(json!({})).await;
     world.split().await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::budget::{Limit, LimitOf, RunLimit};
 use super::super::rules::Rules;
 use super::*;
-use tagfleet_cost::usage::{FunctionUsage, SHARE_IS_SPENT, Usage};
+use tagfleet_cost::usage::{FunctionUsage, Usage};
 
 /// A cent for a GET of a worker, nothing else.
 fn a_cent_a_picture(usage: &Usage) -> Result<f64, String> {
@@ -46,14 +46,14 @@ async fn a_run_that_costs_more_than_its_limit_is_stopped_before_a_worker_starts(
 }
 
 #[tokio::test]
-async fn what_workers_left_at_their_shares_is_divided_again_until_the_rounds_are_over() {
+async fn unspent_shares_are_divided_again_until_the_rounds_are_over() {
     let world = World::new(600).await;
     world.ask(json!({"workers": 1})).await;
     world.split().await;
     let fleet = world.fleet().await;
     let mut requests = Requests::default();
     (0..400).for_each(|_| requests.count("s3:GetObject"));
-    let worker = WorkerUsage { ended: Some(SHARE_IS_SPENT.to_owned()), requests, ..usage_of_a_worker() };
+    let worker = WorkerUsage { ended: Some(WorkerEnd::BudgetShareSpent), requests, ..usage_of_a_worker() };
     let record = UsageRecord::Worker(worker);
     usage::put(fleet.output.as_ref(), &fleet.keys, "worker-a", &record).await.unwrap();
     let asked = |round, max_usd| CheckInput { round, before: Some(3), limit: Some(limit(max_usd)), ..ASKED };
@@ -66,7 +66,7 @@ async fn what_workers_left_at_their_shares_is_divided_again_until_the_rounds_are
 }
 
 #[tokio::test]
-async fn a_price_that_is_not_known_any_more_ends_a_run_that_has_begun_and_keeps_what_is_done() {
+async fn a_price_that_disappears_ends_a_started_run_and_keeps_its_rows() {
     let world = World::new(600).await;
     world.ask(json!({"max_usd": 100})).await;
     world.split().await;

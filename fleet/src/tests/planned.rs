@@ -13,7 +13,7 @@ fn plan() -> Value {
 }
 
 #[tokio::test]
-async fn a_bill_has_the_plan_beside_it_and_says_why_they_differ() {
+async fn a_bill_has_the_plan_and_the_causes_of_the_difference() {
     let world = World::new(20).await;
     world.ask(json!({"plan": plan()})).await;
     world.split().await;
@@ -34,7 +34,7 @@ async fn a_bill_has_the_plan_beside_it_and_says_why_they_differ() {
 }
 
 #[tokio::test]
-async fn a_run_without_a_plan_says_nothing_of_one() {
+async fn a_run_without_a_plan_reports_none() {
     let world = World::new(2).await;
     world.ask(json!({})).await;
     world.split().await;

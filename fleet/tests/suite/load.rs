@@ -16,7 +16,7 @@ use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, Compaction};
+use tagfleet_pipeline::reduce::{self, Compaction, Counted};
 use tagfleet_pipeline::run::Ranges;
 use tagfleet_pipeline::shard::{Image, Shard, ShardId};
 use tagfleet_pipeline::split::cut::cut;
@@ -111,7 +111,7 @@ async fn whole_run(images: usize, shard_images: usize) -> Vec<(&'static str, Dur
     assert_eq!(reduce::missing(output, keys).await.unwrap(), []);
     let compared = laps.lap();
     let groups = reduce::groups(output, keys, None).await.unwrap();
-    Compaction { output, run: run.0, keys: run.1, vector: None, earlier: None }
+    Compaction { output, run: run.0, keys: run.1, vector: None, earlier: None, counted: Counted::Best }
         .all(&groups, &[])
         .await
         .unwrap();

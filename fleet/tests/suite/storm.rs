@@ -46,7 +46,7 @@ fn on_a_virtual_clock<T>(run: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn a_fleet_in_a_storm_comes_to_the_rows_of_a_quiet_one() {
+fn a_disturbed_fleet_has_the_rows_of_an_undisturbed_one() {
     let mut seen = execution::Seen::default();
     for seed in seeds() {
         let _seed = Seed(seed);
@@ -56,7 +56,7 @@ fn a_fleet_in_a_storm_comes_to_the_rows_of_a_quiet_one() {
 }
 
 #[test]
-fn a_local_run_in_a_storm_comes_to_the_rows_of_a_quiet_one() {
+fn a_disturbed_local_run_has_the_rows_of_an_undisturbed_one() {
     let mut processes = 0;
     for seed in seeds() {
         let _seed = Seed(seed);

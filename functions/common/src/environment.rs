@@ -40,8 +40,8 @@ pub fn number(name: &str) -> Result<u32, String> {
 /// If the environment does not define it.
 pub fn machines(device: Device) -> Result<Vec<Machine>, String> {
     let (name, life_cycles): (_, &[&str]) = match device {
-        Device::Cpu => ("TAGFLEET_CPU_INSTANCE_TYPES", &["spot"]),
-        Device::Gpu => ("TAGFLEET_GPU_INSTANCE_TYPES", &["spot", "on-demand"]),
+        Device::Cpu => ("TAGFLEET_CPU_INSTANCE_TYPES", &[Machine::SPOT]),
+        Device::Gpu => ("TAGFLEET_GPU_INSTANCE_TYPES", &[Machine::SPOT, Machine::ON_DEMAND]),
     };
     let mut machines = Vec::new();
     for instance_type in names(&variable(name)?) {

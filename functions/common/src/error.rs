@@ -86,7 +86,7 @@ mod tests {
             kind: Kind::Temporary,
             service: "SQS",
             action: "CreateQueue".to_owned(),
-            thing: "q".to_owned(),
+            resource: "q".to_owned(),
             code: String::new(),
             detail: "timeout".to_owned(),
         };

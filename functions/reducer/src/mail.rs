@@ -7,11 +7,10 @@ use tagfleet_aws::mail::Sent;
 use tagfleet_aws::{ServiceError, console};
 use tagfleet_fleet::finish::read_summary;
 use tagfleet_fleet::rules::Rules;
-use tagfleet_fleet::{FleetError, FleetRun, Stack};
+use tagfleet_fleet::{FleetError, FleetRun, Stack, page};
 use tagfleet_function::CallError;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_report::mail::{Failure, Mail, Surroundings};
-use tagfleet_report::samples::highlights;
 
 /// Where the stack is, for the commands and the link of a mail.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +80,7 @@ async fn surroundings(fleet: &FleetRun, whereabouts: Whereabouts<'_>) -> Result<
     let request = &fleet.valid.request;
     let bucket = &fleet.valid.output.bucket;
     let link = request.mail_link.then(|| console::object(whereabouts.region, bucket, &fleet.keys.report()));
-    let highlights = highlights(fleet.output.as_ref(), &fleet.keys).await.map_err(FleetError::from)?;
+    let highlights = page::highlights(fleet.output.as_ref(), &fleet.keys).await.map_err(FleetError::from)?;
     Ok(Surroundings { link, highlights, ..whereabouts.around(request.profile.as_deref()) })
 }
 

@@ -69,7 +69,7 @@ fn encoded(rows: &Rows) -> Bytes {
 }
 
 #[tokio::test]
-async fn it_grows_from_stop_to_stop_and_is_written_only_if_it_does() {
+async fn a_checkpoint_grows_and_is_written_only_if_it_does() {
     let place = Place::new();
     let checkpoints = place.checkpoints();
     assert_eq!(checkpoints.read(&shard(0)).await.unwrap(), Rows::new());
@@ -85,7 +85,7 @@ async fn it_grows_from_stop_to_stop_and_is_written_only_if_it_does() {
 }
 
 #[tokio::test]
-async fn one_cut_anywhere_or_with_any_byte_changed_is_refused_and_named() {
+async fn a_truncated_or_changed_checkpoint_is_refused_and_named() {
     let place = Place::new();
     let whole = encoded(&rows(0..9));
     for length in 0..whole.len() {
@@ -109,7 +109,7 @@ async fn one_cut_anywhere_or_with_any_byte_changed_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn what_is_of_something_else_is_refused() {
+async fn a_checkpoint_of_another_shard_or_run_is_refused() {
     let place = Place::new();
     let other = stored::encode(&rows(0..3), &run("other"), shard(0).id).unwrap();
     let mut said = vec![place.refusal(other).await];
@@ -156,7 +156,7 @@ async fn a_row_of_another_version_of_its_image_is_tagged_again() {
 }
 
 #[tokio::test]
-async fn what_fails_for_a_while_is_told_from_what_is_of_no_use() {
+async fn a_failed_read_differs_from_a_useless_checkpoint() {
     let place = Place::new();
     for (kind, is_temporary) in [(Kind::Temporary, true), (Kind::Denied, false)] {
         let output = FailingBucket::new(std::sync::Arc::new(place.bucket.clone()), kind, 0..u64::MAX);

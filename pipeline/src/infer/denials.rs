@@ -10,7 +10,6 @@ use futures::stream::{self, StreamExt};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::shard_in_progress::ShardInProgress;
-use super::state::WorkerState;
 use super::{ShardFailure, Worker};
 use crate::bucket::{Access, BucketError, Kind};
 use crate::denied::{self, TooManyDenied};
@@ -90,14 +89,14 @@ impl Denials {
     /// [`ShardFailure::Denied`] if the run has more of them than it takes.
     pub(super) async fn announce(
         &self,
-        state: &WorkerState,
+        worker: &Worker,
         (shard, images): (ShardId, usize),
         example: &BucketError,
     ) -> Result<(), ShardFailure> {
-        let (output, keys) = (state.worker.output.as_ref(), &state.worker.keys);
+        let (output, keys) = (worker.output.as_ref(), &worker.keys);
         let mut tally = self.tally.lock().await;
         denied::announce(output, keys, shard, images).await?;
-        let all = tally.of_run(&state.worker).await?;
+        let all = tally.of_run(worker).await?;
         tally.since += images as u64;
         let most = denied::most(all);
         let at_worst = |tally: &Tally| Some(tally.counted? + tally.since.saturating_mul(MOST_WORKERS));

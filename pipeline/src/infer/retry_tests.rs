@@ -37,7 +37,7 @@ async fn a_disturbance_of_minutes_costs_no_shard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_longer_one_shards_go_back_and_the_worker_goes_on() {
+async fn after_a_long_outage_shards_are_returned_and_the_worker_continues() {
     let worker = worker_on(4000, Kind::Temporary).await;
     let began = Instant::now();
     assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
@@ -91,7 +91,7 @@ async fn thumbnails_that_cannot_be_stored_fail_no_shard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn told_to_stop_now_it_tries_no_more() {
+async fn a_worker_that_must_stop_now_makes_no_further_try() {
     let worker = worker_on(u64::MAX, Kind::Temporary).await;
     let (stop, began) = (Stop::default(), Instant::now());
     let stopping = async {
@@ -162,7 +162,7 @@ async fn tag_late(takes: Duration) -> Worker {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tagger_that_finds_out_what_it_hangs_on_costs_no_shard() {
+async fn a_tagger_that_recovers_from_a_hang_costs_no_shard() {
     let worker = tag_late(3 * VISIBILITY).await;
     assert_eq!(worker.progress.shard_failures().last, None);
     assert_eq!(worker.progress.counts().committed, IMAGES as u64);

@@ -130,7 +130,7 @@ async fn a_shard_that_hangs_goes_back_while_another_is_kept_beyond_the_timeout()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_in_which_every_shard_hangs_gives_up() {
+async fn a_worker_gives_up_if_every_shard_hangs() {
     let source = Arc::new(SlowBucket {
         seconds: (0..IMAGES).map(|image| (key(image), 1_000_000)).collect(),
         ..SlowBucket::default()
@@ -141,7 +141,7 @@ async fn a_worker_in_which_every_shard_hangs_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn told_to_stop_before_a_shard_is_read_it_gives_its_message_back() {
+async fn a_worker_that_stops_before_reading_a_shard_returns_its_message() {
     let id = RunId::try_from("run".to_owned()).unwrap();
     let output =
         Arc::new(SlowBucket { hangs: RunKeys::new("", &id).part(shard(0)), ..SlowBucket::default() });
@@ -162,7 +162,7 @@ async fn told_to_stop_before_a_shard_is_read_it_gives_its_message_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_comes_while_it_drains_goes_back_at_once() {
+async fn a_message_that_arrives_while_draining_is_returned_at_once() {
     let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
     let worker = Worker { receive_wait: Duration::from_secs(20), ..worker };
     assert_eq!(infer(worker.clone(), vec![], &Stop::default()).await.unwrap(), WorkerExit::Idle);
@@ -180,7 +180,7 @@ async fn a_message_that_comes_while_it_drains_goes_back_at_once() {
 
 /// Denials of one shard alone: it comes again within the wait for a message, so that the worker finds out.
 #[tokio::test(start_paused = true)]
-async fn a_single_denied_shard_is_tried_until_it_is_clear_that_nothing_else_comes() {
+async fn a_single_denied_shard_is_retried_until_no_other_shard_arrives() {
     let worker = worker(Arc::new(SlowBucket::default()), Arc::new(MemoryBucket::default())).await;
     let (receive_wait, retry_delay) = (Duration::from_secs(20), Duration::from_secs(10));
     let denying = crate::testing::FailingBucket::new(worker.source.clone(), Kind::Denied, 0..u64::MAX);

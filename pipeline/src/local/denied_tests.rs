@@ -60,7 +60,7 @@ async fn one_denied_image_is_a_row() {
 /// The worker comes to them first: it has read nothing yet, and looks for something that can be read
 /// elsewhere.
 #[tokio::test]
-async fn whole_shards_of_denied_images_are_rows_where_others_can_be_read() {
+async fn shards_of_denied_images_are_rows_if_other_images_can_be_read() {
     let (source, _, worker) = denying(1024, |number| number < 700).await;
     denied::accept(worker.output.as_ref(), &worker.keys).await.unwrap();
     let counts = complete(&source, &worker).await;
@@ -69,7 +69,7 @@ async fn whole_shards_of_denied_images_are_rows_where_others_can_be_read() {
 }
 
 #[tokio::test]
-async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted() {
+async fn too_many_denied_images_stop_the_run_until_permitted_or_accepted() {
     for is_accepted in [false, true] {
         let (source, denying, worker) = denying(1200, |number| number % 10 == 0).await;
         let error = run_on(&source, &worker, &Stop::default()).await.unwrap_err();
@@ -95,7 +95,7 @@ async fn more_than_the_limit_stop_the_run_until_they_are_permitted_or_accepted()
 
 /// All that can be read was read by an earlier process, and is in the only shard's checkpoint.
 #[tokio::test]
-async fn a_process_that_reads_nothing_itself_knows_what_an_earlier_one_read() {
+async fn a_process_that_reads_no_image_knows_what_an_earlier_one_read() {
     let (source, denying, worker) = denying(20, |number| number < 11).await;
     let error = run_on(&source, &worker, &Stop::default()).await.unwrap_err();
     assert!(matches!(error, RunError::Infer(InferError::Denied(_))), "{error}");
@@ -162,7 +162,7 @@ impl TestSource for Unsteady {
 }
 
 #[tokio::test]
-async fn a_denial_that_passes_is_no_row() {
+async fn a_transient_denial_is_not_a_row() {
     let source = source_of(100).await;
     let unsteady = Unsteady {
         inner: source.clone(),

@@ -137,7 +137,7 @@ async fn a_worker_that_meets_nothing_but_denials_stops_and_names_the_cause() {
 }
 
 #[tokio::test]
-async fn throttling_is_no_row() {
+async fn throttling_is_not_a_row() {
     let source = source_of(300).await;
     let throttled = Arc::new(FailingBucket::new(source.clone(), Kind::Temporary, 100..110));
     let worker = worker(throttled, Arc::new(MemoryBucket::default()));
@@ -156,7 +156,7 @@ async fn a_broken_engine_stops_the_run_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_stopped_run_goes_on() {
+async fn a_stopped_run_resumes() {
     let source = source_of(700).await;
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
     let stop = Stop::default();
@@ -167,7 +167,7 @@ async fn a_stopped_run_goes_on() {
 }
 
 #[tokio::test]
-async fn a_put_that_fails_takes_its_images_back_from_the_progress() {
+async fn a_failed_put_subtracts_its_images_from_the_progress() {
     let source = source_of(600).await;
     for from in 0..24 {
         let output =
@@ -181,7 +181,7 @@ async fn a_put_that_fails_takes_its_images_back_from_the_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_to_stop_now_it_gives_back_what_it_has_in_hand() {
+async fn a_worker_that_must_stop_now_returns_its_shards() {
     let source = source_of(700).await;
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
     let listed = Source::Listed(source.clone(), Filter::default());
@@ -249,7 +249,7 @@ impl Tagger for OnDevice {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_stages_of_a_device_did_is_known_in_the_end() {
+async fn the_times_of_a_devices_stages_are_known_at_the_end() {
     let source = source_of(300).await;
     let quiet = worker(source.clone(), Arc::new(MemoryBucket::default()));
     let worker = worker(source.clone(), Arc::new(MemoryBucket::default()));
@@ -296,7 +296,7 @@ proptest! {
     /// The output fails at any moment, for a while or until the process ends, several times over: the rows of
     /// a run that reaches its end are those of an undisturbed one.
     #[test]
-    fn rows_equal_those_of_a_quiet_run(
+    fn a_disturbed_run_has_the_rows_of_a_quiet_run(
         images in 1..600usize,
         faults in prop::collection::vec((0..40u64, 1..60u64), 0..5),
     ) {

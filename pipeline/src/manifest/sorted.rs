@@ -13,7 +13,7 @@ use super::scan;
 use super::selection::{MOST, Smallest};
 use super::stream::Entries;
 use crate::bucket::{BucketError, KeyRange};
-use crate::filter::Page;
+use crate::inputs::Page;
 
 /// Entries of a page.
 const PAGE: usize = 1000;
@@ -74,7 +74,7 @@ impl Reading {
                 break;
             }
         }
-        Ok(Some(self.listed.filter.lines(lines, &self.listed.prefixes)))
+        Ok(Some(Page::in_manifest(&self.listed.filter, lines, &self.listed.prefixes)))
     }
 
     /// One pass over the current partition, or on to the next one.

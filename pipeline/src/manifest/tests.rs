@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::bucket::Access;
 use crate::bucket::memory::MemoryBucket;
-use crate::filter::{Page, SkipReason};
+use crate::filter::SkipReason;
+use crate::inputs::Page;
 use crate::shard::Image;
 use crate::split::Source;
 use written::{Row, csv, inventory, json_lines, packed, parquet, rows};
@@ -198,7 +199,7 @@ async fn a_table_of_results_is_a_list_of_keys() {
 }
 
 #[tokio::test]
-async fn etags_are_those_of_a_bucket_and_an_access_point_is_any() {
+async fn etags_match_a_bucket_and_an_access_point_matches_any() {
     let place = Place::with("l.csv", "bucket,key,etag\nshop,a.jpg,x\n".into()).await;
     for (source, etag) in [(None, None), (Some("s3://arn:aws:s3:eu-west-1:1:accesspoint/shop"), Some("x"))] {
         let source = source.map(str::to_owned);
@@ -228,7 +229,7 @@ async fn keys_may_be_addresses_or_in_a_column_without_a_name() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_list_is_named_with_its_line() {
+async fn a_fault_of_a_list_is_named_with_its_line() {
     let long = format!("key\n{}\n", "k".repeat(20_000));
     let endless = format!("key\n\"{}", "k\n".repeat(2 << 20));
     let cut_off = packed(b"key\na.jpg\n");
@@ -357,7 +358,7 @@ async fn a_large_list_is_cut_into_partitions_that_fit() {
 }
 
 #[tokio::test]
-async fn bounds_that_lie_are_found_out() {
+async fn false_bounds_are_detected() {
     let keys: Vec<String> = ["a.jpg", "b.jpg"].map(str::to_owned).into();
     let honest = parquet(&rows(&keys), 10, EnabledStatistics::Chunk);
     // The key in the data, which is stored before the footer and its bounds.

@@ -9,9 +9,8 @@ use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::compaction::{all_slices, fetch_part};
-use super::merge::blocking;
-use super::{Groups, ReduceError, RowCounts, TagCounts, sizes};
+use super::slices::{all_slices, fetch_part};
+use super::{Groups, ReduceError, RowCounts, TagCounts, blocking, sizes};
 use crate::bucket::Bucket;
 use crate::checkpoint::Checkpoints;
 use crate::record;

@@ -13,11 +13,13 @@ use arrow_select::filter::filter_record_batch;
 use arrow_select::interleave::interleave_record_batch;
 use bytes::Bytes;
 
-use super::compaction::Compaction;
 use super::count::count;
-use super::{ReduceError, RowCounts};
+use super::flips::TaggedRows;
+use super::{Counted, ReduceError, RowCounts, blocking};
+use crate::bucket::Bucket;
 use crate::earlier::{EarlierFiles, EarlierRun};
 use crate::record;
+use crate::run::RunKeys;
 use crate::shard::ShardId;
 use crate::tags::parquet::{self, RunColumns, StoredTable, TableError, TableWriter, schema};
 
@@ -54,18 +56,13 @@ impl ResultFile {
     }
 }
 
-/// Reads, decodes or writes a table away from the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TableError> + Send + 'static,
-) -> Result<T, TableError> {
-    tokio::task::spawn_blocking(work).await.map_err(TableError::from).flatten()
-}
-
 /// The results of the earlier run, for the shards of a slice.
 pub(super) struct KeptFiles<'a> {
-    pub(super) of: &'a Compaction<'a>,
+    pub(super) output: &'a dyn Bucket,
+    pub(super) keys: &'a RunKeys,
     pub(super) earlier: &'a EarlierRun,
     pub(super) files: EarlierFiles,
+    pub(super) counted: Counted,
 }
 
 impl KeptFiles<'_> {
@@ -76,12 +73,12 @@ impl KeptFiles<'_> {
         id: ShardId,
         part: Bytes,
     ) -> Result<ResultFile, ReduceError> {
-        let (output, keys) = (self.of.output, self.of.keys);
+        let (output, keys) = (self.output, self.keys);
         let of_part = |error| ReduceError::Table(keys.part(id), error);
         let shard = record::read_shard(output, keys, id).await?;
         let kept = shard.kept.unwrap_or_default();
-        let columns = self.earlier.columns.clone();
-        let merged = blocking(move || Merge::start(result, part, &columns)).await;
+        let (columns, counted) = (self.earlier.columns.clone(), self.counted);
+        let merged = blocking(move || Merge::start(result, part, &columns, counted)).await;
         let mut merge = merged.map_err(of_part)?;
         let mut mask = kept.mask();
         let mut rows = self.files.rows(&kept.range, &[]);
@@ -112,14 +109,20 @@ struct Merge {
     result: ResultFile,
     /// The rows of the part that are not written yet.
     part: RecordBatch,
+    counted: Counted,
 }
 
 impl Merge {
-    fn start(mut result: ResultFile, part: Bytes, of: &RunColumns) -> Result<Self, TableError> {
+    fn start(
+        mut result: ResultFile,
+        part: Bytes,
+        of: &RunColumns,
+        counted: Counted,
+    ) -> Result<Self, TableError> {
         let table = parquet::open(part)?.of_this_version()?;
         result.add_facts(&table);
         let batches = table.batches.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { result, part: concat_batches(&schema(of.vector), &batches)? })
+        Ok(Self { result, part: concat_batches(&schema(of.vector), &batches)?, counted })
     }
 
     /// Adds those rows of `earlier` for which `is_kept` is set, and the part's rows before them.
@@ -129,7 +132,10 @@ impl Merge {
         is_kept: &BooleanArray,
         of: &RunColumns,
     ) -> Result<Self, TableError> {
-        let kept = filter_record_batch(&with_columns_of(earlier, of)?, is_kept)?;
+        let earlier = with_columns_of(earlier, of)?;
+        let kept = filter_record_batch(&earlier, is_kept)?;
+        let dropped: BooleanArray = is_kept.values().iter().map(|is_kept| Some(!is_kept)).collect();
+        self.count_flips(&kept, &filter_record_batch(&earlier, &dropped)?)?;
         let order = order(keys(&kept)?, keys(&self.part)?);
         if !order.is_empty() {
             self.result.write(&interleave_record_batch(&[&kept, &self.part], &order)?)?;
@@ -137,6 +143,14 @@ impl Merge {
         let written = order.len() - kept.num_rows();
         self.part = self.part.slice(written, self.part.num_rows() - written);
         Ok(self)
+    }
+
+    /// A row that is not kept may have another one in the part, which is not written before it is compared.
+    fn count_flips(&mut self, kept: &RecordBatch, dropped: &RecordBatch) -> Result<(), TableError> {
+        let flips = &mut self.result.counts.flips;
+        flips.same += TaggedRows::new(kept)?.tagged();
+        flips.add(&TaggedRows::new(dropped)?.compare(&TaggedRows::new(&self.part)?, self.counted));
+        Ok(())
     }
 
     fn finish(mut self) -> Result<ResultFile, TableError> {

@@ -11,6 +11,7 @@ use arrow_array::types::{Float32Type, Int32Type};
 use serde::{Deserialize, Serialize};
 
 use super::scores::ScoreCounts;
+use crate::run::RunRequest;
 use crate::tags::parquet::TableError;
 
 /// Labels that are counted each by itself; tags with any other are counted together.
@@ -40,6 +41,14 @@ pub enum Counted {
     Best,
     /// Every tag that a row keeps, of a model with several labels per image.
     All,
+}
+
+impl Counted {
+    /// What a run counts for people.
+    #[must_use]
+    pub fn of_run(request: &RunRequest) -> Self {
+        if request.model.multi_label { Self::All } else { Self::Best }
+    }
 }
 
 /// How often one label was given.

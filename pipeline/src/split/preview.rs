@@ -8,7 +8,8 @@ use super::duplicates::{DuplicateCounter, Duplicates};
 use super::range::ShardBuilder;
 use super::{RangeSplit, Source};
 use crate::bucket::{BucketError, KeyRange};
-use crate::filter::{Page, Skipped};
+use crate::filter::Skipped;
+use crate::inputs::Page;
 use crate::shard::kept::Difference;
 
 /// A page of a listing, with the images that would be tagged.

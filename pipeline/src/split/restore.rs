@@ -10,7 +10,8 @@ use futures::stream::TryStreamExt;
 
 use super::{RangeSplit, Source, SplitError};
 use crate::bucket::{Bucket, KeyRange};
-use crate::filter::{Skipped, SkippedRun};
+use crate::filter::Skipped;
+use crate::inputs::SkippedRun;
 use crate::record::{self, RecordError};
 use crate::run::RunKeys;
 use crate::shard::{Image, Shard, ShardId};

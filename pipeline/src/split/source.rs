@@ -9,7 +9,8 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::bucket::{Bucket, BucketError, KeyRange};
 use crate::earlier::{ComparedRows, EarlierRow, EarlierRun};
-use crate::filter::{Filter, Page};
+use crate::filter::Filter;
+use crate::inputs::Page;
 use crate::manifest;
 use crate::shard::Image;
 
@@ -118,7 +119,7 @@ impl Source {
         match self {
             Self::Listed(bucket, filter) => {
                 let (filter, chosen) = (filter.clone(), range.prefix.clone());
-                bucket.list(range).map_ok(move |objects| filter.page(objects, &chosen)).boxed()
+                bucket.list(range).map_ok(move |objects| Page::listed(&filter, objects, &chosen)).boxed()
             }
             Self::Several(bucket, filter, picks) => several(bucket, filter, picks, range),
             Self::Manifest(listed) => manifest::pages(listed, range),
@@ -150,7 +151,7 @@ fn several(
     let pages = move |pick: usize| match &picks.0[pick] {
         Pick::Keys(keys) => {
             let keys: Vec<String> = keys.iter().filter(|key| range.contains(key)).cloned().collect();
-            stream::iter([Ok(filter.named(&keys))]).boxed()
+            stream::iter([Ok(Page::named(&filter, &keys))]).boxed()
         }
         Pick::Prefix(prefix) => match range.within(prefix) {
             Some(range) => Source::Listed(bucket.clone(), filter.clone()).pages(&range),

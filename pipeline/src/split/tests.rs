@@ -102,7 +102,7 @@ async fn shards_grow() {
 }
 
 #[tokio::test]
-async fn a_split_that_is_stopped_after_each_page_comes_to_its_end() {
+async fn a_split_that_stops_after_each_page_finishes() {
     let keys = numbered(4500);
     let source = Source::Listed(bucket_of(keys.clone()).await, Filter::default());
     let (output, queue) = (MemoryBucket::default(), queue());
@@ -126,7 +126,7 @@ async fn split_page_by_page(source: &Source, output: &dyn Bucket, queue: &Memory
 }
 
 #[tokio::test]
-async fn keys_that_are_no_inputs_are_passed_and_counted_once() {
+async fn keys_that_are_not_inputs_are_skipped_and_counted_once() {
     let markers = (0..2500).map(|number| format!("{number:06}/"));
     let source = MemoryBucket::default();
     for key in markers {
@@ -164,7 +164,7 @@ fn a_shard_ends_before_its_images_have_too_many_bytes() {
 }
 
 #[test]
-fn a_shard_ends_where_its_rows_would_be_too_large() {
+fn a_shard_ends_before_its_rows_are_too_large() {
     let mut open = ShardBuilder::default();
     open.push(Image::named("a".to_owned()));
     assert!(!open.is_full(0, 2));
@@ -173,7 +173,7 @@ fn a_shard_ends_where_its_rows_would_be_too_large() {
 }
 
 #[tokio::test]
-async fn folder_markers_are_no_images() {
+async fn folder_markers_are_not_images() {
     let source = MemoryBucket::default();
     source.put("a/", Bytes::new()).await.unwrap();
     source.put("a/b", Bytes::from_static(b"x")).await.unwrap();
@@ -193,7 +193,7 @@ async fn two_splitters_at_once_agree() {
 }
 
 #[tokio::test]
-async fn a_second_splitter_that_sees_other_objects_drops_and_repeats_none() {
+async fn a_second_splitter_with_other_objects_drops_and_repeats_none() {
     let keys = numbered(600);
     let source = bucket_of(keys.clone()).await;
     let (output, queue) = (MemoryBucket::default(), queue());
@@ -222,7 +222,7 @@ proptest! {
     /// Stopped after any number of calls, again and again: no key is dropped, none repeated, every shard has
     /// a message.
     #[test]
-    fn a_stopped_split_goes_on(keys in btree_set(".{0,3}", 0..900), stops in prop::collection::vec(0..12u64, 0..6)) {
+    fn a_stopped_split_resumes_without_losing_keys(keys in btree_set(".{0,3}", 0..900), stops in prop::collection::vec(0..12u64, 0..6)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let source = Source::Listed(bucket_of(keys.clone()).await, Filter::default());

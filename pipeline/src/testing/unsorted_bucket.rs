@@ -107,7 +107,7 @@ mod tests {
 
     /// 1,123 keys at most: few enough to be sorted.
     #[tokio::test]
-    async fn it_keeps_the_contract_all_the_same() {
+    async fn an_unsorted_bucket_keeps_the_contract() {
         contract::holds(&UnsortedBucket::new(Arc::new(MemoryBucket::default()), 100)).await;
     }
 }

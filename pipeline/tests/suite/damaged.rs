@@ -70,13 +70,13 @@ fn named_and_mended(is_complete_before: bool, key: impl Fn(&RunKeys) -> String) 
 }
 
 #[test]
-fn the_record_of_a_split() {
+fn a_damaged_record_of_a_split_is_named() {
     named_and_mended(false, |keys| keys.range_split(0));
     named_and_mended(true, |keys| keys.range_split(0));
 }
 
 #[test]
-fn a_shard_that_is_open() {
+fn a_damaged_shard_is_named() {
     named_and_mended(false, |keys| keys.shard(id(2)));
 }
 
@@ -91,12 +91,12 @@ fn the_groups() {
 }
 
 #[test]
-fn the_counts_of_a_group() {
+fn damaged_counts_of_a_group_are_named() {
     named_and_mended(true, |keys| keys.compacted(0, 0));
 }
 
 #[test]
-fn ranges_end_the_run() {
+fn damaged_ranges_end_the_run() {
     block_on(async {
         let place = place(false).await;
         let keys = RunKeys::new("", &RunId::try_from("run".to_owned()).unwrap());
@@ -108,7 +108,7 @@ fn ranges_end_the_run() {
 
 /// Every shard of a run that was split, deleted one after the other and all at once.
 #[test]
-fn shards_are_made_again_as_they_were() {
+fn deleted_shards_are_restored_as_they_were() {
     block_on(async {
         for gone in [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 1, 2]] {
             let place = place(false).await;
@@ -128,7 +128,7 @@ fn shards_are_made_again_as_they_were() {
 }
 
 #[test]
-fn a_shard_whose_images_are_others_by_now_is_not_made_again() {
+fn a_shard_with_changed_images_is_not_restored() {
     block_on(async {
         for is_added in [true, false] {
             let place = place(false).await;

@@ -14,7 +14,7 @@ use tagfleet_pipeline::infer::{Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MemoryQueue, Queue};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, Compaction};
+use tagfleet_pipeline::reduce::{self, Compaction, Counted};
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
 use tagfleet_pipeline::split::{Source, split_range};
 use tagfleet_pipeline::testing::LengthTagger;
@@ -116,7 +116,7 @@ async fn results(worker: &Worker) -> Rows {
     let groups = reduce::groups(output, keys, None).await.unwrap();
     let mut rows = Vec::new();
     for (number, group) in (0..).zip(&groups.groups) {
-        Compaction { output, run: &worker.run, keys, vector: None, earlier: None }
+        Compaction { output, run: &worker.run, keys, vector: None, earlier: None, counted: Counted::Best }
             .group(number, group)
             .await
             .unwrap();
@@ -129,7 +129,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn however_a_run_is_done_its_rows_are_the_same(
+    fn batch_threads_shards_and_order_do_not_change_the_rows(
         images in prop::collection::btree_map("[a-zü/]{1,6}", "(bad|image){1}.{0,60}", 1..120),
         way in way(),
     ) {

@@ -235,7 +235,7 @@ proptest! {
 }
 
 #[test]
-fn a_night_without_changes_reads_no_image_and_says_what_it_kept() {
+fn a_night_without_changes_reads_no_image_and_counts_kept_rows() {
     block_on(async {
         for large_rows in [false, true] {
             let world = World::new(large_rows);

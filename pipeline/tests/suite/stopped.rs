@@ -205,7 +205,7 @@ proptest! {
 
 /// Images of other shards than the one that is denied are done, and so are the others of that shard.
 #[test]
-fn what_is_tagged_of_a_shard_that_fails_is_kept() {
+fn the_rows_of_a_failed_shard_are_kept() {
     block_on(async {
         let place = Place::new(256).await;
         let few = Few { inner: place.source.clone(), left: AtomicUsize::new(200), then_denied: true };

@@ -3,6 +3,8 @@
 //! The curve is a picture without text, so that it may be stretched; its numbers are around it and in a
 //! sentence.
 
+use maud::{Markup, html};
+
 use crate::binding::{Binding, Stage};
 use crate::text::{duration, images, number};
 use crate::throughput::{Bottleneck, Throughput};
@@ -15,83 +17,86 @@ const HEIGHT: f64 = 240.0;
 const FEWEST: usize = 4;
 
 /// `device` adds the stages if a device ran the model.
-pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<&Binding>) -> String {
-    let mut html = "<section aria-labelledby=\"speed\">\n<h2 id=\"speed\">Speed</h2>\n".to_owned();
+pub(super) fn section(throughput: &Throughput, images_here: u64, device: Option<&Binding>) -> Markup {
     let seconds = throughput.seconds();
-    if throughput.peak() == 0.0 {
-        html.push_str("<p>All images were tagged before; no speed was measured.</p>\n</section>\n");
-        return html;
-    }
     let mean = images_here as f64 / seconds;
-    html.push_str(&format!(
-        "<p>{} in {}: {} images per second on average, {} at most. {}</p>\n",
-        images(images_here),
-        duration(seconds),
-        number(mean),
-        number(throughput.peak()),
-        bottleneck(throughput, device)
-    ));
-    if throughput.pieces.len() >= FEWEST {
-        html.push_str(&figure(throughput, mean));
+    html! {
+        section aria-labelledby="speed" {
+            h2 #speed { "Speed" }
+            @if throughput.peak() == 0.0 {
+                p { "All images were tagged before; no speed was measured." }
+            } @else {
+                p {
+                    (images(images_here)) " in " (duration(seconds)) ": " (number(mean)) " images per second on average, "
+                    (number(throughput.peak())) " at most. " (bottleneck(throughput, device))
+                }
+                @if throughput.pieces.len() >= FEWEST { (figure(throughput, mean)) }
+            }
+        }
     }
-    html.push_str("</section>\n");
-    html
 }
 
 /// Names the bottleneck, with its figure.
-fn bottleneck(throughput: &Throughput, device: Option<&Binding>) -> String {
+fn bottleneck(throughput: &Throughput, device: Option<&Binding>) -> Markup {
     let (Some(busy), Some(bottleneck)) = (throughput.threads.busy(), throughput.bottleneck()) else {
-        return "What limited it was not measured.".to_owned();
+        return html! { "What limited it was not measured." };
     };
-    let percent = busy * 100.0;
+    let percent = format!("{:.0} %", busy * 100.0);
     match (bottleneck, device) {
         // Threads that wait for the device tag, as far as they know.
         (Bottleneck::Cores, Some(device)) => stage(device),
-        (Bottleneck::Cores, None) => format!(
-            "<strong>The cores were the bottleneck</strong>: they decoded and tagged {percent:.0} % of the time and hardly \
-             waited for an image."
-        ),
-        (Bottleneck::Fetching, _) => format!(
-            "<strong>Fetching was the bottleneck</strong>: the cores tagged {percent:.0} % of the time and waited for images \
-             for the rest of it."
-        ),
+        (Bottleneck::Cores, None) => html! {
+            strong { "The cores were the bottleneck" }
+            ": they decoded and tagged " (percent) " of the time and hardly waited for an image."
+        },
+        (Bottleneck::Fetching, _) => html! {
+            strong { "Fetching was the bottleneck" }
+            ": the cores tagged " (percent) " of the time and waited for images for the rest of it."
+        },
     }
 }
 
-fn stage(device: &Binding) -> String {
+fn stage(device: &Binding) -> Markup {
     let name = match device.stage {
         Stage::Decode => "Decoding was",
         Stage::Transfer => "Copying to the device was",
         Stage::Compute => "The device was",
     };
-    let verdict = if device.binds() {
-        format!("<strong>{name} the bottleneck</strong>")
-    } else {
-        "<strong>No stage was the bottleneck</strong>: none was busy for half of the time".to_owned()
-    };
-    format!("{verdict}: {}; {}.", device.shares(), device.rates())
+    html! {
+        @if device.binds() {
+            strong { (name) " the bottleneck" }
+        } @else {
+            strong { "No stage was the bottleneck" } ": none was busy for half of the time"
+        }
+        ": " (device.shares()) "; " (device.rates()) "."
+    }
 }
 
-fn figure(throughput: &Throughput, mean: f64) -> String {
-    let top = nice(throughput.peak());
-    let (seconds, middle) = (throughput.seconds(), duration(throughput.seconds() / 2.0));
+fn figure(throughput: &Throughput, mean: f64) -> Markup {
+    let (top, all) = (nice(throughput.peak()), duration(throughput.seconds()));
     let y = |rate: f64| HEIGHT - rate / top * HEIGHT;
-    format!(
-        "<figure class=\"chart\">\n<div class=\"plot\">\n<span class=\"high\" aria-hidden=\"true\">{high}</span>\
-         <span class=\"half\" aria-hidden=\"true\">{half}</span><span class=\"low\" aria-hidden=\"true\">0</span>\n\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Images per second over \
-         {all}, at most {peak}\">\n<path class=\"grid\" d=\"M0 0H{WIDTH}M0 {middle_y}H{WIDTH}M0 {HEIGHT}H{WIDTH}\"/>\n\
-         <path class=\"area\" d=\"{area}\"/>\n<path class=\"mean\" d=\"M0 {mean_y:.1}H{WIDTH}\"/>\n</svg>\n</div>\n\
-         <div class=\"times\" aria-hidden=\"true\"><span>0 s</span><span>{middle}</span><span>{all}</span></div>\n\
-         <figcaption>Images per second over time; the dashed line is the average.</figcaption>\n</figure>\n",
-        high = number(top),
-        half = number(top / 2.0),
-        all = duration(seconds),
-        peak = number(throughput.peak()),
-        middle_y = HEIGHT / 2.0,
-        mean_y = y(mean.min(top)),
-        area = area(throughput, y),
-    )
+    let mean_y = format!("{:.1}", y(mean.min(top)));
+    html! {
+        figure.chart {
+            div.plot {
+                span.high aria-hidden="true" { (number(top)) }
+                span.half aria-hidden="true" { (number(top / 2.0)) }
+                span.low aria-hidden="true" { "0" }
+                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
+                    aria-label={ "Images per second over " (all) ", at most " (number(throughput.peak())) } {
+                    path.grid d={ "M0 0H" (WIDTH) "M0 " (HEIGHT / 2.0) "H" (WIDTH) "M0 " (HEIGHT) "H" (WIDTH) } {}
+                    path.area d=(area(throughput, y)) {}
+                    path.mean d={ "M0 " (mean_y) "H" (WIDTH) } {}
+                }
+            }
+            div.times aria-hidden="true" {
+                span { "0 s" }
+                span { (duration(throughput.seconds() / 2.0)) }
+                span { (all) }
+            }
+            figcaption { "Images per second over time; the dashed line is the average." }
+        }
+    }
 }
 
 fn area(throughput: &Throughput, y: impl Fn(f64) -> f64) -> String {

@@ -2,83 +2,76 @@
 //!
 //! It shows a bill and adds nothing to it.
 
-use super::table::{bar, table};
-use crate::text::{dollars, escape, name, number, share};
+use maud::{Markup, html};
 use tagfleet_cost::{Cost, CostLine, PlanVariance};
+use tagfleet_pipeline::visible::visible;
+
+use super::table::{Column, Table, bar, text};
+use crate::text::{dollars, name, number, share};
+
+const BILL: [Column; 7] = [
+    ("Stage", false),
+    ("Service", false),
+    ("Item", false),
+    ("Quantity", true),
+    ("Unit", false),
+    ("Unit price", true),
+    ("Amount", true),
+];
 
 /// Empty for a run that nothing was paid for.
-pub(super) fn section(cost: Option<&Cost>, problem: Option<&str>) -> String {
-    let bill = match (cost, problem) {
-        (Some(cost), _) => bill(cost),
-        (None, Some(problem)) => format!("<p>Cost unknown: {}.</p>\n", name(problem)),
-        (None, None) => return String::new(),
-    };
-    format!("<section aria-labelledby=\"cost\">\n<h2 id=\"cost\">Cost</h2>\n{bill}</section>\n")
+pub(super) fn section(cost: Option<&Cost>, problem: Option<&str>) -> Markup {
+    if cost.is_none() && problem.is_none() {
+        return Markup::default();
+    }
+    html! {
+        section aria-labelledby="cost" {
+            h2 #cost { "Cost" }
+            @if let Some(cost) = cost { (bill(cost)) }
+            @else if let Some(problem) = problem { p { "Cost unknown: " (name(problem)) "." } }
+        }
+    }
 }
 
-fn bill(cost: &Cost) -> String {
-    let per_million = cost.usd_per_million.map(|usd| format!(", {} per million images", dollars(usd)));
-    let mut html = format!(
-        "<p><strong>{}</strong> in total{}, at the list prices of {} as of {}. {}</p>\n",
-        dollars(cost.total_usd),
-        per_million.unwrap_or_default(),
-        escape(&cost.region),
-        escape(&cost.prices_of),
-        saved(cost)
-    );
-    if let Some(plan) = &cost.plan {
-        html.push_str(&planned(plan));
-    }
-    html.push_str(&by_service(cost));
-    let columns = [
-        ("Stage", false),
-        ("Service", false),
-        ("Item", false),
-        ("Quantity", true),
-        ("Unit", false),
-        ("Unit price", true),
-        ("Amount", true),
-    ];
-    let rows: Vec<Vec<String>> = cost.lines.iter().map(line).collect();
-    let mut foot = vec![String::new(); columns.len()];
-    foot[0] = "Total".to_owned();
-    foot[6] = dollars(cost.total_usd);
-    html.push_str(&table("The bill, line by line", &columns, &rows, Some(&foot)));
-    if !cost.notes.is_empty() {
-        html.push_str("<ul class=\"notes\">\n");
-        for note in &cost.notes {
-            html.push_str(&format!("<li>{}</li>\n", name(note)));
+fn bill(cost: &Cost) -> Markup {
+    let mut foot = vec![Markup::default(); BILL.len()];
+    foot[0] = text("Total");
+    foot[6] = text(dollars(cost.total_usd));
+    let rows = cost.lines.iter().map(line).collect();
+    html! {
+        p {
+            strong { (dollars(cost.total_usd)) } " in total"
+            @if let Some(usd) = cost.usd_per_million { ", " (dollars(usd)) " per million images" }
+            ", at the list prices of " (visible(&cost.region)) " as of " (visible(&cost.prices_of)) "."
+            @if cost.spot_saved_usd > 0.0 {
+                " Spot machines saved " (dollars(cost.spot_saved_usd)) " against on-demand."
+            }
         }
-        html.push_str("</ul>\n");
+        @if let Some(plan) = &cost.plan { (planned(plan)) }
+        (by_service(cost))
+        (Table { caption: "The bill, line by line", columns: &BILL, rows, foot })
+        @if !cost.notes.is_empty() {
+            ul.notes { @for note in &cost.notes { li { (name(note)) } } }
+        }
     }
-    html
 }
 
 /// The plan and the actual figures, and the causes of the difference.
-fn planned(plan: &PlanVariance) -> String {
-    let mut html = format!("<p>Planned were {}.</p>\n", escape(&plan.verdict()));
-    if let Some(causes) = plan.causes() {
-        html.push_str(&format!("<p>The difference: {}.</p>\n", name(&causes)));
+fn planned(plan: &PlanVariance) -> Markup {
+    let rows = plan.rows().iter().map(|row| row.iter().map(|cell| name(cell)).collect()).collect();
+    let columns = &[("Figure", false), ("Planned", false), ("Actual", false)];
+    html! {
+        p { "Planned were " (visible(&plan.verdict())) "." }
+        @if let Some(causes) = plan.causes() { p { "The difference: " (name(&causes)) "." } }
+        (Table { caption: "Plan and actual", columns, rows, foot: vec![] })
     }
-    let columns = [("Figure", false), ("Planned", false), ("Actual", false)];
-    let rows: Vec<Vec<String>> =
-        plan.rows().iter().map(|row| row.iter().map(|cell| name(cell)).collect()).collect();
-    html.push_str(&table("Plan and actual", &columns, &rows, None));
-    html
-}
-
-fn saved(cost: &Cost) -> String {
-    if cost.spot_saved_usd <= 0.0 {
-        return String::new();
-    }
-    format!("Spot machines saved {} against on-demand.", dollars(cost.spot_saved_usd))
 }
 
 /// Where the money went: a bar for each service and stage, the most expensive first.
-fn by_service(cost: &Cost) -> String {
+fn by_service(cost: &Cost) -> Table<'static> {
     let mut sums: Vec<(String, f64)> = Vec::new();
     for line in &cost.lines {
-        let what = format!("{} ({})", escape(&line.service), escape(&line.stage));
+        let what = format!("{} ({})", line.service, line.stage);
         match sums.iter_mut().find(|(known, _)| *known == what) {
             Some((_, usd)) => *usd += line.usd,
             None => sums.push((what, line.usd)),
@@ -86,21 +79,26 @@ fn by_service(cost: &Cost) -> String {
     }
     sums.sort_by(|a, b| b.1.total_cmp(&a.1));
     let most = sums.first().map_or(0.0, |(_, usd)| *usd);
-    let row =
-        |(what, usd): (String, f64)| vec![what, bar(usd, most), dollars(usd), share(usd, cost.total_usd)];
-    let rows: Vec<Vec<String>> = sums.into_iter().map(row).collect();
-    let columns = [("Service (stage)", false), ("", false), ("Amount", true), ("Share", true)];
-    table("Where the money went", &columns, &rows, None)
+    let row = |(what, usd): &(String, f64)| {
+        let share = share(*usd, cost.total_usd);
+        vec![text(visible(what)), bar(*usd, most), text(dollars(*usd)), text(share)]
+    };
+    Table {
+        caption: "Where the money went",
+        columns: &[("Service (stage)", false), ("", false), ("Amount", true), ("Share", true)],
+        rows: sums.iter().map(row).collect(),
+        foot: vec![],
+    }
 }
 
-fn line(line: &CostLine) -> Vec<String> {
+fn line(line: &CostLine) -> Vec<Markup> {
     vec![
-        escape(&line.stage),
-        escape(&line.service),
+        text(visible(&line.stage)),
+        text(visible(&line.service)),
         name(&line.item),
-        number(line.quantity),
-        escape(&line.unit),
-        dollars(line.unit_price),
-        dollars(line.usd),
+        text(number(line.quantity)),
+        text(visible(&line.unit)),
+        text(dollars(line.unit_price)),
+        text(dollars(line.usd)),
     ]
 }

@@ -1,100 +1,116 @@
 //! What ran, and with what: the date, the versions, the command line and every setting, at the end of the
 //! page.
 
+use maud::{Markup, html};
 use serde_json::Value;
-
-use super::table::{pairs, table};
-use crate::Summary;
-use crate::text::{bytes, count, date, escape, images, name, number};
 use tagfleet_cost::usage::MachineUsage;
 use tagfleet_pipeline::run::RunRequest;
 use tagfleet_pipeline::tags::slowest::SlowImage;
+use tagfleet_pipeline::visible::visible;
+
+use super::table::{Table, pairs, text};
+use crate::Summary;
+use crate::text::{bytes, count, date, images, name, number};
 
 /// Values of a list that are shown one by one.
 const LONGEST_LIST: usize = 8;
 
-pub(super) fn section(summary: &Summary, request: &RunRequest) -> String {
+type Setting = (&'static str, Markup);
+
+pub(super) fn section(summary: &Summary, request: &RunRequest) -> Markup {
+    let settings = [of_run(summary), of_request(summary, request), measured(summary, request)].concat();
+    html! {
+        section aria-labelledby="ran" {
+            h2 #ran { "This run" }
+            (pairs(&settings))
+            (machines(summary))
+            (model_settings(&request.model.spec))
+        }
+    }
+}
+
+fn of_run(summary: &Summary) -> Vec<Setting> {
     let mut settings = vec![("Run", name(&summary.run.to_string()))];
-    settings.extend(date(summary.ended).map(|date| ("Finished", date)));
+    settings.extend(date(summary.ended).map(|date| ("Finished", text(date))));
     if !summary.tagfleet.is_empty() {
-        settings.push(("tagfleet", escape(&summary.tagfleet)));
+        settings.push(("tagfleet", text(visible(&summary.tagfleet))));
     }
     if let Some(command) = &summary.command {
-        settings.push(("Command", format!("<code>{}</code>", escape(command))));
+        settings.push(("Command", code(command)));
     }
     if let Some(folder) = &summary.working_folder {
         settings.push(("Started in", name(folder)));
     }
-    settings.extend([
+    settings
+}
+
+fn of_request(summary: &Summary, request: &RunRequest) -> Vec<Setting> {
+    let engine = format!("{} {}", request.engine.name, request.engine.version);
+    vec![
         ("Images from", input(request)),
         ("Results in", name(&summary.results)),
         ("Model", name(&summary.model)),
-        ("SHA-256 of the model", format!("<code>{}</code>", escape(&summary.model_sha256))),
-        ("Engine", format!("{} {}", escape(&request.engine.name), escape(&request.engine.version))),
-        ("Precision", precision(request)),
-        ("Tags kept", tags(request)),
-        ("File size limit", bytes(request.max_image_bytes)),
-    ]);
-    settings.extend(measured(summary, request));
-    format!(
-        "<section aria-labelledby=\"ran\">\n<h2 id=\"ran\">This run</h2>\n{}{}{}</section>\n",
-        pairs(&settings),
-        machines(summary),
-        model_settings(&request.model.spec)
-    )
+        ("SHA-256 of the model", code(&summary.model_sha256)),
+        ("Engine", text(visible(&engine))),
+        ("Precision", text(visible(&precision(request)))),
+        ("Tags kept", text(tags(request))),
+        ("File size limit", text(bytes(request.max_image_bytes))),
+    ]
 }
 
 /// What only some runs have.
-fn measured(summary: &Summary, request: &RunRequest) -> Vec<(&'static str, String)> {
+fn measured(summary: &Summary, request: &RunRequest) -> Vec<Setting> {
     let mut settings = Vec::new();
     if summary.batch_size > 0 {
-        settings.push(("Batch", format!("{} per thread", images(summary.batch_size))));
+        settings.push(("Batch", html! { (images(summary.batch_size)) " per thread" }));
     }
     if let Some(device) = &summary.device {
-        settings.push(("Stages", format!("{} ({})", device.verdict(), device.shares())));
-        settings.push(("Speed of the stages", device.rates()));
+        settings.push(("Stages", html! { (device.verdict()) " (" (device.shares()) ")" }));
+        settings.push(("Speed of the stages", text(device.rates())));
     }
     if let Some(vector) = &request.vector {
         let stored = format!("{:?}", vector.stored).to_lowercase();
-        let values = format!("{}: {} values as {stored}", name(&vector.output), count(vector.length));
+        let values = html! { (name(&vector.output)) ": " (count(vector.length)) " values as " (stored) };
         settings.push(("Vector", values));
     }
     if summary.second_decoder > 0 {
-        settings.push(("Damaged JPEGs recovered", count(summary.second_decoder)));
+        settings.push(("Damaged JPEGs recovered", text(count(summary.second_decoder))));
     }
     if !summary.slowest.is_empty() {
-        let images: Vec<String> = summary.slowest.images().iter().map(slow).collect();
-        settings.push(("Slowest images", images.join("<br>")));
+        settings.push(("Slowest images", slowest(summary.slowest.images())));
     }
     settings
 }
 
-fn slow(image: &SlowImage) -> String {
-    format!("{}: {} ms", name(&image.key), count(image.milliseconds))
-}
-
-fn input(request: &RunRequest) -> String {
-    let input = &request.input;
-    let mut html = name(&input.location);
-    let lists = [("", &input.prefixes), ("only ", &input.include), ("not ", &input.exclude)];
-    for (what, list) in lists {
-        for item in list {
-            html.push_str(&format!("<br>{what}{}", name(item)));
+fn slowest(images: &[SlowImage]) -> Markup {
+    html! {
+        @for (place, image) in images.iter().enumerate() {
+            @if place > 0 { br; }
+            (name(&image.key)) ": " (count(image.milliseconds)) " ms"
         }
     }
-    if let Some(sha256) = &input.keys_sha256 {
-        html.push_str(&format!("<br>a list of keys, SHA-256 <code>{}</code>", escape(sha256)));
+}
+
+fn code(text: &str) -> Markup {
+    html! { code { (visible(text)) } }
+}
+
+fn input(request: &RunRequest) -> Markup {
+    let input = &request.input;
+    let lists = [("", &input.prefixes), ("only ", &input.include), ("not ", &input.exclude)];
+    html! {
+        (name(&input.location))
+        @for (what, list) in lists { @for item in list { br; (what) (name(item)) } }
+        @if let Some(sha256) = &input.keys_sha256 { br; "a list of keys, SHA-256 " (code(sha256)) }
+        @if let Some(manifest) = &input.manifest {
+            br; "listed by " (name(&manifest.location)) ", SHA-256 " (code(&manifest.sha256))
+        }
     }
-    if let Some(manifest) = &input.manifest {
-        let (location, sha256) = (name(&manifest.location), escape(&manifest.sha256));
-        html.push_str(&format!("<br>listed by {location}, SHA-256 <code>{sha256}</code>"));
-    }
-    html
 }
 
 fn precision(request: &RunRequest) -> String {
-    let instructions = request.engine.instructions.as_ref().map(|set| format!(", {}", escape(set)));
-    format!("{}{}", escape(&request.engine.precision), instructions.unwrap_or_default())
+    let instructions = request.engine.instructions.as_ref().map(|set| format!(", {set}"));
+    format!("{}{}", request.engine.precision, instructions.unwrap_or_default())
 }
 
 fn tags(request: &RunRequest) -> String {
@@ -107,24 +123,11 @@ fn tags(request: &RunRequest) -> String {
     format!("the best {}{threshold}{}", tags.top_k, labels.unwrap_or_default())
 }
 
-fn machines(summary: &Summary) -> String {
+fn machines(summary: &Summary) -> Markup {
     let Some(usage) = summary.usage.as_ref().filter(|usage| !usage.machines.is_empty()) else {
-        return String::new();
+        return Markup::default();
     };
-    let unknown = || "unknown".to_owned();
-    let row = |used: &MachineUsage| {
-        let told = |text: &Option<String>| text.as_deref().map_or_else(unknown, escape);
-        let gpu = used.gpu.as_ref().map(|gpu| format!("<br>{} {}", gpu.count, name(&gpu.name)));
-        vec![
-            told(&used.machine.instance_type) + &gpu.unwrap_or_default(),
-            told(&used.machine.life_cycle),
-            told(&used.machine.zone),
-            count(used.workers),
-            number(used.vcpu_seconds as f64 / 3600.0),
-            count(used.images),
-        ]
-    };
-    let columns = [
+    let columns = &[
         ("Machine", false),
         ("Bought", false),
         ("Zone", false),
@@ -132,23 +135,42 @@ fn machines(summary: &Summary) -> String {
         ("vCPU-hours", true),
         ("Images", true),
     ];
-    table("Workers by machine", &columns, &usage.machines.iter().map(row).collect::<Vec<_>>(), None)
+    let rows = usage.machines.iter().map(machine).collect();
+    html! { (Table { caption: "Workers by machine", columns, rows, foot: vec![] }) }
+}
+
+fn machine(used: &MachineUsage) -> Vec<Markup> {
+    let known = |text: &Option<String>| visible(text.as_deref().unwrap_or("unknown"));
+    let instance_type = html! {
+        (known(&used.machine.instance_type))
+        @if let Some(gpu) = &used.gpu { br; (gpu.count) " " (name(&gpu.name)) }
+    };
+    vec![
+        instance_type,
+        text(known(&used.machine.life_cycle)),
+        text(known(&used.machine.zone)),
+        text(count(used.workers)),
+        text(number(used.vcpu_seconds as f64 / 3600.0)),
+        text(count(used.images)),
+    ]
 }
 
 /// The preprocessing that was read from the model's folder: decoding, resizing, normalising. Lists of many
 /// values are only counted.
-fn model_settings(spec: &Value) -> String {
+fn model_settings(spec: &Value) -> Markup {
     let mut settings = Vec::new();
     flatten(String::new(), spec, &mut settings);
     if settings.is_empty() {
-        return String::new();
+        return Markup::default();
     }
-    let rows: Vec<Vec<String>> =
-        settings.into_iter().map(|(path, value)| vec![name(&path), name(&value)]).collect();
-    let table = table("Settings of the model", &[("Setting", false), ("Value", false)], &rows, None);
-    format!(
-        "<details>\n<summary>Decoding, preprocessing and outputs of the model</summary>\n{table}</details>\n"
-    )
+    let rows = settings.iter().map(|(path, value)| vec![name(path), name(value)]).collect();
+    let columns = &[("Setting", false), ("Value", false)];
+    html! {
+        details {
+            summary { "Decoding, preprocessing and outputs of the model" }
+            (Table { caption: "Settings of the model", columns, rows, foot: vec![] })
+        }
+    }
 }
 
 fn flatten(path: String, value: &Value, settings: &mut Vec<(String, String)>) {

@@ -1,46 +1,43 @@
 //! How a run ended: the heading, the way to each section, the key figures, the problem if there was one.
 
-use crate::text::{count, dollars, duration, escape, images, name, number, share};
+use maud::{Markup, html};
+use tagfleet_pipeline::visible::visible;
+
+use crate::text::{count, dollars, duration, images, name, number, share};
 use crate::verdict::{Grade, outcome};
 use crate::{State, Summary};
 
 /// Shards that are named.
 const SHARDS: usize = 50;
 
-pub(super) fn header(summary: &Summary) -> String {
-    format!(
-        "<header>\n<p class=\"brand\">tagfleet</p>\n<h1>Run {}</h1>\n<p class=\"state {}\">{}</p>\n\
-         <p class=\"lead\">{}</p>\n</header>\n",
-        name(&summary.run.to_string()),
-        Grade::of(summary).class(),
-        outcome(summary),
-        lead(summary)
-    )
+pub(super) fn header(summary: &Summary) -> Markup {
+    html! {
+        header {
+            p.brand { "tagfleet" }
+            h1 { "Run " (name(&summary.run.to_string())) }
+            p class={ "state " (Grade::of(summary).class()) } { (outcome(summary)) }
+            p.lead { (lead(summary)) }
+        }
+    }
 }
 
 /// One sentence for who reads nothing else.
-fn lead(summary: &Summary) -> String {
-    let open = match summary.images.saturating_sub(summary.rows) {
-        0 => String::new(),
-        open => format!(", {} not done", count(open)),
-    };
-    let failed = match summary.all_failed() {
-        0 => "none failed".to_owned(),
-        failed => format!("{} failed", count(failed)),
-    };
-    let (tagged, all) = (count(summary.tagged), images(summary.images));
-    let since = summary
-        .since_in_words()
-        .map(|since| format!(" Since run {}. Pictures are of images that this run tagged.", name(&since)));
-    format!(
-        "{tagged} of {all} tagged with {}, {failed}{open}.{}",
-        name(&summary.model),
-        since.unwrap_or_default()
-    )
+fn lead(summary: &Summary) -> Markup {
+    let open = summary.images.saturating_sub(summary.rows);
+    html! {
+        (count(summary.tagged)) " of " (images(summary.images)) " tagged with " (name(&summary.model)) ", "
+        @match summary.all_failed() { 0 => "none failed", failed => { (count(failed)) " failed" } }
+        @if open > 0 { ", " (count(open)) " not done" }
+        "."
+        @if let Some(since) = summary.since_in_words() {
+            " Since run " (name(&since)) ". Pictures are of images that this run tagged."
+        }
+        @if let Some(flips) = summary.flips_in_words() { " " (flips) "." }
+    }
 }
 
 /// Links to the sections that `main` has.
-pub(super) fn contents(main: &str) -> String {
+pub(super) fn contents(main: &Markup) -> Markup {
     let sections = [
         ("problem", "Not complete"),
         ("failures", "Failed"),
@@ -53,43 +50,56 @@ pub(super) fn contents(main: &str) -> String {
         ("cost", "Cost"),
         ("ran", "This run"),
     ];
-    let mut html = "<nav aria-label=\"Sections\">\n<ul>\n".to_owned();
-    for (id, heading) in sections.iter().filter(|(id, _)| main.contains(&format!(" id=\"{id}\""))) {
-        html.push_str(&format!("<li><a href=\"#{id}\">{heading}</a></li>\n"));
+    let present = sections.iter().filter(|(id, _)| main.0.contains(&format!(" id=\"{id}\"")));
+    html! {
+        nav aria-label="Sections" {
+            ul { @for (id, heading) in present { li { a href={ "#" (id) } { (heading) } } } }
+        }
     }
-    html.push_str("</ul>\n</nav>\n");
-    html
 }
 
-pub(super) fn figures(summary: &Summary) -> String {
+/// One of the key figures.
+struct Figure {
+    name: &'static str,
+    value: String,
+    more: Option<String>,
+}
+
+pub(super) fn figures(summary: &Summary) -> Markup {
+    html! {
+        section aria-labelledby="figures" {
+            h2 #figures .hidden { "Key figures" }
+            dl.figures {
+                @for figure in key_figures(summary) {
+                    @let grade = (figure.name == "Failed").then(|| Grade::of_failures(summary).class());
+                    div class=(grade.unwrap_or("plain")) {
+                        dt { (figure.name) }
+                        dd { (figure.value) @if let Some(more) = &figure.more { " " small { (more) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn key_figures(summary: &Summary) -> Vec<Figure> {
     let (all, failed) = (summary.images as f64, summary.all_failed());
+    let tagged = Some(share(summary.tagged as f64, all));
     let mut figures = vec![
-        ("Images", count(summary.images), String::new()),
-        ("Tagged", count(summary.tagged), share(summary.tagged as f64, all)),
-        ("Failed", count(failed), share(failed as f64, all)),
+        Figure { name: "Images", value: count(summary.images), more: None },
+        Figure { name: "Tagged", value: count(summary.tagged), more: tagged },
+        Figure { name: "Failed", value: count(failed), more: Some(share(failed as f64, all)) },
     ];
     if summary.images_here > 0 {
-        figures.push(("Time", duration(summary.seconds_here), threads(summary)));
-        figures.push(("Images per second", number(summary.images_per_second()), String::new()));
+        let (time, rate) = (duration(summary.seconds_here), number(summary.images_per_second()));
+        figures.push(Figure { name: "Time", value: time, more: Some(threads(summary)) });
+        figures.push(Figure { name: "Images per second", value: rate, more: None });
     }
     if let Some(cost) = &summary.cost {
         let per_million = cost.usd_per_million.map(|usd| format!("{} per million images", dollars(usd)));
-        figures.push(("Cost", dollars(cost.total_usd), per_million.unwrap_or_default()));
+        figures.push(Figure { name: "Cost", value: dollars(cost.total_usd), more: per_million });
     }
-    let mut html =
-        "<section aria-labelledby=\"figures\">\n<h2 id=\"figures\" class=\"hidden\">Key figures</h2>\n\
-                    <dl class=\"figures\">\n"
-            .to_owned();
-    for (name, value, more) in figures {
-        let class = if name == "Failed" { Grade::of_failures(summary).class() } else { "plain" };
-        html.push_str(&format!("<div class=\"{class}\"><dt>{name}</dt><dd>{value}"));
-        if !more.is_empty() {
-            html.push_str(&format!(" <small>{more}</small>"));
-        }
-        html.push_str("</dd></div>\n");
-    }
-    html.push_str("</dl>\n</section>\n");
-    html
+    figures
 }
 
 fn threads(summary: &Summary) -> String {
@@ -99,45 +109,51 @@ fn threads(summary: &Summary) -> String {
     }
 }
 
-/// What is missing and why, and how to continue.
 /// Why the tags are probably wrong, before anything that shows them.
-pub(super) fn warning(summary: &Summary) -> String {
-    let Some(warning) = &summary.warning else { return String::new() };
-    format!(
-        "<section class=\"problem\" aria-labelledby=\"warning\">\n<h2 id=\"warning\">Check these tags</h2>\n<p>{}</p>\n</section>\n",
-        name(warning)
-    )
+pub(super) fn warning(summary: &Summary) -> Markup {
+    html! {
+        @if let Some(warning) = &summary.warning {
+            section.problem aria-labelledby="warning" {
+                h2 #warning { "Check these tags" }
+                p { (name(warning)) }
+            }
+        }
+    }
 }
 
-pub(super) fn problem(summary: &Summary) -> String {
+/// What is missing and why, and how to continue; empty if the run is complete.
+pub(super) fn problem(summary: &Summary) -> Markup {
     if summary.state == State::Complete {
-        return String::new();
+        return Markup::default();
     }
-    let mut html =
-        "<section class=\"problem\" aria-labelledby=\"problem\">\n<h2 id=\"problem\">Not complete</h2>\n"
-            .to_owned();
-    if let Some(problem) = &summary.problem {
-        html.push_str(&format!("<p>{}</p>\n", name(problem)));
-    }
-    let missing = &summary.missing_shards;
-    if !missing.is_empty() {
-        let named: Vec<String> = missing.iter().take(SHARDS).map(|shard| escape(shard)).collect();
-        let more = match missing.len().saturating_sub(SHARDS) {
-            0 => String::new(),
-            more => format!(" and {} more", count(more as u64)),
-        };
-        html.push_str(&format!("<p>Shards without rows: {}{more}.</p>\n", named.join(", ")));
-    }
-    let next = match summary.usage {
-        Some(_) => {
-            let more = if summary.state == State::StoppedAtBudget { " --max-usd N" } else { "" };
-            format!(
-                "<code>tagfleet resume {}{more}</code> continues from here.",
-                escape(&summary.run.to_string())
-            )
+    html! {
+        section.problem aria-labelledby="problem" {
+            h2 #problem { "Not complete" }
+            @if let Some(problem) = &summary.problem { p { (name(problem)) } }
+            @if !summary.missing_shards.is_empty() {
+                p { "Shards without rows: " (shards(&summary.missing_shards)) "." }
+            }
+            p { "What is done is kept. " (resume(summary)) }
         }
-        None => "Run the same command again to continue.".to_owned(),
+    }
+}
+
+fn shards(missing: &[String]) -> String {
+    let named: Vec<String> = missing.iter().take(SHARDS).map(|shard| visible(shard)).collect();
+    let more = match missing.len().saturating_sub(SHARDS) {
+        0 => String::new(),
+        more => format!(" and {} more", count(more as u64)),
     };
-    html.push_str(&format!("<p>What is done is kept. {next}</p>\n</section>\n"));
-    html
+    format!("{}{more}", named.join(", "))
+}
+
+fn resume(summary: &Summary) -> Markup {
+    let more = if summary.state == State::StoppedAtBudget { " --max-usd N" } else { "" };
+    html! {
+        @if summary.usage.is_some() {
+            code { "tagfleet resume " (visible(&summary.run.to_string())) (more) } " continues from here."
+        } @else {
+            "Run the same command again to continue."
+        }
+    }
 }

@@ -2,41 +2,62 @@
 //!
 //! A picture is in the page as often as it is shown; nothing is loaded.
 
-use std::sync::Arc;
-
-use crate::samples::Samples;
-use crate::text::{count, escape, images, name, score};
+use maud::{Markup, html};
 use tagfleet_pipeline::tags::Tag;
 use tagfleet_pipeline::thumbnails::Picture;
+use tagfleet_pipeline::visible::visible;
+
+use crate::samples::Samples;
+use crate::text::{count, images, name, score};
 
 /// A tag with a lower score means nothing next to a better one.
 const NOISE: f32 = 0.01;
 
-pub(super) fn section(samples: &Samples) -> String {
+/// A section of pictures.
+struct Sheet {
+    id: &'static str,
+    heading: &'static str,
+    lead: String,
+    cards: Vec<Markup>,
+}
+
+pub(super) fn section(samples: &Samples) -> Markup {
     if samples.random.is_empty() && samples.unsure.is_empty() && samples.labels.is_empty() {
-        return "<section aria-labelledby=\"pictures\">\n<h2 id=\"pictures\">Pictures</h2>\n\
-                <p>There are no thumbnails of this run.</p>\n</section>\n"
-            .to_owned();
+        return html! {
+            section aria-labelledby="pictures" {
+                h2 #pictures { "Pictures" }
+                p { "There are no thumbnails of this run." }
+            }
+        };
     }
-    let mut html = String::new();
-    html.push_str(&sheet(
-        ("unsure", "Least certain"),
-        &format!(
-            "The images whose best tag has the lowest scores. Look here for wrong tags first.{}",
-            extent(samples)
-        ),
-        &samples.unsure.iter().map(card).collect::<String>(),
-    ));
-    html.push_str(&of_labels(samples));
-    html.push_str(&sheet(
-        ("random", "Random sample"),
-        &format!(
-            "{} drawn at random, so that the share of wrong tags among them is an estimate for the whole run.",
-            images(samples.random.len() as u64)
-        ),
-        &samples.random.iter().map(card).collect::<String>(),
-    ));
-    html
+    let sheets = [unsure(samples), of_labels(samples), random(samples)];
+    html! {
+        @for sheet in sheets.iter().filter(|sheet| !sheet.cards.is_empty()) {
+            section aria-labelledby=(sheet.id) {
+                h2 #(sheet.id) { (sheet.heading) }
+                p { (sheet.lead) }
+                ul.pictures { @for card in &sheet.cards { (card) } }
+            }
+        }
+    }
+}
+
+fn unsure(samples: &Samples) -> Sheet {
+    let lead = format!(
+        "The images whose best tag has the lowest scores. Look here for wrong tags first.{}",
+        extent(samples)
+    );
+    let cards = samples.unsure.iter().map(|picture| card(picture, None)).collect();
+    Sheet { id: "unsure", heading: "Least certain", lead, cards }
+}
+
+fn random(samples: &Samples) -> Sheet {
+    let lead = format!(
+        "{} drawn at random, so that the share of wrong tags among them is an estimate for the whole run.",
+        images(samples.random.len() as u64)
+    );
+    let cards = samples.random.iter().map(|picture| card(picture, None)).collect();
+    Sheet { id: "random", heading: "Random sample", lead, cards }
 }
 
 /// What part of the run was looked at, unless it was all of it.
@@ -55,13 +76,10 @@ fn extent(samples: &Samples) -> String {
     text
 }
 
-fn of_labels(samples: &Samples) -> String {
-    let pictures: usize = samples.labels.iter().map(|label| label.pictures.len()).sum();
-    let mut cards = String::new();
+fn of_labels(samples: &Samples) -> Sheet {
+    let mut cards = Vec::new();
     for label in &samples.labels {
-        for picture in &label.pictures {
-            cards.push_str(&card_of(picture, &images(label.images)));
-        }
+        cards.extend(label.pictures.iter().map(|picture| card(picture, Some(&images(label.images)))));
     }
     let labels = match samples.labels.len() {
         1 => "1 label".to_owned(),
@@ -70,65 +88,46 @@ fn of_labels(samples: &Samples) -> String {
     let lead = format!(
         "{} with {labels} as their best tag, the most frequent first. Every label gets a picture before any gets two; within a \
          label they are drawn at random.",
-        images(pictures as u64)
+        images(cards.len() as u64)
     );
-    sheet(("pictures", "Pictures by best tag"), &lead, &cards)
-}
-
-/// A section of pictures; none if there are none.
-fn sheet((id, heading): (&str, &str), lead: &str, cards: &str) -> String {
-    if cards.is_empty() {
-        return String::new();
-    }
-    format!(
-        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{heading}</h2>\n<p>{lead}</p>\n\
-         <ul class=\"pictures\">\n{cards}</ul>\n</section>\n"
-    )
-}
-
-fn card(picture: &Arc<Picture>) -> String {
-    card_of(picture, "")
+    Sheet { id: "pictures", heading: "Pictures by best tag", lead, cards }
 }
 
 /// A picture with its tags and its key; `more` adds a note on its best tag.
-fn card_of(picture: &Picture, more: &str) -> String {
+fn card(picture: &Picture, more: Option<&str>) -> Markup {
     let alt = match picture.tags.first() {
-        Some(best) => format!("Tagged {} with score {}", escape(&best.label), score(best.score)),
+        Some(best) => format!("Tagged {} with score {}", best.label, score(best.score)),
         None => "Without a tag".to_owned(),
     };
-    format!(
-        "<li>{}{}<span class=\"key\">{}</span></li>\n",
-        image(&picture.jpeg, &alt),
-        tags(&picture.tags, more),
-        name(&picture.key)
-    )
-}
-
-/// A thumbnail; `alt` is escaped already.
-pub(super) fn image(jpeg: &str, alt: &str) -> String {
-    format!(
-        "<img src=\"data:image/jpeg;base64,{}\" alt=\"{alt}\" width=\"256\" height=\"256\" decoding=\"async\">",
-        escape(jpeg)
-    )
-}
-
-fn tags(tags: &[Tag], more: &str) -> String {
-    let Some((best, others)) = tags.split_first() else {
-        return "<p class=\"best\">no tag</p>".to_owned();
-    };
-    let more = if more.is_empty() { String::new() } else { format!(" <small>{more}</small>") };
-    let mut html = format!(
-        "<p class=\"best\">{} <b class=\"score\">{}</b>{more}</p>",
-        name(&best.label),
-        score(best.score)
-    );
-    let others: Vec<String> = others
-        .iter()
-        .filter(|tag| tag.score >= NOISE)
-        .map(|tag| format!("{} {}", name(&tag.label), score(tag.score)))
-        .collect();
-    if !others.is_empty() {
-        html.push_str(&format!("<p class=\"others\">{}</p>", others.join(" · ")));
+    html! {
+        li { (image(&picture.jpeg, &alt)) (tags(&picture.tags, more)) span.key { (name(&picture.key)) } }
     }
-    html
+}
+
+/// A thumbnail: a JPEG in base64.
+pub(super) fn image(jpeg: &str, alt: &str) -> Markup {
+    html! {
+        img src={ "data:image/jpeg;base64," (jpeg) } alt=(visible(alt)) width="256" height="256" decoding="async";
+    }
+}
+
+fn tags(tags: &[Tag], more: Option<&str>) -> Markup {
+    let Some((best, others)) = tags.split_first() else {
+        return html! { p.best { "no tag" } };
+    };
+    let others: Vec<&Tag> = others.iter().filter(|tag| tag.score >= NOISE).collect();
+    html! {
+        p.best {
+            (name(&best.label)) " " b.score { (score(best.score)) }
+            @if let Some(more) = more { " " small { (more) } }
+        }
+        @if !others.is_empty() {
+            p.others {
+                @for (place, tag) in others.iter().enumerate() {
+                    @if place > 0 { " · " }
+                    (name(&tag.label)) " " (score(tag.score))
+                }
+            }
+        }
+    }
 }

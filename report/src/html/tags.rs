@@ -1,8 +1,10 @@
 //! The tags: the most frequent labels, each with a bar, and how the scores of the best tags are spread.
 
-use super::table::{bar, table};
+use maud::{Markup, html};
+use tagfleet_pipeline::reduce::{Bin, Counted, TagCount, TagCounts};
+
+use super::table::{Table, bar, text};
 use crate::text::{count, images, name, number, share};
-use tagfleet_pipeline::reduce::{Bin, Counted, TagCounts};
 
 /// Labels that are shown.
 const LABELS: usize = 20;
@@ -10,33 +12,28 @@ const LABELS: usize = 20;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 240.0;
 
-pub(super) fn section(tags: &TagCounts, counted: Counted, tagged: u64) -> String {
+pub(super) fn section(tags: &TagCounts, counted: Counted, tagged: u64) -> Markup {
     let shown = tags.most_frequent(usize::MAX, counted);
-    let (labels, heading) = (
-        shown.len(),
-        match counted {
-            Counted::Best => "Images by best tag",
-            Counted::All => "Images by tag",
-        },
-    );
-    let mut html = format!(
-        "<section aria-labelledby=\"tags\">\n<h2 id=\"tags\">{heading}</h2>\n<p>{}</p>\n",
-        lead(tags, (counted, labels), tagged)
-    );
-    if labels > 0 {
-        html.push_str("<div class=\"columns\">\n");
-        let rows: Vec<(&str, u64)> =
-            shown.iter().take(LABELS).map(|(label, found)| (*label, found.of(counted))).collect();
-        html.push_str(&labels_table(&rows, tagged));
-        html.push_str(&histogram(&tags.scores.spread()));
-        html.push_str("</div>\n");
+    let heading = match counted {
+        Counted::Best => "Images by best tag",
+        Counted::All => "Images by tag",
+    };
+    html! {
+        section aria-labelledby="tags" {
+            h2 #tags { (heading) }
+            p { (lead(tags, counted, shown.len(), tagged)) }
+            @if !shown.is_empty() {
+                div.columns {
+                    (labels_table(&shown[..shown.len().min(LABELS)], counted, tagged))
+                    (histogram(&tags.scores.spread()))
+                }
+            }
+        }
     }
-    html.push_str("</section>\n");
-    html
 }
 
 /// What is counted, and how many labels and images are not in the table.
-fn lead(tags: &TagCounts, (counted, labels): (Counted, usize), tagged: u64) -> String {
+fn lead(tags: &TagCounts, counted: Counted, labels: usize, tagged: u64) -> String {
     if labels == 0 {
         return "No image has a tag.".to_owned();
     }
@@ -59,52 +56,62 @@ fn lead(tags: &TagCounts, (counted, labels): (Counted, usize), tagged: u64) -> S
     text
 }
 
-fn labels_table(labels: &[(&str, u64)], tagged: u64) -> String {
-    let most = labels.first().map_or(0.0, |(_, images)| *images as f64);
-    let row = |(label, images): &(&str, u64)| {
-        let found = *images as f64;
-        vec![name(label), bar(found, most), count(*images), share(found, tagged as f64)]
+fn labels_table(labels: &[(&str, TagCount)], counted: Counted, tagged: u64) -> Table<'static> {
+    let most = labels.first().map_or(0.0, |(_, found)| found.of(counted) as f64);
+    let row = |(label, found): &(&str, TagCount)| {
+        let (found, all) = (found.of(counted), tagged as f64);
+        vec![name(label), bar(found as f64, most), text(count(found)), text(share(found as f64, all))]
     };
-    let rows: Vec<Vec<String>> = labels.iter().map(row).collect();
-    let columns = [("Tag", false), ("", false), ("Images", true), ("Share", true)];
-    table("Most frequent tags", &columns, &rows, None)
+    Table {
+        caption: "Most frequent tags",
+        columns: &[("Tag", false), ("", false), ("Images", true), ("Share", true)],
+        rows: labels.iter().map(row).collect(),
+        foot: vec![],
+    }
 }
 
 /// A bar for each bin; the numbers are in the labels of the bars and in the sentence below.
-fn histogram(bins: &[Bin]) -> String {
+fn histogram(bins: &[Bin]) -> Markup {
     let most = bins.iter().map(|bin| bin.scores).max().unwrap_or(0);
-    let (Some(first), Some(last)) = (bins.first(), bins.last()) else { return String::new() };
+    let (Some(first), Some(last)) = (bins.first(), bins.last()) else { return Markup::default() };
     if most == 0 {
-        return String::new();
-    }
-    let width = WIDTH / bins.len() as f64;
-    let mut bars = String::new();
-    for (place, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.scores > 0) {
-        // A single image among millions is still a line.
-        let height = (bin.scores as f64 / most as f64 * HEIGHT).max(2.0);
-        bars.push_str(&format!(
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"><title>{} to {}: {}</title></rect>\n",
-            place as f64 * width + width * 0.08,
-            HEIGHT - height,
-            width * 0.84,
-            edge(bin.from),
-            edge(bin.to),
-            images(bin.scores)
-        ));
+        return Markup::default();
     }
     let caption = caption(bins);
-    format!(
-        "<figure class=\"chart histogram\">\n<p class=\"caption\" id=\"scores\">Scores of the best tags</p>\n<div class=\"plot\">\n\
-         <span class=\"high\" aria-hidden=\"true\">{most}</span><span class=\"low\" aria-hidden=\"true\">0</span>\n\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Histogram of scores. {caption}\">\n\
-         <path class=\"grid\" d=\"M0 0H{WIDTH}M0 {HEIGHT}H{WIDTH}\"/>\n{bars}</svg>\n</div>\n\
-         <div class=\"times\" aria-hidden=\"true\"><span>{low}</span><span>{middle}</span><span>{high}</span></div>\n\
-         <figcaption>{caption}</figcaption>\n</figure>\n",
-        most = count(most),
-        low = edge(first.from),
-        middle = edge(f64::midpoint(first.from, last.to)),
-        high = edge(last.to),
-    )
+    html! {
+        figure.chart.histogram {
+            p #scores .caption { "Scores of the best tags" }
+            div.plot {
+                span.high aria-hidden="true" { (count(most)) }
+                span.low aria-hidden="true" { "0" }
+                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
+                    aria-label={ "Histogram of scores. " (caption) } {
+                    path.grid d={ "M0 0H" (WIDTH) "M0 " (HEIGHT) "H" (WIDTH) } {}
+                    @for (place, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.scores > 0) {
+                        (bin_bar(place, bin, WIDTH / bins.len() as f64, most))
+                    }
+                }
+            }
+            div.times aria-hidden="true" {
+                span { (edge(first.from)) }
+                span { (edge(f64::midpoint(first.from, last.to))) }
+                span { (edge(last.to)) }
+            }
+            figcaption { (caption) }
+        }
+    }
+}
+
+fn bin_bar(place: usize, bin: &Bin, width: f64, most: u64) -> Markup {
+    // A single image among millions is still a line.
+    let height = (bin.scores as f64 / most as f64 * HEIGHT).max(2.0);
+    let (x, y) = (place as f64 * width + width * 0.08, HEIGHT - height);
+    let unit = |value: f64| format!("{value:.1}");
+    html! {
+        rect x=(unit(x)) y=(unit(y)) width=(unit(width * 0.84)) height=(unit(height)) {
+            title { (edge(bin.from)) " to " (edge(bin.to)) ": " (images(bin.scores)) }
+        }
+    }
 }
 
 /// Where most scores are.

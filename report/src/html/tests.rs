@@ -15,7 +15,6 @@ use crate::throughput::Piece;
 use tagfleet_cost::testing::variance::a_dear_run;
 use tagfleet_cost::usage::{Gpu, Machine, MachineUsage, Usage};
 use tagfleet_cost::{COST_VERSION, Cost, CostLine, PlanVariance};
-use tagfleet_pipeline::bucket::memory::MemoryBucket;
 use tagfleet_pipeline::progress::ThreadTime;
 use tagfleet_pipeline::reduce::{ScoreCounts, TagCount};
 use tagfleet_pipeline::run::RunId;
@@ -193,7 +192,7 @@ fn a_page() {
 }
 
 #[test]
-fn a_page_of_machines_with_gpus_says_what_bound_them() {
+fn a_page_of_hosts_with_gpus_names_their_bottleneck() {
     let mut world = World::with_gpus("NVIDIA L4");
     let more = |world: &World| {
         let without = World::new("NVIDIA L4").page();
@@ -212,7 +211,7 @@ fn a_page_of_machines_with_gpus_says_what_bound_them() {
 }
 
 #[test]
-fn a_run_of_which_nothing_is_known_has_a_page() {
+fn a_run_without_facts_has_a_page() {
     let summary = Summary {
         images: 0,
         rows: 0,
@@ -318,15 +317,4 @@ fn the_colour_of_the_state_follows_from_the_failures() {
             if failed > 0 { [("corrupt".to_owned(), failed)].into() } else { BTreeMap::new() };
         assert!(world.page().contains(&format!("<p class=\"state {state}")), "{state}");
     }
-}
-
-#[tokio::test]
-async fn it_is_written_beside_the_summary() {
-    let (output, run) = (MemoryBucket::default(), RunId::try_from("r".to_owned()).unwrap());
-    let keys = RunKeys::in_bucket("tags/", &run);
-    let world = World::new("cat");
-    let World { summary, request, tags, throughput, .. } = &world;
-    write(&output, &keys, &Report { summary, request, tags, throughput }).await.unwrap();
-    let stored = output.get("tags/r/report.html", None, 1 << 20).await.unwrap();
-    assert!(stored.bytes.starts_with(b"<!DOCTYPE html>"));
 }

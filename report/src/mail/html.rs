@@ -4,12 +4,15 @@
 //! have a colour, so that a dark reader stays dark. Everything that comes from outside is escaped. It loads
 //! nothing: its pictures are in the mail.
 
-use super::super::text::{dollars, escape, escape_markup, score};
+use maud::{DOCTYPE, Markup, html};
+use tagfleet_cost::{Cost, CostLine, PlanVariance};
+use tagfleet_pipeline::visible::visible;
+
+use super::super::html::break_lines;
+use super::super::text::{dollars, score};
 use super::super::verdict::Grade;
 use super::words::Words;
 use super::{Attached, Picture};
-use tagfleet_cost::{Cost, CostLine, PlanVariance};
-use tagfleet_pipeline::visible::visible;
 
 const FONT: &str = "font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif";
 const PARAGRAPH: &str = "margin:0 0 12px;overflow-wrap:anywhere";
@@ -26,6 +29,9 @@ const FIGURE: &str = "text-align:right;vertical-align:top;padding:4px 0 4px 8px;
                       white-space:nowrap;font-variant-numeric:tabular-nums";
 const CODE: &str = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;overflow-wrap:anywhere";
 
+/// A column of a table, with the style of its cells.
+type Column = (&'static str, &'static str);
+
 /// The page of a subject and the mail's text, with pictures and the bill.
 pub(super) fn page(
     subject: &str,
@@ -33,189 +39,176 @@ pub(super) fn page(
     pictures: &[(Attached, &Picture)],
     cost: Option<&Cost>,
 ) -> String {
-    let subject = escape_markup(subject);
-    let body = [
-        lead(words),
-        sheet(pictures),
-        failures(&words.failures),
-        link(words.link.as_deref()),
-        words.commands.iter().map(|(what, command)| paragraph_of(what, command)).collect(),
-        details(&words.details),
-        cost.map(bill).unwrap_or_default(),
-    ];
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{subject}</title></head>\n\
-         <body style=\"margin:0\"><main style=\"max-width:680px;margin:0 auto;padding:16px;{FONT}\">\n{}\
-         </main></body></html>\n",
-        body.concat()
-    )
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (subject) }
+            }
+            body style="margin:0" {
+                main style={ "max-width:680px;margin:0 auto;padding:16px;" (FONT) } {
+                    (lead(words))
+                    (sheet(pictures))
+                    (failures(&words.failures))
+                    @if let Some(link) = &words.link { (button(link)) }
+                    @for (what, command) in &words.commands {
+                        p style=(PARAGRAPH) { (what) br; code style=(CODE) { (visible(command)) } }
+                    }
+                    (details(&words.details))
+                    @if let Some(cost) = cost { (bill(cost)) }
+                }
+            }
+        }
+    };
+    break_lines(&page)
 }
 
 /// The outcome as the heading, with a bar in the colour of the news; then what it cost, and what went wrong.
-fn lead(words: &Words) -> String {
+fn lead(words: &Words) -> Markup {
     let colour = match words.grade {
         Grade::Good => "#1a7f45",
         Grade::Fair => "#b57b00",
         Grade::Bad => "#c9302c",
     };
     let mut lines = words.lead.iter();
-    let heading = lines.next().map_or(String::new(), |line| escape_markup(line));
-    let mut html = format!(
-        "<div style=\"border-left:6px solid {colour};padding:2px 0 2px 14px;margin:0 0 16px\">\n\
-         <h1 style=\"font-size:21px;line-height:1.3;margin:0 0 4px;overflow-wrap:anywhere\">{heading}</h1>\n"
-    );
-    for line in lines {
-        html.push_str(&format!(
-            "<p style=\"margin:0;font-size:18px;overflow-wrap:anywhere\">{}</p>\n",
-            escape_markup(line)
-        ));
+    html! {
+        div style={ "border-left:6px solid " (colour) ";padding:2px 0 2px 14px;margin:0 0 16px" } {
+            @if let Some(heading) = lines.next() {
+                h1 style="font-size:21px;line-height:1.3;margin:0 0 4px;overflow-wrap:anywhere" { (heading) }
+            }
+            @for line in lines { p style="margin:0;font-size:18px;overflow-wrap:anywhere" { (line) } }
+        }
+        @for sentence in &words.problem { p style=(PARAGRAPH) { (sentence) } }
     }
-    html.push_str("</div>\n");
-    for sentence in &words.problem {
-        html.push_str(&format!("<p style=\"{PARAGRAPH}\">{}</p>\n", escape_markup(sentence)));
-    }
-    html
 }
 
 /// Pictures in a row, each with its best tag.
-fn sheet(pictures: &[(Attached, &Picture)]) -> String {
+fn sheet(pictures: &[(Attached, &Picture)]) -> Markup {
     if pictures.is_empty() {
-        return String::new();
+        return Markup::default();
     }
-    let cells: String = pictures.iter().map(|(attached, picture)| cell(attached, picture)).collect();
-    format!(
-        "<table role=\"presentation\" style=\"border-collapse:collapse;table-layout:fixed;width:100%;max-width:560px;margin:0 0 16px\">\n\
-         <tr>{cells}</tr>\n</table>\n"
-    )
+    let style = "border-collapse:collapse;table-layout:fixed;width:100%;max-width:560px;margin:0 0 16px";
+    html! {
+        table role="presentation" style=(style) {
+            tr { @for (attached, picture) in pictures { (cell(attached, picture)) } }
+        }
+    }
 }
 
-fn cell(attached: &Attached, picture: &Picture) -> String {
+fn cell(attached: &Attached, picture: &Picture) -> Markup {
     let tagged = match picture.tags.first() {
-        Some(best) => format!("{} {}", escape(&best.label), score(best.score)),
+        Some(best) => format!("{} {}", visible(&best.label), score(best.score)),
         None => "no tag".to_owned(),
     };
-    format!(
-        "<td style=\"vertical-align:top;padding:0 8px 0 0;font-size:13px;overflow-wrap:anywhere\">\
-         <img src=\"cid:{}\" alt=\"Tagged {tagged}\" style=\"display:block;width:100%;height:auto;border-radius:6px;margin:0 0 4px\">\
-         {tagged}</td>",
-        attached.id
-    )
+    let style = "display:block;width:100%;height:auto;border-radius:6px;margin:0 0 4px";
+    html! {
+        td style="vertical-align:top;padding:0 8px 0 0;font-size:13px;overflow-wrap:anywhere" {
+            img src={ "cid:" (attached.id) } alt={ "Tagged " (tagged) } style=(style);
+            (tagged)
+        }
+    }
 }
 
-fn failures(failures: &[[String; 3]]) -> String {
+fn failures(failures: &[[String; 3]]) -> Markup {
     if failures.is_empty() {
-        return String::new();
+        return Markup::default();
     }
-    let mut html = format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Failed images</caption>\n");
-    html.push_str(&head(&[("Images", CELL), ("Reason", CELL)]));
-    html.push_str("<tbody>\n");
-    for [number, code, meaning] in failures {
-        html.push_str(&format!(
-            "<tr><td style=\"{CELL};white-space:nowrap\">{number}</td>\
-             <td style=\"{TEXT_CELL}\"><strong>{}</strong><br>{meaning}</td></tr>\n",
-            escape_markup(code)
-        ));
+    html! {
+        table style=(TABLE) {
+            caption style=(CAPTION) { "Failed images" }
+            (head(&[("Images", CELL), ("Reason", CELL)]))
+            tbody {
+                @for [number, code, meaning] in failures {
+                    tr {
+                        td style={ (CELL) ";white-space:nowrap" } { (number) }
+                        td style=(TEXT_CELL) { strong { (code) } br; (meaning) }
+                    }
+                }
+            }
+        }
     }
-    html.push_str("</tbody></table>\n");
-    html
 }
 
 /// A button; readers that block styles show a link.
-fn link(link: Option<&str>) -> String {
-    let Some(link) = link else { return String::new() };
-    format!(
-        "<p style=\"margin:0 0 6px\"><a href=\"{}\" style=\"display:inline-block;padding:10px 18px;border-radius:6px;background:#1d5fbf;\
-         color:#ffffff;text-decoration:none;font-weight:600\">Open the report</a></p>\n\
-         <p style=\"margin:0 0 16px;font-size:13px\">In the S3 console: sign in to AWS, then choose Open.</p>\n",
-        escape_markup(link)
-    )
-}
-
-fn paragraph_of(what: &str, command: &str) -> String {
-    format!(
-        "<p style=\"{PARAGRAPH}\">{}<br><code style=\"{CODE}\">{}</code></p>\n",
-        escape_markup(what),
-        escape(command)
-    )
+fn button(link: &str) -> Markup {
+    let style = "display:inline-block;padding:10px 18px;border-radius:6px;background:#1d5fbf;color:#ffffff;\
+                 text-decoration:none;font-weight:600";
+    html! {
+        p style="margin:0 0 6px" { a href=(link) style=(style) { "Open the report" } }
+        p style="margin:0 0 16px;font-size:13px" { "In the S3 console: sign in to AWS, then choose Open." }
+    }
 }
 
 /// Names and values; a row without a name continues the one before it.
-fn details(details: &[(&str, String)]) -> String {
-    let mut html =
-        "<table role=\"presentation\" style=\"border-collapse:collapse;margin:8px 0 20px\">\n".to_owned();
-    for (name, value) in details {
-        html.push_str(&format!(
-            "<tr><td style=\"{LABEL_CELL}\">{name}</td><td style=\"{VALUE_CELL}\">{}</td></tr>\n",
-            escape_markup(value)
-        ));
+fn details(details: &[(&str, String)]) -> Markup {
+    html! {
+        table role="presentation" style="border-collapse:collapse;margin:8px 0 20px" {
+            @for (name, value) in details {
+                tr { td style=(LABEL_CELL) { (name) } td style=(VALUE_CELL) { (value) } }
+            }
+        }
     }
-    html.push_str("</table>\n");
-    html
 }
 
 /// The bill, with the plan if there was one, and its assumptions.
-fn bill(cost: &Cost) -> String {
-    let mut html = String::new();
-    if let Some(plan) = &cost.plan {
-        html.push_str(&plan_beside_actual(plan));
+fn bill(cost: &Cost) -> Markup {
+    let of = format!("{}, prices of {}", visible(&cost.region), visible(&cost.prices_of));
+    html! {
+        @if let Some(plan) = &cost.plan { (plan_beside_actual(plan)) }
+        table style=(TABLE) {
+            caption style=(CAPTION) { "Cost: " (dollars(cost.total_usd)) " (" (of) ")" }
+            (head(&[("Item", CELL), ("Quantity and price", CELL), ("USD", FIGURE)]))
+            tbody { @for line in &cost.lines { (row(line)) } }
+            tfoot {
+                tr {
+                    th scope="row" colspan="2" style=(CELL) { "Total" }
+                    td style=(FIGURE) { strong { (format!("{:.6}", cost.total_usd)) } }
+                }
+            }
+        }
+        @if !cost.notes.is_empty() {
+            ul style="margin:0;padding:0 0 0 18px;font-size:13px" {
+                @for note in &cost.notes { li { (visible(note)) } }
+            }
+        }
     }
-    html.push_str(&format!(
-        "<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Cost: {} ({}, prices of {})</caption>\n",
-        dollars(cost.total_usd),
-        escape(&visible(&cost.region)),
-        escape(&visible(&cost.prices_of))
-    ));
-    html.push_str(&head(&[("Item", CELL), ("Quantity and price", CELL), ("USD", FIGURE)]));
-    html.push_str("<tbody>\n");
-    for line in &cost.lines {
-        html.push_str(&row(line));
-    }
-    html.push_str(&format!(
-        "</tbody>\n<tfoot><tr><th scope=\"row\" colspan=\"2\" style=\"{CELL}\">Total</th>\
-         <td style=\"{FIGURE}\"><strong>{:.6}</strong></td></tr></tfoot></table>\n",
-        cost.total_usd
-    ));
-    if !cost.notes.is_empty() {
-        let notes: String =
-            cost.notes.iter().map(|note| format!("<li>{}</li>", escape(&visible(note)))).collect();
-        html.push_str(&format!("<ul style=\"margin:0;padding:0 0 0 18px;font-size:13px\">{notes}</ul>\n"));
-    }
-    html
 }
 
-fn row(line: &CostLine) -> String {
-    let [stage, service, item, quantity, unit, price, usd] = line.cells().map(|cell| escape(&cell));
-    format!(
-        "<tr><td style=\"{TEXT_CELL}\">{service} {item}<br><small>{stage}</small></td>\
-         <td style=\"{CELL}\">{quantity}<br><small>{unit} at {price}</small></td><td style=\"{FIGURE}\">{usd}</td></tr>\n"
-    )
+fn row(line: &CostLine) -> Markup {
+    let [stage, service, item, quantity, unit, price, usd] = line.cells().map(|cell| visible(&cell));
+    html! {
+        tr {
+            td style=(TEXT_CELL) { (service) " " (item) br; small { (stage) } }
+            td style=(CELL) { (quantity) br; small { (unit) " at " (price) } }
+            td style=(FIGURE) { (usd) }
+        }
+    }
 }
 
 /// The text above has the causes of the difference.
-fn plan_beside_actual(plan: &PlanVariance) -> String {
-    let mut html =
-        format!("<table style=\"{TABLE}\"><caption style=\"{CAPTION}\">Plan and actual</caption>\n");
-    html.push_str(&head(&[("Figure", CELL), ("Planned", CELL), ("Actual", CELL)]));
-    html.push_str("<tbody>\n");
-    for [name, planned, actual] in plan.rows() {
-        html.push_str(&format!(
-            "<tr><th scope=\"row\" style=\"{CELL};font-weight:400\">{}</th><td style=\"{CELL}\">{}</td>\
-             <td style=\"{TEXT_CELL}\">{}</td></tr>\n",
-            escape(&name),
-            escape(&planned),
-            escape(&actual)
-        ));
+fn plan_beside_actual(plan: &PlanVariance) -> Markup {
+    html! {
+        table style=(TABLE) {
+            caption style=(CAPTION) { "Plan and actual" }
+            (head(&[("Figure", CELL), ("Planned", CELL), ("Actual", CELL)]))
+            tbody {
+                @for [name, planned, actual] in plan.rows() {
+                    tr {
+                        th scope="row" style={ (CELL) ";font-weight:400" } { (visible(&name)) }
+                        td style=(CELL) { (visible(&planned)) }
+                        td style=(TEXT_CELL) { (visible(&actual)) }
+                    }
+                }
+            }
+        }
     }
-    html.push_str("</tbody></table>\n");
-    html
 }
 
-fn head(columns: &[(&str, &str)]) -> String {
-    let cells: String = columns
-        .iter()
-        .map(|(name, style)| format!("<th scope=\"col\" style=\"{style}\">{name}</th>"))
-        .collect();
-    format!("<thead><tr>{cells}</tr></thead>\n")
+fn head(columns: &[Column]) -> Markup {
+    html! {
+        thead { tr { @for (name, style) in columns { th scope="col" style=(style) { (name) } } } }
+    }
 }

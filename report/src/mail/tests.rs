@@ -109,7 +109,7 @@ fn a_mail_without_a_link_or_pictures_has_none() {
 
 /// A reader on a phone sees what matters in the first lines, and no internal term that needs an explanation.
 #[test]
-fn the_first_lines_say_it_all() {
+fn the_first_lines_have_the_result() {
     let mail = Mail::of_summary(&fleet(), &around());
     let first: Vec<&str> = mail.text.lines().take(2).collect();
     assert_eq!(first, ["Complete: 1,000 images, 10 failed (1.0\u{a0}%)", "4.0 s"]);

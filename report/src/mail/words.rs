@@ -87,6 +87,11 @@ fn problem(summary: &Summary) -> Vec<String> {
         ));
     }
     sentences.extend(summary.problem.as_deref().map(visible));
+    if summary.has_too_many_flips() {
+        sentences.push(
+            "More images have other tags than you accept. Compare the runs before you use them.".to_owned(),
+        );
+    }
     sentences
 }
 
@@ -104,6 +109,7 @@ fn details(summary: &Summary) -> Vec<(&'static str, String)> {
         details.push(("tags", summary.tags.to_string()));
     }
     details.extend(summary.since_in_words().map(|since| ("since", since)));
+    details.extend(summary.flips_in_words().map(|flips| ("flips", flips)));
     details.push(("model", format!("{}, {}", visible(&summary.model), visible(&summary.engine))));
     if summary.images_per_second() > 0.0 {
         details.push(("speed", format!("{} images/s", count(summary.images_per_second().round() as u64))));

@@ -1,9 +1,9 @@
 //! `make demo-aws`: the whole AWS path on this machine, against an emulator and without an account.
 //!
-//! It deploys the real template, puts pictures and a request file into the bucket as a user would, and shows what ran,
-//! the mail, the first rows, and the report with its table of costs. Then a second night, of which only two pictures
-//! are tagged. If `IMAGE_ROOT` names the unpacked image of the
-//! worker, workers run in it as AWS Batch would run them. The emulator, and every process it started, ends with this one.
+//! It deploys the real template and uploads pictures and a request file as a user would. Then it shows the
+//! jobs, the mail, the first rows, and the report with its table of costs. A second night follows, in which
+//! two pictures are new. If `IMAGE_ROOT` names the unpacked image of the worker, workers run in it as AWS
+//! Batch would run them. The emulator and every process that it started end with this program.
 
 #![expect(
     clippy::expect_used,
@@ -22,11 +22,11 @@ use tagfleet_tests::fleet::{Fleet, name, one_picture};
 use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::project;
 
-/// Where the results are copied to, so that they can be looked at once the emulator is gone.
+/// The results are copied to this folder, because the emulator ends with this program.
 const OUT: &str = "target/demo-aws";
-/// The image whose workers run in `IMAGE_ROOT`.
+/// The image of the workers that run in `IMAGE_ROOT`.
 const BUILT_IMAGE: &str = "tagfleet/worker:built";
-/// What every worker is told that it runs on, so that its time has a price.
+/// The instance type that every worker reads from its metadata, so that its time has a price.
 const MACHINE: &str = "c7a.2xlarge";
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     if show_report(&second) == ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
 }
 
-/// Puts the request, waits for its run and shows how it went; returns the copy of its results.
+/// Uploads the request, waits for its run and prints its outcome. Returns the copy of its results.
 fn night(fleet: &Fleet, request: &Value, nth: usize) -> Option<PathBuf> {
     let execution = fleet.put_request("demo", request, nth);
     let run_id = name(&execution).to_owned();
@@ -102,7 +102,7 @@ fn show_rows(folder: &Path) {
     println!("{}", shown.stdout);
 }
 
-/// What the run did and cost, from the copy on this machine; with somebody there to see it, its page in the browser.
+/// Prints what the run did and cost, from the local copy. At a terminal, opens its page in the browser.
 fn show_report(folder: &Path) -> ExitCode {
     let mut command = tagfleet(["report"]);
     command.arg(folder);

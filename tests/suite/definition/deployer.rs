@@ -1,7 +1,9 @@
-//! Who deploys the stack: `infra/deployer-policy.json` allows what CloudFormation does for each type of resource and what the
-//! scripts call, and nothing else; `infra/terraform` passes every parameter on.
+//! The permissions of a deployment: `infra/deployer-policy.json` allows the actions of CloudFormation for
+//! each type of resource and the calls of the scripts, and nothing else. `infra/terraform` passes every
+//! parameter on.
 //!
-//! The actions are those that AWS documents for the handlers of each type, and nobody has tried them on a real account.
+//! The actions are those that AWS documents for the handlers of each type. They were never tried on a real
+//! account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +116,7 @@ const HANDLERS: [(&str, &str); 27] = [
 ];
 const ALARMS: &str = "cloudwatch:PutMetricAlarm DeleteAlarms DescribeAlarms TagResource UntagResource \
     ListTagsForResource";
-/// What AWS's own command line calls for a command of several calls, and what CloudFormation reads for a stack.
+/// The calls of AWS CLI commands that make several calls, and the calls of CloudFormation for a stack.
 const SEVERAL: [(&str, &str); 6] = [
     (
         "cloudformation deploy",
@@ -131,17 +133,17 @@ const SEVERAL: [(&str, &str); 6] = [
         PutImage BatchGetImage GetDownloadUrlForLayer DescribeImages",
     ),
 ];
-/// What Terraform calls instead of a change set, what repairs a stack that is stuck, and the roles that the services of
-/// AWS make for themselves in an account that has never used AWS Batch.
+/// The calls of Terraform instead of a change set, the repair of a stuck stack, and the service-linked roles
+/// that an account without AWS Batch does not have yet.
 const BESIDES: [&str; 3] = [
     "cloudformation:CreateStack UpdateStack DeleteStack RollbackStack ContinueUpdateRollback GetTemplate \
         ListStackResources DescribeStackResource ValidateTemplate",
     "iam:CreateServiceLinkedRole",
     "lambda:GetAccountSettings",
 ];
-/// IAM's names of services that the command line calls otherwise.
+/// IAM's names of services that have another name on the command line.
 const NAMESPACES: [(&str, &str); 2] = [("sesv2", "ses"), ("stepfunctions", "states")];
-/// AWS takes no managed policy of more characters.
+/// The most characters of a managed policy.
 const LONGEST_POLICY: usize = 6144;
 
 fn expanded(actions: &str) -> impl Iterator<Item = String> {
@@ -161,7 +163,7 @@ fn pascal(command: &str) -> String {
     command.split('-').map(capital).collect()
 }
 
-/// What a script calls: a service and a command, whether behind `aws` or in a function of the script.
+/// The calls of a script: a service and a command, either after `aws` or in a function of the script.
 fn of_script(script: &str) -> BTreeSet<String> {
     let services = ["cloudformation", "ecr", "ec2", "lambda", "s3", "sesv2", "stepfunctions", "sts"];
     let mut called = BTreeSet::new();
@@ -188,12 +190,12 @@ fn needed() -> BTreeSet<String> {
     for template in ["infra/template.yaml", "infra/artifacts.yaml"] {
         for kind in types(&text(template)) {
             let actions = known.get(kind.as_str());
-            assert!(actions.is_some(), "who deploys {kind} needs actions that nobody has listed here");
+            assert!(actions.is_some(), "the actions for {kind} are not listed in this file");
             needed.extend(actions.into_iter().flat_map(|actions| expanded(actions)));
             used.insert(kind);
         }
     }
-    assert_eq!(used.len(), known.len(), "a type that is listed here is in no template");
+    assert_eq!(used.len(), known.len(), "a listed type is not in a template");
     for script in ["scripts/deploy.sh", "scripts/destroy.sh"] {
         needed.extend(of_script(&text(script)));
     }
@@ -204,7 +206,8 @@ fn needed() -> BTreeSet<String> {
     needed
 }
 
-/// Whether a pattern of a policy, in which `*` is anything, matches an action; IAM does not tell capitals from others here.
+/// Whether a pattern of a policy matches an action. `*` matches anything, and case does not matter, as in
+/// IAM.
 fn matches(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_lowercase(), action.to_lowercase());
     let parts: Vec<&str> = pattern.split('*').collect();
@@ -229,7 +232,7 @@ fn patterns(policy: &Value) -> Vec<String> {
 }
 
 #[test]
-fn who_deploys_may_what_a_deployment_needs_and_nothing_else() {
+fn the_deployer_policy_allows_exactly_what_a_deployment_needs() {
     let policy: Value = serde_json::from_str(&text("infra/deployer-policy.json")).unwrap();
     assert!(policy.to_string().len() <= LONGEST_POLICY, "{}", policy.to_string().len());
     let (patterns, needed) = (patterns(&policy), needed());
@@ -238,7 +241,7 @@ fn who_deploys_may_what_a_deployment_needs_and_nothing_else() {
     assert!(missing.is_empty(), "not allowed: {missing:?}");
     let is_needed = |pattern: &&String| needed.iter().any(|action| matches(pattern, action));
     let needless: Vec<_> = patterns.iter().filter(|pattern| !is_needed(pattern)).collect();
-    assert!(needless.is_empty(), "needed by nothing: {needless:?}");
+    assert!(needless.is_empty(), "allowed and not needed: {needless:?}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The template, read as text: what it names as the code does, and what its workers take.
+//! The template, read as text: the names that it shares with the code, and the sizes of its workers.
 
 use std::collections::BTreeSet;
 
 use super::text;
 
-/// The lines of a block of the template, without its heading: all that is indented deeper.
+/// The lines of a block of the template: those after its heading that are indented deeper.
 pub(super) fn block(template: &str, heading: &str) -> Vec<String> {
     let mut lines = template.lines().skip_while(|line| line.trim() != heading);
     let depth = |line: &str| line.len() - line.trim_start().len();
@@ -12,7 +12,7 @@ pub(super) fn block(template: &str, heading: &str) -> Vec<String> {
     lines.take_while(|line| depth(line) > depth(heading)).map(str::to_owned).collect()
 }
 
-/// The words of a text that begin with `prefix`.
+/// The words of a text that start with `prefix`.
 fn words(text: &str, prefix: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with(prefix)).map(str::to_owned).collect()
@@ -31,7 +31,7 @@ fn the_template_fills_every_placeholder() {
 }
 
 #[test]
-fn the_environment_is_named_alike_everywhere() {
+fn code_and_template_name_environment_variables_alike() {
     let template = words(&text("infra/template.yaml"), "TAGFLEET_");
     let of_functions = [
         "TAGFLEET_BUCKET",
@@ -71,7 +71,7 @@ fn outputs_are_those_that_the_command_line_reads() {
 }
 
 #[test]
-fn the_reducer_knows_what_a_worker_takes() {
+fn the_reducer_knows_the_size_of_a_worker() {
     let template = text("infra/template.yaml");
     let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
     let value = |name: &str| template.lines().find(|line| line.contains(name)).and_then(quoted);
@@ -81,10 +81,11 @@ fn the_reducer_knows_what_a_worker_takes() {
     assert_eq!(of_jobs, of_reducer.map(Option::unwrap));
 }
 
-/// With their vCPUs and MiB, by AWS's pages.
+/// Instance types with their vCPUs and MiB, from AWS's pages.
 const SMALLEST_WITH_A_GPU: [(&str, u64, u64); 3] =
     [("g4dn.xlarge", 4, 16_384), ("g5.xlarge", 4, 16_384), ("g6.xlarge", 4, 16_384)];
-/// What the kernel, the driver and the agent of ECS have of it: AWS Batch's guide counts 239 MiB of 8 GiB without a driver.
+/// The memory of the kernel, the driver and the ECS agent, in MiB. AWS Batch's guide measures 239 MiB of 8
+/// GiB without a driver.
 const SYSTEM_MIB: u64 = 1024;
 
 #[test]
@@ -105,7 +106,7 @@ fn a_gpu_worker_takes_one_gpu_and_nearly_all_of_the_smallest_machine() {
 }
 
 #[test]
-fn every_role_has_the_path_and_the_boundary_that_an_account_asks_for() {
+fn every_role_has_the_path_and_the_boundary_of_the_parameters() {
     let template = text("infra/template.yaml");
     let roles: Vec<&str> = template.split("    Type: AWS::IAM::Role\n").skip(1).collect();
     assert_eq!(roles.len(), 5);
@@ -115,9 +116,9 @@ fn every_role_has_the_path_and_the_boundary_that_an_account_asks_for() {
     assert!(roles.iter().all(|role| role.starts_with(&expected)), "{expected}");
 }
 
-/// A worker shares its machine's network, and so could take on its role.
+/// A worker shares the network of its host, and so can use the role of the host.
 #[test]
-fn a_machine_may_what_the_ecs_agent_needs_for_the_stack_alone() {
+fn a_host_may_do_only_what_the_ecs_agent_needs_for_the_stack() {
     let template = text("infra/template.yaml");
     let role = block(&template, "InstanceRole:").join("\n");
     assert!(!role.contains("Policies") && !role.contains("ManagedPolicyArns"), "{role}");
@@ -128,7 +129,7 @@ fn a_machine_may_what_the_ecs_agent_needs_for_the_stack_alone() {
         let name = statement.lines().next().unwrap();
         let is_for_all = statement.contains("Resource: \"*\"");
         assert_eq!(is_for_all, name == "WhatKnowsNoResource", "{statement}");
-        // ECS knows the cluster of these by a condition only.
+        // For these, only a condition can restrict the cluster.
         let own = [
             "cluster/AWSBatch-${Name}-*",
             "AWSBatch-${Name}-*/*",
@@ -145,7 +146,7 @@ fn a_machine_may_what_the_ecs_agent_needs_for_the_stack_alone() {
 }
 
 #[test]
-fn what_a_failed_creation_leaves_can_be_created_again() {
+fn a_failed_creation_can_be_repeated() {
     let bucket = block(&text("infra/template.yaml"), "DataBucket:").join("\n");
     assert!(bucket.contains("DeletionPolicy: RetainExceptOnCreate"), "{bucket}");
     // A bucket that stays keeps its policy.

@@ -1,4 +1,5 @@
-//! Commands in the pages: each `tagfleet`, `make` and `scripts/...` that a page shows exists, with its options.
+//! Commands in the pages: every `tagfleet`, `make` and `scripts/...` command of a page exists, with its
+//! options.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use super::pages::{Page, all, lines, quoted};
 /// The page that `make reference` writes.
 pub(super) const REFERENCE: &str = "docs/reference/cli.md";
 
-/// A command line that a page shows, without what follows a `#`.
+/// A command line of a page, without its comment.
 struct Shown {
     page: String,
     words: Vec<String>,
@@ -80,7 +81,7 @@ fn is_variable(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
 }
 
-/// The help of each command that was asked for, by its words.
+/// The help of commands, by their words.
 #[derive(Default)]
 struct Helps(BTreeMap<Vec<String>, String>);
 
@@ -101,7 +102,7 @@ impl Helps {
     }
 }
 
-/// The command that a line calls: `["prices", "show"]`. A line of a table of commands may stop early.
+/// The command of a line: `["prices", "show"]`. A line of a table of commands may be shorter.
 fn command_of(words: &[String], helps: &mut Helps) -> Vec<String> {
     let mut command: Vec<String> = Vec::new();
     for word in words.iter().skip(1) {

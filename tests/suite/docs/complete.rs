@@ -1,4 +1,5 @@
-//! Tables that must name everything there is: error codes, exit codes, findings of `doctor`, fields of requests and summaries.
+//! Tables that must be complete: error codes, exit codes, findings of `doctor`, fields of requests and
+//! summaries.
 
 use std::fs;
 
@@ -58,7 +59,8 @@ fn findings(file: &str) -> usize {
     code.matches("Finding::warn(").count() + code.matches("Finding::fail(").count()
 }
 
-/// The sections of the checks, and the files that judge. `doctor.rs` itself has the findings of two.
+/// The sections of the checks, and the files with their findings. `doctor.rs` itself has the findings of two
+/// checks.
 const CHECKS: [(&[&str], &[&str]); 8] = [
     (&["doctor: credentials", "doctor: stack"], &["../doctor.rs"]),
     (&["doctor: cpu workers and gpu workers"], &["placement.rs"]),

@@ -1,6 +1,6 @@
 //! The pages of the project, and what is in them: links, headings, prose, code, names of tests.
 //!
-//! It reads the little of Markdown that the pages use. It never renders anything.
+//! It reads the parts of Markdown that the pages use. It never renders anything.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ impl Page {
     }
 }
 
-/// Every page but those that a program writes: the benchmarks, and the demo model's.
+/// Every page except those that a program writes: the benchmarks, and that of the demo's model.
 pub(super) fn all() -> Vec<Page> {
     let root = root().canonicalize().unwrap();
     let mut paths: Vec<PathBuf> = files(&root.join("docs"));
@@ -59,7 +59,7 @@ pub(super) struct Line<'a> {
     pub(super) is_code: bool,
 }
 
-/// The lines of a page, with what is code marked.
+/// The lines of a page; lines of code are marked.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let (mut is_fenced, mut is_indented, mut was_blank) = (false, false, true);
     text.lines().enumerate().map(move |(index, text)| {
@@ -72,7 +72,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// Lines that are wrapped by hand: no code, no table, no picture, no entry of the contents.
+/// Lines that are wrapped by hand. Code, tables, pictures and the contents are left out.
 pub(super) fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let is_wrapped = |line: &Line<'_>| {
         let is_entry = line.text.trim_start().starts_with("- [") && line.text.ends_with(".md)");
@@ -81,13 +81,13 @@ pub(super) fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines(text).filter(is_wrapped).map(|line| (line.number, line.text))
 }
 
-/// The fragment that a heading gets, in the repository and in the book.
+/// The fragment of a heading, in the repository and in the book.
 pub(super) fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
-/// What is between backticks.
+/// The texts between backticks.
 pub(super) fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -1,4 +1,4 @@
-//! AWS Batch where it does what nobody hopes for: it takes machines away, refuses jobs, sets no region.
+//! Faults of AWS Batch in the emulator: it ends instances, refuses jobs and sets no region.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn jobs_are_found_by_their_name_whatever_their_status() {
 }
 
 #[test]
-fn an_instance_that_is_taken_away_says_so_first() {
+fn an_interrupted_instance_gives_notice_first() {
     let options = Options::default().image("shell", Path::new("/bin/sh")).instance_type("c7a.2xlarge");
     let emulator = batch_with(&options.time_scale(SHORT));
     let script = "trap 'echo signal' TERM; echo ready; while :; do :; done";
@@ -29,7 +29,7 @@ fn an_instance_that_is_taken_away_says_so_first() {
     let job = submit(&emulator, "spot", &json!({}));
     at(&emulator, &job, "RUNNING");
     ready(&emulator);
-    emulator.reclaim_in_time(&job);
+    emulator.reclaim_with_notice(&job);
     let job = at(&emulator, &job, "FAILED");
     assert!(job["statusReason"].as_str().unwrap().starts_with("Host EC2"), "{job}");
     let events = json!({"logGroupName": "/aws/batch/job"});
@@ -49,7 +49,7 @@ fn a_job_has_the_environment_of_its_definition_and_no_region_of_its_own() {
 }
 
 #[test]
-fn what_aws_would_refuse_is_refused() {
+fn requests_that_aws_refuses_are_refused() {
     let emulator = batch(REAL);
     let refused = |line: &str, body: &Value| {
         let answer = emulator.client().send("batch", line, &[], body.to_string().as_bytes());

@@ -1,13 +1,12 @@
-//! Runs with a limit in dollars: they stop there with exact counts, and go on with a higher one.
+//! Runs with a limit in dollars: they stop there with exact counts, and resume with a higher limit.
 
 use serde_json::{Value, json};
 use tagfleet_tests::command::Ran;
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::Fleet;
+use tagfleet_tests::metadata::Metadata;
 
-use crate::worker::metadata::Metadata;
-
-/// A stack whose workers run on a machine that has a price.
+/// A stack with workers on an instance type that has a price.
 pub(super) fn deploy() -> Fleet {
     let metadata = Metadata::start_on("c7a.2xlarge");
     let options = Options::default().on_machine(&metadata);
@@ -25,7 +24,8 @@ fn refused(ran: &Ran) -> &str {
     &ran.stderr
 }
 
-/// Before a worker starts, with exact counts, and everybody is told how to go on.
+/// Checks that the run stopped before a worker started, with exact counts, and that the mail names the
+/// remedy.
 fn it_stopped(fleet: &Fleet, run: &str, go_on: &str) {
     let (status, ended) = fleet.wait(&fleet.execution(run));
     assert_eq!((status.as_str(), &ended["error"]), ("FAILED", &json!("tagfleet.StoppedAtBudget")), "{ended}");
@@ -50,7 +50,7 @@ fn only_a_higher_limit_goes_on(fleet: &Fleet, run: &str) {
 }
 
 #[test]
-fn a_run_stops_at_its_budget_and_goes_on_with_a_higher_one() {
+fn a_run_stops_at_its_budget_and_resumes_with_a_higher_one() {
     let fleet = deploy();
     let run = fleet.submit(&fleet.request(&json!({"max_usd": 0.00001, "notify": ["ops@example.com"]})));
     it_stopped(&fleet, &run, &format!("tagfleet resume {run} --max-usd N"));
@@ -66,12 +66,12 @@ fn a_run_stops_at_its_budget_and_goes_on_with_a_higher_one() {
     assert!(fleet.tagfleet(&["status", &run]).stdout.contains("cost     $"));
 }
 
-/// Dollars for the reserve, for what came before, and for a worker that does one shard and no second: the least that a
-/// machine costs is a minute of it, half a cent.
+/// Dollars for the reserve, for the spent amount, and for a worker that does exactly one shard. An instance
+/// costs at least a minute: half a cent.
 const ONE_SHARD: &str = "0.0107";
 
 #[test]
-fn a_run_stops_in_the_middle_of_its_work_and_goes_on_to_the_same_rows() {
+fn a_run_that_stops_in_the_middle_resumes_to_the_same_rows() {
     let fleet = deploy();
     // Two shards of 256.
     fleet.upload_copies(512);
@@ -105,7 +105,7 @@ fn a_run_stops_in_the_middle_of_its_work_and_goes_on_to_the_same_rows() {
     assert_eq!(rows, fleet.rows(&quiet));
 }
 
-/// From now on the reducer takes workers to run on this type of machine.
+/// From now on the reducer assumes that workers run on this instance type.
 fn deploy_reducer_for(fleet: &Fleet, instance_type: &str) {
     let function = fleet.cloud.output("ReducerFunction");
     let path = format!("/2015-03-31/functions/{function}/configuration");
@@ -116,11 +116,11 @@ fn deploy_reducer_for(fleet: &Fleet, instance_type: &str) {
 }
 
 #[test]
-fn a_price_that_is_lost_in_the_middle_of_a_run_has_an_end_of_its_own() {
+fn a_price_that_disappears_during_a_run_ends_it_with_its_own_error() {
     let fleet = deploy();
     let run = fleet.submit(&fleet.request(&json!({"max_usd": 0.00001})));
     let _ = fleet.wait(&fleet.execution(&run));
-    // What the functions are told of the machines changes between plan and check only where somebody deploys.
+    // The instance types change between plan and check only by a deployment.
     deploy_reducer_for(&fleet, "x9z.large");
     let ran = fleet.tagfleet(&["resume", &run, "--max-usd", "2.5", "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -136,7 +136,7 @@ fn a_price_that_is_lost_in_the_middle_of_a_run_has_an_end_of_its_own() {
 }
 
 #[test]
-fn a_limit_without_prices_is_refused_before_anything_begins() {
+fn a_limit_without_prices_is_refused_before_anything_starts() {
     let fleet = Fleet::deploy(&Options::default(), &[("CpuInstanceTypes", "x9z.large")]);
     fleet.upload_demo("photos/");
     let run = fleet.submit(&fleet.request(&json!({"max_usd": 5})));
@@ -144,7 +144,7 @@ fn a_limit_without_prices_is_refused_before_anything_begins() {
     assert_eq!((status.as_str(), &ended["error"]), ("FAILED", &json!("BadRequest")), "{ended}");
     assert!(ended["cause"].as_str().unwrap().contains("x9z.large"), "{ended}");
     assert_eq!(fleet.cloud.keys(&format!("tags/{run}/")), Vec::<String>::new());
-    // Without a limit prices stop nobody.
+    // Without a limit, absent prices do not stop a run.
     let run = fleet.submit(&fleet.request(&json!({})));
     assert_eq!(fleet.wait(&fleet.execution(&run)).0, "SUCCEEDED");
 }

@@ -1,4 +1,5 @@
-//! A fleet over objects that S3 refuses: rows up to the limit; beyond it the run says how it goes on, and keeps what is done.
+//! A fleet over objects that S3 refuses: rows up to the limit. Beyond it the run keeps its rows and prints
+//! how to resume.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -31,7 +32,7 @@ fn a_few_refused_objects_are_rows_of_a_complete_run() {
 }
 
 #[test]
-fn more_than_the_limit_end_the_run_which_resume_completes_once_they_are_accepted() {
+fn too_many_refused_objects_end_a_run_until_resume_accepts_them() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     upload(&fleet, 560, 20);
     let run = fleet.submit(&fleet.request(&json!({"notify": ["ops@example.com"]})));
@@ -41,11 +42,15 @@ fn more_than_the_limit_end_the_run_which_resume_completes_once_they_are_accepted
     let summary = summary(&fleet, &run);
     let problem = summary["problem"].as_str().unwrap();
     assert!(problem.contains("of 580 images cannot be read") && problem.contains(&go_on), "{problem}");
-    assert_eq!(fleet.cloud.jobs().len(), 1, "another round would come to the same");
+    assert_eq!(fleet.cloud.jobs().len(), 1, "another round would have the same result");
     let mail = fleet.cloud.mails().pop().unwrap();
     assert!(mail["BodyText"].as_str().unwrap().contains("--accept-denied"), "{mail}");
     let kept = fleet.cloud.keys(&format!("tags/{run}/results/"));
-    assert_eq!(kept.is_empty(), summary["rows"] == json!(0), "{kept:?}: what is done can be read: {summary}");
+    assert_eq!(
+        kept.is_empty(),
+        summary["rows"] == json!(0),
+        "{kept:?}: finished rows can be read: {summary}"
+    );
     let ran = fleet.tagfleet(&["resume", &run, "--accept-denied", "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let (status, ended) = fleet.wait(&fleet.execution(&format!("{run}-2")));

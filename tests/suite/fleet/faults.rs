@@ -1,4 +1,5 @@
-//! Misfortunes: killed workers, messages that come twice, pictures that kill, objects that change, splitters that are stopped.
+//! Faults: killed workers, duplicate messages, pictures that kill the process, changed objects, stopped
+//! splitters.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -6,7 +7,8 @@ use tagfleet_tests::fleet::{Fleet, local_rows, one_picture};
 use tagfleet_tests::rows::Row;
 use tagfleet_tests::{deadly, project};
 
-/// Every picture once, in key order, all tagged but `failed`, which are keys with their error codes.
+/// Checks that every picture has one row, in key order. All are tagged except `failed`: keys with error
+/// codes.
 pub(super) fn holds_each_once(rows: &[Row], count: usize, failed: &[(&str, &str)]) {
     assert_eq!(rows.len(), count);
     assert!(rows.windows(2).all(|pair| pair[0].key < pair[1].key), "in key order, each once");
@@ -21,7 +23,7 @@ pub(super) fn complete(fleet: &Fleet, run: &str) -> Vec<Row> {
     fleet.rows(run)
 }
 
-/// The id of a job that works, once a part of the run is there: its worker is in the middle of another shard.
+/// The ID of a running job after the first part: its worker is in the middle of another shard.
 pub(super) fn job_in_mid_shard(fleet: &Fleet, run: &str) -> String {
     loop {
         let is_begun = !fleet.cloud.keys(&format!("tags/work/{run}/parts/")).is_empty();
@@ -52,7 +54,7 @@ fn a_worker_killed_in_mid_shard_loses_nothing() {
 }
 
 #[test]
-fn a_worker_whose_machine_is_taken_away_is_started_again_by_batch() {
+fn a_worker_on_a_reclaimed_host_is_restarted_by_batch() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_copies(3000);
     let run = fleet.submit(&fleet.request(&json!({"workers": 1})));
@@ -65,7 +67,7 @@ fn a_worker_whose_machine_is_taken_away_is_started_again_by_batch() {
 }
 
 #[test]
-fn every_message_twice_is_every_row_once() {
+fn duplicate_messages_give_each_row_once() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_copies(1000);
     fleet.cloud.emulator().duplicate_messages();
@@ -84,7 +86,7 @@ fn throttling_is_waited_out() {
 }
 
 #[test]
-fn images_that_kill_or_hang_the_process_each_time_are_rows() {
+fn images_that_always_kill_or_hang_the_process_are_rows() {
     let folder = tempfile::tempdir().unwrap();
     let library = deadly::library(folder.path());
     let options = Options::default()
@@ -143,8 +145,8 @@ fn objects_deleted_and_overwritten_after_split_are_rows() {
     holds_each_once(&fleet.rows(run), 10, &failed);
 }
 
-/// Plans and splits a run by calls of the function, as the state machine does, each call of split with so many seconds;
-/// returns the ranges, and how many calls of split they took.
+/// Plans and splits a run by calls of the function, as the state machine does. Each call of split has this
+/// many seconds. Returns the number of ranges and of calls of split.
 fn split_by_hand(fleet: &Fleet, run: &str, seconds: u32) -> (u64, u64) {
     let function = fleet.cloud.output("SplitterFunction").to_owned();
     let execution = format!("{run}-split");
@@ -167,9 +169,9 @@ fn split_by_hand(fleet: &Fleet, run: &str, seconds: u32) -> (u64, u64) {
     (ranges, calls)
 }
 
-/// After each page exactly is what the splitter's own tests do; here its time runs out again and again.
+/// The splitter's own tests stop it after each page. Here it runs out of time repeatedly.
 #[test]
-fn a_splitter_whose_time_runs_out_goes_on() {
+fn a_splitter_that_runs_out_of_time_continues() {
     let fleet = Fleet::deploy(&Options::default(), &[("SourceBuckets", "shop")]);
     fleet.cloud.emulator().make_bucket("shop");
     let keys: Vec<String> = (0..20_000).map(|number| format!("photos/{number:06}.jpg")).collect();
@@ -177,7 +179,7 @@ fn a_splitter_whose_time_runs_out_goes_on() {
     let request = fleet.request(&json!({"input": ["s3://shop/photos/"], "include": ["*00.jpg"]}));
     let run = "out-of-time";
     fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
-    // One range, whatever plan would make of it, and a quarter of a second for each call of split.
+    // One range, and a quarter of a second for each call of split.
     let ranges = json!({"version": 1, "ranges": [{"prefix": "photos/"}]});
     fleet.cloud.put(&format!("tags/work/{run}/ranges.json"), ranges.to_string().as_bytes());
     let (ranges, calls) = split_by_hand(&fleet, run, 1);
@@ -189,7 +191,7 @@ fn a_splitter_whose_time_runs_out_goes_on() {
 }
 
 #[test]
-fn a_cancelled_run_goes_on_where_it_was() {
+fn a_cancelled_run_resumes_where_it_stopped() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     fleet.upload_copies(3000);

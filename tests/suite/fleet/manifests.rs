@@ -43,7 +43,7 @@ fn rows(fleet: &Fleet, manifest: &str) -> (String, Vec<Row>) {
 }
 
 #[test]
-fn a_manifest_gives_the_rows_of_a_listing_and_results_are_one() {
+fn a_manifest_gives_the_rows_of_a_listing_and_results_are_a_manifest() {
     let fleet = Fleet::deploy(&Options::default(), &[("ManifestBuckets", "lists")]);
     fleet.cloud.emulator().make_bucket("lists");
     fleet.upload_demo("photos/");
@@ -59,7 +59,7 @@ fn a_manifest_gives_the_rows_of_a_listing_and_results_are_one() {
     let request: Value =
         serde_json::from_slice(&fleet.cloud.get(&format!("tags/{run}/request.json")).unwrap()).unwrap();
     assert_eq!(request["input"]["manifest"]["location"], json!(format!("s3://lists/{MANIFEST}")));
-    // The results are a list of their keys.
+    // The results can be used as a manifest.
     let (_, again) = rows(&fleet, &format!("s3://{}/tags/{run}/results/", fleet.bucket()));
     assert_eq!(again, rows_of_list);
     super::policy::every_call_is_allowed(&fleet.cloud);

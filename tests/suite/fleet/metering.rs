@@ -1,4 +1,4 @@
-//! What a run's records count is what was sent: every request of each role, as the emulator saw them.
+//! The records of a run count every request of each role, as the emulator received them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::schemas::check;
 
 type Calls = BTreeMap<String, u64>;
 
-/// What the records of a run say, by who wrote them: `splitter`, `reducer`, `worker`.
+/// The requests in the records of a run, by writer: `splitter`, `reducer`, `worker`.
 fn counted(fleet: &Fleet, run: &str) -> BTreeMap<String, Calls> {
     let mut counted: BTreeMap<String, Calls> = BTreeMap::new();
     for key in fleet.cloud.keys(&format!("tags/work/{run}/usage/")) {
@@ -25,14 +25,14 @@ fn counted(fleet: &Fleet, run: &str) -> BTreeMap<String, Calls> {
     counted
 }
 
-/// What the emulator saw from the role of this name.
+/// The requests that the emulator received from the role of this name.
 fn seen(fleet: &Fleet, role: &str) -> Calls {
     let calls = fleet.cloud.calls();
     let of_role = calls.as_object().unwrap().iter().find(|(name, _)| name.contains(role));
     let (_, calls) = of_role.unwrap();
     let count = |(action, count): (&String, &Value)| (action.clone(), count.as_u64().unwrap());
     let mut calls: Calls = calls.as_object().unwrap().iter().map(count).collect();
-    // The second permission of one request: a queue is made with tags.
+    // A second permission of one request: a queue is created with tags.
     calls.remove("sqs:TagQueue");
     calls
 }
@@ -42,7 +42,7 @@ fn every_request_is_counted_and_no_other() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_copies(700);
     let request = fleet.request(&json!({"workers": 2, "notify": ["ops@example.com"]}));
-    // Throttled a few times: what is sent again is counted again.
+    // Throttled a few times: a repeated request is counted again.
     fleet.cloud.emulator().slow_down(&format!("{}/photos/", fleet.bucket()), 5);
     check("request.json", &request);
     let run = fleet.submit(&request);

@@ -1,4 +1,5 @@
-//! Whoever uses the command: `infra/operator-policy.json` allows what it calls, and nothing that it does not call.
+//! The permissions of a user: `infra/operator-policy.json` allows every call of the command, and nothing
+//! else.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -11,7 +12,7 @@ fn done(fleet: &Fleet, arguments: &[&str]) {
 }
 
 #[test]
-fn an_operator_may_what_the_command_does_and_nothing_else() {
+fn the_operator_policy_allows_exactly_what_the_command_calls() {
     let key = super::policy::BUCKET_KEY;
     let fleet = Fleet::deploy(&Options::default(), &[("SourceBuckets", "shop"), ("BucketKeyArn", key)]);
     super::policy::encrypt(&fleet, fleet.bucket(), key);
@@ -19,13 +20,13 @@ fn an_operator_may_what_the_command_does_and_nothing_else() {
     let keys: Vec<String> = (0..3000).map(|number| format!("photos/{number:06}.jpg")).collect();
     fleet.cloud.emulator().fill("shop", &keys, &one_picture());
     let request = fleet.request(&json!({"input": ["s3://shop/photos/"], "workers": 1}));
-    // Not everything that it looks at is there, which is what it says then.
+    // Some of the resources that it checks are absent, and it reports that.
     let _ = fleet.tagfleet(&["doctor"]);
     let model = project("demo/model");
     done(&fleet, &["plan", "s3://shop/photos/", "--model", model.to_str().unwrap()]);
     let run = fleet.submit(&request);
     done(&fleet, &["status"]);
-    // From then on it has a queue and a job.
+    // From this state on, the run has a queue and a job.
     super::policy::reaches(&fleet, &fleet.execution(&run), "Infer");
     done(&fleet, &["status", &run]);
     done(&fleet, &["cancel", &run]);

@@ -1,4 +1,4 @@
-//! What an account may ask of the stack: a path and a boundary for roles, a tag for the bill, zones, a VPC of its own.
+//! Parameters of the stack: a path and a boundary for roles, a cost tag, zones, and an existing VPC.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -26,14 +26,14 @@ fn roles(fleet: &Fleet) -> Vec<String> {
 }
 
 #[test]
-fn roles_and_machines_are_as_the_account_asks_for() {
+fn roles_and_hosts_follow_the_parameters_of_the_stack() {
     let parameters =
         [("PermissionsBoundaryArn", BOUNDARY), ("RolePath", "/team/"), ("Project", "shop"), ("Zones", "2")];
     let fleet = Fleet::deploy(&Options::default(), &parameters);
     let roles = roles(&fleet);
     assert_eq!(roles.len(), 5, "{roles:?}");
     for role in &roles {
-        // The emulator forgets the boundary.
+        // The emulator does not store the boundary.
         assert!(role.contains("<Path>/team/</Path>"), "{role}");
     }
     let machines = machines(&fleet);
@@ -49,9 +49,9 @@ fn roles_and_machines_are_as_the_account_asks_for() {
     super::policy::every_call_is_allowed(&fleet.cloud);
 }
 
-/// The emulator's region has three zones, so the fourth is for the linters.
+/// The emulator's region has three zones. The linters check the fourth.
 #[test]
-fn machines_are_in_three_zones_unless_something_else_is_said() {
+fn hosts_are_in_three_zones_by_default() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     for machine in machines(&fleet) {
         assert_eq!(machine["subnets"].as_array().map(Vec::len), Some(3), "{machine}");
@@ -59,7 +59,7 @@ fn machines_are_in_three_zones_unless_something_else_is_said() {
 }
 
 #[test]
-fn a_stack_in_a_vpc_of_yours_uses_its_subnets_and_names_itself_in_the_bill() {
+fn a_stack_in_an_existing_vpc_uses_its_subnets_and_has_a_cost_tag() {
     let parameters = [("VpcId", "vpc-1"), ("SubnetIds", "subnet-1,subnet-2")];
     let fleet = Fleet::deploy(&Options::default(), &parameters);
     for machine in machines(&fleet) {

@@ -1,4 +1,4 @@
-//! From a plan to its request file, from the file to a run, and from the run to what was planned beside it.
+//! From a plan to its request file, to a run, and to the comparison of the run with its plan.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::budget::deploy;
 
 #[test]
-fn a_plan_becomes_a_request_and_the_run_of_it_stands_beside_the_plan() {
+fn a_plan_becomes_a_request_and_its_run_is_compared_with_the_plan() {
     let fleet = deploy();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("request.json");

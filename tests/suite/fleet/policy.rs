@@ -1,5 +1,6 @@
-//! Every call is allowed by the role that made it, with its resource and its conditions, and every statement of a role is
-//! needed by a call: the emulator judges what it saw as IAM would (tests/emulator/policies.py), and enforces nothing.
+//! Every call is allowed to the role that made it, with its resource and conditions, and every statement of a
+//! role is used by a call. The emulator judges calls as IAM would (tests/emulator/policies.py). It does not
+//! enforce anything.
 
 use serde_json::{Value, json};
 use tagfleet_tests::cloud::Cloud;
@@ -13,7 +14,7 @@ const SOURCE_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/5";
 const OUTPUT_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/0";
 pub(super) const BUCKET_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/b";
 
-/// Allowed and needed by nothing that runs here, each with its reason: role, statement and action.
+/// Permissions that no call of these tests uses, each with its reason: role, statement and action.
 const NOT_CALLED_HERE: [(&str, &str); 10] = [
     (
         "SplitterRole Logs logs:CreateLogStream",
@@ -39,13 +40,13 @@ const NOT_CALLED_HERE: [(&str, &str); 10] = [
     ),
 ];
 
-/// Every call of every role so far is among those that its policies allow.
+/// Checks that the policies of each role allow all of its calls so far.
 pub(super) fn every_call_is_allowed(cloud: &Cloud) {
     let verdict = cloud.emulator().verdict();
     assert_eq!(verdict["denied"], json!([]));
 }
 
-/// Encrypts what comes into a bucket with a key.
+/// Encrypts new objects of a bucket with a key.
 pub(super) fn encrypt(fleet: &Fleet, bucket: &str, key: &str) {
     let rule = format!(
         "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms\
@@ -56,7 +57,7 @@ pub(super) fn encrypt(fleet: &Fleet, bucket: &str, key: &str) {
     assert_eq!(fleet.cloud.emulator().client().send("s3", &put, &[], rule.as_bytes()).status, 200);
 }
 
-/// Images of one bucket and results in another, each encrypted with a key of its own.
+/// A run with images in one bucket and results in another, each encrypted with its own key.
 fn a_run_from_elsewhere_to_elsewhere(fleet: &Fleet, request: &Value) {
     let emulator = fleet.cloud.emulator();
     for (bucket, key) in [("shop", SOURCE_KEY), ("results", OUTPUT_KEY)] {
@@ -80,12 +81,12 @@ pub(super) fn reaches(fleet: &Fleet, execution: &str, wanted: &str) {
     }
 }
 
-/// Its job outlives the task that waits for it.
+/// A run that is stopped. Its job outlives the task that waits for it.
 fn a_run_that_is_stopped(fleet: &Fleet, request: &Value) {
     let before = fleet.cloud.jobs().len();
     let run = fleet.submit(request);
     let execution = fleet.execution(&run);
-    // Entering Infer is not enough: before its job is submitted there is none to end.
+    // Entering Infer is not enough: its job must be submitted first.
     while fleet.cloud.jobs().len() == before {
         assert_eq!(fleet.cloud.describe(&execution)["status"], "RUNNING", "it ended before its job");
     }
@@ -93,7 +94,7 @@ fn a_run_that_is_stopped(fleet: &Fleet, request: &Value) {
     let _ = fleet.wait(&execution);
 }
 
-/// A model that a bucket of models has, and one that it has not.
+/// Reads a model of a model bucket, and one that is absent.
 fn a_model_of_another_bucket_is_read(fleet: &Fleet, request: &Value) {
     let shared = super::reach::in_another_bucket(fleet, request, "shared");
     let ran = |run: &str, model: &str| {
@@ -119,7 +120,7 @@ fn a_run_of_the_lists_of_another_bucket(fleet: &Fleet, request: &Value) {
     assert_eq!(fleet.rows(&run).len(), 1);
 }
 
-/// The cause of a Map is that of its child, which the state machine has to look for.
+/// The cause of a Map is the cause of its child, which the state machine must look up.
 fn a_run_whose_shards_were_changed_fails_in_its_map(fleet: &Fleet, request: &Value) {
     let run = "changed-1";
     fleet.cloud.put(&format!("runs/{run}.json"), request.to_string().as_bytes());
@@ -129,7 +130,8 @@ fn a_run_whose_shards_were_changed_fails_in_its_map(fleet: &Fleet, request: &Val
     assert!(ended["cause"].as_str().unwrap().contains("00000-0000000.jsonl.zst"), "{ended}");
 }
 
-/// One gives its shards back and is replaced, the other fails; the array's failure is asked of its children.
+/// One worker returns its shards and is replaced, and the other one fails. The children of the array have the
+/// cause.
 fn a_run_whose_workers_are_stopped_has_another_round(fleet: &Fleet, request: &Value) {
     fleet.upload_copies(3000);
     let run = fleet.submit(request);
@@ -150,7 +152,7 @@ fn a_run_whose_workers_are_stopped_has_another_round(fleet: &Fleet, request: &Va
     assert_eq!(fleet.rows(&run).len(), 3060);
 }
 
-/// Else the judge could say yes to everything.
+/// Shows that the judge denies something.
 #[test]
 fn a_call_that_no_statement_allows_is_denied() {
     let mut fleet = Fleet::deploy(&Options::default(), &[]);
@@ -172,8 +174,8 @@ fn a_call_that_no_statement_allows_is_denied() {
 }
 
 #[test]
-fn every_role_calls_what_it_may_and_may_what_it_calls() {
-    // A worker that is stopped gives its shards back at once.
+fn every_role_calls_exactly_what_it_is_allowed_to_call() {
+    // A stopped worker returns its shards at once.
     let options = Options::default().variable("TAGFLEET_GRACE_SECONDS", "0").instance_type("c7a.2xlarge");
     let parameters = [
         ("SourceBuckets", "shop"),

@@ -1,13 +1,12 @@
-//! What requests and roles must not reach: strangers' mailboxes, models of others, more dollars than the stack allows, and
-//! what belongs to other roles.
+//! The limits of requests and roles: foreign mailboxes, models of other buckets, more dollars than the stack
+//! allows, and the objects of other roles.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, name};
+use tagfleet_tests::metadata::Metadata;
 
-use crate::worker::metadata::Metadata;
-
-/// The request's model in another bucket, which is made.
+/// Copies the request's model into another bucket, which is created.
 pub(super) fn in_another_bucket(fleet: &Fleet, request: &Value, bucket: &str) -> String {
     fleet.cloud.emulator().make_bucket(bucket);
     let own = format!("s3://{}/", fleet.bucket());
@@ -19,14 +18,14 @@ pub(super) fn in_another_bucket(fleet: &Fleet, request: &Value, bucket: &str) ->
     format!("s3://{bucket}/m/")
 }
 
-/// Everybody who was mailed, in order.
+/// The recipients of all mails, in order.
 fn mailed(fleet: &Fleet) -> Vec<String> {
     let mails = fleet.cloud.mails();
     let to = mails.iter().flat_map(|mail| mail["To"].as_array().cloned().unwrap_or_default());
     to.filter_map(|to| to.as_str().map(str::to_owned)).collect()
 }
 
-/// Puts a request that has to be refused in plan, and says why it was.
+/// Uploads a request that plan must refuse. Returns the reason.
 fn refused(fleet: &Fleet, request: &Value, nth: usize) -> String {
     let execution = fleet.put_request(&format!("refused-{nth}"), request, nth);
     let (status, ended) = fleet.wait(&execution);
@@ -58,7 +57,7 @@ fn a_request_reaches_only_what_the_stack_allows() {
     let said = refused(&fleet, &strangers, 1);
     assert!(said.contains("does not mail you@example.com"), "{said}");
     assert_eq!(mailed(&fleet), ["ops@example.com", "me@example.org"]);
-    // One small file that is not even a request.
+    // One small file that is not a request.
     let said = refused(&fleet, &json!({"notify": ["you@example.com"], "read this": 1}), 2);
     assert!(said.contains("not a request file"), "{said}");
     let elsewhere = in_another_bucket(&fleet, &request, "elsewhere");
@@ -73,15 +72,15 @@ fn a_request_reaches_only_what_the_stack_allows() {
     let (status, ended) = fleet.wait(&good);
     assert_eq!(status, "SUCCEEDED", "{ended}");
     assert_eq!(fleet.rows(name(&good)).len(), 60);
-    // Its request names no limit, and the worker has one.
+    // The request has no limit, and the worker has one.
     assert!(fleet.cloud.logs("/tagfleet/worker").join("\n").contains("\"event\":\"limited\""));
     assert!(!mailed(&fleet).contains(&"you@example.com".to_owned()), "{:?}", mailed(&fleet));
     super::policy::every_call_is_allowed(&fleet.cloud);
 }
 
-/// As another run would leave them whose results went among the records.
+/// Foreign objects among the records, as a run leaves them whose results go there.
 #[test]
-fn what_others_put_among_a_runs_records_neither_stops_it_nor_costs_it() {
+fn foreign_objects_among_the_records_neither_stop_nor_bill_a_run() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     let (run, request) = ("noisy-1", fleet.request(&json!({})));
@@ -103,9 +102,9 @@ fn what_others_put_among_a_runs_records_neither_stops_it_nor_costs_it() {
     assert!(told.contains(&format!("not counted: {usage}/mine/request.json")), "{told}");
 }
 
-/// No machine has a GPU here, so such a run waits for one, and keeps what it has reserved.
+/// No instance has a GPU, so such a run waits for one and keeps its reserved dollars.
 #[test]
-fn the_runs_of_a_day_share_what_the_stack_lets_them_spend() {
+fn the_runs_of_a_day_share_the_limit_of_the_day() {
     let metadata = Metadata::start_on("c7a.2xlarge");
     let options = Options::default().on_machine(&metadata);
     let parameters = [
@@ -138,7 +137,7 @@ fn the_runs_of_a_day_share_what_the_stack_lets_them_spend() {
     }
     let text = fleet.cloud.mails().pop().unwrap()["BodyText"].as_str().unwrap().to_owned();
     assert!(text.contains("Nothing was started.") && text.contains("it can start from"), "{text}");
-    assert_eq!(fleet.cloud.jobs().len(), 2, "only those of the others");
+    assert_eq!(fleet.cloud.jobs().len(), 2, "only the jobs of the other runs");
 
     let cancelled = fleet.tagfleet(&["cancel", name(&second)]);
     assert_eq!(cancelled.code, Some(0), "{cancelled:?}");
@@ -160,13 +159,13 @@ fn role(fleet: &Fleet, wanted: &str) -> String {
     names.filter(|name| name.starts_with(&format!("tagfleet-{wanted}"))).last().unwrap()
 }
 
-/// The emulator enforces nothing; it says afterwards what IAM would have denied.
+/// The emulator does not enforce policies. It reports afterwards which calls IAM would deny.
 #[test]
-fn a_role_that_is_taken_over_reaches_nothing_of_others() {
+fn a_compromised_role_reaches_nothing_of_other_roles() {
     let fleet = Fleet::deploy(&Options::default(), &[("ModelBuckets", "shared")]);
     fleet.cloud.emulator().make_bucket("elsewhere");
     let own = fleet.bucket();
-    let client = |wanted: &str| fleet.cloud.emulator().client().in_the_name_of(&role(&fleet, wanted));
+    let client = |wanted: &str| fleet.cloud.emulator().client().with_role(&role(&fleet, wanted));
     let json = [("Content-Type", "application/json")];
     let mail = |to: &str| {
         let content = json!({"Data": "read this", "Charset": "UTF-8"});
@@ -214,7 +213,7 @@ fn a_role_that_is_taken_over_reaches_nothing_of_others() {
     for (role, what) in &expected {
         assert!(is_denied(role, what), "{role} {what}: {denied:#?}");
     }
-    // The missing object of the splitter needs ListBucket, too.
+    // To learn that an object is absent, the splitter needs ListBucket.
     assert_eq!(denied.len(), expected.len() + 1, "{denied:#?}");
     assert!(!denied.iter().any(|call| call.contains("ops@example.com")), "{denied:#?}");
 }

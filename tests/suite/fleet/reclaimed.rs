@@ -1,5 +1,5 @@
-//! AWS Batch as it is on a bad day: instances that are taken away in time, jobs that are not submitted, and jobs that outlive
-//! the task that waits for them.
+//! Faults of AWS Batch: spot interruptions with notice, jobs that are refused, and jobs that outlive the task
+//! that waits for them.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -13,13 +13,13 @@ fn attempts(job: &Value) -> Vec<Option<i64>> {
 }
 
 #[test]
-fn a_worker_that_gave_its_shards_back_in_time_is_replaced_in_the_same_round() {
+fn a_worker_that_returned_its_shards_is_replaced_in_the_same_round() {
     let options = Options::default().variable("TAGFLEET_GRACE_SECONDS", "0").instance_type("c7a.2xlarge");
     let fleet = Fleet::deploy(&options, &[]);
     fleet.upload_copies(3000);
     let run = fleet.submit(&fleet.request(&json!({"workers": 1})));
     let job = job_in_mid_shard(&fleet, &run);
-    fleet.cloud.emulator().reclaim_in_time(&job);
+    fleet.cloud.emulator().reclaim_with_notice(&job);
     holds_each_once(&complete(&fleet, &run), 3000, &[]);
     let jobs = fleet.cloud.jobs();
     assert_eq!(jobs.len(), 1, "no other round: {jobs:?}");
@@ -39,7 +39,7 @@ fn a_job_that_is_not_submitted_at_once_costs_no_round() {
 }
 
 #[test]
-fn a_job_that_is_never_submitted_ends_the_run_incomplete_and_says_why() {
+fn a_job_that_is_never_submitted_ends_the_run_with_the_reason() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     fleet.cloud.emulator().refuse_jobs(100, "ServerException", 500);
@@ -50,9 +50,10 @@ fn a_job_that_is_never_submitted_ends_the_run_incomplete_and_says_why() {
     assert!(shown.stdout.contains("incomplete"), "{shown:?}");
 }
 
-/// Six hours are two seconds here, in which a slow machine gets nothing done and the run ends incomplete.
+/// Six hours are two seconds here. A slow machine does nothing in that time, and then the run ends
+/// incomplete.
 #[test]
-fn workers_that_outlive_their_round_are_ended_before_the_next_ones_begin() {
+fn workers_that_outlive_their_round_end_before_the_next_one_starts() {
     let mut fleet = Fleet::deploy(&Options::default().variable("TAGFLEET_GRACE_SECONDS", "0"), &[]);
     fleet.upload_copies(4000);
     let definition =

@@ -1,4 +1,5 @@
-//! The expressions of the state machine, evaluated again by the reference implementation of JSONata: the emulator has another.
+//! The expressions of the state machine, evaluated again by the reference implementation of JSONata. The
+//! emulator uses another implementation.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -21,7 +22,7 @@ fn expressions(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What the reference implementation makes of evaluations otherwise; none if it is not installed here.
+/// The evaluations in which the reference implementation differs; `None` if it is not installed.
 fn differences(evaluations: &Value) -> Option<Value> {
     if !project("infra/lint/node_modules/jsonata").exists() {
         eprintln!("skipped: no JSONata in infra/lint/node_modules; `scripts/setup.sh check` installs it");
@@ -46,7 +47,7 @@ fn a_value_that_differs_is_found() {
     assert_eq!((&differences[0]["found"], &differences[0]["expected"]), (&json!(1), &json!(2)));
 }
 
-/// Whether every expression was evaluated, by a run or below, and to the same value by both implementations.
+/// Checks that every expression was evaluated, by a run or by hand, and that both implementations agree.
 pub(super) fn agrees(cloud: &Cloud) {
     let mut evaluations = cloud.emulator().evaluations();
     let machine = json!({"stateMachineArn": cloud.output("StateMachineArn")});
@@ -65,7 +66,7 @@ pub(super) fn agrees(cloud: &Cloud) {
     }
 }
 
-/// What no run there comes to, on inputs that were made up, with the values that it is to have.
+/// Expressions that no run of the tests evaluates, with synthetic inputs and the expected values.
 fn by_hand(definition: &Value) -> Vec<Value> {
     let states = &definition["States"];
     let mut all = of_requests(&states["Store"]["Arguments"]["Payload"]["request"]);
@@ -82,7 +83,7 @@ fn evaluation(expression: &Value, (variables, states): (Value, Value), value: &V
     json!({"expression": expression, "variables": variables, "states": states, "value": value})
 }
 
-/// The request is the input, without what Step Functions adds to it.
+/// The request is the input without the fields that Step Functions adds.
 fn of_requests(expression: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     for request in [json!({"version": 1, "input": ["a"]}), json!({})] {
@@ -112,7 +113,7 @@ fn of_left_workers(state: &Value) -> Vec<Value> {
     found
 }
 
-/// How a run ends that is not complete.
+/// The ends of a run that is not complete.
 fn of_ends(states: &Value) -> Vec<Value> {
     let variables = |problem: Value| json!({"run": "r", "summary": {"state": "incomplete", "missing": 3}, "problem": problem});
     let ended = || (variables(json!({"error": "x", "cause": "why"})), json!({}));

@@ -1,10 +1,10 @@
-//! Requests that are wrong: somebody is told why, and nothing is half begun.
+//! Wrong requests: a mail names the reason, and nothing is left half started.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, name};
 
-/// Nothing is there of the run but what its calls used, and no queue.
+/// Checks that the run has left only the usage records of its calls, and no queue.
 fn nothing_is_begun(fleet: &Fleet, run: &str) {
     let mut left: Vec<String> = fleet.cloud.keys("tags/");
     left.retain(|key| !key.contains("/usage/"));
@@ -15,7 +15,7 @@ fn nothing_is_begun(fleet: &Fleet, run: &str) {
 }
 
 #[test]
-fn a_request_that_is_wrong_in_each_way_is_told_and_begins_nothing() {
+fn a_wrong_request_of_each_kind_is_explained_and_starts_nothing() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     fleet.cloud.emulator().make_bucket("elsewhere");
@@ -59,7 +59,7 @@ fn a_request_that_is_wrong_in_each_way_is_told_and_begins_nothing() {
 }
 
 #[test]
-fn a_request_that_is_no_json_fails_and_says_so() {
+fn a_request_that_is_not_json_fails_with_that_reason() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.cloud.put("requests/broken.json", b"{\"version\": 1,");
     let execution = fleet.cloud.wait_for_executions(1).pop().unwrap();
@@ -71,7 +71,7 @@ fn a_request_that_is_no_json_fails_and_says_so() {
 }
 
 #[test]
-fn a_request_that_is_corrected_starts_anew() {
+fn a_corrected_request_starts_a_run() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({}));
@@ -87,13 +87,14 @@ fn a_request_that_is_corrected_starts_anew() {
 }
 
 #[test]
-fn a_job_that_gets_no_machine_ends_the_run_and_the_mail_says_why() {
-    // The emulator has no program for the GPU's image: such a job is never placed. Ten minutes are 0.6 s. It gives up
-    // every job so long after it could run; AWS counts only while a job is at the head of its queue.
+fn a_job_without_capacity_ends_the_run_and_the_mail_names_the_reason() {
+    // The emulator has no program for the GPU image, so such a job is never placed. Ten minutes are 0.6 s.
+    // The emulator cancels every job after that time; AWS counts only while a job is at the head of its
+    // queue.
     let fleet = Fleet::deploy(&Options::default().time_scale(0.001), &[]);
     fleet.upload_demo("photos/");
     let request = fleet.request(&json!({"device": "gpu", "notify": ["ops@example.com"]}));
-    // As a file: the command would refuse a model that was published for CPUs.
+    // As a file, because the command would refuse a model that was published for CPUs.
     let execution = fleet.put_request("gpu", &request, 1);
     let run = name(&execution);
     let (status, ended) = fleet.wait(&execution);

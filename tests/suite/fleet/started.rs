@@ -1,5 +1,5 @@
-//! Runs that other systems start, and what they are told at the end: an execution whose input is the request, an event, a
-//! message of a topic.
+//! Runs that other systems start by an execution whose input is the request, and what they receive at the
+//! end: an event and a message of a topic.
 
 use serde_json::{Value, json};
 use tagfleet_tests::emulator::Options;
@@ -7,7 +7,7 @@ use tagfleet_tests::fleet::{Fleet, name};
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:ops";
 
-/// A queue that gets every event of the source `tagfleet`, and every message of the topic.
+/// A queue that receives every event of the source `tagfleet`, and every message of the topic.
 fn listening(fleet: &Fleet) -> String {
     let client = fleet.cloud.emulator().client();
     let queue = fleet.cloud.emulator().make_queue("heard");
@@ -50,11 +50,11 @@ fn deploy() -> Fleet {
 }
 
 #[test]
-fn an_execution_whose_input_is_a_request_is_a_run_of_its_name() {
+fn an_execution_whose_input_is_a_request_is_a_run_with_its_name() {
     let fleet = deploy();
     let queue = listening(&fleet);
     let mut request = fleet.request(&json!({"workers": 2}));
-    // As Step Functions adds it if one state machine starts another.
+    // Step Functions adds this field if one state machine starts another.
     request["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] =
         json!("arn:aws:states:us-east-1:0:execution:dag:1");
     let execution = fleet.cloud.start("dag-7", &request);
@@ -85,7 +85,7 @@ fn an_execution_whose_input_is_a_request_is_a_run_of_its_name() {
 }
 
 #[test]
-fn a_request_that_is_wrong_is_refused_as_a_file_is_and_whoever_listens_hears_why() {
+fn a_wrong_input_is_refused_like_a_file_and_its_event_has_the_reason() {
     let fleet = deploy();
     let queue = listening(&fleet);
     let mut request = fleet.request(&json!({}));
@@ -113,7 +113,7 @@ fn a_request_that_is_wrong_is_refused_as_a_file_is_and_whoever_listens_hears_why
 }
 
 #[test]
-fn a_name_that_a_run_has_already_is_not_taken_again() {
+fn the_name_of_a_run_is_not_used_twice() {
     let fleet = deploy();
     let request = fleet.request(&json!({}));
     let first = fleet.submit(&request);

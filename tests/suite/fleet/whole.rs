@@ -12,7 +12,7 @@ fn succeeded(fleet: &Fleet, execution: &str) {
     assert_eq!(status, "SUCCEEDED", "{ended}\n{:?}", fleet.cloud.jobs());
 }
 
-/// The demo's 60 pictures in each are two shards together: work for two workers.
+/// Two folders with the demo's 60 pictures: two shards, for two workers.
 const FOLDERS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 #[test]
@@ -78,7 +78,7 @@ fn the_same_event_twice_starts_one_execution() {
 }
 
 #[test]
-fn an_event_from_elsewhere_starts_nothing() {
+fn an_event_of_another_bucket_or_folder_starts_nothing() {
     let fleet = Fleet::deploy(&Options::default(), &[]);
     let function = fleet.cloud.output("SplitterFunction").to_owned();
     for (bucket, key) in [(fleet.bucket(), "tags/run-1/request.json"), ("other", "requests/a.json")] {
@@ -125,7 +125,7 @@ fn two_runs_at_once_share_nothing() {
     assert_eq!(dead["Attributes"]["ApproximateNumberOfMessages"], json!("0"));
 }
 
-/// Names that a bucket holds and that somewhere, some day, broke something.
+/// Valid names of objects that are known to break software.
 fn odd_keys(count: usize) -> Vec<String> {
     let odd = [
         "a//b.jpg",
@@ -168,13 +168,13 @@ fn twenty_thousand_keys_of_every_kind_have_a_row_each() {
     assert!(rows == keys, "{} rows for {} keys", rows.len(), keys.len());
 }
 
-/// Bytes that are no picture: what is held here is keys.
+/// Bytes that are not a picture, because only the keys matter.
 fn tiny() -> Vec<u8> {
     one_picture()[..64].to_vec()
 }
 
 #[test]
-fn real_photos_and_hostile_files_come_out_as_on_a_laptop() {
+fn real_photos_and_hostile_files_have_the_rows_of_a_local_run() {
     let Some(photos) = shared("photos") else { return };
     let fleet = Fleet::deploy(&Options::default(), &[]);
     for path in tagfleet_tests::photos::files(&photos).iter().take(40) {

@@ -1,7 +1,7 @@
-//! A build's context, laid out in a folder by the rules of a `.dockerignore` file: the last pattern that matches a path or
-//! a folder above it decides, and `!` lets in again.
+//! The context of a build, laid out in a folder by the rules of a `.dockerignore` file. The last pattern that
+//! matches a path or a folder above it decides, and `!` includes a path again.
 //!
-//! It implements what that file's reference documents, `*`, `?`, `**` and `!`, so that the file may use all of it.
+//! It implements all that the file's reference documents: `*`, `?`, `**` and `!`.
 
 use std::fs;
 use std::path::Path;
@@ -37,14 +37,14 @@ impl Rules {
         self.0.iter().rev().find(matches).is_some_and(|pattern| !pattern.lets_in)
     }
 
-    /// Whether something below an ignored folder may be let in again.
-    fn may_let_in_below(&self, folder: &Path) -> bool {
+    /// Whether a file below an ignored folder may be included again.
+    fn may_include_below(&self, folder: &Path) -> bool {
         let below = format!("{}/", folder.display());
         self.0.iter().any(|it| it.lets_in && (it.text.starts_with(&below) || it.text.contains("**")))
     }
 }
 
-/// The context of the workers' images; gone when it is dropped.
+/// The context of the worker images. It is deleted when dropped.
 pub(super) struct Context(TempDir);
 
 impl Context {
@@ -66,7 +66,7 @@ fn copy(rules: &Rules, folder: &Path, to: &Path) {
         let path = folder.join(entry.file_name());
         let is_ignored = rules.is_ignored(&path);
         if entry.file_type().unwrap().is_dir() {
-            if !is_ignored || rules.may_let_in_below(&path) {
+            if !is_ignored || rules.may_include_below(&path) {
                 copy(rules, &path, to);
             }
         } else if !is_ignored {
@@ -88,7 +88,7 @@ fn the_last_rule_that_matches_decides() {
     for let_in in ["model", "model/src/lib.rs", "model/targets", "scripts/cpu.txt", "a/b", "a/x/y/b"] {
         assert!(!is_ignored(let_in), "{let_in}");
     }
-    assert!(rules.may_let_in_below(Path::new("scripts")));
+    assert!(rules.may_include_below(Path::new("scripts")));
     let without = Rules::parse("*\n!model\n**/target");
-    assert!(!without.may_let_in_below(Path::new("bench")));
+    assert!(!without.may_include_below(Path::new("bench")));
 }

@@ -1,4 +1,5 @@
-//! A stack under way to whose services everything may happen, the run of a quiet day, and runs in storms.
+//! A stack whose requests pass a proxy that injects faults: an undisturbed run, and disturbed runs compared
+//! with it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use tagfleet_tests::command::built;
 use tagfleet_tests::emulator::Options;
 use tagfleet_tests::fleet::{Fleet, one_picture};
+use tagfleet_tests::metadata::Metadata;
 use tagfleet_tests::photos::files;
 use tagfleet_tests::project;
 use tagfleet_tests::rows::Row;
@@ -17,18 +19,18 @@ use tempfile::TempDir;
 use super::checks;
 use super::proxy::Proxy;
 use super::schedule::{Census, Fault, Schedule, WORKERS};
-use crate::worker::metadata::Metadata;
 
-/// A run in a storm is gone on with at most so often: a storm has fewer faults than could stop it more often.
+/// The most times that a run is resumed. A schedule has too few faults to stop it more often.
 const RESUMES: usize = 5;
-/// As many tokens as the program below knows.
+/// The number of tokens that the worker program knows.
 const MOST_FULL_DISKS: u64 = 2;
-/// Each is a range of keys of its own, and so a shard of its own.
+/// Each prefix is a range of keys, and so a shard.
 const PREFIXES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
-/// The command's exit code for that.
+/// The exit code of a complete run with failed images.
 const COMPLETE_WITH_FAILED: i32 = 3;
 const IMAGE: &str = "tagfleet/worker:storm";
-/// The worker, on a full disk where `TOKENS` holds a file: nothing can be written then.
+/// The worker. If the folder `TOKENS` has a file, it removes that file and runs as on a full disk: it can
+/// write nothing.
 const WORKER: &str = r#"#!/bin/sh
 for token in 1 2; do
   if rm "TOKENS/$token" 2>/dev/null; then
@@ -47,7 +49,7 @@ pub(super) struct ChaosStack {
     tokens: TempDir,
 }
 
-/// What a quiet run came to.
+/// The rows, summary and requests of an undisturbed run.
 pub(super) struct Baseline {
     pub(super) rows: Vec<Row>,
     pub(super) summary: Value,
@@ -70,52 +72,57 @@ impl ChaosStack {
         let proxy = Proxy::new(metadata);
         let options = options.endpoint_url(&proxy.endpoint_url());
         let fleet = Fleet::deploy(&options, &[("CpuImage", IMAGE), ("CpuInstanceTypes", "c7a.2xlarge")]);
-        proxy.lead_to(&fleet.cloud.emulator().endpoint_url());
+        proxy.connect_to(&fleet.cloud.emulator().endpoint_url());
         upload(&fleet);
         Self { fleet, proxy, tokens }
     }
 
-    /// The run of a quiet day.
-    pub(super) fn quiet(&self) -> Baseline {
-        self.proxy.begin(Vec::new());
+    /// A run without faults.
+    pub(super) fn baseline(&self) -> Baseline {
+        self.proxy.restart(Vec::new());
         let before = self.keys();
         let run = self.submit();
         let (status, ended) = self.fleet.wait(&self.fleet.execution(&run));
         assert_eq!(status, "SUCCEEDED", "{ended}");
         checks::nothing_is_written_elsewhere(&self.fleet, &run, &before);
-        let quiet = Baseline {
+        let baseline = Baseline {
             rows: self.fleet.rows(&run),
             summary: checks::summary(&self.fleet, &run),
             census: self.proxy.census(),
         };
-        checks::all_is_told(&self.fleet, &run, &quiet, 0);
-        checks::requests_are_counted(&self.fleet, &run, &quiet.census);
-        quiet
+        checks::the_summary_is_exact(&self.fleet, &run, &baseline, 0);
+        checks::requests_are_counted(&self.fleet, &run, &baseline.census);
+        baseline
     }
 
-    /// A run in the storm of this seed, gone on with until it is complete.
-    pub(super) fn storm(&self, seed: u64, quiet: &Baseline) {
-        let schedule = Schedule::draw(seed, &quiet.census);
+    /// A run with the faults of this seed. It is resumed until it is complete.
+    pub(super) fn disturbed_run(&self, seed: u64, baseline: &Baseline) {
+        let schedule = Schedule::draw(seed, &baseline.census);
         self.fill_disks(schedule.full_disks);
         let before = self.keys();
         eprintln!("    {} faults, {} full disks", schedule.faults.len(), schedule.full_disks);
-        let is_anyone_stopped = schedule.faults.iter().any(Fault::stops_a_worker);
-        self.proxy.begin(schedule.faults);
+        let stops_a_worker = schedule.faults.iter().any(Fault::stops_a_worker);
+        self.proxy.restart(schedule.faults);
         let run = self.submit();
         let (status, ended) = self.fleet.wait(&self.fleet.execution(&run));
-        if status != "SUCCEEDED" {
-            self.go_on(&run, &ended);
+        let is_resumed = status != "SUCCEEDED";
+        if is_resumed {
+            self.resume(&run, &ended);
         }
         checks::nothing_is_written_elsewhere(&self.fleet, &run, &before);
-        checks::all_is_told(&self.fleet, &run, quiet, schedule.full_disks);
-        if !is_anyone_stopped {
+        checks::the_summary_is_exact(&self.fleet, &run, baseline, schedule.full_disks);
+        if !stops_a_worker {
             checks::requests_are_counted(&self.fleet, &run, &self.proxy.census());
         }
-        let rows = self.fleet.rows(&run);
-        assert!(rows == quiet.rows, "the rows differ: {:?}", first_difference(&rows, &quiet.rows));
+        let mut rows = self.fleet.rows(&run);
+        if is_resumed {
+            // Parts that came after the first end are in result files of their own.
+            rows.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        assert!(rows == baseline.rows, "the rows differ: {:?}", first_difference(&rows, &baseline.rows));
     }
 
-    /// So many workers that start from now on find no room on their disk.
+    /// The next `count` workers start with a full disk.
     fn fill_disks(&self, count: u64) {
         for token in 1..=MOST_FULL_DISKS {
             let token = (token, self.tokens.path().join(token.to_string()));
@@ -127,14 +134,14 @@ impl ChaosStack {
         }
     }
 
-    /// Each time the run says exactly what is missing.
-    fn go_on(&self, run: &str, ended: &Value) {
+    /// Resumes the run until it is complete. Each time its summary must name the missing shards exactly.
+    fn resume(&self, run: &str, ended: &Value) {
         assert_eq!(ended["error"], json!("tagfleet.Incomplete"), "{ended}");
         let is_complete = (0..RESUMES).any(|_| {
-            checks::what_is_missing_is_told(&self.fleet, run);
+            checks::the_missing_shards_are_named(&self.fleet, run);
             let resumed = self.fleet.tagfleet(&["resume", run, "--wait"]);
-            eprintln!("    incomplete, and gone on with: {:?}", resumed.code);
-            // Some pictures are none: their rows say so.
+            eprintln!("    incomplete, resumed with exit code {:?}", resumed.code);
+            // Some files are not pictures, so a complete run has failed rows.
             resumed.code == Some(COMPLETE_WITH_FAILED)
         });
         assert!(is_complete, "run {run} is not complete after {RESUMES} resumes");
@@ -160,7 +167,7 @@ fn write_program(program: &Path, tokens: &Path) {
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The demo's pictures, some to each prefix, and what is none.
+/// Uploads the demo's pictures, some to each prefix, and files that are not pictures.
 fn upload(fleet: &Fleet) {
     for (number, path) in files(&project("demo/photos")).iter().enumerate() {
         let (prefix, name) = (PREFIXES[number % PREFIXES.len()], path.file_name().unwrap());
@@ -168,13 +175,13 @@ fn upload(fleet: &Fleet) {
         fleet.cloud.put(&key, &fs::read(path).unwrap());
     }
     let picture = one_picture();
-    fleet.cloud.put("photos/b/broken.jpg", b"no picture");
+    fleet.cloud.put("photos/b/broken.jpg", b"not a picture");
     fleet.cloud.put("photos/c/cut.jpg", &picture[..picture.len() / 4]);
     fleet.cloud.put("photos/d/empty.jpg", b"");
     fleet.cloud.put("photos/e/ü ß+%20.jpg", &picture);
 }
 
-fn first_difference(rows: &[Row], quiet: &[Row]) -> String {
-    let differing = rows.iter().zip(quiet).find(|(row, quiet)| row != quiet);
-    format!("{} rows for {}, {differing:?}", rows.len(), quiet.len())
+fn first_difference(rows: &[Row], expected: &[Row]) -> String {
+    let differing = rows.iter().zip(expected).find(|(row, expected)| row != expected);
+    format!("{} rows for {}, {differing:?}", rows.len(), expected.len())
 }

@@ -1,4 +1,4 @@
-//! What holds after a storm, seen from outside: in the bucket's objects and in what AWS Batch tells of its jobs.
+//! The checks after a disturbed run: the objects of the bucket, and the jobs as AWS Batch describes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,17 @@ use tagfleet_tests::rows::batches;
 use super::chaos_stack::Baseline;
 use super::schedule::{Caller, Census};
 
-/// How AWS Batch tells that a process was killed.
+/// The exit code that AWS Batch reports for a killed process.
 const KILLED: u64 = 128 + 9;
-/// How a worker ends that was told to stop and gave its shards back.
+/// The exit code of a worker that was asked to stop and returned its shards.
 const INTERRUPTED: u64 = 75;
-/// A worker's last record counts the request that writes it once; all workers together may have to send it so often again.
-const LAST_RECORDS_AGAIN: u64 = 16;
+/// The last record of a worker counts the request that writes it once. All workers together may repeat that
+/// request this many times.
+const REPEATED_RECORDS: u64 = 16;
 
 fn json_of(fleet: &Fleet, key: &str) -> Value {
     let bytes = fleet.cloud.get(key);
-    assert!(bytes.is_some(), "{key} is not there");
+    assert!(bytes.is_some(), "{key} is absent");
     serde_json::from_slice(&bytes.unwrap_or_default()).unwrap()
 }
 
@@ -26,7 +27,7 @@ pub(super) fn summary(fleet: &Fleet, run: &str) -> Value {
     json_of(fleet, &format!("tags/{run}/summary.json"))
 }
 
-/// A run writes below its own prefixes only.
+/// Checks that a run writes only below its own prefixes.
 pub(super) fn nothing_is_written_elsewhere(fleet: &Fleet, run: &str, before: &BTreeSet<String>) {
     let own = [format!("tags/{run}/"), format!("tags/work/{run}/"), format!("runs/{run}.")];
     let now: BTreeSet<String> = fleet.cloud.keys("").into_iter().collect();
@@ -38,27 +39,28 @@ pub(super) fn nothing_is_written_elsewhere(fleet: &Fleet, run: &str, before: &BT
     assert!(written.is_empty() && lost.is_empty(), "written: {written:?}, lost: {lost:?}");
 }
 
-/// A complete run: its summary counts what a quiet run's counts, and says what every worker used. No disturbance ends a
-/// worker, only so many full disks do.
-pub(super) fn all_is_told(fleet: &Fleet, run: &str, quiet: &Baseline, full_disks: u64) {
+/// Checks the summary of a complete run: the counts of an undisturbed run, and the usage of every worker.
+/// Only full disks may make a worker fail.
+pub(super) fn the_summary_is_exact(fleet: &Fleet, run: &str, baseline: &Baseline, full_disks: u64) {
     let summary = summary(fleet, run);
     for field in
         ["state", "images", "rows", "tagged", "failed", "second_decoder", "missing_shards", "model_sha256"]
     {
-        assert_eq!(summary[field], quiet.summary[field], "{field} of {summary}");
+        assert_eq!(summary[field], baseline.summary[field], "{field} of {summary}");
     }
     assert_eq!(summary["state"], json!("complete"), "{summary}");
-    assert_eq!(summary["rows"].as_u64(), Some(quiet.rows.len() as u64), "{summary}");
+    assert_eq!(summary["rows"].as_u64(), Some(baseline.rows.len() as u64), "{summary}");
     let failed = summary["usage"]["failures"].as_object().map_or(0, |failures| {
         failures.iter().filter(|(why, _)| !why.contains("cannot be written to this machine")).count()
     });
     assert_eq!(failed, 0, "workers failed: {}", summary["usage"]["failures"]);
     workers_are_accounted_for(fleet, run, &summary, full_disks);
-    it_is_priced(fleet, run);
+    the_bill_adds_up(fleet, run);
     only_the_dead_letter_queue_is_left(fleet);
 }
 
-/// Every worker that was started has a record, unless it was killed before it could write one; all records are added up.
+/// Checks that every worker has a record, unless it was killed before it wrote one, and that the summary adds
+/// them up.
 fn workers_are_accounted_for(fleet: &Fleet, run: &str, summary: &Value, full_disks: u64) {
     let mut records = BTreeMap::new();
     for key in fleet.cloud.keys(&format!("tags/work/{run}/usage/worker-")) {
@@ -67,7 +69,7 @@ fn workers_are_accounted_for(fleet: &Fleet, run: &str, summary: &Value, full_dis
     let mut failed = 0;
     for (name, code) in attempts(fleet, run) {
         let record = records.get(&format!("tags/work/{run}/usage/{name}.json"));
-        let has_ended = record.is_some_and(|record| record["ended"].is_string());
+        let has_ended = record.is_some_and(|record| !record["ended"].is_null());
         let was_killed = code.is_none_or(|code| code == KILLED);
         assert!(was_killed || has_ended, "{name} ended by itself and left {record:?}");
         failed += u64::from(!was_killed && code != Some(0) && code != Some(INTERRUPTED));
@@ -80,16 +82,17 @@ fn workers_are_accounted_for(fleet: &Fleet, run: &str, summary: &Value, full_dis
     assert_eq!(sum("images"), records.values().map(counted).sum::<u64>(), "{summary}");
 }
 
-/// Every request that came from workers, of which none was killed or told to stop, is in their records, and no other.
+/// Checks that the records have exactly the requests of the workers. None of them was killed or asked to
+/// stop.
 pub(super) fn requests_are_counted(fleet: &Fleet, run: &str, census: &Census) {
-    let (mut seen, mut counted) = (BTreeMap::new(), BTreeMap::new());
+    let (mut received, mut counted) = (BTreeMap::new(), BTreeMap::new());
     for ((_, name), count) in census.iter().filter(|((caller, _), _)| *caller == Caller::Worker) {
         let operation = match name.split(' ').next().unwrap_or_default() {
             "s3:HeadObject" => "s3:GetObject",
             "s3:HeadBucket" => "s3:ListBucket",
             operation => operation,
         };
-        *seen.entry(operation.to_owned()).or_default() += *count;
+        *received.entry(operation.to_owned()).or_default() += *count;
     }
     for key in fleet.cloud.keys(&format!("tags/work/{run}/usage/worker-")) {
         for (operation, count) in json_of(fleet, &key)["requests"].as_object().unwrap() {
@@ -97,12 +100,12 @@ pub(super) fn requests_are_counted(fleet: &Fleet, run: &str, census: &Census) {
         }
     }
     let puts = "s3:PutObject";
-    let again = seen[puts] - counted.insert(puts.to_owned(), seen[puts]).unwrap_or(0_u64);
-    assert!(again <= LAST_RECORDS_AGAIN, "{again} of {} PUTs are in no record", seen[puts]);
-    assert_eq!(counted, seen);
+    let repeated = received[puts] - counted.insert(puts.to_owned(), received[puts]).unwrap_or(0_u64);
+    assert!(repeated <= REPEATED_RECORDS, "{repeated} of {} PUTs are in no record", received[puts]);
+    assert_eq!(counted, received);
 }
 
-/// The names of the records of all workers that were started for a run, and their exit codes, where there is one.
+/// The record names of all workers of a run, and their exit codes; `None` if AWS Batch knows none.
 fn attempts(fleet: &Fleet, run: &str) -> Vec<(String, Option<u64>)> {
     let mut attempts = Vec::new();
     for job in fleet.cloud.jobs() {
@@ -117,8 +120,8 @@ fn attempts(fleet: &Fleet, run: &str) -> Vec<(String, Option<u64>)> {
     attempts
 }
 
-/// The bill's total is the sum of its lines.
-fn it_is_priced(fleet: &Fleet, run: &str) {
+/// Checks that the total of the bill is the sum of its lines.
+fn the_bill_adds_up(fleet: &Fleet, run: &str) {
     let cost = json_of(fleet, &format!("tags/{run}/cost.json"));
     let lines = cost["lines"].as_array().unwrap().iter();
     let sum: f64 = lines.map(|line| line["usd"].as_f64().unwrap()).sum();
@@ -132,8 +135,8 @@ fn only_the_dead_letter_queue_is_left(fleet: &Fleet) {
     assert_eq!(queues.len(), 1, "{queues:?}");
 }
 
-/// An incomplete run names exactly the shards without a part, and counts exactly the rows that there are.
-pub(super) fn what_is_missing_is_told(fleet: &Fleet, run: &str) {
+/// Checks that an incomplete run names exactly the shards without a part, and counts exactly its rows.
+pub(super) fn the_missing_shards_are_named(fleet: &Fleet, run: &str) {
     let ids = |folder: &str, end: &str| -> BTreeSet<String> {
         let prefix = format!("tags/work/{run}/{folder}/");
         let keys = fleet.cloud.keys(&prefix);

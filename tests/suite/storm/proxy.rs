@@ -1,7 +1,8 @@
-//! The way from workers and functions to S3 and SQS, on which a storm's faults happen.
+//! The proxy between workers or functions and S3 or SQS, which injects the faults of a schedule.
 //!
-//! Every request comes over a connection of its own and passes as it is, unless its number is that of a fault. All faults
-//! are of the way or of the caller: what the emulator performs, it performs as always.
+//! It passes a request on unchanged, unless the schedule has a fault for it. All faults concern the
+//! connection or the caller: the emulator itself always works. Every request has its own connection. The
+//! proxy is not built on an HTTP library, because no library cuts a connection at a chosen byte.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -12,16 +13,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tagfleet_tests::http::Client;
+use tagfleet_tests::metadata::Metadata;
 
 use super::process::{peer, signal};
-use super::schedule::{Caller, Census, Fault, Kind, What};
+use super::schedule::{Caller, Census, Effect, Fault, Kind};
 use crate::worker::gate::read_head;
-use crate::worker::metadata::Metadata;
 
-/// A worker asks for notices every five seconds.
-const ASKED_WITHIN: Duration = Duration::from_secs(6);
+/// A worker polls for notices every five seconds.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// A way to an emulator.
+/// A proxy in front of an emulator.
 pub(super) struct Proxy {
     address: String,
     shared: Arc<Shared>,
@@ -40,7 +41,7 @@ struct State {
     happened: Vec<String>,
 }
 
-/// A request as it came.
+/// A request with its connection.
 struct Request {
     client: TcpStream,
     head: String,
@@ -48,7 +49,7 @@ struct Request {
 }
 
 impl Proxy {
-    /// A way that leads nowhere yet; workers learn from `metadata` that their machine is taken away.
+    /// A proxy without an emulator yet. Workers read spot notices from `metadata`.
     pub(super) fn new(metadata: Metadata) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -57,7 +58,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, shared) = (client?, serving.clone());
-                // Where a caller goes away in the middle there is nobody to answer.
+                // A caller may close its connection: then there is nothing to answer.
                 std::thread::spawn(move || _ = shared.serve(client));
             }
             io::Result::Ok(())
@@ -65,27 +66,27 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// Where the services are, through it.
+    /// The URL of the services, through the proxy.
     pub(super) fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Now it leads to the emulator at this URL.
-    pub(super) fn lead_to(&self, url: &str) {
+    /// Sets the URL of the emulator.
+    pub(super) fn connect_to(&self, url: &str) {
         let _ = self.shared.target.set(url.trim_start_matches("http://").to_owned());
     }
 
-    /// Begins to count anew; from now on these faults happen.
-    pub(super) fn begin(&self, faults: Vec<Fault>) {
+    /// Sets the counts to zero and injects these faults from now on.
+    pub(super) fn restart(&self, faults: Vec<Fault>) {
         *self.shared.state() = State { faults, ..State::default() };
     }
 
-    /// The calls since it began.
+    /// The calls since the last restart.
     pub(super) fn census(&self) -> Census {
         self.shared.state().census.clone()
     }
 
-    /// What happened since it began, in order.
+    /// The faults since the last restart, in order.
     pub(super) fn happened(&self) -> Vec<String> {
         self.shared.state().happened.clone()
     }
@@ -107,39 +108,39 @@ impl Shared {
         client.read_exact(&mut rest)?;
         body.append(&mut rest);
         let request = Request { client, head, body };
-        match kind(&request.head).and_then(|kind| self.meets(&kind, &request)) {
-            Some(what) => self.disturb(request, what),
+        match kind(&request.head).and_then(|kind| self.fault_for(&kind, &request)) {
+            Some(effect) => self.disturb(request, effect),
             None => self.pass(request),
         }
     }
 
-    /// Counts a call and tells what it meets.
-    fn meets(&self, kind: &Kind, request: &Request) -> Option<What> {
+    /// Counts a call and returns the effect of its fault, if it has one.
+    fn fault_for(&self, kind: &Kind, request: &Request) -> Option<Effect> {
         let mut state = self.state();
         let count = state.census.entry(kind.clone()).or_default();
         let nth = *count;
         *count += 1;
         let hit = |fault: &&Fault| {
-            let last = match fault.what {
-                What::InternalError(many) => fault.nth + many - 1,
+            let last = match fault.effect {
+                Effect::InternalError(many) => fault.nth + many - 1,
                 _ => fault.nth,
             };
-            fault.of == *kind && (fault.nth..=last).contains(&nth)
+            fault.kind == *kind && (fault.nth..=last).contains(&nth)
         };
-        let (what, first) = state.faults.iter().find(hit).map(|fault| (fault.what, fault.nth))?;
+        let (effect, first) = state.faults.iter().find(hit).map(|fault| (fault.effect, fault.nth))?;
         if nth == first {
             let line = request.head.lines().next().unwrap_or_default();
-            state.happened.push(format!("{kind:?} {nth}: {what:?}: {line}"));
+            state.happened.push(format!("{kind:?} {nth}: {effect:?}: {line}"));
         }
-        Some(what)
+        Some(effect)
     }
 
     fn pass(&self, request: Request) -> io::Result<()> {
         let answer = self.perform(&request)?;
-        give(request.client, &answer)
+        respond(request.client, &answer)
     }
 
-    /// What the emulator answers, to the last byte.
+    /// The whole answer of the emulator, as bytes.
     fn perform(&self, request: &Request) -> io::Result<Vec<u8>> {
         let mut server = TcpStream::connect(self.target.get().unwrap())?;
         let (line, headers) = request.head.split_once("\r\n").unwrap();
@@ -150,69 +151,71 @@ impl Shared {
         Ok(answer)
     }
 
-    fn disturb(&self, request: Request, what: What) -> io::Result<()> {
-        match what {
-            What::InternalError(_) => give(request.client, &error(&request.head, 500, "InternalError")),
-            What::SlowDown => give(request.client, &error(&request.head, 503, "SlowDown")),
-            What::ResetBefore => reset(request.client),
-            What::LoseAnswer => {
+    fn disturb(&self, request: Request, effect: Effect) -> io::Result<()> {
+        match effect {
+            Effect::InternalError(_) => respond(request.client, &error(&request.head, 500, "InternalError")),
+            Effect::SlowDown => respond(request.client, &error(&request.head, 503, "SlowDown")),
+            Effect::ResetBefore => reset(request.client),
+            Effect::LoseAnswer => {
                 self.perform(&request)?;
                 reset(request.client)
             }
-            What::ResetInside | What::Truncate => {
+            Effect::ResetInside | Effect::Truncate => {
                 let answer = self.perform(&request)?;
-                cut(request.client, &answer, what)
+                cut(request.client, &answer, effect)
             }
-            What::Silence => {
+            Effect::NoAnswer => {
                 self.perform(&request)?;
                 let mut client = request.client;
                 io::copy(&mut client, &mut io::sink()).map(|_| ())
             }
-            What::Swallow => give(request.client, &with_body("200 OK", "application/x-amz-json-1.0", "{}")),
-            What::DeliverAgain => {
-                let answer = self.perform(&request)?;
-                self.tell("expire", &json!({}));
-                give(request.client, &answer)
+            Effect::FalseSuccess => {
+                respond(request.client, &with_body("200 OK", "application/x-amz-json-1.0", "{}"))
             }
-            What::Bury => {
-                self.tell("bury", &json!({}));
+            Effect::DeliverAgain => {
+                let answer = self.perform(&request)?;
+                self.control("expire", &json!({}));
+                respond(request.client, &answer)
+            }
+            Effect::ExceedReceiveCount => {
+                self.control("bury", &json!({}));
                 self.pass(request)
             }
-            _ => self.strike(request, what),
+            _ => self.disturb_caller(request, effect),
         }
     }
 
-    /// Does something to the caller.
-    fn strike(&self, request: Request, what: What) -> io::Result<()> {
+    /// Applies an effect to the process of the caller.
+    fn disturb_caller(&self, request: Request, effect: Effect) -> io::Result<()> {
         let Some(caller) = peer(&request.client) else { return self.pass(request) };
-        match what {
-            What::KillAfter => {
+        match effect {
+            Effect::KillAfter => {
                 self.perform(&request)?;
                 signal(caller, "KILL");
                 Ok(())
             }
-            What::Reclaim => {
+            Effect::Reclaim => {
                 self.reclaim(caller);
                 Ok(())
             }
-            What::Terminate => {
+            Effect::Terminate => {
                 signal(caller, "TERM");
                 self.pass(request)
             }
-            What::Notice(seconds) => {
+            Effect::Notice(seconds) => {
                 let end = jiff::Timestamp::now() + Duration::from_secs(seconds);
-                // Nobody asks who has been told already.
-                let _ = self.metadata.take_one_away_at(&end.to_string()).recv_timeout(ASKED_WITHIN);
+                // A worker that has read a notice stops polling.
+                let _ = self.metadata.interrupt_one_at(&end.to_string()).recv_timeout(NOTICE_TIMEOUT);
                 self.pass(request)
             }
-            What::FreezeBefore => {
+            Effect::FreezeBefore => {
                 self.freeze(caller);
                 self.pass(request)
             }
-            What::FreezeAfter => {
+            Effect::FreezeAfter => {
                 let answer = self.perform(&request)?;
                 self.freeze(caller);
-                give(request.client, &answer)
+                respond(request.client, &answer)
             }
             _ => {
                 signal(caller, "KILL");
@@ -221,55 +224,57 @@ impl Shared {
         }
     }
 
-    /// The instance under the caller's job goes away.
+    /// Ends the instance of the caller's job.
     fn reclaim(&self, caller: u32) {
         let jobs = self.emulator().get("tagfleet", "/_tagfleet/jobs");
         let jobs = jobs.as_array().cloned().unwrap_or_default();
         let Some(job) = jobs.iter().find(|job| job["pid"] == json!(caller)) else { return };
         let reason = "Host EC2 (instance i-00000000000000000) terminated.";
-        self.tell("kill", &json!({"job": job["jobId"], "signal": 9, "reason": reason}));
+        self.control("kill", &json!({"job": job["jobId"], "signal": 9, "reason": reason}));
     }
 
-    /// Freezes a worker for longer than its messages are hidden from others; returns once it is awake again.
+    /// Freezes a worker for longer than the visibility timeout of its messages, and returns once it runs
+    /// again.
     fn freeze(&self, caller: u32) {
         signal(caller, "STOP");
-        self.tell("expire", &json!({}));
-        self.tell("wait", &json!({"alone": caller}));
+        self.control("expire", &json!({}));
+        self.control("wait", &json!({"alone": caller}));
         signal(caller, "CONT");
     }
 
-    fn tell(&self, operation: &str, request: &Value) {
+    fn control(&self, operation: &str, request: &Value) {
         let _ = self.emulator().post("tagfleet", &format!("/_tagfleet/{operation}"), request);
     }
 }
 
-fn give(mut client: TcpStream, answer: &[u8]) -> io::Result<()> {
+fn respond(mut client: TcpStream, answer: &[u8]) -> io::Result<()> {
     client.write_all(answer)?;
     client.shutdown(Shutdown::Both)
 }
 
-/// Ends a connection without the courtesy of saying so.
+/// Resets a connection instead of closing it.
 fn reset(client: TcpStream) -> io::Result<()> {
     SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
     drop(client);
     Ok(())
 }
 
-/// Gives the head and half of the body.
-fn cut(mut client: TcpStream, answer: &[u8], what: What) -> io::Result<()> {
+/// Sends the head and half of the body.
+fn cut(mut client: TcpStream, answer: &[u8], effect: Effect) -> io::Result<()> {
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n").map_or(answer.len(), |end| end + 4);
     client.write_all(&answer[..head + (answer.len() - head) / 2])?;
-    if what == What::Truncate { client.shutdown(Shutdown::Both) } else { reset(client) }
+    if effect == Effect::Truncate { client.shutdown(Shutdown::Both) } else { reset(client) }
 }
 
 fn error(head: &str, status: u16, code: &str) -> Vec<u8> {
     let status = format!("{status} {code}");
     if header(head, "x-amz-target").is_some() {
         let code = if code == "SlowDown" { "ThrottlingException" } else { code };
-        let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "a storm"}).to_string();
+        let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "an injected fault"})
+            .to_string();
         return with_body(&status, "application/x-amz-json-1.0", &body);
     }
-    let body = format!("<Error><Code>{code}</Code><Message>a storm</Message></Error>");
+    let body = format!("<Error><Code>{code}</Code><Message>an injected fault</Message></Error>");
     // The answer to a HEAD has no body.
     with_body(&status, "application/xml", if head.starts_with("HEAD ") { "" } else { &body })
 }
@@ -286,7 +291,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-/// Who calls what; none where no fault is for it.
+/// The kind of a call; `None` if it never has a fault.
 fn kind(head: &str) -> Option<Kind> {
     let scope = head.split_once("Credential=")?.1.split(',').next()?;
     let mut scope = scope.split('/');
@@ -302,13 +307,14 @@ fn kind(head: &str) -> Option<Kind> {
             let target = header(head, "x-amz-target")?;
             Some((caller, format!("sqs:{}", target.rsplit('.').next()?)))
         }
-        "s3" => Some((caller, of_s3(head.lines().next()?)?)),
+        "s3" => Some((caller, s3_operation(head.lines().next()?)?)),
         _ => None,
     }
 }
 
-/// What a request line asks of S3, whose buckets are addressed by path, and of what: a part is another call than an image.
-fn of_s3(line: &str) -> Option<String> {
+/// The operation of an S3 request line with the bucket in the path, and the kind of its object: a part is not
+/// an image.
+fn s3_operation(line: &str) -> Option<String> {
     let mut parts = line.split(' ');
     let (method, target) = (parts.next()?, parts.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -323,14 +329,15 @@ fn of_s3(line: &str) -> Option<String> {
     };
     let listed = query.split('&').find_map(|field| field.strip_prefix("prefix="));
     let key = listed.map_or_else(|| key.to_owned(), |prefix| prefix.replace("%2F", "/"));
-    Some(format!("s3:{operation} {}", of_what(&key)))
+    Some(format!("s3:{operation} {}", object_kind(&key)))
 }
 
-/// The sort of an object: the folder of a run's working objects, the name of what people read, else the first folder.
-fn of_what(key: &str) -> &str {
+/// The kind of an object: the folder of an intermediate object, the name of a result, otherwise the first
+/// folder.
+fn object_kind(key: &str) -> &str {
     let parts: Vec<&str> = key.split('/').collect();
     match parts.as_slice() {
-        ["tags", "work", _, sort, ..] | ["tags", _, sort, ..] | [sort, ..] => sort,
+        ["tags", "work", _, kind, ..] | ["tags", _, kind, ..] | [kind, ..] => kind,
         [] => "",
     }
 }

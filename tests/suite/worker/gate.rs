@@ -1,52 +1,52 @@
-//! A way to S3 that can be shut for one object: its GET is never answered, or denied. All else passes as it is.
+//! A proxy to S3 that holds back or denies the GETs of one object. It passes on all other requests unchanged.
 //!
-//! It makes "in the middle of a shard" a place that a test can wait for, without a clock.
+//! With it, a test waits for "in the middle of a shard" without a clock. It is not built on an HTTP library,
+//! because no library leaves a request without a response, as a held GET needs it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-pub(crate) use tagfleet_tests::http::read_head;
-
-/// What is done about the GETs of a path.
+/// What the gate does with the GETs of a path.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule {
-    /// They are never answered.
+    /// The gate never answers them.
     Hold,
-    /// They are answered 403.
+    /// The gate answers them with 403.
     Deny,
 }
 
-/// A gate before an emulator.
+/// A gate in front of an emulator.
 pub(crate) struct Gate {
     address: String,
     stopped: Receiver<()>,
 }
 
 impl Gate {
-    /// Opens one before `target` (`http://127.0.0.1:4566`) that is shut for GETs of paths that begin with `path`.
+    /// Starts a gate in front of `target` (`http://127.0.0.1:4566`) for the GETs of paths that start with
+    /// `path`.
     pub(crate) fn before(target: &str, path: &'static str, rule: Rule) -> Self {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (told, stopped) = channel();
+        let (reached, stopped) = channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, target, told) = (stream?, target.clone(), told.clone());
-                // Where the client goes away in the middle there is nothing to pass.
-                std::thread::spawn(move || _ = pass(stream, &target, (path, rule), &told));
+                let (stream, target, reached) = (stream?, target.clone(), reached.clone());
+                // A client may close its connection: then there is nothing to pass on.
+                std::thread::spawn(move || _ = pass(stream, &target, (path, rule), &reached));
             }
             io::Result::Ok(())
         });
         Self { address, stopped }
     }
 
-    /// Where S3 is, through the gate.
+    /// The URL of S3, through the gate.
     pub(crate) fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Waits until a request has come that is not let through.
+    /// Waits until the gate has held back or denied a request.
     pub(crate) fn wait(&self) {
         self.stopped.recv().unwrap();
     }
@@ -60,12 +60,12 @@ fn pass(
 ) -> io::Result<()> {
     let (head, rest) = read_head(&mut client)?;
     if head.starts_with(&format!("GET {path}")) {
-        // Nobody may listen any more.
+        // The test may have stopped waiting.
         let _ = stopped.send(());
         return refuse(&mut client, rule);
     }
     let mut server = TcpStream::connect(target)?;
-    // One request a connection, so that each is looked at.
+    // One request per connection, so that the gate sees each.
     let (line, headers) = head.split_once("\r\n").unwrap();
     write!(server, "{line}\r\nConnection: close\r\n{headers}")?;
     server.write_all(&rest)?;
@@ -73,6 +73,25 @@ fn pass(
     std::thread::spawn(move || io::copy(&mut from_client, &mut to_server));
     io::copy(&mut server, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+/// A request's head with its empty line, and the start of the body that came with it.
+///
+/// # Errors
+/// If the client closes the connection before the empty line, or the connection breaks.
+pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
+        }
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+    }
 }
 
 fn refuse(client: &mut TcpStream, rule: Rule) -> io::Result<()> {

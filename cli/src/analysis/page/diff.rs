@@ -2,16 +2,17 @@
 //!
 //! Pure but for the pictures, which were read before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use maud::{Markup, html};
 use tagfleet_analysis::diff::{Diff, Flip, LabelShare};
 use tagfleet_analysis::percent;
 use tagfleet_pipeline::number::count;
 use tagfleet_report::html::name;
-use tagfleet_report::html::table::table;
+use tagfleet_report::html::table::{Table, text};
 
 use super::super::pictures::Pictures;
-use super::{ROWS, cut, figures, keys, label, note, pairs, section, whole};
+use super::{Figure, Heads, ROWS, Section, cut, figures, keys, label, note, pairs};
 
 /// The keys whose pictures the page shows.
 pub(in super::super) fn shown(diff: &Diff) -> BTreeSet<&str> {
@@ -19,13 +20,16 @@ pub(in super::super) fn shown(diff: &Diff) -> BTreeSet<&str> {
 }
 
 pub(in super::super) fn page(diff: &Diff, pictures: &Pictures) -> String {
-    let main = [key_figures(diff), flips(diff, pictures), failures(diff), labels(diff)];
-    let lead = format!("From {} to {}", diff.a.in_words(), diff.b.in_words());
-    let title = format!("tagfleet diff {}", diff.b.run);
-    whole(&title, (&format!("What changed in {}", diff.b.run), &lead), &main.concat())
+    let main = html! { (key_figures(diff)) (flips(diff, pictures)) (failures(diff)) (labels(diff)) };
+    let heads = Heads {
+        title: format!("tagfleet diff {}", diff.b.run),
+        heading: format!("What changed in {}", diff.b.run),
+        lead: format!("From {} to {}", diff.a.in_words(), diff.b.in_words()),
+    };
+    heads.page(&main)
 }
 
-fn key_figures(diff: &Diff) -> String {
+fn key_figures(diff: &Diff) -> Markup {
     let images = &diff.images;
     let share = diff.flip_share.map_or_else(String::new, percent);
     let limit = diff.max_flips.map_or(share.clone(), |max| format!("{share}, limit {}", percent(max)));
@@ -35,54 +39,59 @@ fn key_figures(diff: &Diff) -> String {
     };
     let psi = diff.psi.map_or("by label".to_owned(), |psi| format!("{psi:.4}"));
     figures(&[
-        ("Kept", count(images.kept), "same label".to_owned()),
-        ("Flipped", count(images.flipped), limit),
-        ("Flipped and replaced", count(images.replaced_and_flipped), replaced),
-        ("New", count(images.new), String::new()),
-        ("Deleted", count(images.deleted), String::new()),
-        ("Failed", count(images.failed), "tagged before".to_owned()),
-        ("Healed", count(images.healed), "failed before".to_owned()),
-        ("PSI", psi, "0.1 is a shift".to_owned()),
+        Figure::new("Kept", count(images.kept), "same label"),
+        Figure::new("Flipped", count(images.flipped), limit),
+        Figure::new("Flipped and replaced", count(images.replaced_and_flipped), replaced),
+        Figure::new("New", count(images.new), ""),
+        Figure::new("Deleted", count(images.deleted), ""),
+        Figure::new("Failed", count(images.failed), "tagged before"),
+        Figure::new("Healed", count(images.healed), "failed before"),
+        Figure::new("PSI", psi, "0.1 is a shift"),
     ])
 }
 
-fn heading(flip: &Flip) -> String {
-    let (from, to) = (label(flip.from.as_deref(), "no tag"), label(flip.to.as_deref(), "no tag"));
-    format!("{from} became {to} <small>{}</small>", count(flip.images))
+fn heading(flip: &Flip) -> Markup {
+    let [from, to] = [&flip.from, &flip.to].map(|side| label(side.as_deref(), "no tag"));
+    html! { (from) " became " (to) " " small { (count(flip.images)) } }
 }
 
-fn flips(diff: &Diff, pictures: &Pictures) -> String {
-    let content = pairs(diff.flips.iter().map(|flip| (heading(flip), flip.examples.as_slice())), pictures);
-    if content.is_empty() {
-        return String::new();
+fn flips(diff: &Diff, pictures: &Pictures) -> Markup {
+    if diff.flips.is_empty() {
+        return Markup::default();
     }
-    let columns = [("From", false), ("To", false), ("Images", true)];
     let row = |flip: &Flip| {
         let [from, to] = [&flip.from, &flip.to].map(|side| label(side.as_deref(), "no tag"));
-        vec![from, to, count(flip.images)]
+        vec![from, to, text(count(flip.images))]
     };
-    let rows: Vec<Vec<String>> = diff.flips.iter().map(row).collect();
-    let list = table("Pairs of labels", &columns, &rows, None);
+    let list = Table {
+        caption: "Pairs of labels",
+        columns: &[("From", false), ("To", false), ("Images", true)],
+        rows: diff.flips.iter().map(row).collect(),
+        foot: vec![],
+    };
+    let all = diff.flips.iter().map(|flip| (heading(flip), flip.examples.as_slice()));
     let lead = "The most frequent changes, with images drawn at random. flips.csv has all keys.";
-    section(("flips", "Flipped"), lead, &(note(pictures) + &content + &list))
+    let content = html! { (note(pictures)) (pairs(all, pictures)) (list) };
+    Section { id: "flips", heading: "Flipped", lead }.html(&content)
 }
 
-fn failures(diff: &Diff) -> String {
-    let rows_of = |what: &str, counts: &BTreeMap<String, u64>| -> Vec<Vec<String>> {
-        counts.iter().map(|(code, images)| vec![what.to_owned(), name(code), count(*images)]).collect()
-    };
-    let mut rows = rows_of("newly failed", &diff.failed);
-    rows.extend(rows_of("healed", &diff.healed));
+fn failures(diff: &Diff) -> Markup {
+    let failed = diff.failed.iter().map(|found| ("newly failed", found));
+    let healed = diff.healed.iter().map(|found| ("healed", found));
+    let row =
+        |(what, (code, images)): (&str, (&String, &u64))| vec![text(what), name(code), text(count(*images))];
+    let rows: Vec<Vec<Markup>> = failed.chain(healed).map(row).collect();
     if rows.is_empty() {
-        return String::new();
+        return Markup::default();
     }
-    let columns = [("What", false), ("Error code", false), ("Images", true)];
-    let content = table("Failed and healed images", &columns, &rows, None);
-    section(("failures", "Failed and healed"), "Images that failed in one of the runs.", &content)
+    let columns = &[("What", false), ("Error code", false), ("Images", true)];
+    let table = Table { caption: "Failed and healed images", columns, rows, foot: vec![] };
+    let lead = "Images that failed in one of the runs.";
+    Section { id: "failures", heading: "Failed and healed", lead }.html(&text(table))
 }
 
-fn labels(diff: &Diff) -> String {
-    let columns = [
+fn labels(diff: &Diff) -> Markup {
+    let columns = &[
         ("Label", false),
         ("Share in A", true),
         ("Share in B", true),
@@ -93,18 +102,19 @@ fn labels(diff: &Diff) -> String {
     let row = |share: &LabelShare| {
         vec![
             label(share.label.as_deref(), "no tag"),
-            percent(share.share_a),
-            percent(share.share_b),
-            count(share.images_a),
-            count(share.images_b),
-            format!("{:.4}", share.psi),
+            text(percent(share.share_a)),
+            text(percent(share.share_b)),
+            text(count(share.images_a)),
+            text(count(share.images_b)),
+            text(format!("{:.4}", share.psi)),
         ]
     };
-    let rows: Vec<Vec<String>> = diff.labels.iter().take(ROWS).map(row).collect();
+    let rows = diff.labels.iter().take(ROWS).map(row).collect();
     let lead = format!(
         "Of the tagged images, those whose share changed most first. A population stability index below 0.1 is stable, above \
          0.25 it is a large shift.{}",
         cut(diff.labels.len(), "labels")
     );
-    section(("labels", "Share of each label"), &lead, &table("Labels", &columns, &rows, None))
+    let table = Table { caption: "Labels", columns, rows, foot: vec![] };
+    Section { id: "labels", heading: "Share of each label", lead: &lead }.html(&text(table))
 }

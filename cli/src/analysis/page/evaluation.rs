@@ -4,14 +4,28 @@
 
 use std::collections::BTreeSet;
 
-use tagfleet_analysis::evaluate::{Calibration, Confusion, Evaluation, LabelThreshold, Scores, Thresholds};
+use maud::{Markup, html};
+use tagfleet_analysis::evaluate::{
+    Calibration, CalibrationBin, Confusion, Evaluation, LabelFigures, LabelThreshold, Scores, Thresholds,
+};
 use tagfleet_analysis::percent;
 use tagfleet_pipeline::number::count;
+use tagfleet_pipeline::visible::visible;
 use tagfleet_report::html::name;
-use tagfleet_report::html::table::{bar, table};
+use tagfleet_report::html::table::{Column, Table, bar, text};
 
 use super::super::pictures::Pictures;
-use super::{ROWS, cut, figures, keys, label, note, pairs, section, whole};
+use super::{Figure, Heads, ROWS, Section, cut, figures, keys, label, note, pairs};
+
+const LABELS: [Column; 7] = [
+    ("Label", false),
+    ("", false),
+    ("Precision", true),
+    ("Recall", true),
+    ("F1", true),
+    ("Support", true),
+    ("Tagged", true),
+];
 
 /// The keys whose pictures the page shows.
 pub(in super::super) fn shown(evaluation: &Evaluation) -> BTreeSet<&str> {
@@ -19,153 +33,174 @@ pub(in super::super) fn shown(evaluation: &Evaluation) -> BTreeSet<&str> {
 }
 
 pub(in super::super) fn page(evaluation: &Evaluation, pictures: &Pictures) -> String {
-    let main = [
-        key_figures(evaluation),
-        left_out(evaluation),
-        confusions(evaluation, pictures),
-        labels(evaluation),
-        evaluation.calibration.as_ref().map(calibration).unwrap_or_default(),
-        evaluation.thresholds.as_ref().map(thresholds).unwrap_or_default(),
-    ];
     let run = &evaluation.run;
-    let lead = format!("{}, compared with {}", run.in_words(), evaluation.truth);
-    let title = format!("tagfleet evaluation {}", run.run);
-    whole(&title, (&format!("Evaluation of {}", run.run), &lead), &main.concat())
+    let main = html! {
+        (key_figures(evaluation))
+        (left_out(evaluation))
+        (confusions(evaluation, pictures))
+        (labels(evaluation))
+        @if let Some(found) = &evaluation.calibration { (calibration(found)) }
+        @if let Some(found) = &evaluation.thresholds { (thresholds(found)) }
+    };
+    let heads = Heads {
+        title: format!("tagfleet evaluation {}", run.run),
+        heading: format!("Evaluation of {}", run.run),
+        lead: format!("{}, compared with {}", run.in_words(), evaluation.truth),
+    };
+    heads.page(&main)
 }
 
-fn key_figures(evaluation: &Evaluation) -> String {
+fn key_figures(evaluation: &Evaluation) -> Markup {
     let optional = |share: Option<f64>| share.map_or_else(|| "unknown".to_owned(), percent);
     let mut all = vec![
-        ("Evaluated", count(evaluation.images.evaluated), "images".to_owned()),
-        ("Top 1", optional(evaluation.top_1), "best tag is right".to_owned()),
-        ("Top 5", optional(evaluation.top_5), "one of five is right".to_owned()),
+        Figure::new("Evaluated", count(evaluation.images.evaluated), "images"),
+        Figure::new("Top 1", optional(evaluation.top_1), "best tag is right"),
+        Figure::new("Top 5", optional(evaluation.top_5), "one of five is right"),
     ];
     if evaluation.exact.is_some() {
-        all.push(("Exact", optional(evaluation.exact), "all tags and no other".to_owned()));
+        all.push(Figure::new("Exact", optional(evaluation.exact), "all tags and no other"));
     }
-    all.push(("Macro F1", format!("{:.3}", evaluation.averages.of_labels.f1), "mean of labels".to_owned()));
+    all.push(Figure::new("Macro F1", format!("{:.3}", evaluation.averages.of_labels.f1), "mean of labels"));
     if let Some(calibration) = &evaluation.calibration {
-        all.push(("ECE", format!("{:.3}", calibration.ece), "calibration error".to_owned()));
+        all.push(Figure::new("ECE", format!("{:.3}", calibration.ece), "calibration error"));
     }
     figures(&all)
 }
 
+/// Names in a row, with commas.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> Markup {
+    html! { @for (place, key) in names.enumerate() { @if place > 0 { ", " } (name(key)) } }
+}
+
 /// What is in no figure.
-fn left_out(evaluation: &Evaluation) -> String {
+fn left_out(evaluation: &Evaluation) -> Markup {
     let images = &evaluation.images;
-    let some = |keys: &[String]| keys.iter().map(|key| name(key)).collect::<Vec<_>>().join(", ");
-    let failed: Vec<String> =
-        evaluation.failed.iter().map(|(code, images)| format!("{} {}", name(code), count(*images))).collect();
-    let unknown: Vec<String> = evaluation.unknown_labels.iter().map(|label| label.label.clone()).collect();
+    let failed = html! {
+        @for (place, (code, images)) in evaluation.failed.iter().enumerate() {
+            @if place > 0 { ", " } (name(code)) " " (count(*images))
+        }
+    };
+    let unknown = list(evaluation.unknown_labels.iter().map(|label| label.label.as_str()));
+    let some = |keys: &[String]| list(keys.iter().map(String::as_str));
     let all = [
-        ("Failed in the run", images.failed, failed.join(", ")),
-        ("With unknown labels only", images.unknown_label, some(&unknown)),
-        ("Without a label in the truth", images.without_label, String::new()),
+        ("Failed in the run", images.failed, failed),
+        ("With unknown labels only", images.unknown_label, unknown),
+        ("Without a label in the truth", images.without_label, Markup::default()),
         ("Only in the truth", images.only_in_truth, some(&evaluation.only_in_truth)),
         ("Only in the run", images.only_in_run, some(&evaluation.only_in_run)),
     ];
-    let present = all.into_iter().filter(|(_, images, examples)| *images > 0 || !examples.is_empty());
-    let rows: Vec<Vec<String>> =
-        present.map(|(what, images, examples)| vec![what.to_owned(), count(images), examples]).collect();
-    let mut content = String::new();
-    if !rows.is_empty() {
-        let columns = [("What", false), ("Images", true), ("For example", false)];
-        content = table("Images that are in no figure", &columns, &rows, None);
+    let present = all.into_iter().filter(|(_, images, examples)| *images > 0 || !examples.0.is_empty());
+    let rows: Vec<Vec<Markup>> =
+        present.map(|(what, images, examples)| vec![text(what), text(count(images)), examples]).collect();
+    if rows.is_empty() && evaluation.notes.is_empty() {
+        return Markup::default();
     }
-    for text in &evaluation.notes {
-        content.push_str(&format!("<p class=\"notes\">{}</p>\n", tagfleet_report::html::escape(text)));
-    }
-    section(("out", "Not evaluated"), "These images count neither as right nor as wrong.", &content)
+    let columns = &[("What", false), ("Images", true), ("For example", false)];
+    let content = html! {
+        @if !rows.is_empty() {
+            (Table { caption: "Images that are in no figure", columns, rows, foot: vec![] })
+        }
+        @for note in &evaluation.notes { p.notes { (visible(note)) } }
+    };
+    let lead = "These images count neither as right nor as wrong.";
+    Section { id: "out", heading: "Not evaluated", lead }.html(&content)
 }
 
-fn heading(confusion: &Confusion) -> String {
-    format!(
-        "{} tagged as {} <small>{}</small>",
-        label(confusion.truth.as_deref(), "something else"),
-        label(confusion.predicted.as_deref(), "no tag"),
-        count(confusion.images)
-    )
+fn heading(confusion: &Confusion) -> Markup {
+    html! {
+        (label(confusion.truth.as_deref(), "something else")) " tagged as "
+        (label(confusion.predicted.as_deref(), "no tag")) " " small { (count(confusion.images)) }
+    }
 }
 
-fn confusions(evaluation: &Evaluation, pictures: &Pictures) -> String {
+fn confusions(evaluation: &Evaluation, pictures: &Pictures) -> Markup {
+    if evaluation.confusions.is_empty() {
+        return Markup::default();
+    }
     let all =
         evaluation.confusions.iter().map(|confusion| (heading(confusion), confusion.examples.as_slice()));
-    let content = pairs(all, pictures);
-    if content.is_empty() {
-        return String::new();
-    }
+    let content = html! { (note(pictures)) (pairs(all, pictures)) };
     let lead = "The most frequent wrong tags, with images drawn at random. A truth may be wrong as well: look at the pictures.";
-    section(("confusions", "Confusions"), lead, &(note(pictures) + &content))
+    Section { id: "confusions", heading: "Confusions", lead }.html(&content)
 }
 
-fn scores(first: String, scores: &Scores, more: &[u64]) -> Vec<String> {
-    let numbers = [scores.precision, scores.recall, scores.f1].map(|number| format!("{number:.3}"));
-    let bars = bar(scores.f1, 1.0);
-    [first, bars].into_iter().chain(numbers).chain(more.iter().map(|number| count(*number))).collect()
+fn scores(first: Markup, scores: &Scores, more: &[u64]) -> Vec<Markup> {
+    let numbers = [scores.precision, scores.recall, scores.f1].map(|number| text(format!("{number:.3}")));
+    let counts = more.iter().map(|number| text(count(*number)));
+    [first, bar(scores.f1, 1.0)].into_iter().chain(numbers).chain(counts).collect()
 }
 
-fn labels(evaluation: &Evaluation) -> String {
-    let columns = [
-        ("Label", false),
-        ("", false),
-        ("Precision", true),
-        ("Recall", true),
-        ("F1", true),
-        ("Support", true),
-        ("Tagged", true),
-    ];
-    let row = |label: &tagfleet_analysis::evaluate::LabelFigures| {
-        scores(name(&label.label), &label.scores, &[label.support, label.predicted])
-    };
-    let rows: Vec<Vec<String>> = evaluation.labels.iter().take(ROWS).map(row).collect();
+fn labels(evaluation: &Evaluation) -> Markup {
+    let row =
+        |label: &LabelFigures| scores(name(&label.label), &label.scores, &[label.support, label.predicted]);
     let averages = &evaluation.averages;
-    let means = [("macro", averages.of_labels), ("weighted", averages.weighted), ("micro", averages.micro)]
-        .map(|(mean, of)| scores(mean.to_owned(), &of, &[]));
-    let means = table("Means", &columns[..5], &means, None);
+    let means = [("macro", averages.of_labels), ("weighted", averages.weighted), ("micro", averages.micro)];
+    let means = Table {
+        caption: "Means",
+        columns: &LABELS[..5],
+        rows: means.iter().map(|(mean, of)| scores(text(mean), of, &[])).collect(),
+        foot: vec![],
+    };
+    let by_label = Table {
+        caption: "By label",
+        columns: &LABELS,
+        rows: evaluation.labels.iter().take(ROWS).map(row).collect(),
+        foot: vec![],
+    };
     let lead = format!(
         "Support: images that have the label. Tagged: images that were given it.{}",
         cut(evaluation.labels.len(), "labels")
     );
-    section(("labels", "Labels"), &lead, &(means + &table("By label", &columns, &rows, None)))
+    Section { id: "labels", heading: "Labels", lead: &lead }.html(&html! { (means) (by_label) })
 }
 
-fn calibration(calibration: &Calibration) -> String {
-    let columns = [("Score", false), ("", false), ("Right", true), ("Mean score", true), ("Tags", true)];
-    let row = |bin: &tagfleet_analysis::evaluate::CalibrationBin| {
-        let edges = format!("{:.1} to {:.1}", bin.from, bin.to);
+fn calibration(calibration: &Calibration) -> Markup {
+    let row = |bin: &CalibrationBin| {
         vec![
-            edges,
+            text(format!("{:.1} to {:.1}", bin.from, bin.to)),
             bar(bin.right, 1.0),
-            percent(bin.right),
-            format!("{:.3}", bin.mean_score),
-            count(bin.tags),
+            text(percent(bin.right)),
+            text(format!("{:.3}", bin.mean_score)),
+            text(count(bin.tags)),
         ]
     };
-    let rows: Vec<Vec<String>> = calibration.bins.iter().map(row).collect();
+    let table = Table {
+        caption: "Tags by score",
+        columns: &[("Score", false), ("", false), ("Right", true), ("Mean score", true), ("Tags", true)],
+        rows: calibration.bins.iter().map(row).collect(),
+        foot: vec![],
+    };
     let lead = format!(
         "If scores are probabilities, the share of right tags equals the mean score. The expected calibration error is {:.3}.",
         calibration.ece
     );
-    section(("calibration", "Reliability"), &lead, &table("Tags by score", &columns, &rows, None))
+    Section { id: "calibration", heading: "Reliability", lead: &lead }.html(&text(table))
 }
 
-fn thresholds(thresholds: &Thresholds) -> String {
-    let columns =
-        [("Label", false), ("Threshold", true), ("Kept", true), ("Right of these", true), ("All tags", true)];
+fn thresholds(thresholds: &Thresholds) -> Markup {
+    let columns = &[
+        ("Label", false),
+        ("Threshold", true),
+        ("Kept", true),
+        ("Right of these", true),
+        ("All tags", true),
+    ];
     let row = |label: &LabelThreshold| {
         let found = match label.threshold {
             Some(threshold) => format!("{threshold:.3}"),
             None if label.too_few => "too few tags".to_owned(),
             None => "never".to_owned(),
         };
-        vec![name(&label.label), found, count(label.kept), count(label.kept_right), count(label.tags)]
+        let counts = [label.kept, label.kept_right, label.tags].map(|number| text(count(number)));
+        [name(&label.label), text(found)].into_iter().chain(counts).collect()
     };
-    let rows: Vec<Vec<String>> = thresholds.labels.iter().take(ROWS).map(row).collect();
+    let rows = thresholds.labels.iter().take(ROWS).map(row).collect();
     let lead = format!(
         "The lowest score of each label from which {} of its tags are right. `tagfleet run --thresholds thresholds.toml` keeps \
          these tags only.{}",
         percent(thresholds.precision),
         cut(thresholds.labels.len(), "labels")
     );
-    section(("thresholds", "Thresholds"), &lead, &table("Thresholds by label", &columns, &rows, None))
+    let table = Table { caption: "Thresholds by label", columns, rows, foot: vec![] };
+    Section { id: "thresholds", heading: "Thresholds", lead: &lead }.html(&text(table))
 }

@@ -21,19 +21,18 @@ const OWN_KEYS: &str = "OwnKeyArns";
 const OUTPUT_BUCKETS: &str = "OutputBuckets";
 
 pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
-    let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", thing: &stack.name };
+    let call = Call { service: Service::CLOUDFORMATION, action: "DescribeStacks", resource: &stack.name };
     let answer = match stack.aws.query(call, &[("StackName", stack.name.as_str())]).await {
         Ok(answer) => answer,
         Err(error) => return vec![unasked(CHECK, &error)],
     };
     let own = [vec![stack.outputs.bucket.clone()], list_of(&answer, OUTPUT_BUCKETS)].concat();
-    let all = [(&stack.outputs.source_buckets, SOURCE_KEYS), (&own, OWN_KEYS)];
     let mut findings = Vec::new();
-    for (buckets, parameter) in all {
-        let keys = list_of(&answer, parameter);
+    for (buckets, parameter) in [(&stack.outputs.source_buckets, SOURCE_KEYS), (&own, OWN_KEYS)] {
+        let grant = Grant { parameter, keys: list_of(&answer, parameter) };
         for name in buckets {
             findings.push(match S3Bucket::new(&stack.aws, name).encryption().await {
-                Ok(encryption) => judge(name, &encryption, (parameter, &keys)),
+                Ok(encryption) => judge(name, &encryption, &grant),
                 Err(error) => unasked(CHECK, &error),
             });
         }
@@ -49,9 +48,16 @@ fn list_of(answer: &Element, name: &str) -> Vec<String> {
     names(values)
 }
 
-fn judge(bucket: &str, encryption: &Encryption, (parameter, keys): (&str, &[String])) -> Finding {
+/// The keys that a parameter of the stack lets it use.
+struct Grant {
+    parameter: &'static str,
+    keys: Vec<String>,
+}
+
+fn judge(bucket: &str, encryption: &Encryption, grant: &Grant) -> Finding {
+    let Grant { parameter, keys } = grant;
     let may_be_read = |what: &str| {
-        if encryption.asks_kms && parameter == SOURCE_KEYS {
+        if encryption.asks_kms && *parameter == SOURCE_KEYS {
             Finding::warn(
             CHECK,
             format!(
@@ -95,19 +101,20 @@ mod tests {
     #[test]
     fn keys_that_workers_have_and_have_not() {
         let keys = list_of(&Element::parse(ANSWER).unwrap(), SOURCE_KEYS);
-        let sources = (SOURCE_KEYS, keys.as_slice());
+        let (sources, own) =
+            (Grant { parameter: SOURCE_KEYS, keys }, Grant { parameter: OWN_KEYS, keys: vec![] });
         let of_key = |key: &str| Encryption { key: Some(key.to_owned()), asks_kms: false };
-        let key = |key: &str| judge("shop", &of_key(key), sources);
+        let key = |key: &str| judge("shop", &of_key(key), &sources);
         let asking = |encryption: Encryption| Encryption { asks_kms: true, ..encryption };
         let findings = [
-            judge("shop", &Encryption::default(), sources),
-            judge("shop", &asking(Encryption::default()), sources),
-            judge("results", &asking(Encryption::default()), (OWN_KEYS, &[])),
+            judge("shop", &Encryption::default(), &sources),
+            judge("shop", &asking(Encryption::default()), &sources),
+            judge("results", &asking(Encryption::default()), &own),
             key("cd"),
-            judge("shop", &asking(of_key("cd")), sources),
+            judge("shop", &asking(of_key("cd")), &sources),
             key("arn:aws:kms:eu-central-1:1:key/ab"),
             key("arn:aws:kms:eu-central-1:1:key/ef"),
-            judge("results", &of_key("cd"), (OWN_KEYS, &[])),
+            judge("results", &of_key("cd"), &own),
         ];
         insta::assert_snapshot!(text(&findings), @"
         ok    encryption   s3://shop needs no grant of a key

@@ -4,13 +4,16 @@
 
 use std::path::Path;
 
-use tagfleet_model::engine::{self, DeviceChoice, Found, FoundLibrary, available_memory, instruction_sets};
+use tagfleet_fleet::request::TagOverrides;
+use tagfleet_model::engine::{
+    self, DeviceChoice, EngineChoice, Found, FoundLibrary, Precision, available_memory, instruction_sets,
+};
 use tagfleet_model::sample;
 use tagfleet_pipeline::number::size;
 use tagfleet_pipeline::tags::Outcome;
 
 use super::finding::Finding;
-use crate::args::{Engine, LoadOptions, Precision, TagOptions};
+use crate::args::LoadOptions;
 use crate::exit::{Failure, broken};
 use crate::loading::Loading;
 use crate::model_source::ModelSource;
@@ -22,7 +25,7 @@ const ENOUGH_MEMORY: u64 = 1 << 30;
 pub(super) fn check() -> Result<Vec<Finding>, Failure> {
     let folder = tempfile::tempdir().map_err(broken)?;
     sample::write_model(folder.path()).map_err(broken)?;
-    let works = |engine: Engine| tags(engine, folder.path());
+    let works = |engine: EngineChoice| check_tag(engine, folder.path());
     let mut findings: Vec<Finding> =
         engine::found().iter().map(|found| judge_engine(found, &works)).collect();
     findings.push(judge_processor(instruction_sets().as_deref(), cores()));
@@ -31,7 +34,7 @@ pub(super) fn check() -> Result<Vec<Finding>, Failure> {
 }
 
 /// Whether the built-in picture gets its tag from the built-in model on this engine.
-fn tags(engine: Engine, model: &Path) -> Result<(), String> {
+fn check_tag(engine: EngineChoice, model: &Path) -> Result<(), Failure> {
     let options = LoadOptions {
         model_file: None,
         engine,
@@ -42,31 +45,28 @@ fn tags(engine: Engine, model: &Path) -> Result<(), String> {
         exact: false,
         download: false,
     };
-    let tags = TagOptions { top_k: Some(1), threshold: None, thresholds: None, labels: Vec::new() };
-    let best = || -> Result<Option<String>, Failure> {
-        let isolation =
-            Loading::new(ModelSource::at(model), (&options, DeviceChoice::Cpu), &tags, None)?.isolate(1)?;
-        let mut taggers = isolation.taggers();
-        let tagger = taggers.first_mut().ok_or_else(|| broken("the model's process has no thread"))?;
-        let outcomes = tagger.tag(&[&sample::picture()]).map_err(broken)?;
-        Ok(match outcomes.into_iter().next() {
-            Some(Outcome::Tagged(tagged)) => tagged.tags.first().map(|tag| tag.label.clone()),
-            Some(Outcome::Failed(failure)) => return Err(broken(failure)),
-            None => None,
-        })
+    let tags = TagOverrides { top_k: Some(1), ..TagOverrides::default() };
+    let loading = Loading::new(ModelSource::at(model), &options, DeviceChoice::Cpu, &tags, None)?;
+    let isolation = loading.isolate(1)?;
+    let mut taggers = isolation.taggers();
+    let tagger = taggers.first_mut().ok_or_else(|| broken("the model's process has no thread"))?;
+    let outcomes = tagger.tag(&[&sample::picture()]).map_err(broken)?;
+    let best = match outcomes.into_iter().next() {
+        Some(Outcome::Tagged(tagged)) => tagged.tags.into_iter().next().map(|tag| tag.label),
+        Some(Outcome::Failed(failure)) => return Err(broken(failure)),
+        None => None,
     };
-    match best() {
-        Ok(Some(tag)) if tag == sample::BEST_TAG => Ok(()),
-        Ok(other) => Err(format!("a red picture was tagged {}", other.unwrap_or("nothing".to_owned()))),
-        Err(failure) => Err(failure.message().to_owned()),
+    match best.as_deref().unwrap_or("nothing") {
+        sample::BEST_TAG => Ok(()),
+        other => Err(broken(format!("a red picture was tagged {other}"))),
     }
 }
 
-fn judge_engine(found: &Found, works: &dyn Fn(Engine) -> Result<(), String>) -> Finding {
+fn judge_engine(found: &Found, works: &dyn Fn(EngineChoice) -> Result<(), Failure>) -> Finding {
     let (check, engine) = match found.name {
-        "ONNX Runtime" => ("onnxruntime", Engine::Onnxruntime),
-        "OpenVINO" => ("openvino", Engine::Openvino),
-        _ => ("tract", Engine::Tract),
+        "ONNX Runtime" => ("onnxruntime", EngineChoice::OnnxRuntime),
+        "OpenVINO" => ("openvino", EngineChoice::OpenVino),
+        _ => ("tract", EngineChoice::Tract),
     };
     match &found.library {
         Ok(library) => judge_library(check, library, works(engine)),
@@ -82,12 +82,12 @@ fn judge_engine(found: &Found, works: &dyn Fn(Engine) -> Result<(), String>) -> 
     }
 }
 
-fn judge_library(check: &'static str, library: &FoundLibrary, works: Result<(), String>) -> Finding {
+fn judge_library(check: &'static str, library: &FoundLibrary, works: Result<(), Failure>) -> Finding {
     match works {
         Ok(()) => Finding::ok(check, format!("{library}; a small model works")),
-        Err(why) => Finding::fail(
+        Err(failure) => Finding::fail(
             check,
-            format!("{library}; a small model does not work: {why}"),
+            format!("{library}; a small model does not work: {}", failure.message()),
             "install this engine again, or choose another with --engine",
         ),
     }
@@ -142,7 +142,7 @@ mod tests {
             (level(&good), good.found.as_str()),
             ((Level::Ok, false), "1.32.0 from /x/lib.so; a small model works")
         );
-        let bad = judge_library("onnxruntime", &library, Err("illegal instruction".to_owned()));
+        let bad = judge_library("onnxruntime", &library, Err(broken("illegal instruction")));
         assert_eq!(level(&bad), (Level::Fail, true));
         assert!(bad.found.contains("illegal instruction"));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tagfleet_aws::ServiceError;
-use tagfleet_aws::signed::{Service, path_piece};
+use tagfleet_aws::signed::{Call, Service, path_piece};
 use tagfleet_pipeline::bucket::Kind;
 
 use super::super::stack::FleetStack;
@@ -16,14 +16,15 @@ pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
         return vec![Finding::ok(CHECK, "the stack has no Sender: no mail is sent")];
     };
     let path = format!("/v2/email/identities/{}", path_piece(sender));
-    let identity = rest(stack, (Service::SES, "GetEmailIdentity", sender), &path, None).await;
-    let account = rest(stack, (Service::SES, "GetAccount", sender), "/v2/email/account", None).await;
+    let call = |action| Call { service: Service::SES, action, resource: sender };
+    let identity = rest(stack, call("GetEmailIdentity"), &path, None).await;
+    let account = rest(stack, call("GetAccount"), "/v2/email/account", None).await;
     vec![judge_identity(sender, identity), judge_account(account)]
 }
 
-fn judge_identity(sender: &str, asked: Result<Value, ServiceError>) -> Finding {
+fn judge_identity(sender: &str, answer: Result<Value, ServiceError>) -> Finding {
     let to_do = "click the link in the mail that SES sent there, or deploy again to get another";
-    match asked {
+    match answer {
         Ok(identity) if identity["VerifiedForSendingStatus"] == true => {
             Finding::ok(CHECK, format!("SES sends mails of {sender}"))
         }
@@ -37,8 +38,8 @@ fn judge_identity(sender: &str, asked: Result<Value, ServiceError>) -> Finding {
     }
 }
 
-fn judge_account(asked: Result<Value, ServiceError>) -> Finding {
-    let account = match asked {
+fn judge_account(answer: Result<Value, ServiceError>) -> Finding {
+    let account = match answer {
         Ok(account) => account,
         Err(error) => return unasked(CHECK, &error),
     };
@@ -72,7 +73,7 @@ mod tests {
             kind,
             service: "SES",
             action: "GetEmailIdentity".to_owned(),
-            thing: "me@example.com".to_owned(),
+            resource: "me@example.com".to_owned(),
             code: code.to_owned(),
             detail: format!("{code}: no message"),
         }

@@ -15,7 +15,7 @@ use super::{texts_at, unasked};
 const CHECK: &str = "network";
 
 pub(super) async fn check(stack: &FleetStack, devices: &[Device]) -> Vec<Finding> {
-    let answers = devices.iter().filter_map(|device| device.asked.as_ref().ok());
+    let answers = devices.iter().filter_map(|device| device.answers.as_ref().ok());
     let environments = answers.flat_map(|answers| &answers.environments);
     let mut subnets: Vec<String> =
         environments.flat_map(|environment| texts_at(environment, "/computeResources/subnets")).collect();
@@ -32,13 +32,13 @@ async fn check_subnets(stack: &FleetStack, subnets: &[String]) -> Result<Vec<Fin
         (1..).zip(subnets).map(|(number, subnet)| (format!("SubnetId.{number}"), subnet)).collect();
     let parameters: Vec<(&str, &str)> =
         parameters.iter().map(|(name, subnet)| (name.as_str(), subnet.as_str())).collect();
-    let call = Call { service: Service::EC2, action: "DescribeSubnets", thing: &subnets.join(", ") };
+    let call = Call { service: Service::EC2, action: "DescribeSubnets", resource: &subnets.join(", ") };
     let vpcs = vpcs(&stack.aws.query(call, &parameters).await?);
     let mut findings = Vec::new();
     for vpc in vpcs {
-        let call = Call { service: Service::EC2, action: "DescribeVpcEndpoints", thing: &vpc };
-        let asked = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
-        let endpoints = stack.aws.query(call, &asked).await?;
+        let call = Call { service: Service::EC2, action: "DescribeVpcEndpoints", resource: &vpc };
+        let filter = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
+        let endpoints = stack.aws.query(call, &filter).await?;
         findings.push(judge(&vpc, &endpoints));
         findings.push(exit::judge(&vpc, &route_tables(stack, &vpc, subnets).await?, &endpoints));
     }
@@ -47,7 +47,7 @@ async fn check_subnets(stack: &FleetStack, subnets: &[String]) -> Result<Vec<Fin
 
 /// The route tables of the subnets; the VPC's main one if they have none of their own.
 async fn route_tables(stack: &FleetStack, vpc: &str, subnets: &[String]) -> Result<Element, ServiceError> {
-    let call = Call { service: Service::EC2, action: "DescribeRouteTables", thing: vpc };
+    let call = Call { service: Service::EC2, action: "DescribeRouteTables", resource: vpc };
     let values: Vec<String> = (1..=subnets.len()).map(|number| format!("Filter.1.Value.{number}")).collect();
     let mut own = vec![("Filter.1.Name", "association.subnet-id")];
     own.extend(values.iter().map(String::as_str).zip(subnets.iter().map(String::as_str)));

@@ -22,7 +22,7 @@ const OPTIMAL: [&str; 2] = ["optimal", "default_x86_64"];
 pub(super) struct Device {
     /// `cpu workers` or `gpu workers`.
     pub(super) check: &'static str,
-    pub(super) asked: Result<Answers, ServiceError>,
+    pub(super) answers: Result<Answers, ServiceError>,
 }
 
 /// The answers about one job queue.
@@ -51,16 +51,15 @@ pub(super) struct InstanceType {
     pub(super) has: Needs,
 }
 
-/// Asks about both kinds of workers.
+/// Describes both kinds of workers.
 pub(super) async fn devices(stack: &FleetStack) -> Vec<Device> {
     let (outputs, name) = (&stack.outputs, &stack.name);
-    let cpu = ask(stack, &outputs.cpu_job_queue, &format!("{name}-cpu")).await;
-    let gpu = ask(stack, &outputs.gpu_job_queue, &format!("{name}-gpu")).await;
-    vec![Device { check: "cpu workers", asked: cpu }, Device { check: "gpu workers", asked: gpu }]
+    let cpu = describe(stack, &outputs.cpu_job_queue, &format!("{name}-cpu")).await;
+    let gpu = describe(stack, &outputs.gpu_job_queue, &format!("{name}-gpu")).await;
+    vec![Device { check: "cpu workers", answers: cpu }, Device { check: "gpu workers", answers: gpu }]
 }
 
-async fn ask(stack: &FleetStack, queue: &str, definition: &str) -> Result<Answers, ServiceError> {
-    let batch = |action, thing| (Service::BATCH, action, thing);
+async fn describe(stack: &FleetStack, queue: &str, definition: &str) -> Result<Answers, ServiceError> {
     let body = json!({ "jobQueues": [queue] });
     let queues = rest(stack, batch("DescribeJobQueues", queue), "/v1/describejobqueues", Some(&body)).await?;
     let queue = list_at(&queues, "/jobQueues").first().cloned().unwrap_or_default();
@@ -68,15 +67,19 @@ async fn ask(stack: &FleetStack, queue: &str, definition: &str) -> Result<Answer
     for order in list_at(&queue, "/computeEnvironmentOrder") {
         let environment = text_at(order, "/computeEnvironment");
         let body = json!({ "computeEnvironments": [environment] });
-        let asked = batch("DescribeComputeEnvironments", environment);
-        let told = rest(stack, asked, "/v1/describecomputeenvironments", Some(&body)).await?;
-        environments.extend(list_at(&told, "/computeEnvironments").iter().cloned());
+        let call = batch("DescribeComputeEnvironments", environment);
+        let described = rest(stack, call, "/v1/describecomputeenvironments", Some(&body)).await?;
+        environments.extend(list_at(&described, "/computeEnvironments").iter().cloned());
     }
     let body = json!({ "jobDefinitionName": definition, "status": "ACTIVE" });
-    let asked = batch("DescribeJobDefinitions", definition);
-    let definitions = rest(stack, asked, "/v1/describejobdefinitions", Some(&body)).await?;
+    let call = batch("DescribeJobDefinitions", definition);
+    let definitions = rest(stack, call, "/v1/describejobdefinitions", Some(&body)).await?;
     let types = instance_types(stack, &environments).await?;
     Ok(Answers { queue, environments, needs: needs(&definitions), types })
+}
+
+fn batch<'a>(action: &'a str, resource: &'a str) -> Call<'a> {
+    Call { service: Service::BATCH, action, resource }
 }
 
 /// Every type that an environment names, or all of a family that it names.
@@ -91,10 +94,10 @@ async fn instance_types(
     let mut types = Vec::new();
     for name in names {
         let filter = if name.contains('.') { name.clone() } else { format!("{name}.*") };
-        let call = Call { service: Service::EC2, action: "DescribeInstanceTypes", thing: &name };
+        let call = Call { service: Service::EC2, action: "DescribeInstanceTypes", resource: &name };
         // A family has far fewer sizes than one answer holds.
-        let asked = [("Filter.1.Name", "instance-type"), ("Filter.1.Value.1", filter.as_str())];
-        types.extend(told_types(&stack.aws.query(call, &asked).await?));
+        let filters = [("Filter.1.Name", "instance-type"), ("Filter.1.Value.1", filter.as_str())];
+        types.extend(read_types(&stack.aws.query(call, &filters).await?));
     }
     Ok(types)
 }
@@ -103,10 +106,10 @@ fn named_types(environment: &Value) -> Vec<String> {
     texts_at(environment, "/computeResources/instanceTypes")
 }
 
-fn told_types(answer: &Element) -> Vec<InstanceType> {
+fn read_types(answer: &Element) -> Vec<InstanceType> {
     let items = answer.find("instanceTypeSet").map_or(&[][..], |types| types.children.as_slice());
     let number = |item: &Element, name: &str| item.text_of(name).parse().unwrap_or(0);
-    let told = |item: &Element| InstanceType {
+    let read = |item: &Element| InstanceType {
         name: item.text_of("instanceType").to_owned(),
         has: Needs {
             vcpus: number(item, "defaultVCpus"),
@@ -116,7 +119,7 @@ fn told_types(answer: &Element) -> Vec<InstanceType> {
                 .map_or(0, |gpus| gpus.children.iter().map(|gpu| number(gpu, "count")).sum()),
         },
     };
-    items.iter().map(told).collect()
+    items.iter().map(read).collect()
 }
 
 /// Of the newest revision.
@@ -141,7 +144,7 @@ fn needs(definitions: &Value) -> Needs {
 
 /// What the answers about one kind of workers mean.
 pub(super) fn judge(device: &Device) -> Vec<Finding> {
-    match &device.asked {
+    match &device.answers {
         Ok(answers) => judge_answers(device.check, answers),
         Err(error) => vec![unasked(device.check, error)],
     }

@@ -50,7 +50,7 @@ pub(super) async fn check(stack: &FleetStack, devices: &[Device]) -> Vec<Finding
     let mut findings = Vec::new();
     for quota in &QUOTAS {
         let device = devices.iter().find(|device| device.check == quota.workers);
-        let vcpus = device.and_then(|device| device.asked.as_ref().ok()).map(|answers| answers.needs.vcpus);
+        let vcpus = device.and_then(|device| device.answers.as_ref().ok()).map(|answers| answers.needs.vcpus);
         findings.push(match ask(stack, "ec2", quota.code).await {
             Ok(answer) => judge(quota, vcpus, &answer),
             Err(error) => unasked("quota", &error),
@@ -64,7 +64,7 @@ pub(super) async fn check(stack: &FleetStack, devices: &[Device]) -> Vec<Finding
 }
 
 async fn ask(stack: &FleetStack, service: &str, code: &str) -> Result<Value, ServiceError> {
-    let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", thing: code };
+    let call = Call { service: Service::SERVICE_QUOTAS, action: "GetServiceQuota", resource: code };
     stack.aws.json(call, &json!({"ServiceCode": service, "QuotaCode": code})).await
 }
 

@@ -37,11 +37,11 @@ pub(super) async fn check(stack: &FleetStack) -> Vec<Finding> {
 /// The rules whose target is the splitter.
 async fn rules(stack: &FleetStack) -> Result<Vec<Value>, ServiceError> {
     let splitter = stack.outputs.splitter_arn();
-    let call = Call { service: EVENTS, action: "ListRuleNamesByTarget", thing: &splitter };
+    let call = Call { service: EVENTS, action: "ListRuleNamesByTarget", resource: &splitter };
     let listed = stack.aws.json(call, &json!({ "TargetArn": splitter })).await?;
     let mut rules = Vec::new();
     for name in texts_at(&listed, "/RuleNames") {
-        let call = Call { service: EVENTS, action: "DescribeRule", thing: &name };
+        let call = Call { service: EVENTS, action: "DescribeRule", resource: &name };
         rules.push(stack.aws.json(call, &json!({ "Name": name })).await?);
     }
     Ok(rules)

@@ -1,4 +1,4 @@
-//! Looks at a run again and again, and asks for nothing twice that cannot have changed.
+//! Polls a run, and requests nothing twice that cannot have changed.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,11 +18,10 @@ use tagfleet_report::Summary;
 use super::{RunStatus, Snapshot};
 use crate::connection;
 use crate::exit::{Failure, broken};
-use crate::fleet::executions::{Executions, is_running};
+use crate::fleet::executions::Executions;
 use crate::fleet::jobs::Jobs;
 use crate::fleet::stack::{FleetStack, FoundRun};
-use crate::fleet::status::now;
-use crate::run_id::began;
+use crate::run_id::{now, started_at};
 
 /// There may be thousands of workers: their records are read again only after this long.
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
@@ -30,7 +29,7 @@ const RECORDS_EVERY: Duration = Duration::from_secs(60);
 /// consistent.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
-/// A run that is looked at.
+/// A run that is polled.
 pub(in crate::fleet) struct StatusPoller<'a> {
     stack: &'a FleetStack,
     found: FoundRun,
@@ -47,7 +46,7 @@ impl<'a> StatusPoller<'a> {
         Self { stack, found, started: None, seen: Snapshot::default(), records_read: None, pricing: None }
     }
 
-    /// A look at the execution with this ARN, which was started just now: not at an earlier one of the run.
+    /// Polls the execution with this ARN, which was started just now, and not an earlier one of the run.
     pub(in crate::fleet) fn started(stack: &'a FleetStack, found: FoundRun, execution: String) -> Self {
         Self { started: Some((execution, Instant::now())), ..Self::new(stack, found) }
     }
@@ -62,17 +61,17 @@ impl<'a> StatusPoller<'a> {
         self.stack.command(&format!("resume {}", self.found.run))
     }
 
-    /// The run that is looked at.
+    /// The run that is polled.
     pub(in crate::fleet) fn run(&self) -> &RunId {
         &self.found.run
     }
 
     /// The status of the run now.
-    pub(in crate::fleet) async fn look(&mut self) -> Result<RunStatus, Failure> {
+    pub(in crate::fleet) async fn poll(&mut self) -> Result<RunStatus, Failure> {
         self.seen.execution = self.execution().await?;
         self.seen.is_starting = self.seen.execution.is_none() && self.was_started_just_now();
         if let Some(fleet) = self.found.fleet.clone() {
-            self.look_at_objects(&fleet).await.map_err(broken)?;
+            self.read_objects(&fleet).await.map_err(broken)?;
         }
         Ok(RunStatus::new(&self.found.run, &self.seen))
     }
@@ -95,9 +94,8 @@ impl<'a> StatusPoller<'a> {
     fn was_started_just_now(&self) -> bool {
         match &self.started {
             Some((_, at)) => at.elapsed() < SHOWN_WITHIN,
-            None => {
-                began(&self.found.run).is_some_and(|at| now().saturating_sub(at) < SHOWN_WITHIN.as_secs())
-            }
+            None => started_at(&self.found.run)
+                .is_some_and(|at| now().saturating_sub(at) < SHOWN_WITHIN.as_secs()),
         }
     }
 
@@ -106,13 +104,14 @@ impl<'a> StatusPoller<'a> {
         self.seen.summary.as_ref()
     }
 
-    async fn look_at_objects(&mut self, fleet: &FleetRun) -> Result<(), FleetError> {
+    async fn read_objects(&mut self, fleet: &FleetRun) -> Result<(), FleetError> {
         let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
-        let is_running = self.seen.is_starting || self.seen.execution.as_ref().is_some_and(is_running);
+        let is_running =
+            self.seen.is_starting || self.seen.execution.as_ref().is_some_and(Execution::is_running);
         self.seen.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
         self.seen.is_planned = self.seen.is_planned || output.exists(&keys.ranges()).await?;
         if !self.seen.is_planned {
-            return Ok(self.look_at_end(fleet, is_running).await?);
+            return Ok(self.read_summary(fleet, is_running).await?);
         }
         if self.seen.splits.is_none() {
             self.seen.splits = match reduce::range_splits(output, keys).await {
@@ -125,12 +124,12 @@ impl<'a> StatusPoller<'a> {
             Some(_) => self.seen.parts = shards(fleet, &keys.parts()).await?,
         }
         if !is_running || self.records_read.is_none_or(|read| read.elapsed() > RECORDS_EVERY) {
-            self.look_at_workers(fleet, is_running).await?;
+            self.read_workers(fleet, is_running).await?;
         }
-        Ok(self.look_at_end(fleet, is_running).await?)
+        Ok(self.read_summary(fleet, is_running).await?)
     }
 
-    async fn look_at_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
+    async fn read_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
         let records = usage::records(fleet.output.as_ref(), &fleet.keys).await?;
         self.seen.workers = records.records.iter().filter_map(worker).collect();
         self.seen.spent = Some(self.spent(records).await);
@@ -157,7 +156,7 @@ impl<'a> StatusPoller<'a> {
     }
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.
-    async fn look_at_end(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), RecordError> {
+    async fn read_summary(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), RecordError> {
         self.seen.summary = if is_running { None } else { summary(fleet).await? };
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A snapshot of a run, and its status.
 
+use tagfleet_cost::usage::WorkerEnd;
+
 use super::*;
 
 fn execution(status: &str, error: Option<&str>) -> Option<Execution> {
@@ -31,7 +33,7 @@ fn worker(began: u64, ended: bool) -> WorkerUsage {
         machine: Machine { instance_type: Some("c7a.2xlarge".to_owned()), ..Machine::default() },
         began,
         updated: began + 100,
-        ended: ended.then(|| "idle".to_owned()),
+        ended: ended.then_some(WorkerEnd::QueueEmpty),
         vcpus: 8,
         tagged: 190,
         failed: 10,

@@ -14,7 +14,9 @@ fn chosen(keys: &[&str], list: &[u8]) -> Result<Vec<String>, String> {
             bucket.put(key, Bytes::new()).await.unwrap();
         }
         let root = Root::Bucket("shop".to_owned());
-        let Some(choice) = choose(list, &root, &bucket, "s3://shop/").await? else { return Ok(vec![]) };
+        let choice = choose(list, &root, &bucket, "s3://shop/").await;
+        let choice = choice.map_err(|failure| failure.message().to_owned())?;
+        let Some(choice) = choice else { return Ok(vec![]) };
         let key = |text: &[u8]| root.key(text, choice.form).unwrap_or_else(|| "none".to_owned());
         Ok(choice.layout.entries(list).map(|entry| key(&entry.text)).collect())
     })

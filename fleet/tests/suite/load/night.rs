@@ -9,7 +9,7 @@ use tagfleet_pipeline::earlier::EarlierRun;
 use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::infer::{Stop, infer};
 use tagfleet_pipeline::record;
-use tagfleet_pipeline::reduce::{self, Compaction};
+use tagfleet_pipeline::reduce::{self, Compaction, Counted};
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys, RunRequest, Since};
 use tagfleet_pipeline::split::{Source, split_range};
 use tagfleet_pipeline::tags::parquet::{RunColumns, TableWriter, batch};
@@ -71,8 +71,14 @@ pub(super) async fn night(keys: usize) -> Vec<(&'static str, Duration)> {
     infer(worker.clone(), LengthTagger::threads(1, 8), &Stop::default()).await.unwrap();
     let inferred = laps.lap();
     let groups = reduce::groups(output, run_keys, None).await.unwrap();
-    let compaction =
-        Compaction { output, run: run.0, keys: run_keys, vector: None, earlier: earlier.as_ref() };
+    let compaction = Compaction {
+        output,
+        run: run.0,
+        keys: run_keys,
+        vector: None,
+        earlier: earlier.as_ref(),
+        counted: Counted::Best,
+    };
     compaction.all(&groups, &[]).await.unwrap();
     assert_eq!(reduce::total(output, run_keys, &groups).await.unwrap().rows(), keys as u64);
     vec![("difference", difference), ("infer", inferred), ("merge", laps.lap())]

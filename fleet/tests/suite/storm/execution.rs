@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use tagfleet_fleet::finish::{Finished, Priced, finish};
 use tagfleet_fleet::plan::plan;
-use tagfleet_fleet::problem::Problem;
+use tagfleet_fleet::problem::{Problem, TIMEOUT};
 use tagfleet_fleet::steps::{CheckInput, CheckResult, check, compact, split};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::testing::faults::{Random, Storm};
@@ -199,7 +199,7 @@ impl Fleet {
         // Those that a round does not wait for live on: ending a job needs a while, and a machine may be cut
         // off.
         match timeout(time, join_all(children)).await {
-            Err(_) => Some(Problem { error: "States.Timeout".to_owned(), cause: String::new() }),
+            Err(_) => Some(Problem { error: TIMEOUT.to_owned(), cause: String::new() }),
             Ok(ended) if ended.iter().all(|death| *death.as_ref().unwrap() == Death::LocalOutcome) => None,
             Ok(_) => Some(Problem { error: "States.TaskFailed".to_owned(), cause: "it ended".to_owned() }),
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagfleet_cost::testing::usage_of_a_worker;
-use tagfleet_cost::usage::{self, FAILED, RECORD_SECONDS, UsageRecord, WorkerUsage};
+use tagfleet_cost::usage::{self, RECORD_SECONDS, UsageRecord, WorkerEnd, WorkerUsage};
 use tagfleet_pipeline::bucket::Bucket;
-use tagfleet_pipeline::infer::{RETRY_TIME, Stop, Worker, infer};
+use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker, infer};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::record;
@@ -90,11 +90,11 @@ impl Job {
             () = self.report(output.as_ref(), &progress, began) => return Death::Failed,
             () = obey(process, &stop, &self.name) => return Death::Failed,
         };
-        let (why, death) = match ended {
-            Ok(()) => ("the queue was empty".to_owned(), Death::LocalOutcome),
-            Err(why) => (format!("{FAILED}{why}"), Death::Failed),
+        let (end, death) = match ended {
+            Ok(()) => (WorkerEnd::QueueEmpty, Death::LocalOutcome),
+            Err(end) => (end, Death::Failed),
         };
-        self.put(output.as_ref(), &progress, (began, Some(why))).await;
+        self.put(output.as_ref(), &progress, (began, Some(end))).await;
         death
     }
 
@@ -104,10 +104,11 @@ impl Job {
         output: &Arc<dyn Bucket>,
         progress: &Arc<Progress>,
         stop: &Stop,
-    ) -> Result<(), String> {
+    ) -> Result<(), WorkerEnd> {
         let keys = &self.world.keys;
+        let failed = |error: &dyn ToString| WorkerEnd::Failed(error.to_string());
         let request: RunRequest =
-            record::read(output.as_ref(), &keys.request()).await.map_err(|error| error.to_string())?;
+            record::read(output.as_ref(), &keys.request()).await.map_err(|error| failed(&error))?;
         let worker = Worker {
             source: (self.world.stack(process).open)("shop"),
             output: output.clone(),
@@ -123,7 +124,10 @@ impl Job {
             progress: progress.clone(),
         };
         let ended = infer(worker, taggers(&self.storm, &self.name), stop).await;
-        ended.map(|_| ()).map_err(|error| error.to_string())
+        ended.map(|_| ()).map_err(|error| match error {
+            InferError::Denied(denied) => WorkerEnd::TooManyDenied(denied.to_string()),
+            error => failed(&error),
+        })
     }
 
     async fn report(&self, output: &dyn Bucket, progress: &Progress, began: u64) {
@@ -135,7 +139,7 @@ impl Job {
     }
 
     /// One that cannot be written costs nothing.
-    async fn put(&self, output: &dyn Bucket, progress: &Progress, (began, ended): (u64, Option<String>)) {
+    async fn put(&self, output: &dyn Bucket, progress: &Progress, (began, ended): (u64, Option<WorkerEnd>)) {
         let counts = progress.counts();
         let record = UsageRecord::Worker(WorkerUsage {
             began,

@@ -123,7 +123,7 @@ async fn a_start_that_fails_is_an_error() {
             kind: Kind::Temporary,
             service: "Step Functions",
             action: "StartExecution".to_owned(),
-            thing: run.to_string(),
+            resource: run.to_string(),
             code: "ThrottlingException".to_owned(),
             detail: "slow".to_owned(),
         })

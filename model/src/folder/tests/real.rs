@@ -110,7 +110,7 @@ fn weights_beside_the_model() {
 }
 
 #[test]
-fn broken_models() {
+fn damaged_models_are_refused() {
     let Some(error) = described("broken") else { return };
     insta::assert_snapshot!(error, @"broken has no model.onnx but lfs_pointer_densenet-12.onnx, mobilenetv2_fp32_external_data_missing.onnx: choose one with --model-file");
     let Some(error) = described("broken/lfs_pointer_densenet-12.onnx") else { return };

@@ -121,7 +121,7 @@ async fn links_that_point_at_one_another_make_no_endless_tree() {
 }
 
 #[tokio::test]
-async fn what_a_killed_writer_left_is_no_object() {
+async fn the_file_of_a_killed_writer_is_not_an_object() {
     let (folder, bucket) = filled(&["a"]);
     fs::create_dir(folder.path().join(UNFINISHED)).unwrap();
     fs::write(folder.path().join(UNFINISHED).join("half"), "x").unwrap();

@@ -41,7 +41,7 @@ fn numbered(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
 }
 
 #[test]
-fn disorder_that_shows_late_is_refused_and_names_both_keys() {
+fn a_listing_that_loses_its_order_is_refused_with_both_keys() {
     let in_order = numbered(0..1500);
     let late = vec!["00007b".to_owned()];
     let (keys, error) =
@@ -51,7 +51,7 @@ fn disorder_that_shows_late_is_refused_and_names_both_keys() {
 }
 
 #[test]
-fn no_more_keys_are_sorted_than_memory_is_meant_for() {
+fn no_more_keys_are_sorted_than_the_memory_limit_allows() {
     let reversed = numbered((0..3000).rev());
     let (keys, error) = listed(&KeyRange::default(), std::slice::from_ref(&reversed), 2999);
     assert!(keys.is_empty());
@@ -60,7 +60,7 @@ fn no_more_keys_are_sorted_than_memory_is_meant_for() {
 }
 
 #[test]
-fn behind_the_range_nothing_more_is_read() {
+fn nothing_is_read_after_the_range() {
     let behind: Pages = stream::iter([Ok(vec![object("b"), object("x")])])
         .chain(stream::poll_fn(|_| panic!("another page was read")))
         .boxed();
@@ -76,7 +76,7 @@ fn behind_the_range_nothing_more_is_read() {
 proptest! {
     /// However few keys are listed: all of the range come, once each and in order.
     #[test]
-    fn few_keys_come_in_order_whatever_the_store_does(
+    fn few_keys_come_in_order_from_any_store(
         of in prop::collection::vec(prop::collection::vec("[a-cü\u{10000}\u{ffff}]{0,3}", 0..6), 0..6),
         prefix in "[a-c]{0,1}",
         bounds in ("[a-c]{0,2}", prop::option::of("[a-c]{0,2}")),

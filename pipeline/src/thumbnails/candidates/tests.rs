@@ -98,7 +98,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_order_of_tagging_shows_nowhere_and_memory_is_bounded(
+    fn the_order_of_tagging_does_not_matter_and_memory_is_bounded(
         // Few different scores, so that many are equal.
         scores in prop::collection::vec(prop::option::of(prop::option::of(0..6_u8)), 0..400), number in 0..6_u32, seed in any::<usize>()
     ) {

@@ -36,11 +36,11 @@ fn answers(environments: Vec<Value>) -> Answers {
         queue: json!({"state": "ENABLED", "status": "VALID"}),
         environments,
         needs: needs(&definitions()),
-        types: told_types(&Element::parse(TYPES).unwrap()),
+        types: read_types(&Element::parse(TYPES).unwrap()),
     }
 }
 
-fn told(answers: &Answers) -> String {
+fn findings(answers: &Answers) -> String {
     text(&judge_answers("gpu workers", answers))
 }
 
@@ -54,8 +54,9 @@ fn answers_are_understood() {
 
 #[test]
 fn a_job_that_can_be_placed() {
-    let told = told(&answers(vec![environment("spot", &["g6"]), environment("on-demand", &["c7a.2xlarge"])]));
-    insta::assert_snapshot!(told, @r"
+    let found =
+        findings(&answers(vec![environment("spot", &["g6"]), environment("on-demand", &["c7a.2xlarge"])]));
+    insta::assert_snapshot!(found, @r"
     ok    gpu workers  a job needs 4 vCPUs, 14336 MiB, 1 GPU, and can be placed
     WARN  gpu workers  a job needs 4 vCPUs, 14336 MiB and 1 GPU; no instance type of on-demand has that: c7a.2xlarge
                        -> give the stack larger instance types, or types that this region has
@@ -66,14 +67,14 @@ fn a_job_that_can_be_placed() {
 #[test]
 fn a_job_that_can_never_be_placed() {
     let too_small = answers(vec![environment("spot", &["c7a.2xlarge", "p5.48xlarge"])]);
-    insta::assert_snapshot!(told(&too_small), @r"
+    insta::assert_snapshot!(findings(&too_small), @r"
     FAIL  gpu workers  a job needs 4 vCPUs, 14336 MiB and 1 GPU; no instance type of spot has that: c7a.2xlarge, p5.48xlarge
                        -> give the stack larger instance types, or types that this region has
     1 problem to fix before a run can start, 0 warnings
     ");
     let mut few = environment("spot", &["g6.xlarge"]);
     few["computeResources"]["maxvCpus"] = json!(2);
-    insta::assert_snapshot!(told(&answers(vec![few])), @r"
+    insta::assert_snapshot!(findings(&answers(vec![few])), @r"
     FAIL  gpu workers  a job needs 4 vCPUs, but the limit of spot is 2
                        -> raise the stack's MaxVcpus
     1 problem to fix before a run can start, 0 warnings
@@ -85,22 +86,22 @@ fn what_is_not_there_or_not_enabled() {
     let mut invalid = environment("spot", &["g6.xlarge"]);
     invalid["status"] = json!("INVALID");
     invalid["statusReason"] = json!("CLIENT_ERROR - the security group does not exist");
-    insta::assert_snapshot!(told(&answers(vec![invalid])), @r#"
+    insta::assert_snapshot!(findings(&answers(vec![invalid])), @r#"
     FAIL  gpu workers  spot is "ENABLED" and "INVALID": CLIENT_ERROR - the security group does not exist
                        -> fix the reported problem, then deploy the stack again
     1 problem to fix before a run can start, 0 warnings
     "#);
-    insta::assert_snapshot!(told(&Answers { queue: Value::Null, ..answers(vec![]) }), @r#"
+    insta::assert_snapshot!(findings(&Answers { queue: Value::Null, ..answers(vec![]) }), @r#"
     FAIL  gpu workers  the job queue does not exist
                        -> deploy the stack again
     1 problem to fix before a run can start, 0 warnings
     "#);
-    insta::assert_snapshot!(told(&Answers { needs: Needs::default(), ..answers(vec![]) }), @r"
+    insta::assert_snapshot!(findings(&Answers { needs: Needs::default(), ..answers(vec![]) }), @r"
     FAIL  gpu workers  there is no active job definition
                        -> deploy the stack again
     1 problem to fix before a run can start, 0 warnings
     ");
-    insta::assert_snapshot!(told(&answers(vec![])), @r"
+    insta::assert_snapshot!(findings(&answers(vec![])), @r"
     FAIL  gpu workers  the job queue has no compute environment
                        -> deploy the stack again
     1 problem to fix before a run can start, 0 warnings

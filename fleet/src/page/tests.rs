@@ -1,12 +1,15 @@
 //! What is read of a run's shards, and what is left out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::*;
 use tagfleet_pipeline::bucket::memory::MemoryBucket;
-use tagfleet_pipeline::reduce::TagCount;
+use tagfleet_pipeline::reduce::{TagCount, TagCounts};
 use tagfleet_pipeline::shard::ShardId;
 use tagfleet_pipeline::tags::{Reason, Tag};
+use tagfleet_pipeline::thumbnails::{FailedImage, Picture, ShardSample, THUMBNAILS_VERSION};
 
 fn picture(number: u32) -> Picture {
     let tags = vec![Tag { label: "cat".to_owned(), index: 0, score: number as f32 / 1000.0 }];
@@ -36,7 +39,7 @@ async fn collected(shards: u32, change: impl Fn(u32, &mut ShardSample)) -> Sampl
     let (output, run, keys) = bucket(shards, change).await;
     let count = TagCount { images: u64::from(shards), best: u64::from(shards) };
     let tags = TagCounts { labels: [("cat".to_owned(), count)].into(), ..TagCounts::default() };
-    collect(&output, (&run, &keys), &tags).await.unwrap()
+    read_samples(&output, &run, &keys, &tags).await.unwrap()
 }
 
 #[tokio::test]
@@ -50,7 +53,7 @@ async fn shards_of_a_large_run_are_read_evenly() {
 }
 
 #[tokio::test]
-async fn what_no_worker_of_this_version_wrote_is_left_out_and_counted() {
+async fn objects_of_other_versions_are_left_out_and_counted() {
     let samples = collected(5, |number, sample| match number {
         0 => sample.version = 1,
         1 => sample.random[0].jpeg = "\" onerror=\"alert(1)".to_owned(),

@@ -139,25 +139,3 @@ fn a_cost_that_is_not_known_is_said() {
     let cost = Spent { usd: None, projected_usd: None, max_usd: None, problem };
     assert_eq!(of_cost(&cost), "not known: no price of x1.large");
 }
-
-#[test]
-fn the_latest_executions() {
-    let execution = |name: &str, status: &str, stopped| Execution {
-        arn: String::new(),
-        name: name.to_owned(),
-        status: status.to_owned(),
-        started: STARTED,
-        stopped,
-        input: None,
-        error: None,
-        cause: None,
-    };
-    let executions = [
-        execution("20261123-170000-0a1b2c-2", "RUNNING", None),
-        execution("nightly-0a1b2c3d4e5f", "SUCCEEDED", Some(STARTED + 61)),
-    ];
-    insta::assert_snapshot!(table(&executions, STARTED + 7200), @r"
-    20261123-170000-0a1b2c-2  running    2026-11-23 17:00:00 UTC    2:00:00
-    nightly-0a1b2c3d4e5f      succeeded  2026-11-23 17:00:00 UTC       1:01
-    ");
-}
