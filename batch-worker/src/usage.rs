@@ -190,7 +190,7 @@ mod tests {
         assert!(!first.contains("ended"), "{first}");
         reporter.end(&WorkerEnd::QueueEmpty).await;
         let last = text(&output.get(&key, None, 1000).await.unwrap().bytes);
-        assert!(last.contains(r#""ended":"queue_empty""#), "{last}");
+        assert!(last.contains(r#""ended": "queue_empty""#), "{last}");
         assert!(last.contains("s3:PutObject"), "the record itself is a request: {last}");
         assert!(!last.contains("reclaimed"), "{last}");
     }
