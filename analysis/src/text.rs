@@ -2,33 +2,14 @@
 //!
 //! Pure; names are made visible, never cut off.
 
-use tagfleet_pipeline::number::count;
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::{count, percent, visible};
 
 /// Keys that a text names of many.
 const NAMED: usize = 3;
 
-/// `1 image`, `2,000 images`
-pub(crate) fn images(number: u64) -> String {
-    format!("{} {}", count(number), if number == 1 { "image" } else { "images" })
-}
-
 /// `12.5 %` of `all`; `-` if there is nothing.
 pub(crate) fn share(part: u64, all: u64) -> String {
     if all == 0 { "-".to_owned() } else { percent(part as f64 / all as f64) }
-}
-
-/// `12.5 %`: one decimal, or two below 1 %. Only all is 100 %, and only nothing is 0 %.
-#[must_use]
-pub fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent {
-        _ if percent == 0.0 || percent == 100.0 => format!("{percent:.0} %"),
-        _ if percent < 0.01 => "under 0.01 %".to_owned(),
-        _ if percent < 0.995 => format!("{percent:.2} %"),
-        _ if percent >= 99.95 => "over 99.9 %".to_owned(),
-        _ => format!("{percent:.1} %"),
-    }
 }
 
 /// A label, or that there is none.
@@ -70,20 +51,4 @@ pub(crate) fn columns(numbers: &[usize], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_all_is_everything() {
-        let shares =
-            [(0, 7), (1, 8), (8, 8), (1, 1600), (1, 1_000_000), (99_999, 100_000), (1, 0), (199, 200)];
-        let shares = shares.map(|(part, all)| share(part, all));
-        assert_eq!(
-            shares,
-            ["0 %", "12.5 %", "100 %", "0.06 %", "under 0.01 %", "over 99.9 %", "-", "99.5 %"]
-        );
-    }
 }

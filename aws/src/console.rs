@@ -2,6 +2,8 @@
 //!
 //! Nothing in it makes a request, and no address grants anything: the console asks its visitor to sign in.
 
+use crate::signed::path_piece;
+
 /// The page of an object of a bucket, with a button that opens it.
 #[must_use]
 pub fn object(region: &str, bucket: &str, key: &str) -> String {
@@ -10,21 +12,7 @@ pub fn object(region: &str, bucket: &str, key: &str) -> String {
         _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
     };
-    format!("https://{region}.{domain}/s3/object/{bucket}?region={region}&prefix={}", encoded(key))
-}
-
-/// Every byte that is not a letter, a digit or one of `-._~`, as RFC 3986 has it.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+    format!("https://{region}.{domain}/s3/object/{bucket}?region={region}&prefix={}", path_piece(key))
 }
 
 #[cfg(test)]

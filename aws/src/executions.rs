@@ -1,7 +1,7 @@
-//! Executions of the state machine: start, look at, list, stop.
+//! Executions of the state machine: start, describe, list, stop.
 //!
-//! A start under a used name is not an error: so an event that comes twice starts one run. It never waits for
-//! an execution.
+//! A start under a used name is not an error, so that an event that comes twice starts one run. It never
+//! waits for an execution.
 
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
@@ -19,10 +19,10 @@ const MAX_LISTED: usize = 1000;
 
 /// The result of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Started {
+pub enum StartOutcome {
     /// It runs, under this ARN; or ran already with the same input.
     New(String),
-    /// There was one of this name already, with another input or at its end.
+    /// An execution of this name has another input, or has ended.
     AlreadyExists,
 }
 
@@ -31,7 +31,7 @@ pub enum Started {
 pub struct Execution {
     /// Its ARN.
     pub arn: String,
-    /// Its name, by which nothing can be started again.
+    /// Its name; no other execution can get it.
     pub name: String,
     /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED` or `PENDING_REDRIVE`.
     pub status: String,
@@ -48,7 +48,7 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// Whether it may still do something.
+    /// Whether it may still run steps.
     #[must_use]
     pub fn is_running(&self) -> bool {
         [ExecutionStatus::Running, ExecutionStatus::PendingRedrive].iter().any(|status| self.has(status))
@@ -81,14 +81,14 @@ impl Aws {
         machine_arn: &str,
         name: &str,
         input: &str,
-    ) -> Result<Started, ServiceError> {
+    ) -> Result<StartOutcome, ServiceError> {
         let start = self.states.start_execution().state_machine_arn(machine_arn).name(name).input(input);
         match start.send().await {
-            Ok(started) => Ok(Started::New(started.execution_arn)),
+            Ok(started) => Ok(StartOutcome::New(started.execution_arn)),
             Err(error) => {
                 let refusal = error.as_service_error();
                 if refusal.is_some_and(StartExecutionError::is_execution_already_exists) {
-                    return Ok(Started::AlreadyExists);
+                    return Ok(StartOutcome::AlreadyExists);
                 }
                 Err(fail("StartExecution", name, &error))
             }

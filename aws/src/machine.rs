@@ -40,7 +40,7 @@ pub struct Instance {
     pub launched: Option<SystemTime>,
 }
 
-/// The metadata service did not answer as one does.
+/// The metadata service gave no answer, or one that cannot be read.
 #[derive(Debug, Error)]
 #[error("instance metadata: {path}: {detail}")]
 pub struct MetadataError {
@@ -48,7 +48,7 @@ pub struct MetadataError {
     detail: String,
 }
 
-/// The parts of the identity document that matter here.
+/// The fields of the identity document that are used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Identity {
@@ -65,7 +65,7 @@ struct Action {
 
 impl MetadataService {
     /// The service of this machine; `None` if `is_disabled`, the value of `AWS_EC2_METADATA_DISABLED`, is
-    /// `true`. Whether it answers shows with the first request.
+    /// `true`. The first request shows whether it answers.
     #[must_use]
     pub fn new(is_disabled: Option<&str>) -> Option<Self> {
         if is_disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {

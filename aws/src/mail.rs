@@ -1,8 +1,8 @@
 //! Mails, sent with Amazon SES.
 //!
 //! Other modules make the text; this one does not read it. Each recipient gets a mail of its own, because SES
-//! refuses the whole of one if it refuses a single recipient, as its sandbox does. A mail that may not have
-//! been sent may be sent again: twice is better than never.
+//! refuses a whole mail if it refuses one recipient, as its sandbox does. A mail that may not have been sent
+//! may be sent again: twice is better than never.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub struct OutgoingMail<'a> {
     pub text: &'a str,
     /// The same as HTML.
     pub html: &'a str,
-    /// The JPEGs that it shows, as `cid:` and their ids.
+    /// The JPEGs that its HTML names as `cid:` and their ids.
     pub pictures: &'a [InlinePicture<'a>],
 }
 
@@ -36,9 +36,9 @@ pub struct InlinePicture<'a> {
     pub jpeg: &'a str,
 }
 
-/// What became of a mail that at least one recipient was sent.
+/// A mail that was sent to at least one recipient.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct MailOutcome {
     /// How many recipients it was sent to.
     pub sent: usize,
     /// Why it was not sent to others, each once.
@@ -51,7 +51,7 @@ impl Aws {
     /// # Errors
     /// The last one if it was sent to no recipient, see [`ServiceError`]: an address that is not verified,
     /// the sandbox.
-    pub async fn send_mail(&self, mail: &OutgoingMail<'_>) -> Result<Sent, ServiceError> {
+    pub async fn send_mail(&self, mail: &OutgoingMail<'_>) -> Result<MailOutcome, ServiceError> {
         let (mut sent, mut refused) = (0, Vec::new());
         for recipient in mail.recipients {
             match self.send_to(recipient, mail).await {
@@ -61,7 +61,7 @@ impl Aws {
         }
         match refused.pop_if(|_| sent == 0) {
             Some(error) => Err(error),
-            None => Ok(Sent { sent, refused }),
+            None => Ok(MailOutcome { sent, refused }),
         }
     }
 

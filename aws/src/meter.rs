@@ -5,7 +5,7 @@
 //! operation, and each piece of an upload as `s3:PutObject`. Bytes are those of bodies as their headers
 //! declare them. An answer that is broken off counts whole; one that declares no length (listings of S3)
 //! counts none. Calls of S3 to KMS on behalf of a request, as the answer reports them, are counted as well.
-//! It knows no price and delays nothing.
+//! It has no prices and delays nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,11 +28,11 @@ pub(crate) struct Meter(Arc<Mutex<Requests>>);
 
 /// An attempt that was sent and not yet answered.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
+pub(crate) struct SentRequest {
     bytes_out: u64,
 }
 
-impl Storable for Sent {
+impl Storable for SentRequest {
     type Storer = StoreReplace<Self>;
 }
 
@@ -42,18 +42,18 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// An attempt goes out.
-    pub(crate) fn sent(&self, operation: &str, bytes_out: u64) -> Sent {
+    /// Counts an attempt that is sent.
+    pub(crate) fn sent(&self, operation: &str, bytes_out: u64) -> SentRequest {
         let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = requests.0.entry(operation.to_owned()).or_default();
         count.calls += 1;
         count.bytes_out += bytes_out;
         count.chunks += chunks(bytes_out);
-        Sent { bytes_out }
+        SentRequest { bytes_out }
     }
 
-    /// It was answered: of what is asked and what is answered the larger is billed.
-    pub(crate) fn answered(&self, operation: &str, sent: Sent, bytes_in: u64) {
+    /// Counts the answer to an attempt: the larger of request and answer is billed.
+    pub(crate) fn answered(&self, operation: &str, sent: SentRequest, bytes_in: u64) {
         let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = requests.0.entry(operation.to_owned()).or_default();
         count.bytes_in += bytes_in;
@@ -61,7 +61,7 @@ impl Meter {
     }
 }
 
-/// Rounded up, and a request without a body is one.
+/// Rounded up; a request without a body is one chunk.
 fn chunks(bytes: u64) -> u64 {
     bytes.div_ceil(CHUNK_BYTES).max(1)
 }
@@ -90,14 +90,14 @@ impl Intercept for Meter {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let (Some(metadata), Some(sent)) = (config.load::<Metadata>(), config.load::<Sent>()) else {
+        let (Some(metadata), Some(sent)) = (config.load::<Metadata>(), config.load::<SentRequest>()) else {
             return Ok(());
         };
         // The answer to a HEAD declares the length of a body that does not come.
         let is_head = metadata.name().starts_with("Head");
         let bytes_in = if is_head { 0 } else { body_of_response(context.response()) };
         self.answered(&action(metadata), *sent, bytes_in);
-        if let Some(operation) = asked_of_kms(metadata.name(), context.response()) {
+        if let Some(operation) = kms_call(metadata.name(), context.response()) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).count(operation);
         }
         Ok(())
@@ -107,8 +107,8 @@ impl Intercept for Meter {
 /// Calls of S3 to KMS for this answer: once for each object that is encrypted with SSE-KMS or DSSE-KMS,
 /// unless a Bucket Key replaces the key (S3 User Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket
 /// Keys").
-fn asked_of_kms(operation: &str, response: &HttpResponse) -> Option<&'static str> {
-    let asked = match operation {
+fn kms_call(operation: &str, response: &HttpResponse) -> Option<&'static str> {
+    let action = match operation {
         "GetObject" => "kms:Decrypt",
         "PutObject" => "kms:GenerateDataKey",
         _ => return None,
@@ -116,7 +116,7 @@ fn asked_of_kms(operation: &str, response: &HttpResponse) -> Option<&'static str
     let header = |name| response.headers().get(name);
     let is_of_kms = header("x-amz-server-side-encryption").is_some_and(|of| of.starts_with("aws:kms"));
     let has_bucket_key = header("x-amz-server-side-encryption-bucket-key-enabled") == Some("true");
-    (response.status().is_success() && is_of_kms && !has_bucket_key).then_some(asked)
+    (response.status().is_success() && is_of_kms && !has_bucket_key).then_some(action)
 }
 
 /// The bytes of an attempt's body.

@@ -29,18 +29,18 @@ const PRICE_LIST: Service = Service {
 const PRODUCTS_A_PAGE: u32 = 100;
 const MAX_PAGES: u32 = 50;
 
-/// A resource whose list price is asked for.
+/// A resource with a list price.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct ListedItem {
     /// The service and the item, as the price book has them, and its unit.
     service: &'static str,
     item: String,
     unit: &'static str,
     /// The service's code in the price list.
     code: &'static str,
-    /// What its product has for attributes.
+    /// Attributes of its product.
     filters: Vec<(&'static str, String)>,
-    /// What its usage type ends with, behind the region's prefix.
+    /// The end of its usage type, after the region's prefix.
     usage_type: &'static str,
     /// Units of the price list in one of the book's.
     units: f64,
@@ -86,23 +86,24 @@ const LISTED: [Listed; 10] = [
     (("EC2", "public IPv4 address", "hours"), ("AmazonVPC", &[], "PublicIPv4:InUseAddress"), 1.0),
 ];
 
-/// What is wanted of every region; `machines` are instance types.
+/// The items of every region, and an hour of each machine; `machines` are instance types.
 #[must_use]
-pub fn wanted(machines: &[String]) -> Vec<Wanted> {
-    let listed = LISTED.iter().map(|((service, item, unit), (code, filters, usage_type), units)| Wanted {
-        service,
-        item: (*item).to_owned(),
-        unit,
-        code,
-        filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
-        usage_type,
-        units: *units,
-    });
+pub fn listed_items(machines: &[String]) -> Vec<ListedItem> {
+    let listed =
+        LISTED.iter().map(|((service, item, unit), (code, filters, usage_type), units)| ListedItem {
+            service,
+            item: (*item).to_owned(),
+            unit,
+            code,
+            filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
+            usage_type,
+            units: *units,
+        });
     listed.chain(machines.iter().map(|machine| on_demand(machine))).collect()
 }
 
 /// An hour of a machine with Linux.
-fn on_demand(machine: &str) -> Wanted {
+fn on_demand(machine: &str) -> ListedItem {
     let filters = [
         ("instanceType", machine),
         ("operatingSystem", "Linux"),
@@ -111,7 +112,7 @@ fn on_demand(machine: &str) -> Wanted {
         ("capacitystatus", "Used"),
         ("marketoption", "OnDemand"),
     ];
-    Wanted {
+    ListedItem {
         service: "EC2",
         item: format!("{machine} on-demand"),
         unit: "hours",
@@ -122,8 +123,8 @@ fn on_demand(machine: &str) -> Wanted {
     }
 }
 
-impl Wanted {
-    /// What people call it.
+impl ListedItem {
+    /// Its name for people.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.service, self.item)
@@ -178,19 +179,19 @@ impl Aws {
     /// See [`ServiceError`].
     pub async fn list_price(
         &self,
-        wanted: &Wanted,
+        item: &ListedItem,
         region: &str,
         date: &str,
     ) -> Result<Option<Price>, ServiceError> {
-        let call = Call { service: PRICE_LIST, action: "GetProducts", resource: wanted.code };
+        let call = Call { service: PRICE_LIST, action: "GetProducts", resource: item.code };
         let mut body = json!({
-            "ServiceCode": wanted.code, "FormatVersion": "aws_v1", "MaxResults": PRODUCTS_A_PAGE,
-            "Filters": filters(wanted, region),
+            "ServiceCode": item.code, "FormatVersion": "aws_v1", "MaxResults": PRODUCTS_A_PAGE,
+            "Filters": filters(item, region),
         });
         for _ in 0..MAX_PAGES {
             let answer = self.json(call, &body).await?;
-            let products = products(&answer).map_err(|why| unreadable(call, &why))?;
-            let found = products.iter().find_map(|product| wanted.price(region, date, product));
+            let products = products(call, &answer)?;
+            let found = products.iter().find_map(|product| item.price(region, date, product));
             let next = answer.get("NextToken").and_then(Value::as_str).unwrap_or_default();
             if found.is_some() || next.is_empty() {
                 return Ok(found);
@@ -228,7 +229,8 @@ impl Aws {
             add_spot_prices(&mut latest, &answer);
             token = answer.child("nextToken").map_or_else(String::new, |token| token.text.clone());
             if token.is_empty() {
-                return Ok(latest.into_iter().filter_map(|spot| spot_price(region, now, spot)).collect());
+                let prices = latest.into_iter().filter_map(|(spot, change)| spot.price(region, now, &change));
+                return Ok(prices.collect());
             }
         }
         Err(unreadable(call, &format!("more than {MAX_PAGES} pages")))
@@ -236,64 +238,68 @@ impl Aws {
 }
 
 fn unreadable(call: Call<'_>, why: &str) -> ServiceError {
-    ServiceError {
-        kind: Kind::Other,
-        service: call.service.title,
-        action: call.action.to_owned(),
-        resource: call.resource.to_owned(),
-        code: String::new(),
-        detail: format!("the answer cannot be understood: {why}"),
-    }
+    call.fail(Kind::Other, "", format!("the answer cannot be understood: {why}"))
 }
 
-fn filters(wanted: &Wanted, region: &str) -> Vec<Value> {
+fn filters(item: &ListedItem, region: &str) -> Vec<Value> {
     let region = ("regionCode", region.to_owned());
-    let all = wanted.filters.iter().chain([&region]);
+    let all = item.filters.iter().chain([&region]);
     all.map(|(field, value)| json!({"Type": "TERM_MATCH", "Field": field, "Value": value})).collect()
 }
 
 /// The products of an answer: each is JSON in a text.
-fn products(answer: &Value) -> Result<Vec<Value>, String> {
-    let list = answer.get("PriceList").and_then(Value::as_array).ok_or("it has no PriceList")?;
+fn products(call: Call<'_>, answer: &Value) -> Result<Vec<Value>, ServiceError> {
+    let list = answer.get("PriceList").and_then(Value::as_array);
+    let list = list.ok_or_else(|| unreadable(call, "it has no PriceList"))?;
     let read = |product: &Value| match product.as_str() {
-        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-        None => Err("a product is not text".to_owned()),
+        Some(text) => serde_json::from_str(text).map_err(|error| unreadable(call, &error.to_string())),
+        None => Err(unreadable(call, "a product is not text")),
     };
     list.iter().map(read).collect()
 }
 
-/// Machine and zone, and the time and price of the latest change.
-type Spots = BTreeMap<(String, String), (String, String)>;
+/// A machine that is sold as a spot machine in a zone.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SpotMachine {
+    instance_type: String,
+    zone: String,
+}
 
-fn add_spot_prices(latest: &mut Spots, answer: &Element) {
+/// A change of a spot price, as AWS spells its time and its dollars per hour.
+#[derive(Default)]
+struct PriceChange {
+    time: String,
+    usd: String,
+}
+
+fn add_spot_prices(latest: &mut BTreeMap<SpotMachine, PriceChange>, answer: &Element) {
     let items = answer.child("spotPriceHistorySet").map_or(&[][..], |set| set.children.as_slice());
     for item in items {
         let text = |name: &str| item.text_of(name).to_owned();
-        let change = (text("timestamp"), text("spotPrice"));
-        let known = latest.entry((text("instanceType"), text("availabilityZone"))).or_default();
+        let change = PriceChange { time: text("timestamp"), usd: text("spotPrice") };
+        let machine = SpotMachine { instance_type: text("instanceType"), zone: text("availabilityZone") };
+        let known = latest.entry(machine).or_default();
         // Times of one form: their order is that of their texts.
-        if change.0 > known.0 {
+        if change.time > known.time {
             *known = change;
         }
     }
 }
 
-fn spot_price(
-    region: &str,
-    now: &str,
-    ((machine, zone), (changed, usd)): ((String, String), (String, String)),
-) -> Option<Price> {
-    Some(Price {
-        region: region.to_owned(),
-        service: "EC2".to_owned(),
-        item: format!("{machine} spot {zone}"),
-        unit: "hours".to_owned(),
-        usd: usd.parse().ok()?,
-        low_usd: None,
-        source: format!("DescribeSpotPriceHistory, changed {changed}"),
-        date: now.split('T').next()?.to_owned(),
-        confidence: Confidence::A,
-    })
+impl SpotMachine {
+    fn price(&self, region: &str, now: &str, change: &PriceChange) -> Option<Price> {
+        Some(Price {
+            region: region.to_owned(),
+            service: "EC2".to_owned(),
+            item: format!("{} spot {}", self.instance_type, self.zone),
+            unit: "hours".to_owned(),
+            usd: change.usd.parse().ok()?,
+            low_usd: None,
+            source: format!("DescribeSpotPriceHistory, changed {}", change.time),
+            date: now.split('T').next()?.to_owned(),
+            confidence: Confidence::A,
+        })
+    }
 }
 
 #[cfg(test)]

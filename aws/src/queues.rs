@@ -1,6 +1,6 @@
 //! The queue of an execution: made when a run is planned, deleted at its end.
 //!
-//! Both may be done again. It never touches the messages.
+//! Both can be repeated. It never touches the messages.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::QueueAttributeName;
 use sha2::{Digest, Sha256};
 use tagfleet_pipeline::bucket::Kind;
+use tagfleet_pipeline::format::hex;
 
 use crate::Aws;
 use crate::error::ServiceError;
@@ -29,12 +30,10 @@ pub fn queue_name(prefix: &str, execution: &str) -> String {
     if prefix.len() + execution.len() <= MAX_NAME && execution.chars().all(is_allowed) {
         return format!("{prefix}{execution}");
     }
-    let hash = Sha256::digest(execution);
-    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}{digits}")
+    format!("{prefix}{}", hex(&Sha256::digest(execution)[..HASH_BYTES]))
 }
 
-/// A queue to be made.
+/// A new queue.
 #[derive(Clone, Copy, Debug)]
 pub struct NewQueue<'a> {
     /// Its name: at most 80 letters, digits, `-` and `_`.
@@ -50,8 +49,8 @@ pub struct NewQueue<'a> {
 }
 
 impl Aws {
-    /// Makes a queue, encrypted with SQS's keys, and returns its URL; one of this name and these attributes
-    /// that is there already is the same queue.
+    /// Makes a queue, encrypted with SQS's keys, and returns its URL; if a queue has this name and these
+    /// attributes already, its URL is returned.
     ///
     /// # Errors
     /// See [`ServiceError`].

@@ -22,26 +22,25 @@ use tagfleet_pipeline::bucket::{
 
 use crate::Aws;
 use crate::client::of_upload;
-use region::Located;
+use region::RegionalClient;
 
-/// Tries of a conditional write that met another one under way (409): each answers within seconds.
+/// Attempts of a conditional write during another one of the same key (409), which ends within seconds.
 const CONFLICT_TRIES: u32 = 10;
 
-/// What a store must know so that a result is written once.
+/// The error for a store without conditional writes.
 const NO_CONDITIONS: &str = "this store has no conditional writes (If-None-Match), which keep a result from being \
     written twice: write the results to a folder or to a store that has them, such as S3, MinIO, Ceph or R2";
 
 /// One S3 bucket.
 #[derive(Clone, Debug)]
 pub struct S3Bucket {
-    at: Located,
+    client: RegionalClient,
     bucket: String,
     name: String,
 }
 
 impl S3Bucket {
-    /// The bucket of this name, or of this access point's ARN; whether it exists shows with the first
-    /// request.
+    /// The bucket of this name, or of this access point's ARN; the first request shows whether it exists.
     #[must_use]
     pub fn new(aws: &Aws, bucket: &str) -> Self {
         let mut client = aws.s3.clone();
@@ -50,13 +49,17 @@ impl S3Bucket {
             let config = client.config().to_builder().force_path_style(false).build();
             client = aws_sdk_s3::Client::from_conf(config);
         }
-        Self { at: Located::new(client), bucket: bucket.to_owned(), name: format!("s3://{bucket}") }
+        Self {
+            client: RegionalClient::new(client),
+            bucket: bucket.to_owned(),
+            name: format!("s3://{bucket}"),
+        }
     }
 
-    /// The same, asked in the region that it is in from the first request on.
+    /// The same bucket, with requests to its own region from the first one on.
     #[must_use]
     pub fn in_region(self, region: &str) -> Self {
-        self.at.move_to(region);
+        self.client.move_to(region);
         self
     }
 
@@ -65,7 +68,7 @@ impl S3Bucket {
     /// # Errors
     /// If there is no such bucket, or S3 does not name its region.
     pub async fn region(&self) -> Result<String, BucketError> {
-        match self.at.client().head_bucket().bucket(&self.bucket).send().await {
+        match self.client.current().head_bucket().bucket(&self.bucket).send().await {
             Ok(found) => found.bucket_region.ok_or_else(|| self.fail(Kind::Other, "", "S3 named no region")),
             Err(error) => {
                 // A bucket that is in another region, or cannot be listed, names its region in the error.
@@ -91,7 +94,7 @@ impl S3Bucket {
                 .set_continuation_token(walk.token.clone())
                 .send()
         };
-        let listed = match self.at.ask(list).await.map_err(|error| self.error(&walk.prefix, &error)) {
+        let listed = match self.client.send(list).await.map_err(|error| self.error(&walk.prefix, &error)) {
             // Keys before the range are then listed too, and left out with everything else outside it.
             Err(error) if walk.start_after.is_some() && errors::is_unsupported(&error) => {
                 walk.start_after = None;
@@ -124,7 +127,7 @@ impl S3Bucket {
                 put.set_if_none_match(if_none_match.map(str::to_owned)).body(ByteStream::from(bytes.clone()));
             put.customize().config_override(of_upload(&client)).send()
         };
-        self.at.ask(put).await.map(|_| ()).map_err(|error| self.error(key, &error))
+        self.client.send(put).await.map(|_| ()).map_err(|error| self.error(key, &error))
     }
 
     fn object(&self, object: &S3Object) -> Result<Object, BucketError> {
@@ -140,7 +143,7 @@ impl S3Bucket {
 /// A listing that is under way.
 struct Walk {
     prefix: String,
-    /// Given up if the store does not know it.
+    /// `None` if the store does not support it.
     start_after: Option<String>,
     token: Option<String>,
     is_done: bool,
@@ -194,7 +197,7 @@ impl Bucket for S3Bucket {
         let get = |client: aws_sdk_s3::Client| {
             client.get_object().bucket(&self.bucket).key(key).set_if_match(quoted.clone()).send()
         };
-        let found = self.at.ask(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
+        let found = self.client.send(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
         let size = u64::try_from(found.content_length().unwrap_or(0)).unwrap_or(0);
         if size > limit {
             return Err(self.fail(
@@ -224,7 +227,7 @@ impl Bucket for S3Bucket {
 
     async fn exists(&self, key: &str) -> Result<bool, BucketError> {
         let head = |client: aws_sdk_s3::Client| client.head_object().bucket(&self.bucket).key(key).send();
-        match self.at.ask(head).await {
+        match self.client.send(head).await {
             Ok(_) => Ok(true),
             Err(error) => match self.error(key, &error) {
                 error if error.kind == Kind::Missing => Ok(false),

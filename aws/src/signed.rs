@@ -1,9 +1,9 @@
 //! Signed requests to services of which a run needs a call or two, so that no SDK crate of hundreds of
 //! operations is built for them.
 //!
-//! Credentials, region, endpoint, TLS and signature are the SDK's own; the calls are those of the services'
-//! documented protocols. Every try is counted. An answer is read up to a limit. It never logs, and an error
-//! repeats only the service's message.
+//! Credentials, region, endpoint, TLS and signature are the SDK's own; calls follow the services' documented
+//! protocols. Every attempt is counted. An answer is read up to a limit. It never logs, and an error repeats
+//! only the service's message.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -26,7 +26,7 @@ use crate::meter::{Meter, body_of_request, body_of_response};
 use crate::transport::{CONNECT_TIMEOUT, Endpoints, MAX_ATTEMPTS, Network};
 use crate::xml::Element;
 
-/// No answer that is asked for here has more bytes: 4 MiB.
+/// The most bytes of an answer: 4 MiB.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// How long an answer may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ pub struct Call<'a> {
     pub service: Service,
     /// The action as IAM spells it.
     pub action: &'a str,
-    /// What it is asked of.
+    /// The resource that it is about.
     pub resource: &'a str,
 }
 
@@ -95,7 +95,7 @@ impl Call<'_> {
         format!("{}:{}", self.service.signing_name, self.action)
     }
 
-    fn fail(&self, kind: Kind, code: &str, detail: impl Into<String>) -> ServiceError {
+    pub(crate) fn fail(&self, kind: Kind, code: &str, detail: impl Into<String>) -> ServiceError {
         ServiceError {
             kind,
             service: self.service.title,
@@ -224,7 +224,7 @@ impl RawClient {
         })
     }
 
-    /// Sends the request until it is answered or was tried often enough.
+    /// Sends the request until it is answered, at most [`MAX_ATTEMPTS`] times.
     async fn send(&self, call: Call<'_>, unsigned: &RawRequest) -> Result<String, ServiceError> {
         let mut wait = FIRST_WAIT;
         let mut tries = 1;

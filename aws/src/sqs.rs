@@ -21,7 +21,7 @@ const BATCH: usize = 10;
 const BATCHES_AT_ONCE: usize = 32;
 /// The longest wait of one receive, SQS's limit.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
-/// Tries of the messages of a batch that SQS could not take.
+/// Attempts to send the messages of a batch that SQS could not take.
 const SEND_TRIES: u32 = 5;
 
 /// One SQS queue.
@@ -50,7 +50,7 @@ impl SqsQueue {
         self.fail(cause(error))
     }
 
-    /// Sends at most ten, those again that SQS could not take.
+    /// Sends at most ten messages, and again those that SQS could not take.
     async fn send_until_taken(&self, mut left: Vec<String>) -> Result<(), QueueError> {
         for _ in 0..SEND_TRIES {
             left = self.send_batch(left).await?;
@@ -115,9 +115,9 @@ impl Queue for SqsQueue {
             ApproximateNumberOfMessagesDelayed,
             ApproximateNumberOfMessagesNotVisible,
         ];
-        let asked = self.client.get_queue_attributes().queue_url(&self.url);
-        let told = asked.set_attribute_names(Some(names.to_vec())).send().await;
-        let counts = told.map_err(|error| self.error(&error))?.attributes.unwrap_or_default();
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let answer = request.set_attribute_names(Some(names.to_vec())).send().await;
+        let counts = answer.map_err(|error| self.error(&error))?.attributes.unwrap_or_default();
         let count = |name: QueueAttributeName| {
             let count = counts.get(&name).and_then(|count| count.parse::<u64>().ok());
             count.ok_or_else(|| self.fail(format!("it has no {}", name.as_str())))

@@ -23,7 +23,7 @@ impl Aws {
     }
 }
 
-/// CloudFormation has no code of its own for a stack that is not there.
+/// CloudFormation has no error code of its own for a missing stack.
 fn missing(error: ServiceError) -> ServiceError {
     if error.code == "ValidationError" && error.detail.ends_with("does not exist") {
         return ServiceError { kind: Kind::Missing, ..error };

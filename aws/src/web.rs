@@ -97,7 +97,9 @@ impl Web {
         headers.insert("accept-encoding", "identity");
         if let Some(token) = token {
             let value = format!("Bearer {token}");
-            headers.try_insert("authorization", value).map_err(|_| failed(at, "the token is not one"))?;
+            headers
+                .try_insert("authorization", value)
+                .map_err(|_| failed(at, "the token has characters that a header cannot have"))?;
         }
         self.connector.call(request).await.map_err(|error| failed(at, cause(&error)))
     }

@@ -4,11 +4,23 @@
 //! none of the services sends one.
 
 use roxmltree::{Document, Node, ParsingOptions};
+use thiserror::Error;
 
 /// Deeper than any answer.
 const MAX_DEPTH: usize = 32;
 /// More elements and texts than any answer of at most 4 MiB that is asked for.
 const MAX_NODES: u32 = 1 << 20;
+
+/// Why a document is not an answer.
+#[derive(Debug, Error)]
+pub enum XmlError {
+    /// It is not well-formed, has a document type, or has more nodes than any answer.
+    #[error(transparent)]
+    Invalid(#[from] roxmltree::Error),
+    /// Its elements are nested deeper than those of any answer.
+    #[error("more than {MAX_DEPTH} levels")]
+    TooDeep,
+}
 
 /// An element of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,17 +37,17 @@ impl Element {
     /// Reads a document.
     ///
     /// # Errors
-    /// Names what is wrong with it.
-    pub fn parse(document: &str) -> Result<Self, String> {
+    /// See [`XmlError`].
+    pub fn parse(document: &str) -> Result<Self, XmlError> {
         let options =
             ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-        let document = Document::parse_with_options(document, options).map_err(|error| error.to_string())?;
+        let document = Document::parse_with_options(document, options)?;
         Self::read(document.root_element(), 1)
     }
 
-    fn read(node: Node<'_, '_>, depth: usize) -> Result<Self, String> {
+    fn read(node: Node<'_, '_>, depth: usize) -> Result<Self, XmlError> {
         if depth > MAX_DEPTH {
-            return Err(format!("more than {MAX_DEPTH} levels"));
+            return Err(XmlError::TooDeep);
         }
         let texts = node.children().filter(Node::is_text).filter_map(|child| child.text());
         let children = node.children().filter(Node::is_element).map(|child| Self::read(child, depth + 1));

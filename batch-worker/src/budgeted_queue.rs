@@ -25,13 +25,13 @@ use crate::shutdown::Drain;
 use crate::usage::Reporter;
 
 /// Returns what the worker has spent so far, in dollars, or which price is not known.
-type Spent = Box<dyn Fn() -> Result<f64, String> + Send + Sync>;
+type Spending = Box<dyn Fn() -> Result<f64, String> + Send + Sync>;
 
 /// A queue that keeps to a share of the budget.
 struct BudgetedQueue {
     queue: Arc<dyn Queue>,
     max_usd: f64,
-    spent: Spent,
+    spent: Spending,
     /// Shards that were taken.
     taken: AtomicU64,
     drain: Drain,
@@ -49,7 +49,7 @@ pub(crate) async fn queue(
     let pricing = Pricing::load(&S3Bucket::new(&reporter.aws, &budget.bucket), region).await?;
     let before = usage_before(budget, reporter).await?;
     let reporter = reporter.clone();
-    let spent: Spent = Box::new(move || {
+    let spent: Spending = Box::new(move || {
         let own = Usage::of_worker(reporter.usage(SystemTime::now(), None));
         Ok(pricing.usd(&before)? + pricing.usd(&own)?)
     });

@@ -1,4 +1,4 @@
-//! One job: read the run's request, load its model, tag shards until there are none or it is asked to stop,
+//! One job: read the run's request, load its model, tag shards until the queue is empty or a notice comes,
 //! record the usage.
 //!
 //! It decides nothing about the run: what is left when it ends is found by comparing listings, not by how it
@@ -74,7 +74,7 @@ pub(crate) fn run(configuration: &Configuration) -> anyhow::Result<Outcome> {
 
 async fn report_and_work(configuration: &Configuration) -> anyhow::Result<Outcome> {
     let began = SystemTime::now();
-    let (service, instance) = find_out(configuration.metadata_disabled.as_deref()).await;
+    let Host { service, instance } = Host::find(configuration.metadata_disabled.as_deref()).await;
     let gpu = gpu::find(Path::new(gpu::DRIVER));
     log::event("started", started(configuration, &instance, gpu.as_ref()));
     let shutdown = Shutdown::listen(service, configuration.grace)?;
@@ -119,15 +119,25 @@ fn failure(error: &anyhow::Error) -> WorkerEnd {
     }
 }
 
-/// The metadata service and its answer. Whether there is one is found out once.
-async fn find_out(disabled: Option<&str>) -> (Option<MetadataService>, Instance) {
-    let Some(service) = MetadataService::new(disabled) else { return (None, Instance::default()) };
-    match service.instance().await {
-        Ok(instance) => (Some(service), instance),
-        Err(error) => {
-            let error = error.to_string();
-            log::event("no EC2 instance, so no spot notices are asked for", json!({"error": error}));
-            (None, Instance::default())
+/// The machine that the worker runs on.
+#[derive(Default)]
+struct Host {
+    /// `None` if it is not an EC2 instance.
+    service: Option<MetadataService>,
+    instance: Instance,
+}
+
+impl Host {
+    /// Asks the metadata service once whether there is one.
+    async fn find(disabled: Option<&str>) -> Self {
+        let Some(service) = MetadataService::new(disabled) else { return Self::default() };
+        match service.instance().await {
+            Ok(instance) => Self { service: Some(service), instance },
+            Err(error) => {
+                let error = error.to_string();
+                log::event("no EC2 instance, so no spot notices are asked for", json!({"error": error}));
+                Self::default()
+            }
         }
     }
 }
@@ -157,15 +167,20 @@ async fn work(
         prepared = prepare_in_time(configuration, aws, reporter, shutdown) => prepared?,
         () = shutdown.stop.drain.cancelled() => return Ok(WorkerExit::Stopped),
     };
-    let Prepared { worker, isolation, _files } = prepared;
-    Ok(infer(worker, isolation.taggers(), &shutdown.stop).await?)
+    let Prepared { worker, model } = prepared;
+    Ok(infer(worker, model.isolation.taggers(), &shutdown.stop).await?)
 }
 
 /// All that a worker needs to start.
 struct Prepared {
     worker: Worker,
+    model: LoadedModel,
+}
+
+/// The run's model in its engine.
+struct LoadedModel {
     isolation: Isolation,
-    /// The model's files: the process that runs it reads them again if it is restarted.
+    /// The folder of its files: the process that runs it reads them again if it is restarted.
     _files: TempDir,
 }
 
@@ -197,7 +212,7 @@ fn is_temporary(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<FleetError>().is_some_and(|error| error.error_type() == ErrorType::Temporary)
 }
 
-/// What this worker works on, and with, by the run's request.
+/// Opens the run's source, queue and model, as its request names them.
 async fn prepare(
     configuration: &Configuration,
     aws: &Aws,
@@ -212,14 +227,14 @@ async fn prepare(
     );
     let source = Address::parse(&request.input.location)?;
     let source = S3Bucket::new(aws, &source.bucket);
-    // It may be another than the stack's, if the request allows that.
+    // It may be in another region than the stack if the request allows that.
     let region = source.region().await?;
     let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(aws, &configuration.queue_url, VISIBILITY_TIMEOUT));
     let queue = match &configuration.budget {
         Some(budget) => budgeted_queue::queue(queue, budget, reporter, shutdown.drain()).await?,
         None => queue,
     };
-    let (isolation, files) = load(aws, &request, configuration).await?;
+    let model = load(aws, &request, configuration).await?;
     let worker = Worker {
         source: Arc::new(source.in_region(&region)),
         output: reporter.output.clone(),
@@ -236,15 +251,10 @@ async fn prepare(
         retry_time: RETRY_TIME,
         progress: reporter.progress.clone(),
     };
-    Ok(Prepared { worker, isolation, _files: files })
+    Ok(Prepared { worker, model })
 }
 
-/// The run's model in its engine, and the folder that its files were fetched into.
-async fn load(
-    aws: &Aws,
-    request: &RunRequest,
-    configuration: &Configuration,
-) -> anyhow::Result<(Isolation, TempDir)> {
+async fn load(aws: &Aws, request: &RunRequest, configuration: &Configuration) -> anyhow::Result<LoadedModel> {
     let location = request.model.location.as_deref();
     let location =
         location.context("its request names no place of the model's files: publish the model first")?;
@@ -262,5 +272,5 @@ async fn load(
     let engine = request.engine.to_string();
     let (model, notes) = (&request.model.name, isolation.notes());
     log::event("engine", json!({"engine": engine, "model": model, "threads": threads, "notes": notes}));
-    Ok((isolation, files))
+    Ok(LoadedModel { isolation, _files: files })
 }

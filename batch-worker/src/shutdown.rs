@@ -1,5 +1,4 @@
-//! How a worker is asked to stop, and what it does then: by SIGTERM or SIGINT, or by a spot interruption
-//! notice.
+//! How a worker stops: after SIGTERM, SIGINT or a spot interruption notice.
 //!
 //! From then on it takes no new shard. When its time is over, it gives back the shards in hand, each with a
 //! checkpoint of its rows. Signals, notices and the clock are parameters of [`obey`], which decides; nothing
@@ -23,8 +22,8 @@ use crate::log;
 
 /// How often the metadata service is asked for a notice, as EC2's documentation advises.
 const EVERY: Duration = Duration::from_secs(5);
-/// Of the time that a notice gives, what it may take to tag the images in flight (2 s), to store checkpoints
-/// (12 s) and to write the last usage records (4 s and one more request).
+/// The part of a notice's time that is kept to tag the images in flight (2 s), to store checkpoints (12 s)
+/// and to write the last usage records (4 s and one more request).
 const LAST_STEPS: Duration = Duration::from_secs(25);
 
 /// A request to stop.
@@ -36,7 +35,7 @@ pub(crate) enum Notice {
     Interruption(Duration),
 }
 
-/// Asks a worker to stop, and records why.
+/// Stops a worker, and records why.
 pub(crate) struct Shutdown {
     pub(crate) stop: Stop,
     reason: Arc<OnceLock<WorkerEnd>>,

@@ -15,7 +15,7 @@ use tagfleet_pipeline::run::RunRequest;
 
 use crate::log;
 
-/// What this program is started with to be that process.
+/// The argument that starts this program as that process.
 const ARGUMENT: &str = "tagger-process";
 /// The file that runs now.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -41,12 +41,12 @@ pub(crate) fn start(
         .with_context(|| format!("the model cannot be run with {}", request.engine))
 }
 
-/// Whether this process was started to be it.
+/// Whether this process is that child.
 pub(crate) fn is_this() -> bool {
     std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
 }
 
-/// Is that process, until its parent lets go of it. Its stdout is its parent's alone.
+/// Serves as that process until its parent closes the pipe. Its stdout is its parent's alone.
 pub(crate) fn serve() -> ExitCode {
     match isolation::serve() {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,8 +23,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::log;
 
 const EVERY: Duration = Duration::from_secs(RECORD_SECONDS);
-/// A worker that starts this long after its machine's launch is not the first there, and the boot is another
-/// one's: booting and fetching the image take a few minutes.
+/// A worker that starts later than this after its machine's launch is not the first one there, because
+/// booting and fetching the image take a few minutes.
 const LONGEST_BOOT: Duration = Duration::from_secs(600);
 
 /// Writes the usage records of one worker.
@@ -128,7 +128,7 @@ impl Reporter {
     }
 }
 
-/// vCPUs of the whole machine: AWS Batch gives a job on EC2 a weight among others, and hides no CPU from it.
+/// vCPUs of the whole machine. On EC2, AWS Batch only sets the weight of a job, so a job sees every CPU.
 fn machine_vcpus() -> Option<u32> {
     let all = std::thread::available_parallelism().map(NonZeroUsize::get);
     all.ok().and_then(|all| u32::try_from(all).ok())

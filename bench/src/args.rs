@@ -1,6 +1,6 @@
 //! The command line of `bench`, as clap sees it.
 //!
-//! Parsing only; what an option means stands where it is used.
+//! It only parses.
 
 use std::path::PathBuf;
 
@@ -21,13 +21,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Be a peer of the harness: tag a folder with `tagfleet run`
+    /// Tag a folder with `tagfleet run`, as a peer of the harness
     #[command(hide = true)]
     AsPeer(AsPeerOptions),
-    /// Do one thing of a run on a GPU alone
+    /// Measure one stage of a run on a GPU
     #[command(hide = true)]
     Alone(AloneOptions),
-    /// Be the process of a run's taggers, with some that look at nothing
+    /// Serve taggers that look at nothing, as a run's child process
     #[command(hide = true)]
     ConstantTaggerProcess,
 }
@@ -40,13 +40,13 @@ pub(crate) struct Options {
     /// A folder with the peers: bench.py, peer_*.py, and their Python environment in venv/
     #[arg(long, value_name = "DIR")]
     pub(crate) peers: Option<PathBuf>,
-    /// The Python of the peers' environment, where it is not the venv/ beside them
+    /// The Python of the peers' environment, if it is not their venv/
     #[arg(long, value_name = "PATH", requires = "peers")]
     pub(crate) peers_python: Option<PathBuf>,
     /// The Python that exports the models; it needs bench/requirements.txt
     #[arg(long, value_name = "PATH", default_value = ".venv-bench/bin/python")]
     pub(crate) python: PathBuf,
-    /// The tagfleet to measure, instead of the one built beside this program
+    /// The tagfleet to measure, instead of the one that was built with this program
     #[arg(long, value_name = "PATH")]
     pub(crate) tagfleet: Option<PathBuf>,
     /// How often each figure is measured; its median counts
@@ -55,10 +55,10 @@ pub(crate) struct Options {
     /// Measure only this part; may be given several times. The others keep their figures
     #[arg(long, value_name = "PART", value_enum)]
     pub(crate) only: Vec<Part>,
-    /// Try whether everything works, on a few pictures: figures mean nothing, BENCHMARKS.md stays as it is
+    /// Check that everything works, on a few pictures; BENCHMARKS.md does not change
     #[arg(long)]
     pub(crate) quick: bool,
-    /// What is in the GPU's place where the parts on a GPU are only tried
+    /// The stand-in for a GPU in a quick try
     #[arg(long, value_enum, default_value_t = GpuDevice::Cuda, requires = "quick", hide = true)]
     pub(crate) device: GpuDevice,
     /// Measure nothing: write BENCHMARKS.md again from bench/results.json
@@ -74,16 +74,16 @@ pub(crate) struct AsPeerOptions {
     /// The graph in a model's folder
     #[arg(long)]
     pub(crate) model: PathBuf,
-    /// Where results go
+    /// The folder of the results
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// How many cores the harness gives to everybody
+    /// The cores that the harness gives to each competitor
     #[arg(long)]
     pub(crate) threads: usize,
     /// The tagfleet to start
     #[arg(long)]
     pub(crate) tagfleet: PathBuf,
-    /// The folder of another model than the harness names
+    /// The folder of the model, instead of the harness's
     #[arg(long)]
     pub(crate) instead: Option<PathBuf>,
     /// Further arguments of `tagfleet run`

@@ -1,7 +1,7 @@
 //! A command as a child process: wall time, CPU time and memory of it and of all that it starts.
 //!
-//! CPU time is what the system adds up of children that ended, so two of these must not run at once. Linux only: it reads
-//! `/proc`.
+//! CPU time is what the system adds up of children that ended, so two of these must not run at once. Linux
+//! only: it reads `/proc`.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// How often memory is looked at.
+/// The interval of memory samples.
 const SAMPLING: Duration = Duration::from_millis(200);
 
-/// What a command took.
+/// The cost of a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProcessStats {
     pub(crate) status: ExitStatus,
@@ -41,7 +41,7 @@ pub(crate) struct Memory {
 pub(crate) enum Cores {
     /// The first ones, in the system's order.
     First(usize),
-    /// Those of as few physical cores as it takes, as a machine with so many vCPUs has them.
+    /// This many, on as few physical cores as possible, as a machine with that many vCPUs has them.
     Vcpus(usize),
 }
 
@@ -96,14 +96,15 @@ fn confine(cores: Cores) -> Result<()> {
     Ok(sched_setaffinity(None, &fewer)?)
 }
 
-/// The first logical core of the same physical one, of `3,67` or `2-3`; itself where the system does not say.
+/// The first logical core of the same physical one, of `3,67` or `2-3`; `core` itself if the system does
+/// not report it.
 fn first_sibling(core: usize) -> usize {
     let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
     let list = fs::read_to_string(path).unwrap_or_default();
     list.split([',', '-']).next().and_then(|first| first.trim().parse().ok()).unwrap_or(core)
 }
 
-/// Of all children that have ended and were waited for, and of theirs: user and system.
+/// CPU seconds (user and system) of all descendants that have ended and were waited for.
 pub(crate) fn children_cpu_seconds() -> Result<f64> {
     let stat = fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
     let ticks = children_ticks(&stat).with_context(|| format!("/proc/self/stat has no CPU times: {stat}"))?;
@@ -117,7 +118,7 @@ fn children_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// Looks at the memory of `root` and its descendants until the other end of `ended` is dropped.
+/// Samples the memory of `root` and its descendants until the other end of `ended` is dropped.
 fn watch(root: u32, ended: &Receiver<()>) -> Memory {
     let mut most = Memory::default();
     while ended.recv_timeout(SAMPLING) == Err(RecvTimeoutError::Timeout) {

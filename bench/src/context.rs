@@ -1,4 +1,4 @@
-//! What every part of a measurement needs: machine, pictures, models and programs.
+//! The context of every part: machine, pictures, models and programs.
 //!
 //! It knows no part.
 
@@ -38,7 +38,7 @@ impl Bench {
         for config in EngineConfig::all().into_iter().filter(|config| !config.is_int8()) {
             let Ok(model) = self.models.open(config.network, false, false) else { continue };
             if let Ok(record) = config.resolve(&model) {
-                versions.insert(config.engine.name().to_owned(), record.version);
+                versions.insert(config.engine.shown().to_owned(), record.version);
             }
         }
         versions

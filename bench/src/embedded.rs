@@ -1,6 +1,7 @@
-//! Runs inside this process, over the pipeline's own ports: from a bucket that takes its time, and with taggers that take none.
+//! Runs inside this process, over the pipeline's ports: from a slow bucket, and with taggers that take no
+//! time.
 //!
-//! What a whole run does beside tagging is measured by tagging nothing.
+//! A run that tags nothing costs what a run costs besides tagging.
 
 mod constant;
 mod delayed;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tagfleet_model::decode::Limits;
+use tagfleet_model::engine::EngineName;
 use tagfleet_model::isolation::{Isolation, Patience, Program, Setup};
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_pipeline::bucket::{Bucket, DirBucket, KeyRange};
@@ -29,7 +31,7 @@ use tagfleet_pipeline::tagger::{Tagger, TaggerError};
 
 use crate::child::children_cpu_seconds;
 use crate::context::Bench;
-use crate::engines::{Engine, EngineConfig};
+use crate::engines::EngineConfig;
 use crate::measure::{Timing, cpu_time, slope};
 use crate::models::Network;
 use crate::output::progress;
@@ -39,7 +41,7 @@ use crate::rows::{NO_MODEL, NO_MODEL_ISOLATED};
 use constant::Constant;
 use delayed::Delayed;
 
-/// What a GET takes from a bucket: S3's first byte.
+/// The time of a GET from S3 to the first byte.
 pub(crate) const LATENCY: Duration = Duration::from_millis(30);
 /// More than any run of the benchmark takes.
 const VISIBILITY: Duration = Duration::from_secs(3600);
@@ -47,7 +49,7 @@ const VISIBILITY: Duration = Duration::from_secs(3600);
 /// The same pictures from a folder, and from a bucket with latency.
 pub(crate) fn latency(bench: &Bench) -> Result<Rows> {
     let mut rows = Rows::default();
-    let configs = [EngineConfig::usual(Network::MobileNetV2), EngineConfig::integers(Network::MobileNetV2)];
+    let configs = [EngineConfig::usual(Network::MobileNetV2), EngineConfig::int8(Network::MobileNetV2)];
     for repetition in 1..=bench.repetitions {
         for config in configs {
             let name = config.name();
@@ -86,7 +88,7 @@ fn with_and_without(bench: &Bench, config: EngineConfig, rows: &mut Rows) -> Res
     Ok(())
 }
 
-/// All but the tagging: within this process, and with a child process between, as the command has it.
+/// Everything but tagging: in this process, and with a child process, as in the command.
 pub(crate) fn overhead(bench: &Bench) -> Result<Rows> {
     let mut rows = Rows::default();
     let Pair { short, long } = &bench.pictures.ordinary;
@@ -107,9 +109,9 @@ fn nothing_tagged(bench: &Bench, pictures: &Folder) -> Result<Timing> {
 }
 
 fn nothing_tagged_isolated(bench: &Bench, pictures: &Folder) -> Result<Timing> {
-    // The child loads no model, but has to be told of one.
+    // The child loads no model, but its setup names one.
     let model = bench.models.open(Network::MobileNetV2, false, false)?;
-    let config = EngineConfig { engine: Engine::Tract, ..EngineConfig::usual(Network::MobileNetV2) };
+    let config = EngineConfig { engine: EngineName::Tract, ..EngineConfig::usual(Network::MobileNetV2) };
     let engine = config.resolve(&model)?;
     let (limits, threads) = (Limits::default(), bench.machine.cores);
     let setup = Setup { model, engine, options: options(), limits, threads };
@@ -144,7 +146,7 @@ fn run(
         fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
     }
     let worker = worker(source, &out)?;
-    // As the command has it: one thread for all that waits.
+    // One thread for everything that waits, as in the command.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (began, cpu_before) = (Instant::now(), cpu_time());
     let ended = runtime.block_on(tag(&worker, taggers))?;
@@ -153,7 +155,7 @@ fn run(
         LocalOutcome::Complete(rows) if rows.rows() == pictures.images as u64 => {
             Ok(Timing { images: pictures.images, wall, cpu })
         }
-        other => bail!("{}: the run ended otherwise than expected: {other:?}", pictures.path.display()),
+        other => bail!("{}: the run ended in an unexpected way: {other:?}", pictures.path.display()),
     }
 }
 
@@ -185,7 +187,7 @@ fn worker(source: Arc<dyn Bucket>, out: &Path) -> Result<Worker> {
     })
 }
 
-/// Stored with the run and read by nobody.
+/// Stored with the run and never read.
 fn request() -> RunRequest {
     let engine = EngineRecord {
         name: "bench".to_owned(),

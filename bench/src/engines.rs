@@ -1,19 +1,19 @@
-//! Every config to run the models: network, precision, engine. Which of them this machine can do is found out, not assumed.
+//! The configurations that models run in: network, precision and engine. This machine may lack some.
 
-use tagfleet_model::engine::{self, EngineChoice, EngineError, EngineOptions, EngineRecord, resolve};
+use tagfleet_model::engine::{self, EngineError, EngineName, EngineOptions, EngineRecord, resolve};
 use tagfleet_model::folder::Model;
 
 use crate::models::Network;
 
-/// One config to run a network.
+/// A network, its precision and the engine that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EngineConfig {
     pub(crate) network: Network,
     pub(crate) precision: Precision,
-    pub(crate) engine: Engine,
+    pub(crate) engine: EngineName,
 }
 
-/// What is computed in.
+/// The precision of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precision {
     Fp32,
@@ -21,46 +21,19 @@ pub(crate) enum Precision {
     Int8,
 }
 
-/// What computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    OnnxRuntime,
-    OpenVino,
-    Tract,
-}
-
-impl Engine {
-    /// As people know it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::OnnxRuntime => "ONNX Runtime",
-            Self::OpenVino => "OpenVINO",
-            Self::Tract => "tract",
-        }
-    }
-
-    fn flag(self) -> &'static str {
-        match self {
-            Self::OnnxRuntime => "onnxruntime",
-            Self::OpenVino => "openvino",
-            Self::Tract => "tract",
-        }
-    }
-}
-
 impl EngineConfig {
-    /// Every one that tagfleet offers.
+    /// Every configuration that tagfleet offers.
     pub(crate) fn all() -> Vec<Self> {
         let mut configs = Vec::new();
         for network in Network::ALL {
             for (precision, engine) in [
-                (Precision::Fp32, Engine::OnnxRuntime),
-                (Precision::Fp32, Engine::OpenVino),
-                (Precision::Fp32, Engine::Tract),
-                (Precision::Bf16, Engine::OpenVino),
-                (Precision::Int8, Engine::OnnxRuntime),
-                (Precision::Int8, Engine::OpenVino),
-                (Precision::Int8, Engine::Tract),
+                (Precision::Fp32, EngineName::OnnxRuntime),
+                (Precision::Fp32, EngineName::OpenVino),
+                (Precision::Fp32, EngineName::Tract),
+                (Precision::Bf16, EngineName::OpenVino),
+                (Precision::Int8, EngineName::OnnxRuntime),
+                (Precision::Int8, EngineName::OpenVino),
+                (Precision::Int8, EngineName::Tract),
             ] {
                 configs.push(Self { network, precision, engine });
             }
@@ -68,26 +41,27 @@ impl EngineConfig {
         configs
     }
 
-    /// Those of whole runs: `--engine auto` takes tract for int8 only where nothing else can be loaded.
+    /// Those of whole runs. tract is left out for int8, because `--engine auto` takes it only if no other
+    /// engine can be loaded.
     pub(crate) fn of_runs() -> Vec<Self> {
         let mut configs = Self::all();
-        configs.retain(|config| !(config.is_int8() && config.engine == Engine::Tract));
+        configs.retain(|config| !(config.is_int8() && config.engine == EngineName::Tract));
         configs
     }
 
     /// The usual one: 32-bit floats in ONNX Runtime.
     pub(crate) fn usual(network: Network) -> Self {
-        Self { network, precision: Precision::Fp32, engine: Engine::OnnxRuntime }
+        Self { network, precision: Precision::Fp32, engine: EngineName::OnnxRuntime }
     }
 
-    /// The fastest one where the processor is made for it.
-    pub(crate) fn integers(network: Network) -> Self {
-        Self { network, precision: Precision::Int8, engine: Engine::OpenVino }
+    /// The fastest one on processors with int8 instructions.
+    pub(crate) fn int8(network: Network) -> Self {
+        Self { network, precision: Precision::Int8, engine: EngineName::OpenVino }
     }
 
-    /// Half the bits, on processors that have them.
-    pub(crate) fn brain_floats(network: Network) -> Self {
-        Self { network, precision: Precision::Bf16, engine: Engine::OpenVino }
+    /// bf16, on processors that have it.
+    pub(crate) fn bf16(network: Network) -> Self {
+        Self { network, precision: Precision::Bf16, engine: EngineName::OpenVino }
     }
 
     pub(crate) fn is_int8(self) -> bool {
@@ -101,31 +75,26 @@ impl EngineConfig {
             Precision::Bf16 => "bf16",
             Precision::Int8 => "int8",
         };
-        format!("{} {precision}, {}", self.network.name(), self.engine.name())
+        format!("{} {precision}, {}", self.network.name(), self.engine.shown())
     }
 
-    /// What `tagfleet run` is told.
+    /// The arguments of `tagfleet run`.
     pub(crate) fn flags(self) -> Vec<&'static str> {
-        let mut flags = vec!["--engine", self.engine.flag()];
+        let mut flags = vec!["--engine", self.engine.stored()];
         if self.precision == Precision::Bf16 {
             flags.extend(["--precision", "bf16"]);
         }
         flags
     }
 
-    /// The engine for `model`, which is this config's.
+    /// The engine that runs `model`, a model of this configuration.
     ///
     /// # Errors
-    /// Where the library is not here, or the processor cannot do it.
+    /// If the library is not installed, or the processor lacks the instructions.
     pub(crate) fn resolve(self, model: &Model) -> Result<EngineRecord, EngineError> {
-        let choice = match self.engine {
-            Engine::OnnxRuntime => EngineChoice::OnnxRuntime,
-            Engine::OpenVino => EngineChoice::OpenVino,
-            Engine::Tract => EngineChoice::Tract,
-        };
         let precision =
             if self.precision == Precision::Bf16 { engine::Precision::Bf16 } else { engine::Precision::Fp32 };
-        let options = EngineOptions { precision, ..EngineOptions::of(choice) };
+        let options = EngineOptions { precision, ..EngineOptions::of(self.engine.into()) };
         Ok(resolve(&options, model)?.record)
     }
 }
@@ -136,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_way_says_what_it_is() {
-        let config = EngineConfig::brain_floats(Network::ResNet50);
+        let config = EngineConfig::bf16(Network::ResNet50);
         assert_eq!(config.name(), "ResNet-50 bf16, OpenVINO");
         assert_eq!(config.flags(), ["--engine", "openvino", "--precision", "bf16"]);
     }

@@ -1,22 +1,22 @@
-//! What tagfleet wants to reach, as ratios of figures that were measured together.
+//! The performance goals, as ratios of figures that were measured together.
 //!
-//! Nothing is asserted: a goal that is missed is shown as missed, one whose figures are missing as not measured.
+//! Nothing is asserted: a goal is reached, missed, or not measured.
 
 use crate::engines::EngineConfig;
 use crate::models::Network::{MobileNetV2, ResNet50};
 use crate::results::{Part, Quantity, Results};
 use crate::rows::{
-    BRAIN_FLOATS, DECODE, FP32, NO_MODEL, PREPARE, cores_row, infer_row, name_of_pool, name_of_ray,
+    DECODE, FP32, NO_MODEL, OPENVINO_DEFAULT, PREPARE, cores_row, infer_row, name_of_pool, name_of_ray,
     name_of_spark, name_of_tagfleet,
 };
 use Bound::{AtLeast, Below};
 
-/// One goal and where it stands.
+/// A goal and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) target: &'static str,
-    /// The figure, for people; none where it was not measured.
+    /// The figure, for people; `None` if it was not measured.
     pub(crate) measured: Option<String>,
     pub(crate) is_reached: Option<bool>,
 }
@@ -28,8 +28,8 @@ enum Bound {
     Below(f64),
 }
 
-/// What is wanted, and how it follows from the figures.
-struct Wanted {
+/// A goal, and how it follows from the figures.
+struct Definition {
     what: &'static str,
     target: &'static str,
     bound: Bound,
@@ -37,52 +37,50 @@ struct Wanted {
     value: fn(&Results) -> Option<f64>,
 }
 
-const fn wanted(
+const fn define(
     (what, target): (&'static str, &'static str),
     bound: Bound,
     unit: &'static str,
     value: fn(&Results) -> Option<f64>,
-) -> Wanted {
-    Wanted { what, target, bound, unit, value }
+) -> Definition {
+    Definition { what, target, bound, unit, value }
 }
 
-const AGAINST_PEERS: [Wanted; 8] = [
-    wanted(
+const AGAINST_PEERS: [Definition; 8] = [
+    define(
         ("images/s over the Python pool's, MobileNetV2 fp32 in ONNX Runtime", "at least 1.15"),
         AtLeast(1.15),
         "",
         |results| usual_over(results, &name_of_pool(FP32), Quantity::ImagesPerSecond),
     ),
-    wanted(("CPU per image over the pool's, the same", "less than 1"), Below(1.0), "", |results| {
+    define(("CPU per image over the pool's, the same", "less than 1"), Below(1.0), "", |results| {
         usual_over(results, &name_of_pool(FP32), Quantity::CpuMs)
     }),
-    wanted(("images/s over PySpark's, the same", "at least 1.6"), AtLeast(1.6), "", |results| {
+    define(("images/s over PySpark's, the same", "at least 1.6"), AtLeast(1.6), "", |results| {
         usual_over(results, &name_of_spark(), Quantity::ImagesPerSecond)
     }),
-    wanted(("images/s over Ray Data's, the same", "at least 1.45"), AtLeast(1.45), "", |results| {
+    define(("images/s over Ray Data's, the same", "at least 1.45"), AtLeast(1.45), "", |results| {
         usual_over(results, &name_of_ray(), Quantity::ImagesPerSecond)
     }),
-    wanted(
+    define(
         ("images/s over the pool's with OpenVINO, MobileNetV2 bf16", "at least 1.2"),
         AtLeast(1.2),
         "",
-        |results| {
-            over_pool(results, Part::PeersMobilenet, EngineConfig::brain_floats(MobileNetV2), BRAIN_FLOATS)
-        },
+        |results| over_pool(results, Part::PeersMobilenet, EngineConfig::bf16(MobileNetV2), OPENVINO_DEFAULT),
     ),
-    wanted(
+    define(
         ("images/s over the fp32 pool's, MobileNetV2 int8", "at least 2.2, on AMX"),
         AtLeast(2.2),
         "",
-        |results| over_pool(results, Part::PeersMobilenet, EngineConfig::integers(MobileNetV2), FP32),
+        |results| over_pool(results, Part::PeersMobilenet, EngineConfig::int8(MobileNetV2), FP32),
     ),
-    wanted(
+    define(
         ("images/s over the fp32 pool's, ResNet-50 int8", "at least 6.5, on AMX"),
         AtLeast(6.5),
         "",
-        |results| over_pool(results, Part::PeersResnet, EngineConfig::integers(ResNet50), FP32),
+        |results| over_pool(results, Part::PeersResnet, EngineConfig::int8(ResNet50), FP32),
     ),
-    wanted(
+    define(
         ("images/s over the pool's, pictures of 12 megapixels", "at least 2.8"),
         AtLeast(2.8),
         "",
@@ -90,8 +88,8 @@ const AGAINST_PEERS: [Wanted; 8] = [
     ),
 ];
 
-const ALONE: [Wanted; 8] = [
-    wanted(
+const ALONE: [Definition; 8] = [
+    define(
         (
             "CPU of the stages alone over that of the whole run, MobileNetV2 fp32 in ONNX Runtime",
             "at least 0.95",
@@ -100,25 +98,25 @@ const ALONE: [Wanted; 8] = [
         "",
         |results| efficiency(results, EngineConfig::usual(MobileNetV2)),
     ),
-    wanted(
+    define(
         ("images/s of two cores over one, MobileNetV2 fp32 in ONNX Runtime", "at least 1.9"),
         AtLeast(1.9),
         "",
         |results| two_cores(results, EngineConfig::usual(MobileNetV2)),
     ),
-    wanted(("the same, MobileNetV2 int8 in OpenVINO", "at least 1.9"), AtLeast(1.9), "", |results| {
-        two_cores(results, EngineConfig::integers(MobileNetV2))
+    define(("the same, MobileNetV2 int8 in OpenVINO", "at least 1.9"), AtLeast(1.9), "", |results| {
+        two_cores(results, EngineConfig::int8(MobileNetV2))
     }),
-    wanted(
+    define(
         ("start to first image tagged: at most a whole run of one image", "under 1 s"),
         Below(1.0),
         " s",
         |results| usual_run(results, Quantity::OneImage),
     ),
-    wanted(("peak memory with MobileNetV2", "under 400 MB"), Below(400.0), " MB", |results| {
+    define(("peak memory with MobileNetV2", "under 400 MB"), Below(400.0), " MB", |results| {
         usual_run(results, Quantity::PeakMb)
     }),
-    wanted(
+    define(
         (
             "images/s at 30 ms per GET over a local folder's, MobileNetV2 fp32 in ONNX Runtime",
             "at least 0.97",
@@ -127,10 +125,10 @@ const ALONE: [Wanted; 8] = [
         "",
         |results| late(results, EngineConfig::usual(MobileNetV2)),
     ),
-    wanted(("the same, MobileNetV2 int8 in OpenVINO", "at least 0.97"), AtLeast(0.97), "", |results| {
-        late(results, EngineConfig::integers(MobileNetV2))
+    define(("the same, MobileNetV2 int8 in OpenVINO", "at least 0.97"), AtLeast(0.97), "", |results| {
+        late(results, EngineConfig::int8(MobileNetV2))
     }),
-    wanted(
+    define(
         ("shards, reading, Parquet, queue and progress in the CPU of the whole run", "under 2 %"),
         Below(2.0),
         " %",
@@ -141,7 +139,7 @@ const ALONE: [Wanted; 8] = [
     ),
 ];
 
-impl Wanted {
+impl Definition {
     fn goal(&self, results: &Results) -> Goal {
         let value = (self.value)(results);
         let decimals = if value.is_some_and(|value| value >= 100.0) { 0 } else { 2 };
@@ -157,9 +155,9 @@ impl Wanted {
     }
 }
 
-/// All of them.
+/// All goals.
 pub(crate) fn goals(results: &Results) -> Vec<Goal> {
-    AGAINST_PEERS.iter().chain(&ALONE).map(|wanted| wanted.goal(results)).collect()
+    AGAINST_PEERS.iter().chain(&ALONE).map(|definition| definition.goal(results)).collect()
 }
 
 /// CPU of the stages alone over CPU of the whole run.
@@ -174,7 +172,7 @@ pub(crate) fn each_stage(results: &Results, config: EngineConfig) -> Option<[f64
     Some([stage(DECODE)?, stage(PREPARE)?, stage(&infer_row(config))?])
 }
 
-/// The same together.
+/// CPU milliseconds of decode, resize and infer together.
 fn stages(results: &Results, config: EngineConfig) -> Option<f64> {
     each_stage(results, config).map(|stages| stages.iter().sum())
 }

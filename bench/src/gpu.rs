@@ -1,7 +1,9 @@
-//! On a GPU: the model alone, decoding alone, whole runs on some of the machine's cores, and the same in PyTorch.
+//! On a GPU: the model alone, decoding alone, whole runs on some of the machine's cores, and the same in
+//! PyTorch.
 //!
-//! Each is a process of its own. A worker can be as fast as its decoder or its GPU, whichever is slower; what a whole run
-//! makes of that is the figure that counts. Nothing is measured where there is no GPU, and its absence is an error.
+//! Each is a process of its own. A run is at most as fast as its decoder or its GPU, whichever is slower;
+//! the share that a whole run reaches is the figure that counts. This code has never run on a GPU. A
+//! missing GPU is an error.
 
 pub(crate) mod alone;
 pub(crate) mod options;
@@ -28,8 +30,8 @@ use crate::pictures::Pair;
 use crate::results::{Figures, Quantity};
 use crate::runs::{SOME_FAILED, empty_out};
 
-/// vCPUs that whole runs are confined to: those of the smallest machines with one GPU, and larger ones. As on AWS, both halves
-/// of a core that has two.
+/// vCPUs that whole runs are confined to: those of the smallest machines with one GPU, and larger ones. As
+/// on AWS, both halves of a core that has two.
 const VCPUS: [usize; 3] = [4, 8, 16];
 /// Pictures that scores are compared on.
 const COMPARED: usize = 200;
@@ -57,7 +59,7 @@ impl GpuConfig {
         format!("{}{}, {cores} vCPUs", contender.prefix(), self.name())
     }
 
-    /// Its scores beside the processor's.
+    /// Its scores, compared with the processor's.
     fn agreement(self) -> String {
         format!("{} beside fp32 on the processor", self.name())
     }
@@ -84,14 +86,14 @@ impl Contender {
     }
 }
 
-/// What was measured of one network, on which GPU, with what.
+/// The figures of one network, and the GPU's name.
 #[derive(Default)]
 pub(crate) struct GpuFigures {
     pub(crate) figures: Figures,
     pub(crate) gpu: String,
 }
 
-/// What `torch_gpu.py` says at its end.
+/// The last line of `torch_gpu.py`.
 #[derive(Debug, Deserialize)]
 struct TorchFigures {
     images_per_second: Option<f64>,
@@ -116,7 +118,7 @@ struct Gpu<'a> {
 /// Measures `network`.
 ///
 /// # Errors
-/// Where there is no GPU, or ONNX Runtime or torch cannot use it.
+/// If there is no GPU, or ONNX Runtime or torch cannot use it.
 pub(crate) fn measure(
     bench: &Bench,
     network: Network,
@@ -143,7 +145,7 @@ pub(crate) fn core_counts(cores: usize) -> Vec<usize> {
 }
 
 impl Gpu<'_> {
-    /// Asks tagfleet, with the model that the project ships.
+    /// Checks with `tagfleet inspect` that there is a GPU.
     fn is_there(&self) -> Result<()> {
         let mut command = Command::new(&self.bench.tagfleet);
         command.arg("inspect").arg(self.bench.place.root.join("demo/model"));
@@ -243,7 +245,7 @@ impl Gpu<'_> {
         Ok(())
     }
 
-    /// What tagfleet says of how the model runs stands beside its figures.
+    /// Adds tagfleet's notes on how the model runs to its row.
     fn note(&mut self, row: &str, notes: &[String]) {
         if !notes.is_empty() {
             self.measured.figures.rows.fail(row, self.bench.publishable(&notes.join("; ")));
@@ -273,7 +275,7 @@ impl Gpu<'_> {
         self.run_for_json(&mut self.torch("alone", config), None)
     }
 
-    /// This program again, doing one thing.
+    /// Runs this program for one task.
     fn alone(&self, task: Task, config: GpuConfig, cores: Option<usize>) -> Result<AloneFigures> {
         let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
         command.arg("alone").arg(task.name()).arg(self.bench.models.folder(config.network, false));
@@ -329,7 +331,7 @@ impl Gpu<'_> {
         let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
         let last = text.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
         serde_json::from_str(last)
-            .with_context(|| format!("it was to say what it found, but: {}", last_lines(&log)))
+            .with_context(|| format!("expected a line of JSON, got: {}", last_lines(&log)))
     }
 }
 

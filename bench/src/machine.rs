@@ -1,6 +1,6 @@
-//! What machine the figures are of, how busy it was, and when.
+//! The machine that figures were measured on, its load, and the date.
 //!
-//! It reads `/proc` and the clock; where a fact is not there it says unknown.
+//! It reads `/proc` and the clock. A fact that is missing there is "unknown".
 
 use std::fs;
 
@@ -32,7 +32,7 @@ pub(crate) struct Machine {
     pub(crate) memory_gib: u64,
     /// Operating system and architecture.
     pub(crate) system: String,
-    /// Its GPU, where one was measured.
+    /// The name of its GPU, if one was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gpu: Option<String>,
 }
@@ -71,7 +71,7 @@ fn memory_gib(total: &str) -> u64 {
     kib.map_or(0, |kib| (kib + (1 << 19)) >> 20)
 }
 
-/// Processes that ran or waited for a core over the last minute, where the system tells.
+/// Processes that ran or waited for a core over the last minute; `None` if the system does not report it.
 pub(crate) fn load() -> Option<f64> {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next()?.parse().ok()

@@ -1,6 +1,7 @@
 //! `make bench`: what tagfleet costs on this machine, by stage and as a whole, and what its peers cost.
 //!
-//! It measures and records; it never asserts that something is fast. Generated files are below `target/bench`.
+//! It measures and records; it never asserts that something is fast. Generated files are below
+//! `target/bench`.
 
 mod args;
 mod child;

@@ -18,7 +18,7 @@ pub(crate) fn per_image(time: Duration, images: usize) -> f64 {
     time.as_secs_f64() * 1e3 / images.max(1) as f64
 }
 
-/// The middle value, the mean of both where there are two; none of nothing.
+/// The middle value, or the mean of both if there are two; `None` if `values` is empty.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     Some(if is_odd { high } else { f64::midpoint(sorted[upper - 1], high) })
 }
 
-/// What a run took.
+/// The time of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Timing {
     /// How many images.
@@ -38,7 +38,7 @@ pub(crate) struct Timing {
     pub(crate) cpu: f64,
 }
 
-/// What each further image costs, and what the start does.
+/// The cost of each further image, and of the start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Slope {
     /// Images per second once it runs.
@@ -49,7 +49,8 @@ pub(crate) struct Slope {
     pub(crate) start_up: f64,
 }
 
-/// Between a short and a long run; none where the long one was not the longer one, so that noise hides the slope.
+/// The slope between a short and a long run; `None` if the long one took less time, because noise hides it
+/// then.
 pub(crate) fn slope(short: Timing, long: Timing) -> Option<Slope> {
     let images = long.images.checked_sub(short.images).filter(|images| *images > 0)? as f64;
     let (wall, cpu) = (long.wall - short.wall, long.cpu - short.cpu);

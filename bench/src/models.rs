@@ -1,4 +1,5 @@
-//! The models that are measured: folders below `target/bench/models`, exported by `bench/models.py` when one is missing.
+//! The models that are measured: folders below `target/bench/models`, exported by `bench/models.py` when
+//! one is missing.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,12 +19,12 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    /// Those that processors are measured with, in floats and in integers.
+    /// The networks on processors, in floats and in integers.
     pub(crate) const ALL: [Self; 2] = [Self::MobileNetV2, Self::ResNet50];
-    /// Those that GPUs are.
+    /// The networks on GPUs.
     pub(crate) const ON_GPUS: [Self; 3] = [Self::MobileNetV2, Self::ResNet50, Self::VitB16];
 
-    /// As people know it.
+    /// The name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MobileNetV2 => "MobileNetV2",
@@ -46,12 +47,12 @@ impl Network {
     }
 }
 
-/// Where the models are.
+/// The folder of the models.
 #[derive(Clone, Debug)]
 pub(crate) struct Models(PathBuf);
 
 impl Models {
-    /// Exports `networks` with `python` unless they are there.
+    /// Exports `networks` with `python`, except those that exist.
     pub(crate) fn ready(place: &Place, python: &Path, pictures: &Path, networks: &[Network]) -> Result<Self> {
         let models = Self(place.generated("models"));
         let missing: Vec<Network> =
@@ -83,7 +84,7 @@ impl Models {
         self.0.join(format!("{}.pt", network.folder()))
     }
 
-    /// Those of a folder, there or not.
+    /// The models in `folder`, whether they exist or not.
     #[cfg(test)]
     pub(crate) fn at(folder: &Path) -> Self {
         Self(folder.to_owned())

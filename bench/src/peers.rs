@@ -1,7 +1,8 @@
-//! What a user would run instead, measured by the peers' own harness, tagfleet among them, on the same files.
+//! tagfleet and the programs that a user would run instead, measured by the peers' harness on the same files.
 //!
-//! The harness takes a peer by name and program, so every one of them, and tagfleet, is a small script that keeps its
-//! own log. A peer that is not there, or fails, has a row that says so. Nothing is written into the peers' folder.
+//! The harness takes a peer by name and program, so every one of them, and tagfleet, is a small script that
+//! keeps its own log. A peer that is absent or fails has a row with the reason. Nothing is written into the
+//! peers' folder.
 
 pub(crate) mod as_peer;
 mod competition;
@@ -21,10 +22,10 @@ use crate::results::{Figures, Part, Rows};
 use competition::{Competition, Competitor, Kind};
 use harness::{Harness, Script};
 
-/// A build of Pillow with SIMD that the peers can have beside them.
+/// The folder of a Pillow build with SIMD next to the peers.
 const PILLOW_SIMD: &str = "pillow_simd";
 
-/// Measures everyone of a part; and the versions of the packages they are made of.
+/// Measures all competitors of a part.
 pub(crate) fn measure(bench: &Bench, part: Part) -> Result<Figures> {
     let competition = Competition::new(bench, part);
     let mut rows = Rows::default();
@@ -36,7 +37,7 @@ pub(crate) fn measure(bench: &Bench, part: Part) -> Result<Figures> {
     };
     if !folder.join("bench.py").exists() {
         bail!(
-            "{}: bench.py, the peers' harness, is not here: give the folder that it is in",
+            "{}: bench.py, the peers' harness, does not exist: give the folder of the peers",
             folder.display()
         );
     }
@@ -64,7 +65,7 @@ pub(crate) fn measure(bench: &Bench, part: Part) -> Result<Figures> {
     Ok(Figures { rows, versions: versions(python)? })
 }
 
-/// The peers' scripts below `target/bench`, where the harness may write.
+/// Copies the peers' scripts below `target/bench`, because the harness writes next to them.
 fn copy(bench: &Bench, folder: &Path) -> Result<PathBuf> {
     let copy = bench.place.generated("peers");
     if copy.exists() {
@@ -105,7 +106,7 @@ fn absence(bench: &Bench, competitor: &Competitor, copy: &Path, python: &Path) -
     }
 }
 
-/// What the peers' Python lacks of `modules`.
+/// Why the peers' Python cannot import `modules`; `None` if it can.
 fn missing_module(python: &Path, modules: &[&str]) -> Option<String> {
     let imports = modules.iter().map(|module| format!("import {module}")).collect::<Vec<_>>().join("\n");
     match Command::new(python).args(["-c", &imports]).output() {
@@ -118,7 +119,8 @@ fn missing_module(python: &Path, modules: &[&str]) -> Option<String> {
     }
 }
 
-/// The program that the harness starts for a competitor: becomes the real one, with its output in a log of its own.
+/// The program that the harness starts for a competitor: becomes the real one, with its output in a log of
+/// its own.
 fn script(bench: &Bench, competitor: &Competitor, copy: &Path, python: &Path) -> Result<PathBuf> {
     let log = quoted(&log(copy, competitor));
     let command = match &competitor.kind {

@@ -1,7 +1,7 @@
-//! The pictures that everybody is measured on: folders of JPEGs below `target/bench/pictures`, kept between runs.
+//! The pictures that are tagged: folders of JPEGs below `target/bench/pictures`, kept between runs.
 //!
-//! A short and a long folder of ordinary pictures, generated or the user's own, linked again and again; and a short and a
-//! long one of large mosaics made of them. It never changes a photo and never measures.
+//! A short and a long folder of ordinary pictures, generated or the user's own, linked again and again; and
+//! a short and a long one of large mosaics made of them. It never changes a photo and never measures.
 
 mod draw;
 mod jpeg;
@@ -27,11 +27,12 @@ pub(crate) struct Counts {
     pub(crate) different: usize,
     /// Ordinary pictures in the short folder and the long one.
     pub(crate) ordinary: (usize, usize),
-    /// Large pictures, likewise. Pools that hand out 32 at a time end them evenly on two cores.
+    /// Large pictures in the short folder and the long one. Pools that hand out 32 at a time finish evenly
+    /// on two cores.
     pub(crate) large: (usize, usize),
     /// Images that a stage does alone.
     pub(crate) alone: usize,
-    /// About what a long run on a GPU should take in seconds, beside which a start's noise is small.
+    /// Approximate seconds of a long run on a GPU, so that the start's noise is small in comparison.
     pub(crate) seconds: f64,
 }
 
@@ -72,10 +73,11 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// A short and a long folder of ordinary pictures for what is faster than a processor: about `images` in the long one.
+    /// A short and a long folder of ordinary pictures for what is faster than a processor: about `images`
+    /// in the long one.
     ///
     /// # Errors
-    /// Where they can't be made.
+    /// If they can't be written.
     pub(crate) fn pair(&self, images: usize) -> Result<Pair> {
         let Pair { long, .. } = &self.ordinary;
         if images <= long.images {
@@ -92,10 +94,10 @@ impl Pictures {
     }
 }
 
-/// Makes what is not there yet, from `photos` where these are given.
+/// Makes the folders that do not exist yet, from `photos` if they are given.
 ///
 /// # Errors
-/// Where there are no JPEGs in `photos`, none is large enough for a mosaic, or the disk is full.
+/// If there are no JPEGs in `photos`, none is large enough for a mosaic, or the disk is full.
 pub(crate) fn ready(place: &Place, photos: Option<&Path>, counts: Counts) -> Result<Pictures> {
     let (name, sources) = match photos {
         Some(folder) => {
@@ -125,7 +127,7 @@ pub(crate) fn ready(place: &Place, photos: Option<&Path>, counts: Counts) -> Res
     Ok(Pictures { single, ordinary, large, description })
 }
 
-/// Fills a folder, unless it was filled before; a part of one is begun again.
+/// Fills a folder unless it exists. A partly filled one is filled again from the start.
 fn make(folder: &Folder, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let path = &folder.path;
     if path.is_dir() {
@@ -173,7 +175,7 @@ pub(crate) fn read(folder: &Path, most: usize) -> Result<Vec<Vec<u8>>> {
     Ok(pictures)
 }
 
-/// Tells one set of photos from another.
+/// A hash of the photos' paths and sizes.
 fn fingerprint(files: &[PathBuf]) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     for file in files {
@@ -183,14 +185,15 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// Links `sources` into `folder` until there are `images`, in steps, so that few of them are a fair sample too.
+/// Links `sources` into `folder` until there are `images`, in steps, so that few of them are a fair sample
+/// too.
 fn link(sources: &[PathBuf], folder: &Path, images: usize) -> Result<()> {
     let step = step(sources.len());
     for number in 0..images {
         let source = fs::canonicalize(&sources[number * step % sources.len()])
             .with_context(|| sources[number * step % sources.len()].display().to_string())?;
         let target = folder.join(format!("{number:06}.jpg"));
-        // Another file system, or one without links.
+        // The folders may be on different file systems.
         if fs::hard_link(&source, &target).is_err() {
             fs::copy(&source, &target).with_context(|| source.display().to_string())?;
         }
@@ -198,7 +201,7 @@ fn link(sources: &[PathBuf], folder: &Path, images: usize) -> Result<()> {
     Ok(())
 }
 
-/// A step that comes to every one of `count`.
+/// A step that reaches each of `count` pictures.
 fn step(count: usize) -> usize {
     [7, 11, 13, 17, 19, 23, 29].into_iter().find(|step| !count.is_multiple_of(*step)).unwrap_or(1)
 }

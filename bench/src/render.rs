@@ -103,7 +103,7 @@ fn heading(part: Part) -> (&'static str, &'static str) {
     }
 }
 
-/// The whole file; figures of a machine with a GPU stand behind the others, where there are any.
+/// The whole file; the figures of a machine with a GPU come last.
 pub(crate) fn markdown(results: &Results, on_gpu: Option<&Results>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -246,7 +246,7 @@ fn write_table(text: &mut String, rows: &[Row]) -> std::fmt::Result {
     writeln!(text)
 }
 
-/// `239 (235–241)`; nothing where it was not measured.
+/// `239 (235–241)`; empty if it was not measured.
 fn cell(row: &Row, quantity: Quantity) -> String {
     let values = row.figures.get(&quantity).map_or(&[][..], Vec::as_slice);
     let Some(middle) = median(values) else { return String::new() };

@@ -1,7 +1,7 @@
-//! The figures: every repetition of every one, by part, as stored in `bench/results.json`.
+//! The figures of every repetition, by part, as stored in `bench/results.json`.
 //!
-//! Medians and ratios are taken when they are shown, so the file holds only what was measured. Parts may be measured at
-//! different times, but on one machine.
+//! Medians and ratios are computed when they are shown, so the file holds only measurements. Parts may be
+//! measured at different times, but on one machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::models::Network;
 /// The version of the stored form.
 pub(crate) const VERSION: u32 = 1;
 
-/// What is measured together.
+/// Measurements that are made together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Part {
@@ -42,11 +42,11 @@ pub(crate) enum Part {
     PeersResnet,
     /// tagfleet and its peers, pictures of 12 megapixels
     PeersLarge,
-    /// A GPU, MobileNetV2, beside PyTorch
+    /// A GPU, MobileNetV2, and PyTorch
     GpuMobilenet,
-    /// A GPU, ResNet-50, beside PyTorch
+    /// A GPU, ResNet-50, and PyTorch
     GpuResnet,
-    /// A GPU, ViT-B/16, beside PyTorch
+    /// A GPU, ViT-B/16, and PyTorch
     GpuVit,
 }
 
@@ -75,17 +75,17 @@ impl Part {
     }
 }
 
-/// What a number counts.
+/// The meaning and the unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Quantity {
     /// Images per second.
     ImagesPerSecond,
-    /// The same, from a bucket that takes its time.
+    /// Images per second from a bucket with latency.
     DelayedImagesPerSecond,
     /// CPU milliseconds per image.
     CpuMs,
-    /// The same, from a bucket that takes its time.
+    /// CPU milliseconds per image from a bucket with latency.
     DelayedCpuMs,
     /// Seconds that a run of no images would take.
     StartUp,
@@ -109,13 +109,13 @@ pub(crate) enum Quantity {
 pub(crate) struct Results {
     /// [`VERSION`].
     pub(crate) version: u32,
-    /// Where they were measured.
+    /// The machine that they were measured on.
     pub(crate) machine: Machine,
     /// The parts that were measured.
     pub(crate) parts: BTreeMap<Part, Measured>,
 }
 
-/// One part's figures, and how they came about.
+/// The figures of a part, and how they were measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Measured {
@@ -125,21 +125,21 @@ pub(crate) struct Measured {
     pub(crate) load: Option<f64>,
     /// The command that measured it.
     pub(crate) command: String,
-    /// How often.
+    /// Repetitions of each measurement.
     pub(crate) repetitions: u32,
-    /// What pictures.
+    /// A description of the pictures.
     pub(crate) pictures: String,
-    /// Of what took part.
+    /// The versions of tagfleet, engines and peers.
     pub(crate) versions: BTreeMap<String, String>,
     /// The figures, in the order of the table.
     pub(crate) rows: Vec<Row>,
 }
 
-/// What was measured of one thing.
+/// A row of a part's table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Row {
-    /// What it is.
+    /// Its name; see [`crate::rows`].
     pub(crate) name: String,
     /// One number per repetition.
     pub(crate) figures: BTreeMap<Quantity, Vec<f64>>,
@@ -156,7 +156,7 @@ impl Row {
 }
 
 impl Results {
-    /// None yet.
+    /// No figures yet.
     pub(crate) fn new(machine: Machine) -> Self {
         Self { version: VERSION, machine, parts: BTreeMap::new() }
     }
@@ -185,7 +185,7 @@ impl Results {
         fs::write(path, text).with_context(|| path.display().to_string())
     }
 
-    /// The median of a figure, where it was measured.
+    /// The median of a figure; `None` if it was not measured.
     pub(crate) fn median(&self, part: Part, row: &str, quantity: Quantity) -> Option<f64> {
         self.parts.get(&part)?.rows.iter().find(|found| found.name == row)?.median(quantity)
     }
@@ -217,12 +217,12 @@ impl Rows {
         &mut self.0[index]
     }
 
-    /// One more repetition of a figure.
+    /// Adds one repetition of a figure.
     pub(crate) fn add(&mut self, name: &str, quantity: Quantity, value: f64) {
         self.row(name).figures.entry(quantity).or_default().push(value);
     }
 
-    /// One more repetition of what a slope tells; `None` is noise that hid it.
+    /// Adds one repetition of a slope; `None` means that noise hid it.
     pub(crate) fn add_slope(&mut self, name: &str, slope: Option<Slope>) {
         let Some(slope) = slope else {
             return self
@@ -233,12 +233,12 @@ impl Rows {
         self.add(name, Quantity::StartUp, slope.start_up);
     }
 
-    /// Why a row lacks figures; the last reason stays.
+    /// Records why a row lacks figures; the last reason stays.
     pub(crate) fn fail(&mut self, name: &str, problem: impl Into<String>) {
         self.row(name).problem = Some(problem.into());
     }
 
-    /// True where nothing came of this one, so that it is not tried again.
+    /// True if this row has a problem and no figures, so that it is not measured again.
     pub(crate) fn has_failed(&self, name: &str) -> bool {
         self.0.iter().any(|row| row.name == name && row.problem.is_some() && row.figures.is_empty())
     }

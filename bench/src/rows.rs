@@ -17,7 +17,7 @@ pub(crate) const NO_MODEL_ISOLATED: &str =
 /// The engine of the peers that use ONNX Runtime.
 pub(crate) const FP32: &str = "ONNX Runtime fp32";
 /// The engine of the peers that use OpenVINO, which computes in bf16 if the processor has it.
-pub(crate) const BRAIN_FLOATS: &str = "OpenVINO in its default precision";
+pub(crate) const OPENVINO_DEFAULT: &str = "OpenVINO in its default precision";
 
 /// `infer: MobileNetV2 fp32, ONNX Runtime`.
 pub(crate) fn infer_row(config: EngineConfig) -> String {

@@ -1,6 +1,6 @@
-//! The whole command, as a user starts it, in a child process: images per second, CPU time, start and memory.
+//! The whole command in a child process, as a user starts it: images per second, CPU time, start and memory.
 //!
-//! Repetitions are outermost, so that a machine that gets slower meanwhile is slower for everybody.
+//! Repetitions are outermost, so that a machine that gets slower meanwhile is slower for all.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::pictures::{Folder, Pair};
 use crate::results::{Quantity, Rows};
 use crate::rows::cores_row;
 
-/// tagfleet's exit code where some images have failed rows, as some photos may.
+/// tagfleet's exit code if some images have failed rows.
 pub(crate) const SOME_FAILED: i32 = 3;
 
 /// One kind of run.
@@ -45,7 +45,7 @@ pub(crate) fn whole(bench: &Bench, network: Network) -> Result<Rows> {
 /// One core and two, of however many there are.
 pub(crate) fn cores(bench: &Bench) -> Result<Rows> {
     let mut runs = Vec::new();
-    for config in [EngineConfig::usual(Network::MobileNetV2), EngineConfig::integers(Network::MobileNetV2)] {
+    for config in [EngineConfig::usual(Network::MobileNetV2), EngineConfig::int8(Network::MobileNetV2)] {
         for cores in [1, 2] {
             runs.push(Run { name: cores_row(config, cores), cores: Some(cores), ..Run::of(config) });
         }
@@ -63,9 +63,7 @@ pub(crate) fn cores(bench: &Bench) -> Result<Rows> {
 /// Large pictures, as they are decoded by default and pixel by pixel.
 pub(crate) fn large(bench: &Bench) -> Result<Rows> {
     let mut runs = Vec::new();
-    for config in
-        [EngineConfig::usual(Network::MobileNetV2), EngineConfig::brain_floats(Network::MobileNetV2)]
-    {
+    for config in [EngineConfig::usual(Network::MobileNetV2), EngineConfig::bf16(Network::MobileNetV2)] {
         let mut flags = config.flags();
         flags.push("--exact");
         runs.push(Run::of(config));
@@ -93,13 +91,16 @@ fn measure(bench: &Bench, runs: &[Run], pictures: &Pair, single: Option<&Folder>
 /// One repetition of one kind of run.
 fn repeat(bench: &Bench, run: &Run, rows: &mut Rows, pictures: &Pair, single: Option<&Folder>) -> Result<()> {
     if let Some(single) = single {
-        let ran = tag(bench, run, single)?;
-        rows.add(&run.name, Quantity::OneImage, ran.wall);
+        let stats = tag(bench, run, single)?;
+        rows.add(&run.name, Quantity::OneImage, stats.wall);
     }
     let (short, long) = (tag(bench, run, &pictures.short)?, tag(bench, run, &pictures.long)?);
-    let took =
-        |ran: &ProcessStats, folder: &Folder| Timing { images: folder.images, wall: ran.wall, cpu: ran.cpu };
-    rows.add_slope(&run.name, slope(took(&short, &pictures.short), took(&long, &pictures.long)));
+    let timing = |stats: &ProcessStats, folder: &Folder| Timing {
+        images: folder.images,
+        wall: stats.wall,
+        cpu: stats.cpu,
+    };
+    rows.add_slope(&run.name, slope(timing(&short, &pictures.short), timing(&long, &pictures.long)));
     rows.add(&run.name, Quantity::PeakMb, long.memory.peak);
     rows.add(&run.name, Quantity::ResidentMb, long.memory.resident);
     Ok(())
@@ -117,7 +118,7 @@ pub(crate) fn empty_out(bench: &Bench) -> Result<PathBuf> {
 
 /// Tags a folder once.
 fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<ProcessStats> {
-    // Fails here in words for people, before a process is started.
+    // Fails with a message for people, before a process starts.
     let model = bench.models.open(run.config.network, run.config.is_int8(), false)?;
     run.config.resolve(&model)?;
     let out = empty_out(bench)?;
@@ -126,9 +127,9 @@ fn tag(bench: &Bench, run: &Run, folder: &Folder) -> Result<ProcessStats> {
     command.arg("--model").arg(bench.models.folder(run.config.network, run.config.is_int8()));
     command.arg("--out").arg(&out).args(["--new", "--quiet"]).args(&run.flags);
     let log = bench.place.generated("out/last.log");
-    let ran = child::run(&mut command, run.cores.map(Cores::First), &log)?;
-    match ran.status.code() {
-        Some(0 | SOME_FAILED) => Ok(ran),
-        _ => anyhow::bail!("tagfleet run: {}: {}", ran.status, child::last_lines(&log)),
+    let stats = child::run(&mut command, run.cores.map(Cores::First), &log)?;
+    match stats.status.code() {
+        Some(0 | SOME_FAILED) => Ok(stats),
+        _ => anyhow::bail!("tagfleet run: {}: {}", stats.status, child::last_lines(&log)),
     }
 }

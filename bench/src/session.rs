@@ -1,7 +1,7 @@
 //! One measurement from start to end: prepare, measure part by part, write BENCHMARKS.md.
 //!
-//! Each part is stored as soon as it is measured, so that an interrupted measurement keeps what it has. It is the
-//! only module that knows all parts.
+//! Each part is stored as soon as it is measured, so that an interrupted measurement keeps what it has. It
+//! is the only module that knows all parts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -104,8 +104,8 @@ fn earlier(bench: &Bench, options: &Options) -> Result<Results> {
     Ok(fresh)
 }
 
-/// Measures a network on a GPU. Its figures have a file of their own, because few machines have a GPU. A machine
-/// without one is an error only if the part was asked for by name.
+/// Measures a network on a GPU. Its figures have a file of their own, because few machines have a GPU. A
+/// machine without one is an error only if the part was asked for by name.
 fn measure_on_gpu(bench: &Bench, part: Part, network: Network, options: &Options) -> Result<()> {
     let load = machine::load();
     let measured = match gpu::measure(bench, network, options.device, &options.python) {

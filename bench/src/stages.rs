@@ -1,14 +1,14 @@
-//! Each stage alone, in one thread, through the model crate: what the whole run could cost at best.
+//! Each stage alone, in one thread, through the model crate: the least that a whole run can cost.
 //!
-//! Resizing, cropping, normalising and the copy to the tensor are one call, so they are one figure. CPU time is the
-//! process's, of which nothing else runs meanwhile: engines compute in threads of their own.
+//! Resizing, cropping, normalising and the copy to the tensor are one call, so they are one figure. CPU
+//! time is that of the whole process, because engines compute in threads of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use tagfleet_model::decode::{Limits, PixelBudget, decode};
-use tagfleet_model::engine::{EngineRecord, Loaded};
+use tagfleet_model::engine::{EngineName, EngineRecord, Loaded};
 use tagfleet_model::folder::Model;
 use tagfleet_model::tagger::TaggerFactory;
 use tagfleet_model::tensor::Preprocessor;
@@ -17,7 +17,7 @@ use tagfleet_pipeline::run::TagOptions;
 use tagfleet_pipeline::tagger::Tagger;
 
 use crate::context::Bench;
-use crate::engines::{Engine, EngineConfig};
+use crate::engines::EngineConfig;
 use crate::measure::{cpu_time, per_image};
 use crate::models::Network;
 use crate::output::progress;
@@ -25,12 +25,12 @@ use crate::pictures::read;
 use crate::results::{Quantity, Rows};
 use crate::rows::{DECODE, PREPARE, THUMBNAIL, infer_row};
 
-/// What follows a stage's name for large pictures.
+/// The suffix of a stage's name for large pictures.
 const LARGE: &str = "12 megapixels";
 /// Pictures that are held in memory.
 const ORDINARY: usize = 200;
 const LARGE_ONES: usize = 20;
-/// A model is run until it has taken so long, or has done as many images as are asked for.
+/// A model runs for this CPU time, or for the requested number of images if that takes less.
 const ENOUGH: Duration = Duration::from_secs(4);
 /// Images before the first that counts: engines arrange their memory on the first ones.
 const WARM_UP: usize = 3;
@@ -42,9 +42,9 @@ pub(crate) fn measure(bench: &Bench) -> Result<Rows> {
     let mut rows = Rows::default();
     for repetition in 1..=bench.repetitions {
         progress(format!("stages, repetition {repetition} of {}", bench.repetitions));
-        before_the_model(bench, &mut rows, &ordinary, "", false)?;
-        before_the_model(bench, &mut rows, &large, &format!(", {LARGE}"), false)?;
-        before_the_model(bench, &mut rows, &large, &format!(", {LARGE}, --exact"), true)?;
+        prepare_all(bench, &mut rows, &ordinary, "", false)?;
+        prepare_all(bench, &mut rows, &large, &format!(", {LARGE}"), false)?;
+        prepare_all(bench, &mut rows, &large, &format!(", {LARGE}, --exact"), true)?;
         for config in EngineConfig::all() {
             with_model(bench, &mut rows, config, &ordinary)?;
         }
@@ -53,7 +53,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Rows> {
 }
 
 /// One thread's decoder and resizer.
-struct Preparing {
+struct Preparation {
     preprocessor: Preprocessor,
     budget: Arc<PixelBudget>,
     tensor: Vec<f32>,
@@ -62,7 +62,7 @@ struct Preparing {
     thumbnails: Duration,
 }
 
-impl Preparing {
+impl Preparation {
     fn new(model: &Model) -> Result<Self> {
         let preprocessor = Preprocessor::new(&model.spec.preprocessing)?;
         let tensor = vec![0.0; preprocessor.tensor_len()];
@@ -77,16 +77,16 @@ impl Preparing {
         let Ok(decoded) = decode(picture, &Limits::default(), &self.budget, true, &self.preprocessor) else {
             return Ok(());
         };
-        let is_decoded = cpu_time();
+        let decoded_at = cpu_time();
         self.preprocessor.write(&decoded.pixels, &decoded.grid, &mut self.tensor)?;
-        let is_written = cpu_time();
+        let written_at = cpu_time();
         drop(decoded);
-        self.decoding += cpu_time() - is_written + (is_decoded - began);
-        self.resizing += is_written - is_decoded;
+        self.decoding += cpu_time() - written_at + (decoded_at - began);
+        self.resizing += written_at - decoded_at;
         Ok(())
     }
 
-    /// Makes the thumbnail that a report shows, of what is decoded anew for it: only the thumbnail is timed.
+    /// Makes the thumbnail of a report. Only that is timed, not the decoding for it.
     fn show(&mut self, picture: &[u8]) {
         let decoded = decode(picture, &Limits::default(), &self.budget, true, &self.preprocessor);
         let Ok(decoded) = decoded else { return };
@@ -97,28 +97,26 @@ impl Preparing {
     }
 }
 
-fn before_the_model(
-    bench: &Bench,
-    rows: &mut Rows,
-    pictures: &[Vec<u8>],
-    what: &str,
-    exact: bool,
-) -> Result<()> {
-    let mut preparing = Preparing::new(&bench.models.open(Network::MobileNetV2, false, exact)?)?;
+fn prepare_all(bench: &Bench, rows: &mut Rows, pictures: &[Vec<u8>], what: &str, exact: bool) -> Result<()> {
+    let mut preparation = Preparation::new(&bench.models.open(Network::MobileNetV2, false, exact)?)?;
     for picture in pictures.iter().take(WARM_UP) {
-        preparing.prepare(picture)?;
+        preparation.prepare(picture)?;
     }
-    (preparing.decoding, preparing.resizing) = (Duration::ZERO, Duration::ZERO);
+    (preparation.decoding, preparation.resizing) = (Duration::ZERO, Duration::ZERO);
     for picture in pictures {
-        preparing.prepare(picture)?;
+        preparation.prepare(picture)?;
     }
-    // Behind all others: what is decoded for it would leave the caches in another state.
+    // Last, because decoding for it would leave the caches in another state.
     for picture in pictures {
-        preparing.show(picture);
+        preparation.show(picture);
     }
-    rows.add(&format!("{DECODE}{what}"), Quantity::CpuMs, per_image(preparing.decoding, pictures.len()));
-    rows.add(&format!("{PREPARE}{what}"), Quantity::CpuMs, per_image(preparing.resizing, pictures.len()));
-    rows.add(&format!("{THUMBNAIL}{what}"), Quantity::CpuMs, per_image(preparing.thumbnails, pictures.len()));
+    rows.add(&format!("{DECODE}{what}"), Quantity::CpuMs, per_image(preparation.decoding, pictures.len()));
+    rows.add(&format!("{PREPARE}{what}"), Quantity::CpuMs, per_image(preparation.resizing, pictures.len()));
+    rows.add(
+        &format!("{THUMBNAIL}{what}"),
+        Quantity::CpuMs,
+        per_image(preparation.thumbnails, pictures.len()),
+    );
     Ok(())
 }
 
@@ -136,49 +134,50 @@ fn with_model(bench: &Bench, rows: &mut Rows, config: EngineConfig, pictures: &[
             return Ok(());
         }
     };
-    match infer((&model, &record), pictures, bench.counts.alone) {
+    match infer(&model, &record, pictures, bench.counts.alone) {
         Ok(cpu_ms) => rows.add(&name, Quantity::CpuMs, cpu_ms),
         Err(error) => rows.fail(&name, bench.publishable(&format!("{error:#}"))),
     }
-    // It takes long, and there is no more to learn from it.
-    if config.engine == Engine::Tract || rows.has_failed(&name) {
+    // tract is slow, and more stages of it show nothing new.
+    if config.engine == EngineName::Tract || rows.has_failed(&name) {
         return Ok(());
     }
-    let cpu_ms = all_stages((model, &record), pictures, bench.counts.alone)?;
+    let cpu_ms = all_stages(model, &record, pictures, bench.counts.alone)?;
     rows.add(&format!("all stages: {}", config.name()), Quantity::CpuMs, cpu_ms);
     Ok(())
 }
 
 /// CPU milliseconds per image, on the tensors of real pictures.
-fn infer((model, record): (&Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
+fn infer(model: &Model, record: &EngineRecord, pictures: &[Vec<u8>], images: usize) -> Result<f64> {
     let mut session = Loaded::load(record, model)?.session()?;
     let batch = session.batch_size();
-    let mut preparing = Preparing::new(model)?;
+    let mut preparation = Preparation::new(model)?;
     let mut tensors = Vec::new();
     for picture in pictures.iter().take(16) {
-        preparing.prepare(picture)?;
-        tensors.push(preparing.tensor.repeat(batch));
+        preparation.prepare(picture)?;
+        tensors.push(preparation.tensor.repeat(batch));
     }
     for tensor in tensors.iter().take(WARM_UP) {
         session.run(tensor, batch)?;
     }
-    repeat((&tensors, batch), images, |tensor| Ok(_ = session.run(tensor, batch)?))
+    repeat(&tensors, batch, images, |tensor| Ok(_ = session.run(tensor, batch)?))
 }
 
-fn all_stages((model, record): (Model, &EngineRecord), pictures: &[Vec<u8>], images: usize) -> Result<f64> {
+fn all_stages(model: Model, record: &EngineRecord, pictures: &[Vec<u8>], images: usize) -> Result<f64> {
     let options = TagOptions::new(5, 0.0);
     let factory = TaggerFactory::new(model, record, &options, Limits::default())?;
     let mut tagger = factory.tagger()?;
     for picture in pictures.iter().take(WARM_UP) {
         tagger.tag(&[picture])?;
     }
-    repeat((pictures, 1), images, |picture| Ok(_ = tagger.tag(&[picture])?))
+    repeat(pictures, 1, images, |picture| Ok(_ = tagger.tag(&[picture])?))
 }
 
-/// Does something with one input after the other, each so many images, until it is enough; returns CPU milliseconds
+/// Repeats `work` on `inputs` in turn, until `enough` images or [`ENOUGH`] time; returns CPU milliseconds
 /// per image.
 fn repeat<T>(
-    (inputs, each): (&[T], usize),
+    inputs: &[T],
+    images_each: usize,
     enough: usize,
     mut work: impl FnMut(&T) -> Result<()>,
 ) -> Result<f64> {
@@ -186,7 +185,7 @@ fn repeat<T>(
     let mut images = 0;
     for input in inputs.iter().cycle() {
         work(input)?;
-        images += each;
+        images += images_each;
         let took = cpu_time() - began;
         if images >= enough || took >= ENOUGH {
             return Ok(per_image(took, images));

@@ -36,7 +36,7 @@ fn json(value: &impl Serialize) -> Result<String, Failure> {
     Ok(serde_json::to_string_pretty(value).map_err(broken)? + "\n")
 }
 
-/// What the user can fix is bad input.
+/// An error that the user can fix is bad input.
 fn failure(error: AnalysisError) -> Failure {
     match error {
         AnalysisError::NothingInCommon { .. } | AnalysisError::NoFolders => bad_input(error),
@@ -44,7 +44,7 @@ fn failure(error: AnalysisError) -> Failure {
     }
 }
 
-/// A run that ended without some rows can be analysed, and that is not silent.
+/// Warns about a run without all rows, which can be analysed.
 async fn warn_if_incomplete(found: &FoundRun) -> Result<(), Failure> {
     let summary = found.summary().await?;
     if summary.state != State::Complete {

@@ -49,8 +49,7 @@ pub(crate) struct Args {
     pub(crate) verbose: bool,
 }
 
-/// The command line of this process. What is wrong with it, or asks for help or the version, ends the
-/// process.
+/// The command line of this process. An error, `--help` and `--version` end the process.
 pub(crate) fn parse() -> Args {
     if std::env::args_os().nth(1).is_some_and(|first| first == tagger_process::SUBCOMMAND) {
         return Args { command: Command::TaggerProcess, verbose: false };
@@ -100,7 +99,8 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
     /// Print a manual page, or write all of them
     Man(ManOptions),
-    /// What tagfleet starts for itself. Clap does not know it: it would suggest a hidden command.
+    /// The child process that tagfleet starts. Clap does not know it, because it would suggest a hidden
+    /// command.
     #[command(skip)]
     TaggerProcess,
     #[command(flatten)]
@@ -296,7 +296,7 @@ pub(crate) struct TagOptions {
 }
 
 impl TagOptions {
-    /// What they change of a model's defaults.
+    /// The defaults of a model that they override.
     pub(crate) fn overrides(&self) -> TagOverrides {
         TagOverrides {
             top_k: self.top_k,

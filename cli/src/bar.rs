@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar on a terminal, a plain line now and then elsewhere.
+//! Progress on stderr: a bar on a terminal, else a plain line at intervals.
 //!
 //! It only reads counts; a run continues even if the display cannot be seen.
 
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tagfleet_pipeline::format::clock;
 use tagfleet_pipeline::progress::{Counts, Progress};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::exit::tell;
 pub(crate) use schedule::Schedule;
 
-/// How often it is asked whether a plain line is due.
+/// How often a plain line may be due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -42,7 +43,7 @@ impl Bar {
         Self { drawing: Some((stop, drawing)) }
     }
 
-    /// Leaves the last state standing.
+    /// Stops, and leaves the last state on the screen.
     pub(crate) async fn stop(self) {
         if let Some((stop, drawing)) = self.drawing {
             // Both fail only if the display has ended by itself, and then there is nothing to stop.
@@ -125,13 +126,6 @@ fn describe(counts: Counts, time: Duration) -> String {
     text
 }
 
-/// `1:05`, `10:01:01`
-pub(crate) fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +136,6 @@ mod tests {
         let after = |seconds| line(counts, Duration::from_secs_f64(seconds));
         insta::assert_snapshot!(after(2.0), @"1500/10000 (15 %), 10 failed, 250.0 images/s, 0:34 left");
         insta::assert_snapshot!(after(0.1), @"1500/10000 (15 %), 10 failed");
-        insta::assert_snapshot!(clock(Duration::from_secs(36_061)), @"10:01:01");
         assert_eq!(line(Counts::default(), Duration::ZERO), "listing the images");
         let almost = Counts { total: 1000, tagged: 999, ..Counts::default() };
         assert!(line(almost, Duration::ZERO).starts_with("999/1000 (99 %)"));

@@ -1,7 +1,7 @@
 //! The command line of this process, as a run's report shows it, and the one that tags its failed images
 //! again.
 //!
-//! Readers of the report see it: it has no password.
+//! Readers of the report see it, so queries of web addresses are left out.
 
 use tagfleet_pipeline::run::RunId;
 use tagfleet_report::command::quoted;
@@ -47,7 +47,7 @@ pub(crate) fn variables() -> Vec<(String, String)> {
     set
 }
 
-/// An argument as others may see it: the query of a web address may be a signature or a key.
+/// An argument without the query of a web address, which may be a signature or a key.
 fn without_query(argument: &str) -> String {
     let is_address = argument.contains("https://") || argument.contains("http://");
     match argument.split_once('?').filter(|_| is_address) {
@@ -65,7 +65,7 @@ fn assigned(variables: &[(String, String)], command: &str) -> String {
     assignments.collect::<String>() + command
 }
 
-/// The folder that its paths are relative to; none if that is gone.
+/// The folder that its paths are relative to; `None` if it was deleted.
 pub(crate) fn folder() -> Option<String> {
     std::env::current_dir().ok().map(|folder| folder.display().to_string())
 }

@@ -1,7 +1,7 @@
-//! The way to AWS that a command's flags name, and what its errors mean for a person.
+//! Connects to AWS as a command's flags configure it, and explains AWS's errors.
 //!
 //! Credentials are found before the first request, so that a login that has expired is reported before
-//! anything else is done. A wrong configuration is bad input; only what AWS itself fails at is `broken`.
+//! anything else is done. A wrong configuration is bad input; a failure of AWS itself is `broken`.
 
 use tagfleet_aws::client::{Options, SetupError};
 use tagfleet_aws::error::{NO_CREDENTIALS, NO_REGION};
@@ -46,7 +46,7 @@ fn of_setup(error: &SetupError) -> Failure {
     bad_input(error).with_detail(error.detail())
 }
 
-/// What a service's error means: a login, a region or a permission that is missing is the user's to fix.
+/// The failure of a service: a missing login, region or permission is bad input, because the user can fix it.
 pub(crate) fn of_service(error: ServiceError) -> Failure {
     if error.is_refused_login() {
         let message = format!(

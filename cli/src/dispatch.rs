@@ -1,4 +1,4 @@
-//! Which function carries out which command.
+//! The function of each command.
 //!
 //! It only wires.
 

@@ -91,7 +91,7 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{}", marked(&printable(text)));
 }
 
-/// What the command was asked for, on stdout.
+/// The result of a command, on stdout.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     written(io::stdout().write_all(printable(text).as_bytes()))
 }
@@ -101,7 +101,7 @@ pub(crate) fn print_marked(text: &str) -> Result<(), Failure> {
     written(anstream::stdout().write_all(marked(&printable(text)).as_bytes()))
 }
 
-/// The same for another program: as it is. Only a terminal gets nothing that it would obey.
+/// The same for another program: unchanged, unless stdout is a terminal.
 pub(crate) fn print_raw(text: &str) -> Result<(), Failure> {
     if io::stdout().is_terminal() {
         return print(text);
@@ -116,7 +116,7 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// The same for JSON, in which such characters are only within strings and can be escaped.
+/// Prints JSON, with characters that control a terminal escaped.
 pub(crate) fn print_json(text: &str) -> Result<(), Failure> {
     let mut escaped = String::with_capacity(text.len() + 1);
     for c in text.chars() {
@@ -130,7 +130,7 @@ pub(crate) fn print_json(text: &str) -> Result<(), Failure> {
     print(&escaped)
 }
 
-/// Text without characters that a terminal obeys: names of files may hold any. Line breaks stay.
+/// Text without characters that control a terminal, which names of files may hold. Line breaks stay.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if commands_a_terminal(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -1,6 +1,6 @@
 //! The runs below an output folder of this machine: the latest one that is complete, or why there is none.
 //!
-//! It looks at names of files only, and at nothing in a bucket.
+//! It checks which files exist on this machine; it reads none, and no bucket.
 
 use std::fs;
 use std::io;

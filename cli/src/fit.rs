@@ -1,4 +1,4 @@
-//! `tagfleet fit`: finds a model's preprocessing by trying the usual ways on pictures.
+//! `tagfleet fit`: finds a model's preprocessing by trying the usual candidates on pictures.
 //!
 //! It exists because many published models come without a description, and a wrong one gives wrong tags
 //! without an error. It ranks; it never claims more than the pictures show. Pictures are decoded in child

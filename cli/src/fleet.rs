@@ -16,16 +16,13 @@ mod status_text;
 pub(crate) mod submit;
 mod watch;
 
-use tokio::runtime::Builder;
-
 use crate::args::FleetCommand;
-use crate::exit::{Exit, Failure, broken};
+use crate::exit::{Exit, Failure};
+use crate::runtime::block_on;
 pub(crate) use stack::FleetStack;
 
 pub(crate) fn run(command: &FleetCommand) -> Result<Exit, Failure> {
-    // Requests only: one thread is enough.
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    runtime.block_on(async {
+    block_on(async {
         match command {
             FleetCommand::Submit(options) => submit::submit(options).await,
             FleetCommand::Status(options) => status::status(options).await,

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tagfleet_aws::{Aws, S3Bucket};
 use tagfleet_pipeline::bucket::{Bucket, BucketError, DirBucket, KeyRange, Kind};
 use tagfleet_pipeline::filter::{Filter, Skipped};
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::run::Input;
 use tagfleet_pipeline::split::{Picks, Source};
 use tempfile::TempDir;
@@ -30,30 +31,30 @@ use manifest::ManifestChoice;
 
 /// Where a run's images come from.
 pub(crate) struct Inputs {
-    /// As people know them.
+    /// As the user names them.
     pub(crate) places: Vec<Place>,
     /// What keys are relative to.
     pub(crate) bucket: Arc<dyn Bucket>,
-    /// What split reads, and of it this range.
+    /// What split reads.
     pub(crate) source: Source,
     pub(crate) range: KeyRange,
     /// The form of it in the request.
     pub(crate) record: Input,
-    /// What the user should know of how they were understood.
+    /// Notes on how they were read.
     pub(crate) notes: Vec<String>,
     /// The entries of a manifest that is not sorted.
     _entries: Option<TempDir>,
 }
 
-/// What was named: all of a range, some places, or keys.
-enum Named {
+/// The selected images: all of a range, some places, or keys.
+enum Selection {
     All(KeyRange),
     Several(Picks),
     Keys(Vec<String>),
 }
 
 impl Inputs {
-    /// `aws` is there if a place, or the manifest, is a bucket's.
+    /// `aws` is `Some` if a place or the manifest is in a bucket.
     pub(crate) async fn new(
         places: &[Place],
         aws: Option<&Aws>,
@@ -120,7 +121,7 @@ impl Inputs {
     ) -> Result<Self, Failure> {
         let filter = filter(options)?;
         let Some(list) = &options.keys else {
-            let named = Named::All(KeyRange::prefix(prefix));
+            let named = Selection::All(KeyRange::prefix(prefix));
             let inputs = Self::assemble(place.to_string(), Arc::new(bucket), named, filter, options);
             return Ok(inputs.of(vec![place.clone()]));
         };
@@ -131,7 +132,7 @@ impl Inputs {
         }
         let root = Root::Bucket(bucket.name().trim_start_matches("s3://").to_owned());
         let list = list::read(list, &root, &bucket, place).await?;
-        let named = Named::Keys(list.keys);
+        let named = Selection::Keys(list.keys);
         let inputs = Self::assemble(place.to_string(), Arc::new(bucket), named, filter, options);
         Ok(inputs.of(vec![place.clone()]).with(list.notes))
     }
@@ -157,7 +158,7 @@ impl Inputs {
             )));
         }
         let bucket = Arc::new(S3Bucket::new(aws, buckets[0]));
-        let named = Named::Several(Picks::new(prefixes, vec![]));
+        let named = Selection::Several(Picks::new(prefixes, vec![]));
         let location = format!("s3://{}/", buckets[0]);
         Ok(Self::assemble(location, bucket, named, filter(options)?, options).of(places.to_vec()))
     }
@@ -176,13 +177,13 @@ impl Inputs {
             Some(list) => {
                 let root = Root::Folder { real: found.root.clone(), named: paths[0].to_owned() };
                 let list = list::read(list, &root, &bucket, &place).await?;
-                (Named::Keys(list.keys), list.notes)
+                (Selection::Keys(list.keys), list.notes)
             }
-            None if is_one_file => (Named::Keys(found.files), vec![]),
-            None if found.is_whole() => (Named::All(KeyRange::default()), vec![]),
+            None if is_one_file => (Selection::Keys(found.files), vec![]),
+            None if found.is_whole() => (Selection::All(KeyRange::default()), vec![]),
             None => {
                 let note = format!("keys are paths below {}", found.root.display());
-                (Named::Several(Picks::new(found.folders, found.files)), vec![note])
+                (Selection::Several(Picks::new(found.folders, found.files)), vec![note])
             }
         };
         let inputs = Self::assemble(location, Arc::new(bucket), named, filter, options);
@@ -192,7 +193,7 @@ impl Inputs {
     fn assemble(
         location: String,
         bucket: Arc<dyn Bucket>,
-        named: Named,
+        named: Selection,
         filter: Filter,
         options: &SelectOptions,
     ) -> Self {
@@ -207,17 +208,17 @@ impl Inputs {
         };
         let mut range = KeyRange::default();
         let source = match named {
-            Named::All(all) => {
+            Selection::All(all) => {
                 range = all;
                 Source::Listed(bucket.clone(), filter)
             }
-            Named::Several(picks) => {
+            Selection::Several(picks) => {
                 let keys = picks.keys();
                 record.prefixes = picks.prefixes();
                 record.keys_sha256 = (!keys.is_empty()).then(|| sha256(&keys));
                 Source::Several(bucket.clone(), filter, Arc::new(picks))
             }
-            Named::Keys(keys) => {
+            Selection::Keys(keys) => {
                 record.keys_sha256 = Some(sha256(&keys));
                 Source::Named(Arc::new(keys))
             }
@@ -247,7 +248,7 @@ impl Inputs {
         }
     }
 
-    /// As people know them, in one line.
+    /// The inputs in one line, for people.
     pub(crate) fn shown(&self) -> String {
         match self.places.as_slice() {
             [only] => only.to_string(),
@@ -332,7 +333,7 @@ fn sha256(keys: &[String]) -> String {
         hash.update(key);
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `tagfleet inspect`: what was understood of a model, and the tags of one picture.
+//! `tagfleet inspect`: how a model is read, and the tags of one picture.
 //!
 //! It writes nothing and starts no run.
 

@@ -1,6 +1,6 @@
 //! From the command line's model flags to a loaded model: shared by every command that runs one.
 //!
-//! What is wrong with a model is bad input: those errors name the file and what to do.
+//! Errors of a model are bad input, and name the file and the remedy.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Loading {
     pub(crate) model: Model,
     pub(crate) engine: Resolved,
     pub(crate) tags: TagOptions,
-    /// What a run calls the model.
+    /// The name of the model in a run.
     name: String,
     patience: Patience,
 }
@@ -55,7 +55,7 @@ impl Loading {
         Ok(Self { model, engine, tags, name: source.name, patience: Patience::default() })
     }
 
-    /// Gives an image up after this long.
+    /// The same with a time limit for each image.
     pub(crate) fn with_image_timeout(mut self, limit: Duration) -> Self {
         self.patience.tagging = limit;
         self
@@ -71,7 +71,7 @@ impl Loading {
         self.isolate_model(self.model.clone(), engine, threads)
     }
 
-    /// The same with a model that is described otherwise.
+    /// The same with another description of the model.
     pub(crate) fn isolate_model(
         &self,
         model: Model,

@@ -20,6 +20,7 @@ mod prices;
 mod report;
 mod run;
 mod run_id;
+mod runtime;
 mod shell;
 mod show;
 mod style;

@@ -2,8 +2,8 @@
 //! bucket.
 //!
 //! `--model google/vit-base-patch16-224` is a folder of the local cache if a tool of Hugging Face put it
-//! there. What is not on this machine is downloaded only with `--download`; without it the error names the
-//! command. A folder of a bucket is read as images are, with the user's credentials.
+//! there. A model that is not on this machine is downloaded only with `--download`; without it the error
+//! names the command. A folder of a bucket is read as images are, with the user's credentials.
 
 mod bucket_model;
 mod cache;
@@ -17,10 +17,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tagfleet_fleet::address::Address;
-use tokio::runtime::Builder;
 
 use crate::args::{AwsOptions, BucketOptions, LoadOptions};
-use crate::exit::{Failure, bad_input, broken};
+use crate::exit::{Failure, bad_input};
+use crate::runtime::block_on;
 use hub::{HUB, HubName};
 use web_model::WebModel;
 
@@ -29,7 +29,7 @@ use web_model::WebModel;
 pub(crate) struct ModelSource {
     /// Its file or folder.
     pub(crate) path: PathBuf,
-    /// What a run calls it.
+    /// Its name in a run.
     pub(crate) name: String,
 }
 
@@ -56,15 +56,15 @@ impl<'a> Fetching<'a> {
         Self { buckets: Some(buckets), ..self }
     }
 
-    /// The same without a word about it.
+    /// The same without messages.
     pub(crate) fn quiet(self, is_quiet: bool) -> Self {
         Self { is_quiet, ..self }
     }
 }
 
-/// What `--model` may be besides a path.
+/// A value of `--model` that is not a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Elsewhere<'a> {
+enum RemoteModel<'a> {
     /// A name on the hub; one that was given as an address cannot be a path.
     Hub {
         name: HubName<'a>,
@@ -75,18 +75,18 @@ enum Elsewhere<'a> {
 }
 
 impl ModelSource {
-    /// The model that `--model` names; what is elsewhere is fetched, if that is allowed.
+    /// The model that `--model` names, fetched if it is not on this machine and that is allowed.
     ///
     /// # Errors
     /// If it is not there: what to run first. A path that does not exist is returned, because opening it
     /// gives the better error.
     pub(crate) async fn resolve(given: &Path, fetching: &Fetching<'_>) -> Result<Self, Failure> {
         let Some(text) = given.to_str().filter(|_| !given.exists()) else { return Ok(Self::at(given)) };
-        match elsewhere(text)? {
+        match remote(text)? {
             None => Ok(Self::at(given)),
-            Some(Elsewhere::Web(model)) => model.get(fetching).await,
-            Some(Elsewhere::Bucket(folder)) => bucket_model::get(folder, fetching).await,
-            Some(Elsewhere::Hub { name, is_address }) => {
+            Some(RemoteModel::Web(model)) => model.get(fetching).await,
+            Some(RemoteModel::Bucket(folder)) => bucket_model::get(folder, fetching).await,
+            Some(RemoteModel::Hub { name, is_address }) => {
                 let about = if is_address { "" } else { &format!("{text} is not a file or a folder, and ") };
                 Self::of_hub(name, about, fetching).await
             }
@@ -95,8 +95,7 @@ impl ModelSource {
 
     /// The same for a command without a runtime.
     pub(crate) fn resolve_now(given: &Path, fetching: &Fetching<'_>) -> Result<Self, Failure> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-        runtime.block_on(Self::resolve(given, fetching))
+        block_on(Self::resolve(given, fetching))
     }
 
     /// A model on this machine.
@@ -135,25 +134,25 @@ pub(crate) fn is_address(text: &OsStr) -> bool {
     scheme.is_some_and(|scheme| ["hf", "http", "https"].contains(&scheme.as_str()))
 }
 
-fn elsewhere(text: &str) -> Result<Option<Elsewhere<'_>>, Failure> {
+fn remote(text: &str) -> Result<Option<RemoteModel<'_>>, Failure> {
     if let Some(name) = text.strip_prefix(HUB) {
         let name = HubName::parse(name);
         let name = name
             .ok_or_else(|| bad_input(format!("{text} is not a model's address such as hf://OWNER/NAME")))?;
-        return Ok(Some(Elsewhere::Hub { name, is_address: true }));
+        return Ok(Some(RemoteModel::Hub { name, is_address: true }));
     }
     if Address::is_meant(text) {
-        return Ok(Some(Elsewhere::Bucket(text)));
+        return Ok(Some(RemoteModel::Bucket(text)));
     }
     if is_address(OsStr::new(text)) {
-        return WebModel::parse(text).map(|model| Some(Elsewhere::Web(model)));
+        return WebModel::parse(text).map(|model| Some(RemoteModel::Web(model)));
     }
     match text.split_once("://") {
         Some((scheme, _)) => Err(bad_input(format!(
             "--model: {scheme}:// is not supported: give a file, a folder, OWNER/NAME of the Hugging Face hub, an https:// \
              address of an .onnx file, or s3://bucket/prefix"
         ))),
-        None => Ok(HubName::parse(text).map(|name| Elsewhere::Hub { name, is_address: false })),
+        None => Ok(HubName::parse(text).map(|name| RemoteModel::Hub { name, is_address: false })),
     }
 }
 
@@ -164,20 +163,17 @@ mod tests {
     #[test]
     fn a_path_stays_a_path_and_a_name_may_be_on_the_hub() {
         for given in ["./nowhere", "nowhere", "a/b/c.onnx", "../acme/tagger", "/acme/tagger"] {
-            assert_eq!(elsewhere(given).unwrap(), None, "{given}");
+            assert_eq!(remote(given).unwrap(), None, "{given}");
         }
         let name = HubName { repository: "acme/tagger", revision: "v2" };
-        assert_eq!(elsewhere("acme/tagger@v2").unwrap(), Some(Elsewhere::Hub { name, is_address: false }));
-        assert_eq!(
-            elsewhere("hf://acme/tagger@v2").unwrap(),
-            Some(Elsewhere::Hub { name, is_address: true })
-        );
-        assert_eq!(elsewhere("s3://shop/m/").unwrap(), Some(Elsewhere::Bucket("s3://shop/m/")));
+        assert_eq!(remote("acme/tagger@v2").unwrap(), Some(RemoteModel::Hub { name, is_address: false }));
+        assert_eq!(remote("hf://acme/tagger@v2").unwrap(), Some(RemoteModel::Hub { name, is_address: true }));
+        assert_eq!(remote("s3://shop/m/").unwrap(), Some(RemoteModel::Bucket("s3://shop/m/")));
     }
 
     #[test]
     fn other_addresses_are_refused() {
-        let error = |text: &str| elsewhere(text).unwrap_err().message().to_owned();
+        let error = |text: &str| remote(text).unwrap_err().message().to_owned();
         insta::assert_snapshot!(error("hf://acme"), @"hf://acme is not a model's address such as hf://OWNER/NAME");
         insta::assert_snapshot!(error("gs://shop/m"), @"--model: gs:// is not supported: give a file, a folder, OWNER/NAME of the Hugging Face hub, an https:// address of an .onnx file, or s3://bucket/prefix");
     }

@@ -1,7 +1,7 @@
-//! `tagfleet plan`: how long a fleet will take over these images and what that costs, before anything runs.
+//! `tagfleet plan`: estimates time and cost of a fleet run before anything runs.
 //!
-//! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS and writes
-//! nothing but the request file that it is asked for, and the model that this names.
+//! A sample is measured here, the rest is arithmetic in the pipeline. It starts nothing on AWS. With `--save`
+//! it writes a request file and publishes its model.
 
 mod ceiling;
 mod earlier;
@@ -26,14 +26,14 @@ use crate::inputs::Inputs;
 use crate::loading::Loading;
 use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
+use crate::runtime::block_on;
 use sample::Sample;
 
 pub(crate) fn plan(options: &PlanOptions) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    runtime.block_on(asked(options))
+    block_on(plan_async(options))
 }
 
-async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
+async fn plan_async(options: &PlanOptions) -> Result<Exit, Failure> {
     let places = Place::parse_all(&options.input)?;
     let aws = buckets(options, &places).await?;
     save::check(options, &places).await?;
@@ -82,10 +82,10 @@ async fn asked(options: &PlanOptions) -> Result<Exit, Failure> {
             "the price book has no machine of {region}: `tagfleet prices refresh --region {region}`"
         )));
     }
-    told(options, &places, &forecast::plan(question)).await
+    print_plan(options, &places, &forecast::plan(question)).await
 }
 
-/// The way to the buckets that are named, if there are any.
+/// A connection, if a bucket is named.
 async fn buckets(options: &PlanOptions, places: &[Place]) -> Result<Option<Aws>, Failure> {
     let out = options.out.as_deref().map(Place::parse).transpose()?;
     if out.iter().chain(places).any(Place::is_s3) || options.select.is_on_s3() {
@@ -94,7 +94,7 @@ async fn buckets(options: &PlanOptions, places: &[Place]) -> Result<Option<Aws>,
     Ok(None)
 }
 
-/// What there is to do: what was listed, or its shares of as many images as the user names.
+/// The images to tag and to keep: as listed, or in the same proportion of the number that the user gives.
 fn work(images: Option<u64>, sample: &Sample) -> Work {
     let listed = sample.count + sample.kept;
     let Some(images) = images else { return Work { images: sample.count, kept: sample.kept } };
@@ -102,15 +102,15 @@ fn work(images: Option<u64>, sample: &Sample) -> Work {
     Work { images: images.saturating_sub(kept), kept }
 }
 
-async fn told(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
+async fn print_plan(options: &PlanOptions, places: &[Place], plan: &Plan) -> Result<Exit, Failure> {
     if options.json {
         print_json(&serde_json::to_string_pretty(plan).map_err(broken)?)?;
     } else {
         print(&plan.text())?;
     }
     if let Some(file) = &options.save {
-        let said = save::save(options, file, places, plan).await?;
-        if options.json { tell(said.trim_end()) } else { print(&said)? }
+        let text = save::save(options, file, places, plan).await?;
+        if options.json { tell(text.trim_end()) } else { print(&text)? }
     } else if let (false, true, Some(at)) = (options.json, is_for_a_fleet(options, places), plan.recommended)
     {
         print(&save::command(options, places, plan, &plan.lines[at]))?;

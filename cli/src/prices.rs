@@ -1,7 +1,7 @@
 //! `tagfleet prices`: shows the price book, and makes a new one from AWS's prices.
 //!
-//! A price that AWS does not name is reported and left out: the built-in book holds for it. If that has none
-//! either, a run's cost is not known.
+//! A price that AWS does not list is reported and left out, and the built-in price applies. If that is
+//! missing too, the cost of a run is unknown.
 
 mod show;
 
@@ -10,17 +10,17 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use tagfleet_aws::Aws;
 use tagfleet_aws::client::Options;
-use tagfleet_aws::prices::{PRICE_LIST_REGION, wanted};
+use tagfleet_aws::prices::{PRICE_LIST_REGION, listed_items};
 use tagfleet_cost::PriceBook;
 use tagfleet_cost::prices::Price;
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::run::StackKeys;
-use tokio::runtime::Builder;
 
 use crate::args::{PricesCommand, PricesOptions, RefreshPricesOptions};
 use crate::connection;
 use crate::exit::{Exit, Failure, bad_input, broken, print, tell};
 use crate::fleet::stack::FleetStack;
+use crate::runtime::block_on;
 
 /// No price book has more bytes: 8 MiB.
 const MAX_BOOK_BYTES: u64 = 8 << 20;
@@ -28,11 +28,7 @@ const MAX_BOOK_BYTES: u64 = 8 << 20;
 pub(crate) fn prices(options: &PricesOptions) -> Result<Exit, Failure> {
     match &options.command {
         PricesCommand::Show(options) => show::show(options),
-        PricesCommand::Refresh(options) => {
-            // Requests only: one thread is enough.
-            let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-            runtime.block_on(refresh(options))
-        }
+        PricesCommand::Refresh(options) => block_on(refresh(options)),
     }
 }
 
@@ -114,10 +110,10 @@ async fn of_region(
 ) -> Result<Vec<Price>, Failure> {
     let list = clients(options, Some(PRICE_LIST_REGION)).await?;
     let mut prices = Vec::new();
-    for wanted in wanted(machines) {
-        match list.list_price(&wanted, region, date).await.map_err(connection::of_service)? {
+    for item in listed_items(machines) {
+        match list.list_price(&item, region, date).await.map_err(connection::of_service)? {
             Some(price) => prices.push(price),
-            None => tell(&format!("note: AWS names no price of {} in {region}", wanted.name())),
+            None => tell(&format!("note: AWS names no price of {} in {region}", item.name())),
         }
     }
     let spot = clients(options, Some(region))
@@ -129,7 +125,7 @@ async fn of_region(
     Ok(prices)
 }
 
-/// Lays the new book over the one that is there, and puts both in its place.
+/// Merges the new prices into the stored book.
 async fn put(stack: &FleetStack, newer: PriceBook) -> Result<(), Failure> {
     let bucket = stack.bucket();
     let book = match bucket.get(StackKeys::PRICES, None, MAX_BOOK_BYTES).await {

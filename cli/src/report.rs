@@ -1,6 +1,6 @@
 //! `tagfleet report`: what a run did and what it cost, in full; and its page, to open or to keep.
 //!
-//! It reads what the run wrote, of this machine, of a bucket or of the fleet, and makes nothing up.
+//! It only shows what the run wrote: on this machine, in a bucket or in a fleet.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,15 +11,14 @@ use bytes::Bytes;
 use tagfleet_cost::table::columns;
 use tagfleet_cost::{Cost, CostLine};
 use tagfleet_report::Summary;
-use tokio::runtime::Builder;
 
 use crate::analysis::found_run::FoundRun;
 use crate::args::ReportOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+use crate::runtime::block_on;
 
 pub(crate) fn report(options: &ReportOptions) -> Result<Exit, Failure> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    runtime.block_on(show(options))
+    block_on(show(options))
 }
 
 async fn show(options: &ReportOptions) -> Result<Exit, Failure> {

@@ -21,9 +21,9 @@ use tagfleet_model::decode::Limits;
 use tagfleet_model::isolation::Isolation;
 use tagfleet_pipeline::denied;
 use tagfleet_pipeline::filter::Skipped;
+use tagfleet_pipeline::format::{self, size};
 use tagfleet_pipeline::infer::{InferError, RETRY_TIME, Stop, Worker};
 use tagfleet_pipeline::local::{self, LocalOutcome, RunError};
-use tagfleet_pipeline::number::{count, size};
 use tagfleet_pipeline::progress::Progress;
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, MemoryQueue, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::record;
@@ -46,7 +46,7 @@ use crate::model_source::{Fetching, ModelSource};
 use crate::place::Place;
 use crate::run_id::now;
 use crate::summary_output;
-use out::{Chosen, Out};
+use out::{Out, RunChoice};
 use speed::Recording;
 
 /// How long a thread that hangs in a read may hold the process up once all else is done.
@@ -119,9 +119,7 @@ async fn dry_run(options: &RunOptions, source: &Source, inputs: &Inputs) -> Resu
 
 /// `2 images, 138 kB`
 fn dry_run_text(images: u64, bytes: Option<u64>) -> String {
-    let images = if images == 1 { "1 image".to_owned() } else { format!("{} images", count(images)) };
-    let bytes = bytes.map_or("size unknown".to_owned(), size);
-    format!("{images}, {bytes}\n")
+    format!("{}, {}\n", format::images(images), bytes.map_or("size unknown".to_owned(), size))
 }
 
 async fn tag(
@@ -137,7 +135,7 @@ async fn tag(
     if options.dry_run {
         return dry_run(options, &earlier::source(&request, inputs, out)?, inputs).await;
     }
-    let Chosen { run, is_new, left } = out.find_or_begin(&request, options.new).await?;
+    let RunChoice { run, is_new, left } = out.find_or_start(&request, options.new).await?;
     let worker = worker(run, &request, inputs, out);
     if options.accept_denied {
         denied::accept(out.bucket.as_ref(), &worker.keys).await.map_err(broken)?;
@@ -173,7 +171,7 @@ async fn tag(
     conclude(options, &outcome, out, aws).await
 }
 
-/// Writes and prints what the run came to.
+/// Writes and prints the result of the run.
 async fn conclude(
     options: &RunOptions,
     outcome: &RunOutcome<'_>,
@@ -279,7 +277,7 @@ impl RunOutcome<'_> {
         }
     }
 
-    /// What was skipped, and what is kept; nothing is known of that before all inputs are listed.
+    /// Adds the skipped files and the kept rows, which are known once all inputs are listed.
     async fn add_splits(&self, summary: &mut Summary) -> Result<(), Failure> {
         let splits = match reduce::range_splits(self.worker.output.as_ref(), &self.worker.keys).await {
             Ok(splits) => splits,
@@ -346,13 +344,13 @@ impl RunOutcome<'_> {
         }
     }
 
-    /// What bound it, where a device ran the model: of this machine every vCPU decodes.
+    /// The bottleneck, if a device ran the model: every vCPU of this machine decodes.
     fn device(&self, images: u64) -> Option<Binding> {
         let time = self.worker.progress.device_time()?;
         Binding::new(&DeviceUse::new(time, self.threads as u64, images))
     }
 
-    /// Writes the page of a run that came to an end.
+    /// Writes the page of a run that has ended.
     async fn report(&self, summary: &Summary, tags: &TagCounts) -> Result<(), Failure> {
         if summary.state == State::Interrupted {
             return Ok(());
@@ -366,7 +364,7 @@ impl RunOutcome<'_> {
 async fn finish(out: &Out, worker: &Worker, summary: &Summary) -> Result<(), Failure> {
     let output = out.bucket.as_ref();
     if let Some(cost) = &summary.cost {
-        // Written each time: it is of the process that ended last, as the summary is.
+        // Written each time: as the summary, it describes the process that ended last.
         let bytes = serde_json::to_vec_pretty(cost).map_err(broken)?;
         output.put(&worker.keys.cost(), bytes.into()).await.map_err(broken)?;
     }

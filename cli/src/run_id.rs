@@ -5,6 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::run::RunId;
 
 use crate::exit::{Failure, broken};
@@ -24,7 +25,7 @@ pub(crate) fn new_run_id(request: &impl Serialize) -> Result<RunId, Failure> {
     hash.update(now.as_nanosecond().to_le_bytes());
     hash.update(std::process::id().to_le_bytes());
     let fraction = now.subsec_nanosecond() / NANOSECONDS_OF_A_FRACTION;
-    let short: String = hash.finalize().iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    let short = hex(&hash.finalize()[..2]);
     RunId::try_from(format!("{}-{fraction:02x}{short}", now.strftime(TIME))).map_err(broken)
 }
 

@@ -1,7 +1,7 @@
 //! Colour and bold, as clap's own errors have them: on a terminal, unless `NO_COLOR` is set.
 //!
-//! It marks the first word of a message and the levels of `doctor`. The streams of `anstream` take the marks
-//! out if the reader is not a terminal, so callers never ask.
+//! It marks the first word of a message and the levels of `doctor`. `anstream` removes the marks if the
+//! output is not a terminal.
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,4 +1,4 @@
-//! How a run ended, for people or for machines, and the matching exit code.
+//! Prints the summary of a run as text or JSON, and returns the exit code.
 //!
 //! What to do next differs between one machine and a fleet; the commands print it.
 

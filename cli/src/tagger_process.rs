@@ -12,7 +12,7 @@ use tagfleet_model::isolation::{self, Program};
 
 use crate::exit::{Exit, Failure, bad_input, broken};
 
-/// The first argument that asks for it.
+/// The first argument of that process.
 pub(crate) const SUBCOMMAND: &str = "tagger-process";
 
 /// This program as that process.
@@ -32,7 +32,7 @@ fn this_program() -> io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 
-/// Is that process, until its parent lets go of it.
+/// Serves as that process until its parent closes the pipe.
 pub(crate) fn serve() -> Result<Exit, Failure> {
     if !is_started_by_tagfleet().map_err(broken)? {
         return Err(bad_input(format!(

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,6 +14,8 @@ use thiserror::Error;
 pub const BOOK_VERSION: u32 = 1;
 /// A price older than this many days is reported as old.
 pub const OLD_AFTER_DAYS: i64 = 90;
+/// Days are counted from it.
+const FIRST_DAY: Date = Date::constant(1970, 1, 1);
 
 const BUILT_IN: &str = include_str!("../prices/aws.json");
 
@@ -264,25 +267,10 @@ pub fn age_days(date: &str, today: i64) -> Option<i64> {
 /// Days since 1970 of a date; a year alone is its first day, because its age must not be underestimated.
 fn day(date: &str) -> Result<i64, InvalidBook> {
     let invalid = || InvalidBook::Date(date.to_owned());
-    let numbers: Vec<i64> =
-        date.split('-').map(str::parse).collect::<Result<_, _>>().map_err(|_| invalid())?;
-    let (year, month, day) = match numbers.as_slice() {
-        [year] => (*year, 1, 1),
-        [year, month, day] if date.len() == 10 => (*year, *month, *day),
-        _ => return Err(invalid()),
-    };
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return Err(invalid());
-    }
-    Ok(days_from_civil(year, month, day))
-}
-
-/// Days since 1970-01-01 of a day of the Gregorian calendar. Years start in March in this formula, so that
-/// the leap day is last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
+    let whole = if date.len() == 4 { format!("{date}-01-01") } else { date.to_owned() };
+    let day: Date = whole.parse().ok().filter(|_| whole.len() == 10).ok_or_else(invalid)?;
+    let days = day.duration_since(FIRST_DAY).as_hours() / 24;
+    if days < 0 { Err(invalid()) } else { Ok(days) }
 }
 
 #[cfg(test)]

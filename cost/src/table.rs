@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Cost, CostLine};
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::{precise_dollars, visible};
 
 /// Lines that a summary shows.
 const LINES_SHOWN: usize = 3;
@@ -12,18 +12,18 @@ impl Cost {
     /// The bill in a few lines that start with labels, as in a summary.
     #[must_use]
     pub fn short(&self) -> String {
-        let mut text = format!("cost     {}", dollars(self.total_usd));
+        let mut text = format!("cost     {}", precise_dollars(self.total_usd));
         if let Some(million) = self.usd_per_million {
-            text.push_str(&format!(", {} per million images", dollars(million)));
+            text.push_str(&format!(", {} per million images", precise_dollars(million)));
         }
         let (region, prices_of) = (visible(&self.region), visible(&self.prices_of));
         text.push_str(&format!(" ({region}, prices of {prices_of})\n"));
         for line in self.dearest() {
             let what = visible(&format!("{} {}", line.service, line.item));
-            text.push_str(&format!("         {:>9} {what}\n", dollars(line.usd)));
+            text.push_str(&format!("         {:>9} {what}\n", precise_dollars(line.usd)));
         }
         if self.spot_saved_usd > 0.0 {
-            text.push_str(&format!("saved    {} by spot machines\n", dollars(self.spot_saved_usd)));
+            text.push_str(&format!("saved    {} by spot machines\n", precise_dollars(self.spot_saved_usd)));
         }
         if let Some(plan) = &self.plan {
             text.push_str(&plan.short());
@@ -106,13 +106,4 @@ fn figure(figure: f64) -> String {
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
     format!("{figure:.5e}")
-}
-
-/// Dollars for people: cents, or as far as a smaller amount needs.
-#[must_use]
-pub fn dollars(usd: f64) -> String {
-    if usd == 0.0 {
-        return "$0".to_owned();
-    }
-    if usd.abs() >= 0.01 { format!("${usd:.2}") } else { format!("${usd:.6}") }
 }

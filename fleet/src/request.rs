@@ -15,8 +15,8 @@ use crate::address::Address;
 use crate::earlier::Continued;
 use tagfleet_cost::forecast::Estimate;
 use tagfleet_pipeline::filter::Filter;
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::run::{StackKeys, TagOptions};
-use tagfleet_pipeline::visible::visible;
 
 /// The version of the request file.
 pub const FLEET_REQUEST_VERSION: u32 = 1;
@@ -65,8 +65,8 @@ pub struct FleetRequest {
     /// `latest` for the latest run that fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// The largest share of images whose tags may differ from those of the run that it continues, from 0 to
-    /// 1; above it, the mail warns.
+    /// The largest share of images whose tags may differ from those of `since`, from 0 to 1; above it, the
+    /// mail warns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_flips: Option<f64>,
     /// Tags only the failed images of an earlier run with the same output again, and keeps its other rows.
@@ -241,11 +241,8 @@ fn continued(request: &FleetRequest) -> Result<Option<Continued>, InvalidRequest
             "retry and manifest: give one of them, because a retry has the inputs of its run",
         ));
     }
-    if request.max_flips.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
-        return Err(invalid("max_flips: give a share from 0 to 1"));
-    }
-    if request.max_flips.is_some() && request.since.is_none() {
-        return Err(invalid("max_flips: give since as well, the run to compare with"));
+    if request.max_flips.is_some_and(|share| request.since.is_none() || !(0.0..=1.0).contains(&share)) {
+        return Err(invalid("max_flips: give a share from 0 to 1, and since, the run to compare with"));
     }
     let (field, text, only_failed) = match (&request.since, &request.retry) {
         (None, None) => return Ok(None),

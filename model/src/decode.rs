@@ -48,7 +48,7 @@ pub(crate) use format::foreign_to_models;
 use format::{Format, Sniffed};
 pub use panics::quiet_panics;
 
-/// What one image may cost. A file over a limit is a failed row, whatever else the machine could do.
+/// The limits of one image. A file over a limit is a failed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The most bytes of a stored file; 128 MiB by default.
@@ -68,9 +68,9 @@ impl Default for Limits {
     }
 }
 
-/// What the caller will do with a picture.
+/// The resizing that follows decoding.
 pub trait Resizing {
-    /// By what the sides of a JPEG may be divided, which has `size` as shown.
+    /// The reduction at which a JPEG of `size`, as shown, may be decoded.
     fn reduction(&self, size: Size) -> Reduction;
 
     /// Bytes that resizing takes for a picture that lies on `grid`, in addition to its samples.

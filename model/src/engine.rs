@@ -27,15 +27,14 @@ pub use self::batching::rows_are_independent;
 use self::batching::{Batching, Session};
 use self::device::Feed;
 pub(crate) use self::device::Meter;
-pub(crate) use self::device::Provider;
-pub use self::device::{Feeder, graph_for_device, rehearse};
+pub use self::device::{Feeder, cuda_elsewhere, graph_for_device, rehearse};
 pub use self::found::{Found, FoundLibrary, found};
 pub use self::memory::available_memory;
 use self::model_io::ModelIo;
 pub use self::onnxruntime::graph_for_processor;
 pub use self::processor::instruction_sets;
-pub use self::record::{Device, EngineName, EngineRecord, Precision, cuda_elsewhere, remote_onnxruntime};
-pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, Resolved, resolve};
+pub use self::record::{Device, EngineName, EngineRecord, Precision, Resolved, remote_onnxruntime};
+pub use self::resolve::{DeviceChoice, EngineChoice, EngineOptions, resolve};
 use crate::folder::Model;
 use crate::graph::Quantization;
 
@@ -99,22 +98,17 @@ impl Loaded {
     /// # Errors
     /// If that engine, in that version and precision, is not here, or it refuses the model.
     pub fn load(record: &EngineRecord, model: &Model) -> Result<Self, EngineError> {
-        let here = here(record, model)?;
-        if here != *record {
+        let installed = installed(record, model)?;
+        if installed != *record {
             return Err(EngineError::new(format!(
                 "the run started with {}, but this machine has {}: install that one, or start a new run",
                 record.describe(),
-                here.describe()
+                installed.describe()
             )));
         }
         let model_io = ModelIo::of(model);
-        let fed = match record.device {
-            Device::Cpu => None,
-            Device::Cuda => Some(Provider::Cuda),
-            Device::Rehearsal => Some(Provider::Processor),
-        };
-        if let Some(provider) = fed {
-            return Self::on_device(model, record.asked_precision(), provider);
+        if record.device != Device::Cpu {
+            return Self::on_device(model, record.asked_precision(), record.device);
         }
         let program = match record.name {
             EngineName::Tract => Program::Tract(tract::Program::load(model, &model_io)?),
@@ -139,10 +133,10 @@ impl Loaded {
     pub(crate) fn on_device(
         model: &Model,
         precision: Precision,
-        provider: Provider,
+        device: Device,
     ) -> Result<Self, EngineError> {
         let model_io = ModelIo::of(model);
-        let program = device::Program::load(model, &model_io, precision, provider)?;
+        let program = device::Program::load(model, &model_io, precision, device)?;
         let program = Program::Device(Feed::start(&program)?);
         Ok(Self { program, model_io, rows: 1 })
     }
@@ -175,12 +169,12 @@ impl Loaded {
     }
 }
 
-/// What the engine that `record` names comes to on this machine, its library loaded.
-fn here(record: &EngineRecord, model: &Model) -> Result<EngineRecord, EngineError> {
+/// The record of the same engine as it is installed on this machine; loads its library.
+fn installed(record: &EngineRecord, model: &Model) -> Result<EngineRecord, EngineError> {
     let library = record.library.as_deref().filter(|path| path.exists());
     match record.name {
         EngineName::Tract => Ok(EngineRecord::tract(model)),
-        EngineName::OnnxRuntime => onnxruntime_here(record, model, library),
+        EngineName::OnnxRuntime => installed_onnxruntime(record, model, library),
         EngineName::OpenVino => {
             let loaded = openvino::load(library)?;
             EngineRecord::openvino(&loaded.version, &loaded.path, model, record.asked_precision())
@@ -188,7 +182,7 @@ fn here(record: &EngineRecord, model: &Model) -> Result<EngineRecord, EngineErro
     }
 }
 
-fn onnxruntime_here(
+fn installed_onnxruntime(
     record: &EngineRecord,
     model: &Model,
     library: Option<&Path>,
@@ -202,6 +196,6 @@ fn onnxruntime_here(
     {
         return Err(EngineError::new(format!("the run is for a GPU, and this machine has none: {missing}")));
     }
-    let here = (loaded.version.as_str(), Some(loaded.path.as_path()));
-    EngineRecord::fed(record.device, here, model, record.asked_precision())
+    let installed = EngineRecord::on_device(record.device, &loaded.version, model, record.asked_precision())?;
+    Ok(EngineRecord { library: Some(loaded.path), ..installed })
 }

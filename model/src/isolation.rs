@@ -77,7 +77,7 @@ impl Default for Patience {
     }
 }
 
-/// Why there is no child.
+/// Why the child could not be started.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// Engine, model and options do not fit together; the child's message.

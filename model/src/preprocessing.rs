@@ -92,7 +92,7 @@ pub enum ResizeTo {
     /// The smallest size of the picture's aspect ratio that covers this one. Sides are `round(side / ratio)`,
     /// half to even, as in timm's `ResizeKeepRatio(longest=0.0)`.
     Cover(Size),
-    /// The largest size of the picture's aspect ratio inside this one, rounded likewise: timm's
+    /// The largest size of the picture's aspect ratio inside this one, rounded in the same way: timm's
     /// `ResizeKeepRatio(longest=1.0)`, which others call a letterbox.
     Fit(Size),
     /// This height; the width is `ceil(height * (width / height))` of the picture, at most this width:
@@ -312,7 +312,7 @@ pub enum Activation {
     None,
     /// One score for two labels: its sigmoid is the probability of the second, the rest that of the first.
     BinaryLogit,
-    /// The same if the score is that probability already.
+    /// One score for two labels, which is the probability of the second already.
     BinaryProbability,
 }
 

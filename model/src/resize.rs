@@ -1,11 +1,11 @@
 //! Pad to a square, resize and crop in one step, equal to doing one after the other to the whole picture.
 //!
-//! Only the crop is computed. That is exact because the box in the source is derived from the *rounded* size
-//! of the resized picture and the integer offset of the crop, and because the filter still sees the pixels
-//! next to the box. Every sample is that of Pillow 13.0.0, or of OpenCV 5.0.0 with its filters. A picture
-//! that was decoded at a fraction of its size is treated likewise: sizes and offsets are those of the whole
-//! picture, and only the box is measured in the decoded samples, like Pillow's `resize(box=...)`. It never
-//! changes colours, and never scales or normalises samples.
+//! Only the crop is computed. That is exact because the box in the source is derived from the *rounded*
+//! size of the resized picture and the integer offset of the crop, and because the filter still sees the
+//! pixels next to the box. Every sample is that of Pillow 13.0.0, or of OpenCV 5.0.0 with its filters. A
+//! picture that was decoded at a fraction of its size is treated in the same way: sizes and offsets are
+//! those of the whole picture, and only the box is measured in the decoded samples, like Pillow's
+//! `resize(box=...)`. It never changes colours, and never scales or normalises samples.
 
 mod opencv;
 mod resample;
@@ -113,7 +113,7 @@ impl Window {
         (squared && colored(self.square)) || (self.is_padded() && colored(self.fill))
     }
 
-    /// The same for one channel alone.
+    /// Crops one channel alone.
     pub(crate) fn of_channel(&self, channel: usize) -> Window {
         Window { square: [self.square[channel]; 3], fill: [self.fill[channel]; 3], ..*self }
     }

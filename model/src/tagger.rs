@@ -61,7 +61,7 @@ impl TaggerFactory {
         Self::with(loaded, model, options, limits)
     }
 
-    /// The same with `model` loaded already.
+    /// A factory for a model that is loaded already.
     pub(crate) fn with(
         loaded: Loaded,
         model: Model,

@@ -57,8 +57,7 @@ pub mod reduce;
 pub mod local;
 
 // Text for people.
-pub mod number;
-pub mod visible;
+pub mod format;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod testing;

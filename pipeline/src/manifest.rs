@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bucket::{Bucket, BucketError, ByteRange, KeyRange, Kind};
 use crate::filter::Filter;
+use crate::format::hex;
 
 pub use columns::KEY_COLUMNS;
 pub use sorted::pages;
@@ -178,10 +179,6 @@ impl ManifestFile {
         let (Some(min), Some(max)) = (unhex(min), unhex(max)) else { return true };
         crate::bucket::parquet::Bounds { min, max }.overlap(range)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

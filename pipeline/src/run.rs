@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bucket::KeyRange;
-use crate::visible::visible;
+use crate::format::visible;
 
 mod difference;
 pub mod keys;

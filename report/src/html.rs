@@ -21,9 +21,9 @@ use crate::Summary;
 use crate::samples::Samples;
 pub use crate::text::{name, visible_lines};
 use crate::throughput::Throughput;
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::reduce::{Counted, TagCounts};
 use tagfleet_pipeline::run::RunRequest;
-use tagfleet_pipeline::visible::visible;
 
 /// What the page may do: show its own style and the pictures in it. Not even its own scripts, if it had any,
 /// would run.

@@ -15,9 +15,9 @@ use super::samples::Highlights;
 use super::text::{count, dollars, duration};
 use super::{State, Summary};
 use crate::command::quoted;
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::thumbnails::Picture;
-use tagfleet_pipeline::visible::visible;
 
 /// A cause is reported up to this many characters.
 const LONGEST_CAUSE: usize = 2000;

@@ -7,10 +7,9 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{State, Summary, TopTags};
 use tagfleet_cost::usage::{MachineUsage, Usage};
-use tagfleet_pipeline::number::count;
+use tagfleet_pipeline::format::{count, visible};
 use tagfleet_pipeline::reduce::Counted;
 use tagfleet_pipeline::tags::Reason;
-use tagfleet_pipeline::visible::visible;
 
 /// Missing shards that a text names.
 const SHARDS_SHOWN: usize = 20;

@@ -154,7 +154,7 @@ mod services {
     use std::time::Duration;
 
     use tagfleet_aws::client::Options;
-    use tagfleet_aws::executions::Started;
+    use tagfleet_aws::executions::StartOutcome;
     use tagfleet_aws::mail::{InlinePicture, OutgoingMail};
     use tagfleet_aws::queues::NewQueue;
     use tagfleet_aws::{Aws, S3Bucket};
@@ -186,12 +186,12 @@ mod services {
         let input = "{\"run\":\"x-1\"}";
         let started = aws.start_execution(machine, "x-1", input).await.unwrap();
         let arn = machine.replace(":stateMachine:", ":execution:") + ":x-1";
-        assert_eq!(started, Started::New(arn.clone()));
+        assert_eq!(started, StartOutcome::New(arn.clone()));
         aws.stop_execution(&arn, "enough").await.unwrap();
         let execution = aws.describe_execution(&arn).await.unwrap();
         assert_eq!((execution.name.as_str(), execution.input.as_deref()), ("x-1", Some(input)));
         let again = aws.start_execution(machine, "x-1", "{\"run\":\"other\"}").await.unwrap();
-        assert_eq!(again, Started::AlreadyExists);
+        assert_eq!(again, StartOutcome::AlreadyExists);
         assert_eq!(aws.list_executions(machine).await.unwrap().len(), 1);
         let error = aws.describe_execution(&format!("{arn}-none")).await.unwrap_err();
         assert_eq!(error.kind, Kind::Missing, "{error}");

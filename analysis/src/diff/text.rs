@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use tagfleet_pipeline::number::count;
+use tagfleet_pipeline::format::{count, images, percent};
 use tagfleet_pipeline::reduce::Counted;
 
 use super::{Diff, Flip, LabelShare, psi};
-use crate::text::{by_name, columns, images, label, percent, share, some};
+use crate::text::{by_name, columns, label, share, some};
 
 /// Labels and pairs of labels that are printed.
 const SHOWN: usize = 10;

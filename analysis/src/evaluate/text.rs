@@ -2,12 +2,11 @@
 //!
 //! Pure text; the JSON has everything, the text what people look at first.
 
-use tagfleet_pipeline::number::count;
+use tagfleet_pipeline::format::{count, images, percent, visible};
 use tagfleet_pipeline::reduce::Counted;
-use tagfleet_pipeline::visible::visible;
 
 use super::{Averages, Evaluation, LabelFigures, Scores};
-use crate::text::{by_name, columns, images, label, percent, some};
+use crate::text::{by_name, columns, label, some};
 
 /// Labels and confusions that are printed.
 const SHOWN: usize = 10;

@@ -6,7 +6,7 @@
 //! confidence (0.05 to the power of a tenth).
 
 use serde::Serialize;
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 use crate::labels::{LabelId, Labels, OTHER};
 

@@ -103,7 +103,7 @@ impl Identity {
 
     async fn find(&self) -> Result<Credentials, SetupError> {
         if let Some(profile) = self.profiles.asking_for_mfa().filter(|_| self.is_by_profile()) {
-            return Err(wants_mfa(profile, self.profiles.name()));
+            return Err(mfa_needed(profile, self.profiles.name()));
         }
         self.source.provide_credentials().await.map_err(|error| self.explain(&error))
     }
@@ -115,19 +115,21 @@ impl Identity {
     }
 
     fn explain(&self, error: &CredentialsError) -> SetupError {
-        let said = layers(error).join(": ");
+        let messages = layers(error).join(": ");
         let source = self.profiles.source();
         let name = source.name();
         let login = if self.is_by_profile() { source.login() } else { Login::Other };
-        let message = match (login, outage(&said)) {
+        let message = match (login, outage(&messages)) {
             (Login::Sso | Login::Console, Some(outage)) => {
                 format!(
                     "the login service of profile {name:?} cannot be reached ({outage}): check the network and its region"
                 )
             }
-            (Login::Sso, None) if said.contains("Forbidden") || said.contains("No access") => format!(
-                "the SSO login of profile {name:?} may not use its role: check sso_account_id and sso_role_name"
-            ),
+            (Login::Sso, None) if messages.contains("Forbidden") || messages.contains("No access") => {
+                format!(
+                    "the SSO login of profile {name:?} may not use its role: check sso_account_id and sso_role_name"
+                )
+            }
             (Login::Sso, None) => {
                 format!(
                     "the SSO login of profile {name:?} is missing or has expired: run `aws sso login --profile {name}`"
@@ -178,7 +180,7 @@ fn is_fresh(credentials: &Credentials) -> bool {
     credentials.expiry().is_none_or(|expiry| SystemTime::now() + RENEWED_BEFORE < expiry)
 }
 
-fn wants_mfa(profile: &str, selected: &str) -> SetupError {
+fn mfa_needed(profile: &str, selected: &str) -> SetupError {
     SetupError::new(format!(
         "profile {profile:?} wants an MFA code (mfa_serial), and tagfleet cannot ask for one: run `eval \"$(aws configure export-credentials --profile {selected} --format env)\"`, then run this again without --profile"
     ))
@@ -189,7 +191,7 @@ fn innermost(error: &CredentialsError) -> String {
 }
 
 /// Why no answer came, if none came.
-fn outage(said: &str) -> Option<&'static str> {
+fn outage(messages: &str) -> Option<&'static str> {
     let known = [
         ("failed to lookup address", "its host name is unknown"),
         ("Connection refused", "connection refused"),
@@ -198,5 +200,5 @@ fn outage(said: &str) -> Option<&'static str> {
         ("UnknownIssuer", "its certificate is not trusted"),
         ("dispatch failure", "no connection"),
     ];
-    known.into_iter().find_map(|(text, why)| said.contains(text).then_some(why))
+    known.into_iter().find_map(|(text, why)| messages.contains(text).then_some(why))
 }

@@ -124,7 +124,7 @@ fn kms_is_asked_for_objects_of_its_keys_without_a_bucket_key() {
         for (name, value) in headers {
             response.headers_mut().insert(*name, *value);
         }
-        asked_of_kms(operation, &response)
+        kms_call(operation, &response)
     };
     let of = |value| ("x-amz-server-side-encryption", value);
     let bucket_key = |value| ("x-amz-server-side-encryption-bucket-key-enabled", value);

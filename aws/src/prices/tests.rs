@@ -3,6 +3,7 @@
 use super::*;
 
 const DATE: &str = "2026-11-25";
+const CALL: Call<'_> = Call { service: PRICE_LIST, action: "GetProducts", resource: "AmazonS3" };
 
 /// An answer with one product, whose tiers are (from, dollars).
 fn answer(usage_type: &str, tiers: &[(&str, &str)]) -> Value {
@@ -23,14 +24,14 @@ fn answer(usage_type: &str, tiers: &[(&str, &str)]) -> Value {
     json!({"FormatVersion": "aws_v1", "PriceList": [product.to_string()], "NextToken": ""})
 }
 
-fn of(service: &str, item: &str) -> Wanted {
-    let all = wanted(&["g6.xlarge".to_owned()]);
+fn of(service: &str, item: &str) -> ListedItem {
+    let all = listed_items(&["g6.xlarge".to_owned()]);
     all.into_iter().find(|wanted| wanted.service == service && wanted.item == item).unwrap()
 }
 
-fn price(wanted: &Wanted, answer: &Value) -> Option<Price> {
-    let products = products(answer).unwrap();
-    products.iter().find_map(|product| wanted.price("eu-central-1", DATE, product))
+fn price(item: &ListedItem, answer: &Value) -> Option<Price> {
+    let products = products(CALL, answer).unwrap();
+    products.iter().find_map(|product| item.price("eu-central-1", DATE, product))
 }
 
 #[test]
@@ -63,8 +64,8 @@ fn another_usage_type_or_a_price_of_zero_is_no_price() {
     let wanted = of("S3", "PUT, COPY, POST, LIST");
     assert_eq!(price(&wanted, &answer("EUC1-Requests-INT-Tier4", &[("0", "1")])), None);
     assert_eq!(price(&wanted, &answer("EUC1-Requests-Tier1", &[("0", "0.0000000000")])), None);
-    assert!(products(&json!({"PriceList": [{}]})).is_err());
-    assert!(products(&json!({})).is_err());
+    assert!(products(CALL, &json!({"PriceList": [{}]})).is_err());
+    assert!(products(CALL, &json!({})).is_err());
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn of_spot_prices_the_latest_of_each_zone_holds() {
     add_spot_prices(&mut latest, &Element::parse(answer).unwrap());
     let now = "2026-11-25T09:00:00Z";
     let prices: Vec<Price> =
-        latest.into_iter().filter_map(|spot| spot_price("us-east-1", now, spot)).collect();
+        latest.into_iter().filter_map(|(spot, change)| spot.price("us-east-1", now, &change)).collect();
     let found: Vec<(&str, f64)> = prices.iter().map(|price| (price.item.as_str(), price.usd)).collect();
     assert_eq!(found, [("g6.xlarge spot us-east-1a", 0.36), ("g6.xlarge spot us-east-1b", 0.55)]);
     assert_eq!(prices[0].date, DATE);

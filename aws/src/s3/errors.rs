@@ -74,7 +74,7 @@ fn kind(status: Option<u16>, code: &str) -> Kind {
         (Some(416), _) => Kind::OutOfRange,
         // 451: unavailable for legal reasons, in some stores.
         (Some(401 | 403 | 451), _) => Kind::Denied,
-        // So is 501: the store lacks what was asked for, and asking again does not help.
+        // 501 too: the store lacks the operation, so a retry does not help.
         _ => Kind::Other,
     }
 }
@@ -121,8 +121,8 @@ fn is_of_credentials(code: &str) -> bool {
     )
 }
 
-/// What reading an object met: one that is encrypted with a key of its owner's (SSE-C) is refused as an
-/// invalid request.
+/// The error of a read. S3 refuses an object that is encrypted with its owner's key (SSE-C) as an invalid
+/// request.
 pub(super) fn of_read(error: BucketError) -> BucketError {
     match error.kind {
         Kind::Other if error.detail.starts_with("InvalidRequest") => {

@@ -25,11 +25,11 @@ impl S3Bucket {
         let create = |client: aws_sdk_s3::Client| {
             client.create_multipart_upload().bucket(&self.bucket).key(key).send()
         };
-        let upload = self.at.ask(create).await.map_err(|error| self.error(key, &error))?.upload_id;
+        let upload = self.client.send(create).await.map_err(|error| self.error(key, &error))?.upload_id;
         let upload = upload.ok_or_else(|| self.fail(Kind::Other, key, "S3 gave the upload no id"))?;
         let written = self.upload(key, bytes, &upload, if_absent).await;
         if written.is_err() {
-            let client = self.at.client();
+            let client = self.client.current();
             let abort = client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload);
             // The first error is the one to report.
             let _ = abort.send().await;
@@ -45,7 +45,7 @@ impl S3Bucket {
         if_absent: bool,
     ) -> Result<(), BucketError> {
         // It is in the bucket's region: an upload was created there.
-        let client = self.at.client();
+        let client = self.client.current();
         let mut parts = Vec::new();
         for (number, start) in (1..).zip((0..bytes.len()).step_by(PART_BYTES)) {
             let part = bytes.slice(start..bytes.len().min(start + PART_BYTES));

@@ -23,8 +23,8 @@ impl S3Bucket {
             let get = client.get_object().bucket(&self.bucket).key(key).range(&header);
             get.set_if_match(quoted.clone()).send()
         };
-        let found = self.at.ask(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
-        let (size, length) = self.lengths(key, range, &found)?;
+        let found = self.client.send(get).await.map_err(|error| errors::of_read(self.error(key, &error)))?;
+        let Lengths { object: size, body: length } = self.lengths(key, range, &found)?;
         let etag = unquoted(found.e_tag().unwrap_or_default());
         let body =
             found.body.collect().await.map_err(|error| self.fail(Kind::Temporary, key, error.to_string()))?;
@@ -39,30 +39,31 @@ impl S3Bucket {
         Ok(FetchedRange { bytes, etag, size })
     }
 
-    /// The size of the object and the length of the body, if these are the bytes that were asked for.
-    fn lengths(
-        &self,
-        key: &str,
-        range: &ByteRange,
-        found: &GetObjectOutput,
-    ) -> Result<(u64, u64), BucketError> {
+    /// The lengths that an answer states, if it has the requested bytes.
+    fn lengths(&self, key: &str, range: &ByteRange, found: &GetObjectOutput) -> Result<Lengths, BucketError> {
         let length = u64::try_from(found.content_length().unwrap_or(0)).unwrap_or(0);
         let no_ranges = || self.fail(Kind::Other, key, "this store does not read ranges of an object");
         let Some(content_range) = found.content_range() else {
-            // A whole object is what was asked for if the range has all of it.
+            // The whole object is a right answer if the range covers it.
             let is_whole = range.within(length) == Some(0..length);
-            return if is_whole { Ok((length, length)) } else { Err(no_ranges()) };
+            return if is_whole { Ok(Lengths { object: length, body: length }) } else { Err(no_ranges()) };
         };
         let size = size(content_range).ok_or_else(no_ranges)?;
-        // Some stores answer with nothing where S3 refuses.
+        // Some stores answer with no bytes if S3 would refuse.
         let behind = || self.fail(Kind::OutOfRange, key, format!("the object has {size} bytes"));
-        let asked = range.within(size).ok_or_else(behind)?;
-        if asked.end - asked.start != length || !content_range.starts_with(&format!("bytes {}-", asked.start))
-        {
+        let expected = range.within(size).ok_or_else(behind)?;
+        let has_start = content_range.starts_with(&format!("bytes {}-", expected.start));
+        if expected.end - expected.start != length || !has_start {
             return Err(no_ranges());
         }
-        Ok((size, length))
+        Ok(Lengths { object: size, body: length })
     }
+}
+
+/// Lengths that an answer states, in bytes.
+struct Lengths {
+    object: u64,
+    body: u64,
 }
 
 /// `bytes=0-99`; `None` for no bytes, which HTTP cannot express.

@@ -19,43 +19,43 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// A client of one bucket, which moves to the bucket's region.
 #[derive(Clone, Debug)]
-pub(super) struct Located {
+pub(super) struct RegionalClient {
     client: Arc<RwLock<Client>>,
 }
 
-impl Located {
+impl RegionalClient {
     pub(super) fn new(client: Client) -> Self {
         Self { client: Arc::new(RwLock::new(client)) }
     }
 
-    /// The client in the region that is known so far.
-    pub(super) fn client(&self) -> Client {
+    /// The client of the region that is known so far.
+    pub(super) fn current(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same bucket, asked in `region`, if it is not yet.
+    /// Sends all later requests to `region`.
     pub(super) fn move_to(&self, region: &str) {
-        let config = self.client().config().to_builder().region(Region::new(region.to_owned())).build();
+        let config = self.current().config().to_builder().region(Region::new(region.to_owned())).build();
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Client::from_conf(config);
     }
 
-    /// Asks, and asks again if the answer names another region.
-    pub(super) async fn ask<T, E, F, Answer>(&self, request: F) -> Result<T, SdkError<E, HttpResponse>>
+    /// Sends a request, and once more if the answer names another region.
+    pub(super) async fn send<T, E, F, Answer>(&self, request: F) -> Result<T, SdkError<E, HttpResponse>>
     where
         F: Fn(Client) -> Answer,
         Answer: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let client = self.client();
-        let asked = client.config().region().map(ToString::to_string);
+        let client = self.current();
+        let region_before = client.config().region().map(ToString::to_string);
         let answer = request(client).await;
         let Some(region) = answer.as_ref().err().and_then(SdkError::raw_response).and_then(named) else {
             return answer;
         };
-        if asked.as_deref() == Some(&region) {
+        if region_before.as_deref() == Some(&region) {
             return answer;
         }
         self.move_to(&region);
-        request(self.client()).await
+        request(self.current()).await
     }
 }
 

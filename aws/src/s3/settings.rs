@@ -35,19 +35,18 @@ impl S3Bucket {
         let get = |client: aws_sdk_s3::Client| {
             client.get_bucket_notification_configuration().bucket(&self.bucket).send()
         };
-        let asked = self.at.ask(get).await;
-        let told = asked.map_err(|error| self.error("", &error))?;
+        let found = self.client.send(get).await.map_err(|error| self.error("", &error))?;
         let mut others = Vec::new();
-        for function in told.lambda_function_configurations() {
+        for function in found.lambda_function_configurations() {
             others.push(function.lambda_function_arn.clone());
         }
-        for queue in told.queue_configurations() {
+        for queue in found.queue_configurations() {
             others.push(queue.queue_arn.clone());
         }
-        for topic in told.topic_configurations() {
+        for topic in found.topic_configurations() {
             others.push(topic.topic_arn.clone());
         }
-        Ok(Notifications { event_bridge: told.event_bridge_configuration.is_some(), others })
+        Ok(Notifications { event_bridge: found.event_bridge_configuration.is_some(), others })
     }
 
     /// The encryption of new objects of the bucket; needs `s3:GetEncryptionConfiguration`.
@@ -56,9 +55,8 @@ impl S3Bucket {
     /// If S3 does not answer that.
     pub async fn encryption(&self) -> Result<Encryption, BucketError> {
         let get = |client: aws_sdk_s3::Client| client.get_bucket_encryption().bucket(&self.bucket).send();
-        let asked = self.at.ask(get).await;
-        let told = asked.map_err(|error| self.error("", &error))?;
-        let rules = told.server_side_encryption_configuration.map(|rules| rules.rules).unwrap_or_default();
+        let found = self.client.send(get).await.map_err(|error| self.error("", &error))?;
+        let rules = found.server_side_encryption_configuration.map(|rules| rules.rules).unwrap_or_default();
         for rule in rules {
             let Some(default) = rule.apply_server_side_encryption_by_default else { continue };
             let is_of_kms = matches!(

@@ -127,24 +127,24 @@ impl HttpConnector for Routed {
     }
 }
 
-fn bundle(profiles: Option<&Profiles>) -> Option<Named> {
+fn bundle(profiles: Option<&Profiles>) -> Option<CaBundle> {
     let variable = |name: &'static str| {
         let path = std::env::var(name).ok().filter(|path| !path.is_empty())?;
-        Some(Named { setting: name, path })
+        Some(CaBundle { setting: name, path })
     };
-    let profile = || Some(Named { setting: "ca_bundle", path: profiles?.get("ca_bundle")?.to_owned() });
+    let profile = || Some(CaBundle { setting: "ca_bundle", path: profiles?.get("ca_bundle")?.to_owned() });
     variable(CA_BUNDLE).or_else(profile).or_else(|| variable(REQUESTS_CA_BUNDLE))
 }
 
 /// A file and the setting that names it.
-struct Named {
+struct CaBundle {
     setting: &'static str,
     path: String,
 }
 
 /// The certificates of a bundle, in PEM.
-fn certificates(bundle: &Named) -> Result<Vec<u8>, SetupError> {
-    let Named { setting, path } = bundle;
+fn certificates(bundle: &CaBundle) -> Result<Vec<u8>, SetupError> {
+    let CaBundle { setting, path } = bundle;
     let unreadable = |error: &dyn std::error::Error| {
         SetupError::new(format!("{setting}: {path} cannot be read: name a file of PEM certificates"))
             .because(error)

@@ -46,10 +46,10 @@ impl Profiles {
     /// # Errors
     /// If a file cannot be read, or the profile that was named does not exist.
     pub(crate) async fn load(named: Option<&str>) -> Result<Self, SetupError> {
-        Self::load_from((&Fs::real(), &Env::real()), named).await
+        Self::load_from(&Fs::real(), &Env::real(), named).await
     }
 
-    async fn load_from((fs, env): (&Fs, &Env), named: Option<&str>) -> Result<Self, SetupError> {
+    async fn load_from(fs: &Fs, env: &Env, named: Option<&str>) -> Result<Self, SetupError> {
         let selected = named.map(|name| name.to_owned().into());
         let set = profile::load(fs, env, &EnvConfigFiles::default(), selected).await;
         let set = set

@@ -1,4 +1,5 @@
-//! A bucket with the latency of a network: every GET waits before it is answered, as many at once as are asked for.
+//! A bucket with the latency of a network: every GET waits before it is answered, as many at once as are
+//! asked for.
 //!
 //! Listings and writes go through at once: a run makes few of them.
 

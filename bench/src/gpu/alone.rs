@@ -1,6 +1,7 @@
-//! One thing alone, in a process of its own: it has the ONNX Runtime of GPUs, and the cores that it was started on.
+//! One stage of a run on a GPU, in a process of its own, with the ONNX Runtime of GPUs and the cores that
+//! it was started on.
 //!
-//! What it finds is a line of JSON, the last one that it prints.
+//! Its last line of output is its figures as JSON.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -31,7 +32,7 @@ const ENOUGH: Duration = Duration::from_secs(4);
 /// Scores of a picture that are compared: all of them.
 const ALL: u32 = 1000;
 
-/// What was found; each kind has its own part of it.
+/// The figures of a task; each task fills its own fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct AloneFigures {
     /// The engine, where one ran.
@@ -39,7 +40,7 @@ pub(super) struct AloneFigures {
     pub(super) engine: Option<String>,
     #[serde(default)]
     pub(super) images_per_second: Option<f64>,
-    /// What people should know of how it ran.
+    /// Notes for people on how it ran.
     #[serde(default)]
     pub(super) notes: Vec<String>,
     /// Images that the device runs at once.
@@ -53,7 +54,7 @@ pub(super) struct AloneFigures {
     pub(super) difference: Option<f64>,
 }
 
-/// Does what it is told to.
+/// Runs the task.
 pub(crate) fn run(options: &AloneOptions) -> Result<()> {
     let model = Model::open(&options.model, &ModelOptions::default())?;
     let found = match options.task {
@@ -121,7 +122,7 @@ fn decoding(model: &Model, folder: &Path) -> Result<AloneFigures> {
     let images_per_second = rate(threads, |(preprocessor, crop, next)| {
         let picture = &pictures[*next % pictures.len()];
         *next += 1;
-        // Of a photo that is broken nothing is measured.
+        // A broken photo is not measured.
         let Ok(decoded) = decode(picture, &Limits::default(), &budget, true, preprocessor) else {
             return Ok(0);
         };
@@ -154,7 +155,7 @@ fn rate<T: Send>(workers: Vec<T>, work: impl Fn(&mut T) -> Result<usize> + Sync)
     Ok(counted.load(Relaxed) as f64 / ENOUGH.as_secs_f64())
 }
 
-/// Every score of some pictures against those of the same model on the processor, in the precision of its file.
+/// Compares every score of some pictures with the processor's, in the precision of the model's file.
 fn agree(options: &AloneOptions, model: &Model) -> Result<AloneFigures> {
     let pictures = read(&options.pictures, options.images)?;
     let usual = engine(options, DeviceChoice::Cpu, Precision::Fp32, model)?;

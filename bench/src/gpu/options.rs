@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use tagfleet_model::engine::{DeviceChoice, Precision};
 
-/// What is measured alone.
+/// One stage of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Task {
     /// The model on its device
     Device,
     /// Decoding, resizing and cropping
     Decode,
-    /// Scores beside the processor's
+    /// Scores compared with the processor's
     Agree,
 }
 
@@ -26,12 +26,12 @@ impl Task {
     }
 }
 
-/// What runs the models of the parts on a GPU.
+/// The device that runs the models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GpuDevice {
     /// An NVIDIA GPU
     Cuda,
-    /// The processor in its place
+    /// The processor in place of a GPU
     Rehearsal,
 }
 
@@ -59,7 +59,7 @@ impl GpuDevice {
     }
 }
 
-/// What a GPU computes in.
+/// The precision on a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GpuPrecision {
     /// 32-bit floats
@@ -86,24 +86,24 @@ impl GpuPrecision {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct AloneOptions {
-    /// What
+    /// The stage
     #[arg(value_enum)]
     pub(crate) task: Task,
     /// The model's folder
     pub(crate) model: PathBuf,
-    /// What it computes in
+    /// The precision
     #[arg(long, value_enum)]
     pub(crate) precision: GpuPrecision,
-    /// What runs it
+    /// The device
     #[arg(long, value_enum)]
     pub(crate) device: GpuDevice,
-    /// Where ONNX Runtime is
+    /// The place of ONNX Runtime
     #[arg(long)]
     pub(crate) onnxruntime: Option<PathBuf>,
     /// A folder of JPEGs
     #[arg(long)]
     pub(crate) pictures: PathBuf,
-    /// How many of them are compared
+    /// The number of pictures that are compared
     #[arg(long)]
     pub(crate) images: usize,
 }

@@ -1,4 +1,4 @@
-//! What whole runs on a GPU make of the slower of their two halves, from the figures alone.
+//! The section on GPUs: the share of the slower half, decoding or GPU, that whole runs reach.
 
 use std::fmt::Write as _;
 

@@ -5,7 +5,7 @@ use crate::engines::EngineConfig;
 use crate::models::Network;
 use crate::pictures::Pair;
 use crate::results::Part;
-use crate::rows::{BRAIN_FLOATS, FP32, name_of_pool, name_of_ray, name_of_spark, name_of_tagfleet};
+use crate::rows::{FP32, OPENVINO_DEFAULT, name_of_pool, name_of_ray, name_of_spark, name_of_tagfleet};
 
 /// All competitors of a part, and the pictures that they tag.
 pub(super) struct Competition<'a> {
@@ -14,7 +14,7 @@ pub(super) struct Competition<'a> {
     pub(super) competitors: Vec<Competitor>,
 }
 
-/// One of them.
+/// A program that takes part.
 #[derive(Clone, Debug)]
 pub(super) struct Competitor {
     /// For file names.
@@ -50,7 +50,7 @@ impl Competitor {
         Self { id: id.to_owned(), name, kind }
     }
 
-    /// What `tagfleet run` gets beside what the harness says.
+    /// The arguments of `tagfleet run` besides those of the harness.
     pub(super) fn tagfleet_flags(&self) -> Vec<&'static str> {
         let Kind::Tagfleet { config, is_exact } = &self.kind else { return vec![] };
         let mut flags = config.flags();
@@ -76,7 +76,7 @@ fn pools(batch: &[&'static str]) -> Vec<Competitor> {
         Competitor::peer("pool", name_of_pool(FP32), "peer_pool.py", &with(&[]), &POOL),
         Competitor::peer(
             "pool-openvino",
-            name_of_pool(BRAIN_FLOATS),
+            name_of_pool(OPENVINO_DEFAULT),
             "peer_pool.py",
             &with(&["--engine", "openvino"]),
             &openvino,
@@ -121,8 +121,7 @@ impl<'a> Competition<'a> {
 }
 
 fn competitors(part: Part, network: Network) -> Vec<Competitor> {
-    let configs =
-        [EngineConfig::usual(network), EngineConfig::brain_floats(network), EngineConfig::integers(network)];
+    let configs = [EngineConfig::usual(network), EngineConfig::bf16(network), EngineConfig::int8(network)];
     let mut competitors: Vec<Competitor> = configs.map(|config| Competitor::tagfleet(config, false)).into();
     match part {
         Part::PeersLarge => {

@@ -1,7 +1,7 @@
-//! The harness itself: `bench.py`, run once for everyone, and its raw rows.
+//! The harness `bench.py`, which runs all competitors, and its raw rows.
 //!
-//! It takes turns between all of them, gives each a control group of its own and counts what daemons use too. Slopes are
-//! taken here from its raw rows, repetition by repetition, as for tagfleet's own runs.
+//! It alternates between the competitors, gives each a control group and counts daemons too. Slopes are
+//! computed here from its raw rows, per repetition, as for tagfleet's own runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -99,7 +99,7 @@ fn parse(text: &str) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-/// The figures of one competitor from all runs; `last_lines` are asked for where it failed.
+/// The figures of one competitor from all runs; `last_lines` is called if it failed.
 fn fill(rows: &mut Rows, competitor: &Competitor, runs: &[Run], last_lines: impl FnOnce() -> String) {
     let name = &competitor.name;
     let mut repetitions: BTreeMap<u32, (Option<&Run>, Option<&Run>)> = BTreeMap::new();

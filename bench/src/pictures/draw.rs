@@ -1,7 +1,7 @@
-//! Pictures that cost about what photos cost: gradients, things with edges, and texture at every scale.
+//! Pictures that cost about what photos cost: gradients, ellipses with edges, and texture at every scale.
 //!
-//! Drawn from numbers alone, so that everyone gets the same ones. They look like nothing; that their bytes, their detail and
-//! their sizes are those of photos on the web is all that matters.
+//! Drawn from numbers alone, so that every machine gets the same ones. Their bytes, detail and sizes are
+//! those of photos on the web; they show nothing.
 
 use std::fs;
 use std::path::Path;
@@ -20,8 +20,8 @@ const QUALITIES: std::ops::RangeInclusive<i32> = 60..=98;
 const OCTAVES: [(u32, f32); 6] = [(96, 26.0), (48, 18.0), (24, 12.0), (12, 9.0), (6, 9.0), (3, 11.0)];
 /// Noise of a sensor, in levels.
 const NOISE: f32 = 13.0;
-/// Things with edges in each picture.
-const THINGS: u32 = 14;
+/// Ellipses in each picture.
+const ELLIPSES: u32 = 14;
 
 /// Writes `count` different pictures into `folder`.
 pub(super) fn all(folder: &Path, count: usize) -> Result<()> {
@@ -54,13 +54,13 @@ fn sized(picture: &Pixels) -> Result<Vec<u8>> {
 }
 
 fn picture(number: u32, width: u32, height: u32) -> Pixels {
-    let (corners, things) = (corners(number), things(number, width, height));
+    let (corners, ellipses) = (corners(number), ellipses(number, width, height));
     let mut data = Vec::with_capacity(width as usize * height as usize * 3);
     for y in 0..height {
         for x in 0..width {
-            let base = things.iter().rev().find(|thing| thing.covers(x, y)).map_or_else(
+            let base = ellipses.iter().rev().find(|ellipse| ellipse.covers(x, y)).map_or_else(
                 || blend(&corners, x as f32 / width as f32, y as f32 / height as f32),
-                |thing| thing.color,
+                |ellipse| ellipse.color,
             );
             let texture = texture(number, x, y);
             for (channel, value) in (0..3).zip(base) {
@@ -91,13 +91,13 @@ fn mix(from: f32, to: f32, part: f32) -> f32 {
 }
 
 /// An ellipse of one colour.
-struct Thing {
+struct Ellipse {
     middle: (f32, f32),
     radii: (f32, f32),
     color: Rgb,
 }
 
-impl Thing {
+impl Ellipse {
     fn covers(&self, x: u32, y: u32) -> bool {
         let across = (x as f32 - self.middle.0) / self.radii.0;
         let down = (y as f32 - self.middle.1) / self.radii.1;
@@ -105,19 +105,19 @@ impl Thing {
     }
 }
 
-fn things(number: u32, width: u32, height: u32) -> Vec<Thing> {
-    let thing = |index: u32| {
+fn ellipses(number: u32, width: u32, height: u32) -> Vec<Ellipse> {
+    let ellipse = |index: u32| {
         let random = |what: u32| unit(hash(number, [index, what, 5000]));
-        Thing {
+        Ellipse {
             middle: (random(0) * width as f32, random(1) * height as f32),
             radii: (8.0 + random(2) * 90.0, 8.0 + random(3) * 90.0),
             color: color(number, 100 + index),
         }
     };
-    (0..THINGS).map(thing).collect()
+    (0..ELLIPSES).map(ellipse).collect()
 }
 
-/// What all octaves add to the brightness at a pixel.
+/// The brightness that all octaves add at a pixel.
 fn texture(number: u32, x: u32, y: u32) -> f32 {
     let octave = |(index, (cell, strength)): (u32, (u32, f32))| {
         let corner =
@@ -136,7 +136,7 @@ fn smooth(position: u32, cell: u32) -> f32 {
     part * part * (3.0 - 2.0 * part)
 }
 
-/// A number that looks random, the same everywhere.
+/// A hash, which is the same on every machine.
 fn hash(number: u32, values: [u32; 3]) -> u32 {
     let mut state = number.wrapping_mul(0x9e37_79b9) ^ 0x85eb_ca6b;
     for value in values {

@@ -50,7 +50,7 @@ pub(crate) fn results(rate: f64) -> Results {
     slopes(&mut runs, &config.name(), [rate, rate + 2.0, rate - 1.0]);
     runs.add(&config.name(), Quantity::OneImage, 0.4);
     runs.add(&config.name(), Quantity::PeakMb, 210.4);
-    runs.fail(&EngineConfig::brain_floats(Network::MobileNetV2).name(), "this processor has no bf16");
+    runs.fail(&EngineConfig::bf16(Network::MobileNetV2).name(), "this processor has no bf16");
     let mut cores = Rows::default();
     slopes(&mut cores, &cores_row(config, 1), [rate / 2.0; 3]);
     slopes(&mut cores, &cores_row(config, 2), [rate * 0.96; 3]);

@@ -10,7 +10,6 @@ use std::path::Path;
 use tagfleet_analysis::diff::{Diff, Flipped, Pair, diff as compute};
 use tagfleet_pipeline::bucket::KeyRange;
 use tagfleet_pipeline::earlier::{RowColumns, RunRows};
-use tokio::runtime::Builder;
 
 use super::found_run::FoundRun;
 use super::page::diff as page;
@@ -18,13 +17,13 @@ use super::pictures::Pictures;
 use super::{failure, folder, json, warn_if_incomplete, write};
 use crate::args::DiffOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json};
+use crate::runtime::block_on;
 
 /// The list of all images that flipped.
 const FLIPS: &str = "flips.csv";
 
 pub(crate) fn diff(options: &DiffOptions) -> Result<Exit, Failure> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    runtime.block_on(diff_async(options))
+    block_on(diff_async(options))
 }
 
 async fn diff_async(options: &DiffOptions) -> Result<Exit, Failure> {

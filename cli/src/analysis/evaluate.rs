@@ -9,7 +9,6 @@ use tagfleet_analysis::evaluate::{Evaluated, Evaluation, evaluate as compute};
 use tagfleet_analysis::truth::{Sources, Truth, TruthFile};
 use tagfleet_pipeline::bucket::KeyRange;
 use tagfleet_pipeline::earlier::{RowColumns, RunRows};
-use tokio::runtime::Builder;
 
 use super::found_run::FoundRun;
 use super::names::Names;
@@ -18,13 +17,13 @@ use super::pictures::Pictures;
 use super::{failure, folder, json, warn_if_incomplete, write};
 use crate::args::EvaluateOptions;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
+use crate::runtime::block_on;
 
 /// The value of `--truth` that means the folders.
 const FOLDERS: &str = "folders";
 
 pub(crate) fn evaluate(options: &EvaluateOptions) -> Result<Exit, Failure> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    runtime.block_on(evaluate_async(options))
+    block_on(evaluate_async(options))
 }
 
 async fn evaluate_async(options: &EvaluateOptions) -> Result<Exit, Failure> {

@@ -1,6 +1,6 @@
 //! A run whose objects are read: the folder, the place in a bucket or the run of a fleet that a user named.
 //!
-//! It finds a run that has ended, complete or not, and reads none of its rows.
+//! It finds a run that has ended, complete or not, and reads no row.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -47,14 +47,14 @@ impl FoundRun {
         }
     }
 
-    /// What it did.
+    /// Its summary.
     pub(crate) async fn summary(&self) -> Result<Summary, Failure> {
         let stored = self.get(&self.keys.summary(), "it is not finished").await?;
         serde_json::from_slice(&stored)
             .map_err(|error| bad_input(format!("run {}: its summary cannot be read: {error}", self.run)))
     }
 
-    /// What was asked for, as far as an analysis needs it.
+    /// The parts of its request that an analysis needs.
     pub(crate) async fn subject(&self) -> Result<Subject, Failure> {
         let stored = self.get(&self.keys.request(), "it was never started").await?;
         Subject::parse(self.run.clone(), &stored)
@@ -128,7 +128,7 @@ async fn in_fleet(options: &StackOptions, path: &Path) -> Result<FoundRun, Failu
     Ok(FoundRun::remote(found.run, fleet.output, &fleet.valid.output.bucket, fleet.keys))
 }
 
-/// A name that is not a folder may be a run of the fleet, which could not be asked.
+/// A name that is not a folder may be a run of a fleet, but no stack was reached.
 fn no_folder(name: &str, failure: &Failure) -> Failure {
     bad_input(format!(
         "there is no folder {name}, and no stack could be asked for a run of this name: {}",

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use tagfleet_analysis::Example;
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 use tagfleet_report::html::{document, name};
 
 use super::pictures::Pictures;

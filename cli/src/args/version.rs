@@ -1,7 +1,7 @@
 //! What `tagfleet --version` prints: the version, the commit and the target, then the engines of this
 //! machine.
 //!
-//! Engines are looked for only if they are asked for: `-V` and all other commands load none for it.
+//! Only `--version` loads engines to describe them; `-V` and all other commands do not.
 
 use std::ffi::OsStr;
 

@@ -1,8 +1,8 @@
-//! How a wrong command line ends the process: with clap's words, what would be right, and the variable that a
-//! wrong value comes from.
+//! How a wrong command line ends the process: with clap's message, a tip, and the variable that a wrong value
+//! comes from.
 //!
-//! Clap names the option only, which its user may never have typed, and describes numbers in the words of
-//! Rust.
+//! Clap names only the option, which the user may not have typed, and shows the messages of Rust's number
+//! parsers.
 
 use std::error::Error as _;
 use std::ffi::OsStr;

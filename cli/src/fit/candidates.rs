@@ -1,4 +1,4 @@
-//! The ways in which pictures are usually prepared, as data: samples and filter here, sizes in `geometry`.
+//! The usual preprocessing of pictures, as data: samples and filter here, sizes in `geometry`.
 //!
 //! Two descriptions that give the same values in other words are one candidate. Nothing is tried here.
 
@@ -14,7 +14,7 @@ use super::geometry::{Geometry, squash};
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) steps: Preprocessing,
-    /// Whether the model's folder describes it so, or its graph was taken to mean it.
+    /// Whether it is the present description of the model, from its folder or guessed from its graph.
     pub(super) is_present: bool,
     /// Whether it is tried only because it is close to something more usual.
     pub(super) is_close: bool,
@@ -103,7 +103,7 @@ impl Candidate {
         Self { steps, is_present: false, is_close: false }
     }
 
-    /// The same, as one that is close to another.
+    /// The same, marked as close to another.
     pub(super) fn closely(self) -> Self {
         Self { is_close: true, ..self }
     }
@@ -127,7 +127,7 @@ impl Candidate {
     pub(super) fn geometry(&self) -> Geometry {
         let Preprocessing { square, resize, crop, input, .. } = self.steps;
         let to = resize.map(|resize| resize.to);
-        // A crop that a resize has made already changes nothing.
+        // A crop to the size of the resize changes nothing.
         let crop = crop.filter(|crop| to != Some(ResizeTo::Exact(*crop)));
         let is_padded = crop.is_some()
             && matches!(to, Some(ResizeTo::Fit(size) | ResizeTo::Height(size)) if size == input);
@@ -142,7 +142,7 @@ impl Candidate {
         self.steps.resize.map(|resize| resize.filter)
     }
 
-    /// True if `other` prepares pictures in the same way, even if its description differs.
+    /// True if `other` prepares pictures in the same way, however it is described.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.has_samples_of(other) && self.geometry() == other.geometry() && self.filter() == other.filter()
     }
@@ -163,7 +163,7 @@ impl Candidate {
     }
 }
 
-/// What the least and the greatest sample become, per channel in the order of the graph.
+/// The values of the least and the greatest sample, per channel in the order of the graph.
 fn ends(steps: &Preprocessing) -> Vec<[f64; 2]> {
     let offset = f64::from(steps.offset);
     let mut ends = Vec::with_capacity(steps.mean.len());
@@ -273,7 +273,7 @@ impl Range {
     }
 }
 
-/// A candidate that is not there yet.
+/// Adds a candidate unless one like it is there.
 pub(super) fn add(candidates: &mut Vec<Candidate>, new: Candidate) {
     if !candidates.iter().any(|candidate| candidate.is_like(&new)) {
         candidates.push(new);

@@ -1,6 +1,6 @@
-//! The ways in which pictures usually get the size of a model's input, and their names.
+//! The usual ways to resize and crop pictures to a model's input, and their names.
 //!
-//! Data only; `candidates` makes descriptions of it.
+//! Data only; `candidates` turns it into descriptions.
 
 use tagfleet_model::preprocessing::{Anchor, Fill, ResizeTo, Size};
 
@@ -51,23 +51,23 @@ pub(super) fn squash(input: Size) -> Geometry {
 }
 
 /// A geometry with its name.
-pub(super) struct Named {
+pub(super) struct NamedGeometry {
     pub(super) name: &'static str,
     pub(super) geometry: Geometry,
 }
 
-fn named(name: &'static str, geometry: Geometry) -> Named {
-    Named { name, geometry }
+fn named(name: &'static str, geometry: Geometry) -> NamedGeometry {
+    NamedGeometry { name, geometry }
 }
 
 /// All that are tried for `input`.
-pub(super) fn all(input: Size) -> Vec<Named> {
+pub(super) fn all(input: Size) -> Vec<NamedGeometry> {
     usual(input).into_iter().chain(close(input)).collect()
 }
 
 /// The usual geometries. The crops are those of torchvision (256/224) and of networks trained without a
 /// margin; the grays are those that YOLO's letterbox (114) and WD taggers (255) pad with.
-pub(super) fn usual(input: Size) -> Vec<Named> {
+pub(super) fn usual(input: Size) -> Vec<NamedGeometry> {
     if input.height != input.width {
         return usual_of_oblong(input);
     }
@@ -88,7 +88,7 @@ pub(super) fn usual(input: Size) -> Vec<Named> {
 
 /// A fixed height is for lines of text, which are wide: the rest is zero after normalising (PaddleOCR,
 /// `predict_cls.py`).
-fn usual_of_oblong(input: Size) -> Vec<Named> {
+fn usual_of_oblong(input: Size) -> Vec<NamedGeometry> {
     let fitted = Geometry::cropped(ResizeTo::Fit(input), input);
     let mut found = vec![
         named("squash", squash(input)),
@@ -107,7 +107,7 @@ fn usual_of_oblong(input: Size) -> Vec<Named> {
 
 /// Geometries that are close to a usual one: the other margins that timm's networks are evaluated with
 /// (`crop_pct` 0.95 and 0.9).
-pub(super) fn close(input: Size) -> Vec<Named> {
+pub(super) fn close(input: Size) -> Vec<NamedGeometry> {
     if input.height != input.width {
         return Vec::new();
     }

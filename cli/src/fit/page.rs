@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 use tagfleet_model::folder::Description;
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::tags::Tag;
-use tagfleet_pipeline::visible::visible;
 use tagfleet_report::html::{document, name, visible_lines};
 
 use super::pictures::{Picture, Pictures};

@@ -38,7 +38,7 @@ pub(super) struct Pictures {
     pub(super) notes: Vec<String>,
 }
 
-struct Found {
+struct PictureFile {
     key: String,
     truth: Vec<u32>,
 }
@@ -56,7 +56,7 @@ impl Pictures {
         };
         let is_labelled = found.iter().any(|found| !found.truth.is_empty());
         let mut all = Vec::new();
-        for Found { key, truth } in spread(found, usize::from(options.sample)) {
+        for PictureFile { key, truth } in spread(found, usize::from(options.sample)) {
             match read(&options.images.join(&key)) {
                 Ok(bytes) => all.push(Picture { key, bytes, truth }),
                 Err(error) => notes.push(format!("{key} cannot be read: {error}")),
@@ -114,7 +114,7 @@ fn listed(
     truth: &Truth,
     names: &Names,
     notes: &mut Vec<String>,
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Vec<PictureFile>, Failure> {
     let (mut found, mut unknown, mut missing) = (Vec::new(), Vec::new(), 0);
     let files = keys.len();
     for key in keys {
@@ -122,7 +122,7 @@ fn listed(
             None => missing += 1,
             Some(label) => match names.find(label) {
                 indices if indices.is_empty() => unknown.push(label.to_owned()),
-                truth => found.push(Found { key, truth }),
+                truth => found.push(PictureFile { key, truth }),
             },
         }
     }
@@ -147,11 +147,11 @@ fn listed(
 
 /// The pictures of folders that are named after labels, if at least half are; else all pictures, without
 /// labels.
-fn in_folders(keys: Vec<String>, names: &Names, notes: &mut Vec<String>) -> Vec<Found> {
+fn in_folders(keys: Vec<String>, names: &Names, notes: &mut Vec<String>) -> Vec<PictureFile> {
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
         let truth = truth::of_folders(&key, names);
-        found.push(Found { key, truth });
+        found.push(PictureFile { key, truth });
     }
     let (total, labelled) = (found.len(), found.iter().filter(|found| !found.truth.is_empty()).count());
     if 2 * labelled < total || labelled < 2 {
@@ -173,8 +173,8 @@ fn in_folders(keys: Vec<String>, names: &Names, notes: &mut Vec<String>) -> Vec<
 }
 
 /// At most `count`, in turn from each label or, without labels, from each folder; the same ones every time.
-fn spread(found: Vec<Found>, count: usize) -> Vec<Found> {
-    let mut groups: BTreeMap<(Vec<u32>, String), Vec<Found>> = BTreeMap::new();
+fn spread(found: Vec<PictureFile>, count: usize) -> Vec<PictureFile> {
+    let mut groups: BTreeMap<(Vec<u32>, String), Vec<PictureFile>> = BTreeMap::new();
     for found in found {
         let folder = found.key.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let group =
@@ -188,7 +188,7 @@ fn spread(found: Vec<Found>, count: usize) -> Vec<Found> {
     }
     ranked.sort_by_key(|(turn, hash, _)| (*turn, *hash));
     ranked.truncate(count);
-    let mut chosen: Vec<Found> = ranked.into_iter().map(|(_, _, found)| found).collect();
+    let mut chosen: Vec<PictureFile> = ranked.into_iter().map(|(_, _, found)| found).collect();
     chosen.sort_by(|a, b| a.key.cmp(&b.key));
     chosen
 }
@@ -204,13 +204,13 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn found(key: &str, truth: &[u32]) -> Found {
-        Found { key: key.to_owned(), truth: truth.to_vec() }
+    fn found(key: &str, truth: &[u32]) -> PictureFile {
+        PictureFile { key: key.to_owned(), truth: truth.to_vec() }
     }
 
     #[test]
     fn a_sample_has_something_of_every_label() {
-        let mut all: Vec<Found> = (0..90).map(|number| found(&format!("a/{number}"), &[0])).collect();
+        let mut all: Vec<PictureFile> = (0..90).map(|number| found(&format!("a/{number}"), &[0])).collect();
         all.extend([found("b/1", &[1]), found("c/1", &[2])]);
         let chosen = spread(all, 5);
         let of = |label| chosen.iter().filter(|found| found.truth == [label]).count();

@@ -31,21 +31,12 @@ pub(super) struct Ranking {
     pub(super) notes: Vec<String>,
 }
 
-/// What is known in addition to the trials.
-pub(super) struct Facts {
-    pub(super) is_labelled: bool,
-    pub(super) is_layout_open: bool,
-    pub(super) is_guess: bool,
-    pub(super) notes: Vec<String>,
-}
-
 impl Ranking {
-    /// Sorts `trials`; nothing without one.
-    pub(super) fn new(mut trials: Vec<Trial>, facts: Facts) -> Option<Self> {
-        trials.sort_by(compare);
-        prefer_usual(&mut trials);
-        let Facts { is_labelled, is_layout_open, is_guess, notes } = facts;
-        (!trials.is_empty()).then_some(Self { trials, is_labelled, is_layout_open, is_guess, notes })
+    /// The same with its trials in order.
+    pub(super) fn sorted(mut self) -> Self {
+        self.trials.sort_by(compare);
+        prefer_usual(&mut self.trials);
+        self
     }
 
     pub(super) fn best(&self) -> &Trial {

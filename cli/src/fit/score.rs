@@ -1,5 +1,4 @@
-//! How good answers are, as numbers: by labels if pictures have them, otherwise by the information that the
-//! tags carry about the pictures.
+//! Scores of answers: by labels if pictures have them, otherwise by the information of tags about pictures.
 //!
 //! Without labels the measure is the mutual information of picture and tag, in bits per picture. It is high
 //! if the model is sure of each picture, gives different tags to different pictures, and gives the same to a
@@ -13,7 +12,7 @@ use super::trial::{Answer, Answers};
 /// The smallest probability that counts: one picture does not outweigh all others.
 const FLOOR: f64 = 1e-6;
 
-/// What answers are worth.
+/// The score of answers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Score {
     /// Whether the best tag of each picture is right; empty without labels.
@@ -115,7 +114,7 @@ fn bits(row: &[f64], marginal: &[f64]) -> f64 {
     row.iter().zip(marginal).map(|(part, whole)| term(*part, *whole)).sum()
 }
 
-/// The same if each label is a question of its own.
+/// The same if each label holds by itself.
 fn bits_of_each_label(row: &[f64], marginal: &[f64]) -> f64 {
     let both = |(part, whole): (&f64, &f64)| term(*part, *whole) + term(1.0 - part, 1.0 - whole);
     row.iter().zip(marginal).map(both).sum()

@@ -11,7 +11,7 @@ use tagfleet_model::preprocessing::{Preprocessing, View};
 use super::candidates::{self, Candidate, add};
 use super::geometry::{self, Geometry};
 use super::pictures::{Picture, Pictures};
-use super::rank::{Facts, Ranking, Trial, compare};
+use super::rank::{Ranking, Trial, compare};
 use super::score::Score;
 use super::trial::{self, Answers};
 use crate::exit::{Failure, bad_input};
@@ -54,8 +54,12 @@ pub(super) fn search(loading: &Loading, pictures: &mut Pictures) -> Result<Ranki
     if !is_labelled {
         search.finals();
     }
-    let facts = Facts { is_labelled, is_layout_open, is_guess: spec.warning.is_some(), notes: search.notes };
-    Ranking::new(search.trials, facts).ok_or_else(|| bad_input("nothing could be tried"))
+    let Search { trials, notes, .. } = search;
+    if trials.is_empty() {
+        return Err(bad_input("nothing could be tried"));
+    }
+    let is_guess = spec.warning.is_some();
+    Ok(Ranking { trials, is_labelled, is_layout_open, is_guess, notes }.sorted())
 }
 
 /// Whether the graph's shape allows channels in both places.
@@ -70,9 +74,9 @@ impl Search<'_> {
     fn attempt(&mut self, candidates: Vec<Candidate>) -> Result<(), Failure> {
         let is_new = |new: &Candidate| !self.trials.iter().any(|trial| trial.candidate.is_like(new));
         let candidates: Vec<Candidate> = candidates.into_iter().filter(is_new).collect();
-        let ways: Vec<Preprocessing> = candidates.iter().map(|candidate| candidate.steps.clone()).collect();
+        let steps: Vec<Preprocessing> = candidates.iter().map(|candidate| candidate.steps.clone()).collect();
         let mut refused = None;
-        let results = trial::run_all(self.loading, &ways, &self.pictures.all);
+        let results = trial::run_all(self.loading, &steps, &self.pictures.all);
         for (candidate, result) in candidates.into_iter().zip(results) {
             match result {
                 Ok(answers) => {
@@ -103,7 +107,7 @@ impl Search<'_> {
         self.pictures.all.iter().map(|picture| picture.truth.as_slice()).collect()
     }
 
-    /// Takes out the pictures that have no tags in any trial: they decide nothing.
+    /// Removes the pictures that have no tags in any trial, because they decide nothing.
     ///
     /// # Errors
     /// If fewer than two are left.
@@ -225,13 +229,13 @@ impl Search<'_> {
     /// them.
     fn finals(&mut self) {
         let finalists = self.finalists();
-        let mut ways = Vec::new();
+        let mut steps = Vec::new();
         for number in &finalists {
             for view in VIEWS {
-                ways.push(Preprocessing { view, ..self.trials[*number].candidate.steps.clone() });
+                steps.push(Preprocessing { view, ..self.trials[*number].candidate.steps.clone() });
             }
         }
-        let mut results = trial::run_all(self.loading, &ways, &self.pictures.all).into_iter();
+        let mut results = trial::run_all(self.loading, &steps, &self.pictures.all).into_iter();
         for number in finalists {
             let views: Vec<Answers> = results.by_ref().take(VIEWS.len()).filter_map(Result::ok).collect();
             if views.len() == VIEWS.len() {

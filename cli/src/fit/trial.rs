@@ -1,5 +1,4 @@
-//! What the model answers if pictures are prepared in one way: each way in a child process of its own,
-//! several at once.
+//! Tags pictures with each candidate, in a child process per candidate, several at once.
 //!
 //! Nothing is judged here.
 
@@ -26,24 +25,24 @@ pub(super) type Answer = Result<Vec<Tag>, String>;
 /// The answers to all pictures, in their order.
 pub(super) type Answers = Vec<Answer>;
 
-/// Tries each of `ways`; the results are in their order.
+/// Tries each of `candidates`; the results are in their order.
 pub(super) fn run_all(
     loading: &Loading,
-    ways: &[Preprocessing],
+    candidates: &[Preprocessing],
     pictures: &[Picture],
 ) -> Vec<Result<Answers, Failure>> {
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(ways.len())));
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(candidates.len())));
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(steps) = ways.get(number) else { return };
+            let Some(steps) = candidates.get(number) else { return };
             let result = run(loading, steps, pictures);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
         }
     };
     let processes = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_PROCESSES);
     thread::scope(|scope| {
-        for _ in 0..processes.min(ways.len()) {
+        for _ in 0..processes.min(candidates.len()) {
             scope.spawn(work);
         }
     });
@@ -65,7 +64,7 @@ pub(super) fn thumbnails(
     Ok(tag(loading, steps, pictures, Wanted::Always)?.into_iter().map(|seen| seen.thumbnail).collect())
 }
 
-struct Seen {
+struct TriedPicture {
     answer: Answer,
     thumbnail: Option<Vec<u8>>,
 }
@@ -75,7 +74,7 @@ fn tag(
     steps: &Preprocessing,
     pictures: &[Picture],
     wanted: Wanted,
-) -> Result<Vec<Seen>, Failure> {
+) -> Result<Vec<TriedPicture>, Failure> {
     let mut model = Model { root: loading.model.root.clone(), spec: loading.model.spec.clone() };
     model.spec.preprocessing = steps.clone();
     let isolation = loading.isolate_model(model, &loading.engine.record, 1)?;
@@ -90,7 +89,7 @@ fn tag(
                 Outcome::Tagged(tagged) => Ok(tagged.tags),
                 Outcome::Failed(failure) => Err(failure.to_string()),
             };
-            all.push(Seen { answer, thumbnail: seen.thumbnail });
+            all.push(TriedPicture { answer, thumbnail: seen.thumbnail });
         }
     }
     Ok(all)

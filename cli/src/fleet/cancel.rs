@@ -61,11 +61,11 @@ async fn end_job(stack: &FleetStack, fleet: &FleetRun, cause: &str) -> Result<()
     })
 }
 
-/// Workers whose queue is gone give up what they have and end.
+/// Workers whose queue is deleted give up their shards and end.
 async fn delete_queue(stack: &FleetStack, execution: &str) -> Result<(), ServiceError> {
     match stack.aws.find_queue(&queue_name(stack, execution)).await? {
         Some(url) => stack.aws.delete_queue(&url).await,
-        // It was cancelled before it had one.
+        // The run was cancelled before it had a queue.
         None => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Step Functions forgets them after 90 days; the run's objects stay.
 
-use tagfleet_aws::executions::{Execution, Started};
+use tagfleet_aws::executions::{Execution, StartOutcome};
 use tagfleet_pipeline::bucket::Kind;
 use tagfleet_pipeline::run::RunId;
 
@@ -33,13 +33,13 @@ impl Executions {
         }
     }
 
-    /// The one that was started last.
+    /// The execution that was started last.
     pub(crate) fn latest(self) -> Option<Execution> {
         // Of two that started in the same second the later number.
         self.known.into_iter().max_by_key(|execution| execution.started)
     }
 
-    /// The one that runs, if any does.
+    /// The execution that runs, if there is one.
     pub(crate) fn running(&self) -> Option<&Execution> {
         self.known.iter().find(|execution| execution.is_running())
     }
@@ -54,8 +54,8 @@ impl Executions {
 pub(crate) async fn start(stack: &FleetStack, run: &RunId, name: &str) -> Result<String, Failure> {
     let input = serde_json::json!({ "run": run }).to_string();
     match stack.aws.start_execution(&stack.outputs.state_machine, name, &input).await {
-        Ok(Started::New(arn)) => Ok(arn),
-        Ok(Started::AlreadyExists) => Err(broken(format!(
+        Ok(StartOutcome::New(arn)) => Ok(arn),
+        Ok(StartOutcome::AlreadyExists) => Err(broken(format!(
             "an execution {name} was started by another caller: `{}` shows it",
             stack.command(&format!("status {run}"))
         ))),

@@ -1,6 +1,6 @@
-//! A run of this machine that is given to a command of the fleet: what to do instead.
+//! Refuses a run of this machine in a command for fleets, with what to do instead.
 //!
-//! It looks whether a path exists, and at nothing in it.
+//! It only checks whether a path exists.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tagfleet_pipeline::run::RunId;
 
 use crate::exit::{Failure, bad_input};
 
-/// What resumes a run that is not the fleet's.
+/// How to resume a run of this machine.
 pub(super) const REMEDY: &str = "a run on this machine resumes with the same `tagfleet run` command";
 
 /// Refuses what cannot be a run of the fleet, before AWS is asked for it.

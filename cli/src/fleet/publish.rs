@@ -1,4 +1,4 @@
-//! Publishes a local model: its files into the stack's bucket, and next to them what tagfleet read of them.
+//! Publishes a local model: its files into the stack's bucket, and next to them its description.
 //!
 //! The folder's name has a hash of all that matters, so that a model is published once, and an earlier run's
 //! model is never touched. The description is written last: if it is there, all files are.
@@ -17,6 +17,7 @@ use tagfleet_model::engine::{
 use tagfleet_model::folder::{ModelFile, ModelSpec};
 use tagfleet_model::scores::{self, Ranker};
 use tagfleet_pipeline::bucket::Bucket;
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{EngineRecord, StackKeys, TagOptions};
 
@@ -39,7 +40,7 @@ const FLEET_INSTRUCTIONS: &str = "vnni";
 /// A model's files together: 1.5 GiB. A worker keeps them in its /tmp, which holds 2 GiB by the template,
 /// next to what else is written there.
 const MAX_MODEL_BYTES: u64 = 3 << 29;
-/// Of a model's name in a key.
+/// The most characters of a model's name in a key.
 const MAX_NAME: usize = 40;
 
 /// The model of a request: a local one is published, one that is published already is looked at. Either way
@@ -61,7 +62,7 @@ pub(super) async fn model(stack: &FleetStack, options: &SubmitOptions) -> Result
     }
 }
 
-/// What was published in `folder`.
+/// The model that was published in `folder`.
 pub(super) async fn read(stack: &FleetStack, folder: &Address) -> Result<PublishedModel, Failure> {
     let bucket = (stack.pipeline().open)(&folder.bucket);
     model::read(bucket.as_ref(), folder).await.map_err(bad_input)
@@ -95,7 +96,7 @@ pub(super) fn check_device(
     )))
 }
 
-/// These were decided when the model was published.
+/// Refuses flags that were decided when the model was published.
 fn refuse_model_flags(options: &SubmitOptions, folder: &Address) -> Result<(), Failure> {
     let loading = &options.loading;
     let given = [
@@ -145,25 +146,25 @@ async fn publish(stack: &FleetStack, path: &Path, options: &SubmitOptions) -> Re
     Ok(folder)
 }
 
-/// What the user should know before the fleet starts: every assumption, and what workers must have.
+/// Prints what the user should know before the fleet starts: assumptions, and what workers must have.
 fn announce(loading: &Loading, published: &PublishedModel, folder: &Address) {
     for note in &loading.model.spec.notes {
         tell(&format!("note: {note}"));
     }
     if let Some(instructions) = &published.engine.instructions {
-        let who = if published.engine.precision == "bf16" {
+        let advice = if published.engine.precision == "bf16" {
             "give the stack CpuInstanceTypes that all have it"
         } else {
             "the stack's default instance types all have it"
         };
         tell(&format!(
-            "note: the scores of this model depend on the processor, and workers without {instructions} will refuse it: {who}"
+            "note: the scores of this model depend on the processor, and workers without {instructions} will refuse it: {advice}"
         ));
     }
     tell(&format!("model {folder}, {}", published.engine));
 }
 
-/// The model as this machine's processor would run it. Of a GPU's precision it knows nothing.
+/// The model as this machine's processor would run it, in fp32 if the workers have GPUs.
 fn read_model(source: ModelSource, options: &SubmitOptions) -> Result<Loading, Failure> {
     let mut loading = options.loading.clone();
     if options.device == Device::Gpu {
@@ -173,15 +174,17 @@ fn read_model(source: ModelSource, options: &SubmitOptions) -> Result<Loading, F
     Loading::new(source, &loading, DeviceChoice::Cpu, &tags, vector)
 }
 
-/// What runs the model in the image of GPU workers. Its graph for them is tried on this machine's processor.
+/// The engine of GPU workers. Their graph of the model is tried on this machine's processor.
 fn on_gpus(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
-    let asked = &options.loading;
-    if matches!(asked.engine, EngineChoice::Tract | EngineChoice::OpenVino) || asked.openvino.is_some() {
+    let loading_options = &options.loading;
+    if matches!(loading_options.engine, EngineChoice::Tract | EngineChoice::OpenVino)
+        || loading_options.openvino.is_some()
+    {
         return Err(bad_input(
             "gpu workers run models with ONNX Runtime: leave out --engine and --openvino, or --device gpu",
         ));
     }
-    let precision = asked.precision;
+    let precision = loading_options.precision;
     if precision == Precision::Bf16 {
         return Err(bad_input("gpu workers compute in fp32 or fp16: give --precision fp16, or none"));
     }
@@ -196,8 +199,7 @@ fn on_gpus(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, F
     Ok((&there).into())
 }
 
-/// What runs the model in the image of CPU workers. Where this machine has just that, the model is tried in
-/// it.
+/// The engine of CPU workers. The model is tried in it if this machine has the same engine.
 fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRecord, Failure> {
     let here = &loading.engine.record;
     let mut there = match (options.loading.engine, here.name) {
@@ -209,7 +211,7 @@ fn on_processors(loading: &Loading, options: &SubmitOptions) -> Result<EngineRec
         there.instructions = there.instructions.map(|_| FLEET_INSTRUCTIONS.to_owned());
     }
     if there.name == EngineName::OnnxRuntime {
-        // Whatever version is here: workers make the same of it.
+        // Whatever version is here, workers make the same graph.
         engine::graph_for_processor(&loading.model).map_err(bad_input)?;
     }
     if *here == there {
@@ -243,7 +245,7 @@ fn version<'a>(requirements: &'a str, package: &str) -> Option<&'a str> {
     requirements.lines().find_map(|line| line.strip_prefix(package)?.split_whitespace().next())
 }
 
-/// What a worker could not keep would fail on every one of them, after each has booted.
+/// A model that a worker cannot hold would fail on every worker, after it has booted.
 fn check_size(files: &[ModelFile]) -> Result<(), Failure> {
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     if bytes <= MAX_MODEL_BYTES {
@@ -259,7 +261,7 @@ fn check_size(files: &[ModelFile]) -> Result<(), Failure> {
 /// `models/mobilenet-0a1b2c3d4e5f/`
 fn folder(published: &PublishedModel) -> Result<String, Failure> {
     let described = serde_json::to_vec(published).map_err(broken)?;
-    let hash: String = Sha256::digest(&described).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(&described)[..6]);
     Ok(format!("{}{}-{hash}/", StackKeys::MODELS, plain(&published.model.name)))
 }
 
@@ -296,8 +298,7 @@ async fn upload(
 fn read_file(root: &Path, file: &ModelFile) -> Result<Bytes, Failure> {
     let path = root.join(&file.name);
     let bytes = std::fs::read(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if sha256 != file.sha256 {
+    if hex(&Sha256::digest(&bytes)) != file.sha256 {
         return Err(bad_input(format!(
             "{} was changed while it was being published: submit again",
             path.display()

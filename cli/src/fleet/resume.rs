@@ -1,6 +1,6 @@
 //! `tagfleet resume`: a further execution of a run that ended before it was complete.
 //!
-//! The one way on after any stop: it finds what is missing by itself, whatever the reason.
+//! It works after any stop, because a run finds what is missing by itself.
 
 use serde_json::json;
 use tagfleet_fleet::FleetRun;
@@ -69,7 +69,7 @@ pub(super) async fn resume(options: &ResumeOptions) -> Result<Exit, Failure> {
     Ok(Exit::Finished)
 }
 
-/// Keeps the limit that is given now; a run that stopped at its limit needs a higher one.
+/// Stores a new limit; a run that stopped at its limit needs a higher one.
 async fn limit(stack: &FleetStack, fleet: &FleetRun, max_usd: Option<f64>) -> Result<(), Failure> {
     if max_usd.is_some_and(|max_usd| !is_limit(max_usd)) {
         return Err(bad_input("--max-usd: give dollars, more than 0"));
@@ -78,7 +78,7 @@ async fn limit(stack: &FleetStack, fleet: &FleetRun, max_usd: Option<f64>) -> Re
     let summary = summary(fleet).await.map_err(broken)?;
     let is_spent = summary.is_some_and(|summary| summary.state == State::StoppedAtBudget);
     let before = stack.limit(fleet).await.map_err(broken)?;
-    // What the stack limits it may allow by now.
+    // A limit of the stack may be higher by now.
     let own = before.filter(|before| before.of == LimitOf::Request).map(|before| before.max_usd);
     if let Some(before) = own.filter(|before| is_spent && max_usd.unwrap_or(0.0) <= *before) {
         return Err(bad_input(format!(

@@ -23,7 +23,7 @@ use tagfleet_report::{State, Summary};
 use super::jobs::Jobs;
 pub(super) use poller::{StatusPoller, summary};
 
-/// What a run does.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RunState {
@@ -53,7 +53,7 @@ pub(super) enum RunState {
 
 /// How many of all are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Done {
+pub(super) struct Completion {
     pub(super) done: u64,
     pub(super) all: u64,
 }
@@ -69,10 +69,10 @@ pub(super) struct Workers {
 
 /// What a run has cost so far, all its executions together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Spent {
+pub(super) struct RunCost {
     /// `None` if a price is not known.
     pub(super) usd: Option<f64>,
-    /// The same for all images, as long as some are not done.
+    /// The same for all images, if some are not done.
     pub(super) projected_usd: Option<f64>,
     /// What it may cost.
     pub(super) max_usd: Option<f64>,
@@ -90,8 +90,8 @@ pub(super) struct RunStatus {
     pub(super) started: Option<u64>,
     pub(super) stopped: Option<u64>,
     /// None until split has ended: how many there are is not known before.
-    pub(super) shards: Option<Done>,
-    pub(super) images: Option<Done>,
+    pub(super) shards: Option<Completion>,
+    pub(super) images: Option<Completion>,
     /// Shards that split has written so far, if it has not ended.
     pub(super) shards_so_far: u64,
     /// Files that are not meant as images and were not read.
@@ -108,14 +108,14 @@ pub(super) struct RunStatus {
     /// The run's latest job, while it may have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) jobs: Option<Jobs>,
-    pub(super) cost: Option<Spent>,
+    pub(super) cost: Option<RunCost>,
     pub(super) error: Option<String>,
     pub(super) cause: Option<String>,
     /// Where the rows are, or will be.
     pub(super) results: Option<String>,
 }
 
-/// What was seen of a run at one moment.
+/// What is known of a run at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
     execution: Option<Execution>,
@@ -162,17 +162,17 @@ impl RunState {
 }
 
 impl RunStatus {
-    pub(super) fn new(run: &RunId, seen: &Snapshot) -> Self {
-        let workers = seen.workers_of_execution();
-        let (shards, images) = (seen.shards(), seen.images());
-        let state = seen.state(shards);
+    pub(super) fn new(run: &RunId, snapshot: &Snapshot) -> Self {
+        let workers = snapshot.workers_of_execution();
+        let (shards, images) = (snapshot.shards(), snapshot.images());
+        let state = snapshot.state(shards);
         let rate = rate(&workers);
         let left = images.map(|images| images.all.saturating_sub(images.done) as f64);
         let seconds_left = match (state, left, rate) {
             (RunState::Running, Some(left), Some(rate)) => Some((left / rate).round() as u64),
             _ => None,
         };
-        let execution = seen.execution.as_ref();
+        let execution = snapshot.execution.as_ref();
         Self {
             run: run.clone(),
             state,
@@ -181,24 +181,24 @@ impl RunStatus {
             stopped: execution.and_then(|execution| execution.stopped),
             shards,
             images,
-            shards_so_far: seen.shards_so_far,
-            skipped: seen.skipped(),
-            difference: seen.difference(),
-            failed: seen.failed(),
+            shards_so_far: snapshot.shards_so_far,
+            skipped: snapshot.skipped(),
+            difference: snapshot.difference(),
+            failed: snapshot.failed(),
             images_per_second: rate,
             seconds_left,
             workers: by_machine(&workers),
-            jobs: seen.jobs.clone(),
-            cost: seen.cost(images),
+            jobs: snapshot.jobs.clone(),
+            cost: snapshot.cost(images),
             error: execution.and_then(|execution| execution.error.clone()),
             cause: execution.and_then(|execution| execution.cause.clone()),
-            results: seen.results.clone(),
+            results: snapshot.results.clone(),
         }
     }
 }
 
 impl Snapshot {
-    fn state(&self, shards: Option<Done>) -> RunState {
+    fn state(&self, shards: Option<Completion>) -> RunState {
         let summary = self.summary.as_ref().map(|summary| summary.state);
         let Some(execution) = &self.execution else {
             if self.is_starting {
@@ -228,20 +228,20 @@ impl Snapshot {
     }
 
     /// From the summary if there is one of a complete run: what only stages read may have expired.
-    fn shards(&self) -> Option<Done> {
+    fn shards(&self) -> Option<Completion> {
         let all = self.splits.as_ref()?.iter().map(|split| u64::from(split.shards)).sum();
-        Some(Done { done: self.parts.len() as u64, all })
+        Some(Completion { done: self.parts.len() as u64, all })
     }
 
-    fn images(&self) -> Option<Done> {
+    fn images(&self) -> Option<Completion> {
         if let Some(summary) = self.complete() {
-            return Some(Done { done: summary.rows, all: summary.images });
+            return Some(Completion { done: summary.rows, all: summary.images });
         }
         let splits = self.splits.as_ref()?;
         let images_of =
             |shard: &ShardId| splits.get(shard.range as usize)?.shard_images.get(shard.number as usize);
         let done = self.parts.iter().filter_map(images_of).map(|images| u64::from(*images)).sum();
-        Some(Done { done, all: splits.iter().map(|split| split.images).sum() })
+        Some(Completion { done, all: splits.iter().map(|split| split.images).sum() })
     }
 
     fn skipped(&self) -> Skipped {
@@ -265,11 +265,11 @@ impl Snapshot {
         }
     }
 
-    /// In the end the bill counts; until then the records do, and the work so far represents the whole.
-    fn cost(&self, images: Option<Done>) -> Option<Spent> {
+    /// The bill of an ended run; before that the records, and a projection from the images done so far.
+    fn cost(&self, images: Option<Completion>) -> Option<RunCost> {
         let max_usd = self.max_usd;
         if let Some(cost) = self.summary.as_ref().and_then(|summary| summary.cost.as_ref()) {
-            return Some(Spent { usd: Some(cost.total_usd), projected_usd: None, max_usd, problem: None });
+            return Some(RunCost { usd: Some(cost.total_usd), projected_usd: None, max_usd, problem: None });
         }
         let (usd, problem) = match self.spent.clone()? {
             Ok(usd) => (Some(usd), None),
@@ -277,7 +277,7 @@ impl Snapshot {
         };
         let open = images.filter(|images| images.done > 0 && images.done < images.all);
         let projected_usd = usd.zip(open).map(|(usd, images)| usd / images.done as f64 * images.all as f64);
-        Some(Spent { usd, projected_usd, max_usd, problem })
+        Some(RunCost { usd, projected_usd, max_usd, problem })
     }
 
     fn complete(&self) -> Option<&Summary> {

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::json;
 use tagfleet_aws::executions::Execution;
+use tagfleet_pipeline::format::{clock, date_with_seconds};
 
 use super::local_run;
 use super::run_status::StatusPoller;
@@ -14,7 +14,6 @@ use super::stack::FleetStack;
 use super::status_text::text;
 use super::watch;
 use crate::args::StatusOptions;
-use crate::bar::clock;
 use crate::connection;
 use crate::exit::{Exit, Failure, broken, print, print_json};
 use crate::run_id::now;
@@ -70,15 +69,11 @@ fn table(executions: &[Execution], now: u64) -> String {
     for execution in executions {
         let Execution { name, started, .. } = execution;
         let status = execution.status.to_lowercase();
-        let took = clock(Duration::from_secs(execution.stopped.unwrap_or(now).saturating_sub(*started)));
-        table.push_str(&format!("{name:width$}  {status:9}  {}  {took:>9}\n", date(*started)));
+        let duration = clock(Duration::from_secs(execution.stopped.unwrap_or(now).saturating_sub(*started)));
+        let started = date_with_seconds(*started).unwrap_or_else(|| "?".to_owned());
+        table.push_str(&format!("{name:width$}  {status:9}  {started}  {duration:>9}\n"));
     }
     table
-}
-
-fn date(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 #[cfg(test)]

@@ -9,10 +9,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tagfleet_cost::usage::Machine;
-use tagfleet_pipeline::number::count;
+use tagfleet_pipeline::format::{clock, count};
 
-use super::run_status::{RunState, RunStatus, Spent, Workers};
-use crate::bar::clock;
+use super::run_status::{RunCost, RunState, RunStatus, Workers};
 
 /// The status of a run, for a person; `resume` is the command that resumes it.
 pub(super) fn text(run_status: &RunStatus, resume: &str, now: u64) -> String {
@@ -88,14 +87,14 @@ fn since(run_status: &RunStatus, now: u64) -> String {
     let (Some(started), Some(execution)) = (run_status.started, &run_status.execution) else {
         return String::new();
     };
-    let took = clock(Duration::from_secs(run_status.stopped.unwrap_or(now).saturating_sub(started)));
+    let duration = clock(Duration::from_secs(run_status.stopped.unwrap_or(now).saturating_sub(started)));
     let word = if run_status.state.is_end() { "after" } else { "for" };
     let which = if *execution == run_status.run.to_string() {
         String::new()
     } else {
         format!(" (execution {execution})")
     };
-    format!(" {word} {took}{which}")
+    format!(" {word} {duration}{which}")
 }
 
 fn left(run_status: &RunStatus) -> String {
@@ -120,7 +119,7 @@ fn of_machine(workers: &Workers) -> String {
 }
 
 /// `$0.1234 so far, about $1.2000 in the end, of at most $5`
-fn of_cost(cost: &Spent) -> String {
+fn of_cost(cost: &RunCost) -> String {
     let mut text = match (cost.usd, cost.projected_usd) {
         (Some(usd), Some(projected)) => format!("${usd:.4} so far, about ${projected:.4} in the end"),
         (Some(usd), None) => format!("${usd:.4}"),

@@ -1,7 +1,6 @@
 //! `tagfleet submit`: a request from flags or a file, checked, stored with the run, and started.
 //!
-//! Everything that can be found wrong here is, before anything is started; what only shows on AWS, the run's
-//! plan finds.
+//! It finds errors before anything starts; the run's plan finds those that only AWS can show.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +22,7 @@ use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::run_id::new_run_id;
 
-/// In the place of the stack's bucket until it is known; no bucket can have this name.
+/// Stands in for the stack's bucket until it is known; no bucket can have this name.
 const ANY_STACK: &str = "xn--the-stack-s-bucket";
 
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
@@ -101,7 +100,7 @@ async fn from_file(stack: &FleetStack, path: &Path) -> Result<RequestFile, Failu
     Ok(file)
 }
 
-/// The request of an earlier run, for its failed images only.
+/// The request of an earlier run, for its failed images.
 async fn again(stack: &FleetStack, run: &str) -> Result<RequestFile, Failure> {
     let found = stack.run(run).await?;
     let Some(fleet) = found.fleet else {
@@ -157,14 +156,14 @@ fn valid(stack: &FleetStack, request: FleetRequest) -> Result<ValidRequest, Fail
 
 /// What `tagfleet plan --json` printed, as far as a request keeps it.
 #[derive(Deserialize)]
-struct Printed {
+struct PlanOutput {
     estimate: Option<Estimate>,
 }
 
 fn estimate(file: &Path) -> Result<Estimate, Failure> {
     let named = |why: &dyn std::fmt::Display| bad_input(format!("--plan {}: {why}", file.display()));
     let bytes = fs::read(file).map_err(|error| named(&error))?;
-    let printed: Printed = serde_json::from_slice(&bytes)
+    let printed: PlanOutput = serde_json::from_slice(&bytes)
         .map_err(|error| named(&format!("not what `tagfleet plan --json` prints: {error}")))?;
     printed.estimate.ok_or_else(|| named(&"this plan recommends nothing that a run could be compared with"))
 }

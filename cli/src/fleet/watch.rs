@@ -1,7 +1,7 @@
 //! Polls a run until it has ended: a bar or lines while `submit` waits, the whole text redrawn for `status
 //! --watch`.
 //!
-//! Interrupting it interrupts nothing but itself: the run continues.
+//! Ctrl-C ends only the command: the run continues.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
@@ -25,13 +25,13 @@ const EARLY_POLLS: u32 = 10;
 
 /// Waits for the end of a run that was just started, and reports it as `tagfleet run` does.
 pub(super) async fn wait(mut poller: StatusPoller<'_>, quiet: bool, json: bool) -> Result<Exit, Failure> {
-    let mut shown = Shown::new(quiet, io::stderr().is_terminal());
+    let mut display = ProgressDisplay::new(quiet, io::stderr().is_terminal());
     let run_status = until_end(&mut poller, |run_status| {
-        shown.show(run_status);
+        display.show(run_status);
         Ok(())
     })
     .await?;
-    shown.end();
+    display.end();
     match run_status {
         Some(run_status) => report(&poller, &run_status, json),
         None => Ok(continues(&poller)),
@@ -67,12 +67,12 @@ pub(super) async fn redraw(poller: &mut StatusPoller<'_>) -> Result<Exit, Failur
     exit(&run_status, &resume)
 }
 
-/// Shows the status of the run until it has ended; `None` if the user has seen enough.
+/// Shows the status of the run until it has ended; `None` if the user interrupts it.
 async fn until_end(
     poller: &mut StatusPoller<'_>,
     mut show: impl FnMut(&RunStatus) -> Result<(), Failure>,
 ) -> Result<Option<RunStatus>, Failure> {
-    // Held, so that none is lost while the run is polled.
+    // Registered once, so that no signal is lost while the run is polled.
     let mut interrupts = signal(SignalKind::interrupt()).map_err(broken)?;
     for polls in 0_u32.. {
         if polls > 0 && is_interrupted(&mut interrupts, polls).await {
@@ -161,13 +161,13 @@ impl Lines {
 }
 
 /// Progress on stderr.
-enum Shown {
+enum ProgressDisplay {
     Nothing,
     Lines(Lines, Instant),
     Bar(ProgressBar),
 }
 
-impl Shown {
+impl ProgressDisplay {
     fn new(quiet: bool, is_terminal: bool) -> Self {
         match (quiet, is_terminal) {
             (true, _) => Self::Nothing,

@@ -1,14 +1,14 @@
 //! Which layout and form a list of keys has: the one whose keys exist.
 //!
 //! A key may hold a comma, a `%20` or anything else, so nothing is decided by how the list looks. A sample of
-//! it is asked for; if nothing of that exists, or only different forms explain it, the list is refused before
+//! its keys is looked up. If none exists, or only different forms explain it, the list is refused before
 //! anything runs.
 
 use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 use super::forms::{Form, Root};
 use super::layout::{self, Layout};
@@ -26,14 +26,14 @@ const AT_ONCE: usize = 16;
 /// Characters of an entry that an error shows.
 const SHOWN: usize = 200;
 
-/// What a list was found to be.
+/// Layout and form of a list.
 pub(super) struct Choice {
     pub(super) layout: Layout,
     pub(super) form: Form,
 }
 
 impl Choice {
-    /// How the list was read; nothing if its lines are keys.
+    /// How the list was read; `None` if its lines are keys.
     pub(super) fn in_words(&self) -> Option<String> {
         let words: Vec<String> = self.layout.in_words().into_iter().chain(self.form.in_words()).collect();
         (!words.is_empty()).then(|| format!("read as {}", words.join(", ")))

@@ -1,7 +1,7 @@
 //! What an entry of a list may be: a key, a path below the folder, an address in the bucket; plain or
 //! URL-encoded.
 //!
-//! Text only; whether there is such a key is asked elsewhere. An entry that is of another place has no key.
+//! Text only; `evidence` checks whether a key exists. An entry of another place has no key.
 
 use std::borrow::Cow;
 use std::env;
@@ -58,7 +58,7 @@ impl Form {
             .flat_map(move |encoding| bases.into_iter().map(move |base| Self { base, encoding }))
     }
 
-    /// How it is called; nothing for plain keys.
+    /// Its name; `None` for plain keys.
     pub(super) fn in_words(self) -> Option<String> {
         let base = match self.base {
             Base::Key | Base::Path => None,
@@ -109,7 +109,7 @@ impl Root {
         names::key_of_path(path.strip_prefix(real).or_else(|_| path.strip_prefix(as_named)).ok()?)
     }
 
-    /// Why an entry that is not a key of this input is none, after "which".
+    /// Why an entry is not a key of this input, to follow "which".
     pub(super) fn why_not(&self, entry: &[u8]) -> &'static str {
         let text = String::from_utf8_lossy(entry);
         let is_address = S3_SCHEMES.iter().any(|scheme| text.starts_with(scheme));

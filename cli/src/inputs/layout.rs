@@ -1,6 +1,6 @@
 //! How a list of keys may be laid out: lines, NUL bytes, a column of a table, JSON, what `aws s3 ls` prints.
 //!
-//! It offers every layout that the first bytes allow; which one it is, existing keys decide. It never judges
+//! It offers every layout that the first bytes allow; existing keys decide which one it is. It never judges
 //! an entry.
 
 use std::borrow::Cow;
@@ -92,7 +92,7 @@ impl Layout {
         }
     }
 
-    /// How it is called; nothing for the plain ones.
+    /// Its name; `None` for the plain ones.
     pub(super) fn in_words(&self) -> Option<String> {
         match self {
             Self::Nul | Self::Lines => None,

@@ -1,7 +1,7 @@
-//! Folders and files of this machine: what they are, and what their keys are relative to.
+//! Folders and files of this machine, and what their keys are relative to.
 //!
-//! Keys are paths below the one folder, or below the deepest folder that holds all inputs. It looks at what
-//! was named and lists nothing.
+//! Keys are paths below the one folder, or below the deepest folder that holds all inputs. It looks at the
+//! named paths and lists nothing.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -11,9 +11,9 @@ use tagfleet_pipeline::bucket::dir::names;
 use crate::exit::{Failure, bad_input};
 use crate::place::Place;
 
-/// What was named.
+/// The named folders and files.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct LocalInputs {
     /// The deepest folder that holds all of it.
     pub(super) root: PathBuf,
     /// Below it, the folders as prefixes of keys; empty for the root itself.
@@ -24,7 +24,7 @@ pub(super) struct Found {
     pub(super) listed: Vec<Place>,
 }
 
-impl Found {
+impl LocalInputs {
     /// True if the whole root was named.
     pub(super) fn is_whole(&self) -> bool {
         self.folders.iter().any(String::is_empty)
@@ -36,14 +36,14 @@ enum Kind {
     File,
 }
 
-/// Looks at each path. A link keeps the name that it was given with, what is above it is resolved.
-pub(super) fn find(paths: &[&Path]) -> Result<Found, Failure> {
+/// Looks at each path. A link keeps its own name; links above it are resolved.
+pub(super) fn find(paths: &[&Path]) -> Result<LocalInputs, Failure> {
     let mut named = Vec::with_capacity(paths.len());
     for path in paths {
         let unusable = |error| bad_input(format!("{}: {error}", path.display()));
         let kind = fs::metadata(path).map_err(unusable)?;
         let kind = if kind.is_dir() { Kind::Folder } else { Kind::File };
-        // Alone, a folder is known by where it really is.
+        // A single folder is known by its real path.
         let is_resolved = paths.len() == 1 && matches!(kind, Kind::Folder);
         let whole = if is_resolved { fs::canonicalize(path) } else { absolute(path) };
         named.push((kind, whole.map_err(unusable)?));
@@ -53,14 +53,14 @@ pub(super) fn find(paths: &[&Path]) -> Result<Found, Failure> {
         Kind::File => path.parent().unwrap_or(path),
     });
     let root = common_folder(holders);
-    let mut found = Found { root, folders: vec![], files: vec![], listed: vec![] };
+    let mut found = LocalInputs { root, folders: vec![], files: vec![], listed: vec![] };
     for (kind, path) in named {
         found.add(&kind, &path)?;
     }
     Ok(found)
 }
 
-impl Found {
+impl LocalInputs {
     fn add(&mut self, kind: &Kind, path: &Path) -> Result<(), Failure> {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         let key = names::key_of_path(below);

@@ -1,7 +1,7 @@
 //! A model's folder in a bucket: one that `tagfleet submit` published, or one that a user copied there.
 //!
-//! Only the files that a model needs are read, bounded, and what was published is checked against its
-//! hashes. What was fetched is found again as long as the bucket lists the same objects.
+//! Only the files that a model needs are read, bounded, and what was published is checked against its hashes.
+//! A fetched model is found in the cache as long as the bucket lists the same objects.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use tagfleet_fleet::model;
 use tagfleet_model::folder::ModelSpec;
 use tagfleet_model::folder::needed::{self, LARGEST_DESCRIPTION};
 use tagfleet_pipeline::bucket::{Bucket, KeyRange, Object};
-use tagfleet_pipeline::number::size;
+use tagfleet_pipeline::format::{hex, size};
 use tagfleet_pipeline::run::StackKeys;
 
 use super::cache::{self, Cache};
@@ -90,7 +90,7 @@ impl Folder {
         if !fetching.is_quiet {
             tell(&format!("reading the model from {}", self.address));
         }
-        let filled = cache.begin()?;
+        let filled = cache.new_folder()?;
         for name in &wanted {
             self.one(name, filled.path(), published.as_ref()).await?;
             if published.is_none() && name == needed::OVERRIDES {
@@ -103,7 +103,7 @@ impl Folder {
         cache.finish(filled, &key)
     }
 
-    /// What `submit` wrote about the files that it published here; `None` if it did not.
+    /// The description that `submit` published here; `None` if there is none.
     async fn published(&self) -> Result<Option<ModelSpec>, Failure> {
         let description = StackKeys::model(&self.address.prefix);
         if !self.objects.iter().any(|(_, object)| object.key == description) {
@@ -122,7 +122,7 @@ impl Folder {
         Ok(Some(spec))
     }
 
-    /// What the cache knows it by: a replaced object makes it another model.
+    /// Its key in the cache: a replaced object makes it another model.
     fn key(&self, wanted: &[String]) -> Result<Vec<String>, Failure> {
         let mut key = vec![self.address.to_string()];
         for name in wanted {
@@ -154,7 +154,7 @@ impl Folder {
         let etag = Some(object.etag.as_str()).filter(|etag| !etag.is_empty());
         let fetched = self.bucket.get(&object.key, etag, object.size).await.map_err(bad_input)?;
         let recorded = published.and_then(|spec| spec.files.iter().find(|file| file.name == name));
-        if recorded.is_some_and(|file| file.sha256 != sha256(&fetched.bytes)) {
+        if recorded.is_some_and(|file| file.sha256 != hex(&Sha256::digest(&fetched.bytes))) {
             return Err(bad_input(format!(
                 "{}{name} is not the file that was published: publish the model again",
                 self.address
@@ -162,8 +162,4 @@ impl Folder {
         }
         cache::write(root, name, &fetched.bytes)
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tagfleet_pipeline::format::hex;
 use tempfile::TempDir;
 
 use crate::exit::{Failure, bad_input, broken};
@@ -38,7 +39,7 @@ impl Cache {
     }
 
     /// A folder to fill, next to the others.
-    pub(super) fn begin(&self) -> Result<TempDir, Failure> {
+    pub(super) fn new_folder(&self) -> Result<TempDir, Failure> {
         let make = || {
             fs::create_dir_all(&self.root)?;
             tempfile::Builder::new().prefix(".fetching-").tempdir_in(&self.root)
@@ -75,7 +76,7 @@ fn name(key: &[&str]) -> String {
         hash.update(text);
         hash.update([0]);
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 /// Writes a file of a model whose name is relative to `folder`.
@@ -101,7 +102,7 @@ mod tests {
         let key = ["https://example.com/a.onnx"];
         assert_eq!(cache.find(&key), None);
         let fill = |text: &str| {
-            let folder = cache.begin().unwrap();
+            let folder = cache.new_folder().unwrap();
             write(folder.path(), "onnx/a.onnx", text.as_bytes()).unwrap();
             folder
         };

@@ -13,11 +13,11 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use tagfleet_aws::signed::path_piece;
 use tagfleet_aws::web::{Url, Web, WebAnswer};
 use tagfleet_model::folder::needed::{self, LARGEST_DESCRIPTION};
-use tagfleet_pipeline::number::size;
+use tagfleet_pipeline::format::size;
 use tempfile::NamedTempFile;
 
 use super::hub::{self, HubName, is_part};
@@ -29,7 +29,6 @@ const ENDPOINT: &str = "https://huggingface.co";
 const MOST_LISTED: u64 = 16 << 20;
 /// A token has a few dozen characters.
 const MOST_OF_TOKEN: u64 = 4096;
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A repository at one revision, as the hub describes it.
 #[derive(Deserialize)]
@@ -113,7 +112,7 @@ fn token() -> Result<Option<String>, Failure> {
 impl Download<'_> {
     async fn listing(&self) -> Result<Listing, Failure> {
         let HubName { repository, revision } = self.name;
-        let answer = self.get(&format!("/api/models/{repository}/revision/{}", encoded(revision))).await?;
+        let answer = self.get(&format!("/api/models/{repository}/revision/{}", path_piece(revision))).await?;
         let bytes = answer.bytes(MOST_LISTED).await.map_err(|error| of_download(&error))?;
         let listing: Listing = serde_json::from_slice(&bytes).map_err(|error| {
             broken(format!("{} does not answer as a Hugging Face hub: {error}", self.endpoint.origin()))
@@ -144,7 +143,7 @@ impl Download<'_> {
         if link.exists() {
             return Ok(());
         }
-        let path: Vec<String> = name.split('/').map(encoded).collect();
+        let path: Vec<String> = name.split('/').map(path_piece).collect();
         let answer =
             self.get(&format!("/{}/resolve/{commit}/{}", self.name.repository, path.join("/"))).await?;
         let shown = format!("{}: {name}", self.name.repository);
@@ -196,7 +195,7 @@ impl Download<'_> {
         }
     }
 
-    /// The revision is this commit from now on. A commit needs no name.
+    /// Records that the revision is this commit. A commit itself needs no record.
     fn point(&self, commit: &str) -> io::Result<()> {
         if self.name.revision == commit {
             return Ok(());
@@ -230,13 +229,9 @@ impl Download<'_> {
     }
 }
 
-/// A file for others to read once it has its name, as Hugging Face's tools leave it.
+/// A temporary file that others may read, as Hugging Face's tools create it.
 fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     fs::create_dir_all(folder)?;
     let readable = Permissions::from_mode(0o644);
     tempfile::Builder::new().suffix(".incomplete").permissions(readable).tempfile_in(folder)
-}
-
-fn encoded(part: &str) -> String {
-    utf8_percent_encode(part, UNRESERVED).to_string()
 }

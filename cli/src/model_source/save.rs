@@ -1,12 +1,13 @@
 //! The body of a download, into a file: bounded while it comes, and refused if its hash is another one.
 //!
-//! A file that is refused is never in its place: callers write to a temporary one.
+//! A refused file never has its final name, because callers write to a temporary one.
 
 use std::io::Write;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tagfleet_aws::web::{WebAnswer, WebError};
+use tagfleet_pipeline::format::hex;
 
 use crate::exit::{Failure, bad_input, broken};
 
@@ -15,14 +16,14 @@ pub(super) const MOST_BYTES: u64 = 8 << 30;
 /// The most bytes of a file that Git itself keeps, and not Git LFS: 16 MiB.
 const MOST_IN_GIT: u64 = 16 << 20;
 
-/// What a file must be.
+/// The expected hash of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     /// The SHA-256 of its bytes, as Git LFS names it.
     Sha256(String),
     /// The SHA-1 by which Git names a file that it keeps itself.
     Git(String),
-    /// Nothing is known of it.
+    /// No hash is known.
     Any,
 }
 
@@ -123,10 +124,6 @@ fn git_hash(bytes: &[u8]) -> String {
     hash.update(format!("blob {}\0", bytes.len()));
     hash.update(bytes);
     hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

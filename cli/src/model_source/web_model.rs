@@ -1,8 +1,8 @@
 //! A model by the address of its `.onnx` file: `https://example.com/model.onnx#sha256=HEX`.
 //!
 //! The hash behind `#` is pip's way to pin a file: an address with one is refused if its file has another. An
-//! address without one is taken from HTTPS as it comes, and its hash is printed. What was fetched once is
-//! found again without a connection.
+//! address without one is taken from HTTPS as it comes, and its hash is printed. A fetched file is found in
+//! the cache without a connection.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ impl WebModel {
         if !is_quiet {
             tell(&format!("downloading {shown}"));
         }
-        let folder = cache.begin()?;
+        let folder = cache.new_folder()?;
         let unwritable = |error| broken(format!("{} cannot be written: {error}", folder.path().display()));
         let mut file = File::create(folder.path().join(&self.file)).map_err(unwritable)?;
         let expected = self.sha256.clone().map_or(Expected::Any, Expected::Sha256);

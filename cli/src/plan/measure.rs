@@ -23,9 +23,8 @@ use crate::loading::Loading;
 /// hundred.
 const MOST_SECONDS: u64 = 30;
 
-/// What may be tried, with the flags that choose it: the first one that runs is what the others are compared
-/// with.
-const WAYS: [(EngineChoice, Precision, &str); 4] = [
+/// The engines to try, with the flags that choose them. The others are compared with the first one that runs.
+const CHOICES: [(EngineChoice, Precision, &str); 4] = [
     (EngineChoice::OnnxRuntime, Precision::Fp32, "--engine onnxruntime"),
     (EngineChoice::OpenVino, Precision::Fp32, "--engine openvino"),
     (EngineChoice::OpenVino, Precision::Bf16, "--precision bf16"),
@@ -35,8 +34,8 @@ const WAYS: [(EngineChoice, Precision, &str); 4] = [
 /// The top label of each image; `None` if it failed.
 type Answers = Vec<Option<u32>>;
 
-/// What was measured.
-pub(super) struct Measured {
+/// The measurements of all engines.
+pub(super) struct Measurements {
     /// An engine in a precision each.
     pub(super) engine_rates: Vec<EngineRate>,
     /// CPU time of decoding and preparing an image, without the model, in milliseconds; `None` if nothing was
@@ -44,14 +43,14 @@ pub(super) struct Measured {
     pub(super) decode_ms: Option<f64>,
 }
 
-/// Measures all that run; those that do not are named with the reason.
+/// Measures every engine that runs; a note names each of the others with the reason.
 pub(super) fn measure(
     loading: &Loading,
     options: &LoadOptions,
     images: &[Vec<u8>],
-) -> Result<Measured, Failure> {
+) -> Result<Measurements, Failure> {
     let (mut engine_rates, mut reference): (Vec<EngineRate>, Option<Answers>) = (Vec::new(), None);
-    for (choice, precision, flags) in WAYS {
+    for (choice, precision, flags) in CHOICES {
         if precision == Precision::Bf16 && loading.model.spec.quantization != Quantization::None {
             continue;
         }
@@ -86,7 +85,7 @@ pub(super) fn measure(
     };
     let tagged = images.iter().zip(&answers).filter(|(_, answer)| answer.is_some()).map(|(image, _)| image);
     let decode_ms = decoding(loading, &tagged.collect::<Vec<_>>()).map_err(broken)?;
-    Ok(Measured { engine_rates, decode_ms })
+    Ok(Measurements { engine_rates, decode_ms })
 }
 
 /// Milliseconds that decoding and preparing take of an image, the faster of two passes. In this process, so

@@ -20,7 +20,7 @@ const SAMPLE: usize = 200;
 /// Listing ends after this many images: 1,000 requests and some minutes.
 const MOST_LISTED: u64 = 1_000_000;
 
-/// What was found.
+/// A sample of the inputs.
 pub(super) struct Sample {
     /// The bytes of some images.
     pub(super) images: Vec<Vec<u8>>,
@@ -30,7 +30,7 @@ pub(super) struct Sample {
     pub(super) kept: u64,
     /// The share of copies among those that would be tagged, 0 to 1.
     pub(super) copies: f64,
-    /// Whether that is all.
+    /// Whether these are all images.
     pub(super) known: CountSource,
     /// Folders of the listed images: 1 if none is in any.
     pub(super) prefixes: u32,

@@ -1,7 +1,7 @@
 //! What a plan recommends as a command, and as the request file that `--save` asks for.
 //!
-//! Both are one list of arguments of `tagfleet submit`, so that the file asks for what the command would. A
-//! local model is published, as `submit --save` does it; nothing is started.
+//! Both come from one list of arguments of `tagfleet submit`, so that file and command request the same run.
+//! A local model is published, as `submit --save` does it; nothing is started.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) async fn check(options: &PlanOptions, places: &[Place]) -> Result<(),
     }
     if let Some(place) = places.iter().find(|place| !place.is_s3()) {
         return Err(bad_input(format!(
-            "--save: a fleet reads buckets only, and {place} is none: leave it out"
+            "--save: a fleet reads buckets only, and {place} is not in one: leave it out"
         )));
     }
     if let Some(manifest) = options.select.manifest.as_ref().filter(|_| !options.select.is_on_s3()) {
@@ -109,8 +109,8 @@ fn submit_arguments(options: &PlanOptions, places: &[Place], plan: &Plan, line: 
     if options.stack.stack != crate::args::DEFAULT_STACK {
         add("--stack", options.stack.stack.as_ref());
     }
-    let way = plan.measured.iter().find(|way| way.engine == line.engine);
-    arguments.extend(way.iter().flat_map(|way| way.flags.split(' ')).map(OsString::from));
+    let measured = plan.measured.iter().find(|measured| measured.engine == line.engine);
+    arguments.extend(measured.iter().flat_map(|measured| measured.flags.split(' ')).map(OsString::from));
     arguments.extend(model.loading.no_exif.then(|| "--no-exif".into()));
     arguments.extend(model.loading.exact.then(|| "--exact".into()));
     arguments.extend(options.select.all_files.then(|| "--all-files".into()));

@@ -1,6 +1,6 @@
 //! Which earlier run `--since` or `--retry` continues.
 //!
-//! The pipeline finds and compares runs; here are the words for what it found. It reads no row.
+//! The pipeline finds and compares runs; this module explains the result. It reads no row.
 
 use tagfleet_fleet::earlier::other_place;
 use tagfleet_pipeline::earlier::{EarlierRun, Search, SearchFor};

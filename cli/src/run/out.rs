@@ -35,7 +35,7 @@ pub(super) struct Out {
 }
 
 /// The run that a command works on.
-pub(super) struct Chosen {
+pub(super) struct RunChoice {
     pub(super) run: RunId,
     pub(super) is_new: bool,
     /// A note about an unfinished run that is left alone.
@@ -48,7 +48,7 @@ pub(super) fn check_apart(out: &Place, input: &Place) -> Result<(), Failure> {
         (Place::Path(out), Place::Path(input)) => {
             let absolute = std::path::absolute(out)
                 .map_err(|error| bad_input(format!("--out {}: {error}", out.display())))?;
-            // It need not exist yet: then the nearest existing folder above it decides.
+            // If it does not exist yet, the nearest existing folder above it decides.
             let real = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
             real.is_some_and(|real| real.starts_with(input))
         }
@@ -66,7 +66,7 @@ pub(super) fn check_apart(out: &Place, input: &Place) -> Result<(), Failure> {
 }
 
 impl Out {
-    /// Makes a folder if it does not exist, and locks it. `aws` is there if `place` is a bucket's.
+    /// Makes a folder if it does not exist, and locks it. `aws` is `Some` if `place` is in a bucket.
     pub(super) fn open(place: &Place, aws: Option<&Aws>) -> Result<Self, Failure> {
         match (place, aws) {
             (Place::Path(path), _) => Self::open_folder(path),
@@ -110,18 +110,20 @@ impl Out {
     }
 
     /// The latest unfinished run with this request, or a new one.
-    pub(super) async fn find_or_begin(&self, request: &RunRequest, new: bool) -> Result<Chosen, Failure> {
+    pub(super) async fn find_or_start(&self, request: &RunRequest, new: bool) -> Result<RunChoice, Failure> {
         let runs = self.runs().await?;
         self.tidy(&runs)?;
         let mut left = None;
         for run in runs.into_iter().rev().filter(|_| !new) {
             match self.unfinished_request(&run).await? {
-                Some(stored) if stored == *request => return Ok(Chosen { run, is_new: false, left: None }),
+                Some(stored) if stored == *request => {
+                    return Ok(RunChoice { run, is_new: false, left: None });
+                }
                 Some(stored) if left.is_none() => left = Some(unfinished::note(&run, &stored, request)),
                 _ => {}
             }
         }
-        Ok(Chosen { run: new_run_id(request)?, is_new: true, left })
+        Ok(RunChoice { run: new_run_id(request)?, is_new: true, left })
     }
 
     /// The keys of a run in this output. In a bucket all that a lifecycle rule may expire is below one
@@ -176,8 +178,8 @@ impl Out {
         folder.remove_unfinished()
     }
 
-    /// The request of a run that is not complete. One that cannot be read is of another version of tagfleet,
-    /// or none: that run is left alone.
+    /// The request of a run that is not complete. A request that cannot be read is of another version of
+    /// tagfleet or not a request: that run is left alone.
     async fn unfinished_request(&self, run: &RunId) -> Result<Option<RunRequest>, Failure> {
         let keys = self.keys(run);
         if self.bucket.exists(&keys.success()).await.map_err(bad_input)? {

@@ -1,8 +1,8 @@
 //! Ctrl-C: the first lets shards in hand finish for a while, the second stops at once. The third ends the
 //! process.
 //!
-//! What is tagged is kept by the first two: the shards that are not done leave checkpoints, from which the
-//! same command continues.
+//! The first two keep finished rows: shards in progress leave checkpoints, from which the same command
+//! resumes.
 
 use std::io;
 use std::time::Duration;

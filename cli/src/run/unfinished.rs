@@ -1,6 +1,6 @@
 //! An unfinished run in the same output that a command does not resume, because it has other options.
 //!
-//! It exists because a changed option starts a run next to one that may be nearly done. It changes nothing.
+//! A changed option starts a new run, while the unfinished one may be nearly done. It changes nothing.
 
 use tagfleet_pipeline::run::{RunId, RunRequest};
 
@@ -22,6 +22,6 @@ fn differences(stored: &RunRequest, asked: &RunRequest) -> Vec<&'static str> {
         ("another --since or --retry", stored.since != asked.since),
     ];
     let differ: Vec<&str> = parts.iter().filter(|(_, differs)| *differs).map(|(part, _)| *part).collect();
-    // The rest follows from the program.
+    // The other fields follow from the version of the program.
     if differ.is_empty() { vec!["another version of tagfleet"] } else { differ }
 }

@@ -1,7 +1,7 @@
 //! Which rows `show` takes: by failure, by label, by score.
 //!
 //! With softmax every image has every label a little, so a label is that of an image only if it is the best
-//! one. It reads of a run's request what a label means, and no row by itself.
+//! one. It reads the labels of a run's request, and no row by itself.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

@@ -61,7 +61,7 @@ fn of_batch(batch: Result<RecordBatch, Failure>) -> Vec<Result<Row, Failure>> {
 /// One row.
 pub(super) struct Row {
     pub(super) key: String,
-    pub(super) failed: Option<Failed>,
+    pub(super) failed: Option<RowFailure>,
     /// Best first.
     pub(super) tags: Vec<ShownTag>,
 }
@@ -74,7 +74,7 @@ pub(super) struct ShownTag {
 }
 
 /// Why it has no tags.
-pub(super) struct Failed {
+pub(super) struct RowFailure {
     code: String,
     message: String,
     detail: Option<String>,
@@ -82,7 +82,7 @@ pub(super) struct Failed {
 
 impl Row {
     pub(super) fn text(&self) -> String {
-        if let Some(Failed { code, message, detail }) = &self.failed {
+        if let Some(RowFailure { code, message, detail }) = &self.failed {
             let detail = detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
             return format!("{}  failed: {code}: {message}{detail}", self.key);
         }
@@ -120,7 +120,7 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Row>, Failure> {
     for row in 0..batch.num_rows() {
         let detail =
             details.filter(|details| details.is_valid(row)).map(|details| details.value(row).to_owned());
-        let failed = codes.is_valid(row).then(|| Failed {
+        let failed = codes.is_valid(row).then(|| RowFailure {
             code: codes.value(row).to_owned(),
             message: messages.value(row).to_owned(),
             detail,

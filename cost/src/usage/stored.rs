@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Usage, UsageRecord, sum};
 use tagfleet_pipeline::bucket::{Bucket, KeyRange};
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::record::{self, RecordError};
 use tagfleet_pipeline::run::RunKeys;
-use tagfleet_pipeline::visible::visible;
 
 /// Records that are fetched at once.
 const FETCHES: usize = 32;

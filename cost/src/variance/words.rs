@@ -4,9 +4,7 @@
 
 use super::{MachineHours, PlanVariance};
 use crate::forecast::{Estimate, Range};
-use crate::table::dollars;
-use tagfleet_pipeline::number::count;
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::{count, precise_dollars, visible};
 
 /// Dollars that would be shown as zero.
 const NOTHING: f64 = 5e-7;
@@ -26,10 +24,18 @@ impl PlanVariance {
             row("of these spot", percent(planned.spot_share), percent(actual.spot_share)),
             row("engine", visible(&planned.engine), visible(&actual.engine)),
             row("requests", count(planned.requests), count(actual.requests)),
-            row("dollars for machines", dollars_of(planned.machines_usd), dollars(actual.machines_usd)),
-            row("dollars for requests", dollars(planned.requests_usd), dollars(actual.requests_usd)),
-            row("dollars for the rest", dollars(planned.rest_usd), dollars(actual.rest_usd)),
-            row("dollars in all", dollars_of(planned.usd), dollars(actual.usd)),
+            row(
+                "dollars for machines",
+                dollars_of(planned.machines_usd),
+                precise_dollars(actual.machines_usd),
+            ),
+            row(
+                "dollars for requests",
+                precise_dollars(planned.requests_usd),
+                precise_dollars(actual.requests_usd),
+            ),
+            row("dollars for the rest", precise_dollars(planned.rest_usd), precise_dollars(actual.rest_usd)),
+            row("dollars in all", dollars_of(planned.usd), precise_dollars(actual.usd)),
         ]
     }
 
@@ -38,8 +44,8 @@ impl PlanVariance {
     pub fn verdict(&self) -> String {
         let planned = dollars_of(self.planned.usd);
         match self.difference_usd {
-            more if more > 0.0 => format!("{planned}; the run cost {} more", dollars(more)),
-            less if less < 0.0 => format!("{planned}; the run cost {} less", dollars(-less)),
+            more if more > 0.0 => format!("{planned}; the run cost {} more", precise_dollars(more)),
+            less if less < 0.0 => format!("{planned}; the run cost {} less", precise_dollars(-less)),
             _ => format!("{planned}; the run cost what was planned"),
         }
     }
@@ -89,7 +95,7 @@ fn machines_used(machines: &[MachineHours]) -> String {
 }
 
 fn signed(usd: f64) -> String {
-    format!("{}{}", if usd < 0.0 { "-" } else { "+" }, dollars(usd.abs()))
+    format!("{}{}", if usd < 0.0 { "-" } else { "+" }, precise_dollars(usd.abs()))
 }
 
 fn percent(share: f64) -> String {
@@ -97,7 +103,7 @@ fn percent(share: f64) -> String {
 }
 
 fn dollars_of(range: Range) -> String {
-    between(range, dollars)
+    between(range, precise_dollars)
 }
 
 fn range(range: Range) -> String {

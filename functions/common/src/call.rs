@@ -1,4 +1,4 @@
-//! One call of a function: its usage goes next to the run, its result into one line of the log.
+//! One call of a function: its usage is stored next to the run, its result is one line of the log.
 //!
 //! The line holds numbers, the action and the run, never a key or an address. Only an error names its
 //! subject, because the log is its only reader if an event was the caller. No error shows a secret.
@@ -26,7 +26,7 @@ pub struct Call {
     /// Seconds since 1970.
     began_at: u64,
     aws: Aws,
-    /// What the clients had sent before: a function lives for many calls.
+    /// Requests that the clients sent before this call: a function serves many calls.
     before: Requests,
     details: Map<String, Value>,
 }
@@ -34,7 +34,7 @@ pub struct Call {
 impl Call {
     /// A call of `function` that starts now and sends its requests with `aws`.
     #[must_use]
-    pub fn begin(function: &'static str, action: &'static str, context: &Context, aws: &Aws) -> Self {
+    pub fn start(function: &'static str, action: &'static str, context: &Context, aws: &Aws) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             function,
@@ -135,7 +135,7 @@ impl Call {
     }
 }
 
-/// Numbers and truths of an answer; its texts may be places.
+/// Numbers and booleans of an answer; its texts may be locations.
 fn shown(answer: &Value) -> Value {
     let Some(fields) = answer.as_object() else { return Value::Null };
     let plain = fields.iter().filter(|(_, value)| value.is_number() || value.is_boolean());
@@ -167,7 +167,7 @@ mod tests {
     async fn call() -> Call {
         let mut context = Context::default();
         context.request_id = "5f0e".to_owned();
-        Call::begin("splitter", "split", &context, &Aws::for_tests(&Options::default()).await)
+        Call::start("splitter", "split", &context, &Aws::for_tests(&Options::default()).await)
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! What the state machine asks the reducer for.
 //!
-//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left
-//! out.
+//! It refuses unknown fields, so that a misspelt field of the state machine is not taken for an absent one.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,7 +52,7 @@ impl Action {
     /// Reads a payload.
     pub(crate) fn parse(payload: Value) -> Result<Self, CallError> {
         serde_json::from_value(payload)
-            .map_err(|error| CallError::broken(format!("no payload of the reducer: {error}")))
+            .map_err(|error| CallError::broken(format!("not a payload of the reducer: {error}")))
     }
 
     /// Its name.

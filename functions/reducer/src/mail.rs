@@ -1,9 +1,9 @@
 //! The mail at a run's end: to whom, and what.
 //!
-//! Only recipients in the request get one, and only those that the stack mails. If the request is wrong,
-//! those that it names readably still do.
+//! Only recipients that the request names and the stack may mail get one. If the request is invalid, the
+//! recipients that can be read from it still get one.
 
-use tagfleet_aws::mail::Sent;
+use tagfleet_aws::mail::MailOutcome;
 use tagfleet_aws::{ServiceError, console};
 use tagfleet_fleet::finish::read_summary;
 use tagfleet_fleet::rules::Rules;
@@ -14,74 +14,73 @@ use tagfleet_report::mail::{Failure, Mail, Surroundings};
 
 /// Where the stack is, for the commands and the link of a mail.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Whereabouts<'a> {
+pub(crate) struct StackPlace<'a> {
     /// The stack's name.
     pub(crate) stack: &'a str,
     pub(crate) region: &'a str,
 }
 
-/// What it takes to send a mail.
+/// Who sends mails, and to whom.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Post<'a> {
+pub(crate) struct MailSettings<'a> {
     /// Empty if no mail is sent.
     pub(crate) sender: &'a str,
     pub(crate) rules: &'a Rules,
-    pub(crate) whereabouts: Whereabouts<'a>,
+    pub(crate) place: StackPlace<'a>,
 }
 
-/// What became of a mail.
+/// The outcome of a mail.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    pub(crate) sent: Sent,
+    pub(crate) sent: MailOutcome,
     /// Recipients that the request names and the stack does not mail.
     pub(crate) strangers: usize,
 }
 
-/// Sends the mail and returns how many got it, and why others did not; `None` if there are no recipients or
-/// there is no sender.
-pub(crate) async fn tell(
+/// Sends the mail to each recipient, if there are any and there is a sender.
+pub(crate) async fn send(
     stack: &Stack,
     run: &RunId,
     failure: Option<&Failure>,
-    post: Post<'_>,
-    send: impl AsyncFnOnce(&[String], &Mail) -> Result<Sent, ServiceError>,
+    settings: MailSettings<'_>,
+    send: impl AsyncFnOnce(&[String], &Mail) -> Result<MailOutcome, ServiceError>,
 ) -> Result<Delivery, CallError> {
-    let whereabouts = post.whereabouts;
+    let place = settings.place;
     let mut recipients = stack.recipients(run).await?;
     let named = recipients.len();
-    recipients.retain(|address| post.rules.may_mail(address));
+    recipients.retain(|address| settings.rules.may_mail(address));
     let strangers = named - recipients.len();
-    if recipients.is_empty() || post.sender.is_empty() {
-        return Ok(Delivery { sent: Sent { sent: 0, refused: vec![] }, strangers });
+    if recipients.is_empty() || settings.sender.is_empty() {
+        return Ok(Delivery { sent: MailOutcome { sent: 0, refused: vec![] }, strangers });
     }
     let found = stack.find(run).await;
     let mail = match failure {
         Some(failure) => {
             // A request that is wrong names no profile that could be relied on.
             let profile = found.as_ref().ok().and_then(|fleet| fleet.valid.request.profile.as_deref());
-            Mail::of_failure(run, failure, &whereabouts.around(profile))
+            Mail::of_failure(run, failure, &place.around(profile))
         }
         None => {
             let fleet = found?;
-            Mail::of_summary(&read_summary(&fleet).await?, &surroundings(&fleet, whereabouts).await?)
+            Mail::of_summary(&read_summary(&fleet).await?, &surroundings(&fleet, place).await?)
         }
     };
     Ok(Delivery { sent: send(&recipients, &mail).await?, strangers })
 }
 
-impl Whereabouts<'_> {
+impl StackPlace<'_> {
     fn around(self, profile: Option<&str>) -> Surroundings {
         Surroundings::of_stack(self.stack, self.region, profile)
     }
 }
 
 /// The link and the pictures of a run that came to its end.
-async fn surroundings(fleet: &FleetRun, whereabouts: Whereabouts<'_>) -> Result<Surroundings, CallError> {
+async fn surroundings(fleet: &FleetRun, place: StackPlace<'_>) -> Result<Surroundings, CallError> {
     let request = &fleet.valid.request;
     let bucket = &fleet.valid.output.bucket;
-    let link = request.mail_link.then(|| console::object(whereabouts.region, bucket, &fleet.keys.report()));
+    let link = request.mail_link.then(|| console::object(place.region, bucket, &fleet.keys.report()));
     let highlights = page::highlights(fleet.output.as_ref(), &fleet.keys).await.map_err(FleetError::from)?;
-    Ok(Surroundings { link, highlights, ..whereabouts.around(request.profile.as_deref()) })
+    Ok(Surroundings { link, highlights, ..place.around(request.profile.as_deref()) })
 }
 
 #[cfg(test)]
@@ -97,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    const HERE: Whereabouts<'static> = Whereabouts { stack: "tagfleet", region: "eu-west-1" };
+    const HERE: StackPlace<'static> = StackPlace { stack: "tagfleet", region: "eu-west-1" };
 
     async fn stack(request: &str) -> (Stack, RunId) {
         let (bucket, run) = (MemoryBucket::default(), RunId::try_from("r-1".to_owned()).unwrap());
@@ -124,7 +123,7 @@ mod tests {
         let sent = RefCell::new(String::new());
         let send = async |to: &[String], mail: &Mail| {
             *sent.borrow_mut() = format!("{} {} {}", to.join(","), mail.subject, mail.text);
-            Ok(Sent { sent: to.len(), refused: vec![] })
+            Ok(MailOutcome { sent: to.len(), refused: vec![] })
         };
         let texts = RuleTexts {
             model_buckets: "",
@@ -134,8 +133,8 @@ mod tests {
             max_usd_per_day: "0",
         };
         let rules = Rules::parse(&texts).unwrap();
-        let post = Post { sender, rules: &rules, whereabouts: HERE };
-        let result = tell(&stack, &run, failure, post, send).await;
+        let settings = MailSettings { sender, rules: &rules, place: HERE };
+        let result = super::send(&stack, &run, failure, settings, send).await;
         (result.map(|told| told.sent.sent), sent.into_inner())
     }
 

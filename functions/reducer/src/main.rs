@@ -12,6 +12,6 @@ use reducer::Reducer;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let reducer = Reducer::from_environment().await?;
+    let reducer = Reducer::from_environment().await.map_err(|error| error.message)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| reducer.answer(event))).await
 }

@@ -8,7 +8,7 @@ use tagfleet_report::Summary;
 
 const NAMESPACE: &str = "tagfleet";
 
-/// The line; `milliseconds` is the time of day since 1970. Dollars are left out if they are not known.
+/// The line; `milliseconds` is the time of day since 1970. Dollars are left out if they are not state.
 pub(crate) fn line(stack: &str, summary: &Summary, milliseconds: u64) -> Value {
     let mut metrics = vec![
         json!({"Name": "images", "Unit": "Count"}),

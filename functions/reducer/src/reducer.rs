@@ -17,7 +17,8 @@ use tagfleet_fleet::rules::Rules;
 use tagfleet_fleet::steps::{CheckInput, check, compact, run_id};
 use tagfleet_fleet::{ErrorType, FleetRun, Stack};
 use tagfleet_function::call::Call;
-use tagfleet_function::{CallError, deadline, environment};
+use tagfleet_function::deadline::Deadline;
+use tagfleet_function::{CallError, environment};
 use tagfleet_pipeline::queue::VISIBILITY_TIMEOUT;
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::shard::ShardId;
@@ -25,7 +26,7 @@ use tagfleet_report::mail::{Failure, Mail};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Action;
-use crate::mail::{Delivery, Post, Whereabouts};
+use crate::mail::{Delivery, MailSettings, StackPlace};
 use crate::{mail, metrics};
 
 const FUNCTION: &str = "reducer";
@@ -47,7 +48,7 @@ pub(crate) struct Reducer {
 }
 
 /// What the state machine knows when it asks to check.
-struct Known<'a> {
+struct CheckState<'a> {
     round: u32,
     resumed: bool,
     before: Option<u64>,
@@ -65,17 +66,17 @@ struct Workers {
 
 impl Reducer {
     /// As the template sets it up.
-    pub(crate) async fn from_environment() -> Result<Self, String> {
+    pub(crate) async fn from_environment() -> Result<Self, CallError> {
         let aws = environment::clients().await?;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
         let workers = |vcpus: &str, device| {
-            Ok::<_, String>(Workers {
+            Ok::<_, CallError>(Workers {
                 vcpus: environment::number(vcpus)?,
                 machines: environment::machines(device)?,
             })
         };
         Ok(Self {
-            region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
+            region: environment::region(&aws)?,
             aws,
             stack,
             rules: environment::rules()?,
@@ -99,29 +100,26 @@ impl Reducer {
         let action = match Action::parse(event.payload) {
             Ok(action) => action,
             Err(error) => {
-                let call = Call::begin(FUNCTION, "unknown", &event.context, &self.aws);
+                let call = Call::start(FUNCTION, "unknown", &event.context, &self.aws);
                 return call.end(None, Err::<(), _>(error)).await;
             }
         };
-        let mut call = Call::begin(FUNCTION, action.name(), &event.context, &self.aws);
+        let mut call = Call::start(FUNCTION, action.name(), &event.context, &self.aws);
         call.detail("run", action.run());
-        let (fleet, result) = match self.find(action.run()).await {
-            Ok((run, fleet)) => {
-                let (stop, _running) = deadline::stop_before(&event.context);
-                let result = self.act(&mut call, &action, (&run, fleet.as_ref()), &stop).await;
-                (fleet.ok(), result)
-            }
-            Err(error) => (None, Err(error)),
+        let found = match self.find(action.run()).await {
+            Ok(found) => found,
+            Err(error) => return call.end(None, Err::<(), _>(error)).await,
         };
-        call.end(fleet.as_ref(), result).await
+        let deadline = Deadline::new(&event.context);
+        let result = self.act(&mut call, &action, &found, &deadline.stop).await;
+        call.end(found.fleet.as_ref().ok(), result).await
     }
 
-    /// The run, and why its request is wrong if it is.
-    async fn find(&self, run: &str) -> Result<(RunId, Result<FleetRun, CallError>), CallError> {
+    async fn find(&self, run: &str) -> Result<FoundRun, CallError> {
         let run = run_id(run)?;
         match self.stack.find(&run).await.map_err(CallError::from) {
             Err(error) if error.error_type != ErrorType::BadRequest => Err(error),
-            found => Ok((run, found)),
+            fleet => Ok(FoundRun { run, fleet }),
         }
     }
 
@@ -129,22 +127,23 @@ impl Reducer {
         &self,
         call: &mut Call,
         action: &Action,
-        (run, fleet): (&RunId, Result<&FleetRun, &CallError>),
+        found: &FoundRun,
         stop: &CancellationToken,
     ) -> Result<Value, CallError> {
         match action {
             Action::Check { queue_url, round, resumed, before, problem, sent, .. } => {
                 call.detail("round", *round);
                 let (sent, problem) = (ShardId::parse(sent), problem.as_ref());
-                let known = Known { round: *round, resumed: *resumed, before: *before, problem, sent, stop };
-                self.check(call, valid(fleet)?, queue_url, known).await
+                let state =
+                    CheckState { round: *round, resumed: *resumed, before: *before, problem, sent, stop };
+                self.check(call, found.valid()?, queue_url, state).await
             }
             Action::Compact { group, .. } => {
                 call.detail("group", *group);
-                value(compact(valid(fleet)?, *group).await?)
+                value(compact(found.valid()?, *group).await?)
             }
             Action::Finish { queue_url, problem, .. } => {
-                let fleet = valid(fleet)?;
+                let fleet = found.valid()?;
                 let finished = finish(fleet, problem.as_ref(), &self.priced().await?).await?;
                 self.aws.delete_queue(queue_url).await?;
                 self.measure(fleet).await?;
@@ -159,12 +158,13 @@ impl Reducer {
             }
             Action::Mail { execution, failure, .. } => {
                 call.detail("execution", execution.as_str());
-                let told = self.tell(run, failure.as_ref()).await?;
-                let codes: Vec<&str> = told.sent.refused.iter().map(|error| error.code.as_str()).collect();
-                call.detail("strangers", told.strangers);
+                let delivery = self.send_mail(&found.run, failure.as_ref()).await?;
+                let codes: Vec<&str> =
+                    delivery.sent.refused.iter().map(|error| error.code.as_str()).collect();
+                call.detail("strangers", delivery.strangers);
                 call.detail("refused", codes.len());
                 call.detail("refused_with", codes);
-                Ok(json!({"sent": told.sent.sent}))
+                Ok(json!({"sent": delivery.sent.sent}))
             }
         }
     }
@@ -179,45 +179,43 @@ impl Reducer {
         call: &Call,
         fleet: &FleetRun,
         queue_url: &str,
-        known: Known<'_>,
+        state: CheckState<'_>,
     ) -> Result<Value, CallError> {
         let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
         let workers = self.workers(fleet.valid.request.device);
         let limited = self.limited(fleet).await?;
-        // A price book that is none leaves every price unknown, which ends the run as such.
+        // An invalid price book leaves every price unknown, which ends the run as such.
         let price = limited
             .as_ref()
-            .map(|(_, pricing)| |usage: &Usage| pricing.as_ref().map_err(Clone::clone)?.usd(usage));
-        let limit = limited.as_ref().zip(price.as_ref()).map(|((limit, _), price)| Limit {
-            limit: *limit,
+            .map(|limited| |usage: &Usage| limited.pricing.as_ref().map_err(Clone::clone)?.usd(usage));
+        let limit = limited.as_ref().zip(price.as_ref()).map(|(limited, price)| Limit {
+            limit: limited.limit,
             price,
             machines: &workers.machines,
             vcpus: workers.vcpus,
         });
         let used = call.used();
-        let asked = CheckInput {
-            round: known.round,
-            resumed: known.resumed,
-            before: known.before,
-            problem: known.problem,
+        let input = CheckInput {
+            round: state.round,
+            resumed: state.resumed,
+            before: state.before,
+            problem: state.problem,
             most_workers: self.most_vcpus / workers.vcpus,
             vcpus: workers.vcpus,
             now: call.began(),
             limit,
             used: Some(&used),
-            sent: known.sent,
-            stop: Some(known.stop),
+            sent: state.sent,
+            stop: Some(state.stop),
         };
-        value(check(fleet, &queue, asked).await?)
+        value(check(fleet, &queue, input).await?)
     }
 
     /// The run's limit and the prices to watch it; without a limit no price is read.
-    async fn limited(
-        &self,
-        fleet: &FleetRun,
-    ) -> Result<Option<(RunLimit, Result<Pricing, String>)>, CallError> {
+    async fn limited(&self, fleet: &FleetRun) -> Result<Option<PricedLimit>, CallError> {
         let Some(limit) = self.stack.limit(fleet, &self.rules).await? else { return Ok(None) };
-        Ok(Some((limit, Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?)))
+        let pricing = Pricing::load_or_why(self.stack.bucket.as_ref(), &self.region).await?;
+        Ok(Some(PricedLimit { limit, pricing }))
     }
 
     /// Writes the run's metrics into the log.
@@ -228,7 +226,7 @@ impl Reducer {
         Ok(())
     }
 
-    async fn tell(&self, run: &RunId, failure: Option<&Failure>) -> Result<Delivery, CallError> {
+    async fn send_mail(&self, run: &RunId, failure: Option<&Failure>) -> Result<Delivery, CallError> {
         let send = async |recipients: &[String], mail: &Mail| {
             let Mail { subject, text, html, pictures } = mail;
             let pictures: Vec<InlinePicture<'_>> = pictures
@@ -239,14 +237,29 @@ impl Reducer {
                 OutgoingMail { sender: &self.sender, recipients, subject, text, html, pictures: &pictures };
             self.aws.send_mail(&outgoing).await
         };
-        let whereabouts = Whereabouts { stack: &self.name, region: &self.region };
-        let post = Post { sender: &self.sender, rules: &self.rules, whereabouts };
-        mail::tell(&self.stack, run, failure, post, send).await
+        let place = StackPlace { stack: &self.name, region: &self.region };
+        let settings = MailSettings { sender: &self.sender, rules: &self.rules, place };
+        mail::send(&self.stack, run, failure, settings, send).await
     }
 }
 
-fn valid<'a>(fleet: Result<&'a FleetRun, &CallError>) -> Result<&'a FleetRun, CallError> {
-    fleet.map_err(Clone::clone)
+/// A run that the state machine named.
+struct FoundRun {
+    run: RunId,
+    /// Why its request is wrong, if it is.
+    fleet: Result<FleetRun, CallError>,
+}
+
+impl FoundRun {
+    fn valid(&self) -> Result<&FleetRun, CallError> {
+        self.fleet.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// A run's limit, and the prices to watch it, or why there are none.
+struct PricedLimit {
+    limit: RunLimit,
+    pricing: Result<Pricing, String>,
 }
 
 /// Now; no clock of Lambda's is before that.

@@ -1,7 +1,6 @@
 //! What the splitter is asked to do: an event of the stack's bucket, or an action of the state machine.
 //!
-//! What it does not know it refuses: a misspelt field of the state machine must not pass for one that is left
-//! out.
+//! It refuses unknown fields, so that a misspelt field of the state machine is not taken for an absent one.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use crate::event::ObjectCreated;
 
 /// A payload.
 #[derive(Debug, PartialEq)]
-pub(crate) enum CheckInput {
+pub(crate) enum Payload {
     /// A request file was put.
     Event(ObjectCreated),
     /// The state machine calls.
@@ -47,16 +46,16 @@ pub(crate) enum Action {
     },
 }
 
-impl CheckInput {
+impl Payload {
     /// Reads a payload.
     pub(crate) fn parse(payload: Value) -> Result<Self, CallError> {
         let is_event = payload.get("detail-type").is_some();
-        let asked = if is_event {
+        let parsed = if is_event {
             serde_json::from_value(payload).map(Self::Event)
         } else {
             serde_json::from_value(payload).map(Self::Action)
         };
-        asked.map_err(|error| CallError::broken(format!("no payload of the splitter: {error}")))
+        parsed.map_err(|error| CallError::broken(format!("not a payload of the splitter: {error}")))
     }
 }
 
@@ -71,7 +70,7 @@ mod tests {
     fn actions_are_read_and_unknown_fields_refused() {
         let split = json!({"action": "split", "run": "r", "queue_url": "q", "range": 2});
         let expected = Action::Split { run: "r".to_owned(), queue_url: "q".to_owned(), range: 2 };
-        assert_eq!(CheckInput::parse(split).unwrap(), CheckInput::Action(expected));
+        assert_eq!(Payload::parse(split).unwrap(), Payload::Action(expected));
         for wrong in [
             json!({"action": "store", "run": "r"}),
             json!({"action": "plan", "run": "r"}),
@@ -80,7 +79,7 @@ mod tests {
             json!({"detail-type": "Object Created", "detail": {}}),
             json!([]),
         ] {
-            assert!(CheckInput::parse(wrong.clone()).is_err(), "{wrong}");
+            assert!(Payload::parse(wrong.clone()).is_err(), "{wrong}");
         }
     }
 
@@ -89,11 +88,11 @@ mod tests {
         fn no_payload_panics(bytes: Vec<u8>, text in "[{}\"detail\\-typ:,0-9\\[\\]]{0,80}", run: String) {
             for hostile in [bytes, text.into_bytes()] {
                 if let Ok(payload) = serde_json::from_slice(&hostile) {
-                    let _ = CheckInput::parse(payload);
+                    let _ = Payload::parse(payload);
                 }
             }
-            let _ = CheckInput::parse(json!({"action": "plan", "run": run, "execution": run}));
-            let _ = CheckInput::parse(json!({"detail-type": run, "detail": {"bucket": run, "object": {"key": run}}}));
+            let _ = Payload::parse(json!({"action": "plan", "run": run, "execution": run}));
+            let _ = Payload::parse(json!({"detail-type": run, "detail": {"bucket": run, "object": {"key": run}}}));
         }
     }
 }

@@ -1,17 +1,18 @@
 //! An event of the stack's bucket: a request file was put, so its run is started.
 //!
 //! The run's id is made of what the event names, so an event that comes twice starts one run, and a corrected
-//! request another. The request's bytes are copied first: whatever becomes of the file, the run is what was
-//! put. The bucket's other objects start nothing, results least of all.
+//! request another. The request's bytes are copied first, so that later changes of the file do not change the
+//! run. The bucket's other objects start nothing.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tagfleet_aws::ServiceError;
-use tagfleet_aws::executions::Started;
+use tagfleet_aws::executions::StartOutcome;
 use tagfleet_fleet::Stack;
 use tagfleet_fleet::request::MAX_REQUEST_BYTES;
 use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{Bucket, Kind};
+use tagfleet_pipeline::format::hex;
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
 /// What the id keeps of the request's name: with a hash behind it the whole stays within an id's 64.
@@ -49,10 +50,10 @@ struct CreatedObject {
     sequencer: String,
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Taken {
+pub(crate) enum EventOutcome {
     /// This run was started, now or by an earlier delivery of the event.
     Started(RunId),
     /// Nothing was started, and why.
@@ -60,28 +61,33 @@ pub(crate) enum Taken {
 }
 
 /// Starts the run of an event's request.
-pub(crate) async fn take(
+pub(crate) async fn handle(
     stack: &Stack,
     event: &ObjectCreated,
-    start: impl AsyncFnOnce(&RunId) -> Result<Started, ServiceError>,
-) -> Result<Taken, CallError> {
+    start: impl AsyncFnOnce(&RunId) -> Result<StartOutcome, ServiceError>,
+) -> Result<EventOutcome, CallError> {
     let (bucket, object) = (&event.detail.bucket.name, &event.detail.object);
     if event.detail_type != "Object Created" {
-        return Ok(Taken::Skipped(format!("the event is {:?}, not \"Object Created\"", event.detail_type)));
+        return Ok(EventOutcome::Skipped(format!(
+            "the event is {:?}, not \"Object Created\"",
+            event.detail_type
+        )));
     }
     if *bucket != stack.name {
-        return Ok(Taken::Skipped("the object is in another bucket than the stack's".to_owned()));
+        return Ok(EventOutcome::Skipped("the object is in another bucket than the stack's".to_owned()));
     }
     let Some(name) = StackKeys::request_name(&object.key) else {
-        return Ok(Taken::Skipped("the object is not a request: those are requests/NAME.json".to_owned()));
+        return Ok(EventOutcome::Skipped(
+            "the object is not a request: those are requests/NAME.json".to_owned(),
+        ));
     };
-    let run = run_id(name, event.time.as_deref(), (bucket, &object.key, &object.sequencer))?;
+    let run = run_id(name, event.time.as_deref(), &event.detail)?;
     if let Some(why) = copy_request(stack.bucket.as_ref(), object, &run).await? {
-        return Ok(Taken::Skipped(why));
+        return Ok(EventOutcome::Skipped(why));
     }
     // One that exists was started by an earlier delivery.
     start(&run).await?;
-    Ok(Taken::Started(run))
+    Ok(EventOutcome::Started(run))
 }
 
 /// Copies the request to where its run reads it, or returns why not, if it is no longer the event's version.
@@ -107,11 +113,8 @@ async fn copy_request(
 
 /// The id of the run that a write of a request starts: as much of its name as an id can hold, the time of the
 /// write, so that the runs of one file sort by their start, and a hash of what the event names.
-fn run_id(
-    name: &str,
-    time: Option<&str>,
-    (bucket, key, sequencer): (&str, &str, &str),
-) -> Result<RunId, CallError> {
+fn run_id(name: &str, time: Option<&str>, detail: &Detail) -> Result<RunId, CallError> {
+    let Detail { bucket: BucketName { name: bucket }, object: CreatedObject { key, sequencer, .. } } = detail;
     let mut plain = String::new();
     for c in name.to_lowercase().chars() {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {
@@ -126,7 +129,7 @@ fn run_id(
         plain => plain,
     };
     let hash = Sha256::digest(format!("{bucket}\0{key}\0{sequencer}"));
-    let digits: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(&hash[..HASH_BYTES]);
     let time = time.and_then(time_in_id).unwrap_or_default();
     RunId::try_from(format!("{plain}{time}-{digits}")).map_err(|error| CallError::broken(error.to_string()))
 }

@@ -1,7 +1,6 @@
 //! The limits in dollars of a run that is about to start: its own, the stack's, and what is left of the day.
 //!
-//! It refuses what they do not allow before anything is started. What is spent later is the reducer's to
-//! stop.
+//! It refuses what they do not allow before anything is started. The reducer watches what is spent later.
 
 use tagfleet_cost::usage::{Machine, Usage};
 use tagfleet_fleet::budget::{Limit, LimitOf, RunLimit};
@@ -20,7 +19,7 @@ pub(crate) struct Limits<'a> {
 }
 
 /// A run with a limit.
-pub(crate) struct Limited {
+pub(crate) struct LimitedRun {
     /// `None` if only the day limits it.
     own: Option<RunLimit>,
     pricing: Pricing,
@@ -33,26 +32,27 @@ impl Limits<'_> {
         &self,
         fleet: &FleetRun,
         machines: &[Machine],
-    ) -> Result<Option<Limited>, CallError> {
-        let asked = self.stack.asked(fleet).await?;
-        if let Some(max_usd) = asked {
+    ) -> Result<Option<LimitedRun>, CallError> {
+        let max_usd = self.stack.asked(fleet).await?;
+        if let Some(max_usd) = max_usd {
             let checked = self.rules.check_limit("max_usd", max_usd);
             checked.map_err(|why| CallError::bad_request(format!("the request is wrong: {why}")))?;
         }
-        let own = self.rules.limit(asked);
+        let own = self.rules.limit(max_usd);
         let Some(any) = own.or(self.rules.max_usd_per_day.map(of_day)) else { return Ok(None) };
         let pricing = Pricing::load(self.stack.bucket.as_ref(), self.region).await?;
         let price = |usage: &Usage| pricing.usd(usage);
         // Whether there is a price does not depend on how much of a machine is used.
         Limit { limit: any, price: &price, machines, vcpus: 1 }.is_priced()?;
-        Ok(Some(Limited { own, pricing }))
+        Ok(Some(LimitedRun { own, pricing }))
     }
 
-    /// Reserves what the execution may spend of the day, where days are limited.
+    /// Reserves the execution's part of the day's limit, if there is one.
     pub(crate) async fn reserve(
         &self,
-        (fleet, execution): (&FleetRun, &str),
-        limited: &Limited,
+        fleet: &FleetRun,
+        execution: &str,
+        limited: &LimitedRun,
         now: u64,
         standing: impl AsyncFn(&str) -> Result<Standing, CallError>,
     ) -> Result<(), CallError> {
@@ -62,7 +62,7 @@ impl Limits<'_> {
     }
 }
 
-/// As far as prices are concerned it does not matter which day.
+/// Prices do not depend on the day.
 fn of_day(max_usd: f64) -> RunLimit {
     RunLimit { max_usd, of: LimitOf::Day { ends: 0 } }
 }

@@ -14,6 +14,6 @@ use splitter::Splitter;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let splitter = Splitter::from_environment().await?;
+    let splitter = Splitter::from_environment().await.map_err(|error| error.message)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| splitter.answer(event))).await
 }

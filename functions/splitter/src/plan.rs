@@ -13,10 +13,10 @@ use tagfleet_pipeline::bucket::{BucketError, Kind};
 pub(crate) async fn plan(
     stack: &Stack,
     fleet: &FleetRun,
-    regions: (&str, impl AsyncFnOnce() -> Result<String, BucketError>),
+    own_region: &str,
+    source_region: impl AsyncFnOnce() -> Result<String, BucketError>,
     create_queue: impl AsyncFnOnce() -> Result<String, CallError>,
 ) -> Result<Planned, CallError> {
-    let (own_region, source_region) = regions;
     if !fleet.valid.request.any_region {
         let found = source_region().await;
         check_region(fleet, own_region, &found.map_err(|error| of_source(fleet, error))?)?;
@@ -50,7 +50,7 @@ fn check_region(fleet: &FleetRun, own: &str, found: &str) -> Result<(), CallErro
     let source = &fleet.valid.source;
     Err(CallError::bad_request(format!(
         "the request is wrong: input: s3://{source} is in {found}, the stack in {own}: each image would pay for the \
-         transfer; deploy a stack there, or say \"any_region\": true"
+         transfer; deploy a stack there, or set \"any_region\": true"
     )))
 }
 

@@ -1,4 +1,4 @@
-//! A request that came as the input of an execution: it is stored where that of any other run is, and plan
+//! A request that came as the input of an execution: it is stored as the request of any other run, and plan
 //! reads it there.
 //!
 //! The execution's name becomes the run's id, so that the caller that starts an execution knows its run. The
@@ -11,7 +11,7 @@ use tagfleet_function::CallError;
 use tagfleet_pipeline::bucket::{Bucket, Put};
 use tagfleet_pipeline::run::{RunId, StackKeys};
 
-/// Stores the request of a run that has none yet. Doing it again with the same request changes nothing.
+/// Stores the request of a run that has none yet. Repeated with the same request, it changes nothing.
 pub(crate) async fn store(bucket: &dyn Bucket, execution: &str, request: &Value) -> Result<RunId, CallError> {
     let run = RunId::try_from(execution.to_owned()).map_err(|error| {
         CallError::bad_request(format!(

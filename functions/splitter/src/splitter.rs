@@ -11,13 +11,14 @@ use tagfleet_fleet::rules::Rules;
 use tagfleet_fleet::steps::{run_id, split};
 use tagfleet_fleet::{FleetError, FleetRun, Stack};
 use tagfleet_function::call::Call;
-use tagfleet_function::{CallError, deadline, environment};
+use tagfleet_function::deadline::Deadline;
+use tagfleet_function::{CallError, environment};
 use tagfleet_pipeline::bucket::{Bucket, Kind};
 use tagfleet_pipeline::queue::{MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT};
 use tagfleet_pipeline::run::RunId;
 
-use crate::action::{Action, CheckInput};
-use crate::event::{self, ObjectCreated, Taken};
+use crate::action::{Action, Payload};
+use crate::event::{self, EventOutcome, ObjectCreated};
 use crate::limits::Limits;
 use crate::plan;
 use crate::request;
@@ -38,13 +39,13 @@ pub(crate) struct Splitter {
 
 impl Splitter {
     /// As the template sets it up.
-    pub(crate) async fn from_environment() -> Result<Self, String> {
+    pub(crate) async fn from_environment() -> Result<Self, CallError> {
         let aws = environment::clients().await?;
         let stack = environment::stack(&aws, &environment::variable("TAGFLEET_BUCKET")?);
         Ok(Self {
             stack,
             rules: environment::rules()?,
-            region: aws.region().ok_or("the function's environment names no region: AWS_REGION")?.to_owned(),
+            region: environment::region(&aws)?,
             aws,
             queue_prefix: environment::variable("TAGFLEET_QUEUE_PREFIX")?,
             dead_letter_queue_arn: environment::variable("TAGFLEET_DLQ_ARN")?,
@@ -55,41 +56,39 @@ impl Splitter {
     /// Does what the payload asks for.
     pub(crate) async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, CallError> {
         let context = &event.context;
-        match CheckInput::parse(event.payload) {
-            Ok(CheckInput::Event(event)) => self.take(&event, context).await,
-            Ok(CheckInput::Action(Action::Store { run, request })) => {
-                self.store(&run, &request, context).await
-            }
-            Ok(CheckInput::Action(Action::Plan { run, execution })) => {
+        match Payload::parse(event.payload) {
+            Ok(Payload::Event(event)) => self.handle(&event, context).await,
+            Ok(Payload::Action(Action::Store { run, request })) => self.store(&run, &request, context).await,
+            Ok(Payload::Action(Action::Plan { run, execution })) => {
                 self.plan(&run, &execution, context).await
             }
-            Ok(CheckInput::Action(Action::Split { run, queue_url, range })) => {
+            Ok(Payload::Action(Action::Split { run, queue_url, range })) => {
                 self.split(&run, &queue_url, range, context).await
             }
             Err(error) => {
-                Call::begin(FUNCTION, "unknown", context, &self.aws).end(None, Err::<(), _>(error)).await
+                Call::start(FUNCTION, "unknown", context, &self.aws).end(None, Err::<(), _>(error)).await
             }
         }
     }
 
-    async fn take(&self, event: &ObjectCreated, context: &Context) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "event", context, &self.aws);
-        let taken = self.start_run(event).await;
-        match &taken {
-            Ok(Taken::Started(run)) => {
+    async fn handle(&self, event: &ObjectCreated, context: &Context) -> Result<Value, CallError> {
+        let mut call = Call::start(FUNCTION, "event", context, &self.aws);
+        let outcome = self.start_run(event).await;
+        match &outcome {
+            Ok(EventOutcome::Started(run)) => {
                 call.detail("run", run.to_string());
                 // The run is started: plan checks its request and its output.
                 if let Err(error) = self.record(&call, run).await {
                     call.detail("unrecorded", error.message);
                 }
             }
-            Ok(Taken::Skipped(why)) => call.detail("skipped", why.as_str()),
+            Ok(EventOutcome::Skipped(why)) => call.detail("skipped", why.as_str()),
             Err(_) => {}
         }
-        call.end(None, taken).await
+        call.end(None, outcome).await
     }
 
-    async fn start_run(&self, event: &ObjectCreated) -> Result<Taken, CallError> {
+    async fn start_run(&self, event: &ObjectCreated) -> Result<EventOutcome, CallError> {
         let Some(machine) = &self.state_machine_arn else {
             return Err(CallError::broken("the function's environment names no TAGFLEET_STATE_MACHINE"));
         };
@@ -97,11 +96,11 @@ impl Splitter {
             let input = json!({"run": run}).to_string();
             self.aws.start_execution(machine, &run.to_string(), &input).await
         };
-        event::take(&self.stack, event, start).await
+        event::handle(&self.stack, event, start).await
     }
 
     async fn store(&self, run: &str, request: &Value, context: &Context) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "store", context, &self.aws);
+        let mut call = Call::start(FUNCTION, "store", context, &self.aws);
         call.detail("run", run);
         let stored = request::store(self.stack.bucket.as_ref(), run, request).await;
         if let Ok(run) = &stored
@@ -118,7 +117,7 @@ impl Splitter {
     }
 
     async fn plan(&self, run: &str, execution: &str, context: &Context) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "plan", context, &self.aws);
+        let mut call = Call::start(FUNCTION, "plan", context, &self.aws);
         call.detail("run", run);
         call.detail("execution", execution);
         let fleet = match self.find(run).await {
@@ -135,7 +134,7 @@ impl Splitter {
         execution: &str,
         now: u64,
     ) -> Result<impl serde::Serialize, CallError> {
-        let machines = environment::machines(fleet.valid.request.device).map_err(CallError::broken)?;
+        let machines = environment::machines(fleet.valid.request.device)?;
         plan::check_machines(&machines)?;
         self.rules.check(&fleet.valid, &self.stack.name).map_err(FleetError::from)?;
         let limit = Limits { stack: &self.stack, rules: &self.rules, region: &self.region };
@@ -152,14 +151,14 @@ impl Splitter {
             };
             if let Some(limited) = &limited {
                 let standing = async |execution: &str| self.standing(execution).await;
-                limit.reserve((fleet, execution), limited, now, standing).await?;
+                limit.reserve(fleet, execution, limited, now, standing).await?;
             }
             Ok(self.aws.create_queue(&queue).await?)
         };
-        plan::plan(&stack, fleet, (&self.region, source_region), create_queue).await
+        plan::plan(&stack, fleet, &self.region, source_region, create_queue).await
     }
 
-    /// How another execution of the stack's state machine is; one of which nothing is known may still spend.
+    /// Whether another execution of the stack's state machine still runs; an unknown one may still spend.
     async fn standing(&self, execution: &str) -> Result<Standing, CallError> {
         let Some(machine) = &self.state_machine_arn else { return Ok(Standing::Running) };
         let arn = format!("{}:{execution}", machine.replacen(":stateMachine:", ":execution:", 1));
@@ -177,15 +176,15 @@ impl Splitter {
         range: u32,
         context: &Context,
     ) -> Result<Value, CallError> {
-        let mut call = Call::begin(FUNCTION, "split", context, &self.aws);
+        let mut call = Call::start(FUNCTION, "split", context, &self.aws);
         call.detail("run", run);
         call.detail("range", range);
         let fleet = match self.find(run).await {
             Ok(fleet) => fleet,
             Err(error) => return call.end(None, Err::<(), _>(error)).await,
         };
-        let said = self.split_found(&fleet, queue_url, range, context).await;
-        call.end(Some(&fleet), said).await
+        let result = self.split_found(&fleet, queue_url, range, context).await;
+        call.end(Some(&fleet), result).await
     }
 
     async fn split_found(
@@ -197,15 +196,15 @@ impl Splitter {
     ) -> Result<impl serde::Serialize, CallError> {
         let stack = self.stack_for(fleet).await?;
         let queue = SqsQueue::new(&self.aws, queue_url, VISIBILITY_TIMEOUT);
-        let (stop, _running) = deadline::stop_before(context);
-        Ok(split(&stack, fleet, &queue, range, &stop).await?)
+        let deadline = Deadline::new(context);
+        Ok(split(&stack, fleet, &queue, range, &deadline.stop).await?)
     }
 
     async fn find(&self, run: &str) -> Result<FleetRun, CallError> {
         Ok(self.stack.find(&run_id(run)?).await?)
     }
 
-    /// The stack, with the source opened in its own region where that may be another.
+    /// The stack, with the source opened in its own region if that may be another.
     async fn stack_for(&self, fleet: &FleetRun) -> Result<Stack, CallError> {
         if !fleet.valid.request.any_region {
             return Ok(self.stack.clone());

@@ -29,9 +29,9 @@ pub(super) enum Sniffed {
 /// A file that is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Other {
-    /// The format's name in rows.
+    /// The cause in the row.
     pub(super) cause: Cause,
-    /// What it looks like, in words.
+    /// The format's name for people.
     pub(super) name: &'static str,
 }
 
@@ -57,13 +57,13 @@ const DECODABLE: [(&[u8], Format); 9] = [
 ];
 
 const LFS_POINTER: Other = Other { cause: Cause::LfsPointer, name: "a Git LFS pointer" };
-/// No decoder of it is free to be shipped.
+/// No decoder of HEIC may be shipped freely.
 const HEIC: Other = Other { cause: Cause::Heic, name: "HEIC or HEIF" };
 const SVG: Other = Other { cause: Cause::Svg, name: "SVG" };
 const TEXT: &str = "text";
 const UNKNOWN: Other = no_image("no known format");
 
-/// What people have among their pictures. Any other file is not a known format, whatever it is.
+/// Files that people have among their pictures. Any other file has "no known format".
 const OTHERS: [(&[u8], Other); 6] = [
     (b"version https://git-lfs", LFS_POINTER),
     (b"\0\0\0\x0cjP  \r\n\x87\n", image("JPEG 2000")),
@@ -95,7 +95,8 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
     Sniffed::Other(name_other(bytes))
 }
 
-/// The name of a file that cannot be an ONNX model, if its first bytes are known: a picture, an archive, a page.
+/// The name of a file that cannot be an ONNX model, if its first bytes are known: a picture, an archive, a
+/// page.
 pub(crate) fn foreign_to_models(bytes: &[u8]) -> Option<&'static str> {
     match sniff(bytes) {
         // Two letters and a small number may also be fields of a graph.

@@ -103,7 +103,7 @@ pub(super) fn explain(error: &ImageError) -> Failure {
     failure(cause, inner.unwrap_or_else(|| error.to_string()))
 }
 
-/// The same failure, of a file whose format is known.
+/// The failure of a file whose format is known.
 fn in_format(failed: Failure, format: Format) -> Failure {
     let cause = match (failed.cause, format) {
         (Cause::Damaged, Format::Png) => png_damage(failed.detail.text().unwrap_or_default()),

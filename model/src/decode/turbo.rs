@@ -23,17 +23,10 @@ const MAX_SCANS: c_int = 200;
 /// picture in 8 to 14 samples per pixel; the largest that fits in memory has 1.3 billion.
 pub(super) const MOST_CODED: u64 = 1_500_000_000;
 
-/// Why libjpeg-turbo made no picture: a limit that the second decoder must respect too, or bytes it does not
-/// read.
+/// Why libjpeg-turbo decoded nothing: a limit that holds for the second decoder too, or unreadable bytes.
 pub(super) enum Refusal {
     Final(Failure),
     Unreadable(String),
-}
-
-impl From<String> for Refusal {
-    fn from(message: String) -> Self {
-        Self::Unreadable(message)
-    }
 }
 
 /// One decompressor; holds libjpeg's state for one file, whose bytes it borrows and whose header it has read.
@@ -57,7 +50,7 @@ pub(super) struct Header {
     pub(super) coefficient_bytes: u64,
 }
 
-/// How samples come out.
+/// The colour space of decoded samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Color {
     Gray,
@@ -114,7 +107,7 @@ impl<'a> Turbo<'a> {
     }
 
     /// Lets each sample of chrominance count for all its pixels unchanged, which Pillow would smooth.
-    pub(super) fn repeat_chrominance(&mut self) -> Result<(), String> {
+    pub(super) fn repeat_chrominance(&mut self) -> Result<(), Refusal> {
         self.handle.set(raw::TJPARAM_TJPARAM_FASTUPSAMPLE, 1)
     }
 
@@ -149,7 +142,7 @@ impl<'a> Turbo<'a> {
         // A warning and an error after a warning have the same status. Rows are written from the top, so the
         // last row shows which of the two it was.
         if status != 0 && data.ends_with(&unwritten) {
-            return Err(self.handle.message().into());
+            return Err(self.handle.refusal());
         }
         let size = Size { height, width };
         Ok(Samples { data, size, color: header.color, damaged: status != 0 })
@@ -167,19 +160,19 @@ impl<'a> Turbo<'a> {
 }
 
 impl Handle {
-    fn new() -> Result<Handle, String> {
+    fn new() -> Result<Handle, Refusal> {
         // SAFETY: takes no pointer; a null result is the only failure.
         let mut handle = Handle(unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) });
         if handle.0.is_null() {
-            return Err(handle.message());
+            return Err(handle.refusal());
         }
         handle.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
         handle.set(raw::TJPARAM_TJPARAM_SAVEMARKERS, 0)?;
         Ok(handle)
     }
 
-    /// Call it once.
-    fn read_header(&mut self, jpeg: &[u8]) -> Result<Header, String> {
+    /// Reads the header. Call it once per handle.
+    fn read_header(&mut self, jpeg: &[u8]) -> Result<Header, Refusal> {
         // SAFETY: the pointer and the length are one slice's, and libjpeg-turbo only reads it.
         let status = unsafe { raw::tj3DecompressHeader(self.0, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
         let message = self.message();
@@ -200,28 +193,32 @@ impl Handle {
                 progressive: self.get(raw::TJPARAM_TJPARAM_PROGRESSIVE) != 0,
                 coefficient_bytes: coefficient_bytes(self.get(raw::TJPARAM_TJPARAM_SUBSAMP), color),
             }),
-            _ if status == 0 => Err("there is no picture in this jpeg".to_owned()),
-            _ => Err(message),
+            _ if status == 0 => Err(Refusal::Unreadable("there is no picture in this jpeg".to_owned())),
+            _ => Err(Refusal::Unreadable(message)),
         }
     }
 
-    fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), String> {
+    fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), Refusal> {
         // SAFETY: the handle is a live one from tj3Init.
         let status = unsafe { raw::tj3Set(self.0, parameter as c_int, value) };
-        if status == 0 { Ok(()) } else { Err(self.message()) }
+        if status == 0 { Ok(()) } else { Err(self.refusal()) }
     }
 
     /// Needs a header that was read.
-    fn set_scale(&mut self, reduction: Reduction) -> Result<(), String> {
+    fn set_scale(&mut self, reduction: Reduction) -> Result<(), Refusal> {
         let factor = raw::tjscalingfactor { num: 1, denom: reduction.divisor() as c_int };
         // SAFETY: the handle is a live one from tj3Init, and the factor is passed by value.
         let status = unsafe { raw::tj3SetScalingFactor(self.0, factor) };
-        if status == 0 { Ok(()) } else { Err(self.message()) }
+        if status == 0 { Ok(()) } else { Err(self.refusal()) }
     }
 
     fn get(&mut self, parameter: raw::TJPARAM) -> c_int {
         // SAFETY: the handle is a live one from tj3Init.
         unsafe { raw::tj3Get(self.0, parameter as c_int) }
+    }
+
+    fn refusal(&mut self) -> Refusal {
+        Refusal::Unreadable(self.message())
     }
 
     /// libjpeg-turbo's last message; of several warnings, the first.

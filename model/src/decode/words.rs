@@ -1,4 +1,4 @@
-//! A decoder's own words, without what they quote of the file.
+//! The messages of decoders, without what they quote of the file.
 //!
 //! Libraries put structs, lists of bytes and strings of the file into their errors, as Rust's `Debug` prints
 //! them. In rows these would be a hostile file's bytes in front of a person. What is left is ASCII; nothing
@@ -26,7 +26,7 @@ fn without_structs(text: &str) -> String {
     kept
 }
 
-/// Where the brace is closed that was opened before `inside`; its end if it never is.
+/// The position of the brace that closes the one before `inside`; the end of `inside` if there is none.
 fn end_of_struct(inside: &str) -> usize {
     let mut open = 1;
     for (at, c) in inside.char_indices() {

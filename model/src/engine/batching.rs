@@ -1,7 +1,7 @@
 //! Cuts and pads batches to what a session takes, and checks what comes back.
 //!
-//! It exists so that all engines keep one promise: an image's values never depend on its neighbours. On a CPU,
-//! images run one by one unless the graph insists on a batch.
+//! It exists so that all engines keep one promise: an image's values never depend on its neighbours. On a
+//! CPU, images run one by one unless the graph insists on a batch.
 
 use super::{Engine, EngineError, ModelIo, Outputs};
 

@@ -11,6 +11,7 @@ mod feed;
 mod lane;
 mod meter;
 mod placement;
+mod record;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -26,26 +27,19 @@ pub(super) use self::feed::Feed;
 pub use self::feed::Feeder;
 use self::lane::{Batches, Failure, Lane};
 pub(crate) use self::meter::Meter;
-use super::record::Precision;
+pub use self::record::cuda_elsewhere;
+pub(super) use self::record::{on_gpu, rehearsed};
+use super::record::{Device, Precision};
 use super::{EngineError, ModelIo, onnxruntime};
 use crate::folder::Model;
 use crate::rewrite;
 use crate::tensor::Preprocessor;
 
-/// What runs the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Provider {
-    /// ONNX Runtime's provider for NVIDIA GPUs.
-    Cuda,
-    /// The processor, so that a graph for a device can be tried without one.
-    Processor,
-}
-
 /// A model's graph as the device gets it, from which every lane makes its session.
 pub(super) struct Program {
     graph: Vec<u8>,
     environment: Environment,
-    provider: Provider,
+    device: Device,
     model_io: ModelIo,
     /// Whether any of it computes in 16-bit floats.
     has_halves: bool,
@@ -57,7 +51,7 @@ pub(super) struct Program {
 /// If the model can't be rewritten for a device, or ONNX Runtime refuses what it is rewritten to.
 pub fn rehearse(model: &Model, precision: Precision) -> Result<(), EngineError> {
     let model_io = ModelIo::of(model);
-    let program = Program::load(model, &model_io, precision, Provider::Processor)?;
+    let program = Program::load(model, &model_io, precision, Device::Rehearsal)?;
     let black = vec![0; model_io.len()];
     let about = |failure: Failure| {
         EngineError::new(format!(
@@ -85,17 +79,17 @@ pub fn graph_for_device(model: &Model, precision: Precision) -> Result<Vec<u8>, 
 }
 
 impl Program {
-    /// Rewrites `model` for `provider`; no session is made yet.
+    /// Rewrites `model` for `device`; no session is made yet.
     pub(super) fn load(
         model: &Model,
         model_io: &ModelIo,
         precision: Precision,
-        provider: Provider,
+        device: Device,
     ) -> Result<Self, EngineError> {
         let graph = graph_for_device(model, precision)?;
         let has_halves = precision == Precision::Fp16 || model.spec.half;
         let environment = onnxruntime::load(None)?.handle;
-        Ok(Self { graph, environment, provider, model_io: model_io.clone(), has_halves })
+        Ok(Self { graph, environment, device, model_io: model_io.clone(), has_halves })
     }
 
     fn session(&self) -> Result<OrtSession, ort::Error> {
@@ -104,9 +98,9 @@ impl Program {
 
     fn builder(&self) -> Result<SessionBuilder, ort::Error> {
         let builder = onnxruntime::builder(&self.environment)?.with_optimization_level(self.level())?;
-        match self.provider {
-            Provider::Cuda => Ok(builder.with_execution_providers([cuda::provider()])?),
-            Provider::Processor => Ok(builder),
+        match self.device {
+            Device::Cuda => Ok(builder.with_execution_providers([cuda::provider()])?),
+            Device::Cpu | Device::Rehearsal => Ok(builder),
         }
     }
 
@@ -114,10 +108,10 @@ impl Program {
     /// on a GPU that is the layout of what was left to the processor, on a processor the fusing of operators
     /// too.
     fn level(&self) -> GraphOptimizationLevel {
-        match self.provider {
+        match self.device {
             _ if !self.has_halves => GraphOptimizationLevel::All,
-            Provider::Cuda => GraphOptimizationLevel::Level2,
-            Provider::Processor => GraphOptimizationLevel::Level1,
+            Device::Cuda => GraphOptimizationLevel::Level2,
+            Device::Cpu | Device::Rehearsal => GraphOptimizationLevel::Level1,
         }
     }
 }

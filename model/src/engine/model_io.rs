@@ -103,7 +103,7 @@ pub(super) fn unsigned(values: &[f32]) -> Vec<u8> {
     values.iter().map(|value| value.round() as u8).collect()
 }
 
-/// Values for an input of signed bytes, likewise.
+/// Values for an input of signed bytes, rounded.
 pub(super) fn signed(values: &[f32]) -> Vec<i8> {
     values.iter().map(|value| value.round() as i8).collect()
 }

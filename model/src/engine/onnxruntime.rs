@@ -105,7 +105,8 @@ impl Program {
         Self::with_at_most(LARGEST, model, model_io)
     }
 
-    /// The same with weights next to the graph if it takes more than `most` bytes with them.
+    /// Loads like [`Self::load`], with weights next to the graph if it takes more than `most` bytes with
+    /// them.
     pub(super) fn with_at_most(most: u64, model: &Model, model_io: &ModelIo) -> Result<Self, EngineError> {
         let stored = match graph_for_processor(model)? {
             Some(graph) => GraphAndFiles { graph, files: BTreeMap::new() },

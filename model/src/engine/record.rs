@@ -27,7 +27,8 @@ impl EngineName {
     const ALL: [Self; 3] = [Self::Tract, Self::OnnxRuntime, Self::OpenVino];
 
     /// As it is stored and given on the command line.
-    fn stored(self) -> &'static str {
+    #[must_use]
+    pub fn stored(self) -> &'static str {
         match self {
             Self::Tract => "tract",
             Self::OnnxRuntime => "onnxruntime",
@@ -36,7 +37,8 @@ impl EngineName {
     }
 
     /// As people know it.
-    pub(super) fn shown(self) -> &'static str {
+    #[must_use]
+    pub fn shown(self) -> &'static str {
         match self {
             Self::Tract => "tract",
             Self::OnnxRuntime => "ONNX Runtime",
@@ -153,37 +155,6 @@ impl EngineRecord {
         }
     }
 
-    /// ONNX Runtime on a device that is fed. The error explains why it cannot run this model, or this
-    /// precision.
-    pub(super) fn fed(
-        device: Device,
-        (version, library): (&str, Option<&Path>),
-        model: &Model,
-        precision: Precision,
-    ) -> Result<Self, EngineError> {
-        let precision = match (precision, model.spec.quantization) {
-            (_, Quantization::Static | Quantization::Qdq | Quantization::Dynamic) => {
-                return Err(EngineError::new(
-                    "GPUs are for models that compute with floats, but this one computes with 8-bit integers, which ONNX \
-                     Runtime would leave to the processor",
-                ));
-            }
-            (Precision::Bf16, _) => {
-                return Err(EngineError::new("GPUs compute in fp32 or fp16: give --precision fp16, or none"));
-            }
-            (Precision::Fp16, _) => FP16,
-            (Precision::Fp32, _) => stored_precision(model),
-        };
-        Ok(Self {
-            name: EngineName::OnnxRuntime,
-            version: version.to_owned(),
-            precision: precision.to_owned(),
-            instructions: None,
-            device,
-            library: library.map(Path::to_owned),
-        })
-    }
-
     /// The error explains why this processor or this model has no bf16.
     pub(super) fn openvino(
         version: &str,
@@ -235,18 +206,6 @@ pub fn remote_onnxruntime(version: &str, model: &Model) -> EngineRecord {
     EngineRecord { library: None, ..EngineRecord::onnxruntime(version, Path::new(""), model) }
 }
 
-/// The record of ONNX Runtime `version` for `model` on machines with a GPU, even if this one has none.
-///
-/// # Errors
-/// If a GPU can't run this model in this precision.
-pub fn cuda_elsewhere(
-    version: &str,
-    model: &Model,
-    precision: Precision,
-) -> Result<EngineRecord, EngineError> {
-    EngineRecord::fed(Device::Cuda, (version, None), model, precision)
-}
-
 /// For a request without a GPU.
 pub(super) fn no_gpu_asked() -> EngineError {
     EngineError::new(
@@ -255,8 +214,24 @@ pub(super) fn no_gpu_asked() -> EngineError {
 }
 
 const BF16: &str = "bf16";
-const FP16: &str = "fp16";
+pub(super) const FP16: &str = "fp16";
 const WIDENED: &str = "fp32, widened from fp16";
+
+/// An engine chosen for a model, and why.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// To be recorded with the run.
+    pub record: EngineRecord,
+    /// One sentence for the user.
+    pub why: String,
+}
+
+impl Resolved {
+    pub(super) fn new(record: EngineRecord, library: &Path, reason: &str) -> Self {
+        let why = format!("{} from {}: {reason}", record.describe(), library.display());
+        Self { record, why }
+    }
+}
 
 /// No processor computes in 16-bit floats unless it is asked to.
 fn on_processor(model: &Model) -> &'static str {
@@ -264,7 +239,7 @@ fn on_processor(model: &Model) -> &'static str {
     if is_half { WIDENED } else { stored_precision(model) }
 }
 
-fn stored_precision(model: &Model) -> &'static str {
+pub(super) fn stored_precision(model: &Model) -> &'static str {
     match (model.spec.quantization, model.spec.half) {
         (Quantization::Dynamic, _) => "int8, scales per image",
         (Quantization::Static | Quantization::Qdq, _) => "int8",

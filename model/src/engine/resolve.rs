@@ -14,7 +14,7 @@
 use std::path::Path;
 
 use super::processor::{self, VNNI};
-use super::record::{self, Device, EngineRecord, Precision};
+use super::record::{self, EngineName, EngineRecord, Precision, Resolved};
 use super::{EngineError, device, onnxruntime, openvino};
 use crate::folder::Model;
 use crate::graph::Quantization;
@@ -22,14 +22,14 @@ use crate::graph::Quantization;
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The table's.
+    /// As the table above says.
     #[default]
     Auto,
     /// The built-in engine.
     Tract,
-    /// ONNX Runtime or nothing.
+    /// ONNX Runtime, else an error.
     OnnxRuntime,
-    /// OpenVINO or nothing.
+    /// OpenVINO, else an error.
     OpenVino,
 }
 
@@ -41,7 +41,7 @@ pub enum DeviceChoice {
     Auto,
     /// The processor.
     Cpu,
-    /// A GPU or nothing.
+    /// A GPU, else an error.
     Cuda,
     /// The processor in a GPU's place.
     Rehearsal,
@@ -50,17 +50,27 @@ pub enum DeviceChoice {
 /// The user's options for the engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions<'a> {
-    /// Which one.
+    /// The requested engine.
     pub choice: EngineChoice,
-    /// What it computes in.
+    /// The precision of floats.
     pub precision: Precision,
-    /// What it runs on.
+    /// The device that runs it.
     pub device: DeviceChoice,
     /// The place of ONNX Runtime: a file, a folder or a Python environment; by default the usual places are
     /// searched.
     pub onnxruntime: Option<&'a Path>,
-    /// The place of OpenVINO, likewise.
+    /// The place of OpenVINO: a file or a folder; by default the usual places are searched.
     pub openvino: Option<&'a Path>,
+}
+
+impl From<EngineName> for EngineChoice {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Tract => Self::Tract,
+            EngineName::OnnxRuntime => Self::OnnxRuntime,
+            EngineName::OpenVino => Self::OpenVino,
+        }
+    }
 }
 
 impl EngineOptions<'_> {
@@ -69,15 +79,6 @@ impl EngineOptions<'_> {
     pub fn of(choice: EngineChoice) -> Self {
         Self { choice, device: DeviceChoice::Cpu, ..Self::default() }
     }
-}
-
-/// An engine chosen for a model, and why.
-#[derive(Clone, Debug)]
-pub struct Resolved {
-    /// To be recorded with the run.
-    pub record: EngineRecord,
-    /// One sentence for the user.
-    pub why: String,
 }
 
 /// Chooses the engine for `model`.
@@ -91,8 +92,10 @@ pub fn resolve(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, E
         {
             Err(EngineError::new("only ONNX Runtime uses a GPU here: leave out --engine, or --device gpu"))
         }
-        DeviceChoice::Cuda => on_gpu(options, model, "as asked for with --device"),
-        DeviceChoice::Rehearsal => rehearsed(options, model),
+        DeviceChoice::Cuda => {
+            device::on_gpu(options.onnxruntime, options.precision, model, "as asked for with --device")
+        }
+        DeviceChoice::Rehearsal => device::rehearsed(options.onnxruntime, options.precision, model),
         DeviceChoice::Auto if wants_gpu(options, model) => gpu_or_processor(options, model),
         DeviceChoice::Auto | DeviceChoice::Cpu => on_processor(options, model),
     }
@@ -107,7 +110,7 @@ fn gpu_or_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolv
     };
     let unfit = || device::graph_for_device(model, options.precision).err().map(|error| error.to_string());
     let Some(missing) = device::missing(&library).or_else(unfit) else {
-        return on_gpu(options, model, "it can use the GPU here");
+        return device::on_gpu(options.onnxruntime, options.precision, model, "it can use the GPU here");
     };
     let no_gpu = |text: &str| format!("{text}; no GPU: {missing}");
     match on_processor(options, model) {
@@ -127,27 +130,6 @@ fn wants_gpu(options: &EngineOptions<'_>, model: &Model) -> bool {
         EngineChoice::Tract | EngineChoice::OpenVino => false,
     };
     by_onnxruntime && options.precision != Precision::Bf16 && model.spec.quantization == Quantization::None
-}
-
-fn on_gpu(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Resolved, EngineError> {
-    let library = onnxruntime::load(options.onnxruntime)?;
-    let here = (library.version.as_str(), Some(library.path.as_path()));
-    let record = EngineRecord::fed(Device::Cuda, here, model, options.precision)?;
-    match device::missing(&library) {
-        Some(missing) => Err(EngineError::new(format!(
-            "no GPU can be used with the ONNX Runtime at {}: {missing}; it takes an NVIDIA driver, and onnxruntime-gpu with its \
-             CUDA libraries named with --onnxruntime; or give --device cpu",
-            library.path.display()
-        ))),
-        None => Ok(taken(record, &library.path, reason)),
-    }
-}
-
-fn rehearsed(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
-    let library = onnxruntime::load(options.onnxruntime)?;
-    let here = (library.version.as_str(), Some(library.path.as_path()));
-    let record = EngineRecord::fed(Device::Rehearsal, here, model, options.precision)?;
-    Ok(taken(record, &library.path, "as asked for with --device; it is slower than --device cpu"))
 }
 
 fn on_processor(options: &EngineOptions<'_>, model: &Model) -> Result<Resolved, EngineError> {
@@ -214,16 +196,11 @@ fn take_onnxruntime(
 ) -> Result<Resolved, EngineError> {
     let library = onnxruntime::load(options.onnxruntime)?;
     let record = EngineRecord::onnxruntime(&library.version, &library.path, model);
-    Ok(taken(record, &library.path, reason))
+    Ok(Resolved::new(record, &library.path, reason))
 }
 
 fn take_openvino(options: &EngineOptions<'_>, model: &Model, reason: &str) -> Result<Resolved, EngineError> {
     let library = openvino::load(options.openvino)?;
     let record = EngineRecord::openvino(&library.version, &library.path, model, options.precision)?;
-    Ok(taken(record, &library.path, reason))
-}
-
-fn taken(record: EngineRecord, library: &Path, reason: &str) -> Resolved {
-    let why = format!("{} from {}: {reason}", record.describe(), library.display());
-    Resolved { record, why }
+    Ok(Resolved::new(record, &library.path, reason))
 }

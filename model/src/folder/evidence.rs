@@ -35,7 +35,7 @@ const USUAL_SIDE: u32 = 224;
 /// ImageNet's mean in blue, green, red, which Caffe's networks subtract (keras,
 /// `applications/imagenet_utils.py`).
 const CAFFE_MEAN: [f64; 3] = [103.939, 116.779, 123.68];
-/// The same in red, green, blue (tensorflow/models, `vgg_preprocessing.py`).
+/// These means in red, green, blue (tensorflow/models, `vgg_preprocessing.py`).
 const CENTRED_MEAN: [f64; 3] = [123.68, 116.779, 103.939];
 /// Networks for smaller pictures are rarely fine-tuned from ImageNet's.
 const SMALL: u32 = 64;

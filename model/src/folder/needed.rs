@@ -1,5 +1,5 @@
-//! Which files of a listing a model folder needs: what to fetch of a repository or a bucket before anything of
-//! it can be read.
+//! Which files of a listing a model folder needs: what to fetch of a repository or a bucket before anything
+//! of it can be read.
 //!
 //! Names only, and those are hostile: none that leads out of the folder is needed. The same rules find the
 //! model of a folder once its files are there.
@@ -37,7 +37,8 @@ pub fn needed(names: &[String], model_file: Option<&str>) -> Result<Vec<String>,
     Ok(needed)
 }
 
-/// Whether a file of the listing is a description or labels, which have at most [`LARGEST_DESCRIPTION`] bytes.
+/// Whether a file of the listing is a description or labels, which have at most [`LARGEST_DESCRIPTION`]
+/// bytes.
 #[must_use]
 pub fn is_description(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);

@@ -43,7 +43,7 @@ pub(super) fn of_crop(value: &Value, name: &str) -> Result<Size, ModelError> {
     }
 }
 
-/// The same steps for pictures of another side, in proportion: 256 and a crop of 224 become 439 and 384.
+/// The steps for pictures of another side, in proportion: 256 and a crop of 224 become 439 and 384.
 pub(super) fn scaled(mut steps: Steps, side: u32) -> Steps {
     let from = steps.crop.map(|crop| crop.height).or(match steps.resize {
         Some(Resize { to: ResizeTo::ShortestEdge(side), .. }) => Some(side),

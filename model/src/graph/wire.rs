@@ -72,7 +72,7 @@ pub(crate) fn reencoded(file: &[u8]) -> Result<Written, Refusal> {
     Writer::new(file, None).model(file)
 }
 
-/// The same with other tensors in the place of those whose values are in another file.
+/// Like [`reencoded`], with other tensors in place of those whose values are in another file.
 pub(crate) fn with_weights(file: &[u8], bring: &mut Bring<'_>) -> Result<Vec<u8>, Refusal> {
     Ok(Writer::new(file, Some(bring)).model(file)?.graph)
 }
@@ -119,7 +119,7 @@ impl<'a, 'b> Writer<'a, 'b> {
                 continue;
             };
             seen = with(seen, kind, field)?;
-            self.field(place, field, (wire, &mut input))?;
+            self.field(place, field, wire, &mut input)?;
         }
         Ok(seen)
     }
@@ -145,7 +145,8 @@ impl<'a, 'b> Writer<'a, 'b> {
         &mut self,
         place: Place,
         field: &'static Field,
-        (wire, input): (u64, &mut Input<'_>),
+        wire: u64,
+        input: &mut Input<'_>,
     ) -> Result<(), Refusal> {
         self.put(u64::from(field.number) << 3 | wire);
         match (field.holds, wire) {

@@ -29,7 +29,7 @@ pub fn serve() -> io::Result<()> {
     serve_sandboxed_with(Setup::load)
 }
 
-/// The same with other taggers, one per thread, made by `load` within the sandbox.
+/// Serves like [`serve`] with other taggers, one per thread, which `load` makes within the sandbox.
 ///
 /// # Errors
 /// Those of [`serve`].
@@ -40,8 +40,8 @@ pub fn serve_sandboxed_with(
     guarded(&Guard { enter: sandbox::enter, narrow: sandbox::narrow }, load)
 }
 
-/// The same with other taggers, one per thread, made by `load`, and with all rights of the user; its error is
-/// what the parent gets to see.
+/// Serves like [`serve`] with other taggers, one per thread, which `load` makes with all rights of the
+/// user. The parent gets its error.
 ///
 /// # Errors
 /// Those of [`serve`].
@@ -163,7 +163,7 @@ struct Pipes<R, W> {
 }
 
 impl<R: Read, W: Write> Pipes<R, W> {
-    /// Tags request after request, until there is no parent to listen.
+    /// Tags one request after another until the parent is gone.
     fn work(&self, mut tagger: Box<dyn Tagger>) {
         let mut request = Request::default();
         while self.next(&mut request) {

@@ -16,7 +16,7 @@ pub enum ChildExit {
     Exit(i32),
     /// It was silent for this long and was killed.
     Hung(Duration),
-    /// What came from it was no answer, or it could not be waited for: what was found.
+    /// It sent an invalid answer, or waiting for it failed: the reason.
     Lost(String),
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Ready {
     pub(super) notes: Vec<String>,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 pub(super) enum Reply {
     /// The child's answer.
     Answer(Body),
@@ -99,7 +99,7 @@ impl ChildHandle {
             other => return child_handle.unready(other),
         }
         let tried = child_handle
-            .ask(patience.probe, |input, number| protocol::write_request(input, number, (&[], &[])));
+            .ask(patience.probe, |input, number| protocol::write_request(input, number, &[], &[]));
         match tried {
             Reply::Answer(Body::Ready { pace, notes }) => Ok(Ok((child_handle, Ready { pace, notes }))),
             // The next child would hang as long.
@@ -148,7 +148,7 @@ impl ChildHandle {
 
     /// Lets the child tag `images`, with the thumbnails that are wanted, and waits for what comes of it.
     pub(super) fn tag(&self, images: &[&[u8]], wanted: &[Wanted]) -> Reply {
-        self.ask(self.patience, |input, number| protocol::write_request(input, number, (images, wanted)))
+        self.ask(self.patience, |input, number| protocol::write_request(input, number, images, wanted))
     }
 
     fn ask(&self, patience: Duration, write: impl Fn(&mut ChildStdin, u64) -> io::Result<()>) -> Reply {
@@ -203,7 +203,7 @@ impl Shared {
         Some((number, receiver))
     }
 
-    /// Hands out answers until there are no more, then makes sure that the child is dead.
+    /// Distributes answers until the pipe ends, then makes sure that the child is dead.
     fn read(&self, mut output: BufReader<ChildStdout>) {
         let lost = loop {
             match protocol::read_answer(&mut output) {

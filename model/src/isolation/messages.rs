@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 /// In front of each line.
 const MARK: &str = "model process: ";

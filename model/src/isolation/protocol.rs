@@ -113,7 +113,8 @@ impl Request {
 pub(super) fn write_request(
     output: &mut impl Write,
     number: u64,
-    (images, wanted): (&[&[u8]], &[Wanted]),
+    images: &[&[u8]],
+    wanted: &[Wanted],
 ) -> io::Result<()> {
     let lengths = images.iter().map(|image| image.len()).collect();
     let head = frame(&Head { number, lengths, wanted: wanted.to_vec() })?;
@@ -226,7 +227,7 @@ mod tests {
             let mut pipe = Vec::new();
             for (number, images) in (0..).zip(&requests) {
                 let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-                write_request(&mut pipe, number, (&images, &[Wanted::Always])).unwrap();
+                write_request(&mut pipe, number, &images, &[Wanted::Always]).unwrap();
             }
             prop_assert_eq!(read_all(&pipe), requests);
         }
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn what_ends_too_early_is_an_error() {
         let mut pipe = Vec::new();
-        write_request(&mut pipe, 1, (&[b"picture"], &[])).unwrap();
+        write_request(&mut pipe, 1, &[b"picture"], &[]).unwrap();
         for end in 1..pipe.len() {
             let error = Request::default().read(&mut &pipe[..end]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{end}");

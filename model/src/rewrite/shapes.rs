@@ -13,7 +13,7 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 const OF_SHAPES: &[&str] =
     &["Abs", "Add", "Concat", "Div", "Max", "Min", "Mod", "Mul", "Neg", "Range", "Sub", "Where"];
 
-/// The same, but of their first input alone: the others define which part of it, or how.
+/// Operators that keep the shape of their first input alone: the others define which part of it, or how.
 const OF_THEIR_FIRST: &[&str] = &[
     "Expand",
     "Flatten",

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 
 use super::*;
-use crate::engine::{EngineChoice, EngineOptions, Precision, Provider, resolve};
+use crate::engine::{Device, EngineChoice, EngineOptions, Precision, resolve};
 use crate::folder::ModelOptions;
 use crate::graph::Quantization;
 use crate::scores::default_options;
@@ -34,7 +34,7 @@ fn photos_get_the_same_tags_on_a_device_as_without_one() {
         };
         let options = default_options(model.spec.activation, model.spec.multi_label);
         let usual = TaggerFactory::new(model.clone(), &resolved.record, &options, Limits::default()).unwrap();
-        let loaded = Loaded::on_device(&model, Precision::Fp32, Provider::Processor).unwrap();
+        let loaded = Loaded::on_device(&model, Precision::Fp32, Device::Rehearsal).unwrap();
         let device = TaggerFactory::with(loaded, model, &options, Limits::default()).unwrap();
         let expected = tag(&usual, &photos, 1);
         let found = tag(&device, &photos, 4);

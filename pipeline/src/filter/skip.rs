@@ -9,8 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::number::count;
-use crate::visible::visible;
+use crate::format::{count, visible};
 
 /// Keys of each reason that are kept as examples: the first ones in key order.
 const EXAMPLES: usize = 3;

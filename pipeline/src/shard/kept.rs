@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::KeyRange;
-use crate::number::count;
+use crate::format::count;
 
 /// How the inputs of a run differ from those of an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

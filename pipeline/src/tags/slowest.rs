@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-use crate::visible::visible;
+use crate::format::visible;
 
 /// Images that are kept.
 const KEPT: usize = 5;

@@ -4,8 +4,8 @@
 //! add to those of the last one, and each may be repeated. Pure text; it is written next to the results so
 //! that no user has to spell the schema. It never connects to anything.
 
+use crate::format::visible;
 use crate::run::{ModelRecord, RunId};
-use crate::visible::visible;
 
 /// What a table keeps of a model's name; Athena allows 255 characters in a name.
 const MAX_NAME: usize = 64;

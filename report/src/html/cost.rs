@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 use tagfleet_cost::{Cost, CostLine, PlanVariance};
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 use super::table::{Column, Table, bar, text};
 use crate::text::{dollars, name, number, share};

@@ -4,9 +4,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use tagfleet_cost::usage::MachineUsage;
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::run::RunRequest;
 use tagfleet_pipeline::tags::slowest::SlowImage;
-use tagfleet_pipeline::visible::visible;
 
 use super::table::{Table, pairs, text};
 use crate::Summary;

@@ -1,8 +1,8 @@
 //! Failed images: how many, why, a few of each reason, and the commands that tag them again.
 
 use maud::{Markup, html};
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::thumbnails::FailedImage;
-use tagfleet_pipeline::visible::visible;
 
 use super::pictures::image;
 use super::table::{Table, text};

@@ -1,7 +1,7 @@
 //! How a run ended: the heading, the way to each section, the key figures, the problem if there was one.
 
 use maud::{Markup, html};
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 use crate::text::{count, dollars, duration, images, name, number, share};
 use crate::verdict::{Grade, outcome};

@@ -3,9 +3,9 @@
 //! A picture is in the page as often as it is shown; nothing is loaded.
 
 use maud::{Markup, html};
+use tagfleet_pipeline::format::visible;
 use tagfleet_pipeline::tags::Tag;
 use tagfleet_pipeline::thumbnails::Picture;
-use tagfleet_pipeline::visible::visible;
 
 use crate::samples::Samples;
 use crate::text::{count, images, name, score};

@@ -6,7 +6,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 use tagfleet_cost::{Cost, CostLine, PlanVariance};
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 use super::super::html::break_lines;
 use super::super::text::{dollars, score};

@@ -8,7 +8,7 @@ use super::super::text::{count, dollars, duration, images, share};
 use super::super::verdict::{Grade, state};
 use super::{Failure, RunId, State, Summary, Surroundings, cause_in_words};
 use tagfleet_cost::Cost;
-use tagfleet_pipeline::visible::visible;
+use tagfleet_pipeline::format::visible;
 
 /// The text of a mail.
 pub(super) struct Words {

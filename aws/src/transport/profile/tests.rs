@@ -52,7 +52,7 @@ async fn load(named: Option<&str>, variables: &[(&str, &str)]) -> Result<Profile
     let fs = Fs::from_slice(&[("/config", CONFIG)]);
     let files = [("AWS_CONFIG_FILE", "/config"), ("AWS_SHARED_CREDENTIALS_FILE", "/none")];
     let env = Env::from_slice(&[&files, variables].concat());
-    Profiles::load_from((&fs, &env), named).await
+    Profiles::load_from(&fs, &env, named).await
 }
 
 async fn named(name: &str) -> Profiles {

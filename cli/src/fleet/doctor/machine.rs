@@ -9,7 +9,7 @@ use tagfleet_model::engine::{
     self, DeviceChoice, EngineChoice, Found, FoundLibrary, Precision, available_memory, instruction_sets,
 };
 use tagfleet_model::sample;
-use tagfleet_pipeline::number::size;
+use tagfleet_pipeline::format::size;
 use tagfleet_pipeline::tags::Outcome;
 
 use super::finding::Finding;

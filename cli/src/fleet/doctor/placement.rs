@@ -1,7 +1,7 @@
 //! Can a worker's job be placed at all? Its vCPUs, memory and GPUs against what its compute environments may
 //! start.
 //!
-//! A job that fits nowhere waits for an hour before it is given up; here it shows before.
+//! A job that fits nowhere waits for an hour before it is given up. This check finds it before a run.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use super::super::stack::FleetStack;
 use super::finding::Finding;
 use super::{list_at, rest, text_at, texts_at, unasked};
 
-/// Batch chooses by itself if this is among the types.
+/// Batch chooses the types itself if one of these is among them.
 const OPTIMAL: [&str; 2] = ["optimal", "default_x86_64"];
 
 /// What runs workers of one kind, as AWS describes it.

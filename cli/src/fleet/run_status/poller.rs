@@ -35,7 +35,7 @@ pub(in crate::fleet) struct StatusPoller<'a> {
     found: FoundRun,
     /// The execution that this command started, an ARN, and when.
     started: Option<(String, Instant)>,
-    seen: Snapshot,
+    snapshot: Snapshot,
     records_read: Option<Instant>,
     /// Read once.
     pricing: Option<Result<Pricing, String>>,
@@ -43,7 +43,7 @@ pub(in crate::fleet) struct StatusPoller<'a> {
 
 impl<'a> StatusPoller<'a> {
     pub(in crate::fleet) fn new(stack: &'a FleetStack, found: FoundRun) -> Self {
-        Self { stack, found, started: None, seen: Snapshot::default(), records_read: None, pricing: None }
+        Self { stack, found, started: None, snapshot: Snapshot::default(), records_read: None, pricing: None }
     }
 
     /// Polls the execution with this ARN, which was started just now, and not an earlier one of the run.
@@ -68,18 +68,18 @@ impl<'a> StatusPoller<'a> {
 
     /// The status of the run now.
     pub(in crate::fleet) async fn poll(&mut self) -> Result<RunStatus, Failure> {
-        self.seen.execution = self.execution().await?;
-        self.seen.is_starting = self.seen.execution.is_none() && self.was_started_just_now();
+        self.snapshot.execution = self.execution().await?;
+        self.snapshot.is_starting = self.snapshot.execution.is_none() && self.was_started_just_now();
         if let Some(fleet) = self.found.fleet.clone() {
             self.read_objects(&fleet).await.map_err(broken)?;
         }
-        Ok(RunStatus::new(&self.found.run, &self.seen))
+        Ok(RunStatus::new(&self.found.run, &self.snapshot))
     }
 
     /// What is known of the execution; `None` if Step Functions shows none, as it may for a moment after a
     /// start.
     async fn execution(&self) -> Result<Option<Execution>, Failure> {
-        let known = self.seen.execution.as_ref().map(|execution| execution.arn.as_str());
+        let known = self.snapshot.execution.as_ref().map(|execution| execution.arn.as_str());
         let Some(arn) = known.or(self.started.as_ref().map(|(arn, _)| arn.as_str())) else {
             return Ok(Executions::of(self.stack, &self.found.run).await?.latest());
         };
@@ -101,27 +101,27 @@ impl<'a> StatusPoller<'a> {
 
     /// The summary of a run that has ended; `None` if it ended without.
     pub(in crate::fleet) fn summary(&self) -> Option<&Summary> {
-        self.seen.summary.as_ref()
+        self.snapshot.summary.as_ref()
     }
 
     async fn read_objects(&mut self, fleet: &FleetRun) -> Result<(), FleetError> {
         let (output, keys) = (fleet.output.as_ref(), &fleet.keys);
         let is_running =
-            self.seen.is_starting || self.seen.execution.as_ref().is_some_and(Execution::is_running);
-        self.seen.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
-        self.seen.is_planned = self.seen.is_planned || output.exists(&keys.ranges()).await?;
-        if !self.seen.is_planned {
+            self.snapshot.is_starting || self.snapshot.execution.as_ref().is_some_and(Execution::is_running);
+        self.snapshot.results = Some(format!("s3://{}/{}", fleet.valid.output.bucket, keys.results()));
+        self.snapshot.is_planned = self.snapshot.is_planned || output.exists(&keys.ranges()).await?;
+        if !self.snapshot.is_planned {
             return Ok(self.read_summary(fleet, is_running).await?);
         }
-        if self.seen.splits.is_none() {
-            self.seen.splits = match reduce::range_splits(output, keys).await {
+        if self.snapshot.splits.is_none() {
+            self.snapshot.splits = match reduce::range_splits(output, keys).await {
                 Err(ReduceError::NotSplit(_)) => None,
                 splits => Some(splits?),
             };
         }
-        match self.seen.splits {
-            None => self.seen.shards_so_far = shards(fleet, &keys.shards()).await?.len() as u64,
-            Some(_) => self.seen.parts = shards(fleet, &keys.parts()).await?,
+        match self.snapshot.splits {
+            None => self.snapshot.shards_so_far = shards(fleet, &keys.shards()).await?.len() as u64,
+            Some(_) => self.snapshot.parts = shards(fleet, &keys.parts()).await?,
         }
         if !is_running || self.records_read.is_none_or(|read| read.elapsed() > RECORDS_EVERY) {
             self.read_workers(fleet, is_running).await?;
@@ -131,10 +131,10 @@ impl<'a> StatusPoller<'a> {
 
     async fn read_workers(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), FleetError> {
         let records = usage::records(fleet.output.as_ref(), &fleet.keys).await?;
-        self.seen.workers = records.records.iter().filter_map(worker).collect();
-        self.seen.spent = Some(self.spent(records).await);
-        self.seen.max_usd = self.limit(fleet).await?;
-        self.seen.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
+        self.snapshot.workers = records.records.iter().filter_map(worker).collect();
+        self.snapshot.spent = Some(self.spent(records).await);
+        self.snapshot.max_usd = self.limit(fleet).await?;
+        self.snapshot.jobs = if is_running { Jobs::of(self.stack, fleet).await } else { None };
         self.records_read = Some(Instant::now());
         Ok(())
     }
@@ -157,7 +157,7 @@ impl<'a> StatusPoller<'a> {
 
     /// An earlier execution may have left a summary: it counts only once this one has ended.
     async fn read_summary(&mut self, fleet: &FleetRun, is_running: bool) -> Result<(), RecordError> {
-        self.seen.summary = if is_running { None } else { summary(fleet).await? };
+        self.snapshot.summary = if is_running { None } else { summary(fleet).await? };
         Ok(())
     }
 }

@@ -54,16 +54,16 @@ fn running() -> Snapshot {
     }
 }
 
-fn stands(seen: &Snapshot) -> RunStatus {
-    RunStatus::new(&RunId::try_from("r".to_owned()).unwrap(), seen)
+fn stands(snapshot: &Snapshot) -> RunStatus {
+    RunStatus::new(&RunId::try_from("r".to_owned()).unwrap(), snapshot)
 }
 
 #[test]
 fn a_running_run_is_counted_by_its_parts() {
     let run_status = stands(&running());
     assert_eq!(run_status.state, RunState::Running);
-    assert_eq!(run_status.shards, Some(Done { done: 2, all: 3 }));
-    assert_eq!(run_status.images, Some(Done { done: 500, all: 600 }));
+    assert_eq!(run_status.shards, Some(Completion { done: 2, all: 3 }));
+    assert_eq!(run_status.images, Some(Completion { done: 500, all: 600 }));
     assert_eq!(run_status.failed, 30);
 }
 

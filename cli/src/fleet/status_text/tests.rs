@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tagfleet_pipeline::run::RunId;
 
 use super::super::jobs::Jobs;
-use super::super::run_status::Done;
+use super::super::run_status::Completion;
 use super::*;
 
 const STARTED: u64 = 1_795_453_200;
@@ -23,8 +23,8 @@ fn running() -> RunStatus {
         execution: Some("20261123-170000-0a1b2c".to_owned()),
         started: Some(STARTED),
         stopped: None,
-        shards: Some(Done { done: 120, all: 400 }),
-        images: Some(Done { done: 240_000, all: 800_000 }),
+        shards: Some(Completion { done: 120, all: 400 }),
+        images: Some(Completion { done: 240_000, all: 800_000 }),
         shards_so_far: 0,
         skipped: Default::default(),
         difference: None,
@@ -40,7 +40,7 @@ fn running() -> RunStatus {
             reasons: vec!["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no capacity".to_owned()],
             problem: None,
         }),
-        cost: Some(Spent {
+        cost: Some(RunCost {
             usd: Some(0.1234),
             projected_usd: Some(0.41133),
             max_usd: Some(0.5),
@@ -111,7 +111,7 @@ fn a_run_that_failed() {
 
 #[test]
 fn a_run_that_stopped_at_its_budget() {
-    let cost = Spent { usd: Some(0.4991), projected_usd: None, max_usd: Some(0.5), problem: None };
+    let cost = RunCost { usd: Some(0.4991), projected_usd: None, max_usd: Some(0.5), problem: None };
     let run_status = RunStatus {
         state: RunState::StoppedAtBudget,
         stopped: Some(STARTED + 60),
@@ -136,6 +136,6 @@ fn a_run_that_stopped_at_its_budget() {
 #[test]
 fn a_cost_that_is_not_known_is_said() {
     let problem = Some("no price of x1.large".to_owned());
-    let cost = Spent { usd: None, projected_usd: None, max_usd: None, problem };
+    let cost = RunCost { usd: None, projected_usd: None, max_usd: None, problem };
     assert_eq!(of_cost(&cost), "not known: no price of x1.large");
 }

@@ -59,15 +59,15 @@ impl World {
         Self { bucket, stack }
     }
 
-    async fn take(&self, event: Value) -> Result<Taken, CallError> {
-        take(&self.stack, &parsed(event), async |_: &RunId| Ok(Started::AlreadyExists)).await
+    async fn take(&self, event: Value) -> Result<EventOutcome, CallError> {
+        handle(&self.stack, &parsed(event), async |_: &RunId| Ok(StartOutcome::AlreadyExists)).await
     }
 
     async fn skipped(&self, event: Value) -> String {
         let start = async |_: &RunId| panic!("started");
-        match take(&self.stack, &parsed(event), start).await.unwrap() {
-            Taken::Skipped(why) => why,
-            Taken::Started(run) => panic!("{run}"),
+        match handle(&self.stack, &parsed(event), start).await.unwrap() {
+            EventOutcome::Skipped(why) => why,
+            EventOutcome::Started(run) => panic!("{run}"),
         }
     }
 }
@@ -78,7 +78,7 @@ async fn a_request_that_is_put_starts_its_run_with_its_bytes() {
     let key = "requests/Nightly run+%20ü.json";
     world.bucket.put(key, Bytes::from_static(b"first")).await.unwrap();
     let first = world.take(event(key, "v0", "0A")).await.unwrap();
-    let Taken::Started(run) = &first else { panic!("{first:?}") };
+    let EventOutcome::Started(run) = &first else { panic!("{first:?}") };
     assert!(run.to_string().starts_with("nightly-run-20-20261112-000000-"), "{run}");
     assert_eq!(serde_json::to_value(&first).unwrap(), json!({"started": run}));
     let copy = world.bucket.get(&StackKeys::run(run), None, 100).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_start_that_fails_is_an_error() {
         })
     };
     let event = parsed(event("requests/a.json", "v0", "0A"));
-    let error = take(&world.stack, &event, start).await.unwrap_err();
+    let error = handle(&world.stack, &event, start).await.unwrap_err();
     assert_eq!(error.error_type, ErrorType::Temporary);
 }
 
@@ -143,7 +143,7 @@ async fn no_name_of_a_request_leads_anywhere_else() {
         let world = World::new();
         let key = format!("requests/{name}.json");
         world.bucket.put(&key, Bytes::from_static(b"{}")).await.unwrap();
-        let Taken::Started(run) = world.take(event(&key, "v0", "0A")).await.unwrap() else {
+        let EventOutcome::Started(run) = world.take(event(&key, "v0", "0A")).await.unwrap() else {
             panic!("{name:?} started nothing");
         };
         assert!(RunId::try_from(run.to_string()).is_ok());
@@ -157,9 +157,13 @@ proptest! {
     #[test]
     fn every_name_has_an_id_and_every_write_its_own(name: String, time in "[0-9:TZ.é-]{0,30}", key: String, one: String, other: String) {
         let time = Some(time.as_str());
-        let id = run_id(&name, time, ("b", &key, &one)).unwrap();
-        prop_assert_eq!(&id, &run_id(&name, time, ("b", &key, &one)).unwrap());
-        let another = run_id(&name, time, ("b", &key, &other)).unwrap();
+        let id = |sequencer: &str| {
+            let object = CreatedObject { key: key.clone(), etag: None, sequencer: sequencer.to_owned() };
+            run_id(&name, time, &Detail { bucket: BucketName { name: "b".to_owned() }, object }).unwrap()
+        };
+        let (another, id) = (id(&other), [id(&one), id(&one)]);
+        prop_assert_eq!(&id[0], &id[1]);
+        let [id, _] = id;
         prop_assert_eq!(one == other, id == another);
     }
 }

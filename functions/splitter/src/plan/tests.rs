@@ -58,7 +58,7 @@ impl World {
                 detail: "no".to_owned(),
             }),
         };
-        plan(&self.stack, &fleet, ("eu-central-1", region), async || Ok("https://queue".to_owned())).await
+        plan(&self.stack, &fleet, "eu-central-1", region, async || Ok("https://queue".to_owned())).await
     }
 
     async fn has_begun(&self) -> bool {
@@ -105,7 +105,7 @@ async fn a_wrong_request_gets_no_queue() {
     let fleet = world.stack.find(&world.run).await.unwrap();
     let region = async || panic!("any region is fine");
     let queue = async || panic!("a queue was made");
-    let error = plan(&world.stack, &fleet, ("eu-central-1", region), queue).await.unwrap_err();
+    let error = plan(&world.stack, &fleet, "eu-central-1", region, queue).await.unwrap_err();
     assert_eq!(error.error_type, ErrorType::BadRequest);
     assert!(KeyRange::default().contains(&fleet.keys.ranges()) && !world.has_begun().await);
 }

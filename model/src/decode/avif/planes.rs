@@ -38,7 +38,7 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    fn new((width, height): (usize, usize)) -> Plane {
+    fn new(width: usize, height: usize) -> Plane {
         Plane { width, height, data: vec![0; width * height] }
     }
 
@@ -51,16 +51,16 @@ impl Planes {
     pub(super) fn new(width: u32, height: u32, sequence: &Sequence, gray: Option<bool>) -> Planes {
         let Sequence { depth, layout, .. } = *sequence;
         let (width, height) = (width as usize, height as usize);
-        let chroma = layout.chroma(width, height);
+        let (chroma_width, chroma_height) = layout.chroma(width, height);
         Planes {
             layout,
             depth,
             gray: gray
                 .filter(|_| layout == Layout::Gray)
                 .map(|is_full_range| gray_table(depth, is_full_range)),
-            luma: Plane::new((width, height)),
-            blue: Plane::new(chroma),
-            red: Plane::new(chroma),
+            luma: Plane::new(width, height),
+            blue: Plane::new(chroma_width, chroma_height),
+            red: Plane::new(chroma_width, chroma_height),
         }
     }
 
@@ -175,7 +175,7 @@ fn decode_frame(stream: Vec<u8>, operating_point: u8, place: Place) -> Result<Pi
             Err(Error::Again) => {}
             outcome => return outcome.map_err(explain),
         }
-        // Whatever the decoder could not take at once; with nothing left there is no picture.
+        // The data that the decoder could not take at once. If nothing is left, there is no picture.
         match decoder.send_pending_data() {
             Err(Error::Again) => {}
             Err(error) => return Err(explain(error)),

@@ -151,7 +151,7 @@ pub(super) fn decode_old(stream: &[u8], layout: &Layout<'_>) -> Result<Samples, 
         return Err(unsupported("an old JPEG inside of the TIFF is another picture than the TIFF"));
     }
     // As libtiff does for these.
-    turbo.repeat_chrominance().map_err(|message| failure(Cause::Damaged, message))?;
+    turbo.repeat_chrominance().map_err(refuse)?;
     turbo.decode(Reduction::None, memory(layout.width), MOST_CODED).map_err(refuse)
 }
 

@@ -20,7 +20,7 @@ use tract_onnx::pb::{
     ValueInfoProto, type_proto,
 };
 
-use super::driver::{self, Driver};
+use super::driver::{self, Driver, DriverError};
 use crate::engine::library::Library;
 use crate::engine::onnxruntime;
 use ort::environment::Environment;
@@ -49,7 +49,7 @@ pub(super) fn provider() -> ExecutionProviderDispatch {
 /// Lets threads that wait for the GPU sleep, or reports why they cannot, which costs processor time and stops
 /// nothing. It is checked again at every call, because another creator of a context may change the setting.
 pub(super) fn waits() -> Result<(), String> {
-    static DRIVER: OnceLock<Result<Driver, String>> = OnceLock::new();
+    static DRIVER: OnceLock<Result<Driver, DriverError>> = OnceLock::new();
     let driver = DRIVER.get_or_init(|| Driver::open(Path::new(driver::LIBRARY), FIRST));
     let asleep = driver.as_ref().map_err(Clone::clone).and_then(Driver::block_while_waiting);
     asleep.map_err(|error| {
@@ -110,7 +110,7 @@ fn preload(library: &Path) {
     let _ = cuda::preload_dylibs(None, folder("nvidia/cudnn/lib").as_deref());
 }
 
-/// What ONNX Runtime's message comes to: its first line, without places in its source.
+/// ONNX Runtime's message in short: its first line, without places in its source.
 fn reason(message: &str) -> String {
     if message.contains("libcuda.so.1: cannot open shared object file") {
         return "there is no NVIDIA driver (libcuda.so.1 is not found)".to_owned();

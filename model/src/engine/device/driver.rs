@@ -23,6 +23,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::path::Path;
 
 use libloading::Library;
+use thiserror::Error;
 
 /// The driver's library by the name that every program of CUDA loads it by.
 pub(super) const LIBRARY: &str = "libcuda.so.1";
@@ -39,6 +40,11 @@ type DeviceGet = unsafe extern "C" fn(*mut c_int, c_int) -> Status;
 type GetState = unsafe extern "C" fn(c_int, *mut c_uint, *mut c_int) -> Status;
 type SetFlags = unsafe extern "C" fn(c_int, c_uint) -> Status;
 type ErrorString = unsafe extern "C" fn(Status, *mut *const c_char) -> Status;
+
+/// Why the driver does not do what it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub(super) struct DriverError(String);
 
 /// The driver and one of its GPUs.
 pub(super) struct Driver {
@@ -61,12 +67,12 @@ impl Driver {
     ///
     /// # Errors
     /// If there is no driver, one that is too old, or no such GPU.
-    pub(super) fn open(path: &Path, ordinal: i32) -> Result<Self, String> {
+    pub(super) fn open(path: &Path, ordinal: i32) -> Result<Self, DriverError> {
         // SAFETY: loading runs the library's initialisers: those of NVIDIA's driver, which ONNX Runtime loads
         // as well.
         let library = unsafe { Library::new(path) }.map_err(|error| match error.source() {
-            Some(said) => said.to_string(),
-            None => format!("{}: {error}", path.display()),
+            Some(source) => DriverError(source.to_string()),
+            None => DriverError(format!("{}: {error}", path.display())),
         })?;
         // SAFETY: these are the functions' types in CUDA's `cuda.h`.
         let (init, device_get, get_state, set_flags, error_string) = unsafe {
@@ -91,7 +97,7 @@ impl Driver {
     ///
     /// # Errors
     /// If the driver refuses it, or a context that is there keeps another setting.
-    pub(super) fn block_while_waiting(&self) -> Result<(), String> {
+    pub(super) fn block_while_waiting(&self) -> Result<(), DriverError> {
         let before = self.state()?;
         if before.flags & SCHEDULING == BLOCKING {
             return Ok(());
@@ -104,12 +110,15 @@ impl Driver {
         set(flags).or_else(|_| set(BLOCKING))?;
         let after = self.state()?;
         if after.is_active && after.flags & SCHEDULING != BLOCKING {
-            return Err(format!("the driver accepted the setting, but its flags are {:#x}", after.flags));
+            let flags = after.flags;
+            return Err(DriverError(format!(
+                "the driver accepted the setting, but its flags are {flags:#x}"
+            )));
         }
         Ok(())
     }
 
-    fn state(&self) -> Result<State, String> {
+    fn state(&self) -> Result<State, DriverError> {
         let (mut flags, mut active) = (0, 0);
         // SAFETY: the pointers are to numbers of ours that outlive the call.
         let status = unsafe { (self.get_state)(self.device, &raw mut flags, &raw mut active) };
@@ -118,7 +127,7 @@ impl Driver {
     }
 
     /// An error in the driver's words, if `function` returned one.
-    fn check(&self, function: &str, status: Status) -> Result<(), String> {
+    fn check(&self, function: &str, status: Status) -> Result<(), DriverError> {
         if status == 0 {
             return Ok(());
         }
@@ -132,7 +141,7 @@ impl Driver {
         } else {
             "an error without a name".to_owned()
         };
-        Err(format!("{function} of the NVIDIA driver gave {status} ({words})"))
+        Err(DriverError(format!("{function} of the NVIDIA driver gave {status} ({words})")))
     }
 }
 
@@ -140,10 +149,10 @@ impl Driver {
 ///
 /// # Safety
 /// `F` must be its type, and it may be called only while the library is loaded.
-unsafe fn function<F: Copy>(library: &Library, name: &str) -> Result<F, String> {
+unsafe fn function<F: Copy>(library: &Library, name: &str) -> Result<F, DriverError> {
     // SAFETY: the caller's promise.
     let found = unsafe { library.get::<F>(name) };
-    let function =
-        found.map_err(|_| format!("this NVIDIA driver has no {name}: it is too old for CUDA 13"))?;
+    let function = found
+        .map_err(|_| DriverError(format!("this NVIDIA driver has no {name}: it is too old for CUDA 13")))?;
     Ok(*function)
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::lane::{Batches, Failure, Lane};
-use super::{Meter, Program, Provider, cuda, placement, size};
+use super::{Device, Meter, Program, cuda, placement, size};
 use crate::engine::{EngineError, ModelIo, Outputs};
 
 /// Sessions of one device: while one computes, the other is fed. A third would have nothing to hide.
@@ -109,9 +109,9 @@ impl Feed {
 
 /// Why lanes of `program`, now that they are made, don't sleep while they wait.
 fn spinning(program: &Program) -> Option<String> {
-    match program.provider {
-        Provider::Cuda => cuda::waits().err(),
-        Provider::Processor => None,
+    match program.device {
+        Device::Cuda => cuda::waits().err(),
+        Device::Cpu | Device::Rehearsal => None,
     }
 }
 

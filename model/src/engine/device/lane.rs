@@ -11,7 +11,7 @@ use ort::memory::Allocator;
 use ort::session::Session as OrtSession;
 use ort::value::Tensor;
 
-use super::{Meter, Program, Provider, cuda};
+use super::{Device, Meter, Program, cuda};
 use crate::engine::onnxruntime::floats;
 use crate::engine::{EngineError, ModelIo};
 use crate::rewrite::INPUT;
@@ -53,7 +53,7 @@ pub(super) struct Lane {
     session: OrtSession,
     input: Tensor<u8>,
     rows: usize,
-    provider: Provider,
+    device: Device,
     model_io: ModelIo,
     meter: Arc<Meter>,
     /// What copying a batch to the device takes.
@@ -67,16 +67,16 @@ impl Lane {
         Self::of(program, session, rows, meter)
     }
 
-    /// The same with a session of the program's that was made otherwise.
+    /// A lane with `session`, which the caller made from the program's graph.
     pub(super) fn of(
         program: &Program,
         session: OrtSession,
         rows: usize,
         meter: Arc<Meter>,
     ) -> Result<Self, Failure> {
-        let (provider, model_io) = (program.provider, program.model_io.clone());
-        let input = memory(&session, provider, &model_io, rows).map_err(|error| why(&error))?;
-        Ok(Self { session, input, rows, provider, model_io, meter, copy: Duration::ZERO })
+        let (device, model_io) = (program.device, program.model_io.clone());
+        let input = memory(&session, device, &model_io, rows).map_err(|error| why(&error))?;
+        Ok(Self { session, input, rows, device, model_io, meter, copy: Duration::ZERO })
     }
 
     /// The time to copy a batch while the device is idle, counted for each batch from now on. Copies overlap
@@ -95,7 +95,7 @@ impl Lane {
         Ok(self.copy)
     }
 
-    /// The same for a lane of the same device, measured by another.
+    /// Takes the copy time that another lane of this device measured.
     pub(super) fn set_copy(&mut self, copy: Duration) {
         self.copy = copy;
     }
@@ -134,7 +134,7 @@ impl Batches for Lane {
     fn resize(&mut self, rows: usize) -> Result<(), Failure> {
         if rows != self.rows {
             self.input =
-                memory(&self.session, self.provider, &self.model_io, rows).map_err(|error| why(&error))?;
+                memory(&self.session, self.device, &self.model_io, rows).map_err(|error| why(&error))?;
             self.copy = self.copy.mul_f64(rows as f64 / self.rows as f64);
             self.rows = rows;
         }
@@ -153,13 +153,13 @@ impl Batches for Lane {
 
 fn memory(
     session: &OrtSession,
-    provider: Provider,
+    device: Device,
     model_io: &ModelIo,
     rows: usize,
 ) -> Result<Tensor<u8>, ort::Error> {
-    let allocator = match provider {
-        Provider::Cuda => cuda::pinned(session)?,
-        Provider::Processor => Allocator::default(),
+    let allocator = match device {
+        Device::Cuda => cuda::pinned(session)?,
+        Device::Cpu | Device::Rehearsal => Allocator::default(),
     };
     let mut tensor = Tensor::<u8>::new(&allocator, model_io.crops_shape(rows))?;
     tensor.try_extract_tensor_mut::<u8>()?.1.fill(0);

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::lane::{Batches, Lane};
-use super::{Program, Provider};
+use super::{Device, Program};
 use crate::engine::EngineError;
 
 /// The most bytes of a profile: 64 MiB, of a hundred thousand operators. The demo's eleven take 11 kB.
@@ -56,7 +56,7 @@ struct Placement {
 /// A note on where the model's operators run, if people should know; one batch of `rows` black pictures finds
 /// it.
 pub(super) fn note(program: &Program, rows: usize) -> Option<String> {
-    match profile(program, rows).and_then(|profile| Placement::read(&profile, program.provider, rows)) {
+    match profile(program, rows).and_then(|profile| Placement::read(&profile, program.device, rows)) {
         Ok(placement) => placement.told(),
         Err(reason) => Some(format!("which operators run on the device could not be found out: {reason}")),
     }
@@ -90,7 +90,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
 
 impl Placement {
     /// Reads the profile of a batch of `rows` images that was meant for `provider`.
-    fn read(profile: &[u8], provider: Provider, rows: usize) -> Result<Self, String> {
+    fn read(profile: &[u8], device: Device, rows: usize) -> Result<Self, String> {
         let entries: Vec<Entry> = serde_json::from_slice(profile)
             .map_err(|error| format!("ONNX Runtime's profile cannot be read: {error}"))?;
         let (mut seen, mut elsewhere) = (BTreeSet::new(), BTreeMap::new());
@@ -100,7 +100,7 @@ impl Placement {
             if operator.starts_with("Memcpy") || !seen.insert((name, operator)) {
                 continue;
             }
-            if place != name_of(provider) && args.are_of_images(rows) {
+            if place != name_of(device) && args.are_of_images(rows) {
                 *elsewhere.entry(operator.clone()).or_default() += 1;
             }
         }
@@ -153,10 +153,10 @@ impl Arguments {
 }
 
 /// What ONNX Runtime calls a provider.
-fn name_of(provider: Provider) -> &'static str {
-    match provider {
-        Provider::Cuda => "CUDAExecutionProvider",
-        Provider::Processor => "CPUExecutionProvider",
+fn name_of(device: Device) -> &'static str {
+    match device {
+        Device::Cuda => "CUDAExecutionProvider",
+        Device::Cpu | Device::Rehearsal => "CPUExecutionProvider",
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
         let fence =
             r#"{"cat" : "Node","dur" :1,"name" :"Conv_1_fence_before","args" : {"op_name" : "Conv"}}"#;
         let profile = format!("[\n{session},\n{fence},\n{}\n]\n", nodes.join(",\n"));
-        Placement::read(profile.as_bytes(), Provider::Cuda, 8).unwrap().told()
+        Placement::read(profile.as_bytes(), Device::Cuda, 8).unwrap().told()
     }
 
     /// Operators on the device, and shapes, which the processor computes on purpose.
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_no_profile_is_said() {
-        let read = |profile: &[u8]| Placement::read(profile, Provider::Cuda, 8).unwrap_err();
+        let read = |profile: &[u8]| Placement::read(profile, Device::Cuda, 8).unwrap_err();
         insta::assert_snapshot!(read(b"[{\"name\" :\"a \"b\"}]"), @"ONNX Runtime's profile cannot be read: expected `,` or `}` at line 1 column 15");
         insta::assert_snapshot!(read(b"[]"), @"ONNX Runtime's profile names no operator");
     }
@@ -240,12 +240,12 @@ mod tests {
             .write(folder.path(), "model.onnx");
         let model = Model::open(folder.path(), &ModelOptions::default()).unwrap();
         let model_io = ModelIo::of(&model);
-        let program = Program::load(&model, &model_io, Precision::Fp32, Provider::Processor).unwrap();
-        let loaded = Loaded::on_device(&model, Precision::Fp32, Provider::Processor).unwrap();
+        let program = Program::load(&model, &model_io, Precision::Fp32, Device::Rehearsal).unwrap();
+        let loaded = Loaded::on_device(&model, Precision::Fp32, Device::Rehearsal).unwrap();
         assert!(loaded.feeder().unwrap().notes().is_empty(), "all of it runs where it should");
         let profile = profile(&program, 8).unwrap();
         // The same batch, had it been meant for a GPU.
-        let placement = Placement::read(&profile, Provider::Cuda, 8).unwrap();
+        let placement = Placement::read(&profile, Device::Cuda, 8).unwrap();
         assert_eq!(placement.elsewhere.values().sum::<usize>(), placement.operators);
         assert_eq!(placement.elsewhere.get("Celu"), Some(&1), "{placement:?}");
         insta::assert_snapshot!(placement.told().unwrap(), @"8 of 8 operators run on the processor, not on the GPU, and what they work on is copied to and fro in every batch: Add (1), Cast (1), Celu (1), Flatten (1), Gather (1), Gemm (1), GlobalAveragePool (1), Transpose (1)");

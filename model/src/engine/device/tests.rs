@@ -191,7 +191,7 @@ fn on_processor(model: &Model, precision: Precision) -> Option<Loaded> {
         eprintln!("SKIPPED: {error}");
         return None;
     }
-    Some(Loaded::on_device(model, precision, Provider::Processor).unwrap())
+    Some(Loaded::on_device(model, precision, Device::Rehearsal).unwrap())
 }
 
 #[test]

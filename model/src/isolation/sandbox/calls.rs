@@ -155,9 +155,9 @@ pub(super) fn deny() -> Result<bool, String> {
     rules.insert(libc::SYS_clone, vec![thread(false)?]);
     rules.insert(libc::SYS_kill, vec![another_process()?]);
     rules.insert(libc::SYS_tkill, Vec::new());
-    let denied = program(rules, (SeccompAction::Allow, SeccompAction::Errno(EPERM as u32)), target)?;
+    let denied = program(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM as u32), target)?;
     let unknown = [(libc::SYS_clone3, Vec::new())].into();
-    let unknown = program(unknown, (SeccompAction::Allow, SeccompAction::Errno(ENOSYS as u32)), target)?;
+    let unknown = program(unknown, SeccompAction::Allow, SeccompAction::Errno(ENOSYS as u32), target)?;
     match seccompiler::apply_filter(&denied).and_then(|()| seccompiler::apply_filter(&unknown)) {
         Ok(()) => Ok(true),
         // EINVAL: a kernel without filters.
@@ -173,7 +173,7 @@ pub(super) fn allow_computing() -> Result<(), String> {
     let mut rules: Rules = allowed.map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_clone, vec![thread(true)?]);
     rules.insert(libc::SYS_kill, vec![this_process()?]);
-    let program = program(rules, (SeccompAction::Errno(EPERM as u32), SeccompAction::Allow), target)?;
+    let program = program(rules, SeccompAction::Errno(EPERM as u32), SeccompAction::Allow, target)?;
     match seccompiler::apply_filter_all_threads(&program) {
         Ok(()) => Ok(()),
         Err(seccompiler::Error::Seccomp(error)) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
@@ -184,7 +184,8 @@ pub(super) fn allow_computing() -> Result<(), String> {
 /// A filter that does `otherwise` with calls that no rule matches, and `matched` with the others.
 fn program(
     rules: Rules,
-    (otherwise, matched): (SeccompAction, SeccompAction),
+    otherwise: SeccompAction,
+    matched: SeccompAction,
     target: TargetArch,
 ) -> Result<BpfProgram, String> {
     let filter = SeccompFilter::new(rules, otherwise, matched, target).map_err(|error| invalid(&error))?;

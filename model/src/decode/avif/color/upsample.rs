@@ -25,7 +25,7 @@ pub(super) fn between(near: &[u8], far: &[u8], out: &mut [u8]) {
     }
 }
 
-/// The sample that a pixel belongs to, and the next one towards the pixel; at both ends the same.
+/// The sample of a pixel, and its neighbour towards the pixel; both are one sample at the ends.
 fn neighbours(from: &[u8], x: usize, last: usize) -> (u32, u32) {
     let near = x / 2;
     let far = if x == 0 || x == last {

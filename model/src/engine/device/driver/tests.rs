@@ -27,7 +27,7 @@ impl Stub {
         Self { folder, library }
     }
 
-    fn open(&self) -> Result<Driver, String> {
+    fn open(&self) -> Result<Driver, DriverError> {
         Driver::open(&self.library, 0)
     }
 
@@ -94,6 +94,6 @@ fn what_is_no_driver_or_too_old_a_one_is_named() {
     let error = stub.open().err().unwrap();
     insta::assert_snapshot!(error, @"this NVIDIA driver has no cuDevicePrimaryCtxSetFlags_v2: it is too old for CUDA 13");
     std::fs::remove_file(&stub.library).unwrap();
-    let error = stub.words(&stub.open().err().unwrap());
+    let error = stub.words(&stub.open().err().unwrap().to_string());
     insta::assert_snapshot!(error, @"FOLDER/libcuda.so.1: cannot open shared object file: No such file or directory");
 }
