@@ -19,7 +19,7 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::{Ranges, RunId};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{self, RangeSplit, SplitProgress};
+use tagfleet_pipeline::split::{self, RangeSplit, RangeTask, SplitProgress};
 
 /// The result of plan, for the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,15 +96,13 @@ pub async fn split(
     };
     let request = fleet.request().await?;
     let source = manifest::source(stack, fleet).await?.since(fleet.earlier(&request));
+    let task = RangeTask { number, range, run: &fleet.run, output, keys, queue };
     if output.exists(&keys.range_split(number)).await? {
         let record: RangeSplit = record::read(output, &keys.range_split(number)).await?;
-        split::restore(&source, (number, range), &record, (output, keys)).await?;
+        split::restore(&source, task, &record).await?;
         return Ok(said(&SplitProgress::Done(record)));
     }
-    let max_images = request.max_shard_images();
-    let run = (&fleet.run, keys);
-    let reached =
-        split::split_range(&source, (number, range), max_images, (output, queue), run, stop).await?;
+    let reached = split::split_range(&source, task, request.max_shard_images(), stop).await?;
     Ok(said(&reached))
 }
 

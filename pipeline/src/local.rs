@@ -18,7 +18,7 @@ use crate::record::{self, RecordError};
 use crate::reduce::{self, Compaction, Counted, ReduceError, RowCounts};
 use crate::run::{Ranges, RunRequest};
 use crate::shard::ShardId;
-use crate::split::{self, Source, SplitError};
+use crate::split::{self, RangeTask, Source, SplitError};
 use crate::tagger::{Tagger, TaggerError};
 
 /// How a local run ended.
@@ -95,7 +95,7 @@ pub async fn run(
     tokio::select! {
         biased;
         () = stop.asked_for() => return Ok(LocalOutcome::Interrupted),
-        split = split_all((request, ranges), &source, worker, is_fresh) => split?,
+        split = split_all(request, ranges, &source, worker, is_fresh) => split?,
     }
 
     let missing = infer_rounds(worker, taggers, stop, is_fresh).await?;
@@ -135,27 +135,28 @@ async fn infer_rounds(
 /// Splits what is not split yet. If an earlier process started, all missing shards are sent after split has
 /// ended, so messages of split itself go nowhere.
 async fn split_all(
-    (request, ranges): (&RunRequest, &Ranges),
+    request: &RunRequest,
+    ranges: &Ranges,
     source: &Source,
     worker: &Worker,
     is_fresh: bool,
 ) -> Result<(), RunError> {
     let nowhere = MemoryQueue::new(Duration::from_secs(1), 1);
     let queue = if is_fresh { worker.queue.as_ref() } else { &nowhere };
-    let run = (&worker.run, &worker.keys);
+    let output = worker.output.as_ref();
     for (number, range) in (0..).zip(&ranges.ranges) {
+        let task = RangeTask { number, range, run: &worker.run, output, keys: &worker.keys, queue };
         let is_split =
             worker.output.exists(&worker.keys.range_split(number)).await.map_err(ReduceError::from)?;
-        let output = worker.output.as_ref();
         if is_split && !is_fresh {
             let record = record::read(output, &worker.keys.range_split(number)).await?;
-            split::restore(source, (number, range), &record, (output, &worker.keys)).await?;
+            split::restore(source, task, &record).await?;
         }
         if !is_split {
             let max_images = request.max_shard_images();
             // It has no stop signal: the caller drops the whole future if the run is asked to stop.
             let never = CancellationToken::new();
-            split::split_range(source, (number, range), max_images, (output, queue), run, &never).await?;
+            split::split_range(source, task, max_images, &never).await?;
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ use crate::tags::parquet::TableError;
 
 pub use duplicates::{DuplicateCounter, Duplicates, copies_in_words};
 pub use preview::{Preview, PreviewPage, dry_run, preview_pages};
-pub use range::{SplitProgress, split_range};
+pub use range::{RangeTask, SplitProgress, split_range};
 pub use restore::restore;
 pub use source::{Picks, Source};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::ShardMessage;
+use tagfleet_pipeline::split::{RangeTask, ShardMessage, Source, split_range};
 
 fn timed_out() -> Problem {
     Problem { error: TIMEOUT.to_owned(), cause: String::new() }
@@ -72,12 +72,11 @@ async fn a_call_that_runs_out_of_time_returns_where_to_continue() {
         world.planned().await;
         tagfleet_pipeline::record::read(fleet.output.as_ref(), &fleet.keys.ranges()).await.unwrap()
     };
-    let source =
-        tagfleet_pipeline::split::Source::Listed((world.stack.open)("shop"), fleet.valid.filter.clone());
+    let source = Source::Listed((world.stack.open)("shop"), fleet.valid.filter.clone());
     for (number, range) in (0..).zip(&ranges.ranges) {
-        let (ports, run) =
-            ((fleet.output.as_ref(), world.queue.as_ref() as &dyn Queue), (&fleet.run, &fleet.keys));
-        tagfleet_pipeline::split::split_range(&source, (number, range), 1, ports, run, &stop).await.unwrap();
+        let (run, output, keys) = (&fleet.run, fleet.output.as_ref(), &fleet.keys);
+        let task = RangeTask { number, range, run, output, keys, queue: world.queue.as_ref() };
+        split_range(&source, task, 1, &stop).await.unwrap();
     }
     world.lose_messages().await;
     stop.cancel();

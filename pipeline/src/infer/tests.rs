@@ -15,7 +15,7 @@ use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{ByteRange, Fetched, FetchedRange, KeyRange, Kind, Object, Put};
 use crate::filter::Filter;
-use crate::split::{Source, split_range};
+use crate::split::{RangeTask, Source, split_range};
 use crate::testing;
 
 pub(super) const VISIBILITY: Duration = Duration::from_secs(60);
@@ -105,9 +105,15 @@ pub(super) async fn worker(source: Arc<SlowBucket>, output: Arc<dyn Bucket>) -> 
         listed.put(&key(image), Bytes::from_static(b"picture")).await.unwrap();
     }
     let listed = Source::Listed(Arc::new(listed), Filter::default());
-    let (range, ports) = (KeyRange::default(), (worker.output.as_ref(), worker.queue.as_ref()));
-    let (run, never) = ((&worker.run, &worker.keys), CancellationToken::new());
-    split_range(&listed, (0, &range), SHARD_IMAGES, ports, run, &never).await.unwrap();
+    let task = RangeTask {
+        number: 0,
+        range: &KeyRange::default(),
+        run: &worker.run,
+        output: worker.output.as_ref(),
+        keys: &worker.keys,
+        queue: worker.queue.as_ref(),
+    };
+    split_range(&listed, task, SHARD_IMAGES, &CancellationToken::new()).await.unwrap();
     worker
 }
 

@@ -105,7 +105,8 @@ async fn objects_deleted_or_overwritten_after_split_are_rows() {
     let output = worker.output.as_ref();
     let (range, queue) = (KeyRange::default(), worker.queue.as_ref());
     let never = CancellationToken::new();
-    split::split_range(&listed, (0, &range), 3, (output, queue), (run, keys), &never).await.unwrap();
+    let task = split::RangeTask { number: 0, range: &range, run, output, keys, queue };
+    split::split_range(&listed, task, 3, &never).await.unwrap();
     source.delete("00001.jpg");
     source.put("00002.jpg", Bytes::from_static(b"another picture")).await.unwrap();
     source.put("00007.jpg", Bytes::from_static(b"added later")).await.unwrap();

@@ -28,6 +28,23 @@ pub enum SplitProgress {
     Stopped(RangeSplit),
 }
 
+/// A range of a run, and where its shards and messages go.
+#[derive(Clone, Copy)]
+pub struct RangeTask<'a> {
+    /// Its number in the run.
+    pub number: u32,
+    /// Its keys.
+    pub range: &'a KeyRange,
+    /// The run.
+    pub run: &'a RunId,
+    /// Where the run has its objects.
+    pub output: &'a dyn Bucket,
+    /// The keys of these.
+    pub keys: &'a RunKeys,
+    /// Gets a message for each shard.
+    pub queue: &'a dyn Queue,
+}
+
 /// Splits one range of a run, or continues from the end of an earlier call, until it is done or `stop` is
 /// set. No shard gets more than `max_images`. Messages go out once the range is done, in an order that
 /// spreads over the key space: in key order all workers would use one partition of the bucket.
@@ -39,16 +56,14 @@ pub enum SplitProgress {
 /// Nothing is lost then: call it again.
 pub async fn split_range(
     source: &Source,
-    (range_number, range): (u32, &KeyRange),
+    task: RangeTask<'_>,
     max_images: usize,
-    (output, queue): (&dyn Bucket, &dyn Queue),
-    run: (&RunId, &RunKeys),
     stop: &CancellationToken,
 ) -> Result<SplitProgress, SplitError> {
-    let mut splitter = Splitter::new(range_number, (output, queue), run, source.earlier());
-    let mut after = splitter.pass_existing().await?.or_else(|| range.after.clone());
+    let mut splitter = Splitter::new(task, source.earlier());
+    let mut after = splitter.pass_existing().await?.or_else(|| task.range.after.clone());
     while !splitter.is_at_end {
-        let rest = KeyRange { after: after.clone(), ..range.clone() };
+        let rest = KeyRange { after: after.clone(), ..task.range.clone() };
         match splitter.cut(source, &rest, max_images, stop).await? {
             Reached::End => break,
             Reached::Page(listed) => return Ok(SplitProgress::Stopped(splitter.stop(listed).await?)),
@@ -167,10 +182,7 @@ impl OpenShard {
 }
 
 pub(super) struct Splitter<'a> {
-    range: u32,
-    output: &'a dyn Bucket,
-    queue: &'a dyn Queue,
-    run: (&'a RunId, &'a RunKeys),
+    task: RangeTask<'a>,
     earlier: Option<&'a EarlierRun>,
     record: RangeSplit,
     last_key: Option<String>,
@@ -183,17 +195,9 @@ pub(super) struct Splitter<'a> {
 }
 
 impl<'a> Splitter<'a> {
-    pub(super) fn new(
-        range: u32,
-        (output, queue): (&'a dyn Bucket, &'a dyn Queue),
-        run: (&'a RunId, &'a RunKeys),
-        earlier: Option<&'a EarlierRun>,
-    ) -> Self {
+    pub(super) fn new(task: RangeTask<'a>, earlier: Option<&'a EarlierRun>) -> Self {
         Self {
-            range,
-            output,
-            queue,
-            run,
+            task,
             earlier,
             record: RangeSplit { version: 1, ..RangeSplit::default() },
             last_key: None,
@@ -206,7 +210,7 @@ impl<'a> Splitter<'a> {
     /// Passes the shards of earlier calls; returns the key behind which to continue. Shards never change, so
     /// those that a cursor counts are not read.
     async fn pass_existing(&mut self) -> Result<Option<String>, SplitError> {
-        let keys = self.run.1;
+        let keys = self.task.keys;
         let mut after = None;
         if let Some(cursor) = self.cursor().await? {
             self.record = cursor.record;
@@ -215,12 +219,12 @@ impl<'a> Splitter<'a> {
             after = cursor.after;
         }
         let counted = self.record.shards.checked_sub(1);
-        let counted = counted.map(|number| keys.shard(ShardId { range: self.range, number }));
-        let newer = KeyRange { after: counted, ..KeyRange::prefix(&keys.shards_of(self.range)) };
-        let mut shards = self.output.list(&newer);
+        let counted = counted.map(|number| keys.shard(ShardId { range: self.task.number, number }));
+        let newer = KeyRange { after: counted, ..KeyRange::prefix(&keys.shards_of(self.task.number)) };
+        let mut shards = self.task.output.list(&newer);
         while let Some(page) = shards.try_next().await? {
             for id in page.iter().filter_map(|object| keys.shard_of(&object.key)) {
-                let shard = record::read_shard(self.output, keys, id).await?;
+                let shard = record::read_shard(self.task.output, keys, id).await?;
                 self.pass(&shard).await?;
             }
         }
@@ -277,23 +281,23 @@ impl<'a> Splitter<'a> {
     }
 
     async fn cursor(&self) -> Result<Option<Cursor>, SplitError> {
-        Ok(record::read_if_present(self.output, &self.run.1.range_cursor(self.range)).await?)
+        Ok(record::read_if_present(self.task.output, &self.task.keys.range_cursor(self.task.number)).await?)
     }
 
     /// Stores what is open as the next shard; false if another splitter was first, whose shard counts.
     pub(super) async fn commit(&mut self, open: &mut OpenShard) -> Result<bool, SplitError> {
-        let id = ShardId { range: self.range, number: self.record.shards };
-        let key = self.run.1.shard(id);
+        let id = ShardId { range: self.task.number, number: self.record.shards };
+        let key = self.task.keys.shard(id);
         let kept = open.comparison.as_mut().map(Comparison::take);
         let mut ours = Shard { id, images: open.images.take(), skipped: Skipped::default(), kept };
         let end = ours.end();
         ours.skipped = self.uncounted(|run| end.is_none_or(|end| run.last_key.as_str() <= end));
         let stored = ours.encode().map_err(|error| RecordError::Shard { key: key.clone(), error })?;
-        let is_ours = self.output.put_if_absent(&key, stored).await? == Put::Created;
+        let is_ours = self.task.output.put_if_absent(&key, stored).await? == Put::Created;
         if is_ours {
             self.pass(&ours).await?;
         } else {
-            let winner = record::read_shard(self.output, self.run.1, id).await?;
+            let winner = record::read_shard(self.task.output, self.task.keys, id).await?;
             self.pass(&winner).await?;
         }
         Ok(is_ours)
@@ -315,10 +319,10 @@ impl<'a> Splitter<'a> {
 
     /// A shard that only keeps rows is done as it is, without a worker.
     async fn put_empty_part(&self, id: ShardId, earlier: &EarlierRun) -> Result<(), SplitError> {
-        let key = self.run.1.part(id);
+        let key = self.task.keys.part(id);
         let part = parquet::encode_part(&[], &earlier.columns, &Slowest::default());
         let part = part.map_err(|error| SplitError::Part { key: key.clone(), error })?;
-        self.output.put_if_absent(&key, part).await?;
+        self.task.output.put_if_absent(&key, part).await?;
         Ok(())
     }
 
@@ -342,8 +346,8 @@ impl<'a> Splitter<'a> {
             after: listed.max(self.last_key.clone()),
             skipped,
         };
-        let key = self.run.1.range_cursor(self.range);
-        record::replace(self.output, &key, &cursor).await?;
+        let key = self.task.keys.range_cursor(self.task.number);
+        record::replace(self.task.output, &key, &cursor).await?;
         self.record.skipped.merge(&behind);
         Ok(self.record)
     }
@@ -354,12 +358,13 @@ impl<'a> Splitter<'a> {
         let behind = self.uncounted(|_| true);
         self.record.skipped.merge(&behind);
         let numbers = (0..self.record.shards).filter(|number| self.record.images_of(*number) > 0);
-        let shards: Vec<ShardId> = numbers.map(|number| ShardId { range: self.range, number }).collect();
-        send_shards(self.queue, self.run.0, &shards).await?;
-        let key = self.run.1.range_split(self.range);
-        match record::create(self.output, &key, &self.record).await? {
+        let shards: Vec<ShardId> =
+            numbers.map(|number| ShardId { range: self.task.number, number }).collect();
+        send_shards(self.task.queue, self.task.run, &shards).await?;
+        let key = self.task.keys.range_split(self.task.number);
+        match record::create(self.task.output, &key, &self.record).await? {
             Put::Created => Ok(self.record),
-            Put::AlreadyThere => Ok(record::read(self.output, &key).await?),
+            Put::AlreadyThere => Ok(record::read(self.task.output, &key).await?),
         }
     }
 }

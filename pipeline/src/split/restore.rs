@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::TryStreamExt;
 
+use super::range::RangeTask;
 use super::{RangeSplit, Source, SplitError};
 use crate::bucket::{Bucket, KeyRange};
 use crate::filter::Skipped;
@@ -16,25 +17,21 @@ use crate::record::{self, RecordError};
 use crate::run::RunKeys;
 use crate::shard::{Image, Shard, ShardId};
 
-/// Lists the images of every missing shard of range `number` again. One listing of the range's shards if none
+/// Lists the images of every missing shard of a range again. One listing of the range's shards if none
 /// is missing.
 ///
 /// # Errors
 /// [`SplitError::Changed`] if the source has more or fewer images than a shard had.
-pub async fn restore(
-    source: &Source,
-    (number, range): (u32, &KeyRange),
-    record: &RangeSplit,
-    (output, keys): (&dyn Bucket, &RunKeys),
-) -> Result<(), SplitError> {
-    let found = shards(output, keys, number).await?;
-    for (at, images) in (0..).zip(&record.shard_images) {
-        let id = ShardId { range: number, number: at };
+pub async fn restore(source: &Source, task: RangeTask<'_>, record: &RangeSplit) -> Result<(), SplitError> {
+    let RangeTask { output, keys, .. } = task;
+    let found = shards(output, keys, task.number).await?;
+    for (number, images) in (0..).zip(&record.shard_images) {
+        let id = ShardId { range: task.number, number };
         if found.contains(&id) {
             continue;
         }
-        let bounds = bounds((output, keys), (id, range), &found).await?;
-        let Some(shard) = listed(source, &bounds, (id, *images as usize)).await? else {
+        let bounds = bounds(task, id, &found).await?;
+        let Some(shard) = listed(source, &bounds, id, *images as usize).await? else {
             return Err(SplitError::Changed { key: keys.shard(id) });
         };
         let stored = shard.encode().map_err(|error| RecordError::Shard { key: keys.shard(id), error })?;
@@ -60,12 +57,9 @@ struct Bounds {
     before: Option<String>,
 }
 
-async fn bounds(
-    (output, keys): (&dyn Bucket, &RunKeys),
-    (id, range): (ShardId, &KeyRange),
-    found: &BTreeSet<ShardId>,
-) -> Result<Bounds, SplitError> {
-    let mut bounds = Bounds { range: range.clone(), before: None };
+async fn bounds(task: RangeTask<'_>, id: ShardId, found: &BTreeSet<ShardId>) -> Result<Bounds, SplitError> {
+    let RangeTask { output, keys, .. } = task;
+    let mut bounds = Bounds { range: task.range.clone(), before: None };
     if let Some(number) = id.number.checked_sub(1) {
         // It is there, or was just made.
         let before = record::read_shard(output, keys, ShardId { number, ..id }).await?;
@@ -83,7 +77,8 @@ async fn bounds(
 async fn listed(
     source: &Source,
     bounds: &Bounds,
-    (id, count): (ShardId, usize),
+    id: ShardId,
+    count: usize,
 ) -> Result<Option<Shard>, SplitError> {
     let is_behind = |key: &str| bounds.before.as_deref().is_some_and(|before| key >= before);
     let (mut images, mut runs): (Vec<Image>, Vec<SkippedRun>) = (Vec::new(), Vec::new());

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::stream::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::range::{OpenShard, ShardBuilder, Splitter};
+use super::range::{OpenShard, RangeTask, ShardBuilder, Splitter};
 use super::*;
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{Bucket, KeyRange, Kind};
@@ -59,7 +59,9 @@ async fn split_until(
     stop: &CancellationToken,
 ) -> Result<SplitProgress, SplitError> {
     let (id, keys) = run();
-    split_range(source, (0, &KeyRange::default()), usize::MAX, (output, queue), (&id, &keys), stop).await
+    let range = KeyRange::default();
+    let task = RangeTask { number: 0, range: &range, run: &id, output, keys: &keys, queue };
+    split_range(source, task, usize::MAX, stop).await
 }
 
 /// The keys of all shards, shard by shard.
@@ -199,13 +201,15 @@ async fn a_second_splitter_with_other_objects_drops_and_repeats_none() {
     let source = bucket_of(keys.clone()).await;
     let (output, queue) = (MemoryBucket::default(), queue());
     let (id, run_keys) = run();
+    let (range, number) = (KeyRange::default(), 0);
+    let task = RangeTask { number, range: &range, run: &id, output: &output, keys: &run_keys, queue: &queue };
     // The first one saw every second object of the first 300 and was stopped then.
     let images = keys[..300].iter().step_by(2).cloned().map(Image::named).collect();
     let first =
         Shard { id: ShardId { range: 0, number: 0 }, images, skipped: Skipped::default(), kept: None };
     output.put(&run_keys.shard(first.id), first.encode().unwrap()).await.unwrap();
     // The second one had listed before that shard was there: it meets it on its first put.
-    let mut late = Splitter::new(0, (&output, &queue), (&id, &run_keys), None);
+    let mut late = Splitter::new(task, None);
     let mut open = OpenShard::default();
     keys[..256].iter().cloned().for_each(|key| open.images.push(Image::named(key)));
     assert!(!late.commit(&mut open).await.unwrap(), "another one was first");

@@ -8,7 +8,7 @@ use tagfleet_pipeline::local::{LocalOutcome, RunError};
 use tagfleet_pipeline::queue::MemoryQueue;
 use tagfleet_pipeline::run::{RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{Source, SplitProgress, split_range};
+use tagfleet_pipeline::split::{RangeTask, Source, SplitProgress, split_range};
 use tokio_util::sync::CancellationToken;
 
 use crate::stopped::{Place, block_on};
@@ -155,8 +155,10 @@ fn a_cursor() {
         let source = Source::Listed(place.source.clone(), tagfleet_pipeline::filter::Filter::default());
         stop.cancel();
         let split = async || {
-            let (range, ports) = (KeyRange::default(), (place.output.as_ref() as &dyn Bucket, &queue as _));
-            split_range(&source, (0, &range), 256, ports, (&worker.run, &worker.keys), &stop).await
+            let (range, output) = (KeyRange::default(), place.output.as_ref());
+            let (run, keys) = (&worker.run, &worker.keys);
+            let task = RangeTask { number: 0, range: &range, run, output, keys, queue: &queue };
+            split_range(&source, task, 256, &stop).await
         };
         assert!(matches!(split().await.unwrap(), SplitProgress::Stopped(_)));
         let key = worker.keys.range_cursor(0);

@@ -20,7 +20,7 @@ use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce;
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
 use tagfleet_pipeline::shard::ShardId;
-use tagfleet_pipeline::split::{ShardMessage, Source, send_shards, split_range};
+use tagfleet_pipeline::split::{RangeTask, ShardMessage, Source, send_shards, split_range};
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
@@ -98,9 +98,9 @@ impl Real {
         let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
         record::create(&output, &keys.ranges(), &ranges).await.unwrap();
         let source = Source::Named(Arc::new(inputs(shards)));
-        let (ports, never) =
-            ((&output as &dyn Bucket, queue.as_ref() as &dyn Queue), CancellationToken::new());
-        split_range(&source, (0, &ranges.ranges[0]), IMAGES, ports, (&run, &keys), &never).await.unwrap();
+        let (number, range, queue_port) = (0, &ranges.ranges[0], queue.as_ref());
+        let task = RangeTask { number, range, run: &run, output: &output, keys: &keys, queue: queue_port };
+        split_range(&source, task, IMAGES, &CancellationToken::new()).await.unwrap();
         let model = Model::new(shards, MOST_RECEIPTS);
         Self { output, queue, run, keys, workers: vec![Worker::Idle; WORKERS], round: 1, model }
     }

@@ -16,7 +16,7 @@ use tagfleet_pipeline::queue::{MemoryQueue, Queue};
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::reduce::{self, Compaction, Counted};
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys};
-use tagfleet_pipeline::split::{Source, split_range};
+use tagfleet_pipeline::split::{RangeTask, Source, split_range};
 use tagfleet_pipeline::testing::LengthTagger;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
@@ -97,8 +97,9 @@ async fn split(source: &Arc<MemoryBucket>, worker: &Worker, way: &Way) {
     ranges.extend(way.cut.clone().map(|cut| KeyRange { after: Some(cut), ..KeyRange::default() }));
     let aside = MemoryQueue::new(Duration::from_secs(60), 20);
     for (number, range) in (0..).zip(&ranges) {
-        let (ports, run) = ((worker.output.as_ref(), &aside as &dyn Queue), (&worker.run, &worker.keys));
-        split_range(&listed, (number, range), way.shard_images, ports, run, &never).await.unwrap();
+        let (run, output, keys) = (&worker.run, worker.output.as_ref(), &worker.keys);
+        let task = RangeTask { number, range, run, output, keys, queue: &aside };
+        split_range(&listed, task, way.shard_images, &never).await.unwrap();
     }
     let ranges = Ranges { version: 1, ranges };
     record::create(worker.output.as_ref(), &worker.keys.ranges(), &ranges).await.unwrap();

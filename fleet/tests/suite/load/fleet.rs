@@ -17,7 +17,7 @@ use tagfleet_pipeline::filter::Filter;
 use tagfleet_pipeline::queue::Queue;
 use tagfleet_pipeline::record;
 use tagfleet_pipeline::run::{Ranges, RunId, RunKeys, StackKeys};
-use tagfleet_pipeline::split::{Source, split_range};
+use tagfleet_pipeline::split::{RangeTask, Source, split_range};
 use tagfleet_pipeline::tags::parquet::{RunColumns, encode_part};
 use tagfleet_pipeline::tags::slowest::Slowest;
 use tagfleet_pipeline::tags::{Failure, Outcome, Reason, Row};
@@ -93,10 +93,10 @@ impl Fixture {
         let (output, keys) = (self.fleet.output.as_ref(), &self.fleet.keys);
         let ranges: Ranges = record::read(output, &keys.ranges()).await.unwrap();
         let listed = Source::Listed(Arc::new(self.source), Filter::default());
-        let (never, run) = (CancellationToken::new(), (&self.fleet.run, keys));
+        let never = CancellationToken::new();
         for (number, range) in (0..).zip(&ranges.ranges) {
-            let ports = (output, &self.queue as &dyn Queue);
-            split_range(&listed, (number, range), 1, ports, run, &never).await.unwrap();
+            let task = RangeTask { number, range, run: &self.fleet.run, output, keys, queue: &self.queue };
+            split_range(&listed, task, 1, &never).await.unwrap();
         }
     }
 
