@@ -227,7 +227,7 @@ fn a_published_model_and_a_request_file_are_enough() {
     fs::write(&file, json!({"version": 1, "input": ["s3://shop/"], "model": model, "topk": 5}).to_string())
         .unwrap();
     let named = refused(&["--request", file.to_str().unwrap()]).replace(file.to_str().unwrap(), "FILE");
-    insta::assert_snapshot!(named, @"error: --request FILE: the request is wrong: not a request file of this tagfleet: unknown field `topk`, expected one of `version`, `input`, `include`, `exclude`, `all_files`, `manifest`, `key_column`, `model`, `output`, `since`, `retry`, `tags`, `device`, `workers`, `max_usd`, `deadline`, `notify`, `any_region`, `mail_link`, `profile`, `command`, `plan` at line 1 column 86");
+    insta::assert_snapshot!(named, @"error: --request FILE: the request is wrong: not a request file of this tagfleet: unknown field `topk`, expected one of `version`, `input`, `include`, `exclude`, `all_files`, `manifest`, `key_column`, `model`, `output`, `since`, `max_flips`, `retry`, `tags`, `device`, `workers`, `max_usd`, `deadline`, `notify`, `any_region`, `mail_link`, `profile`, `command`, `plan` at line 1 column 86");
 }
 
 #[test]

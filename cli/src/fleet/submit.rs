@@ -22,7 +22,7 @@ use crate::command_line;
 use crate::exit::{Exit, Failure, bad_input, broken, print, print_json, tell};
 use crate::run_id::new_run_id;
 
-/// Stands in for the stack's bucket until it is known; no bucket can have this name.
+/// A placeholder for the stack's bucket until it is known; no bucket can have this name.
 const ANY_STACK: &str = "xn--the-stack-s-bucket";
 
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
