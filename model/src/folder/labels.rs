@@ -1,10 +1,13 @@
 //! A model's labels: where they come from, in one order, and what they are called if there are none.
 //!
-//! 1. the file that `tagfleet.toml` names 2. `id2label`, `label_names` or timm's `labels` in `config.json`,
-//! unless they are placeholders such as `LABEL_0` 3. the keys of an output that is a map 4. a file of
-//! labels in the folder ([`FILES`]) 5. the label list of PaddleClas's `inference.yml` 6. `names`, `labels`,
-//! `classes`, `class_names` or `character` in the ONNX file's metadata 7. placeholders, else `class_0`,
-//! `class_1`, ...
+//! 1. the file that `tagfleet.toml` names
+//! 2. `id2label`, `label_names` or timm's `labels` in `config.json`, unless they are placeholders such as
+//!    `LABEL_0`
+//! 3. the keys of an output that is a map
+//! 4. a file of labels in the folder ([`FILES`])
+//! 5. the label list of PaddleClas's `inference.yml`
+//! 6. `names`, `labels`, `classes`, `class_names` or `character` in the ONNX file's metadata
+//! 7. placeholders, else `class_0`, `class_1`, ...
 //!
 //! It never guesses which label belongs to which score: a wrong number of labels is an error.
 
