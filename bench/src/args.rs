@@ -58,7 +58,7 @@ pub(crate) struct Options {
     /// Check that everything works, on a few pictures; BENCHMARKS.md does not change
     #[arg(long)]
     pub(crate) quick: bool,
-    /// The stand-in for a GPU in a quick try
+    /// The device that replaces a GPU in a quick try
     #[arg(long, value_enum, default_value_t = GpuDevice::Cuda, requires = "quick", hide = true)]
     pub(crate) device: GpuDevice,
     /// Measure nothing: write BENCHMARKS.md again from bench/results.json

@@ -131,7 +131,7 @@ fn watch(root: u32, ended: &Receiver<()>) -> Memory {
 fn memory(root: u32) -> Memory {
     let (mut shared, mut resident) = (0, 0);
     for process in with_descendants(root) {
-        // It may have ended meanwhile.
+        // It may have ended by now.
         let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
         shared += kib(&rollup, "Pss_Anon:") + kib(&rollup, "Pss_Shmem:");
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

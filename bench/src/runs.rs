@@ -1,6 +1,6 @@
 //! The whole command in a child process, as a user starts it: images per second, CPU time, start and memory.
 //!
-//! Repetitions are outermost, so that a machine that gets slower meanwhile is slower for all.
+//! Repetitions are outermost, so that a machine that slows down is slower for all.
 
 use std::fs;
 use std::path::PathBuf;

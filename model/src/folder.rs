@@ -11,25 +11,31 @@
 //! left out, and then keeps the value that it has without the file. A key that is not listed here is refused.
 //!
 //! ```toml
-//! color = "bgr"                    # "rgb", "bgr", "gray" (luma before the resize) or "gray_mean" (mean of r, g and b after it)
-//! square = 255                     # pad to a square with this gray, or [red, green, blue], before the resize; "none"
+//! color = "bgr"                    # "rgb", "bgr", "gray" (luma before the resize) or "gray_mean" (mean
+//!                                  # of r, g and b after it)
+//! square = 255                     # pad to a square with this gray, or [red, green, blue], before the
+//!                                  # resize; "none"
 //! resize = 256                     # the shorter side; [height, width] for an exact size; "none"
-//! # resize = { cut = [224, 160] }             # the middle part of this ratio, to exactly this size (Pillow's ImageOps.fit)
+//! # resize = { cut = [224, 160] }             # the middle part of this ratio, to exactly this size
+//!                                            # (Pillow's ImageOps.fit)
 //! # resize = { cover = [224, 160] }           # keep the ratio: the smallest size that covers this one
 //! # resize = { fit = [224, 160] }             # keep the ratio: the largest size inside this one
 //! # resize = { height = 48, width = 320 }     # this height, the width by the ratio, but at most this
-//! filter = "bilinear"              # Pillow's "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"; "opencv_bilinear"
+//! filter = "bilinear"              # Pillow's "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos";
+//!                                  # "opencv_bilinear"
 //! crop = 224                       # a square or [height, width]; a smaller picture is padded; "none"
-//! anchor = "center"                # "center", "center_trunc", "center_floor" (three ways to round) or "top_left"
-//! fill = 0                         # what a smaller picture is padded with: a gray, [red, green, blue], or "zero" for 0.0 after normalising
+//! anchor = "center"                # "center", "center_trunc", "center_floor" (three roundings) or "top_left"
+//! fill = 0                         # what a smaller picture is padded with: a gray, [red, green, blue], or
+//!                                  # "zero" for 0.0 after normalising
 //! scale = 1.0                      # multiplied with each sample of 0..=255
 //! offset = 0.0                     # then added
 //! mean = [103.939, 116.779, 123.68] # then subtracted, per channel in the order of `color`, or one number
 //! std = 1.0                        # then divided by, likewise
 //! std_twice = false                # whether it is divided by std once more
-//! arithmetic = "separate"          # "separate", "fused" or "single": how that is rounded, see `preprocessing::Arithmetic`
+//! arithmetic = "separate"          # "separate", "fused" or "single": how that is rounded, see
+//!                                  # `preprocessing::Arithmetic`
 //! layout = "nhwc"                  # "nchw" or "nhwc": the order of the channels in the input
-//! activation = "none"              # "softmax", "sigmoid" or "none": what turns the output into probabilities
+//! activation = "none"              # "softmax", "sigmoid" or "none": turns the output into probabilities
 //! output = "logits"                # which output holds the scores
 //! labels = "names.txt"             # a file in this folder, one label per line
 //! ```

@@ -1,6 +1,6 @@
 //! A model and a picture that are built in: enough to see whether an engine works on this machine.
 //!
-//! The model gives the mean of each colour, so a red picture is `red`. It says nothing about speed, and no
+//! The model gives the mean of each colour, so a red picture is `red`. It shows nothing about speed, and no
 //! run uses it.
 
 use std::fs;
@@ -19,7 +19,7 @@ use tract_onnx::pb::{
 pub const BEST_TAG: &str = "red";
 
 const LABELS: &str = "red\ngreen\nblue\n";
-/// Everything that a description can say, so that nothing is guessed.
+/// Everything that a description can state, so that nothing is guessed.
 const DESCRIPTION: &str = "color = \"rgb\"\nresize = [8, 8]\nfilter = \"bilinear\"\ncrop = \"none\"\n\
     scale = 0.00392156862745098\nmean = 0.0\nstd = 1.0\nlayout = \"nchw\"\nactivation = \"softmax\"\n";
 /// Pixels per side of the picture.

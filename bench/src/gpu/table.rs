@@ -7,7 +7,7 @@ use super::{Contender, GpuConfig, core_counts, decode_row};
 use crate::models::Network;
 use crate::results::{Part, Quantity, Results};
 
-/// At least so much of the slower half is the goal.
+/// The share of the slower half that is the goal.
 const GOAL: f64 = 0.95;
 
 /// A part's heading, and what its table means.

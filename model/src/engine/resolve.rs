@@ -22,7 +22,7 @@ use crate::graph::Quantization;
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// As the table above says.
+    /// The table above decides.
     #[default]
     Auto,
     /// The built-in engine.

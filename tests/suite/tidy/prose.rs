@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{offences, read, sources};
 
 /// The crates whose comments follow STYLE.md.
-const IN_STYLE: [&str; 12] = [
+const IN_STYLE: [&str; 14] = [
     "pipeline",
     "cost",
     "report",
@@ -17,6 +17,8 @@ const IN_STYLE: [&str; 12] = [
     "functions/common",
     "functions/splitter",
     "functions/reducer",
+    "model",
+    "bench",
     "tests",
 ];
 
