@@ -28,16 +28,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
-
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
-    let args = Args::parse();
-    let outcome = output::quiet_engines().and_then(|()| match &args.command {
-        None => session::measure(&args.options),
-        Some(Command::AsPeer(options)) => peers::as_peer::run(options),
-        Some(Command::Alone(options)) => gpu::alone::run(options),
-        Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
-    });
-    output::code(outcome)
+    let args = args::Args::parse();
+    output::code(output::quiet_engines().and_then(|()| session::run(&args)))
 }

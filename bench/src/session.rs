@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::args::Options;
+use crate::args::{Args, Command, Options};
 use crate::context::{Bench, Peers};
 use crate::machine::{self, Machine};
 use crate::models::{Models, Network};
@@ -19,8 +19,17 @@ use crate::place::Place;
 use crate::results::{Figures, Measured, Part, Results};
 use crate::{embedded, gpu, peers, render, runs, stages};
 
-/// Does what the options ask for.
-pub(crate) fn measure(options: &Options) -> Result<()> {
+/// Does what the command line asks for.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        None => measure(&args.options),
+        Some(Command::AsPeer(options)) => peers::as_peer::run(options),
+        Some(Command::Alone(options)) => gpu::alone::run(options),
+        Some(Command::ConstantTaggerProcess) => embedded::serve_constant(),
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
     if options.render {
         return render_again(&Place::new(false));
     }
