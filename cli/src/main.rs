@@ -29,11 +29,9 @@ mod tagger_process;
 
 use std::process::ExitCode;
 
-use tagfleet_model::engine::telemetry;
-
 fn main() -> ExitCode {
     tagfleet_model::decode::quiet_panics();
-    if let Err(error) = telemetry::disable() {
+    if let Err(error) = tagfleet_model::engine::telemetry::disable() {
         return exit::code(Err(exit::broken(error)), false);
     }
     let args = args::parse();

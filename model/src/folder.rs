@@ -24,7 +24,7 @@
 //! filter = "bilinear"              # Pillow's "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos";
 //!                                  # "opencv_bilinear"
 //! crop = 224                       # a square or [height, width]; a smaller picture is padded; "none"
-//! anchor = "center"                # "center", "center_trunc", "center_floor" (three roundings) or "top_left"
+//! anchor = "center"                # or "center_trunc", "center_floor" (three roundings), "top_left"
 //! fill = 0                         # what a smaller picture is padded with: a gray, [red, green, blue], or
 //!                                  # "zero" for 0.0 after normalising
 //! scale = 1.0                      # multiplied with each sample of 0..=255

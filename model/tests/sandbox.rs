@@ -33,7 +33,7 @@ fn start(arguments: &[&str]) -> Result<Isolation, StartError> {
     Isolation::start(Program { path: child(), arguments }, &setup, Patience::default())
 }
 
-/// What came of each command, while the child tags.
+/// The outcome of each command, while the child tags.
 fn tagging(commands: &[String]) -> Vec<String> {
     let isolation = start(&["obeys"]).unwrap();
     // A kernel without the means reports that; then there is nothing to test.
