@@ -160,7 +160,7 @@ pub async fn diff(
             b.advance().await?;
         }
     }
-    Ok(tally.finish((of_a, of_b), max_flips))
+    Ok(tally.finish(of_a, of_b, max_flips))
 }
 
 /// Which row comes first; none if there is no row. A stream that has ended is behind every key.

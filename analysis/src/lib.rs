@@ -36,7 +36,6 @@ use thiserror::Error;
 
 pub use pairs::Example;
 pub use subject::{Subject, SubjectError};
-pub use tagfleet_pipeline::format::percent;
 
 /// Why an analysis stopped. It has changed nothing.
 #[derive(Debug, Error)]

@@ -57,7 +57,7 @@ impl Pairs {
     }
 
     /// Counts one image of a pair.
-    pub(crate) fn add(&mut self, pair: Pair, key: &str, (score_before, score): (Option<f32>, Option<f32>)) {
+    pub(crate) fn add(&mut self, pair: Pair, key: &str, score_before: Option<f32>, score: Option<f32>) {
         if let Some(count) = self.counts.get_mut(&pair) {
             *count += 1;
         } else if self.counts.len() < MAX_PAIRS {

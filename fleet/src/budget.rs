@@ -137,7 +137,8 @@ impl Limit<'_> {
         run: &RunId,
         work: &Work,
         workers: u32,
-        (spent, is_first): (&Usage, bool),
+        spent: &Usage,
+        is_first: bool,
     ) -> Result<Allowed, FleetError> {
         let of_kms = of_kms(spent);
         let spent = self.usd(spent)?;

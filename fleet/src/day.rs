@@ -97,7 +97,7 @@ impl Day<'_> {
             if let Some(entry) = ledger.of_execution(starting.execution) {
                 return Ok(Share::of(entry, self.ends()).put(bucket).await?);
             }
-            let left = self.left(&ledger, (run, before), &standing).await?;
+            let left = self.left(&ledger, run, before, &standing).await?;
             let entry = self.entry(starting, before, &left)?;
             if ledger.append(bucket, &entry).await? == Put::Created {
                 return Ok(Share::of(&entry, self.ends()).put(bucket).await?);
@@ -117,7 +117,7 @@ impl Day<'_> {
             return Err(FleetError::DayIsSpent(self.refusal(left)));
         }
         let (run, execution) = (starting.fleet.run.clone(), starting.execution.to_owned());
-        Ok(Entry::new(run, execution, spent_before, (asked.min(usd), usd < asked)))
+        Ok(Entry::new(run, execution, spent_before, asked.min(usd), usd < asked))
     }
 
     fn refusal(&self, left: &Left) -> String {
@@ -142,7 +142,8 @@ impl Day<'_> {
     async fn left<E: From<FleetError>>(
         &self,
         ledger: &Ledger,
-        (run, before): (&RunId, f64),
+        run: &RunId,
+        before: f64,
         standing: &impl AsyncFn(&str) -> Result<Standing, E>,
     ) -> Result<Left, E> {
         let mut left = Left::default();
@@ -160,7 +161,7 @@ impl Day<'_> {
                 }
                 (Standing::Ended(_), true) => left.spent += (before - entry.spent_before).max(0.0),
                 (Standing::Ended(at), false) => {
-                    left.spent += self.settle(ledger, (number, entry), at).await?;
+                    left.spent += self.settle(ledger, number, entry, at).await?;
                 }
             }
         }
@@ -171,7 +172,8 @@ impl Day<'_> {
     async fn settle(
         &self,
         ledger: &Ledger,
-        (number, entry): (u32, &Entry),
+        number: u32,
+        entry: &Entry,
         ended: u64,
     ) -> Result<f64, FleetError> {
         let fleet = match self.stack.find(&entry.run).await {

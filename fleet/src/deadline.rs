@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 /// Workers of `vcpus` each that do `images` within `deadline` of the latest execution's start; `now` is
 /// seconds since 1970.
 #[must_use]
-pub fn workers(deadline: Duration, images: u64, usage: &Usage, (vcpus, now): (u32, u64)) -> u64 {
+pub fn workers(deadline: Duration, images: u64, usage: &Usage, vcpus: u32, now: u64) -> u64 {
     let began = usage.planned_at.unwrap_or(now);
     let until = began.saturating_add(deadline.as_secs());
     // Late already: as many as may be, so that it does not get much later.
@@ -78,13 +78,13 @@ mod tests {
     fn a_measured_rate_counts_more_than_an_assumed_one() {
         let hour = Duration::from_secs(3600);
         // 3360 s after boot at 40 images/s: 134,400 for a worker of 8 vCPUs.
-        assert_eq!(workers(hour, 134_400, &Usage::default(), (8, 1000)), 1);
-        assert_eq!(workers(hour, 134_401, &Usage::default(), (8, 1000)), 2);
+        assert_eq!(workers(hour, 134_400, &Usage::default(), 8, 1000), 1);
+        assert_eq!(workers(hour, 134_401, &Usage::default(), 8, 1000), 2);
         let machine = MachineUsage { images: 100_000, seconds: 1_000, ..MachineUsage::default() };
         let measured = Usage { machines: vec![machine], planned_at: Some(400), ..Usage::default() };
         // 600 s are over already: 2760 s at 100 images/s.
-        assert_eq!(workers(hour, 276_000, &measured, (8, 1000)), 1);
-        assert_eq!(workers(hour, 2_760_000, &measured, (8, 1000)), 10);
-        assert_eq!(workers(hour, 1_000, &measured, (8, 9_999)), 10, "late: all that is left in a second");
+        assert_eq!(workers(hour, 276_000, &measured, 8, 1000), 1);
+        assert_eq!(workers(hour, 2_760_000, &measured, 8, 1000), 10);
+        assert_eq!(workers(hour, 1_000, &measured, 8, 9_999), 10, "late: all that is left in a second");
     }
 }

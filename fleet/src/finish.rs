@@ -84,8 +84,7 @@ async fn finish_once(
     // Before they are added up: a curve shows the workers' records, without the minute that a killed one is
     // charged.
     let throughput = throughput::of_fleet(&records.records);
-    let done = (&counts, missing.as_slice(), records.sum());
-    let mut summary = summary(fleet, &request, done, problem).await?;
+    let mut summary = summary(fleet, &request, &counts, &missing, records.sum(), problem).await?;
     summary.ended = priced.now;
     price(fleet, &mut summary, priced).await?;
     output.put(&fleet.keys.table_definition(), statements(fleet, &request.model).into()).await?;
@@ -167,7 +166,9 @@ fn beside(plan: Estimate, summary: &Summary, usage: &Usage, cost: &Cost) -> Plan
 async fn summary(
     fleet: &FleetRun,
     request: &RunRequest,
-    (counts, missing, usage): (&RowCounts, &[ShardId], Usage),
+    counts: &RowCounts,
+    missing: &[ShardId],
+    usage: Usage,
     problem: Option<&Problem>,
 ) -> Result<Summary, FleetError> {
     let splits = reduce::range_splits(fleet.output.as_ref(), &fleet.keys).await?;

@@ -248,7 +248,7 @@ impl FleetRun {
     /// The run whose rows it keeps, if it continues one.
     #[must_use]
     pub fn earlier(&self, request: &RunRequest) -> Option<EarlierRun> {
-        EarlierRun::new(request, &self.output, (&self.run, &self.keys))
+        EarlierRun::new(request, &self.output, &self.run, &self.keys)
     }
 
     /// What compacts its parts.

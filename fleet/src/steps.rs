@@ -179,9 +179,9 @@ pub async fn check(
     }
     let work = work(&splits, &missing, &checked);
     checked.again = is_worth_a_round(&asked, missing.len() as u64, &usage);
-    checked.workers = wanted(fleet, &asked, (missing.len() as u64, work.images), &usage);
+    checked.workers = wanted(fleet, &asked, missing.len() as u64, work.images, &usage);
     if let Some(limit) = &asked.limit {
-        match keep(limit, (fleet, &asked), &work, &usage, &mut checked) {
+        match keep(limit, fleet, &asked, &work, &usage, &mut checked) {
             Err(FleetError::PriceUnknown(why)) => {
                 checked.again = false;
                 checked.stopped = Some(budget::price_unknown(&fleet.run, &why));
@@ -208,8 +208,8 @@ async fn send_again(
         return Ok(None);
     }
     let never = CancellationToken::new();
-    let until = (asked.sent, asked.stop.unwrap_or(&never));
-    Ok(split::send_shards_behind(queue, &fleet.run, missing, until).await?)
+    let stop = asked.stop.unwrap_or(&never);
+    Ok(split::send_shards_behind(queue, &fleet.run, missing, asked.sent, stop).await?)
 }
 
 fn nothing_to_tag(skipped: &Skipped) -> String {
@@ -246,7 +246,8 @@ fn work(splits: &[RangeSplit], missing: &[ShardId], checked: &CheckResult) -> Wo
 /// Divides what is left of the limit, or stops the run there.
 fn keep(
     limit: &Limit<'_>,
-    (fleet, asked): (&FleetRun, &CheckInput<'_>),
+    fleet: &FleetRun,
+    asked: &CheckInput<'_>,
     work: &Work,
     usage: &Usage,
     checked: &mut CheckResult,
@@ -259,7 +260,7 @@ fn keep(
         return Ok(());
     }
     let is_first = asked.round == 0 && asked.before.is_none();
-    match limit.allows(&fleet.run, work, checked.workers, (usage, is_first))? {
+    match limit.allows(&fleet.run, work, checked.workers, usage, is_first)? {
         Allowed::Workers(workers, share) => {
             checked.workers = workers;
             checked.share_usd = share.to_string();
@@ -290,11 +291,11 @@ fn is_worth_a_round(asked: &CheckInput<'_>, missing: u64, usage: &Usage) -> bool
 }
 
 /// As many as the request allows and the round needs, and no more than the stack may hold.
-fn wanted(fleet: &FleetRun, asked: &CheckInput<'_>, (shards, images): (u64, u64), usage: &Usage) -> u32 {
+fn wanted(fleet: &FleetRun, asked: &CheckInput<'_>, shards: u64, images: u64, usage: &Usage) -> u32 {
     let needed = fleet
         .valid
         .deadline
-        .map(|deadline| deadline::workers(deadline, images, usage, (asked.vcpus, asked.now)));
+        .map(|deadline| deadline::workers(deadline, images, usage, asked.vcpus, asked.now));
     workers(fleet.valid.request.workers, needed, shards, images).min(asked.most_workers.max(1))
 }
 

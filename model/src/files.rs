@@ -4,7 +4,6 @@
 
 pub(crate) mod links;
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tagfleet_pipeline::format::hex;
 
 use crate::error::ModelError;
 
@@ -177,12 +177,4 @@ fn hash_one(root: &Path, name: &str) -> Result<ModelFile, ModelError> {
         bytes += count as u64;
     }
     Ok(ModelFile { name: name.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
 }

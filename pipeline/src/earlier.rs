@@ -46,11 +46,7 @@ impl EarlierRun {
     /// The run that `request` continues; `None` if it continues none. `keys` are those of the run that was
     /// requested.
     #[must_use]
-    pub fn new(
-        request: &RunRequest,
-        output: &Arc<dyn Bucket>,
-        (run, keys): (&RunId, &RunKeys),
-    ) -> Option<Self> {
+    pub fn new(request: &RunRequest, output: &Arc<dyn Bucket>, run: &RunId, keys: &RunKeys) -> Option<Self> {
         let since = request.since.as_ref()?;
         let columns = RunColumns {
             run: run.clone(),

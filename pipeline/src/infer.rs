@@ -235,9 +235,9 @@ pub async fn infer(
     let liveness = Arc::new(Liveness::default());
     let retries = Arc::new(Retries { time: worker.retry_time, liveness: liveness.clone() });
     let denials = Arc::new(Denials::default());
-    let fetcher = Fetcher::new(jobs, taggers.len(), (retries.clone(), denials.clone()));
+    let fetcher = Fetcher::new(jobs, taggers.len(), retries.clone(), denials.clone());
     let vector = worker.vector.as_ref().map(|vector| vector.stored);
-    let mut cores = cores::start(taggers, waiting, (&liveness, &worker.progress), vector);
+    let mut cores = cores::start(taggers, waiting, &liveness, &worker.progress, vector);
     let state =
         Arc::new(WorkerState { worker, fetcher, retries, denials, liveness, in_hand: Mutex::default() });
     let mut shards = JoinSet::new();

@@ -86,7 +86,7 @@ pub async fn run(
     stop: &Stop,
 ) -> Result<LocalOutcome, RunError> {
     let output = worker.output.as_ref();
-    let earlier = EarlierRun::new(request, &worker.output, (&worker.run, &worker.keys));
+    let earlier = EarlierRun::new(request, &worker.output, &worker.run, &worker.keys);
     let source = source.clone().since(earlier.clone());
     let is_fresh = !output.exists(&worker.keys.ranges()).await.map_err(ReduceError::from)?;
     record::create(output, &worker.keys.request(), request).await?;

@@ -177,7 +177,7 @@ impl RangeSplit {
 /// If the queue cannot be used; sending all of them again is harmless.
 pub async fn send_shards(queue: &dyn Queue, run: &RunId, shards: &[ShardId]) -> Result<(), QueueError> {
     let never = CancellationToken::new();
-    send_shards_behind(queue, run, shards, (None, &never)).await.map(|_| ())
+    send_shards_behind(queue, run, shards, None, &never).await.map(|_| ())
 }
 
 /// The same for those after `after` in that order, until `stop` is set; returns the last one that was sent if
@@ -189,7 +189,8 @@ pub async fn send_shards_behind(
     queue: &dyn Queue,
     run: &RunId,
     shards: &[ShardId],
-    (after, stop): (Option<ShardId>, &CancellationToken),
+    after: Option<ShardId>,
+    stop: &CancellationToken,
 ) -> Result<Option<ShardId>, QueueError> {
     let place = |shard: &ShardId| (scattered(shard), *shard);
     let after = after.as_ref().map(place);

@@ -37,10 +37,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::binding::Binding;
-use self::text::{count, images, share};
 use tagfleet_cost::Cost;
 use tagfleet_cost::usage::Usage;
 use tagfleet_pipeline::filter::Skipped;
+use tagfleet_pipeline::format::{count, images, share};
 use tagfleet_pipeline::reduce::{Counted, Flips, TagCounts};
 use tagfleet_pipeline::run::{RunId, Since};
 use tagfleet_pipeline::shard::kept::Difference;

@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::samples::Highlights;
-use super::text::{count, dollars, duration};
 use super::{State, Summary};
 use crate::command::quoted;
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{count, dollars, duration, visible};
 use tagfleet_pipeline::run::RunId;
 use tagfleet_pipeline::thumbnails::Picture;
 

@@ -1,14 +1,10 @@
-//! Text and numbers as pages and mails show them.
+//! Foreign text as pages show it.
 //!
 //! Whatever a key or a label holds, it comes out as text: maud escapes markup, and characters that have no
-//! shape of their own, or turn what follows, are spelled out. It never cuts anything off. Numbers are plain
-//! text, without markup.
+//! shape of their own, or turn what follows, are spelled out. It never cuts anything off.
 
 use maud::{Markup, html};
 use tagfleet_pipeline::format::visible;
-pub(crate) use tagfleet_pipeline::format::{
-    bytes, count, date, dollars, duration, images, number, score, share,
-};
 
 /// A key or a label, which may be written in any direction.
 #[must_use]

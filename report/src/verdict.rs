@@ -2,8 +2,8 @@
 //!
 //! It decides nothing: exit codes and states follow from the rows alone.
 
-use super::text::{count, share};
 use super::{State, Summary};
+use tagfleet_pipeline::format::{count, share};
 
 /// A run with more failed images than this share of all needs a person's attention.
 const BAD_SHARE: f64 = 0.05;
@@ -58,7 +58,10 @@ pub(super) fn state(state: State) -> &'static str {
 
 /// `Complete, 8 failed (0.8 %)`
 pub(super) fn outcome(summary: &Summary) -> String {
-    let state = state(summary.state);
+    let state = match summary.state {
+        State::Complete if summary.has_too_many_flips() => "Complete, too many flips",
+        other => state(other),
+    };
     match summary.all_failed() {
         0 => state.to_owned(),
         failed => {

@@ -109,7 +109,7 @@ impl Tally {
             return Ok(false);
         }
         let key = after.key();
-        self.add_pair((from, to), key);
+        self.add_pair(from, to, key);
         let [from, to] = names.map(Option::unwrap_or_default);
         flipped(&Flipped { key, from, to })?;
         Ok(true)
@@ -129,23 +129,23 @@ impl Tally {
         }
         let key = after.key();
         for tag in &lost {
-            self.add_pair((Some(*tag), None), key);
+            self.add_pair(Some(*tag), None, key);
         }
         for tag in &gained {
-            self.add_pair((None, Some(*tag)), key);
+            self.add_pair(None, Some(*tag), key);
         }
         let [from, to] = [lost, gained].map(|tags| names(&tags));
         flipped(&Flipped { key, from: &from, to: &to })?;
         Ok(true)
     }
 
-    fn add_pair(&mut self, (from, to): (Option<Tag<'_>>, Option<Tag<'_>>), key: &str) {
+    fn add_pair(&mut self, from: Option<Tag<'_>>, to: Option<Tag<'_>>, key: &str) {
         let mut id = |tag: Option<Tag<'_>>| tag.map_or(NO_TAG, |(label, _)| self.labels.id(label));
         let pair = (id(from), id(to));
-        self.pairs.add(pair, key, (from.map(|(_, score)| score), to.map(|(_, score)| score)));
+        self.pairs.add(pair, key, from.map(|(_, score)| score), to.map(|(_, score)| score));
     }
 
-    pub(super) fn finish(self, (a, b): (Subject, Subject), max_flips: Option<f64>) -> Diff {
+    pub(super) fn finish(self, a: Subject, b: Subject, max_flips: Option<f64>) -> Diff {
         let labels = self.shares();
         let psi = self.psi();
         let Fates { kept, flipped, .. } = self.fates;

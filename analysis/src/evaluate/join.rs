@@ -246,7 +246,7 @@ impl<'a> Join<'a> {
         let Some(first) = truth.first().copied() else { return };
         let Some((given, score)) = best else {
             self.figures.add_support(first);
-            self.confusions.add((first, NO_TAG), key, (None, None));
+            self.confusions.add((first, NO_TAG), key, None, None);
             return;
         };
         let is_right = truth.contains(&given);
@@ -254,7 +254,7 @@ impl<'a> Join<'a> {
         self.figures.add_predicted(given, is_right);
         self.figures.add_support(if is_right { given } else { first });
         if !is_right {
-            self.confusions.add((first, given), key, (None, Some(score)));
+            self.confusions.add((first, given), key, None, Some(score));
         }
     }
 
@@ -266,13 +266,13 @@ impl<'a> Join<'a> {
             self.figures.add_predicted(*id, is_right);
             right += usize::from(is_right);
             if !is_right {
-                self.confusions.add((NO_TAG, *id), key, (None, Some(*score)));
+                self.confusions.add((NO_TAG, *id), key, None, Some(*score));
             }
         }
         for id in truth {
             self.figures.add_support(*id);
             if !tags.iter().any(|(given, _)| given == id) {
-                self.confusions.add((*id, NO_TAG), key, (None, None));
+                self.confusions.add((*id, NO_TAG), key, None, None);
             }
         }
         self.exact += u64::from(right == tags.len() && right == truth.len());

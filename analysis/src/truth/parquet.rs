@@ -32,7 +32,8 @@ pub(super) fn read(file: File, builder: &mut Builder<'_>) -> Result<(), TruthErr
         let batch = batch.map_err(|error| broken(&error))?;
         add(
             &batch,
-            (&names[key], &labels.iter().map(|place| &names[*place]).collect::<Vec<_>>()),
+            &names[key],
+            &labels.iter().map(|place| &names[*place]).collect::<Vec<_>>(),
             row,
             builder,
         )?;
@@ -43,7 +44,8 @@ pub(super) fn read(file: File, builder: &mut Builder<'_>) -> Result<(), TruthErr
 
 fn add(
     batch: &RecordBatch,
-    (key, labels): (&str, &[&String]),
+    key: &str,
+    labels: &[&String],
     first_row: usize,
     builder: &mut Builder<'_>,
 ) -> Result<(), TruthError> {

@@ -49,7 +49,7 @@ pub(super) async fn since(
 /// The inputs that a run with this request would compare with the earlier one.
 pub(super) fn source(request: &RunRequest, inputs: &Inputs, out: &Out) -> Result<Source, Failure> {
     let run = new_run_id(request)?;
-    let earlier = EarlierRun::new(request, &out.bucket, (&run, &out.keys(&run)));
+    let earlier = EarlierRun::new(request, &out.bucket, &run, &out.keys(&run));
     Ok(inputs.source.clone().since(earlier))
 }
 

@@ -54,7 +54,7 @@ fn the_owner_of_a_limit_decides_how_a_run_can_continue() {
 fn allowed(max_usd: f64, images: u64, workers: u32, spent: (&Usage, bool)) -> Allowed {
     let machines = [machine("c7a.2xlarge")];
     let limit = limit(max_usd, LimitOf::Request, &machines);
-    limit.allows(&run(), &work(images), workers, spent).unwrap()
+    limit.allows(&run(), &work(images), workers, spent.0, spent.1).unwrap()
 }
 
 #[test]

@@ -37,9 +37,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// `reserved` is what it may spend, and whether that is all that was left.
-    pub(super) fn new(run: RunId, execution: String, spent_before: f64, reserved: (f64, bool)) -> Self {
-        let (reserved, is_rest) = reserved;
+    /// `reserved` is what it may spend; `is_rest` is true if that is all that was left.
+    pub(super) fn new(
+        run: RunId,
+        execution: String,
+        spent_before: f64,
+        reserved: f64,
+        is_rest: bool,
+    ) -> Self {
         Self { version: VERSION, run, execution, spent_before, reserved, is_rest }
     }
 }

@@ -33,14 +33,15 @@ pub(super) struct Job {
 pub(super) fn start(
     taggers: Vec<Box<dyn Tagger>>,
     waiting: Receiver<Job>,
-    (liveness, progress): (&Arc<Liveness>, &Arc<Progress>),
+    liveness: &Arc<Liveness>,
+    progress: &Arc<Progress>,
     vector: Option<VectorType>,
 ) -> JoinSet<Result<(), TaggerError>> {
     let waiting = Arc::new(Mutex::new(waiting));
     let mut cores = JoinSet::new();
     for tagger in taggers {
         let needs_thread = tagger.needs_thread();
-        let core = run(tagger, waiting.clone(), (liveness.clone(), progress.clone()), vector);
+        let core = run(tagger, waiting.clone(), liveness.clone(), progress.clone(), vector);
         if needs_thread {
             let runtime = Handle::current();
             cores.spawn_blocking(move || runtime.block_on(core));
@@ -54,7 +55,8 @@ pub(super) fn start(
 async fn run(
     mut tagger: Box<dyn Tagger>,
     waiting: Arc<Mutex<Receiver<Job>>>,
-    (liveness, progress): (Arc<Liveness>, Arc<Progress>),
+    liveness: Arc<Liveness>,
+    progress: Arc<Progress>,
     vector: Option<VectorType>,
 ) -> Result<(), TaggerError> {
     loop {

@@ -90,7 +90,8 @@ impl Denials {
     pub(super) async fn announce(
         &self,
         worker: &Worker,
-        (shard, images): (ShardId, usize),
+        shard: ShardId,
+        images: usize,
         example: &BucketError,
     ) -> Result<(), ShardFailure> {
         let (output, keys) = (worker.output.as_ref(), &worker.keys);

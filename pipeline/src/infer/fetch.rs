@@ -47,7 +47,8 @@ impl Fetcher {
     pub(super) fn new(
         jobs: Sender<Job>,
         threads: usize,
-        (retries, denials): (Arc<Retries>, Arc<Denials>),
+        retries: Arc<Retries>,
+        denials: Arc<Denials>,
     ) -> Self {
         let requests = requests(threads);
         let kib_in_flight = kib_in_flight(requests);

@@ -107,7 +107,7 @@ async fn fail_denied(state: &WorkerState, open: &Arc<ShardInProgress>) -> Result
     if !state.denials.is_way_open(&state.worker, open).await? {
         return Err(first.into());
     }
-    state.denials.announce(&state.worker, (open.shard.id, open.denied()), &first).await?;
+    state.denials.announce(&state.worker, open.shard.id, open.denied(), &first).await?;
     open.fail_denied();
     Ok(())
 }

@@ -47,14 +47,15 @@ pub(super) fn all_slices<'a>(
     groups: &'a Groups,
 ) -> BoxStream<'a, Result<(u32, Vec<Slice>), ReduceError>> {
     let numbers = (0..).take(groups.groups.len());
-    let read = move |number| slices(output, keys, (number, groups));
+    let read = move |number| slices(output, keys, number, groups);
     stream::iter(numbers.map(read)).buffered(GROUPS_AT_ONCE).boxed()
 }
 
 async fn slices(
     output: &dyn Bucket,
     keys: &RunKeys,
-    (number, groups): (u32, &Groups),
+    number: u32,
+    groups: &Groups,
 ) -> Result<(u32, Vec<Slice>), ReduceError> {
     let (mut slices, mut shards) = (Vec::new(), 0);
     let Some(group) = groups.groups.get(number as usize) else { return Ok((number, slices)) };

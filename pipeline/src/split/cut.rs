@@ -82,13 +82,13 @@ impl Page {
     /// How many keys there are up to `end`, by the density of the whole page or of its end, whichever is
     /// greater.
     fn keys(&self, end: &str) -> f64 {
-        let whole = keys((&self.first, PAGE), &self.last, end);
-        whole.max(keys((&self.near_end, PAGE_END), &self.last, end))
+        let whole = keys(&self.first, PAGE, &self.last, end);
+        whole.max(keys(&self.near_end, PAGE_END, &self.last, end))
     }
 }
 
 /// How many keys there are from `first` to `end`, if `count` of them reach from `first` to `last`.
-fn keys((first, count): (&str, usize), last: &str, end: &str) -> f64 {
+fn keys(first: &str, count: usize, last: &str, end: &str) -> f64 {
     let common = common_beginning(first, end);
     let (first, last, end) = (place(first, common), place(last, common), place(end, common));
     // Keys that differ only after the compared characters are too dense to estimate: assume the maximum.

@@ -311,11 +311,8 @@ fn a_dry_run_counts_the_same() {
             .await;
         let worker = fixture.worker("dry", fixture.output.clone());
         let request = fixture.request(since("first", false));
-        let earlier = tagfleet_pipeline::earlier::EarlierRun::new(
-            &request,
-            &fixture.output,
-            (&worker.run, &worker.keys),
-        );
+        let earlier =
+            tagfleet_pipeline::earlier::EarlierRun::new(&request, &fixture.output, &worker.run, &worker.keys);
         let source = Source::Listed(fixture.shop.clone(), Filter::default()).since(earlier);
         let found = dry_run(&source, &KeyRange::default()).await.unwrap();
         let night = fixture.night("second", since("first", false), &Trouble::None).await;

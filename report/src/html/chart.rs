@@ -6,8 +6,8 @@
 use maud::{Markup, html};
 
 use crate::binding::{Binding, Stage};
-use crate::text::{duration, images, number};
 use crate::throughput::{Bottleneck, Throughput};
+use tagfleet_pipeline::format::{duration, images, number};
 
 /// The picture's own units.
 const WIDTH: f64 = 1000.0;

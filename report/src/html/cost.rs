@@ -4,10 +4,10 @@
 
 use maud::{Markup, html};
 use tagfleet_cost::{Cost, CostLine, PlanVariance};
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{dollars, number, share, visible};
 
 use super::table::{Column, Table, bar, text};
-use crate::text::{dollars, name, number, share};
+use crate::text::name;
 
 const BILL: [Column; 7] = [
     ("Stage", false),

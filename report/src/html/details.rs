@@ -4,13 +4,13 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use tagfleet_cost::usage::MachineUsage;
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{bytes, count, date, images, number, visible};
 use tagfleet_pipeline::run::RunRequest;
 use tagfleet_pipeline::tags::slowest::SlowImage;
 
 use super::table::{Table, pairs, text};
 use crate::Summary;
-use crate::text::{bytes, count, date, images, name, number};
+use crate::text::name;
 
 /// Values of a list that are shown one by one.
 const LONGEST_LIST: usize = 8;

@@ -1,7 +1,7 @@
 //! Failed images: how many, why, a few of each reason, and the commands that tag them again.
 
 use maud::{Markup, html};
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{count, images, share, visible};
 use tagfleet_pipeline::thumbnails::FailedImage;
 
 use super::pictures::image;
@@ -9,7 +9,7 @@ use super::table::{Table, text};
 use crate::Summary;
 use crate::reasons::explanation;
 use crate::samples::Samples;
-use crate::text::{count, images, name, share, visible_lines};
+use crate::text::{name, visible_lines};
 
 /// Empty if no image failed.
 pub(super) fn section(summary: &Summary, samples: &Samples) -> Markup {

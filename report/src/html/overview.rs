@@ -1,9 +1,9 @@
 //! How a run ended: the heading, the way to each section, the key figures, the problem if there was one.
 
 use maud::{Markup, html};
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{count, dollars, duration, images, number, share, visible};
 
-use crate::text::{count, dollars, duration, images, name, number, share};
+use crate::text::name;
 use crate::verdict::{Grade, outcome};
 use crate::{State, Summary};
 

@@ -3,12 +3,12 @@
 //! A picture is in the page as often as it is shown; nothing is loaded.
 
 use maud::{Markup, html};
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{count, images, score, visible};
 use tagfleet_pipeline::tags::Tag;
 use tagfleet_pipeline::thumbnails::Picture;
 
 use crate::samples::Samples;
-use crate::text::{count, images, name, score};
+use crate::text::name;
 
 /// A tag with a lower score means nothing next to a better one.
 const NOISE: f32 = 0.01;

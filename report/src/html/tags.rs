@@ -4,7 +4,8 @@ use maud::{Markup, html};
 use tagfleet_pipeline::reduce::{Bin, Counted, TagCount, TagCounts};
 
 use super::table::{Table, bar, text};
-use crate::text::{count, images, name, number, share};
+use crate::text::name;
+use tagfleet_pipeline::format::{count, images, number, share};
 
 /// Labels that are shown.
 const LABELS: usize = 20;

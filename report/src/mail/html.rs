@@ -6,10 +6,9 @@
 
 use maud::{DOCTYPE, Markup, html};
 use tagfleet_cost::{Cost, CostLine, PlanVariance};
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{dollars, score, visible};
 
 use super::super::html::break_lines;
-use super::super::text::{dollars, score};
 use super::super::verdict::Grade;
 use super::words::Words;
 use super::{Attached, Picture};

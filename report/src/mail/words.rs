@@ -4,11 +4,10 @@
 //! GB-seconds.
 
 use super::super::reasons::explanation;
-use super::super::text::{count, dollars, duration, images, share};
 use super::super::verdict::{Grade, state};
 use super::{Failure, RunId, State, Summary, Surroundings, cause_in_words};
 use tagfleet_cost::Cost;
-use tagfleet_pipeline::format::visible;
+use tagfleet_pipeline::format::{count, dollars, duration, images, share, visible};
 
 /// The text of a mail.
 pub(super) struct Words {

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use tagfleet_analysis::diff::{Diff, Flip, LabelShare};
-use tagfleet_analysis::percent;
-use tagfleet_pipeline::format::count;
+use tagfleet_pipeline::format::{count, percent};
 use tagfleet_report::html::name;
 use tagfleet_report::html::table::{Table, text};
 

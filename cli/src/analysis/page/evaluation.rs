@@ -8,8 +8,7 @@ use maud::{Markup, html};
 use tagfleet_analysis::evaluate::{
     Calibration, CalibrationBin, Confusion, Evaluation, LabelFigures, LabelThreshold, Scores, Thresholds,
 };
-use tagfleet_analysis::percent;
-use tagfleet_pipeline::format::{count, visible};
+use tagfleet_pipeline::format::{count, percent, visible};
 use tagfleet_report::html::name;
 use tagfleet_report::html::table::{Column, Table, bar, text};
 

@@ -60,7 +60,7 @@ pub(super) async fn night(keys: usize) -> Vec<(&'static str, Duration)> {
     let since = Some(Since { run: earlier_run, only_failed: false });
     let request = RunRequest { since, ..testing::request() };
     let run = (&worker.run, run_keys);
-    let earlier = EarlierRun::new(&request, &worker.output, run);
+    let earlier = EarlierRun::new(&request, &worker.output, run.0, run.1);
     let listed = Source::Listed(Arc::new(source), Filter::default()).since(earlier.clone());
     let ranges = Ranges { version: 1, ranges: vec![KeyRange::default()] };
     record::create(output, &run_keys.ranges(), &ranges).await.unwrap();
