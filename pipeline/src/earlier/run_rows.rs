@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
-use arrow_array::{Array, Float32Array, ListArray, RecordBatch, StringArray, StringViewArray};
+use arrow_array::{Array, RecordBatch, StringViewArray};
 use futures::stream::TryStreamExt;
 
 use super::{EarlierFiles, EarlierRows, KEY};
 use crate::bucket::parquet::text;
 use crate::bucket::{Bucket, BucketError, KeyRange, Object};
 use crate::run::RunKeys;
+use crate::tags::parquet::stored::TagColumn;
 
 /// The columns to read besides `key` and `error_code`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +159,9 @@ impl<'a> RowView<'a> {
     /// Labels and scores, best first; none if they were not asked for.
     pub fn tags(self) -> impl Iterator<Item = (&'a str, f32)> {
         let tags = self.batch.tags.as_ref();
-        tags.into_iter().flat_map(move |tags| tags.of(self.row))
+        let of_row =
+            move |tags: &'a TagColumn| tags.places(self.row).map(|tag| (tags.label(tag), tags.score(tag)));
+        tags.into_iter().flat_map(of_row)
     }
 }
 
@@ -176,39 +177,17 @@ struct RowBatch {
     tags: Option<TagColumn>,
 }
 
-struct TagColumn {
-    lists: ListArray,
-    labels: StringArray,
-    scores: Float32Array,
-}
-
 impl RowBatch {
     fn new(batch: &RecordBatch, columns: RowColumns) -> Result<Self, String> {
         Ok(Self {
             keys: text(batch, KEY)?.clone(),
             codes: text(batch, "error_code")?.clone(),
             etags: columns.etag.then(|| text(batch, "etag").cloned()).transpose()?,
-            tags: columns.tags.then(|| TagColumn::new(batch)).transpose()?,
+            tags: columns
+                .tags
+                .then(|| TagColumn::new(batch).map_err(|error| error.to_string()))
+                .transpose()?,
         })
-    }
-}
-
-impl TagColumn {
-    fn new(batch: &RecordBatch) -> Result<Self, String> {
-        let missing = || "no column tags of the expected type".to_owned();
-        let lists = batch.column_by_name("tags").and_then(|column| column.as_list_opt::<i32>());
-        let lists = lists.ok_or_else(missing)?.clone();
-        let tags = lists.values().as_struct_opt().ok_or_else(missing)?;
-        let labels = tags.column_by_name("label").and_then(|column| column.as_string_opt::<i32>());
-        let scores = tags.column_by_name("score").and_then(|column| column.as_primitive_opt::<Float32Type>());
-        let (labels, scores) = (labels.ok_or_else(missing)?.clone(), scores.ok_or_else(missing)?.clone());
-        Ok(Self { lists, labels, scores })
-    }
-
-    fn of(&self, row: usize) -> impl Iterator<Item = (&str, f32)> {
-        let offsets = self.lists.value_offsets();
-        let (first, end) = (offsets[row] as usize, offsets[row + 1] as usize);
-        (first..end).map(|tag| (self.labels.value(tag), self.scores.value(tag)))
     }
 }
 

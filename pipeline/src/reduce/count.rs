@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -17,6 +16,7 @@ use crate::record;
 use crate::run::{RunId, RunKeys};
 use crate::shard::ShardId;
 use crate::tags::Row;
+use crate::tags::parquet::stored::text;
 use crate::tags::parquet::{self, RunColumns, TableError};
 
 /// Parts that are counted at once.
@@ -24,8 +24,7 @@ const AT_ONCE: usize = 32;
 
 /// A row is failed if it has an error code.
 pub(super) fn count(batch: &RecordBatch) -> Result<RowCounts, TableError> {
-    let codes = batch.column_by_name("error_code").and_then(|column| column.as_string_opt::<i32>());
-    let codes = codes.ok_or_else(|| TableError::missing_column("error_code"))?;
+    let codes = text(batch, "error_code")?;
     let tags = TagCounts::of_batch(batch)?;
     let mut counts = RowCounts { tagged: codes.null_count() as u64, tags, ..RowCounts::default() };
     for code in codes.iter().flatten() {

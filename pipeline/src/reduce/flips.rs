@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ListArray, RecordBatch, StringArray};
+use arrow_array::{Array, RecordBatch, StringArray};
 use serde::{Deserialize, Serialize};
 
 use super::Counted;
 use crate::tags::parquet::TableError;
+use crate::tags::parquet::stored::{TagColumn, text};
 
 /// Images that are tagged both in a run and in the one that it continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,28 +49,14 @@ impl Flips {
 pub(super) struct TaggedRows<'a> {
     keys: &'a StringArray,
     codes: &'a StringArray,
-    lists: &'a ListArray,
-    labels: &'a StringArray,
+    tags: TagColumn,
 }
 
 impl<'a> TaggedRows<'a> {
     /// Of rows with the columns of a run.
     pub(super) fn new(batch: &'a RecordBatch) -> Result<Self, TableError> {
-        let text = |name: &'static str| {
-            let column = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-            column.ok_or_else(|| TableError::missing_column(name))
-        };
-        let missing = || TableError::missing_column("tags");
-        let lists = batch.column_by_name("tags").and_then(|column| column.as_list_opt::<i32>());
-        let lists = lists.ok_or_else(missing)?;
-        let tags = lists.values().as_struct_opt().ok_or_else(missing)?;
-        let labels = tags.column_by_name("label").and_then(|column| column.as_string_opt::<i32>());
-        Ok(Self {
-            keys: text("key")?,
-            codes: text("error_code")?,
-            lists,
-            labels: labels.ok_or_else(missing)?,
-        })
+        let (keys, codes) = (text(batch, "key")?, text(batch, "error_code")?);
+        Ok(Self { keys, codes, tags: TagColumn::new(batch)? })
     }
 
     /// Counts rows of both that have a key in common and are tagged.
@@ -104,14 +90,13 @@ impl<'a> TaggedRows<'a> {
     }
 
     /// The labels that count; the best tag is the first.
-    fn tags(&self, row: usize, counted: Counted) -> BTreeSet<&'a str> {
-        let offsets = self.lists.value_offsets();
-        let (first, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+    fn tags(&self, row: usize, counted: Counted) -> BTreeSet<&str> {
+        let places = self.tags.places(row);
         let most = match counted {
             Counted::Best => 1,
-            Counted::All => end - first,
+            Counted::All => places.len(),
         };
-        (first..end).take(most).map(|tag| self.labels.value(tag)).collect()
+        places.take(most).map(|place| self.tags.label(place)).collect()
     }
 }
 

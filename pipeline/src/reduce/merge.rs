@@ -21,6 +21,7 @@ use crate::earlier::{EarlierFiles, EarlierRun};
 use crate::record;
 use crate::run::RunKeys;
 use crate::shard::ShardId;
+use crate::tags::parquet::stored::text;
 use crate::tags::parquet::{self, RunColumns, StoredTable, TableError, TableWriter, schema};
 
 /// A result file that is being written, and the counts of its rows.
@@ -136,7 +137,7 @@ impl Merge {
         let kept = filter_record_batch(&earlier, is_kept)?;
         let dropped: BooleanArray = is_kept.values().iter().map(|is_kept| Some(!is_kept)).collect();
         self.count_flips(&kept, &filter_record_batch(&earlier, &dropped)?)?;
-        let order = order(keys(&kept)?, keys(&self.part)?);
+        let order = order(text(&kept, "key")?, text(&self.part, "key")?);
         if !order.is_empty() {
             self.result.write(&interleave_record_batch(&[&kept, &self.part], &order)?)?;
         }
@@ -173,11 +174,6 @@ fn order(kept: &StringArray, part: &StringArray) -> Vec<(usize, usize)> {
         order.push((0, row));
     }
     order
-}
-
-fn keys(batch: &RecordBatch) -> Result<&StringArray, TableError> {
-    let keys = batch.column_by_name("key").and_then(|column| column.as_string_opt::<i32>());
-    keys.ok_or_else(|| TableError::missing_column("key"))
 }
 
 /// The rows as those of this run, in the columns of its schema.

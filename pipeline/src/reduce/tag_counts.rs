@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int32Type};
 use serde::{Deserialize, Serialize};
 
 use super::scores::ScoreCounts;
 use crate::run::RunRequest;
 use crate::tags::parquet::TableError;
+use crate::tags::parquet::stored::TagColumn;
 
 /// Labels that are counted each by itself; tags with any other are counted together.
 const MAX_LABELS: usize = 10_000;
@@ -108,32 +107,25 @@ impl TagCounts {
     /// Counts the tags of some rows. Within them a label is known by its index, which costs less than its
     /// name.
     pub(super) fn of_batch(batch: &RecordBatch) -> Result<Self, TableError> {
-        let missing = || TableError::missing_column("tags");
-        let lists = batch.column_by_name("tags").and_then(|column| column.as_list_opt::<i32>());
-        let lists = lists.ok_or_else(missing)?;
-        let tags = lists.values().as_struct_opt().ok_or_else(missing)?;
-        let labels = tags.column_by_name("label").and_then(|column| column.as_string_opt::<i32>());
-        let indices = tags.column_by_name("index").and_then(|column| column.as_primitive_opt::<Int32Type>());
-        let scores = tags.column_by_name("score").and_then(|column| column.as_primitive_opt::<Float32Type>());
-        let (labels, indices) = (labels.ok_or_else(missing)?, indices.ok_or_else(missing)?);
-        let scores = scores.ok_or_else(missing)?;
+        let tags = TagColumn::new(batch)?;
+        let indices = tags.indices()?;
         let mut counts = Self::default();
         let mut by_index: HashMap<i32, (usize, TagCount)> = HashMap::new();
-        for row in lists.offsets().windows(2) {
-            let (first, end) = (row[0] as usize, row[1] as usize);
-            if first < end {
-                counts.scores.add_score(scores.value(first));
+        for row in 0..tags.rows() {
+            let places = tags.places(row);
+            if !places.is_empty() {
+                counts.scores.add_score(tags.score(places.start));
             }
-            for tag in first..end {
+            for tag in places.clone() {
                 let (_, count) = by_index.entry(indices.value(tag)).or_insert((tag, TagCount::default()));
                 count.images += 1;
-                count.best += u64::from(tag == first);
+                count.best += u64::from(tag == places.start);
             }
         }
         let mut found: Vec<_> = by_index.into_iter().collect();
         found.sort_unstable_by_key(|(index, _)| *index);
         for (_, (tag, count)) in found {
-            counts.add_label(labels.value(tag), count);
+            counts.add_label(tags.label(tag), count);
         }
         Ok(counts)
     }

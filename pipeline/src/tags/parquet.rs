@@ -27,6 +27,7 @@
 //! images that took the longest, as JSON. Nothing in it decides the content of a row.
 
 mod columns;
+pub(crate) mod stored;
 
 use std::str::FromStr;
 use std::sync::Arc;

@@ -2,25 +2,7 @@
 
 use std::path::Path;
 
-use super::{offences, read, sources};
-
-/// The crates whose comments follow STYLE.md.
-const IN_STYLE: [&str; 14] = [
-    "pipeline",
-    "cost",
-    "report",
-    "fleet",
-    "analysis",
-    "aws",
-    "batch-worker",
-    "cli",
-    "functions/common",
-    "functions/splitter",
-    "functions/reducer",
-    "model",
-    "bench",
-    "tests",
-];
+use super::{CRATES, offences, read, sources};
 
 /// Words and phrases that STYLE.md replaces, in lower case.
 const BANNED: [&str; 51] = [
@@ -117,7 +99,7 @@ fn banned_phrases_are_found_across_lines_and_plain_english_is_not() {
 #[test]
 fn comments_keep_to_the_words_of_style_md() {
     let mut offences = Vec::new();
-    for file in IN_STYLE.iter().flat_map(|folder| sources(folder)) {
+    for file in CRATES.iter().flat_map(|folder| sources(folder)) {
         for comment in comments(&file) {
             let banned = banned_in(&comment);
             if !banned.is_empty() {
@@ -130,7 +112,7 @@ fn comments_keep_to_the_words_of_style_md() {
 
 #[test]
 fn comments_are_at_most_110_columns_wide() {
-    let files: Vec<_> = IN_STYLE.iter().flat_map(|folder| sources(folder)).collect();
+    let files: Vec<_> = CRATES.iter().flat_map(|folder| sources(folder)).collect();
     let wide = offences(&files, |line| {
         let line_is_comment = line.trim_start().starts_with("//");
         line_is_comment && !line.contains("//! | ") && line.chars().count() > 110
